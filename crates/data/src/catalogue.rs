@@ -1,0 +1,76 @@
+use crate::{Error, ItemId, Result, Vocabulary};
+use serde::{Deserialize, Serialize};
+
+/// The items that can be recommended: raw ids to dense [`ItemId`]s and back, and item features where known.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Catalogue {
+    names: Vocabulary,
+    features: Option<Features>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Features {
+    dim: usize,
+    values: Vec<f32>,
+}
+
+impl Catalogue {
+    /// A catalogue of the given raw ids, without features.
+    pub fn new(names: Vocabulary) -> Self {
+        Self { names, features: None }
+    }
+
+    /// A catalogue of `items` items whose raw ids are the numbers from 0.
+    pub fn numbered(items: usize) -> Self {
+        let mut names = Vocabulary::default();
+        for item in 0..items {
+            names.intern(&item.to_string());
+        }
+        Self::new(names)
+    }
+
+    /// Number of items.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.names.len() == 0
+    }
+
+    /// The item with this raw id.
+    pub fn item(&self, raw: &str) -> Option<ItemId> {
+        self.names.get(raw).map(ItemId)
+    }
+
+    /// The raw id of an item; panics if the item is not of this catalogue.
+    pub fn raw(&self, item: ItemId) -> &str {
+        self.names.name(item.0)
+    }
+
+    /// The raw ids in the order of the dense ones.
+    pub fn names(&self) -> &Vocabulary {
+        &self.names
+    }
+
+    /// Item features, row-major `[items, dim]`, and `dim`.
+    pub fn features(&self) -> Option<(&[f32], usize)> {
+        self.features.as_ref().map(|features| (&features.values[..], features.dim))
+    }
+
+    /// The same catalogue with item features, row-major `[items, dim]`.
+    ///
+    /// # Errors
+    /// [`Error::Log`] if `values` is not `items · dim` long or holds a number that is not finite.
+    pub fn with_features(self, values: Vec<f32>, dim: usize) -> Result<Self> {
+        if dim == 0 || values.len() != self.len() * dim {
+            let (found, items) = (values.len(), self.len());
+            return Err(Error::Log(format!("{found} feature values for {items} items of {dim} features")));
+        }
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(Error::Log(format!("feature {} of item {} is not finite", at % dim, at / dim)));
+        }
+        Ok(Self { names: self.names, features: Some(Features { dim, values }) })
+    }
+}
