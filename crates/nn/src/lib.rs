@@ -1,1 +1,46 @@
-//! x
+//! Network parts on candle: seeded parameters, encoders, heads, losses, an optimiser, checkpoints.
+//!
+//! What candle leaves open is closed here: parameters are drawn from seeded streams and kept in name order
+//! ([`Params`]), choice sets are normalised by log-sum-exp with an explicit mask ([`masked_log_softmax`]), the optimiser
+//! ([`Adam`]) clips the global norm and can be saved, and a [`checkpoint`] is loaded strictly: names, shapes, types and
+//! digests must agree.
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use understudy_nn::{Activation, Adam, AdamConfig, Mlp, Params};
+//! use understudy_random::Seed;
+//!
+//! let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+//! let mlp = Mlp::new(&[2, 8, 1], Activation::Elu, params.scope("head"))?;
+//! let mut adam = Adam::new(&params, AdamConfig { learning_rate: 0.05, ..AdamConfig::default() })?;
+//!
+//! let x = Tensor::new(&[[0f32, 0.], [0., 1.], [1., 0.], [1., 1.]], &Device::Cpu)?;
+//! let xor = Tensor::new(&[[0f32], [1.], [1.], [0.]], &Device::Cpu)?;
+//! for _ in 0..300 {
+//!     let loss = mlp.forward(&x)?.sub(&xor)?.sqr()?.mean_all()?;
+//!     adam.step(&loss.backward()?)?;
+//! }
+//! let error = mlp.forward(&x)?.sub(&xor)?.abs()?.max_all()?.to_scalar::<f32>()?;
+//! assert!(error < 0.1, "{error}");
+//! # Ok::<(), understudy_nn::Error>(())
+//! ```
+
+mod adam;
+pub mod checkpoint;
+mod choice;
+mod device;
+mod error;
+mod lstm;
+mod mlp;
+mod params;
+
+#[cfg(test)]
+mod gradient_check;
+
+pub use adam::{Adam, AdamConfig};
+pub use choice::{gumbel_top_k, masked_log_softmax};
+pub use device::DeviceKind;
+pub use error::{Error, Result};
+pub use lstm::{Lstm, LstmState};
+pub use mlp::{Activation, Linear, Mlp};
+pub use params::{Init, Params, Scope};

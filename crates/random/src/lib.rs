@@ -96,8 +96,6 @@ mod tests {
     /// The streams of a release are part of its results: a change here invalidates every stored figure.
     #[test]
     fn the_streams_are_frozen() {
-        assert_eq!(first(Seed::new(0)), FROZEN);
+        assert_eq!(first(Seed::new(0)), 5923439276715549469);
     }
-
-    const FROZEN: u64 = 0;
 }

@@ -1,0 +1,279 @@
+//! Checkpoints: a folder with the tensors (safetensors, readable from Python) and a manifest (JSON) beside them.
+//!
+//! The manifest names the tensor file by its digest and is renamed into place last, so a save that is interrupted leaves
+//! the previous checkpoint whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Adam, Error, Params, Result};
+
+/// The version of the layout written by this build.
+const FORMAT: u32 = 1;
+const MANIFEST: &str = "manifest.json";
+
+/// What stands beside the tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest<C> {
+    /// Version of the checkpoint format.
+    pub format: u32,
+    /// The model's kind and version, chosen by the model.
+    pub model: String,
+    /// The model's configuration.
+    pub config: C,
+    /// Digest of the item vocabulary that the model was trained with.
+    pub vocabulary: String,
+    /// Training iterations done.
+    pub iteration: u64,
+    /// The seed of the run; with `iteration` it gives the position of every random stream.
+    pub seed: u64,
+    /// Optimiser steps taken, if the optimiser was saved.
+    pub optimiser_steps: Option<u64>,
+    /// File name of the tensors, which carries their digest.
+    tensors: String,
+}
+
+/// What the caller knows of the model that is saved.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a, C> {
+    /// The model's kind and version.
+    pub model: &'a str,
+    /// The model's configuration.
+    pub config: &'a C,
+    /// Digest of the item vocabulary.
+    pub vocabulary: &'a str,
+    /// Training iterations done.
+    pub iteration: u64,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+/// A checkpoint that was read and whose digest agreed.
+#[derive(Debug)]
+pub struct Checkpoint<C> {
+    /// The manifest.
+    pub manifest: Manifest<C>,
+    folder: PathBuf,
+    parameters: BTreeMap<String, Tensor>,
+    moments: BTreeMap<String, Tensor>,
+}
+
+/// Writes `folder`, which is created if need be, with the parameters and, for training to go on, the optimiser.
+///
+/// # Errors
+/// [`Error::Checkpoint`] if the folder cannot be written.
+pub fn save<C: Serialize>(
+    folder: &Path,
+    description: Description<'_, C>,
+    params: &Params,
+    optimiser: Option<&Adam>,
+) -> Result<()> {
+    let fail = |problem: String| Error::Checkpoint { path: folder.to_owned(), problem };
+    let moments = optimiser.map(Adam::moments).transpose()?;
+    let named = params.snapshot()?.into_iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor));
+    let moments = moments.into_iter().flatten().map(|(name, tensor)| (format!("moments.{name}"), tensor));
+    let tensors = named.chain(moments).map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
+    let tensors = tensors.collect::<Result<BTreeMap<_, _>>>()?;
+    let bytes = safetensors::serialize(&tensors, None).map_err(|reason| fail(reason.to_string()))?;
+    let manifest = Manifest {
+        format: FORMAT,
+        model: description.model.to_owned(),
+        config: description.config,
+        vocabulary: description.vocabulary.to_owned(),
+        iteration: description.iteration,
+        seed: description.seed,
+        optimiser_steps: optimiser.map(Adam::steps),
+        tensors: tensor_file(&bytes),
+    };
+    let text = serde_json::to_vec_pretty(&manifest).map_err(|reason| fail(reason.to_string()))?;
+    fs::create_dir_all(folder).map_err(|reason| fail(reason.to_string()))?;
+    write(&folder.join(&manifest.tensors), &bytes)?;
+    write(&folder.join(MANIFEST), &text)?;
+    for entry in fs::read_dir(folder).map_err(|reason| fail(reason.to_string()))?.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("tensors-") && name != manifest.tensors {
+            fs::remove_file(entry.path()).map_err(|reason| fail(reason.to_string()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a checkpoint of the given model kind and vocabulary.
+///
+/// # Errors
+/// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format, model or
+/// vocabulary, a manifest that cannot be read, or tensors that are damaged.
+pub fn load<C: DeserializeOwned>(folder: &Path, model: &str, vocabulary: Option<&str>) -> Result<Checkpoint<C>> {
+    let path = folder.join(MANIFEST);
+    let fail = |path: &Path, problem: String| Error::Checkpoint { path: path.to_owned(), problem };
+    let text = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
+    let head: serde_json::Value = serde_json::from_slice(&text).map_err(|reason| fail(&path, reason.to_string()))?;
+    if head["format"] != FORMAT {
+        return Err(fail(&path, format!("format {}, expected {FORMAT}", head["format"])));
+    }
+    if head["model"] != model {
+        return Err(fail(&path, format!("it holds a model of kind {}, expected \"{model}\"", head["model"])));
+    }
+    let manifest: Manifest<C> = serde_json::from_value(head).map_err(|reason| fail(&path, reason.to_string()))?;
+    if let Some(expected) = vocabulary
+        && manifest.vocabulary != expected
+    {
+        let problem = format!("trained with item vocabulary {}, the data has {expected}", manifest.vocabulary);
+        return Err(fail(&path, problem));
+    }
+    let path = folder.join(&manifest.tensors);
+    let bytes = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
+    if manifest.tensors != tensor_file(&bytes) {
+        return Err(fail(&path, format!("the content is damaged: its digest gives {}", tensor_file(&bytes))));
+    }
+    let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
+    let (mut parameters, mut moments) = (BTreeMap::new(), BTreeMap::new());
+    for (name, tensor) in tensors {
+        match (name.strip_prefix("parameter."), name.strip_prefix("moments.")) {
+            (Some(name), _) => parameters.insert(name.to_owned(), tensor),
+            (_, Some(name)) => moments.insert(name.to_owned(), tensor),
+            _ => return Err(fail(&path, format!("tensor {name}: expected parameter.* or moments.*"))),
+        };
+    }
+    Ok(Checkpoint { manifest, folder: folder.to_owned(), parameters, moments })
+}
+
+impl<C> Checkpoint<C> {
+    /// Sets the parameters of a model built from the manifest's configuration.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] naming every parameter that differs in name, shape or type; nothing is then changed.
+    pub fn restore(&self, params: &Params) -> Result<()> {
+        params.restore(&self.parameters).map_err(|reason| self.fail(&reason))
+    }
+
+    /// Sets the optimiser so that training goes on as if it had not stopped.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if the optimiser was not saved or does not fit.
+    pub fn restore_optimiser(&self, adam: &mut Adam) -> Result<()> {
+        let steps = self.manifest.optimiser_steps.ok_or_else(|| self.fail(&"it was saved without its optimiser"))?;
+        adam.restore(&self.moments, steps).map_err(|reason| self.fail(&reason))
+    }
+
+    fn fail(&self, problem: &dyn ToString) -> Error {
+        Error::Checkpoint { path: self.folder.clone(), problem: problem.to_string() }
+    }
+}
+
+fn tensor_file(bytes: &[u8]) -> String {
+    format!("tensors-{}.safetensors", &blake3::hash(bytes).to_hex()[..32])
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let attempt = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path)?;
+        Ok::<_, std::io::Error>(())
+    };
+    attempt().map_err(|reason| Error::Checkpoint { path: path.to_owned(), problem: reason.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AdamConfig, Init};
+    use candle_core::DType;
+    use understudy_random::Seed;
+
+    const MODEL: &str = "test";
+
+    fn model(rows: usize) -> (Params, Adam) {
+        let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        params.scope("m").param("w", (rows, 2), Init::Normal { sd: 1.0 }).unwrap();
+        let adam = Adam::new(&params, AdamConfig::default()).unwrap();
+        (params, adam)
+    }
+
+    fn train(params: &Params, adam: &mut Adam) -> Vec<Vec<f32>> {
+        let w = params.get("m.w").unwrap();
+        adam.step(&w.sqr().unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
+        w.to_vec2().unwrap()
+    }
+
+    fn describe(iteration: u64) -> Description<'static, Vec<usize>> {
+        static CONFIG: Vec<usize> = Vec::new();
+        Description { model: MODEL, config: &CONFIG, vocabulary: "abc", iteration, seed: 9 }
+    }
+
+    fn problem(folder: &Path, vocabulary: &str) -> String {
+        load::<Vec<usize>>(folder, MODEL, Some(vocabulary)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn training_goes_on_from_a_checkpoint_bit_for_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, mut adam) = model(3);
+        train(&params, &mut adam);
+        save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
+        let straight = train(&params, &mut adam);
+
+        let (params, mut adam) = model(3);
+        params.get("m.w").unwrap().set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, Some("abc")).unwrap();
+        checkpoint.restore(&params).unwrap();
+        checkpoint.restore_optimiser(&mut adam).unwrap();
+        assert_eq!((checkpoint.manifest.iteration, checkpoint.manifest.seed), (1, 9));
+        assert_eq!(train(&params, &mut adam), straight);
+    }
+
+    #[test]
+    fn a_later_save_replaces_an_earlier_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, mut adam) = model(3);
+        for iteration in 0..3 {
+            train(&params, &mut adam);
+            save(folder.path(), describe(iteration), &params, None).unwrap();
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, None).unwrap();
+        assert_eq!(checkpoint.manifest.iteration, 2);
+        assert!(checkpoint.restore_optimiser(&mut adam).unwrap_err().to_string().contains("without its optimiser"));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, adam) = model(3);
+        assert!(problem(folder.path(), "abc").contains("manifest.json"));
+        save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
+        assert!(problem(folder.path(), "xyz").contains("trained with item vocabulary abc, the data has xyz"));
+        assert!(
+            load::<Vec<usize>>(folder.path(), "other", None).unwrap_err().to_string().contains("expected \"other\"")
+        );
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, None).unwrap();
+        let message = checkpoint.restore(&model(4).0).unwrap_err().to_string();
+        assert!(message.contains("m.w has shape [3, 2], expected [4, 2]"), "{message}");
+    }
+
+    #[test]
+    fn every_damaged_byte_of_the_tensors_is_detected() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, adam) = model(1);
+        save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
+        let file =
+            fs::read_dir(folder.path()).unwrap().flatten().find(|e| e.path().extension().unwrap() != "json").unwrap();
+        let bytes = fs::read(file.path()).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            fs::write(file.path(), damaged).unwrap();
+            assert!(problem(folder.path(), "abc").contains("damaged"));
+        }
+        fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
+        assert!(problem(folder.path(), "abc").contains("damaged"));
+    }
+}

@@ -1,0 +1,31 @@
+use std::path::PathBuf;
+
+/// What can go wrong with a network.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// candle refused an operation.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// The device that was asked for is not there.
+    #[error("{0}")]
+    Device(String),
+    /// A setting is outside its range.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A checkpoint cannot be written or read, or does not fit the model.
+    #[error("checkpoint {}: {problem}", path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

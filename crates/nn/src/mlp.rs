@@ -1,0 +1,124 @@
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Init, Result, Scope};
+
+/// The non-linearity σ between layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x for x > 0, eˣ - 1 below (Clevert et al. 2016): what GAN-CDQN's released code uses.
+    Elu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// No non-linearity.
+    Identity,
+}
+
+impl Activation {
+    /// σ(x), entry by entry; keeps the shape.
+    pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        Ok(match self {
+            Self::Elu => x.elu(1.0)?,
+            Self::Tanh => x.tanh()?,
+            Self::Identity => x.clone(),
+        })
+    }
+}
+
+/// y = x Wᵀ + b, W drawn by Glorot's rule, b = 0.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// Creates `weight [outputs, inputs]` and `bias [outputs]` in `scope`.
+    pub fn new(inputs: usize, outputs: usize, mut scope: Scope<'_>) -> Result<Self> {
+        let weight = scope.param("weight", (outputs, inputs), Init::glorot(inputs, outputs))?;
+        let bias = scope.param("bias", outputs, Init::Constant(0.0))?;
+        Ok(Self { weight, bias })
+    }
+
+    /// `[rows, inputs]` to `[rows, outputs]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+    }
+}
+
+/// Linear layers with an [`Activation`] between them, none after the last.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    layers: Vec<Linear>,
+    activation: Activation,
+}
+
+impl Mlp {
+    /// Layers of the given widths, inputs first and outputs last; layer `i` is named `i`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are fewer than two widths or one is 0.
+    pub fn new(widths: &[usize], activation: Activation, mut scope: Scope<'_>) -> Result<Self> {
+        if widths.len() < 2 || widths.contains(&0) {
+            let problem = format!("{widths:?}: expected inputs, layers and outputs, all at least 1");
+            return Err(Error::Setting { what: "MLP widths", problem });
+        }
+        let layers = widths
+            .windows(2)
+            .enumerate()
+            .map(|(i, pair)| Linear::new(pair[0], pair[1], scope.scope(&i.to_string())))
+            .collect::<Result<_>>()?;
+        Ok(Self { layers, activation })
+    }
+
+    /// `[rows, inputs]` to `[rows, outputs]`.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (last, hidden) = self.layers.split_last().expect("an MLP has a layer");
+        let mut x = x.clone();
+        for layer in hidden {
+            x = self.activation.forward(&layer.forward(&x)?)?;
+        }
+        last.forward(&x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Params;
+    use crate::gradient_check::check_gradients;
+    use candle_core::{DType, Device};
+    use understudy_random::Seed;
+
+    #[test]
+    fn gradients_match_finite_differences() {
+        for activation in [Activation::Elu, Activation::Tanh, Activation::Identity] {
+            let mut params = Params::new(Seed::new(5), DType::F64, &Device::Cpu);
+            let mlp = Mlp::new(&[3, 4, 2], activation, params.scope("m")).unwrap();
+            let x = params.scope("data").param("x", (5, 3), Init::Normal { sd: 1.0 }).unwrap();
+            check_gradients(&params, || Ok(mlp.forward(&x)?.sqr()?.sum_all()?));
+        }
+    }
+
+    #[test]
+    fn a_layer_of_known_weights() {
+        let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+        let mlp = Mlp::new(&[2, 1, 1], Activation::Elu, params.scope("m")).unwrap();
+        for (name, values) in [("m.0.weight", vec![1f32, -2.0]), ("m.0.bias", vec![0.5]), ("m.1.weight", vec![3.0])] {
+            let var = params.get(name).unwrap();
+            var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
+        }
+        let x = Tensor::new(&[[1f32, 0.0], [0.0, 1.0]], &Device::Cpu).unwrap();
+        let y = mlp.forward(&x).unwrap().to_vec2::<f32>().unwrap();
+        assert_eq!(y[0][0], 4.5);
+        assert!((y[1][0] - 3.0 * ((-1.5f32).exp() - 1.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn widths_are_checked() {
+        let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+        assert!(Mlp::new(&[3], Activation::Elu, params.scope("a")).is_err());
+        assert!(Mlp::new(&[3, 0, 1], Activation::Elu, params.scope("b")).is_err());
+    }
+}
