@@ -1,10 +1,173 @@
-//! `cargo xtask data import | describe | export`.
+//! `cargo xtask data`: import, describe, export, list and generate interaction logs.
+
+mod generate;
+
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use indicatif::{ProgressBar, ProgressStyle};
+use understudy_data::import::{self, import};
+use understudy_data::{Dataset, Format, Part, Summary, cache, export::export};
 
 /// Options of the data commands.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read a log file, check it, and keep it as a cached log that loads fast.
+    Import(Import),
+    /// Print what a log holds.
+    Describe(Describe),
+    /// Write a log in a format that other programs read.
+    Export(Export),
+    /// List the bundled logs and the recipes for public data sets.
+    List,
+    /// Simulate the bundled logs anew.
+    Generate(generate::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct Import {
+    #[command(flatten)]
+    input: Input,
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, csv, jsonl or parquet.
+    #[arg(long)]
+    format: Option<Format>,
+    /// Cached log to write.
+    #[arg(long, value_name = "LOG")]
+    to: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Describe {
+    #[command(flatten)]
+    input: Input,
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, csv, jsonl or parquet.
+    #[arg(long)]
+    format: Option<Format>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Export {
+    #[command(flatten)]
+    input: Input,
+    /// File to write.
+    #[arg(long, value_name = "FILE")]
+    to: PathBuf,
+    /// Format to write: gan-cdqn, irecgan, csv, jsonl or parquet.
+    #[arg(long)]
+    format: Format,
+    /// Parts to leave out, for a format that cannot hold them: split, users, timestamps, propensities, features.
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    without: Vec<Part>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Input {
+    /// Log file in any format, or a cached log.
+    path: PathBuf,
+    /// Name of the data set, if not the file's.
+    #[arg(long)]
+    name: Option<String>,
+    /// Count bad rows and go on, instead of stopping at the first.
+    #[arg(long)]
+    skip_bad_rows: bool,
+}
 
 /// Runs a data command.
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Import(Import { input, format, to }) => {
+            let (dataset, summary) = input.read(*format)?;
+            cache::save(&dataset, to)?;
+            print!("{summary}");
+            println!("written to {}", to.display());
+        }
+        Command::Describe(Describe { input, format }) => print!("{}", input.read(*format)?.1),
+        Command::Export(Export { input, to, format, without }) => {
+            let (dataset, _) = input.read(None)?;
+            let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
+            export(&dataset, *format, to).context("cannot export; --without PART leaves a part out")?;
+            println!("written to {}", to.display());
+        }
+        Command::List => list()?,
+        Command::Generate(args) => generate::run(args)?,
+    }
+    Ok(())
+}
+
+/// The folder of the bundled logs and the recipes.
+fn datasets() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("datasets")
+}
+
+impl Input {
+    fn read(&self, format: Option<Format>) -> anyhow::Result<(Dataset, Summary)> {
+        let path = &self.path;
+        if !path.exists() {
+            let folder = datasets();
+            bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
+        }
+        if cache::is_cache(path) {
+            let dataset = cache::load(path)?;
+            let summary = Summary::new(&dataset);
+            return Ok((dataset, summary));
+        }
+        let bar = bar(path);
+        let told = bar.clone();
+        let options = import::Options {
+            format,
+            name: self.name.clone(),
+            skip_bad_rows: self.skip_bad_rows,
+            progress: Some(Box::new(move |read, _| told.set_position(read))),
+        };
+        let imported = import(path, options);
+        bar.finish_and_clear();
+        Ok(imported?)
+    }
+}
+
+/// A bar for files that take a moment, on a terminal.
+fn bar(path: &Path) -> ProgressBar {
+    const A_MOMENT: u64 = 8 << 20;
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
+    if length < A_MOMENT || !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style =
+        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} to go");
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn list() -> anyhow::Result<()> {
+    let folder = datasets();
+    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    names.sort();
+    let is_recipe = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
+    let (recipes, logs): (Vec<_>, Vec<_>) = names.into_iter().partition(is_recipe);
+    println!("bundled logs, simulated (describe one: cargo xtask data describe PATH)");
+    for path in logs {
+        let (_, summary) = import(&path, import::Options::default())?;
+        println!("  {:<60} {} sessions, {} steps", path.display(), summary.sessions, summary.steps);
+    }
+    println!("recipes for public data sets");
+    for path in recipes.iter().filter(|path| !path.ends_with("README.md")) {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        println!("  {:<60} {}", path.display(), text.lines().next().unwrap_or_default().trim_start_matches("# "));
+    }
+    Ok(())
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
+        let names = Part::ALL.map(Part::name).join(", ");
+        format!("no part of a log; choose among {names}")
+    })
 }

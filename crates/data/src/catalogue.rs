@@ -59,18 +59,36 @@ impl Catalogue {
         self.features.as_ref().map(|features| (&features.values[..], features.dim))
     }
 
+    /// The same catalogue without item features.
+    pub(crate) fn without_features(self) -> Self {
+        Self { names: self.names, features: None }
+    }
+
+    /// Checks the features of a catalogue that was read from a file.
+    pub(crate) fn check(&self) -> Result<()> {
+        match &self.features {
+            Some(Features { dim, values }) => check_features(values, *dim, self.len()),
+            None => Ok(()),
+        }
+    }
+
     /// The same catalogue with item features, row-major `[items, dim]`.
     ///
     /// # Errors
     /// [`Error::Log`] if `values` is not `items · dim` long or holds a number that is not finite.
     pub fn with_features(self, values: Vec<f32>, dim: usize) -> Result<Self> {
-        if dim == 0 || values.len() != self.len() * dim {
-            let (found, items) = (values.len(), self.len());
-            return Err(Error::Log(format!("{found} feature values for {items} items of {dim} features")));
-        }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(Error::Log(format!("feature {} of item {} is not finite", at % dim, at / dim)));
-        }
+        check_features(&values, dim, self.len())?;
         Ok(Self { names: self.names, features: Some(Features { dim, values }) })
     }
+}
+
+fn check_features(values: &[f32], dim: usize, items: usize) -> Result<()> {
+    if dim == 0 || items.checked_mul(dim) != Some(values.len()) {
+        let found = values.len();
+        return Err(Error::Log(format!("{found} feature values for {items} items of {dim} features")));
+    }
+    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+        return Err(Error::Log(format!("feature {} of item {} is not finite", at % dim, at / dim)));
+    }
+    Ok(())
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What can go wrong with a log, on disk or in memory.
@@ -23,7 +24,7 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// A file as a whole is not what its format asks for.
+    /// A file as a whole is not what its format asks for, or a data set is not what a format can hold.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
@@ -34,6 +35,9 @@ pub enum Error {
     /// A step or a log breaks an invariant of [`Log`](crate::Log).
     #[error("invalid log: {0}")]
     Log(String),
+    /// A setting is outside its range.
+    #[error("{0}")]
+    Setting(String),
 }
 
 impl Error {
@@ -44,7 +48,66 @@ impl Error {
     pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), problem: problem.into() }
     }
+
+    pub(crate) fn row(path: &Path, line: u64, fault: Fault) -> Self {
+        Self::Row { path: path.to_owned(), line, field: fault.field, problem: fault.problem() }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Log(fault.to_string())
+    }
 }
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What is wrong with one row or step, before it is known where it stood. `expected` is fixed text, so that faults can
+/// be counted by [`Fault::reason`].
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Fault {
+    field: &'static str,
+    expected: &'static str,
+    found: String,
+}
+
+impl Fault {
+    pub(crate) fn new(field: &'static str, expected: &'static str, found: impl Into<String>) -> Self {
+        Self { field, expected, found: found.into() }
+    }
+
+    /// A fault whose finding is a value of the file, quoted and clipped.
+    pub(crate) fn value(field: &'static str, expected: &'static str, found: &str) -> Self {
+        const CLIP: usize = 60;
+        let quoted = match found.char_indices().nth(CLIP) {
+            Some((end, _)) => format!("{:?}…", &found[..end]),
+            None if found.is_empty() => "nothing".into(),
+            None => format!("{found:?}"),
+        };
+        Self::new(field, expected, quoted)
+    }
+
+    /// An optional column that some steps (or sessions) give and others do not.
+    pub(crate) fn all_or_none(field: &'static str, whose: &'static str, given: bool) -> Self {
+        let expected = match whose {
+            "session" => "a value for every session or for none",
+            _ => "a value on every step or on none",
+        };
+        Self::new(field, expected, if given { "the first value" } else { "none" })
+    }
+
+    pub(crate) fn reason(&self) -> String {
+        format!("{}: expected {}", self.field, self.expected)
+    }
+
+    fn problem(&self) -> String {
+        format!("expected {}, found {}", self.expected, self.found)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.problem())
+    }
+}

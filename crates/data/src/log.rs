@@ -1,6 +1,11 @@
+mod builder;
+mod check;
+mod columns;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+pub use builder::LogBuilder;
+pub use columns::Columns;
 
 /// A dense index of an item in its [`Catalogue`](crate::Catalogue), from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -16,6 +21,10 @@ impl ItemId {
         self.0 as usize
     }
 }
+
+// The two codes that no catalogue reaches.
+const SKIP: u32 = u32::MAX - 1;
+const LEAVE: u32 = u32::MAX;
 
 /// What a user did with a slate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +49,15 @@ impl Choice {
     fn encode(self) -> u32 {
         match self {
             Self::Item(item) => item.0,
-            Self::Skip => u32::MAX - 1,
-            Self::Leave => u32::MAX,
+            Self::Skip => SKIP,
+            Self::Leave => LEAVE,
         }
     }
 
     fn decode(code: u32) -> Self {
         match code {
-            u32::MAX => Self::Leave,
-            const { u32::MAX - 1 } => Self::Skip,
+            LEAVE => Self::Leave,
+            SKIP => Self::Skip,
             item => Self::Item(ItemId(item)),
         }
     }
@@ -163,13 +172,35 @@ impl Log {
         self.iter().any(|session| session.left())
     }
 
+    /// Bytes of all columns, without the spare capacity of a log that is still growing.
+    pub fn bytes(&self) -> usize {
+        let optional = |len: Option<usize>, width: usize| len.unwrap_or(0) * width;
+        8 * (self.session_offsets.len() + self.slate_offsets.len())
+            + 4 * (self.shown.len() + self.chosen.len() + self.reward.len())
+            + optional(self.propensity.as_ref().map(Vec::len), 4)
+            + optional(self.timestamp.as_ref().map(Vec::len), 8)
+            + optional(self.user.as_ref().map(Vec::len), 4)
+    }
+
+    pub(crate) fn forget_users(&mut self) {
+        self.user = None;
+    }
+
+    pub(crate) fn forget_timestamps(&mut self) {
+        self.timestamp = None;
+    }
+
+    pub(crate) fn forget_propensities(&mut self) {
+        self.propensity = None;
+    }
+
     /// The log of the given sessions, in the given order.
     pub fn select(&self, sessions: &[usize]) -> Log {
         let mut builder = LogBuilder::default();
         for &index in sessions {
             let session = self.session(index);
             for step in session.steps() {
-                builder.append(step);
+                builder.append(&step);
             }
             builder.close_session(session.user());
         }
@@ -242,133 +273,5 @@ impl<'a> Session<'a> {
     /// Whether the log saw the user leave.
     pub fn left(self) -> bool {
         self.log.chosen[self.last - 1] == Choice::Leave.encode()
-    }
-}
-
-/// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item once, the chosen
-/// item is on the slate, nothing follows [`Choice::Leave`], rewards are finite, propensities lie in (0, 1], and an
-/// optional column is given by every step (or session) or by none.
-#[derive(Clone, Debug, Default)]
-pub struct LogBuilder {
-    log: Log,
-    sorted: Vec<ItemId>,
-}
-
-impl LogBuilder {
-    /// Appends a step to the open session.
-    ///
-    /// # Errors
-    /// [`Error::Log`] with the broken invariant; the builder is then as it was before.
-    pub fn push(&mut self, step: Step<'_>) -> Result<()> {
-        self.check(&step)?;
-        self.append(step);
-        Ok(())
-    }
-
-    /// Closes the open session. `user` is an index into the data set's user vocabulary.
-    ///
-    /// # Errors
-    /// [`Error::Log`] if the session has no step, or if some sessions name a user and others do not.
-    pub fn end_session(&mut self, user: Option<u32>) -> Result<()> {
-        if self.open_steps() == 0 {
-            return Err(Error::Log("a session needs at least one step".into()));
-        }
-        if self.log.sessions() > 0 && user.is_some() != self.log.user.is_some() {
-            return Err(Error::Log("either every session names its user or none does".into()));
-        }
-        self.close_session(user);
-        Ok(())
-    }
-
-    /// Forgets the steps of the open session.
-    pub fn abandon_session(&mut self) {
-        let steps = self.log.session_offsets[self.log.sessions()] as usize;
-        let impressions = self.log.slate_offsets[steps] as usize;
-        let log = &mut self.log;
-        log.slate_offsets.truncate(steps + 1);
-        log.shown.truncate(impressions);
-        log.chosen.truncate(steps);
-        log.reward.truncate(steps);
-        if let Some(column) = &mut log.propensity {
-            column.truncate(impressions);
-        }
-        if let Some(column) = &mut log.timestamp {
-            column.truncate(steps);
-        }
-        if steps == 0 {
-            (log.propensity, log.timestamp) = (None, None);
-        }
-    }
-
-    /// Number of steps of the open session.
-    pub fn open_steps(&self) -> usize {
-        self.log.steps() - self.log.session_offsets[self.log.sessions()] as usize
-    }
-
-    /// The finished log. Steps of a session that was not closed are dropped.
-    pub fn build(mut self) -> Log {
-        self.abandon_session();
-        self.log
-    }
-
-    fn check(&mut self, step: &Step<'_>) -> Result<()> {
-        let fail = |problem: String| Err(Error::Log(problem));
-        if step.slate.is_empty() {
-            return fail("the slate is empty".into());
-        }
-        self.sorted.clear();
-        self.sorted.extend_from_slice(step.slate);
-        self.sorted.sort_unstable();
-        if let Some(pair) = self.sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-            return fail(format!("item {} stands twice on the slate", pair[0].0));
-        }
-        if let Choice::Item(item) = step.choice
-            && !step.slate.contains(&item)
-        {
-            return fail(format!("the chosen item {} is not on the slate", item.0));
-        }
-        if self.open_steps() > 0 && self.log.chosen.last() == Some(&Choice::Leave.encode()) {
-            return fail("a step follows the one on which the user left".into());
-        }
-        if !step.reward.is_finite() {
-            return fail(format!("reward {} is not finite", step.reward));
-        }
-        if let Some(propensity) = step.propensity {
-            if propensity.len() != step.slate.len() {
-                return fail(format!("{} propensities for a slate of {}", propensity.len(), step.slate.len()));
-            }
-            if let Some(p) = propensity.iter().find(|&&p| !(p > 0.0 && p <= 1.0)) {
-                return fail(format!("propensity {p} is not in (0, 1]"));
-            }
-        }
-        let first = self.log.steps() == 0;
-        if !first && step.propensity.is_some() != self.log.propensity.is_some() {
-            return fail("either every step has propensities or none has".into());
-        }
-        if !first && step.timestamp.is_some() != self.log.timestamp.is_some() {
-            return fail("either every step has a timestamp or none has".into());
-        }
-        Ok(())
-    }
-
-    fn append(&mut self, step: Step<'_>) {
-        let log = &mut self.log;
-        log.shown.extend_from_slice(step.slate);
-        log.slate_offsets.push(log.shown.len() as u64);
-        log.chosen.push(step.choice.encode());
-        log.reward.push(step.reward);
-        if let Some(propensity) = step.propensity {
-            log.propensity.get_or_insert_default().extend_from_slice(propensity);
-        }
-        if let Some(timestamp) = step.timestamp {
-            log.timestamp.get_or_insert_default().push(timestamp);
-        }
-    }
-
-    fn close_session(&mut self, user: Option<u32>) {
-        self.log.session_offsets.push(self.log.steps() as u64);
-        if let Some(user) = user {
-            self.log.user.get_or_insert_default().push(user);
-        }
     }
 }

@@ -1,1 +1,25 @@
-//! x
+//! How good a user model or a recommender is, and how far to trust the figure.
+//!
+//! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run. [`interval`] turns
+//! the figures of several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds lies
+//! with 95% confidence. One seed gives a mean and no interval.
+//!
+//! ```
+//! use understudy_eval::{interval, metrics};
+//!
+//! // Two displays, the scores of their items, and which item was chosen.
+//! let displays = [(&[0.1, 2.0, 0.3][..], 1), (&[0.5, 0.2, 0.9][..], 0)];
+//! assert_eq!(metrics::precision_at(1, displays)?, 0.5);
+//! assert_eq!(metrics::precision_at(2, displays)?, 1.0);
+//!
+//! let nll_by_seed = [0.861, 0.858, 0.871, 0.866, 0.853];
+//! assert_eq!(interval::student_t(&nll_by_seed)?.to_string(), "0.8618 ± 0.0087");
+//! # Ok::<(), understudy_eval::EvalError>(())
+//! ```
+
+mod error;
+pub mod interval;
+pub mod metrics;
+
+pub use error::{EvalError, Result};
+pub use interval::{Estimate, Interval, Method};

@@ -1,12 +1,10 @@
-//! Analytic gradients against central differences, for tests in double precision.
-
 use candle_core::{Tensor, Var};
 
 use crate::{Params, Result};
 
-/// Panics unless the gradient of `loss` at every entry of every parameter agrees with (L(x+h) - L(x-h)) / 2h, h = 1e-5,
+/// For tests of layers and models in double precision: panics unless the gradient of `loss` at every entry of every parameter agrees with (L(x+h) - L(x-h)) / 2h, h = 1e-5,
 /// to 1e-6 of the larger of 1 and the value, and unless every parameter has a gradient.
-pub(crate) fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>) {
+pub fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>) {
     let gradients = loss().unwrap().backward().unwrap();
     let value = || loss().unwrap().to_scalar::<f64>().unwrap();
     for (name, var) in params.iter() {

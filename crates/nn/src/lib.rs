@@ -30,17 +30,16 @@ pub mod checkpoint;
 mod choice;
 mod device;
 mod error;
+mod gradient_check;
 mod lstm;
 mod mlp;
 mod params;
-
-#[cfg(test)]
-mod gradient_check;
 
 pub use adam::{Adam, AdamConfig};
 pub use choice::{gumbel_top_k, masked_log_softmax};
 pub use device::DeviceKind;
 pub use error::{Error, Result};
+pub use gradient_check::check_gradients;
 pub use lstm::{Lstm, LstmState};
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};

@@ -134,6 +134,16 @@ impl Scope<'_> {
         Scope { prefix: format!("{}.{name}", self.prefix), params: self.params }
     }
 
+    /// The device on which parameters are created.
+    pub fn device(&self) -> &Device {
+        &self.params.device
+    }
+
+    /// The type of the parameters.
+    pub fn dtype(&self) -> DType {
+        self.params.dtype
+    }
+
     /// Creates a parameter.
     ///
     /// # Errors

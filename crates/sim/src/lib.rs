@@ -1,6 +1,50 @@
-//! Environments and policies. (being written)
+//! Environments, policies and the rollouts that bring them together.
+//!
+//! An [`Environment`] is a population of users that answers slates; a [`Policy`] is a recommender that shows them. Both
+//! work on batches of sessions, because a learned user model or recommender is only fast in batches. A [`Rollout`] runs
+//! whole sessions of one in the other and keeps their [`Log`](understudy_data::Log), or only their [`Outcome`]s;
+//! a [`Population`] takes single steps and branches into many futures.
+//!
+//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users that GAN-CDQN assumes).
+//! * Logging [`policies`], with the propensity of every place of every slate.
+//! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be reached.
+//!
+//! ```
+//! use understudy_random::Seed;
+//! use understudy_sim::{Mdp, MdpConfig, Rollout, bounds::MdpOracle, policies::UniformRandom};
+//!
+//! let mdp = Mdp::new(&MdpConfig::default())?;
+//! let rollout = Rollout::new(Seed::new(1), 0..2_000, 10);
+//! let mean_reward = |outcomes: Vec<understudy_sim::Outcome>| {
+//!     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64
+//! };
+//! let random = mean_reward(rollout.outcomes(&mdp, &UniformRandom { items: mdp.items() })?);
+//! let oracle = MdpOracle::new(&mdp, 10)?;
+//! let best = mean_reward(rollout.outcomes(&mdp, &oracle)?);
+//! assert!(random < best && (best / oracle.value() - 1.0).abs() < 0.1);
+//! # Ok::<(), understudy_sim::Error>(())
+//! ```
+//!
+//! Every session draws from streams of its own, one for the user and one for the policy, so a seed gives the same bits on any
+//! number of threads and in any chunking, and two policies under one seed meet the same users.
+
+pub mod bounds;
+mod choice_users;
+mod draw;
 mod error;
+mod mdp;
+pub mod policies;
+mod population;
+mod recent;
+mod rollout;
+mod slates;
+mod tape;
 mod traits;
 
+pub use choice_users::{ChoiceState, ChoiceUsers, ChoiceUsersConfig, ClickReward, Outside};
 pub use error::{Error, Result};
-pub use traits::{Environment, Policy, Responses, Slates};
+pub use mdp::{Mdp, MdpConfig, MdpState, Transitions};
+pub use population::{Moment, Population};
+pub use rollout::{Observer, Outcome, Rollout};
+pub use slates::{Responses, Slates};
+pub use traits::{Environment, Policy};

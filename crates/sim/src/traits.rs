@@ -1,26 +1,6 @@
-use understudy_data::{Choice, ItemId};
 use understudy_random::Stream;
 
-use crate::Result;
-
-/// Slates for a batch of sessions: row-major `[rows, k]`, with the probability of each place where the policy knows it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Slates {
-    k: usize,
-    items: Vec<ItemId>,
-    propensity: Vec<f32>,
-}
-
-/// The users' answers to a batch of slates, one entry per session.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Responses {
-    /// What the user did.
-    pub choice: Vec<Choice>,
-    /// The reward of the step.
-    pub reward: Vec<f32>,
-    /// Whether the session is over.
-    pub ended: Vec<bool>,
-}
+use crate::{Responses, Result, Slates};
 
 /// Users, stepped as a batch of sessions.
 ///

@@ -1,1 +1,50 @@
-//! x
+//! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in for them.
+//!
+//! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items by a reward network
+//! r_θ(s, a), and chooses by softmax(η r_θ) over the slate and "nothing" (Chen et al. 2019, GAN-CDQN, Lemma 1).
+//! [`fit`] trains it by maximum likelihood (Lemma 2), [`evaluate`] gives its held-out figures, and [`LearnedUsers`] is the
+//! model as an [`Environment`](understudy_sim::Environment).
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use candle_core::Device;
+//! use understudy_data::{Catalogue, Fractions, Split};
+//! use understudy_random::Seed;
+//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//! use understudy_user_model::{LearnedUsers, TrainConfig, UserModel, UserModelConfig, evaluate, fit};
+//!
+//! // A log of simulated users, in place of yours.
+//! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;
+//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(1), 0..200, 4) }.run(&users, &UniformRandom { items: 20 })?;
+//! let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
+//!
+//! let catalogue = Catalogue::numbered(20);
+//! let model = UserModel::new(UserModelConfig::new(20), &catalogue, Seed::new(3), &Device::Cpu)?;
+//! let training = TrainConfig { iterations: 20, ..TrainConfig::default() };
+//! let fitted = fit(&model, &log, &split, &training, Seed::new(4), |_| ControlFlow::Continue(()))?;
+//! assert!(fitted.best.validation_nll <= fitted.curve[0].validation_nll);
+//! assert!(evaluate(&model, &log, &split.test)?.precision_at_2 > 0.0);
+//!
+//! // The learned users answer a policy as the simulated ones did.
+//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) }.run(&LearnedUsers::new(model), &UniformRandom { items: 20 })?;
+//! assert_eq!(log.sessions(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod displays;
+mod encoder;
+mod environment;
+mod error;
+mod evaluation;
+mod model;
+#[cfg(test)]
+mod testing;
+mod train;
+
+pub use config::{ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig};
+pub use environment::{LearnedState, LearnedUsers};
+pub use error::{Error, Result};
+pub use evaluation::{Evaluation, evaluate};
+pub use model::{Prediction, UserModel};
+pub use train::{CurvePoint, Fit, fit};

@@ -1,10 +1,101 @@
 //! `cargo xtask bench sim`.
 
+use std::time::Instant;
+
+use comfy_table::{Table, presets};
+use rand::RngCore;
+use rayon::prelude::*;
+use understudy_data::Log;
+use understudy_random::Seed;
+use understudy_sim::policies::UniformRandom;
+use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
+
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+pub struct Args {
+    /// Sessions per measurement.
+    #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    sessions: u64,
+    /// Measurements of each cell; the median is shown.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
+    repeats: u8,
+    /// Numbers of threads to measure with.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
+    threads: Vec<usize>,
+}
+
+const ITEMS: usize = 50;
+const K: usize = 10;
 
 /// Runs the benchmark and prints its table.
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("being written")
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..Default::default() })?;
+    let users = ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..Default::default() })?;
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["users", "threads", "log kept", "steps/s", "ns a step and thread", "the limit named, steps/s"]);
+    for &threads in &args.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        pool.install(|| {
+            measure(args, "Mdp, 10 states", threads, &mdp, &mut table)?;
+            measure(args, "ChoiceUsers, 8 features, memory 3", threads, &users, &mut table)
+        })?;
+    }
+    println!("Random slates of {K} of {ITEMS} items; median of {} runs of {} sessions.", args.repeats, args.sessions);
+    println!("{table}");
+    Ok(())
+}
+
+/// Adds the rows of one environment: log kept, with the limit that writing its bytes sets, and not kept, with the limit
+/// that the two random streams of each session set.
+fn measure<E: Environment>(
+    args: &Args,
+    name: &str,
+    threads: usize,
+    users: &E,
+    table: &mut Table,
+) -> anyhow::Result<()> {
+    let (rollout, policy) = (Rollout::new(Seed::new(1), 0..args.sessions, K), UniformRandom { items: ITEMS });
+    let log = rollout.run(users, &policy)?;
+    let (steps, bytes) = (log.steps() as f64, bytes(&log));
+    drop(log);
+    let mut row = |kept: &str, seconds: f64, limit: String| {
+        let (speed, each) = (steps / seconds, seconds * 1e9 * threads as f64 / steps);
+        table.add_row([name, &threads.to_string(), kept, &millions(speed), &format!("{each:.0}"), &limit]);
+    };
+    let kept = median(args, || rollout.run(users, &policy).map(drop))?;
+    let writing = median(args, || {
+        std::hint::black_box(rayon::iter::repeat_n(1u64, bytes / 8).collect::<Vec<u64>>());
+        Ok::<_, anyhow::Error>(())
+    })?;
+    row("yes", kept, format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000));
+    let not_kept = median(args, || rollout.outcomes(users, &policy).map(drop))?;
+    let seed = Seed::new(2);
+    let drawing = median(args, || {
+        let open = |session| seed.stream(session).next_u64();
+        std::hint::black_box((0..2 * args.sessions).into_par_iter().map(open).reduce(|| 0, u64::wrapping_add));
+        Ok::<_, anyhow::Error>(())
+    })?;
+    row("no", not_kept, format!("{} (opening its {} streams)", millions(steps / drawing), 2 * args.sessions));
+    Ok(())
+}
+
+/// What the columns of a simulated log take: 8-byte offsets, items, propensities, choices and rewards of 4 bytes.
+fn bytes(log: &Log) -> usize {
+    8 * (log.sessions() + log.steps() + 2) + 8 * log.impressions() + 8 * log.steps()
+}
+
+fn millions(per_second: f64) -> String {
+    format!("{:.1} M", per_second / 1e6)
+}
+
+fn median<Fault>(args: &Args, mut run: impl FnMut() -> Result<(), Fault>) -> Result<f64, Fault> {
+    let mut seconds = Vec::new();
+    for _ in 0..args.repeats {
+        let start = Instant::now();
+        run()?;
+        seconds.push(start.elapsed().as_secs_f64());
+    }
+    seconds.sort_unstable_by(f64::total_cmp);
+    Ok(seconds[seconds.len() / 2])
 }

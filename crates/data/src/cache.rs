@@ -1,0 +1,150 @@
+//! The private cache of an imported [`Dataset`]: one file that is whole and ours, or an error.
+//!
+//! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64), BLAKE3 of the
+//! payload (32 bytes), payload. The payload is bincode and changes with the version; files for other programs are
+//! written by [`export`](crate::export::export).
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use crate::{Dataset, Error, Result, atomic};
+
+const MAGIC: [u8; 8] = *b"USTUDY\0\n";
+const VERSION: u32 = 1;
+const HEADER: usize = 8 + 4 + 8 + 32;
+/// The decoder never takes more than this from a payload: 64 GiB.
+const LIMIT: usize = 1 << 36;
+
+type Config = bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Fixint,
+    bincode::config::Limit<LIMIT>,
+>;
+
+fn config() -> Config {
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>()
+}
+
+/// Writes a data set to `path`, atomically: a crash leaves the old file or the new one.
+///
+/// # Errors
+/// [`Error::Io`] when the system refuses, [`Error::File`] if `path` is a directory.
+pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
+    atomic::write(path, |file| {
+        let io = |source| Error::io(path, source);
+        file.write_all(&[0; HEADER]).map_err(io)?;
+        let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
+        let mut buffered = BufWriter::with_capacity(1 << 16, &mut payload);
+        bincode::serde::encode_into_std_write(dataset, &mut buffered, config())
+            .map_err(|error| Error::file(path, format!("cannot encode: {error}")))?;
+        buffered.flush().map_err(io)?;
+        drop(buffered);
+        let header = header(payload.bytes, &payload.hasher.finalize());
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)
+    })
+}
+
+/// Whether a file begins with the magic of a cache file.
+pub fn is_cache(path: &Path) -> bool {
+    let mut magic = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
+}
+
+/// Reads a data set back.
+///
+/// # Errors
+/// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another version, and a payload
+/// that is no valid data set; [`Error::Io`] when the system refuses.
+pub fn load(path: &Path) -> Result<Dataset> {
+    let io = |source| Error::io(path, source);
+    let wrong = |problem: &str| Err(Error::file(path, problem));
+    if path.is_dir() {
+        return wrong("is a directory, expected a cached log");
+    }
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    if length == 0 {
+        return wrong("is empty, expected a cached log");
+    }
+    let mut reader = BufReader::with_capacity(1 << 16, file);
+    let mut header = [0; HEADER];
+    let read = read_up_to(&mut reader, &mut header).map_err(io)?;
+    if read < MAGIC.len() || header[..8] != MAGIC {
+        return wrong("is not a cached log; import it first");
+    }
+    if read < HEADER {
+        return wrong("is truncated inside its header; import the log again");
+    }
+    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    if version != VERSION {
+        let problem = format!("has cache version {version}, this program reads {VERSION}; import the log again");
+        return wrong(&problem);
+    }
+    let expected = self::header(length - HEADER as u64, &checksum(&mut reader).map_err(io)?);
+    if header[12..20] != expected[12..20] {
+        return wrong("has another length than it was written with, it is truncated; import the log again");
+    }
+    if header != expected {
+        return wrong("is damaged, its checksum does not match; import the log again");
+    }
+    reader.seek(SeekFrom::Start(HEADER as u64)).map_err(io)?;
+    let dataset: Dataset = bincode::serde::decode_from_std_read(&mut reader, config())
+        .map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
+    if reader.stream_position().map_err(io)? != length {
+        return wrong("holds more than a log");
+    }
+    dataset.check().map_err(|error| Error::file(path, error.to_string()))?;
+    Ok(dataset)
+}
+
+fn header(length: u64, checksum: &blake3::Hash) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(&MAGIC);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&length.to_le_bytes());
+    header[20..].copy_from_slice(checksum.as_bytes());
+    header
+}
+
+fn checksum(reader: &mut impl Read) -> io::Result<blake3::Hash> {
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize()),
+            read => hasher.update(&buffer[..read]),
+        };
+    }
+}
+
+fn read_up_to(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+/// Passes bytes on and digests them.
+struct Hashing<W> {
+    inner: W,
+    hasher: blake3::Hasher,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

@@ -1,0 +1,65 @@
+//! Writers of log files: what [`import`](crate::import::import) reads back as the same data set.
+//!
+//! Importing what was exported gives the same [`Dataset`], but for its name, which no format holds. What a format cannot
+//! hold is an error, never a silent loss; [`Dataset::without`] drops a part on purpose.
+//!
+//! | format | cannot hold |
+//! |---|---|
+//! | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
+//! | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
+//! | CSV | splits, features; item ids that are empty or hold a blank |
+//! | JSON Lines, Parquet | splits, features |
+//!
+//! The GAN-CDQN files always name users, times and sides of a split: a log without them gets the session's number as
+//! user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so
+//! a catalogue that is in another order, or has items never shown, comes back renumbered.
+
+mod gan_cdqn;
+mod irecgan;
+mod schema_csv;
+mod schema_jsonl;
+mod schema_parquet;
+
+use std::path::Path;
+
+use crate::{Dataset, Error, Format, Part, Result, Session, atomic};
+
+/// Writes a data set as a log file, atomically and without holding it in memory a second time.
+///
+/// # Errors
+/// [`Error::File`] if the format cannot hold the data set (see the table of this module) or `path` is a directory;
+/// [`Error::Io`] when the system refuses.
+pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
+    let unheld: &[Part] = match format {
+        Format::GanCdqn => &[Part::Propensities, Part::Features],
+        Format::IRecGan => &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features],
+        Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
+    };
+    let lost: Vec<&str> = unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
+    if !lost.is_empty() {
+        let problem = format!("the format {format} cannot hold the data set's {}; drop them first", lost.join(", "));
+        return Err(Error::file(path, problem));
+    }
+    atomic::write(path, |file| match format {
+        Format::GanCdqn => gan_cdqn::write(dataset, path, file),
+        Format::IRecGan => irecgan::write(dataset, path, file),
+        Format::Csv => schema_csv::write(dataset, path, file),
+        Format::JsonLines => schema_jsonl::write(dataset, path, file),
+        Format::Parquet => schema_parquet::write(dataset, path, file),
+    })
+}
+
+/// A step that the format cannot hold.
+fn unheld(path: &Path, session: Session<'_>, t: usize, problem: &str) -> Error {
+    Error::file(path, format!("session {}, step {t}: the format cannot hold {problem}", session.index()))
+}
+
+/// Raw ids must not hold a character that the format gives another meaning.
+fn check_ids<'a>(path: &Path, ids: impl Iterator<Item = &'a str>, forbidden: impl Fn(char) -> bool) -> Result<()> {
+    for id in ids {
+        if id.is_empty() || id.contains(&forbidden) {
+            return Err(Error::file(path, format!("the format cannot hold the id {id:?}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,47 @@
+use std::io::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{Choice, Dataset, Error, Result};
+
+#[derive(Serialize)]
+struct Line<'a> {
+    session: usize,
+    step: usize,
+    shown: &'a [&'a str],
+    chosen: Option<&'a str>,
+    reward: f32,
+    left: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timestamp: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    propensity: Option<&'a [f32]>,
+}
+
+pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
+    let mut shown = Vec::new();
+    for session in dataset.log.iter() {
+        let user = session.user().map(|user| dataset.user_name(user));
+        for (t, step) in session.steps().enumerate() {
+            shown.clear();
+            shown.extend(step.slate.iter().map(|&item| dataset.catalogue.raw(item)));
+            let line = Line {
+                session: session.index(),
+                step: t,
+                shown: &shown,
+                chosen: step.choice.item().map(|item| dataset.catalogue.raw(item)),
+                reward: step.reward,
+                left: step.choice == Choice::Leave,
+                timestamp: step.timestamp,
+                user: user.as_deref(),
+                propensity: step.propensity,
+            };
+            serde_json::to_writer(&mut *file, &line).map_err(|error| Error::io(path, error.into()))?;
+            file.write_all(b"\n").map_err(|source| Error::io(path, source))?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Readers of log files: streaming, with errors that name file, line and field.
+//!
+//! ```
+//! use understudy_data::import::{self, Options};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("shop.csv");
+//! std::fs::write(&path, "session,step,shown,chosen,reward\na,0,12 7 9,7,1\na,1,3 12 5,,0\n")?;
+//! let (dataset, summary) = import::import(&path, Options::default())?;
+//! assert_eq!((summary.sessions, summary.steps, summary.items), (1, 2, 5));
+//! assert!(dataset.log.session(0).left());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod arrow_columns;
+mod collector;
+pub(crate) mod gan_cdqn;
+pub(crate) mod irecgan;
+mod schema;
+mod schema_csv;
+mod schema_jsonl;
+mod schema_parquet;
+mod source;
+mod table;
+
+use std::path::Path;
+
+use crate::{Dataset, Error, Format, Result, Summary};
+use collector::Collector;
+pub(crate) use source::Source;
+
+/// Called now and then with the bytes of the file read so far and in all.
+pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
+
+/// How to import.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// The format; `None` detects it, see [`Format::detect`].
+    pub format: Option<Format>,
+    /// The data set's name; `None` takes the file's, without its extension.
+    pub name: Option<String>,
+    /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its step (in the GAN-CDQN
+    /// format: its display); the rest of the session stays, and a session without a step left is dropped too.
+    pub skip_bad_rows: bool,
+    /// Told of the progress.
+    pub progress: Option<Progress<'a>>,
+}
+
+/// Reads a log file into a data set, and says what it held.
+///
+/// Items and users are numbered in the order of their first appearance in the log.
+///
+/// # Errors
+/// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the whole file: a
+/// directory, an empty file, a missing column, a header without rows, a truncated archive; [`Error::Io`] when the system
+/// refuses.
+pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
+    let format = options.format.map_or_else(|| Format::detect(path), Ok)?;
+    let name = options.name.unwrap_or_else(|| name_of(path));
+    let mut collector = Collector::new(path, options.skip_bad_rows);
+    let mut split = None;
+    match format {
+        Format::GanCdqn => split = Some(gan_cdqn::read(Source::open(path, options.progress)?, &mut collector)?),
+        Format::IRecGan => irecgan::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::Csv => schema_csv::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::JsonLines => schema_jsonl::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::Parquet => schema_parquet::read(path, options.progress, &mut collector)?,
+    }
+    let (mut dataset, reading) = collector.finish(name);
+    if dataset.log.sessions() == 0 {
+        let problem = match reading.rows {
+            0 => "has a header and no rows".to_owned(),
+            rows => {
+                let reasons: Vec<String> =
+                    reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+                format!("none of its {rows} rows could be used ({})", reasons.join("; "))
+            }
+        };
+        return Err(Error::file(path, problem));
+    }
+    dataset.split = split;
+    let summary = Summary { reading: Some(reading), ..Summary::new(&dataset) };
+    Ok((dataset, summary))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = Path::new(name).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}

@@ -1,0 +1,191 @@
+use super::{Choice, ItemId, Log, Step};
+use crate::error::Fault;
+use crate::{Error, Result};
+
+/// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item once, the chosen
+/// item is on the slate, nothing follows [`Choice::Leave`], rewards are finite, propensities lie in (0, 1], and an
+/// optional column is given by every step (or session) or by none.
+#[derive(Clone, Debug, Default)]
+pub struct LogBuilder {
+    log: Log,
+    sorted: Vec<ItemId>,
+}
+
+impl LogBuilder {
+    /// Appends a step to the open session.
+    ///
+    /// # Errors
+    /// [`Error::Log`] with the broken invariant; the builder is then as it was before.
+    pub fn push(&mut self, step: Step<'_>) -> Result<()> {
+        self.try_push(&step).map_err(Error::from)
+    }
+
+    /// Closes the open session. `user` is an index into the data set's user vocabulary.
+    ///
+    /// # Errors
+    /// [`Error::Log`] if the session has no step, or if some sessions name a user and others do not.
+    pub fn end_session(&mut self, user: Option<u32>) -> Result<()> {
+        self.try_end_session(user).map_err(Error::from)
+    }
+
+    /// Forgets the steps of the open session.
+    pub fn abandon_session(&mut self) {
+        let steps = self.closed_steps();
+        let impressions = self.log.slate_offsets[steps] as usize;
+        let log = &mut self.log;
+        log.slate_offsets.truncate(steps + 1);
+        log.shown.truncate(impressions);
+        log.chosen.truncate(steps);
+        log.reward.truncate(steps);
+        if let Some(column) = &mut log.propensity {
+            column.truncate(impressions);
+        }
+        if let Some(column) = &mut log.timestamp {
+            column.truncate(steps);
+        }
+        if steps == 0 {
+            (log.propensity, log.timestamp) = (None, None);
+        }
+    }
+
+    /// Number of steps of the open session.
+    pub fn open_steps(&self) -> usize {
+        self.log.steps() - self.closed_steps()
+    }
+
+    /// The finished log. Steps of a session that was not closed are dropped.
+    pub fn build(mut self) -> Log {
+        self.abandon_session();
+        self.log
+    }
+
+    /// What has been appended so far, the open session included.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// Makes the last step of the open session the one on which the user left, if nothing was chosen on it.
+    pub(crate) fn leave_on_last_step(&mut self) {
+        if self.open_steps() > 0
+            && let Some(last) = self.log.chosen.last_mut()
+            && *last == Choice::Skip.encode()
+        {
+            *last = Choice::Leave.encode();
+        }
+    }
+
+    /// Makes room for a log that is `fraction` complete. Called again and again while the log grows: an allocation by
+    /// doubling would need old and new columns at once near the end, when both are largest.
+    pub(crate) fn reserve_for(&mut self, fraction: f64) {
+        let log = &mut self.log;
+        grow(&mut log.session_offsets, fraction);
+        grow(&mut log.slate_offsets, fraction);
+        grow(&mut log.shown, fraction);
+        grow(&mut log.chosen, fraction);
+        grow(&mut log.reward, fraction);
+        log.propensity.as_mut().into_iter().for_each(|column| grow(column, fraction));
+        log.timestamp.as_mut().into_iter().for_each(|column| grow(column, fraction));
+        log.user.as_mut().into_iter().for_each(|column| grow(column, fraction));
+    }
+
+    pub(crate) fn try_push(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
+        self.check(step)?;
+        self.append(step);
+        Ok(())
+    }
+
+    pub(crate) fn try_end_session(&mut self, user: Option<u32>) -> std::result::Result<(), Fault> {
+        if self.open_steps() == 0 {
+            return Err(Fault::new("session", "at least one step", "none"));
+        }
+        if self.log.sessions() > 0 && user.is_some() != self.log.user.is_some() {
+            return Err(Fault::all_or_none("user", "session", user.is_some()));
+        }
+        self.close_session(user);
+        Ok(())
+    }
+
+    fn closed_steps(&self) -> usize {
+        self.log.session_offsets[self.log.sessions()] as usize
+    }
+
+    fn check(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
+        if step.slate.is_empty() {
+            return Err(Fault::new("shown", "at least one item", "an empty slate"));
+        }
+        if let Some(item) = self.repeated(step.slate) {
+            return Err(Fault::new("shown", "every item once", format!("item number {} twice", item.0)));
+        }
+        if let Choice::Item(item) = step.choice
+            && !step.slate.contains(&item)
+        {
+            return Err(Fault::new("chosen", "an item of the slate", format!("item number {}", item.0)));
+        }
+        if self.open_steps() > 0 && self.log.chosen.last() == Some(&Choice::Leave.encode()) {
+            return Err(Fault::new("session", "nothing after the step on which the user left", "another step"));
+        }
+        if !step.reward.is_finite() {
+            return Err(Fault::new("reward", "a finite number", step.reward.to_string()));
+        }
+        if let Some(propensity) = step.propensity {
+            if propensity.len() != step.slate.len() {
+                let found = format!("{} for {} items", propensity.len(), step.slate.len());
+                return Err(Fault::new("propensity", "one number per item of the slate", found));
+            }
+            if let Some(p) = propensity.iter().find(|&&p| !(p > 0.0 && p <= 1.0)) {
+                return Err(Fault::new("propensity", "a probability above 0 and at most 1", p.to_string()));
+            }
+        }
+        if self.log.steps() > 0 {
+            if step.propensity.is_some() != self.log.propensity.is_some() {
+                return Err(Fault::all_or_none("propensity", "step", step.propensity.is_some()));
+            }
+            if step.timestamp.is_some() != self.log.timestamp.is_some() {
+                return Err(Fault::all_or_none("timestamp", "step", step.timestamp.is_some()));
+            }
+        }
+        Ok(())
+    }
+
+    fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
+        // All pairs are cheaper than sorting for the slates that people see, and need no copy.
+        const ALL_PAIRS: usize = 24;
+        if slate.len() <= ALL_PAIRS {
+            return slate.iter().enumerate().find(|&(at, item)| slate[..at].contains(item)).map(|(_, &item)| item);
+        }
+        self.sorted.clear();
+        self.sorted.extend_from_slice(slate);
+        self.sorted.sort_unstable();
+        self.sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+
+    pub(super) fn append(&mut self, step: &Step<'_>) {
+        let log = &mut self.log;
+        log.shown.extend_from_slice(step.slate);
+        log.slate_offsets.push(log.shown.len() as u64);
+        log.chosen.push(step.choice.encode());
+        log.reward.push(step.reward);
+        if let Some(propensity) = step.propensity {
+            log.propensity.get_or_insert_default().extend_from_slice(propensity);
+        }
+        if let Some(timestamp) = step.timestamp {
+            log.timestamp.get_or_insert_default().push(timestamp);
+        }
+    }
+
+    pub(super) fn close_session(&mut self, user: Option<u32>) {
+        self.log.session_offsets.push(self.log.steps() as u64);
+        if let Some(user) = user {
+            self.log.user.get_or_insert_default().push(user);
+        }
+    }
+}
+
+/// Reserves what a column needs when it is `fraction` complete and nearly full.
+fn grow<T>(column: &mut Vec<T>, fraction: f64) {
+    if column.len() + column.len() / 16 < column.capacity() {
+        return;
+    }
+    let expected = (column.len() as f64 / fraction.clamp(1e-6, 1.0) * 1.01) as usize;
+    column.reserve_exact(expected.saturating_sub(column.len()));
+}

@@ -1,0 +1,51 @@
+use super::columns::{check_length, check_offsets};
+use super::{Choice, Log};
+use crate::{Error, Result};
+
+impl Log {
+    /// Checks every invariant of a log that did not come from a [`LogBuilder`](super::LogBuilder), so that a log read
+    /// from a file cannot panic later: `items` and `users` bound the ids.
+    pub(crate) fn check(&self, items: usize, users: Option<usize>) -> Result<()> {
+        check_offsets("session", &self.session_offsets, self.chosen.len())?;
+        check_offsets("slate", &self.slate_offsets, self.shown.len())?;
+        check_length("slate offset", self.slate_offsets.len(), self.steps() + 1)?;
+        check_length("reward", self.reward.len(), self.steps())?;
+        self.propensity.iter().try_for_each(|column| check_length("propensity", column.len(), self.impressions()))?;
+        self.timestamp.iter().try_for_each(|column| check_length("timestamp", column.len(), self.steps()))?;
+        self.user.iter().try_for_each(|column| check_length("user", column.len(), self.sessions()))?;
+        if let Some(item) = self.shown.iter().find(|item| item.index() >= items) {
+            return Err(Error::Log(format!("item number {} of a catalogue of {items}", item.0)));
+        }
+        if let (Some(column), Some(users)) = (&self.user, users)
+            && let Some(user) = column.iter().find(|&&user| user as usize >= users)
+        {
+            return Err(Error::Log(format!("user number {user} of {users} users")));
+        }
+        self.iter().try_for_each(|session| {
+            let last = session.len() - 1;
+            let mut seen = Vec::new();
+            session.steps().enumerate().try_for_each(|(t, step)| {
+                let fail = |problem: &str| Err(Error::Log(format!("session {}, step {t}: {problem}", session.index())));
+                seen.clear();
+                seen.extend_from_slice(step.slate);
+                seen.sort_unstable();
+                if seen.windows(2).any(|pair| pair[0] == pair[1]) {
+                    return fail("an item stands twice on the slate");
+                }
+                if step.choice.item().is_some_and(|item| !step.slate.contains(&item)) {
+                    return fail("the chosen item is not on the slate");
+                }
+                if step.choice == Choice::Leave && t != last {
+                    return fail("a step follows the one on which the user left");
+                }
+                if !step.reward.is_finite() {
+                    return fail("the reward is not finite");
+                }
+                if step.propensity.is_some_and(|column| column.iter().any(|&p| !(p > 0.0 && p <= 1.0))) {
+                    return fail("a propensity is not in (0, 1]");
+                }
+                Ok(())
+            })
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! A cache file is whole and ours, or an error.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+use understudy_data::{Dataset, Error, Fractions, Split, cache};
+use understudy_random::Seed;
+
+use crate::generate::any_dataset;
+
+fn saved(dataset: &Dataset) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log.cache");
+    cache::save(dataset, &path).unwrap();
+    (folder, path)
+}
+
+fn refused(path: &Path, bytes: &[u8]) -> String {
+    std::fs::write(path, bytes).unwrap();
+    match cache::load(path) {
+        Err(Error::File { problem, .. }) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn a_cached_data_set_comes_back_as_it_was(mut dataset in any_dataset(), split: bool, features: bool) {
+        if split {
+            dataset.split = Some(Split::by_session(&dataset.log, Fractions::default(), Seed::new(1)).unwrap());
+        }
+        if features {
+            dataset.catalogue = dataset.catalogue.with_features(vec![0.5; 16], 2).unwrap();
+        }
+        let (_folder, path) = saved(&dataset);
+        prop_assert!(cache::is_cache(&path));
+        prop_assert_eq!(cache::load(&path).unwrap(), dataset);
+    }
+
+    #[test]
+    fn every_truncation_and_every_bit_flip_is_detected(
+        dataset in any_dataset(),
+        cut in any::<prop::sample::Index>(),
+        flip in any::<prop::sample::Index>(),
+        bit in 0..8_u8,
+    ) {
+        let (_folder, path) = saved(&dataset);
+        let bytes = std::fs::read(&path).unwrap();
+        refused(&path, &bytes[..cut.index(bytes.len())]);
+        let mut flipped = bytes.clone();
+        flipped[flip.index(bytes.len())] ^= 1 << bit;
+        refused(&path, &flipped);
+    }
+}
+
+#[test]
+fn every_single_truncation_and_bit_flip_of_a_small_file_is_detected() {
+    let mut log = understudy_data::LogBuilder::default();
+    let slate = [understudy_data::ItemId(0)];
+    let choice = understudy_data::Choice::Leave;
+    log.push(understudy_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+    log.end_session(None).unwrap();
+    let catalogue = understudy_data::Catalogue::numbered(1);
+    let (_folder, path) = saved(&Dataset { log: log.build(), catalogue, ..Dataset::default() });
+    let bytes = std::fs::read(&path).unwrap();
+    for length in 0..bytes.len() {
+        refused(&path, &bytes[..length]);
+    }
+    for place in 0..bytes.len() {
+        for bit in 0..8 {
+            let mut flipped = bytes.clone();
+            flipped[place] ^= 1 << bit;
+            refused(&path, &flipped);
+        }
+    }
+    let mut longer = bytes.clone();
+    longer.push(0);
+    refused(&path, &longer);
+}
+
+#[test]
+fn a_file_that_is_no_cache_is_told_apart() {
+    let (folder, path) = saved(&Dataset::default());
+    let bytes = std::fs::read(&path).unwrap();
+    assert!(refused(&path, b"").contains("is empty"));
+    assert!(refused(&path, b"session,step,shown,chosen,reward\n").contains("not a cached log"));
+    assert!(refused(&path, &bytes[..20]).contains("truncated"));
+    assert!(refused(&path, &bytes[..bytes.len() - 1]).contains("truncated"));
+    let mut newer = bytes.clone();
+    newer[8] = 99;
+    assert!(refused(&path, &newer).contains("version 99"));
+    let mut damaged = bytes;
+    *damaged.last_mut().unwrap() ^= 1;
+    assert!(refused(&path, &damaged).contains("checksum"));
+    let error = cache::load(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("is a directory"), "{error}");
+    assert!(matches!(cache::load(&folder.path().join("none")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_failed_save_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(cache::save(&Dataset::default(), folder.path()).is_err());
+    assert!(cache::save(&Dataset::default(), &folder.path().join("no/such/folder")).is_err());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,8 @@
+//! Laws of the crate, and what bad input gives.
+
+mod bad_input;
+mod batches;
+mod caches;
+mod formats;
+mod generate;
+mod splits;

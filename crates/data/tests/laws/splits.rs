@@ -1,0 +1,92 @@
+//! Laws of splits.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+use understudy_data::{Dataset, Error, Fractions, Split};
+use understudy_random::Seed;
+
+use crate::generate::{Holds, ODD_NAMES, datasets};
+
+fn full() -> impl Strategy<Value = Dataset> {
+    datasets(Holds {
+        names: ODD_NAMES,
+        only_clicks: false,
+        rewards: |r| r,
+        users: true,
+        timestamps: true,
+        propensities: false,
+    })
+}
+
+fn fractions() -> impl Strategy<Value = Fractions> {
+    (0.0..=1.0, 0.0..=1.0).prop_map(|(train, rest): (f64, f64)| Fractions { train, validation: (1.0 - train) * rest })
+}
+
+fn all(dataset: &Dataset, fractions: Fractions, seed: u64) -> [Split; 3] {
+    let (log, seed) = (&dataset.log, Seed::new(seed));
+    [
+        Split::by_user(log, fractions, seed).unwrap(),
+        Split::by_session(log, fractions, seed).unwrap(),
+        Split::by_time(log, fractions).unwrap(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn a_split_is_a_partition(dataset in full(), fractions in fractions(), seed: u64) {
+        for split in all(&dataset, fractions, seed) {
+            let mut sessions = [&split.train[..], &split.validation, &split.test].concat();
+            sessions.sort_unstable();
+            prop_assert_eq!(sessions, (0..dataset.log.sessions()).collect::<Vec<_>>());
+            for side in [&split.train, &split.validation, &split.test] {
+                prop_assert!(side.is_sorted());
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_split(dataset in full(), fractions in fractions(), seed: u64) {
+        prop_assert_eq!(all(&dataset, fractions, seed), all(&dataset, fractions, seed));
+    }
+
+    #[test]
+    fn no_user_stands_on_two_sides(dataset in full(), fractions in fractions(), seed: u64) {
+        let split = Split::by_user(&dataset.log, fractions, Seed::new(seed)).unwrap();
+        let users = |side: &[usize]| side.iter().map(|&s| dataset.log.session(s).user()).collect::<HashSet<_>>();
+        let [train, validation, test] = [users(&split.train), users(&split.validation), users(&split.test)];
+        prop_assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+    }
+
+    #[test]
+    fn no_session_starts_before_one_of_an_earlier_side(dataset in full(), fractions in fractions()) {
+        let split = Split::by_time(&dataset.log, fractions).unwrap();
+        let starts = |side: &[usize]| side.iter().filter_map(|&s| dataset.log.session(s).start()).collect::<Vec<_>>();
+        let sides = [starts(&split.train), starts(&split.validation), starts(&split.test)];
+        for (earlier, later) in [(0, 1), (0, 2), (1, 2)] {
+            if let (Some(last), Some(first)) = (sides[earlier].iter().max(), sides[later].iter().min()) {
+                prop_assert!(last <= first);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_fractions_are_half_a_quarter_and_a_quarter() {
+    let mut log = understudy_data::LogBuilder::default();
+    for user in 0..1406 {
+        let (slate, choice) = ([understudy_data::ItemId(0)], understudy_data::Choice::Skip);
+        log.push(understudy_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
+            .unwrap();
+        log.end_session(Some(user)).unwrap();
+    }
+    let log = log.build();
+    let split = Split::by_user(&log, Fractions::default(), Seed::new(3)).unwrap();
+    assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (703, 351, 352));
+    assert_ne!(split, Split::by_user(&log, Fractions::default(), Seed::new(4)).unwrap());
+    assert!(matches!(Split::by_time(&log, Fractions::default()), Err(Error::Log(_))));
+    for (train, validation) in [(-0.1, 0.5), (0.8, 0.3), (f64::NAN, 0.1)] {
+        let fractions = Fractions { train, validation };
+        assert!(matches!(Split::by_session(&log, fractions, Seed::new(1)), Err(Error::Setting(_))));
+    }
+}

@@ -1,0 +1,137 @@
+//! The figures of one run, each with its unit and source.
+
+use crate::{EvalError, Result};
+
+/// Mean negative log-likelihood of the choices, in nats per display: -(1/T) Σ log φ(chosen | display).
+///
+/// `log_probability` holds the natural logarithm of the probability that the model gave to what the user did, one per
+/// display; a display that the user left counts with the probability of leaving. A model that knows nothing about k
+/// items and leaving scores log(k + 1). Lower is better. Source: GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
+///
+/// # Errors
+/// Where there is no display, or a value is not finite: a model that ruled out what happened has no finite score.
+pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
+    const WHAT: &str = "negative log-likelihood";
+    let mean = mean(
+        WHAT,
+        log_probability.iter().enumerate().map(|(index, &value)| {
+            if value.is_finite() { Ok(value) } else { Err(EvalError::NotFinite { what: WHAT, index, value }) }
+        }),
+    )?;
+    Ok(-mean)
+}
+
+/// precision@r: the share, 0 to 1, of displays whose chosen item is among the `r` best scored of its display.
+///
+/// Each display is the scores of its items and the position of the chosen one; a display without a chosen item does not
+/// belong here. Equal scores share the places that they compete for by expectation, as if ties were broken at random:
+/// a model that scores all n items alike gets r/n, not 1. Where a display has no more than `r` items it counts as 1.
+/// Source: GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
+///
+/// # Errors
+/// Where there is no display, `r` is 0, a score is NaN, or a chosen position lies outside its display.
+pub fn precision_at<'a>(r: usize, displays: impl IntoIterator<Item = (&'a [f32], usize)>) -> Result<f64> {
+    mean("precision@r", displays.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)))
+}
+
+/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the recommended ones; averaged
+/// over time steps by the caller's [`mean_of`].
+///
+/// `relevance` holds the true relevance of every item and `recommended` the items of one slate, each once. Items that
+/// tie for the last of the `r` places share them by expectation. Source: IRecGAN (Bai et al., NeurIPS 2019), §7.1.
+///
+/// The number of hits, r coverage@r, never falls as r grows; the share itself can.
+///
+/// # Errors
+/// Where `r` is 0 or more than the number of items, a relevance is NaN, or a recommended item does not exist.
+pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result<f64> {
+    const WHAT: &str = "coverage@r";
+    let items = relevance.len();
+    if r == 0 || r > items {
+        return Err(EvalError::Rank { what: WHAT, r, items });
+    }
+    refuse_nan(WHAT, relevance)?;
+    if let Some(&item) = recommended.iter().find(|&&item| item >= items) {
+        return Err(EvalError::OutOfRange { what: WHAT, item, items });
+    }
+    let mut falling = relevance.to_vec();
+    let (better, &mut threshold, _) = falling.select_nth_unstable_by(r - 1, |a, b| b.total_cmp(a));
+    let above = better.iter().filter(|&&value| value > threshold).count();
+    let tied = relevance.iter().filter(|&&value| value == threshold).count();
+    let credit_of_tied = (r - above) as f64 / tied as f64;
+    let hits: f64 = recommended
+        .iter()
+        .map(|&item| match relevance[item] {
+            value if value > threshold => 1.0,
+            value if value == threshold => credit_of_tied,
+            _ => 0.0,
+        })
+        .sum();
+    Ok(hits / r as f64)
+}
+
+/// Click-through rate (CTR): clicks per display, 0 to 1; a display that the user left counts as none.
+/// Source: GAN-CDQN (Chen et al., ICML 2019), comparison of policies.
+///
+/// # Errors
+/// Where there is no display.
+pub fn click_rate(clicked: impl IntoIterator<Item = bool>) -> Result<f64> {
+    mean("click-through rate", clicked.into_iter().map(|clicked| Ok(f64::from(u8::from(clicked)))))
+}
+
+/// Mean cumulative reward per session, undiscounted, in units of reward. Each session is the rewards of its steps; one
+/// without steps counts as 0. Sources: GAN-CDQN (Chen et al., ICML 2019); IRecGAN (Bai et al., NeurIPS 2019), §7.1.
+///
+/// # Errors
+/// Where there is no session, or a reward is not finite.
+pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> Result<f64> {
+    const WHAT: &str = "cumulative reward";
+    mean(
+        WHAT,
+        sessions.into_iter().map(|rewards| {
+            let bad = rewards.iter().position(|reward| !reward.is_finite());
+            match bad {
+                Some(index) => Err(EvalError::NotFinite { what: WHAT, index, value: rewards[index].into() }),
+                None => Ok(rewards.iter().map(|&reward| f64::from(reward)).sum()),
+            }
+        }),
+    )
+}
+
+/// The mean of the values.
+///
+/// # Errors
+/// The first error among the values, or that there is none.
+pub fn mean_of(what: &'static str, values: impl IntoIterator<Item = Result<f64>>) -> Result<f64> {
+    mean(what, values.into_iter())
+}
+
+/// The probability that the chosen item is among the `r` best when ties are broken at random.
+fn expected_hit(r: usize, scores: &[f32], chosen: usize) -> Result<f64> {
+    const WHAT: &str = "precision@r";
+    let items = scores.len();
+    let &score = scores.get(chosen).ok_or(EvalError::OutOfRange { what: WHAT, item: chosen, items })?;
+    if r == 0 {
+        return Err(EvalError::Rank { what: WHAT, r, items });
+    }
+    refuse_nan(WHAT, scores)?;
+    let better = scores.iter().filter(|&&other| other > score).count();
+    let tied = scores.iter().filter(|&&other| other == score).count();
+    Ok((r.saturating_sub(better) as f64 / tied as f64).min(1.0))
+}
+
+fn refuse_nan(what: &'static str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| value.is_nan()) {
+        Some(index) => Err(EvalError::NotFinite { what, index, value: f64::NAN }),
+        None => Ok(()),
+    }
+}
+
+fn mean(what: &'static str, values: impl Iterator<Item = Result<f64>>) -> Result<f64> {
+    let (mut sum, mut n) = (0.0, 0_u64);
+    for value in values {
+        sum += value?;
+        n += 1;
+    }
+    if n == 0 { Err(EvalError::Empty { what }) } else { Ok(sum / n as f64) }
+}

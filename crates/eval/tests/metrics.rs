@@ -1,0 +1,155 @@
+//! Laws of the metrics.
+
+use proptest::prelude::*;
+use understudy_eval::EvalError;
+use understudy_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_nll, mean_of, precision_at};
+
+/// Scores with many ties, and a chosen position.
+fn display() -> impl Strategy<Value = (Vec<f32>, usize)> {
+    (1_usize..12).prop_flat_map(|items| {
+        let score = prop_oneof![(-2_i8..3).prop_map(f32::from), -1e3_f32..1e3];
+        (proptest::collection::vec(score, items), 0..items)
+    })
+}
+
+/// Relevance of some items, and a slate of distinct ones.
+fn slate() -> impl Strategy<Value = (Vec<f32>, Vec<usize>)> {
+    (1_usize..12).prop_flat_map(|items| {
+        let relevance = prop_oneof![(0_u8..4).prop_map(f32::from), 0_f32..1.0];
+        let slate = proptest::sample::subsequence((0..items).collect::<Vec<_>>(), 0..=items);
+        (proptest::collection::vec(relevance, items), slate.prop_shuffle())
+    })
+}
+
+fn precision(r: usize, (scores, chosen): &(Vec<f32>, usize)) -> f64 {
+    precision_at(r, [(&scores[..], *chosen)]).unwrap()
+}
+
+/// A permutation of `n` places: `order[new] = old`.
+fn order(n: usize, keys: &[u32]) -> Vec<usize> {
+    let mut order: Vec<_> = (0..n).collect();
+    order.sort_by_key(|&i| keys[i]);
+    order
+}
+
+proptest! {
+    #[test]
+    fn precision_is_a_share_that_never_falls_with_r(display in display()) {
+        let by_r: Vec<_> = (1..=display.0.len()).map(|r| precision(r, &display)).collect();
+        prop_assert!(by_r.iter().all(|share| (0.0..=1.0).contains(share)), "{by_r:?}");
+        prop_assert!(by_r.is_sorted(), "{by_r:?}");
+        prop_assert_eq!(by_r[by_r.len() - 1], 1.0);
+    }
+
+    #[test]
+    fn the_credits_of_all_items_of_a_display_add_up_to_r((scores, _) in display(), r in 1_usize..12) {
+        let r = r.min(scores.len());
+        let sum: f64 = (0..scores.len()).map(|chosen| precision(r, &(scores.clone(), chosen))).sum();
+        prop_assert!((sum - r as f64).abs() < 1e-9, "{sum}");
+    }
+
+    #[test]
+    fn precision_does_not_depend_on_the_order_of_items(
+        (scores, chosen) in display(), keys in proptest::array::uniform12(any::<u32>()), r in 1_usize..12,
+    ) {
+        let order = order(scores.len(), &keys);
+        let moved: Vec<_> = order.iter().map(|&old| scores[old]).collect();
+        let place = order.iter().position(|&old| old == chosen).unwrap();
+        prop_assert_eq!(precision(r, &(moved, place)), precision(r, &(scores, chosen)));
+    }
+
+    #[test]
+    fn a_constant_model_gets_r_of_n(items in 1_usize..40, chosen in 0_usize..40, r in 1_usize..40, score in -9_f32..9.0) {
+        let share = precision(r, &(vec![score; items], chosen % items));
+        prop_assert!((share - (r as f64 / items as f64).min(1.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn hits_among_the_r_most_relevant_never_fall_with_r((relevance, slate) in slate()) {
+        let shares: Vec<_> = (1..=relevance.len()).map(|r| coverage_at(r, &relevance, &slate).unwrap()).collect();
+        prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-12).contains(share)), "{shares:?}");
+        let hits: Vec<_> = shares.iter().zip(1_u32..).map(|(share, r)| share * f64::from(r)).collect();
+        prop_assert!(hits.windows(2).all(|pair| pair[0] <= pair[1] + 1e-9), "{hits:?}");
+        prop_assert!((hits[hits.len() - 1] - slate.len() as f64).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_longer_slate_covers_no_less((relevance, slate) in slate(), r in 1_usize..12) {
+        let r = r.min(relevance.len());
+        let by_length: Vec<_> = (0..=slate.len()).map(|k| coverage_at(r, &relevance, &slate[..k]).unwrap()).collect();
+        prop_assert!(by_length.is_sorted(), "{by_length:?}");
+    }
+
+    #[test]
+    fn coverage_does_not_depend_on_the_numbering_of_items(
+        (relevance, slate) in slate(), keys in proptest::array::uniform12(any::<u32>()), r in 1_usize..12,
+    ) {
+        let r = r.min(relevance.len());
+        let order = order(relevance.len(), &keys);
+        let moved: Vec<_> = order.iter().map(|&old| relevance[old]).collect();
+        let renamed: Vec<_> = slate.iter().map(|item| order.iter().position(|old| old == item).unwrap()).collect();
+        let (one, other) = (coverage_at(r, &moved, &renamed).unwrap(), coverage_at(r, &relevance, &slate).unwrap());
+        prop_assert!((one - other).abs() < 1e-12, "{one} {other}");
+    }
+
+    #[test]
+    fn showing_the_r_most_relevant_items_covers_them_all((relevance, _) in slate(), r in 1_usize..12) {
+        let mut best: Vec<_> = (0..relevance.len()).collect();
+        best.sort_by(|&a, &b| relevance[b].total_cmp(&relevance[a]));
+        let distinct = best.windows(2).all(|pair| relevance[pair[0]] > relevance[pair[1]]);
+        let r = r.min(relevance.len());
+        let share = coverage_at(r, &relevance, &best[..r]).unwrap();
+        prop_assert!(share <= 1.0 + 1e-12);
+        prop_assert!(!distinct || share == 1.0, "{share}");
+    }
+
+    #[test]
+    fn click_rate_and_cumulative_reward_agree_where_a_click_pays_one(
+        sessions in proptest::collection::vec(proptest::collection::vec(any::<bool>(), 1..9), 1..9),
+    ) {
+        let rewards: Vec<Vec<f32>> =
+            sessions.iter().map(|clicks| clicks.iter().map(|&clicked| f32::from(u8::from(clicked))).collect()).collect();
+        let displays: usize = sessions.iter().map(Vec::len).sum();
+        let rate = click_rate(sessions.iter().flatten().copied()).unwrap();
+        let reward = cumulative_reward(rewards.iter().map(Vec::as_slice)).unwrap();
+        prop_assert!((rate * displays as f64 - reward * sessions.len() as f64).abs() < 1e-9);
+        prop_assert!((0.0..=1.0).contains(&rate));
+    }
+}
+
+#[test]
+fn a_model_that_knows_nothing_scores_the_logarithm_of_the_choices() {
+    let slate = 9.0_f64;
+    let nll = mean_nll(&[-(slate + 1.0).ln(); 30]).unwrap();
+    assert!((nll - 10_f64.ln()).abs() < 1e-12);
+}
+
+#[test]
+fn hand_computed_values() {
+    assert_eq!(mean_nll(&[-1.0, -3.0]), Ok(2.0));
+    // Best alone, then two that tie for the places 2 and 3.
+    assert_eq!(precision(2, &(vec![5.0, 1.0, 1.0, 0.0], 1)), 0.5);
+    // The two best are items 3 and 0; the slate holds one of them.
+    assert_eq!(coverage_at(2, &[0.8, 0.1, 0.2, 0.9], &[1, 3]), Ok(0.5));
+    // Items 1 and 2 tie for the second place.
+    assert_eq!(coverage_at(2, &[0.8, 0.5, 0.5, 0.1], &[1, 3]), Ok(0.25));
+    assert_eq!(cumulative_reward([&[1.0, 2.0][..], &[], &[3.0]]), Ok(2.0));
+    assert_eq!(mean_of("steps", [Ok(1.0), Ok(2.0)]), Ok(1.5));
+}
+
+#[test]
+fn what_has_no_value_is_an_error() {
+    assert!(matches!(mean_nll(&[]), Err(EvalError::Empty { .. })));
+    assert!(matches!(mean_nll(&[-1.0, f64::NEG_INFINITY]), Err(EvalError::NotFinite { index: 1, .. })));
+    assert!(matches!(precision_at(1, []), Err(EvalError::Empty { .. })));
+    assert!(matches!(precision_at(0, [(&[1.0][..], 0)]), Err(EvalError::Rank { .. })));
+    assert!(matches!(precision_at(1, [(&[1.0][..], 1)]), Err(EvalError::OutOfRange { item: 1, items: 1, .. })));
+    assert!(matches!(precision_at(1, [(&[1.0, f32::NAN][..], 0)]), Err(EvalError::NotFinite { index: 1, .. })));
+    assert!(matches!(coverage_at(3, &[1.0, 2.0], &[0]), Err(EvalError::Rank { r: 3, items: 2, .. })));
+    assert!(matches!(coverage_at(1, &[1.0, 2.0], &[2]), Err(EvalError::OutOfRange { item: 2, .. })));
+    assert!(matches!(coverage_at(1, &[1.0, f32::NAN], &[0]), Err(EvalError::NotFinite { index: 1, .. })));
+    assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(EvalError::NotFinite { .. })));
+    assert!(matches!(click_rate([]), Err(EvalError::Empty { .. })));
+    let failing = [Ok(1.0), precision_at(1, [])];
+    assert!(matches!(mean_of("steps", failing), Err(EvalError::Empty { what: "precision@r" })));
+}

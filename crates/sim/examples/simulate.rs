@@ -1,0 +1,70 @@
+//! Simulates the users of IRecGAN §7.1, keeps a log of random slates, and compares what knowing more about the users earns.
+//!
+//! `cargo run --release -p understudy-sim --example simulate [SESSIONS]`
+
+use understudy_random::Seed;
+use understudy_sim::bounds::{
+    ChoiceBelief, ChoiceOracle, MdpBelief, MdpOracle, expected_length, expected_length_of_slates,
+};
+use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
+use understudy_sim::{
+    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Result, Rollout, Transitions,
+};
+
+const K: usize = 10;
+
+fn main() -> Result<()> {
+    let sessions = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(500);
+    for transitions in [Transitions::SoftmaxUniform, Transitions::Dirichlet(1.0), Transitions::Dirichlet(0.1)] {
+        let mdp = Mdp::new(&MdpConfig { transitions, ..Default::default() })?;
+        println!("Mdp, {} states, {} items, slates of {K}, {transitions:?}", mdp.states(), mdp.items());
+        simulate(&mdp, sessions)?;
+    }
+    let config = ChoiceUsersConfig { types: 4, position_weights: vec![1.0, 0.7], ..Default::default() };
+    let users = ChoiceUsers::new(&config)?;
+    println!("ChoiceUsers, 4 types, {} items, slates of {K}, sessions of at most {HORIZON} steps", users.items());
+    choose(&users, sessions)
+}
+
+fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
+    let random = UniformRandom { items: mdp.items() };
+    let log = Rollout::new(Seed::new(1), 0..sessions, K).run(mdp, &random)?;
+    let length = log.steps() as f64 / log.sessions() as f64;
+    println!(
+        "  log of {} steps, {length:.3} a session; linear algebra says {:.3}",
+        log.steps(),
+        expected_length(mdp, K)?
+    );
+    let rollout = Rollout { max_steps: NEVER_CUT, ..Rollout::new(Seed::new(2), 0..sessions, K) };
+    let oracle = MdpOracle::new(mdp, K)?;
+    show("random", mdp, &random, &rollout)?;
+    show("mix", mdp, &MixReward::new(mdp), &rollout)?;
+    show("max", mdp, &MaxReward::new(mdp), &rollout)?;
+    show("belief", mdp, &MdpBelief::new(mdp, K)?, &rollout)?;
+    show("oracle", mdp, &oracle, &rollout)?;
+    println!("  oracle, exactly {:>8.3} = {:.3} - 1", oracle.value(), expected_length_of_slates(mdp, oracle.slates())?);
+    Ok(())
+}
+
+fn choose(users: &ChoiceUsers, sessions: u64) -> Result<()> {
+    let rollout = Rollout { max_steps: HORIZON, ..Rollout::new(Seed::new(2), 0..sessions, K) };
+    let oracle = ChoiceOracle::new(users, K, HORIZON)?;
+    show("random", users, &UniformRandom { items: users.items() }, &rollout)?;
+    show("belief", users, &ChoiceBelief::new(oracle.clone()), &rollout)?;
+    show("oracle", users, &oracle, &rollout)?;
+    println!("  oracle, exactly {:>8.3}", oracle.value());
+    Ok(())
+}
+
+const NEVER_CUT: usize = 100_000;
+const HORIZON: usize = 20;
+
+/// Prints the mean reward of a session with its 95% interval.
+fn show<E: Environment, P: Policy<E>>(name: &str, users: &E, policy: &P, rollout: &Rollout) -> Result<()> {
+    let rewards: Vec<f64> = rollout.outcomes(users, policy)?.iter().map(|outcome| outcome.reward).collect();
+    let n = rewards.len() as f64;
+    let mean = rewards.iter().sum::<f64>() / n;
+    let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    println!("  {name:<14} {mean:>9.3} ± {:.3}", 1.96 * (variance / n).sqrt());
+    Ok(())
+}

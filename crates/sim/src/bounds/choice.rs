@@ -1,0 +1,313 @@
+use rayon::prelude::*;
+use understudy_data::ItemId;
+use understudy_random::Stream;
+
+use super::mdp::check_k;
+use super::slate::{Component, Mixture, best_slate};
+use crate::choice_users::ChoiceState;
+use crate::recent::Recent;
+use crate::{ChoiceUsers, Environment, Error, Outside, Policy, Responses, Result, Slates};
+
+/// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees each user's type: the
+/// exact ceiling of the expected sum of rewards.
+///
+/// The state is (type, the last m clicks); V_h(x) = max_A Σ_{j∈A} p_j (reward_j + V_{h-1}(x, j)) + p_0 (1 - P(leave)) V_{h-1}(x) is
+/// computed for every state and every number h of steps to go, the maximum exactly by [`best_slate`].
+#[derive(Clone, Debug)]
+pub struct ChoiceOracle {
+    users: ChoiceUsers,
+    histories: Histories,
+    /// V_h, `[horizon][types · histories]`, entry h for h steps to go.
+    values: Vec<Vec<f64>>,
+    k: usize,
+}
+
+impl ChoiceOracle {
+    /// The most values V_h(x) that are tabulated.
+    pub const MAX_VALUES: usize = 20_000_000;
+
+    /// Solves `users` for slates of `k` items and sessions cut at `horizon` steps.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if types · n^m · horizon exceeds
+    /// [`MAX_VALUES`](Self::MAX_VALUES).
+    pub fn new(users: &ChoiceUsers, k: usize, horizon: usize) -> Result<Self> {
+        if k == 0 || k > users.items() {
+            return Err(Error::setting("k", format!("{k} of {} items", users.items())));
+        }
+        let config = users.config();
+        let histories = Histories::new(users.items(), config.position_weights.len());
+        let size = histories.as_ref().and_then(|histories| histories.count().checked_mul(config.types));
+        let values = size.and_then(|states| states.checked_mul(horizon + 1)).filter(|size| *size <= Self::MAX_VALUES);
+        let (Some(histories), Some(states), Some(_)) = (histories, size, values) else {
+            let problem = format!("types · items^memory · horizon exceeds {}", Self::MAX_VALUES);
+            return Err(Error::setting("choice oracle", problem));
+        };
+        let mut oracle = Self { users: users.clone(), histories, values: vec![vec![0.0; states]], k };
+        for _ in 0..horizon {
+            let next =
+                (0..states).into_par_iter().map(|state| oracle.solve_state(state, oracle.values.len())).collect();
+            oracle.values.push(next);
+        }
+        Ok(oracle)
+    }
+
+    /// The expected sum of rewards of a session, over users of all types.
+    pub fn value(&self) -> f64 {
+        let types = self.users.config().types;
+        let last = &self.values[self.values.len() - 1];
+        (0..types).map(|user_type| last[user_type * self.histories.count()]).sum::<f64>() / types as f64
+    }
+
+    fn solve_state(&self, state: usize, to_go: usize) -> f64 {
+        let (user_type, history) = (state / self.histories.count(), state % self.histories.count());
+        let (component, outside) = self.component(user_type, &self.histories.newest_first(history), to_go);
+        outside + best_slate(&component.a, &component.w, component.c, self.k).value
+    }
+
+    /// The slate's worth as a ratio, less the worth of choosing nothing, which is returned beside it.
+    fn component(&self, user_type: usize, newest_first: &[ItemId], to_go: usize) -> (Component, f64) {
+        let users = &self.users;
+        let items: Vec<ItemId> = (0..users.items() as u32).map(ItemId).collect();
+        let history: Vec<ItemId> = newest_first.iter().rev().copied().collect();
+        let utilities = users.utilities(user_type, &history, &items);
+        let later = &self.values[to_go - 1][user_type * self.histories.count()..][..self.histories.count()];
+        let stays = match users.config().outside {
+            Outside::Skip { leaving } => 1.0 - leaving,
+            Outside::Leave | Outside::Absent => 0.0,
+        };
+        let outside = stays * later[self.histories.code(newest_first)];
+        let worth = |item: &ItemId| {
+            let reward = users.click_reward(utilities[item.index()]);
+            reward + later[self.histories.after(newest_first, *item)] - outside
+        };
+        let w = items.iter().map(worth).collect();
+        let mut a = utilities.clone();
+        let c = users.exponentiate(&mut a);
+        (Component { probability: 1.0, a, w, c }, outside)
+    }
+
+    fn to_go(&self, steps: usize) -> Result<usize> {
+        let horizon = self.values.len() - 1;
+        match horizon.checked_sub(steps) {
+            Some(to_go) if to_go > 0 => Ok(to_go),
+            _ => Err(Error::setting("max_steps", format!("sessions outlast the horizon of {horizon} steps"))),
+        }
+    }
+}
+
+impl Policy<ChoiceUsers> for ChoiceOracle {
+    /// Steps taken.
+    type Memory = usize;
+
+    fn begin(&self, _rows: usize) -> Result<usize> {
+        Ok(0)
+    }
+
+    fn recommend(
+        &self,
+        steps: &usize,
+        state: &ChoiceState,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
+        check_k(k, self.k)?;
+        let to_go = self.to_go(*steps)?;
+        slates.clear(k);
+        let certain = vec![1.0; k];
+        for row in 0..streams.len() {
+            let (component, _) = self.component(state.user_type(row), state.recent(row), to_go);
+            let best = best_slate(&component.a, &component.w, component.c, k);
+            slates.push(&best.items, Some(&certain));
+        }
+        Ok(())
+    }
+
+    fn observe(&self, steps: &mut usize, _slates: &Slates, _responses: &Responses) -> Result<()> {
+        *steps += 1;
+        Ok(())
+    }
+
+    fn select(&self, steps: &usize, _rows: &[usize]) -> Result<usize> {
+        Ok(*steps)
+    }
+}
+
+/// A recommender that knows [`ChoiceUsers`] but not a user's type: a reference that can be reached.
+///
+/// It filters the type from the choices by Bayes' rule (the clicks it sees as well as the user does) and shows the slate that
+/// maximises the expected worth if the type were revealed after this step (QMDP on [`ChoiceOracle`]): exactly for one type or
+/// at most 2,000 slates, else by ascent and swaps of single items. With one type it is the oracle.
+#[derive(Clone, Debug)]
+pub struct ChoiceBelief {
+    oracle: ChoiceOracle,
+}
+
+/// What a [`ChoiceBelief`] remembers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChoiceBeliefMemory {
+    steps: usize,
+    recent: Recent,
+    belief: Vec<Vec<f64>>,
+}
+
+impl ChoiceBeliefMemory {
+    /// The probability of each type of the user at `row`, `[types]`.
+    pub fn belief(&self, row: usize) -> &[f64] {
+        &self.belief[row]
+    }
+}
+
+impl ChoiceBelief {
+    const EXHAUSTIVE: usize = 2_000;
+
+    /// Acts on the values of `oracle`.
+    pub fn new(oracle: ChoiceOracle) -> Self {
+        Self { oracle }
+    }
+
+    fn slate(&self, belief: &[f64], newest_first: &[ItemId], to_go: usize) -> Vec<ItemId> {
+        // What choosing nothing is worth differs by type, but not by slate: it does not move the maximum.
+        let component = |(user_type, &probability): (usize, &f64)| Component {
+            probability,
+            ..self.oracle.component(user_type, newest_first, to_go).0
+        };
+        let likely = belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
+        Mixture { k: self.oracle.k, components: likely.map(component).collect() }.best(Self::EXHAUSTIVE).items
+    }
+}
+
+impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
+    type Memory = ChoiceBeliefMemory;
+
+    fn begin(&self, rows: usize) -> Result<ChoiceBeliefMemory> {
+        let config = self.oracle.users.config();
+        let belief = vec![vec![1.0 / config.types as f64; config.types]; rows];
+        Ok(ChoiceBeliefMemory { steps: 0, recent: Recent::new(rows, config.position_weights.len()), belief })
+    }
+
+    fn recommend(
+        &self,
+        memory: &ChoiceBeliefMemory,
+        _state: &E::State,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
+        check_k(k, self.oracle.k)?;
+        let to_go = self.oracle.to_go(memory.steps)?;
+        slates.clear(k);
+        let certain = vec![1.0; k];
+        for row in 0..streams.len() {
+            slates.push(&self.slate(&memory.belief[row], memory.recent.row(row), to_go), Some(&certain));
+        }
+        Ok(())
+    }
+
+    fn observe(&self, memory: &mut ChoiceBeliefMemory, slates: &Slates, responses: &Responses) -> Result<()> {
+        memory.steps += 1;
+        for (row, choice) in responses.choice.iter().enumerate() {
+            let slate = slates.row(row);
+            let place = choice.item().and_then(|item| slate.iter().position(|shown| *shown == item));
+            let history: Vec<ItemId> = memory.recent.row(row).iter().rev().copied().collect();
+            let belief = &mut memory.belief[row];
+            for (user_type, probability) in belief.iter_mut().enumerate() {
+                let choices = self.oracle.users.choice_probabilities(user_type, &history, slate);
+                *probability *= choices.get(place.unwrap_or(slate.len())).copied().unwrap_or(0.0);
+            }
+            let evidence: f64 = belief.iter().sum();
+            if evidence.is_nan() || evidence <= 0.0 {
+                return Err(Error::Contract(format!("{choice:?} is impossible for these users")));
+            }
+            belief.iter_mut().for_each(|probability| *probability /= evidence);
+            if let Some(item) = choice.item() {
+                memory.recent.push(row, item);
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&self, memory: &ChoiceBeliefMemory, rows: &[usize]) -> Result<ChoiceBeliefMemory> {
+        let belief = rows.iter().map(|&row| memory.belief[row].clone()).collect();
+        Ok(ChoiceBeliefMemory { steps: memory.steps, recent: memory.recent.select(rows), belief })
+    }
+}
+
+/// The sequences of at most m of n items, numbered from the empty one on, shorter ones first.
+#[derive(Clone, Debug)]
+struct Histories {
+    items: usize,
+    /// Number of the first sequence of each length, then the number of all: `[m + 2]`.
+    first: Vec<usize>,
+}
+
+impl Histories {
+    /// `None` if they cannot be counted.
+    fn new(items: usize, memory: usize) -> Option<Self> {
+        let (mut first, mut count) = (vec![0usize], 1usize);
+        for _ in 0..=memory {
+            first.push(first[first.len() - 1].checked_add(count)?);
+            count = count.checked_mul(items)?;
+        }
+        Some(Self { items, first })
+    }
+
+    fn count(&self) -> usize {
+        self.first[self.first.len() - 1]
+    }
+
+    fn code(&self, newest_first: &[ItemId]) -> usize {
+        let within = newest_first.iter().rev().fold(0, |code, item| code * self.items + item.index());
+        self.first[newest_first.len()] + within
+    }
+
+    /// The code once `item` is clicked too.
+    fn after(&self, newest_first: &[ItemId], item: ItemId) -> usize {
+        let memory = self.first.len() - 2;
+        if memory == 0 {
+            return 0;
+        }
+        let kept = &newest_first[..newest_first.len().min(memory - 1)];
+        let older = self.code(kept) - self.first[kept.len()];
+        self.first[kept.len() + 1] + item.index() + self.items * older
+    }
+
+    fn newest_first(&self, code: usize) -> Vec<ItemId> {
+        let length = self.first.partition_point(|&first| first <= code) - 1;
+        let mut within = code - self.first[length];
+        let digit = |_| {
+            let item = ItemId((within % self.items) as u32);
+            within /= self.items;
+            item
+        };
+        (0..length).map(digit).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histories_are_numbered_one_to_one_and_shift_by_a_click() {
+        let histories = Histories::new(3, 2).unwrap();
+        assert_eq!(histories.count(), 1 + 3 + 9);
+        for code in 0..histories.count() {
+            let history = histories.newest_first(code);
+            assert_eq!(histories.code(&history), code);
+            for item in (0..3).map(ItemId) {
+                let mut clicked = vec![item];
+                clicked.extend(&history);
+                clicked.truncate(2);
+                assert_eq!(histories.after(&history, item), histories.code(&clicked));
+            }
+        }
+    }
+
+    #[test]
+    fn users_without_memory_have_one_history() {
+        let histories = Histories::new(3, 0).unwrap();
+        assert_eq!((histories.count(), histories.after(&[], ItemId(2))), (1, 0));
+    }
+}

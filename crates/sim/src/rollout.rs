@@ -1,0 +1,160 @@
+use std::ops::Range;
+
+use rayon::prelude::*;
+use understudy_data::Log;
+use understudy_random::Seed;
+
+use crate::tape::{Tape, join};
+use crate::{Environment, Error, Moment, Policy, Population, Result};
+
+/// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
+///
+/// The result depends on the seed, the sessions, `k` and `max_steps` alone: not on the threads, not on `chunk`, and a
+/// session run alone is the session that it is among a million others.
+///
+/// ```
+/// use understudy_random::Seed;
+/// use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+///
+/// let mdp = Mdp::new(&MdpConfig::default())?;
+/// let rollout = Rollout::new(Seed::new(7), 0..1_000, 10);
+/// let log = rollout.run(&mdp, &UniformRandom { items: 50 })?;
+/// assert_eq!(log.sessions(), 1_000);
+/// let clicks: u32 = rollout.outcomes(&mdp, &UniformRandom { items: 50 })?.iter().map(|outcome| outcome.clicks).sum();
+/// assert_eq!(clicks as usize, log.iter().flat_map(|session| session.clicks()).count());
+/// # Ok::<(), understudy_sim::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rollout {
+    /// What users and policy draw from.
+    pub seed: Seed,
+    /// The sessions to run: session `i` draws from stream `i`.
+    pub sessions: Range<u64>,
+    /// Items per slate.
+    pub k: usize,
+    /// Sessions longer than this are cut: they end without [`Choice::Leave`](understudy_data::Choice::Leave).
+    pub max_steps: usize,
+    /// Sessions advanced as one batch. Small enough for the streams and the steps of a chunk to stay in the L2 cache;
+    /// a neural environment wants larger batches.
+    pub chunk: usize,
+}
+
+/// Watches the sessions of one chunk.
+pub trait Observer: Send {
+    /// Takes note of one step.
+    ///
+    /// # Errors
+    /// Whatever stops the rollout.
+    fn observe(&mut self, moment: Moment<'_>) -> Result<()>;
+}
+
+/// What became of one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// Number of steps, the one on which the user left among them.
+    pub steps: u32,
+    /// Number of steps on which an item was chosen.
+    pub clicks: u32,
+    /// Sum of the rewards.
+    pub reward: f64,
+    /// Whether the user left; false if the session was cut.
+    pub left: bool,
+}
+
+impl Rollout {
+    /// The given sessions with slates of `k` items, cut at 1,000 steps, in chunks of 1,024.
+    pub fn new(seed: Seed, sessions: Range<u64>, k: usize) -> Self {
+        Self { seed, sessions, k, max_steps: 1_000, chunk: 1_024 }
+    }
+
+    /// Runs the sessions and keeps their log.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what environment and policy
+    /// return.
+    pub fn run<E: Environment + ?Sized, P: Policy<E> + ?Sized>(&self, environment: &E, policy: &P) -> Result<Log> {
+        join(self.fold(environment, policy, |sessions| Tape::new(sessions, self.k))?)
+    }
+
+    /// Runs the sessions and keeps, in order, what became of each.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn outcomes<E: Environment + ?Sized, P: Policy<E> + ?Sized>(
+        &self,
+        environment: &E,
+        policy: &P,
+    ) -> Result<Vec<Outcome>> {
+        Ok(self.fold(environment, policy, |sessions| vec![Outcome::default(); sessions])?.concat())
+    }
+
+    /// Runs the sessions under one observer per chunk, which `open` makes from the chunk's number of sessions; returns
+    /// the observers in the order of the sessions.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and what an observer returns.
+    pub fn fold<E: Environment + ?Sized, P: Policy<E> + ?Sized, O: Observer>(
+        &self,
+        environment: &E,
+        policy: &P,
+        open: impl Fn(usize) -> O + Sync,
+    ) -> Result<Vec<O>> {
+        for (what, value) in [("max_steps", self.max_steps), ("chunk", self.chunk)] {
+            if value == 0 {
+                return Err(Error::setting(what, "0: at least 1 is needed"));
+            }
+        }
+        let starts: Vec<u64> = self.sessions.clone().step_by(self.chunk).collect();
+        let run = |&start: &u64| {
+            let end = self.sessions.end.min(start + self.chunk as u64);
+            let mut observer = open((end - start) as usize);
+            Population::begin(environment, policy, self.k, self.seed, start..end)?
+                .run(self.max_steps, &mut observer)?;
+            Ok(observer)
+        };
+        starts.par_iter().map(run).collect()
+    }
+}
+
+impl<E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'_, E, P> {
+    /// Steps until every session has ended, at most `max_steps` times.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step), and what the observer returns.
+    pub fn run(&mut self, max_steps: usize, observer: &mut impl Observer) -> Result<()> {
+        for _ in 0..max_steps {
+            if self.rows().is_empty() {
+                break;
+            }
+            observer.observe(self.step()?)?;
+        }
+        Ok(())
+    }
+
+    /// Runs as [`run`](Self::run) does and returns the steps from here on as a log of one session per present row.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); [`Error::Setting`] if `max_steps` is 0.
+    pub fn log(&mut self, max_steps: usize) -> Result<Log> {
+        if max_steps == 0 {
+            return Err(Error::setting("max_steps", "0: at least 1 is needed"));
+        }
+        let mut tape = Tape::of(self.rows(), self.k());
+        self.run(max_steps, &mut tape)?;
+        join(vec![tape])
+    }
+}
+
+impl Observer for Vec<Outcome> {
+    fn observe(&mut self, moment: Moment<'_>) -> Result<()> {
+        let Moment { rows, responses, .. } = moment;
+        for (entry, &row) in rows.iter().enumerate() {
+            let outcome = &mut self[row];
+            outcome.steps += 1;
+            outcome.clicks += u32::from(responses.choice[entry].item().is_some());
+            outcome.reward += f64::from(responses.reward[entry]);
+            outcome.left = responses.ended[entry];
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+use serde::{Deserialize, Serialize};
+use understudy_nn::{Activation, AdamConfig};
+
+use crate::{Error, Result};
+
+/// Everything that fixes a [`UserModel`](crate::UserModel) but its parameters.
+///
+/// The defaults are those of GAN-CDQN's released code: one-hot item features, LSTM state of width 20, head 64-64 with ELU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserModelConfig {
+    /// Number of items in the catalogue.
+    pub items: usize,
+    /// The item features f_a.
+    pub features: ItemFeatures,
+    /// The state encoder h.
+    pub state: StateEncoder,
+    /// Widths of the hidden layers of the reward network r_θ.
+    pub head: Vec<usize>,
+    /// σ between the layers of the reward network.
+    pub activation: Activation,
+    /// η: how sharply users prefer the larger reward (Lemma 1).
+    pub eta: f64,
+    /// What choosing nothing means.
+    pub outside: Outside,
+}
+
+/// The item features f_a ∈ R^d.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemFeatures {
+    /// The item's indicator vector: d is the number of items. Multiplied by looking up rows, never built.
+    OneHot,
+    /// A learned embedding.
+    Learned {
+        /// d.
+        dim: usize,
+    },
+    /// The features of the catalogue, as they are.
+    Given,
+}
+
+/// The state encoder s = h(f of the clicked items), GAN-CDQN §"Model Parameterization".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateEncoder {
+    /// s = vec[σ(Fᵀ W + B)] over the last `history` clicked items, W `[history, columns]`, B `[d, columns]`.
+    PositionWeights {
+        /// m: how many clicks back the state looks.
+        history: usize,
+        /// n: how many weightings of the history stand side by side.
+        columns: usize,
+        /// Initial value of every entry of W.
+        initial: f64,
+        /// σ.
+        activation: Activation,
+        /// Whether B is learned; without it, and with the identity for σ, this is what the released code computes.
+        bias: bool,
+    },
+    /// The output of an LSTM after the last click; zeros before the first.
+    Lstm {
+        /// Width of the state.
+        hidden: usize,
+        /// Number of stacked layers.
+        layers: usize,
+    },
+}
+
+/// The option that stands on every slate beside its items, with reward 0: choosing nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outside {
+    /// There is no such option: a user chooses one of the items.
+    Absent,
+    /// The user stays and sees another slate.
+    Skip,
+    /// The user leaves.
+    Leave,
+}
+
+impl StateEncoder {
+    /// The position weights of the paper (σ = ELU, B learned) at the released sizes: m = 20, n = 4, W starting at 1e-4.
+    pub fn position_weights() -> Self {
+        Self::PositionWeights { history: 20, columns: 4, initial: 1e-4, activation: Activation::Elu, bias: true }
+    }
+
+    /// The LSTM of the released code: one layer of width 20.
+    pub fn lstm() -> Self {
+        Self::Lstm { hidden: 20, layers: 1 }
+    }
+}
+
+impl UserModelConfig {
+    /// The published model for `items` items: one-hot features, LSTM state, η = 1, "no click" on every slate.
+    pub fn new(items: usize) -> Self {
+        Self {
+            items,
+            features: ItemFeatures::OneHot,
+            state: StateEncoder::lstm(),
+            head: vec![64, 64],
+            activation: Activation::Elu,
+            eta: 1.0,
+            outside: Outside::Skip,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.items == 0 {
+            return Err(Error::setting("items", "0, expected at least 1"));
+        }
+        if self.head.is_empty() || self.head.contains(&0) {
+            return Err(Error::setting("head", format!("{:?}, expected layers of at least 1", self.head)));
+        }
+        if !(self.eta > 0.0 && self.eta.is_finite()) {
+            return Err(Error::setting("eta", format!("{}, expected a positive number", self.eta)));
+        }
+        if self.features == (ItemFeatures::Learned { dim: 0 }) {
+            return Err(Error::setting("features", "a learned embedding of width 0, expected at least 1"));
+        }
+        match self.state {
+            StateEncoder::PositionWeights { history: 0, .. } | StateEncoder::PositionWeights { columns: 0, .. } => {
+                Err(Error::setting("position weights", "history and columns must be at least 1"))
+            }
+            StateEncoder::Lstm { hidden: 0, .. } | StateEncoder::Lstm { layers: 0, .. } => {
+                Err(Error::setting("LSTM", "hidden and layers must be at least 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How a model is fitted. The defaults are those of GAN-CDQN's released code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The optimiser: Adam, 5e-4.
+    pub optimiser: AdamConfig,
+    /// Sessions in a batch (in the paper's data a session is a user).
+    pub batch: usize,
+    /// Updates at most.
+    pub iterations: u64,
+    /// Updates between two validations.
+    pub validate_every: u64,
+    /// Stop after this many validations in a row without a new best; `None` runs all iterations.
+    pub patience: Option<u64>,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self { optimiser: AdamConfig::default(), batch: 50, iterations: 2_000, validate_every: 10, patience: None }
+    }
+}
+
+impl TrainConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.batch == 0 || self.validate_every == 0 || self.iterations == 0 || self.patience == Some(0) {
+            let problem = format!("{self:?}: expected batch, iterations, validate_every and patience of at least 1");
+            return Err(Error::setting("training", problem));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,162 @@
+use candle_core::Tensor;
+use rand::Rng;
+use understudy_data::{Choice, ItemId};
+use understudy_nn::LstmState;
+use understudy_random::Stream;
+use understudy_sim::{Environment, Responses, Slates};
+
+use crate::config::Outside;
+use crate::displays::Histories;
+use crate::encoder::Encoder;
+use crate::{Error, Result, UserModel};
+
+/// A learned user as an environment: shown a slate, it chooses by φ (Lemma 1), and a click pays r_θ(s, a).
+///
+/// Choosing nothing pays 0 and means what the model's [`Outside`] says; where that is not [`Outside::Leave`] a session
+/// goes on until the rollout stops it. Draws belong to their session, but the last bits of a probability may depend on
+/// the batch that was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
+#[derive(Clone, Debug)]
+pub struct LearnedUsers {
+    model: UserModel,
+}
+
+/// The hidden state of learned users: what they clicked, as far as the model looks back.
+#[derive(Clone, Debug)]
+pub struct LearnedState(Memory);
+
+#[derive(Clone, Debug)]
+enum Memory {
+    Clicks(Vec<Vec<u32>>),
+    Lstm(LstmState),
+}
+
+impl LearnedUsers {
+    /// The users that `model` describes.
+    pub fn new(model: UserModel) -> Self {
+        Self { model }
+    }
+
+    /// The model.
+    pub fn model(&self) -> &UserModel {
+        &self.model
+    }
+
+    fn states(&self, state: &LearnedState) -> Result<Tensor> {
+        let clicks = match &state.0 {
+            Memory::Lstm(state) => return Ok(state.output().clone()),
+            Memory::Clicks(clicks) => clicks,
+        };
+        let mut histories = Histories::default();
+        for clicks in clicks.iter() {
+            histories.before.push((!clicks.is_empty()).then_some((histories.sequences.len(), clicks.len())));
+            histories.sequences.extend((!clicks.is_empty()).then(|| clicks.clone()));
+        }
+        let states = self.model.encoder.encode(&self.model.features, &histories)?;
+        Ok(states.values.index_select(&Tensor::new(states.of_display, states.values.device())?, 0)?)
+    }
+
+    /// Rewards and log-probabilities of the slates, `[rows · k]` each, on the host.
+    fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<(Vec<f32>, Vec<f32>)> {
+        let device = self.model.params().device();
+        let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
+        let rewards = self.model.slate_rewards(&self.states(state)?, &Tensor::new(items, device)?, slates.k())?;
+        let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
+        let (log_phi, _) = self.model.log_probabilities(&rewards, &mask)?;
+        Ok((rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?))
+    }
+
+    fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
+        match (&mut state.0, &self.model.encoder) {
+            (Memory::Clicks(rows), encoder) => {
+                for (clicks, item) in
+                    rows.iter_mut().zip(choices).filter_map(|(row, choice)| Some((row, choice.item()?)))
+                {
+                    if encoder.window() == Some(clicks.len()) {
+                        clicks.remove(0);
+                    }
+                    clicks.push(item.0);
+                }
+            }
+            (Memory::Lstm(state), Encoder::Lstm(lstm)) => {
+                let device = self.model.params().device();
+                let items: Vec<u32> = choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
+                let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+                let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
+                let next = Encoder::step(lstm, &self.model.features, &Tensor::new(items, device)?, state)?;
+                *state = next.blend(&clicked, state)?;
+            }
+            (Memory::Lstm(_), Encoder::PositionWeights { .. }) => unreachable!("a state of this model"),
+        }
+        Ok(())
+    }
+}
+
+impl Environment for LearnedUsers {
+    type State = LearnedState;
+
+    fn items(&self) -> usize {
+        self.model.config().items
+    }
+
+    fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<LearnedState> {
+        Ok(LearnedState(match &self.model.encoder {
+            Encoder::PositionWeights { .. } => Memory::Clicks(vec![Vec::new(); streams.len()]),
+            Encoder::Lstm(lstm) => Memory::Lstm(lstm.zero_state(streams.len()).map_err(Error::from)?),
+        }))
+    }
+
+    fn step(
+        &self,
+        state: &mut LearnedState,
+        slates: &Slates,
+        streams: &mut [Stream],
+        responses: &mut Responses,
+    ) -> understudy_sim::Result<()> {
+        let (rewards, log_phi) = self.utilities(state, slates)?;
+        let nothing = match self.model.config().outside {
+            Outside::Leave => Choice::Leave,
+            Outside::Skip | Outside::Absent => Choice::Skip,
+        };
+        responses.clear();
+        for (row, stream) in streams.iter_mut().enumerate() {
+            let places = row * slates.k()..(row + 1) * slates.k();
+            match draw(&log_phi[places.clone()], self.model.config().outside, stream) {
+                Some(place) => {
+                    responses.push(Choice::Item(slates.row(row)[place]), rewards[places.start + place], false)
+                }
+                None => responses.push(nothing, 0.0, nothing == Choice::Leave),
+            }
+        }
+        Ok(self.observe(state, &responses.choice)?)
+    }
+
+    fn select(&self, state: &LearnedState, rows: &[usize]) -> understudy_sim::Result<LearnedState> {
+        Ok(LearnedState(match &state.0 {
+            Memory::Clicks(clicks) => Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect()),
+            Memory::Lstm(state) => {
+                let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+                Memory::Lstm(state.select(&rows).map_err(Error::from)?)
+            }
+        }))
+    }
+}
+
+/// The drawn place, or none for the outside option, by inversion with one uniform draw.
+fn draw(log_phi: &[f32], outside: Outside, stream: &mut Stream) -> Option<usize> {
+    let total: f64 = log_phi.iter().map(|p| f64::from(*p).exp()).sum();
+    // Without the outside option rounding must not invent it.
+    let mut left = stream.random::<f64>() * if outside == Outside::Absent { total } else { 1.0 };
+    for (place, p) in log_phi.iter().enumerate() {
+        left -= f64::from(*p).exp();
+        if left < 0.0 {
+            return Some(place);
+        }
+    }
+    (outside == Outside::Absent).then(|| log_phi.len() - 1)
+}
+
+impl From<Error> for understudy_sim::Error {
+    fn from(reason: Error) -> Self {
+        Self::Model(Box::new(reason))
+    }
+}

@@ -1,0 +1,359 @@
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use understudy_data::{Catalogue, Log, PaddedBatch};
+use understudy_nn::{Init, Mlp, Params, checkpoint, masked_log_softmax};
+use understudy_random::Seed;
+
+use crate::config::{Outside, UserModelConfig};
+use crate::displays::Displays;
+use crate::encoder::{Encoder, Features};
+use crate::{Error, Result};
+
+const KIND: &str = "gan-user-model/1";
+/// Sessions that are evaluated at a time, which bounds the memory of a forward pass.
+const CHUNK: usize = 1_024;
+
+/// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) = vᵀ σ(V [s; f_a] + b)
+/// with as many hidden layers as the configuration asks for, and the choice φ = softmax(η r_θ) of Lemma 1.
+#[derive(Clone, Debug)]
+pub struct UserModel {
+    config: UserModelConfig,
+    params: Params,
+    pub(crate) features: Features,
+    pub(crate) encoder: Encoder,
+    reward: RewardNetwork,
+}
+
+/// r_θ. The first layer's V is kept as its state half and its item half, so that each is multiplied once per state and
+/// once per item shown.
+#[derive(Clone, Debug)]
+struct RewardNetwork {
+    state_weight: Tensor,
+    item_weight: Tensor,
+    bias: Tensor,
+    rest: Mlp,
+}
+
+/// What a model says of one display of a log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// log φ of each item, in the order shown.
+    pub log_probability: Vec<f32>,
+    /// log φ of choosing nothing; 0 where that is not an option.
+    pub log_outside: f32,
+    /// Place of the item that was chosen in fact; `None` if nothing was.
+    pub chosen: Option<usize>,
+}
+
+impl UserModel {
+    /// An untrained model with parameters drawn from `seed`. `catalogue` gives the features where they are
+    /// [`ItemFeatures::Given`](crate::ItemFeatures::Given).
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range or does not fit the catalogue.
+    pub fn new(config: UserModelConfig, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        Self::with_type(config, catalogue, seed, device, DType::F32)
+    }
+
+    pub(crate) fn with_type(
+        config: UserModelConfig,
+        catalogue: &Catalogue,
+        seed: Seed,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
+        config.check()?;
+        if catalogue.len() != config.items {
+            let problem = format!("{}, but the catalogue has {}", config.items, catalogue.len());
+            return Err(Error::setting("items", problem));
+        }
+        let mut params = Params::new(seed.derive("user-model"), dtype, device);
+        let features = Features::new(&config, catalogue.features(), params.scope("items"))?;
+        let encoder = Encoder::new(&config.state, &features, params.scope("state"))?;
+        let (width, dim, first) = (encoder.width(&features), features.dim(), config.head[0]);
+        let mut scope = params.scope("reward");
+        let init = Init::glorot(width + dim, first);
+        let state_weight = scope.param("state_weight", (width, first), init)?;
+        let item_weight = scope.param("item_weight", (dim, first), init)?;
+        let bias = scope.param("bias", first, Init::Constant(0.0))?;
+        let widths: Vec<usize> = config.head.iter().copied().chain([1]).collect();
+        let rest = Mlp::new(&widths, config.activation, scope.scope("rest"))?;
+        let reward = RewardNetwork { state_weight, item_weight, bias, rest };
+        Ok(Self { config, params, features, encoder, reward })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &UserModelConfig {
+        &self.config
+    }
+
+    /// The trainable parameters θ.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The mean negative log-likelihood of Lemma 2 over the displays of a batch, a scalar tensor in nats per display;
+    /// `None` if the batch has no display.
+    pub(crate) fn loss(&self, batch: &PaddedBatch) -> Result<Option<Tensor>> {
+        let displays = Displays::new(batch, self.params.device())?;
+        if displays.len() == 0 {
+            return Ok(None);
+        }
+        let (log_phi, log_outside) = self.log_choice(&displays)?;
+        let chosen = log_phi.gather(&displays.chosen.unsqueeze(1)?, 1)?.squeeze(1)?;
+        Ok(Some(displays.clicked.where_cond(&chosen, &log_outside)?.mean_all()?.neg()?))
+    }
+
+    /// Mean negative log-likelihood of the displays of `sessions`, in nats per display.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if they have no display.
+    pub fn nll(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
+        let (mut sum, mut count) = (0.0, 0);
+        for chunk in sessions.chunks(CHUNK) {
+            let batch = PaddedBatch::new(log, chunk, None);
+            if let Some(loss) = self.loss(&batch)? {
+                let displays = batch.step_mask.iter().filter(|step| **step).count();
+                sum += loss.to_dtype(DType::F64)?.to_scalar::<f64>()? * displays as f64;
+                count += displays;
+            }
+        }
+        if count == 0 {
+            return Err(Error::setting("sessions", "no display to evaluate"));
+        }
+        Ok(sum / count as f64)
+    }
+
+    /// The model's word on every display of `sessions`, in order.
+    pub fn predict(&self, log: &Log, sessions: &[usize]) -> Result<Vec<Prediction>> {
+        let mut predictions = Vec::new();
+        for chunk in sessions.chunks(CHUNK) {
+            let displays = Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device())?;
+            if displays.len() == 0 {
+                continue;
+            }
+            let (log_phi, log_outside) = self.log_choice(&displays)?;
+            let log_phi = log_phi.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            let log_outside = log_outside.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            for (display, mut log_probability) in log_phi.into_iter().enumerate() {
+                log_probability.truncate(displays.sizes[display]);
+                let (log_outside, chosen) = (log_outside[display], displays.choices[display]);
+                predictions.push(Prediction { log_probability, log_outside, chosen });
+            }
+        }
+        Ok(predictions)
+    }
+
+    /// Writes a checkpoint; see [`understudy_nn::checkpoint`].
+    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
+        let vocabulary = catalogue.names().digest();
+        let description =
+            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+        Ok(checkpoint::save(folder, description, &self.params, None)?)
+    }
+
+    /// Reads a checkpoint of a model of this catalogue.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
+    pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<Self> {
+        let saved = checkpoint::load::<UserModelConfig>(folder, KIND, Some(&catalogue.names().digest()))?;
+        let model = Self::new(saved.manifest.config.clone(), catalogue, Seed::new(saved.manifest.seed), device)?;
+        saved.restore(&model.params)?;
+        Ok(model)
+    }
+
+    fn log_choice(&self, displays: &Displays) -> Result<(Tensor, Tensor)> {
+        let states = self.encoder.encode(&self.features, &displays.histories)?;
+        let device = self.params.device();
+        let states = states
+            .values
+            .matmul(&self.reward.state_weight)?
+            .index_select(&Tensor::new(states.of_display, device)?, 0)?;
+        let rewards = self.rewards(&states, displays)?;
+        self.log_probabilities(&rewards, &displays.mask)
+    }
+
+    /// r_θ of every place `[displays, places]`, 0 where there is none, from the projected states `[displays, first]`.
+    fn rewards(&self, projected: &Tensor, displays: &Displays) -> Result<Tensor> {
+        let items = self.features.project(&displays.shown, &self.reward.item_weight)?;
+        let states = projected.index_select(&displays.display_of_entry, 0)?;
+        let rewards = self.reward.finish(&(states + items)?, &self.config)?;
+        let none = rewards.narrow(0, 0, 1)?.zeros_like()?;
+        let padded = Tensor::cat(&[none, rewards], 0)?.index_select(&displays.entry_of_place, 0)?;
+        Ok(padded.reshape((displays.len(), displays.places))?)
+    }
+
+    /// r_θ of slates of equal size: states `[rows, width]` and items `[rows · k]` to `[rows, k]`.
+    pub(crate) fn slate_rewards(&self, states: &Tensor, items: &Tensor, k: usize) -> Result<Tensor> {
+        let rows = states.dim(0)?;
+        let projected = states.matmul(&self.reward.state_weight)?.unsqueeze(1)?;
+        let items = self.features.project(items, &self.reward.item_weight)?;
+        let hidden = items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected)?;
+        let rewards = self.reward.finish(&hidden.reshape((rows * k, hidden.dim(2)?))?, &self.config)?;
+        Ok(rewards.reshape((rows, k))?)
+    }
+
+    /// Lemma 1: (log φ of the places, log φ of choosing nothing).
+    pub(crate) fn log_probabilities(&self, rewards: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor)> {
+        let outside = self.config.outside != Outside::Absent;
+        Ok(masked_log_softmax(&(rewards * self.config.eta)?, mask, outside)?)
+    }
+}
+
+impl RewardNetwork {
+    /// From the first layer's sum without bias, `[rows, first]`, to the reward `[rows]`.
+    fn finish(&self, sum: &Tensor, config: &UserModelConfig) -> Result<Tensor> {
+        let hidden = config.activation.forward(&sum.broadcast_add(&self.bias)?)?;
+        Ok(self.rest.forward(&hidden)?.squeeze(1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ItemFeatures, StateEncoder};
+    use crate::testing::{catalogue, configs, log};
+    use understudy_nn::check_gradients;
+
+    #[test]
+    fn gradients_match_finite_differences() {
+        let log = log();
+        for config in configs() {
+            let model = UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64).unwrap();
+            let batch = PaddedBatch::new(&log, &[0, 1, 2], None);
+            check_gradients(&model.params, || Ok(model.loss(&batch).unwrap().unwrap()));
+        }
+    }
+
+    /// The reward as the paper writes it, by loops over numbers: states from the clicks, then v^T σ(V [s; f_a] + b).
+    #[test]
+    fn rewards_equal_the_formulas_of_the_paper() {
+        let log = log();
+        for config in
+            configs().into_iter().filter(|config| matches!(config.state, StateEncoder::PositionWeights { .. }))
+        {
+            let model = UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64).unwrap();
+            let get = |name: &str| {
+                let var = model.params.get(name).unwrap();
+                (var.flatten_all().unwrap().to_vec1::<f64>().unwrap(), var.dims().to_vec())
+            };
+            let feature = |item: usize| match &model.features {
+                Features::OneHot { items } => (0..*items).map(|i| f64::from(u8::from(i == item))).collect::<Vec<_>>(),
+                Features::Dense { table } => table.get(item).unwrap().to_vec1::<f64>().unwrap(),
+            };
+            let elu = |x: f64| if x > 0.0 { x } else { x.exp() - 1.0 };
+            let dense = |x: &[f64], (w, dims): &(Vec<f64>, Vec<usize>), (b, _): &(Vec<f64>, Vec<usize>)| {
+                (0..dims[0])
+                    .map(|o| b[o] + (0..dims[1]).map(|i| w[o * dims[1] + i] * x[i]).sum::<f64>())
+                    .collect::<Vec<_>>()
+            };
+            let (weight, shape) = get("state.weight");
+            let (history, columns) = (shape[0], shape[1]);
+            let d = model.features.dim();
+            let bias = model.params.get("state.bias").map(|_| get("state.bias").0);
+            let predictions = model.predict(&log, &[0, 1, 2]).unwrap();
+            let mut predictions = predictions.iter();
+            for session in log.iter() {
+                let mut clicks: Vec<usize> = Vec::new();
+                for step in session.steps() {
+                    let mut state = vec![0.0; d * columns];
+                    for (i, s) in state.iter_mut().enumerate() {
+                        let (row, column) = (i / columns, i % columns);
+                        let weighted = clicks.iter().rev().take(history).enumerate();
+                        let sum: f64 =
+                            weighted.map(|(t, &item)| feature(item)[row] * weight[t * columns + column]).sum();
+                        let sum = sum + bias.as_ref().map_or(0.0, |bias| bias[i]);
+                        *s = if bias.is_some() { elu(sum) } else { sum };
+                    }
+                    let reward = |item: usize| {
+                        let (vs, vf, b) =
+                            (get("reward.state_weight"), get("reward.item_weight").0, get("reward.bias").0);
+                        let first = vs.1[1];
+                        let f = feature(item);
+                        let mut x: Vec<f64> = (0..first)
+                            .map(|o| {
+                                let s: f64 = state.iter().enumerate().map(|(i, s)| s * vs.0[i * first + o]).sum();
+                                let f: f64 = f.iter().enumerate().map(|(i, f)| f * vf[i * first + o]).sum();
+                                elu(s + f + b[o])
+                            })
+                            .collect();
+                        for layer in 0.. {
+                            let name = format!("reward.rest.{layer}");
+                            x = dense(&x, &get(&format!("{name}.weight")), &get(&format!("{name}.bias")));
+                            if x.len() == 1 {
+                                return x[0];
+                            }
+                            x.iter_mut().for_each(|x| *x = elu(*x));
+                        }
+                        unreachable!()
+                    };
+                    let weights: Vec<f64> =
+                        step.slate.iter().map(|item| (model.config.eta * reward(item.index())).exp()).collect();
+                    let sum = 1.0 + weights.iter().sum::<f64>();
+                    let prediction = predictions.next().unwrap();
+                    for (found, weight) in prediction.log_probability.iter().zip(&weights) {
+                        assert!((f64::from(*found) - (weight / sum).ln()).abs() < 1e-5, "{found}");
+                    }
+                    assert!((f64::from(prediction.log_outside) + sum.ln()).abs() < 1e-5);
+                    clicks.extend(step.choice.item().map(|item| item.index()));
+                }
+            }
+            assert!(predictions.next().is_none());
+        }
+    }
+
+    #[test]
+    fn sessions_do_not_depend_on_their_batch_nor_steps_on_what_follows() {
+        let log = log();
+        for config in configs() {
+            let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+            let together = model.predict(&log, &[2, 0, 1]).unwrap();
+            let alone: Vec<_> =
+                [2, 0, 1].iter().flat_map(|&session| model.predict(&log, &[session]).unwrap()).collect();
+            assert_eq!(together.len(), alone.len());
+            for (a, b) in together.iter().zip(&alone) {
+                assert_eq!(a.chosen, b.chosen);
+                assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-5));
+            }
+            let first_steps = PaddedBatch::new(&log, &[2], None);
+            let last_only = PaddedBatch::new(&log, &[2], Some(1));
+            assert!(first_steps.steps > last_only.steps);
+            let nll = model.nll(&log, &[0, 1, 2]).unwrap();
+            let sum: f64 = together.iter().map(|p| f64::from(p.log_likelihood())).sum();
+            assert!((nll + sum / together.len() as f64).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_gives_the_same_predictions_and_refuses_another_catalogue() {
+        let (log, folder) = (log(), tempfile::tempdir().unwrap());
+        for config in configs() {
+            let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+            model.save(folder.path(), &catalogue(), 7, 1).unwrap();
+            let loaded = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
+            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
+            let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
+            let message = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap_err().to_string();
+            assert!(message.contains("trained with item vocabulary"), "{message}");
+        }
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_refused() {
+        let new = |config: UserModelConfig| UserModel::new(config, &Catalogue::numbered(6), Seed::new(1), &Device::Cpu);
+        let base = UserModelConfig::new(6);
+        for config in [
+            UserModelConfig { items: 7, ..base.clone() },
+            UserModelConfig { head: vec![], ..base.clone() },
+            UserModelConfig { eta: -1.0, ..base.clone() },
+            UserModelConfig { features: ItemFeatures::Given, ..base.clone() },
+            UserModelConfig { features: ItemFeatures::Learned { dim: 0 }, ..base.clone() },
+            UserModelConfig { state: StateEncoder::Lstm { hidden: 0, layers: 1 }, ..base.clone() },
+        ] {
+            assert!(matches!(new(config.clone()), Err(Error::Setting { .. })), "{config:?}");
+        }
+        assert!(new(base).is_ok());
+    }
+}

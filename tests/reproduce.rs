@@ -1,0 +1,247 @@
+//! `cargo xtask reproduce` end to end, on the bundled logs: what a run leaves behind, and what it makes of the remains
+//! of an earlier one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+#[test]
+fn a_rerun_runs_only_what_is_missing_or_corrupt() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1", "--jobs", "1"]).succeeds();
+    let first = cells(&out).len();
+
+    reproduce(&out, &["--seeds", "2", "--jobs", "1"]).succeeds();
+    let straight = Tables::read(&out);
+    let all = cells(&out);
+    assert_eq!(count(&out), Count { total: all.len(), run: all.len() - first, resumed: first });
+
+    fs::remove_file(&all[0]).unwrap();
+    let text = fs::read(&all[1]).unwrap();
+    fs::write(&all[1], &text[..text.len() / 2]).unwrap();
+    let stderr = reproduce(&out, &["--seeds", "2", "--jobs", "1"]).succeeds();
+    assert!(stderr.contains(all[1].to_str().unwrap()), "{stderr}");
+    assert_eq!(count(&out), Count { total: all.len(), run: 2, resumed: all.len() - 2 });
+    assert_eq!(Tables::read(&out), straight);
+
+    reproduce(&out, &["--seeds", "2"]).succeeds();
+    assert_eq!(count(&out), Count { total: all.len(), run: 0, resumed: all.len() });
+    assert_eq!(Tables::read(&out), straight);
+}
+
+#[test]
+fn two_jobs_give_the_results_of_one() {
+    let temp = TempDir::new().unwrap();
+    let tables = |jobs: &str| {
+        let out = temp.path().join(jobs);
+        reproduce(&out, &["--seeds", "2", "--jobs", jobs]).succeeds();
+        Tables::read(&out)
+    };
+    let (one, two) = (tables("1"), tables("2"));
+    assert!(one.results.starts_with("experiment,dataset,method,setting,seed,metric,value\nuser-model,"));
+    assert_eq!(one, two);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_goes_on_to_the_results_of_a_straight_one() {
+    use std::process::Stdio;
+    use std::thread::sleep;
+    use std::time::{Duration, Instant};
+
+    let temp = TempDir::new().unwrap();
+    let (broken, straight) = (temp.path().join("broken"), temp.path().join("straight"));
+    let options = ["--seeds", "3", "--jobs", "1"];
+    let mut child = command(&broken, &options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begin = Instant::now();
+    while !broken.join("cells").is_dir() || cells(&broken).is_empty() {
+        assert!(child.try_wait().unwrap().is_none(), "the run ended before a cell was finished");
+        assert!(begin.elapsed() < Duration::from_secs(120), "no cell was finished in two minutes");
+        sleep(Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("the same command goes on"), "{stderr}");
+    let kept = cells(&broken).len();
+    assert_eq!(record(&broken)["status"], "interrupted");
+
+    reproduce(&broken, &options).succeeds();
+    let Count { total, run, resumed } = count(&broken);
+    assert_eq!(resumed, kept);
+    assert_eq!(run, total - kept);
+    assert!(run > 0);
+    reproduce(&straight, &options).succeeds();
+    assert_eq!(Tables::read(&broken), Tables::read(&straight));
+}
+
+#[test]
+fn the_results_of_another_configuration_are_refused_and_left_alone() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1", "--device", "cpu"]).succeeds();
+    let before = Tables::read(&out);
+
+    reproduce(&out, &["--scale", "quick", "--seeds", "1", "--device", "cpu"])
+        .fails_with("scale `quick` instead of `smoke`");
+    reproduce(&out, &["--seeds", "1", "--device", "auto"]).fails_with("device `auto` instead of `cpu`");
+    assert_eq!(Tables::read(&out), before);
+    assert_eq!(record(&out)["status"], "complete");
+}
+
+#[test]
+fn a_directory_that_holds_something_else_is_refused() {
+    let temp = TempDir::new().unwrap();
+    fs::write(temp.path().join("thesis.tex"), "dear reader").unwrap();
+    reproduce(temp.path(), &[]).fails_with("no results directory");
+    reproduce(&temp.path().join("thesis.tex"), &[]).fails_with("is a file, but results go into a directory");
+
+    let damaged = temp.path().join("damaged");
+    fs::create_dir(&damaged).unwrap();
+    fs::write(damaged.join("run.json"), "{\"config\":").unwrap();
+    reproduce(&damaged, &[]).fails_with("run.json does not say which run");
+}
+
+#[test]
+fn a_directory_in_the_place_of_a_file_is_named() {
+    let temp = TempDir::new().unwrap();
+    let record = temp.path().join("record");
+    fs::create_dir_all(record.join("run.json")).unwrap();
+    reproduce(&record, &[]).fails_with("run.json");
+
+    let table = temp.path().join("table");
+    reproduce(&table, &["--seeds", "1"]).succeeds();
+    fs::remove_file(table.join("results.csv")).unwrap();
+    fs::create_dir(table.join("results.csv")).unwrap();
+    reproduce(&table, &["--seeds", "1"]).fails_with("results.csv is a directory");
+
+    fs::remove_dir(table.join("results.csv")).unwrap();
+    let cell = cells(&table).remove(0);
+    fs::remove_file(&cell).unwrap();
+    fs::create_dir(&cell).unwrap();
+    let stderr = reproduce(&table, &["--seeds", "1"]).fails_with("is a directory, but a file is to be written there");
+    assert!(stderr.contains("1 of"), "{stderr}");
+    assert_eq!(self::record(&table)["status"], "failed");
+    assert!(fs::read_to_string(table.join("summary.md")).unwrap().contains("**Incomplete: "));
+}
+
+#[test]
+fn wrong_arguments_are_named() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    let missing = temp.path().join("no-such-folder");
+    let missing = missing.to_str().unwrap();
+    reproduce(&out, &["--data-dir", missing]).fails_with(missing);
+    let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    reproduce(&out, &["--data-dir", here]).fails_with("there is no such directory");
+    reproduce(&out, &["user-modle"]).fails_with("there is no experiment `user-modle`; the experiments are: user-model");
+    assert!(!out.exists());
+
+    let output = command(&out, &["--seeds", "0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// A data folder that lacks the data sets is an error, not a silent run on the bundled logs.
+#[test]
+fn a_data_folder_without_data_is_an_error() {
+    let temp = TempDir::new().unwrap();
+    let (out, data) = (temp.path().join("results"), temp.path().join("data"));
+    fs::create_dir(&data).unwrap();
+    reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
+}
+
+#[test]
+fn a_run_says_what_it_ran_on() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    let record = record(&out);
+    for known in ["/git_revision", "/machine/cpu", "/machine/cores", "/versions/candle", "/wall_s", "/command/0"] {
+        assert!(record.pointer(known).is_some_and(|value| !value.is_null()), "{known}: {record}");
+    }
+    let summary = fs::read_to_string(out.join("summary.md")).unwrap();
+    assert!(summary.contains("## user-model") && summary.contains("bundled logs"), "{summary}");
+}
+
+/// Runs at scale smoke, unless the options name another.
+fn reproduce(out: &Path, options: &[&str]) -> Run {
+    let output = command(out, options).output().unwrap();
+    Run { options: options.join(" "), output }
+}
+
+fn command(out: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(["reproduce", "user-model", "--out"]).arg(out);
+    let scale = if options.contains(&"--scale") { &[][..] } else { &["--scale", "smoke"] };
+    command.args(scale).args(options);
+    command
+}
+
+struct Run {
+    options: String,
+    output: Output,
+}
+
+impl Run {
+    /// Checks that the run succeeded; its stderr.
+    fn succeeds(self) -> String {
+        let stderr = self.stderr();
+        assert!(self.output.status.success(), "{}: {:?}\n{stderr}", self.options, self.output.status);
+        stderr
+    }
+
+    /// Checks that the run failed with exit code 1 and a message that holds `reason`; its stderr.
+    fn fails_with(self, reason: &str) -> String {
+        let stderr = self.stderr();
+        assert_eq!(self.output.status.code(), Some(1), "{}\n{stderr}", self.options);
+        assert!(stderr.contains(reason), "{}: expected `{reason}` in\n{stderr}", self.options);
+        stderr
+    }
+
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Tables {
+    results: String,
+    curves: String,
+}
+
+impl Tables {
+    fn read(out: &Path) -> Self {
+        let read = |name| fs::read_to_string(out.join(name)).unwrap();
+        Self { results: read("results.csv"), curves: read("curves.csv") }
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Count {
+    total: usize,
+    run: usize,
+    resumed: usize,
+}
+
+fn count(out: &Path) -> Count {
+    let cells = &record(out)["cells"];
+    let number = |name: &str| cells[name].as_u64().unwrap() as usize;
+    Count { total: number("total"), run: number("run"), resumed: number("resumed") }
+}
+
+fn record(out: &Path) -> Value {
+    serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap()
+}
+
+/// The files of finished cells, in a fixed order.
+fn cells(out: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(out.join("cells")).unwrap().map(|entry| entry.unwrap().path());
+    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).collect();
+    paths.sort();
+    paths
+}

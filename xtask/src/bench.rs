@@ -1,0 +1,29 @@
+//! `cargo xtask bench`: one subcommand per hot path.
+
+mod import;
+mod sim;
+
+use clap::Subcommand;
+
+/// Options of `bench`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    path: HotPath,
+}
+
+#[derive(Debug, Subcommand)]
+enum HotPath {
+    /// Import a generated log: megabytes a second and peak memory.
+    Import(import::Args),
+    /// Roll out simulated users: steps a second.
+    Sim(sim::Args),
+}
+
+/// Runs the benchmark that the arguments name.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.path {
+        HotPath::Import(args) => import::run(args),
+        HotPath::Sim(args) => sim::run(args),
+    }
+}

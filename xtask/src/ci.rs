@@ -1,0 +1,79 @@
+//! `cargo xtask ci`: every check that a change must pass, in the order in which they fail fastest.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+use crate::provenance::workspace_root;
+
+/// Runs the checks and stops at the first that fails; prints the time of each.
+pub fn run() -> anyhow::Result<()> {
+    let results = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let begin = Instant::now();
+    for step in steps(results.path())? {
+        step.run()?;
+    }
+    println!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64());
+    Ok(())
+}
+
+struct Step {
+    name: &'static str,
+    command: Command,
+}
+
+impl Step {
+    fn run(mut self) -> anyhow::Result<()> {
+        println!("== {}", self.name);
+        let begin = Instant::now();
+        let status =
+            self.command.status().with_context(|| format!("{}: cannot start {:?}", self.name, self.command))?;
+        if !status.success() {
+            bail!("{} failed: {:?} ended with {status}", self.name, self.command);
+        }
+        println!("== {}: {:.0} s", self.name, begin.elapsed().as_secs_f64());
+        Ok(())
+    }
+}
+
+fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
+    let step = |name, command| Step { name, command };
+    let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    docs.env("RUSTDOCFLAGS", "-D warnings");
+    let mut smoke = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+    smoke.current_dir(workspace_root());
+    smoke.args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"]).arg(results);
+    Ok(vec![
+        step("format", cargo(&["fmt", "--all", "--check"])),
+        step("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),
+        step("tests", tests()),
+        step("doctests", cargo(&["test", "--doc", "--workspace", "--locked"])),
+        step("docs", docs),
+        step("smoke reproduction", smoke),
+    ])
+}
+
+fn tests() -> Command {
+    if has_nextest() {
+        cargo(&["nextest", "run", "--workspace", "--locked"])
+    } else {
+        cargo(&["test", "--workspace", "--all-targets", "--locked"])
+    }
+}
+
+fn has_nextest() -> bool {
+    let mut probe = cargo(&["nextest", "--version"]);
+    probe.stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
+
+/// The cargo that runs this command, so that a toolchain chosen by the caller holds for every step.
+fn cargo(args: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    command.current_dir(workspace_root()).args(args);
+    command
+}

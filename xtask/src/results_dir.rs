@@ -1,0 +1,107 @@
+//! The layout of a results directory, and whose it is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+use crate::atomic;
+use crate::provenance::{RunConfig, RunRecord};
+use crate::store::Store;
+
+/// A directory of results that all belong to one configuration.
+pub struct ResultsDir {
+    path: PathBuf,
+}
+
+/// The files that a run writes beside the cells and `run.json`.
+const TABLES: [&str; 3] = ["results.csv", "curves.csv", "summary.md"];
+
+impl ResultsDir {
+    /// Opens, or creates, the directory for results of `config`.
+    ///
+    /// # Errors
+    /// Where the path is not a directory, holds something else than results, or results of another configuration.
+    pub fn open(path: &Path, config: &RunConfig) -> anyhow::Result<Self> {
+        let shown = path.display();
+        if path.exists() && !path.is_dir() {
+            bail!("{shown} is a file, but results go into a directory: name one with --out");
+        }
+        fs::create_dir_all(path).with_context(|| format!("cannot create {shown}"))?;
+        let dir = Self { path: path.to_owned() };
+        match dir.last_run()? {
+            Some(last) => dir.refuse_other(config, &last.config)?,
+            None => dir.refuse_strangers()?,
+        }
+        if let Some(table) = TABLES.iter().find(|table| path.join(table).is_dir()) {
+            bail!("{} is a directory, but a file is to be written there", path.join(table).display());
+        }
+        Ok(dir)
+    }
+
+    /// The finished cells.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        Store::open(self.path.join("cells"))
+    }
+
+    /// Replaces `run.json`.
+    pub fn write_record(&self, record: &RunRecord) -> anyhow::Result<()> {
+        let mut text = serde_json::to_vec_pretty(record)?;
+        text.push(b'\n');
+        atomic::write(&self.record_path(), &text)
+    }
+
+    /// Replaces `results.csv`, `curves.csv` and `summary.md`.
+    pub fn write_tables(&self, results: &[u8], curves: &[u8], summary: &[u8]) -> anyhow::Result<()> {
+        for (name, bytes) in TABLES.into_iter().zip([results, curves, summary]) {
+            atomic::write(&self.path.join(name), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn record_path(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    fn last_run(&self) -> anyhow::Result<Option<RunRecord>> {
+        let path = self.record_path();
+        if !path.exists() {
+            return Ok(None);
+        }
+        let shown = path.display();
+        let text = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
+        let record = serde_json::from_slice(&text).with_context(|| {
+            format!(
+                "{shown} does not say which run {} belongs to: name another directory with --out",
+                self.path.display()
+            )
+        })?;
+        Ok(Some(record))
+    }
+
+    fn refuse_other(&self, config: &RunConfig, last: &RunConfig) -> anyhow::Result<()> {
+        let differences = config.differences(last);
+        if !differences.is_empty() {
+            bail!(
+                "{} holds the results of another run: this one has {}; name another directory with --out, or repeat the \
+                 options of that run to continue it",
+                self.path.display(),
+                differences.join(", ")
+            );
+        }
+        Ok(())
+    }
+
+    fn refuse_strangers(&self) -> anyhow::Result<()> {
+        let shown = self.path.display();
+        if fs::read_dir(&self.path).with_context(|| format!("cannot read {shown}"))?.next().is_some() {
+            bail!("{shown} is not empty and has no run.json, so it is no results directory: name another with --out");
+        }
+        Ok(())
+    }
+}

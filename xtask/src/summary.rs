@@ -1,0 +1,108 @@
+//! The results as tables for people: means over seeds with their intervals.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use understudy_eval::interval;
+
+use crate::experiment::Experiment;
+use crate::provenance::RunRecord;
+use crate::runner::Tally;
+use crate::store::Finished;
+
+/// One experiment's table: a row per data set, method and setting, in grid order, and a column per metric.
+pub struct Table {
+    /// Name of the experiment.
+    pub experiment: String,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    notes: Vec<String>,
+}
+
+impl Table {
+    /// The table of one experiment's finished cells.
+    pub fn new(experiment: &dyn Experiment, finished: &[Finished]) -> anyhow::Result<Self> {
+        let cells: Vec<_> = finished.iter().filter(|done| done.cell.experiment == experiment.name()).collect();
+        let metrics: BTreeSet<_> = cells.iter().flat_map(|done| done.outcome.metrics.keys()).collect();
+        let settings = cells.iter().any(|done| !done.cell.setting.is_empty());
+        let optional = if settings { vec!["setting"] } else { vec![] };
+        let header = ["dataset", "method"].into_iter().chain(optional).chain(["seeds"]).map(str::to_owned);
+        let header = header.chain(metrics.iter().map(|name| name.to_string())).chain(["s per cell".into()]).collect();
+        let mut rows = Vec::new();
+        for (key, group) in groups(&cells) {
+            let mut row = vec![key[0].clone(), key[1].clone()];
+            row.extend(settings.then(|| key[2].clone()));
+            row.push(group.len().to_string());
+            for &metric in &metrics {
+                let values: Vec<f64> =
+                    group.iter().filter_map(|done| done.outcome.metrics.get(metric).copied()).collect();
+                row.push(if values.is_empty() { "–".into() } else { interval::student_t(&values)?.to_string() });
+            }
+            row.push(format!("{:.1}", group.iter().map(|done| done.seconds).sum::<f64>() / group.len() as f64));
+            rows.push(row);
+        }
+        Ok(Self { experiment: experiment.name().into(), header, rows, notes: experiment.notes() })
+    }
+
+    /// For the terminal.
+    pub fn plain(&self) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(&self.header);
+        table.add_rows(&self.rows);
+        let notes: String = self.notes.iter().map(|note| format!("\n* {note}")).collect();
+        format!("{}\n{table}{notes}", self.experiment)
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| {
+            let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+            format!("| {} |\n", cells.join(" | "))
+        };
+        let mut text =
+            format!("## {}\n\n{}|{}\n", self.experiment, line(&self.header), "---|".repeat(self.header.len()));
+        text.extend(self.rows.iter().map(|row| line(row)));
+        text.push('\n');
+        text.extend(self.notes.iter().map(|note| format!("* {note}\n")));
+        text
+    }
+}
+
+/// The content of `summary.md`.
+pub fn markdown(tables: &[Table], tally: &Tally, record: &RunRecord) -> String {
+    let config = &record.config;
+    let mut text = "# Results\n\n".to_owned();
+    if !tally.complete() {
+        let _ = writeln!(text, "**Incomplete: {} of {} cells.**\n", tally.finished.len(), tally.total);
+    }
+    let data = config.data_dir.as_ref().map_or("bundled logs, simulated".into(), |dir| dir.display().to_string());
+    let _ = writeln!(
+        text,
+        "Scale {}, {} seeds, data: {data}, device {}, revision {}.\n\n\
+         A figure is the mean over seeds ± the half-width of Student's 95% t-interval; one seed has no interval.\n",
+        config.scale, record.seeds, config.device, record.git_revision
+    );
+    text.push_str(&tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n"));
+    if !tally.failed.is_empty() {
+        text.push_str("\n## Failed cells\n\n");
+        for failed in &tally.failed {
+            let _ = writeln!(text, "* {}: {}", failed.cell, failed.error);
+        }
+    }
+    text
+}
+
+/// The cells that differ in seed alone, in the order in which each first appears.
+fn groups<'a>(cells: &[&'a Finished]) -> Vec<([&'a String; 3], Vec<&'a Finished>)> {
+    let mut place = BTreeMap::new();
+    let mut groups: Vec<([&String; 3], Vec<&Finished>)> = Vec::new();
+    for &done in cells {
+        let key = [&done.cell.dataset, &done.cell.method, &done.cell.setting];
+        let at = *place.entry(key).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push((key, Vec::new()));
+        }
+        groups[at].1.push(done);
+    }
+    groups
+}
