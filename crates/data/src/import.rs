@@ -12,6 +12,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ahead;
 mod arrow_columns;
 mod collector;
 pub(crate) mod gan_cdqn;

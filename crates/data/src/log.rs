@@ -46,7 +46,8 @@ impl Choice {
         }
     }
 
-    fn encode(self) -> u32 {
+    /// The choice as one number, as a [`Log`] keeps it: the item's, or one of the two largest.
+    pub fn code(self) -> u32 {
         match self {
             Self::Item(item) => item.0,
             Self::Skip => SKIP,
@@ -54,7 +55,7 @@ impl Choice {
         }
     }
 
-    fn decode(code: u32) -> Self {
+    pub(crate) fn from_code(code: u32) -> Self {
         match code {
             LEAVE => Self::Leave,
             SKIP => Self::Skip,
@@ -211,7 +212,7 @@ impl Log {
         let slate = self.slate_offsets[index] as usize..self.slate_offsets[index + 1] as usize;
         Step {
             slate: &self.shown[slate.clone()],
-            choice: Choice::decode(self.chosen[index]),
+            choice: Choice::from_code(self.chosen[index]),
             reward: self.reward[index],
             propensity: self.propensity.as_ref().map(|column| &column[slate]),
             timestamp: self.timestamp.as_ref().map(|column| column[index]),
@@ -272,6 +273,6 @@ impl<'a> Session<'a> {
 
     /// Whether the log saw the user leave.
     pub fn left(self) -> bool {
-        self.log.chosen[self.last - 1] == Choice::Leave.encode()
+        self.log.chosen[self.last - 1] == Choice::Leave.code()
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 pub struct Vocabulary {
     names: Names,
     numbers: HashTable<u32>,
-    /// The numbers of names that are short decimal numbers, by their value: most raw ids are, and a hash costs five times
+    /// The numbers of names that are short decimal numbers, by their value: most raw ids are, and a hash costs more than
     /// this look-up. [`UNKNOWN`] where there is no such name.
     decimals: Vec<u32>,
     hasher: DefaultHashBuilder,

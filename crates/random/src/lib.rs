@@ -2,8 +2,13 @@
 //!
 //! A [`Seed`] is a point in a tree. [`Seed::derive`] walks down by a label and [`Seed::index`] by a number, so that
 //! independent parts of a run (initialisation, batching, users, policy, a Monte-Carlo branch) own independent seeds.
-//! [`Seed::stream`] opens one of 2⁶⁴ independent ChaCha8 streams under a seed: a simulation gives session `i` the
-//! stream `i`, so its draws do not depend on which thread or chunk ran it, and one session can be replayed alone.
+//! [`Seed::stream`] opens one of 2⁶⁴ independent streams under a seed: a simulation gives session `i` the stream `i`, so
+//! its draws do not depend on which thread or chunk ran it, and one session can be replayed alone.
+//!
+//! A stream is Xoshiro256++ whose 256-bit state is block `i` of the ChaCha8 keystream under the seed's key. ChaCha gives
+//! what matters between streams, independence at any index by counting; Xoshiro gives what matters within one, a state of
+//! 32 bytes and a draw in a nanosecond. (A ChaCha generator per session carries 256 bytes of buffer and computes them all
+//! for a session that draws forty: it halved the speed of the simulators.)
 //!
 //! ```
 //! use rand::Rng;
@@ -15,10 +20,16 @@
 //! assert_ne!(users.stream(3).random::<u64>(), users.stream(4).random::<u64>());
 //! ```
 
-use rand::SeedableRng;
+use std::ops::Range;
 
-/// One independent stream of random numbers: ChaCha with 8 rounds.
-pub type Stream = rand_chacha::ChaCha8Rng;
+use rand::{RngCore, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// One independent stream of random numbers.
+pub type Stream = rand_xoshiro::Xoshiro256PlusPlus;
+
+/// 32-bit words of keystream that make the state of a stream.
+const WORDS: u128 = 8;
 
 /// A point in the tree of seeds: a 256-bit key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +55,19 @@ impl Seed {
 
     /// Opens stream `index` under this seed at its start.
     pub fn stream(&self, index: u64) -> Stream {
-        let mut stream = Stream::from_seed(self.0);
-        stream.set_stream(index);
-        stream
+        open(&mut self.keystream(index))
+    }
+
+    /// Opens the streams of a range, as [`Seed::stream`] would one by one, for less.
+    pub fn streams(&self, indices: Range<u64>) -> Vec<Stream> {
+        let mut keystream = self.keystream(indices.start);
+        indices.map(|_| open(&mut keystream)).collect()
+    }
+
+    fn keystream(&self, index: u64) -> ChaCha8Rng {
+        let mut keystream = ChaCha8Rng::from_seed(self.0);
+        keystream.set_word_pos(u128::from(index) * WORDS);
+        keystream
     }
 
     fn child(&self, kind: u8, name: &[u8]) -> Self {
@@ -55,6 +76,12 @@ impl Seed {
         hasher.update(name);
         Self(*hasher.finalize().as_bytes())
     }
+}
+
+fn open(keystream: &mut ChaCha8Rng) -> Stream {
+    let mut state = [0; 32];
+    keystream.fill_bytes(&mut state);
+    Stream::from_seed(state)
 }
 
 #[cfg(test)]
@@ -78,6 +105,13 @@ mod tests {
         }
 
         #[test]
+        fn a_range_of_streams_is_its_streams(seed: u64, start in 0..u64::MAX - 9, count in 0u64..9) {
+            let seed = Seed::new(seed);
+            let alone: Vec<Stream> = (start..start + count).map(|index| seed.stream(index)).collect();
+            prop_assert_eq!(seed.streams(start..start + count), alone);
+        }
+
+        #[test]
         fn siblings_differ(seed: u64, index in 0..u64::MAX) {
             let root = Seed::new(seed);
             prop_assert_ne!(first(root.index(index)), first(root.index(index + 1)));
@@ -96,6 +130,6 @@ mod tests {
     /// The streams of a release are part of its results: a change here invalidates every stored figure.
     #[test]
     fn the_streams_are_frozen() {
-        assert_eq!(first(Seed::new(0)), 5923439276715549469);
+        assert_eq!(first(Seed::new(0)), 11458114112217920379);
     }
 }

@@ -61,11 +61,7 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
         if k == 0 || k > environment.items() {
             return Err(Error::setting("k", format!("{k} of {} items", environment.items())));
         }
-        let open = |side: &str| -> Vec<Stream> {
-            let mut streams = vec![seed.derive(side).stream(0); sessions.clone().count()];
-            streams.iter_mut().zip(sessions.clone()).for_each(|(stream, session)| stream.set_stream(session));
-            streams
-        };
+        let open = |side: &str| seed.derive(side).streams(sessions.clone());
         let mut environment_streams = open(ENVIRONMENT);
         let policy_streams = open(POLICY);
         let sessions: Vec<u64> = sessions.collect();
@@ -155,7 +151,7 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
         })
     }
 
-    /// Fills the places of ended sessions from the end of the batch: streams are large, and so the fewest of them move.
+    /// Fills the places of ended sessions from the end of the batch, so that the fewest rows move.
     fn drop_ended(&mut self) -> Result<()> {
         let ended = &self.responses.ended;
         let live = ended.iter().filter(|ended| !**ended).count();

@@ -1,7 +1,7 @@
 //! From the steps of a batch, time by time, to the columns of a log, session by session.
 
 use rayon::prelude::*;
-use understudy_data::{Choice, Columns, ItemId, Log};
+use understudy_data::{Columns, Log};
 
 use crate::{Moment, Observer, Result};
 
@@ -12,9 +12,9 @@ pub(crate) struct Tape {
     place: Vec<u32>,
     lengths: Vec<u32>,
     rows: Vec<u32>,
-    chosen: Vec<Choice>,
+    chosen: Vec<u32>,
     reward: Vec<f32>,
-    shown: Vec<ItemId>,
+    shown: Vec<u32>,
     propensity: Vec<f32>,
 }
 
@@ -75,9 +75,9 @@ impl Observer for Tape {
             self.lengths[session as usize] += 1;
             self.rows.push(session);
         }
-        self.chosen.extend_from_slice(&moment.responses.choice);
+        self.chosen.extend(moment.responses.choice.iter().map(|choice| choice.code()));
         self.reward.extend_from_slice(&moment.responses.reward);
-        self.shown.extend_from_slice(moment.slates.items());
+        self.shown.extend(moment.slates.items().iter().map(|item| item.0));
         self.propensity.extend_from_slice(moment.slates.propensities().unwrap_or_default());
         Ok(())
     }
@@ -91,10 +91,11 @@ pub(crate) fn join(tapes: Vec<Tape>) -> Result<Log> {
     let mut columns = Columns {
         session_offsets: vec![0],
         slate_offsets: (0..steps + 1).into_par_iter().map(|step| (step * k) as u64).collect(),
-        shown: rayon::iter::repeat_n(ItemId(0), steps * k).collect(),
-        chosen: rayon::iter::repeat_n(Choice::Skip, steps).collect(),
-        reward: rayon::iter::repeat_n(0.0, steps).collect(),
-        propensity: with_propensities.then(|| rayon::iter::repeat_n(0.0, steps * k).collect()),
+        // Zeroed numbers come from the system untouched: their pages are first written, in parallel, by the tapes.
+        shown: vec![0; steps * k],
+        chosen: vec![0; steps],
+        reward: vec![0.0; steps],
+        propensity: with_propensities.then(|| vec![0.0; steps * k]),
     };
     let mut end = 0;
     columns.session_offsets.extend(tapes.iter().flat_map(|tape| &tape.lengths).map(|&length| {
@@ -118,9 +119,9 @@ pub(crate) fn join(tapes: Vec<Tape>) -> Result<Log> {
 }
 
 struct Share<'a> {
-    chosen: &'a mut [Choice],
+    chosen: &'a mut [u32],
     reward: &'a mut [f32],
-    shown: &'a mut [ItemId],
+    shown: &'a mut [u32],
     propensity: &'a mut [f32],
 }
 

@@ -2,6 +2,9 @@
 //!
 //! `cargo run --release -p understudy-user-model --example recovery -- [LARGEST]` (default 10,000 sessions).
 
+#[path = "../tests/common/comparison.rs"]
+mod comparison;
+
 use std::ops::ControlFlow;
 
 use candle_core::Device;
@@ -10,6 +13,8 @@ use understudy_random::Seed;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 use understudy_user_model::{ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+
+use comparison::{Comparison, compare};
 
 const PLACES: usize = 5;
 
@@ -23,7 +28,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rollout.run(&users, &UniformRandom { items })
     };
     let test = simulate(1, 2_000)?;
-    let all: Vec<usize> = (0..test.sessions()).collect();
     let catalogue = Catalogue::numbered(items).with_features(users.features().to_vec(), dims)?;
 
     println!("state,sessions,KL(true || learned) nats,pairs ranked as the true reward %,NLL,NLL of the truth");
@@ -39,41 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 TrainConfig { iterations: 6_000, validate_every: 50, patience: Some(20), ..TrainConfig::default() };
             fit(&model, &log, &split, &training, Seed::new(5), |_| ControlFlow::Continue(()))?;
 
-            let (mut divergence, mut nll, mut true_nll, mut agreed, mut pairs) = (0.0, 0.0, 0.0, 0, 0);
-            let predictions = model.predict(&test, &all)?;
-            let mut predictions = predictions.iter();
-            for session in test.iter() {
-                let mut history = Vec::new();
-                for step in session.steps() {
-                    let prediction = predictions.next().ok_or("one prediction a step")?;
-                    let phi = users.choice_probabilities(0, &history, step.slate);
-                    let learned: Vec<f64> = prediction
-                        .log_probability
-                        .iter()
-                        .chain([&prediction.log_outside])
-                        .map(|&log_phi| f64::from(log_phi))
-                        .collect();
-                    divergence += phi.iter().zip(&learned).map(|(p, q)| p * (p.ln() - q)).sum::<f64>();
-                    let chosen = prediction.chosen.unwrap_or(PLACES);
-                    nll -= learned[chosen];
-                    true_nll -= phi[chosen].ln();
-                    for i in 0..PLACES {
-                        for j in 0..i {
-                            pairs += 1;
-                            agreed += usize::from((phi[i] > phi[j]) == (learned[i] > learned[j]));
-                        }
-                    }
-                    history.extend(step.choice.item());
-                }
-            }
-            let steps = test.steps() as f64;
-            println!(
-                "{name},{sessions},{:.4},{:.1},{:.4},{:.4}",
-                divergence / steps,
-                100.0 * agreed as f64 / pairs as f64,
-                nll / steps,
-                true_nll / steps
-            );
+            let Comparison { divergence, ranked_alike, nll, true_nll } = compare(&model, &users, &test)?;
+            println!("{name},{sessions},{divergence:.4},{:.1},{nll:.4},{true_nll:.4}", 100.0 * ranked_alike);
             sessions *= 10;
         }
     }

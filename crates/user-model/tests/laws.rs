@@ -1,5 +1,8 @@
 //! Laws of learned users that need simulated ones, or long training.
 
+#[path = "common/comparison.rs"]
+mod comparison;
+
 use std::ops::ControlFlow;
 
 use candle_core::Device;
@@ -11,6 +14,8 @@ use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 use understudy_user_model::{
     Error, Fit, ItemFeatures, LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
 };
+
+use comparison::compare;
 
 const ITEMS: usize = 12;
 
@@ -172,36 +177,25 @@ fn a_diverging_fit_says_so() {
     assert!(matches!(result, Err(Error::Diverged { .. })), "{result:?}");
 }
 
-/// With the reward known, the learned choice probabilities come closer to the truth as the log grows.
+/// With the reward known, the learned choice and the learned ranking come closer to the truth as the log grows.
 #[test]
-fn the_learned_choice_approaches_the_truth_as_the_log_grows() {
+fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
     let truth = ChoiceUsersConfig { dims: 4, ..Default::default() };
     let (users, test) = simulate(truth.clone(), 100, 300);
-    let all: Vec<usize> = (0..test.sessions()).collect();
     let catalogue = Catalogue::numbered(ITEMS).with_features(users.features().to_vec(), 4).unwrap();
     for state in encoders() {
-        let mut divergences = Vec::new();
-        for sessions in [60, 2_000] {
+        let learn = |sessions| {
             let (_, log) = simulate(truth.clone(), 10, sessions);
-            let config =
-                UserModelConfig { features: ItemFeatures::Given, state: state.clone(), ..UserModelConfig::new(ITEMS) };
+            let (features, head) = (ItemFeatures::Given, vec![24]);
+            let config = UserModelConfig { features, head, state: state.clone(), ..UserModelConfig::new(ITEMS) };
             let model = model(config, &catalogue);
-            train(&model, &log, quick(400));
-            let predictions = model.predict(&test, &all).unwrap();
-            let mut predictions = predictions.iter();
-            let mut divergence = 0.0;
-            for session in test.iter() {
-                let mut history = Vec::new();
-                for step in session.steps() {
-                    let prediction = predictions.next().unwrap();
-                    let phi = users.choice_probabilities(0, &history, step.slate);
-                    let learned = prediction.log_probability.iter().chain([&prediction.log_outside]);
-                    divergence += phi.iter().zip(learned).map(|(p, q)| p * (p.ln() - f64::from(*q))).sum::<f64>();
-                    history.extend(step.choice.item());
-                }
-            }
-            divergences.push(divergence / test.steps() as f64);
-        }
-        assert!(divergences[1] < 0.4 * divergences[0] && divergences[1] < 0.05, "{state:?}: {divergences:?}");
+            let optimiser = AdamConfig { learning_rate: 1e-2, ..Default::default() };
+            train(&model, &log, TrainConfig { optimiser, validate_every: 25, ..quick(700) });
+            compare(&model, &users, &test).unwrap()
+        };
+        let (small, large) = (learn(40), learn(2_000));
+        assert!(large.divergence < 0.25 * small.divergence && large.divergence < 0.06, "{small:?} {large:?}");
+        assert!(large.ranked_alike > 0.85 && large.ranked_alike > small.ranked_alike, "{small:?} {large:?}");
+        assert!(large.nll - large.true_nll < 0.06, "{large:?}");
     }
 }

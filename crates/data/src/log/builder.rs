@@ -68,24 +68,24 @@ impl LogBuilder {
     pub(crate) fn leave_on_last_step(&mut self) {
         if self.open_steps() > 0
             && let Some(last) = self.log.chosen.last_mut()
-            && *last == Choice::Skip.encode()
+            && *last == Choice::Skip.code()
         {
-            *last = Choice::Leave.encode();
+            *last = Choice::Leave.code();
         }
     }
 
-    /// Makes room for a log that is `fraction` complete. Called again and again while the log grows: an allocation by
-    /// doubling would need old and new columns at once near the end, when both are largest.
-    pub(crate) fn reserve_for(&mut self, fraction: f64) {
+    /// Makes room for a log that is `fraction` complete and will have grown by the share `growth` before this is called
+    /// again. An allocation by doubling would need old and new columns at once near the end, when both are largest.
+    pub(crate) fn reserve_for(&mut self, fraction: f64, growth: f64) {
         let log = &mut self.log;
-        grow(&mut log.session_offsets, fraction);
-        grow(&mut log.slate_offsets, fraction);
-        grow(&mut log.shown, fraction);
-        grow(&mut log.chosen, fraction);
-        grow(&mut log.reward, fraction);
-        log.propensity.as_mut().into_iter().for_each(|column| grow(column, fraction));
-        log.timestamp.as_mut().into_iter().for_each(|column| grow(column, fraction));
-        log.user.as_mut().into_iter().for_each(|column| grow(column, fraction));
+        grow(&mut log.session_offsets, fraction, growth);
+        grow(&mut log.slate_offsets, fraction, growth);
+        grow(&mut log.shown, fraction, growth);
+        grow(&mut log.chosen, fraction, growth);
+        grow(&mut log.reward, fraction, growth);
+        log.propensity.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
+        log.timestamp.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
+        log.user.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
     }
 
     pub(crate) fn try_push(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
@@ -121,7 +121,7 @@ impl LogBuilder {
         {
             return Err(Fault::new("chosen", "an item of the slate", format!("item number {}", item.0)));
         }
-        if self.open_steps() > 0 && self.log.chosen.last() == Some(&Choice::Leave.encode()) {
+        if self.open_steps() > 0 && self.log.chosen.last() == Some(&Choice::Leave.code()) {
             return Err(Fault::new("session", "nothing after the step on which the user left", "another step"));
         }
         if !step.reward.is_finite() {
@@ -163,7 +163,7 @@ impl LogBuilder {
         let log = &mut self.log;
         log.shown.extend_from_slice(step.slate);
         log.slate_offsets.push(log.shown.len() as u64);
-        log.chosen.push(step.choice.encode());
+        log.chosen.push(step.choice.code());
         log.reward.push(step.reward);
         if let Some(propensity) = step.propensity {
             log.propensity.get_or_insert_default().extend_from_slice(propensity);
@@ -181,11 +181,13 @@ impl LogBuilder {
     }
 }
 
-/// Reserves what a column needs when it is `fraction` complete and nearly full.
-fn grow<T>(column: &mut Vec<T>, fraction: f64) {
-    if column.len() + column.len() / 16 < column.capacity() {
+/// Reserves what a column needs in the end, if it would not last until the next call. What is reserved beyond the end is
+/// never touched, and so takes no memory.
+fn grow<T>(column: &mut Vec<T>, fraction: f64, growth: f64) {
+    let len = column.len() as f64;
+    if len * (1.0 + 2.0 * growth) < column.capacity() as f64 {
         return;
     }
-    let expected = (column.len() as f64 / fraction.clamp(1e-6, 1.0) * 1.01) as usize;
-    column.reserve_exact(expected.saturating_sub(column.len()));
+    let expected = len / fraction.clamp(1e-6, 1.0) * (1.0 + 2.0 * growth) * 1.03;
+    column.reserve_exact((expected - len) as usize);
 }

@@ -1,4 +1,4 @@
-use super::{Choice, ItemId, Log};
+use super::{ItemId, Log};
 use crate::{Error, Result};
 
 /// The columns of a whole log, for a writer that makes millions of steps at once (a simulator).
@@ -11,10 +11,10 @@ pub struct Columns {
     pub session_offsets: Vec<u64>,
     /// Where each slate begins, in shown items: `[steps + 1]`, from 0 to the number of impressions.
     pub slate_offsets: Vec<u64>,
-    /// The items shown: `[impressions]`.
-    pub shown: Vec<ItemId>,
-    /// What the users did: `[steps]`.
-    pub chosen: Vec<Choice>,
+    /// The items shown, as the numbers in their [`ItemId`]s: `[impressions]`.
+    pub shown: Vec<u32>,
+    /// What the users did, each as [`Choice::code`]: `[steps]`.
+    pub chosen: Vec<u32>,
     /// The rewards: `[steps]`.
     pub reward: Vec<f32>,
     /// The probability of each place given the places before it: `[impressions]`.
@@ -35,7 +35,7 @@ impl Log {
         if let Some(propensity) = &propensity {
             check_length("propensity", propensity.len(), shown.len())?;
         }
-        let chosen = chosen.into_iter().map(Choice::encode).collect();
+        let shown = shown.into_iter().map(ItemId).collect();
         let (timestamp, user) = (None, None);
         Ok(Self { session_offsets, slate_offsets, shown, chosen, reward, propensity, timestamp, user })
     }
@@ -61,14 +61,14 @@ pub(super) fn check_length(what: &str, found: usize, expected: usize) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{LogBuilder, Step};
+    use crate::{Choice, LogBuilder, Step};
 
     fn columns() -> Columns {
         Columns {
             session_offsets: vec![0, 2, 3],
             slate_offsets: vec![0, 2, 3, 5],
-            shown: [4, 2, 1, 0, 3].map(ItemId).to_vec(),
-            chosen: vec![Choice::Item(ItemId(2)), Choice::Leave, Choice::Skip],
+            shown: vec![4, 2, 1, 0, 3],
+            chosen: [Choice::Item(ItemId(2)), Choice::Leave, Choice::Skip].map(Choice::code).to_vec(),
             reward: vec![1.0, 0.0, 0.0],
             propensity: Some(vec![0.5; 5]),
         }
@@ -82,8 +82,9 @@ mod tests {
             for step in session[0] as usize..session[1] as usize {
                 let slate = given.slate_offsets[step] as usize..given.slate_offsets[step + 1] as usize;
                 let propensity = Some(&given.propensity.as_ref().unwrap()[slate.clone()]);
-                let (choice, reward) = (given.chosen[step], given.reward[step]);
-                builder.push(Step { slate: &given.shown[slate], choice, reward, propensity, timestamp: None }).unwrap();
+                let (choice, reward) = (Choice::from_code(given.chosen[step]), given.reward[step]);
+                let slate: Vec<ItemId> = given.shown[slate].iter().copied().map(ItemId).collect();
+                builder.push(Step { slate: &slate, choice, reward, propensity, timestamp: None }).unwrap();
             }
             builder.end_session(None).unwrap();
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use understudy_data::{Dataset, Error, Fractions, Split, cache};
+use understudy_data::{Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache};
 use understudy_random::Seed;
 
 use crate::generate::any_dataset;
@@ -105,4 +105,44 @@ fn a_failed_save_leaves_nothing_behind() {
     assert!(cache::save(&Dataset::default(), folder.path()).is_err());
     assert!(cache::save(&Dataset::default(), &folder.path().join("no/such/folder")).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_whole_file_with_a_log_that_cannot_be_is_refused() {
+    let (item, leave) = (|item| Choice::Item(ItemId(item)), Choice::Leave);
+    let log = |shown: &[u32], chosen: &[Choice], reward: f32, propensity: Option<f32>| {
+        Log::from_columns(Columns {
+            session_offsets: vec![0, chosen.len() as u64],
+            slate_offsets: (0..=chosen.len() as u64).map(|step| 2 * step).collect(),
+            shown: shown.to_vec(),
+            chosen: chosen.iter().map(|choice| choice.code()).collect(),
+            reward: vec![reward; chosen.len()],
+            propensity: propensity.map(|p| vec![p; shown.len()]),
+        })
+        .unwrap()
+    };
+    let good = || Dataset {
+        log: log(&[0, 1], &[item(1)], 1.0, None),
+        catalogue: Catalogue::numbered(2),
+        ..Dataset::default()
+    };
+    let (_folder, path) = saved(&good());
+    assert_eq!(cache::load(&path).unwrap(), good());
+    let cases = [
+        (Dataset { catalogue: Catalogue::numbered(1), ..good() }, "item number 1 of a catalogue of 1"),
+        (Dataset { users: ["ann"].into_iter().collect(), ..good() }, "no user of a session"),
+        (Dataset { split: Some(Split::default()), ..good() }, "leaves out session 0"),
+        (Dataset { split: Some(Split { train: vec![0, 0], ..Split::default() }), ..good() }, "session 0 twice"),
+        (Dataset { split: Some(Split { test: vec![7], ..Split::default() }), ..good() }, "session 7 of 1"),
+        (Dataset { log: log(&[1, 1], &[item(1)], 1.0, None), ..good() }, "twice on the slate"),
+        (Dataset { log: log(&[0, 1], &[item(3)], 1.0, None), ..good() }, "not on the slate"),
+        (Dataset { log: log(&[0, 1, 0, 1], &[leave, item(1)], 1.0, None), ..good() }, "on which the user left"),
+        (Dataset { log: log(&[0, 1], &[item(1)], f32::NAN, None), ..good() }, "not finite"),
+        (Dataset { log: log(&[0, 1], &[item(1)], 1.0, Some(0.0)), ..good() }, "not in (0, 1]"),
+    ];
+    for (dataset, expected) in cases {
+        let (_folder, path) = saved(&dataset);
+        let error = cache::load(&path).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }

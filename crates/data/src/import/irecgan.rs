@@ -1,0 +1,94 @@
+//! The IRecGAN authors' processed CSV: one row per step, `session_num;query_num;click_item;rec_list;purchase`.
+
+use super::collector::{Answer, Collector};
+use super::{Source, table};
+use crate::error::Fault;
+use crate::{Error, Result};
+
+/// The header, in the order of the files.
+pub(crate) const HEADER: [&str; 5] = ["session_num", "query_num", "click_item", "rec_list", "purchase"];
+
+pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
+    let path = source.path();
+    let fraction = source.fraction();
+    let (mut reader, header) = table::open(source, b';', false)?;
+    for name in HEADER {
+        table::column(&path, &header, name)?;
+    }
+    if header.len() != HEADER.len() {
+        let (found, expected) = (header.join(";"), HEADER.join(";"));
+        return Err(Error::file(&path, format!("its header is {found:?}, expected {expected:?}")));
+    }
+    let columns = HEADER.map(|name| header.iter().position(|field| field == name).unwrap_or_default());
+    let names: Vec<&'static str> =
+        header.iter().filter_map(|name| HEADER.into_iter().find(|column| column == name)).collect();
+    let mut open = Open { session: None, refused: None };
+    let mut record = csv::ByteRecord::new();
+    while table::next(&path, &mut reader, &mut record)? {
+        collector.count_row(&fraction);
+        if let Err(fault) = take(&record, columns, &names, &mut open, collector)? {
+            collector.reject(table::line(&record), 1, fault)?;
+        }
+    }
+    open.close(collector)
+}
+
+struct Open {
+    session: Option<u64>,
+    refused: Option<Fault>,
+}
+
+impl Open {
+    fn close(&mut self, collector: &mut Collector) -> Result<()> {
+        match (self.session.take(), self.refused.take()) {
+            (Some(_), None) => collector.close(None),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn take(
+    record: &csv::ByteRecord,
+    columns: [usize; HEADER.len()],
+    names: &[&'static str],
+    open: &mut Open,
+    collector: &mut Collector,
+) -> Result<std::result::Result<(), Fault>> {
+    let [session, ..] = columns;
+    let row = table::Text::new(record, names);
+    let row = row.and_then(|row| Ok((row, row.number::<u64>(session, "session_num", "a whole number")?)));
+    let (row, session) = match row {
+        Ok(row) => row,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    if open.session != Some(session) {
+        open.close(collector)?;
+        open.session = Some(session);
+        open.refused = collector.open(&session.to_string(), false).err();
+    }
+    Ok(match &open.refused {
+        Some(fault) => Err(fault.clone()),
+        None => step(row, columns, collector),
+    })
+}
+
+fn step(
+    row: table::Text<'_>,
+    [_, query, click, list, purchase]: [usize; HEADER.len()],
+    collector: &mut Collector,
+) -> std::result::Result<(), Fault> {
+    row.number::<u64>(query, "query_num", "a whole number")?;
+    let click = row.field(click, "click_item")?.trim();
+    if click.is_empty() {
+        return Err(Fault::value("click_item", "an item", click));
+    }
+    let reward = match row.field(purchase, "purchase")?.trim() {
+        "0" => 0.0,
+        "1" => 1.0,
+        other => return Err(Fault::value("purchase", "0 or 1", other)),
+    };
+    collector.begin_slate();
+    let list = row.field(list, "rec_list")?;
+    list.split(',').map(str::trim).filter(|item| !item.is_empty()).for_each(|item| collector.show(item));
+    collector.push(&Answer { choice: Ok(click), reward, propensity: None, timestamp: None })
+}

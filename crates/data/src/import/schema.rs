@@ -1,0 +1,115 @@
+//! The rules of our own schema that hold in every file format: one row per step, a session's rows together, steps rising.
+
+use super::collector::{Answer, Collector};
+use crate::error::Fault;
+use crate::{Choice, Result};
+
+/// The schema's columns, the required ones first.
+pub(crate) const COLUMNS: [&str; 9] =
+    ["session", "step", "shown", "chosen", "reward", "timestamp", "user", "propensity", "left"];
+/// How many of the columns are required.
+pub(crate) const REQUIRED: usize = 5;
+
+/// What a row says beyond its session and its slate.
+pub(super) struct Row<'a> {
+    pub(super) step: i64,
+    pub(super) chosen: Option<&'a str>,
+    pub(super) reward: f32,
+    pub(super) timestamp: Option<i64>,
+    pub(super) propensity: Option<&'a [f32]>,
+    pub(super) left: Option<bool>,
+}
+
+/// Collects rows into sessions: for every row [`Steps::enter`], then the slate into the collector, then
+/// [`Steps::take`]; [`Steps::reject`] when any of it, or reading the row, is at fault.
+#[derive(Default)]
+pub(super) struct Steps {
+    session: String,
+    user: Option<String>,
+    open: Option<Open>,
+    /// Whether the file says on which steps users left, as its first step decides.
+    says_left: Option<bool>,
+}
+
+#[derive(Default)]
+struct Open {
+    last_step: Option<i64>,
+    /// Why the session as a whole was refused: its rows go by, each with this fault.
+    refused: Option<Fault>,
+    /// Whether the session's last row so far was dropped: whether the user left is then unknown.
+    lost_last: bool,
+}
+
+impl Steps {
+    /// Goes to the session that the next row names.
+    pub(super) fn enter(&mut self, collector: &mut Collector, session: &str, user: Option<&str>) -> Result<Entered> {
+        if let Some(open) = self.open.as_mut().filter(|_| self.session == session) {
+            if let Some(fault) = &open.refused {
+                return Ok(Err(fault.clone()));
+            }
+            if self.user.as_deref() != user {
+                let found = user.unwrap_or_default();
+                return Ok(Err(Fault::value("user", "the same user throughout the session", found)));
+            }
+            return Ok(Ok(()));
+        }
+        self.close(collector)?;
+        self.session.clear();
+        self.session.push_str(session);
+        self.user = user.map(str::to_owned);
+        let entered = collector.open(session, user.is_some());
+        self.open = Some(Open { refused: entered.as_ref().err().cloned(), ..Open::default() });
+        Ok(entered)
+    }
+
+    /// Takes a row of the session entered.
+    pub(super) fn take(&mut self, collector: &mut Collector, row: &Row<'_>) -> Entered {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if open.last_step.is_some_and(|last| row.step <= last) {
+            return Err(Fault::new("step", "a number above the one before it", row.step.to_string()));
+        }
+        if self.says_left.is_some_and(|says| says != row.left.is_some()) {
+            return Err(Fault::all_or_none("left", "step", row.left.is_some()));
+        }
+        let choice = match (row.chosen, row.left) {
+            (Some(_), Some(true)) => return Err(Fault::new("left", "false where an item was chosen", "true")),
+            (Some(chosen), _) => Ok(chosen),
+            (None, Some(true)) => Err(Choice::Leave),
+            (None, _) => Err(Choice::Skip),
+        };
+        let (reward, propensity, timestamp) = (row.reward, row.propensity, row.timestamp);
+        collector.push(&Answer { choice, reward, propensity, timestamp })?;
+        self.says_left = Some(row.left.is_some());
+        open.last_step = Some(row.step);
+        open.lost_last = false;
+        Ok(())
+    }
+
+    /// Drops the row that was being read.
+    pub(super) fn reject(&mut self, collector: &mut Collector, line: u64, fault: Fault) -> Result<()> {
+        if let Some(open) = &mut self.open {
+            open.lost_last = true;
+        }
+        collector.reject(line, 1, fault)
+    }
+
+    /// Closes the last session.
+    pub(super) fn finish(mut self, collector: &mut Collector) -> Result<()> {
+        self.close(collector)
+    }
+
+    fn close(&mut self, collector: &mut Collector) -> Result<()> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        if self.says_left == Some(false) && !open.lost_last {
+            collector.leave_on_last_step();
+        }
+        // The rows of a session that reappears belong to one that was closed already: no session is lost here.
+        if open.refused.is_none() {
+            collector.close(self.user.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a row was accepted so far.
+pub(super) type Entered = std::result::Result<(), Fault>;

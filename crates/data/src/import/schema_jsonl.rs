@@ -1,0 +1,148 @@
+//! Our schema as JSON Lines: one object per step and line.
+
+use std::borrow::Cow;
+use std::io::{BufRead, BufReader};
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Source;
+use super::collector::Collector;
+use super::schema::{Entered, Row, Steps};
+use super::source::read_error;
+use crate::Result;
+use crate::error::Fault;
+
+/// A line before its values are looked at, so that a fault can name its field.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line<'a> {
+    #[serde(borrow)]
+    session: Option<&'a RawValue>,
+    step: Option<&'a RawValue>,
+    shown: Option<&'a RawValue>,
+    chosen: Option<&'a RawValue>,
+    reward: Option<&'a RawValue>,
+    timestamp: Option<&'a RawValue>,
+    user: Option<&'a RawValue>,
+    propensity: Option<&'a RawValue>,
+    left: Option<&'a RawValue>,
+}
+
+pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
+    let path = source.path();
+    let fraction = source.fraction();
+    let mut reader = BufReader::with_capacity(1 << 18, source);
+    let mut steps = Steps::default();
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if reader.read_until(b'\n', &mut line).map_err(|source| read_error(&path, source))? == 0 {
+            break;
+        }
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        collector.count_row(&fraction);
+        if let Err(fault) = take(&line, &mut steps, collector)? {
+            steps.reject(collector, number, fault)?;
+        }
+    }
+    steps.finish(collector)
+}
+
+fn take(line: &[u8], steps: &mut Steps, collector: &mut Collector) -> Result<Entered> {
+    let (row, session, user) = match key(line) {
+        Ok(key) => key,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    Ok(match steps.enter(collector, &session, user.as_deref())? {
+        Ok(()) => step(&row, steps, collector),
+        fault => fault,
+    })
+}
+
+type Key<'a> = (Line<'a>, Cow<'a, str>, Option<Cow<'a, str>>);
+
+fn key(line: &[u8]) -> std::result::Result<Key<'_>, Fault> {
+    let text = std::str::from_utf8(line).map_err(|error| {
+        let at = error.valid_up_to();
+        Fault::new("row", "UTF-8 text", format!("byte 0x{:02x} at place {at} of the line", line[at]))
+    })?;
+    let row: Line<'_> = serde_json::from_str(text)
+        .map_err(|error| Fault::new("row", "one JSON object with the schema's fields", error.to_string()))?;
+    let session = id(required(row.session, "session")?, "session")?;
+    let user = row.user.map(|raw| id(raw, "user")).transpose()?;
+    Ok((row, session, user))
+}
+
+fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered {
+    let step = number(required(row.step, "step")?, "step", "a whole number")?;
+    let chosen = row.chosen.map(|raw| id(raw, "chosen")).transpose()?;
+    let reward = number(required(row.reward, "reward")?, "reward", "a finite number")?;
+    let timestamp = row.timestamp.map(|raw| number(raw, "timestamp", "a whole number")).transpose()?;
+    let propensity = row.propensity.map(propensities).transpose()?;
+    let left = row.left.map(left).transpose()?;
+    let shown = list(required(row.shown, "shown")?, "shown", "a list of ids")?;
+    collector.begin_slate();
+    for item in shown {
+        collector.show(&id(item, "shown")?);
+    }
+    let (chosen, propensity) = (chosen.as_deref(), propensity.as_deref());
+    steps.take(collector, &Row { step, chosen, reward, timestamp, propensity, left })
+}
+
+fn required<'a>(value: Option<&'a RawValue>, field: &'static str) -> std::result::Result<&'a RawValue, Fault> {
+    value.ok_or_else(|| Fault::new(field, "a value", "nothing"))
+}
+
+/// A string, or an integer as its digits.
+fn id<'a>(raw: &'a RawValue, field: &'static str) -> std::result::Result<Cow<'a, str>, Fault> {
+    let text = raw.get();
+    let fault = || Fault::new(field, "a string or an integer", text);
+    if text.starts_with('"') {
+        // Without an escape the text between the quotes is the string.
+        let inside = &text[1..text.len() - 1];
+        return if inside.contains('\\') {
+            serde_json::from_str(text).map(Cow::Owned).map_err(|_| fault())
+        } else {
+            Ok(Cow::Borrowed(inside))
+        };
+    }
+    let integer = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
+    if integer && text != "-0" { Ok(Cow::Borrowed(text)) } else { Err(fault()) }
+}
+
+/// A list of numbers, or one number for a slate of one.
+fn propensities(raw: &RawValue) -> std::result::Result<Vec<f32>, Fault> {
+    const EXPECTED: &str = "a list of numbers, or one number";
+    if !raw.get().starts_with('[') {
+        return Ok(vec![number(raw, "propensity", EXPECTED)?]);
+    }
+    list(raw, "propensity", EXPECTED)?.into_iter().map(|item| number(item, "propensity", EXPECTED)).collect()
+}
+
+fn list<'a>(
+    raw: &'a RawValue,
+    field: &'static str,
+    expected: &'static str,
+) -> std::result::Result<Vec<&'a RawValue>, Fault> {
+    serde_json::from_str(raw.get()).map_err(|_| Fault::value(field, expected, raw.get()))
+}
+
+/// A number, from its own digits: no detour over another width that could round twice.
+fn number<T: std::str::FromStr>(
+    raw: &RawValue,
+    field: &'static str,
+    expected: &'static str,
+) -> std::result::Result<T, Fault> {
+    raw.get().parse().map_err(|_| Fault::new(field, expected, raw.get()))
+}
+
+fn left(raw: &RawValue) -> std::result::Result<bool, Fault> {
+    match raw.get() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(Fault::new("left", "true or false", other)),
+    }
+}

@@ -1,0 +1,120 @@
+//! What the readers of delimited text share.
+
+use std::io;
+use std::path::Path;
+
+use super::Source;
+use super::source::read_error;
+use crate::error::Fault;
+use crate::{Error, Result};
+
+/// A reader of `delimiter`-separated rows and their header, checked for the given columns.
+pub(super) fn open<'a>(
+    source: Source<'a>,
+    delimiter: u8,
+    quoting: bool,
+) -> Result<(csv::Reader<Source<'a>>, Vec<String>)> {
+    let path = source.path();
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .quoting(quoting)
+        .flexible(true)
+        .buffer_capacity(1 << 18)
+        .from_reader(source);
+    let header = reader.byte_headers().map_err(|error| csv_error(&path, error))?;
+    let header: Option<Vec<String>> =
+        header.iter().map(|field| Some(std::str::from_utf8(field).ok()?.trim().to_owned())).collect();
+    let header = header.ok_or_else(|| Error::file(&path, "its header is not UTF-8"))?;
+    if header.iter().all(String::is_empty) {
+        return Err(Error::file(&path, "is empty, expected a header"));
+    }
+    Ok((reader, header))
+}
+
+/// The position of a column that must be there.
+pub(super) fn column(path: &Path, header: &[String], name: &str) -> Result<usize> {
+    header
+        .iter()
+        .position(|field| field == name)
+        .ok_or_else(|| Error::file(path, format!("its header has no column {name:?}; found {}", header.join(", "))))
+}
+
+/// The next row, `false` at the end.
+pub(super) fn next(path: &Path, reader: &mut csv::Reader<Source<'_>>, row: &mut csv::ByteRecord) -> Result<bool> {
+    reader.read_byte_record(row).map_err(|error| csv_error(path, error))
+}
+
+/// The line on which a row begins, from 1.
+pub(super) fn line(row: &csv::ByteRecord) -> u64 {
+    row.position().map_or(0, csv::Position::line)
+}
+
+/// A row whose text has been checked, once for all its fields.
+#[derive(Clone, Copy)]
+pub(super) struct Text<'r> {
+    record: &'r csv::ByteRecord,
+    /// All fields, without delimiters.
+    all: &'r str,
+}
+
+impl<'r> Text<'r> {
+    /// Checks that the row is text and has as many fields as the header; `names` are those of the header's columns.
+    pub(super) fn new(record: &'r csv::ByteRecord, names: &[&'static str]) -> std::result::Result<Self, Fault> {
+        if record.len() != names.len() {
+            let found = format!("{} fields for {}", record.len(), names.len());
+            return Err(Fault::new("row", "as many fields as the header has", found));
+        }
+        match std::str::from_utf8(record.as_slice()) {
+            Ok(all) => Ok(Self { record, all }),
+            Err(error) => Err(not_text(record, error.valid_up_to(), names)),
+        }
+    }
+
+    /// A field, and how to say which.
+    pub(super) fn field(self, column: usize, name: &'static str) -> std::result::Result<&'r str, Fault> {
+        let field = self.record.range(column).and_then(|range| self.all.get(range));
+        // Two fields can be text together and not alone, when a delimiter stands inside a character.
+        field.ok_or_else(|| Fault::new(name, UTF8, "a part of a character"))
+    }
+
+    /// A field of a column that the file may lack; `None` also where it is empty.
+    pub(super) fn optional(
+        self,
+        column: Option<usize>,
+        name: &'static str,
+    ) -> std::result::Result<Option<&'r str>, Fault> {
+        let field = column.map(|column| self.field(column, name)).transpose()?;
+        Ok(field.filter(|field| !field.is_empty()))
+    }
+
+    /// A field as a number; `expected` says which.
+    pub(super) fn number<T: std::str::FromStr>(
+        self,
+        column: usize,
+        name: &'static str,
+        expected: &'static str,
+    ) -> std::result::Result<T, Fault> {
+        let text = self.field(column, name)?;
+        text.trim_ascii().parse().map_err(|_| Fault::value(name, expected, text))
+    }
+}
+
+const UTF8: &str = "UTF-8 text";
+
+fn not_text(record: &csv::ByteRecord, at: usize, names: &[&'static str]) -> Fault {
+    let column = (0..record.len()).find(|&column| record.range(column).is_some_and(|range| range.contains(&at)));
+    let column = column.unwrap_or_default();
+    let byte = record.as_slice().get(at).copied().unwrap_or_default();
+    let place = at - record.range(column).map_or(0, |range| range.start);
+    let start = record.position().map_or(0, csv::Position::byte);
+    let found = format!("byte 0x{byte:02x} at place {place} of the field, in the row that starts at byte {start}");
+    Fault::new(names[column], UTF8, found)
+}
+
+fn csv_error(path: &Path, error: csv::Error) -> Error {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(source) => read_error(path, source),
+        _ => read_error(path, io::Error::other(text)),
+    }
+}
