@@ -10,6 +10,9 @@ pub struct Evaluation {
     pub displays: usize,
     /// Mean negative log-likelihood of what users did, in nats per display.
     pub nll: f64,
+    /// Mean negative log-likelihood of the clicked item given that one was clicked, in nats per clicked display: what to
+    /// hold against a model without "no click".
+    pub nll_given_click: f64,
     /// Share of the clicked displays whose clicked item is the most probable one.
     pub precision_at_1: f64,
     /// Share of the clicked displays whose clicked item is among the two most probable ones.
@@ -20,11 +23,16 @@ pub struct Evaluation {
 pub fn evaluate(model: &UserModel, log: &Log, sessions: &[usize]) -> Result<Evaluation> {
     let predictions = model.predict(log, sessions)?;
     let likelihood: Vec<f64> = predictions.iter().map(|prediction| prediction.log_likelihood().into()).collect();
+    let given_click = predictions.iter().filter_map(|prediction| {
+        let items = prediction.log_probability.iter().map(|&log_phi| f64::from(log_phi).exp()).sum::<f64>();
+        Some(f64::from(prediction.log_probability[prediction.chosen?]) - items.ln())
+    });
     let clicked =
         || predictions.iter().filter_map(|prediction| Some((&prediction.log_probability[..], prediction.chosen?)));
     Ok(Evaluation {
         displays: predictions.len(),
         nll: metrics::mean_nll(&likelihood)?,
+        nll_given_click: metrics::mean_nll(&given_click.collect::<Vec<_>>())?,
         precision_at_1: metrics::precision_at(1, clicked())?,
         precision_at_2: metrics::precision_at(2, clicked())?,
     })

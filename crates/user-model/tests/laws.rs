@@ -12,7 +12,8 @@ use understudy_random::Seed;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 use understudy_user_model::{
-    Error, Fit, ItemFeatures, LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
+    Error, Fit, ItemFeatures, LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate,
+    fit,
 };
 
 use comparison::compare;
@@ -57,6 +58,10 @@ fn uniform_choices_cost_log_of_k_plus_one() {
         let model = model(UserModelConfig { state, ..UserModelConfig::new(ITEMS) }, &Catalogue::numbered(ITEMS));
         let fit = train(&model, &log, quick(150));
         assert!((fit.best.validation_nll - 5f64.ln()).abs() < 0.01, "{:?}", fit.best);
+        let all: Vec<usize> = (0..log.sessions()).collect();
+        let evaluation = evaluate(&model, &log, &all).unwrap();
+        assert!((evaluation.nll_given_click - 4f64.ln()).abs() < 0.01, "{evaluation:?}");
+        assert!((evaluation.precision_at_1 - 0.25).abs() < 0.02 && (evaluation.precision_at_2 - 0.5).abs() < 0.02);
     }
 }
 

@@ -103,6 +103,7 @@ impl Experiment for UserModel {
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let metrics = [
             ("nll", test.nll),
+            ("nll_given_click", test.nll_given_click),
             ("precision@1", test.precision_at_1),
             ("precision@2", test.precision_at_2),
             ("validation_nll", fitted.best.validation_nll),
@@ -125,7 +126,8 @@ impl Experiment for UserModel {
         let mut notes: Vec<String> = self.sources.iter().map(Source::note).collect();
         notes.push(
             "Figures are those of the test users at the iteration with the lowest validation NLL; \"no click\" stands on every \
-             slate with utility 0. NLL in nats per display. Seeds vary initialisation and batches; the split is the file's."
+             slate with utility 0. nll is in nats per display; nll_given_click leaves the mass of \"no click\" out, and is the one to hold \
+             against uniform choice. Seeds vary initialisation and batches; the split is the file's."
                 .into(),
         );
         if self.sources.iter().any(|source| source.dataset.name == "yelp") {
