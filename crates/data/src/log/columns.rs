@@ -4,7 +4,7 @@ use crate::{Error, Result};
 /// The columns of a whole log, for a writer that makes millions of steps at once (a simulator).
 ///
 /// [`LogBuilder`](crate::LogBuilder) checks every step; here the writer vouches that a slate holds each item once, that
-/// the chosen item is on it, that nothing follows [`Choice::Leave`] and that rewards and propensities are in range.
+/// the chosen item is on it, that nothing follows [`Choice::Leave`](crate::Choice::Leave) and that rewards and propensities are in range.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     /// Where each session begins, in steps: `[sessions + 1]`, from 0 to the number of steps.
@@ -13,7 +13,7 @@ pub struct Columns {
     pub slate_offsets: Vec<u64>,
     /// The items shown, as the numbers in their [`ItemId`]s: `[impressions]`.
     pub shown: Vec<u32>,
-    /// What the users did, each as [`Choice::code`]: `[steps]`.
+    /// What the users did, each as [`Choice::code`](crate::Choice::code): `[steps]`.
     pub chosen: Vec<u32>,
     /// The rewards: `[steps]`.
     pub reward: Vec<f32>,
