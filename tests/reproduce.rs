@@ -89,9 +89,92 @@ fn the_results_of_another_configuration_are_refused_and_left_alone() {
 
     reproduce(&out, &["--scale", "quick", "--seeds", "1", "--device", "cpu"])
         .fails_with("scale `quick` instead of `smoke`");
-    reproduce(&out, &["--seeds", "1", "--device", "auto"]).fails_with("device `auto` instead of `cpu`");
     assert_eq!(Tables::read(&out), before);
     assert_eq!(record(&out)["status"], "complete");
+}
+
+#[cfg(not(any(feature = "cuda", feature = "metal")))]
+#[test]
+fn auto_is_filed_under_the_device_that_it_becomes() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1", "--device", "cpu"]).succeeds();
+    let Count { total, .. } = count(&out);
+    reproduce(&out, &["--seeds", "1", "--device", "auto"]).succeeds();
+    assert_eq!(count(&out), Count { total, run: 0, resumed: total });
+    assert_eq!(record(&out)["config"]["device"], "cpu");
+}
+
+#[test]
+fn a_run_keeps_others_out_of_its_directory() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    fs::create_dir(&out).unwrap();
+    let lock = fs::File::create(out.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let stderr = reproduce(&out, &["--seeds", "1"]).fails_with("another run is at work in");
+    assert!(stderr.contains(out.to_str().unwrap()), "{stderr}");
+    lock.unlock().unwrap();
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+}
+
+#[test]
+fn remains_of_a_run_that_was_killed_at_its_start_are_swept() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    fs::create_dir(&out).unwrap();
+    fs::write(out.join(".unfinished-x1"), "{").unwrap();
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    assert!(!out.join(".unfinished-x1").exists());
+}
+
+#[test]
+fn readers_that_have_gone_away_do_not_end_a_run() {
+    use std::process::Stdio;
+
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    fs::write(&cells(&out)[0], "{").unwrap();
+    let mut child = command(&out, &["--seeds", "2"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert!(child.wait().unwrap().success());
+    assert_eq!(record(&out)["status"], "complete");
+}
+
+#[test]
+fn cells_of_another_revision_are_kept_and_named() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    assert!(!summary(&out).contains("of another revision"));
+    let record = record(&out);
+    let built_from = record["git_revision"].as_str().unwrap();
+    let all = cells(&out);
+    let text = fs::read_to_string(&all[0]).unwrap();
+    fs::write(&all[0], text.replace(built_from, "0123abc")).unwrap();
+    let output = command(&out, &["--seeds", "1"]).output().unwrap();
+    for told in [String::from_utf8_lossy(&output.stdout).into_owned(), summary(&out)] {
+        assert!(told.contains("of another revision"), "{told}");
+        assert!(told.contains("0123abc made 1"), "{told}");
+        assert!(told.contains(&format!("{built_from} made {}", all.len() - 1)), "{told}");
+    }
+    assert_eq!(count(&out).run, 0);
+}
+
+#[test]
+fn a_rerun_with_fewer_seeds_says_what_its_tables_leave_out() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "3"]).succeeds();
+    assert!(!summary(&out).contains("leave out"));
+    let all = cells(&out).len();
+    let output = command(&out, &["--seeds", "1"]).output().unwrap();
+    let left_out =
+        format!("leave out: {}. To see them too, run `user-model` with `--seeds 3`", all - count(&out).total);
+    for told in [String::from_utf8_lossy(&output.stdout).into_owned(), summary(&out)] {
+        assert!(told.contains(&left_out), "{told}");
+    }
 }
 
 #[test]
@@ -127,7 +210,7 @@ fn a_directory_in_the_place_of_a_file_is_named() {
     let stderr = reproduce(&table, &["--seeds", "1"]).fails_with("is a directory, but a file is to be written there");
     assert!(stderr.contains("1 of"), "{stderr}");
     assert_eq!(self::record(&table)["status"], "failed");
-    assert!(fs::read_to_string(table.join("summary.md")).unwrap().contains("**Incomplete: "));
+    assert!(summary(&table).contains("**Incomplete: "));
 }
 
 #[test]
@@ -142,8 +225,12 @@ fn wrong_arguments_are_named() {
     reproduce(&out, &["user-modle"]).fails_with("there is no experiment `user-modle`; the experiments are: user-model");
     assert!(!out.exists());
 
-    let output = command(&out, &["--seeds", "0"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    for seeds in ["0", "99999999999999"] {
+        let output = command(&out, &["--seeds", seeds]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let bench = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["bench", "sim", "--threads", "0"]).output().unwrap();
+    assert_eq!(bench.status.code(), Some(2));
 }
 
 /// A data folder that lacks the data sets is an error, not a silent run on the bundled logs.
@@ -152,7 +239,8 @@ fn a_data_folder_without_data_is_an_error() {
     let temp = TempDir::new().unwrap();
     let (out, data) = (temp.path().join("results"), temp.path().join("data"));
     fs::create_dir(&data).unwrap();
-    reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
+    let stderr = reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
+    assert!(stderr.matches("No such file").count() <= 1, "{stderr}");
 }
 
 #[test]
@@ -164,7 +252,7 @@ fn a_run_says_what_it_ran_on() {
     for known in ["/git_revision", "/machine/cpu", "/machine/cores", "/versions/candle", "/wall_s", "/command/0"] {
         assert!(record.pointer(known).is_some_and(|value| !value.is_null()), "{known}: {record}");
     }
-    let summary = fs::read_to_string(out.join("summary.md")).unwrap();
+    let summary = summary(&out);
     assert!(summary.contains("## user-model") && summary.contains("bundled logs"), "{summary}");
 }
 
@@ -232,6 +320,10 @@ fn count(out: &Path) -> Count {
     let cells = &record(out)["cells"];
     let number = |name: &str| cells[name].as_u64().unwrap() as usize;
     Count { total: number("total"), run: number("run"), resumed: number("resumed") }
+}
+
+fn summary(out: &Path) -> String {
+    fs::read_to_string(out.join("summary.md")).unwrap()
 }
 
 fn record(out: &Path) -> Value {

@@ -84,6 +84,7 @@ struct Input {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Import(Import { input, format, to }) => {
+            check_target(to)?;
             let (dataset, summary) = input.read(*format)?;
             cache::save(&dataset, to)?;
             print!("{summary}");
@@ -91,7 +92,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         Command::Describe(Describe { input, format }) => print!("{}", input.read(*format)?.1),
         Command::Export(Export { input, to, format, without }) => {
-            let (dataset, _) = input.read(None)?;
+            let (dataset, summary) = input.read(None)?;
+            if summary.reading.is_some() {
+                print!("{summary}");
+            }
             let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
             export(&dataset, *format, to).context("cannot export; --without PART leaves a part out")?;
             println!("written to {}", to.display());
@@ -115,7 +119,13 @@ impl Input {
             bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
         }
         if cache::is_cache(path) {
-            let dataset = cache::load(path)?;
+            if format.is_some() || self.skip_bad_rows {
+                bail!("{} is a cached log: --format and --skip-bad-rows are for other files", path.display());
+            }
+            let mut dataset = cache::load(path)?;
+            if let Some(name) = &self.name {
+                dataset.name.clone_from(name);
+            }
             let summary = Summary::new(&dataset);
             return Ok((dataset, summary));
         }
@@ -131,6 +141,14 @@ impl Input {
         bar.finish_and_clear();
         Ok(imported?)
     }
+}
+
+/// An import must not write over a log that it can read, its own input above all.
+fn check_target(to: &Path) -> anyhow::Result<()> {
+    if to.is_file() && !cache::is_cache(to) {
+        bail!("{} exists and is no cached log; choose another name, or remove it first", to.display());
+    }
+    Ok(())
 }
 
 /// A bar for files that take a moment, on a terminal.
@@ -170,4 +188,42 @@ fn part(name: &str) -> Result<Part, String> {
         let names = Part::ALL.map(Part::name).join(", ");
         format!("no part of a log; choose among {names}")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(path: &Path) -> Input {
+        Input { path: path.to_owned(), name: None, skip_bad_rows: false }
+    }
+
+    fn run(command: Command) -> anyhow::Result<()> {
+        super::run(&Args { command })
+    }
+
+    #[test]
+    fn an_import_writes_over_cached_logs_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, cached) = (folder.path().join("shop.csv"), folder.path().join("shop.log"));
+        let text = "session,step,shown,chosen,reward\na,0,1 2,1,1\n";
+        std::fs::write(&log, text).unwrap();
+        let import = |to: &Path| run(Command::Import(Import { input: input(&log), format: None, to: to.to_owned() }));
+        assert!(import(&log).unwrap_err().to_string().contains("no cached log"));
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
+        import(&cached).unwrap();
+        import(&cached).unwrap();
+    }
+
+    #[test]
+    fn options_apply_to_a_cached_log_or_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let cached = folder.path().join("shop.log");
+        let log = datasets().join("simulated-mdp.csv");
+        run(Command::Import(Import { input: input(&log), format: None, to: cached.clone() })).unwrap();
+        let (dataset, summary) = Input { name: Some("mine".into()), ..input(&cached) }.read(None).unwrap();
+        assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
+        assert!(input(&cached).read(Some(Format::Csv)).is_err());
+        assert!(Input { skip_bad_rows: true, ..input(&cached) }.read(None).is_err());
+    }
 }

@@ -19,7 +19,9 @@ struct AsideWriter(MultiProgress);
 
 impl Write for AsideWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(line))
+        // The subscriber answers a failed write with a panic.
+        let _ = self.0.suspend(|| io::stderr().write_all(line));
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

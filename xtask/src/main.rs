@@ -16,12 +16,14 @@ mod runner;
 mod settings;
 mod store;
 mod summary;
+mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::experiment::Interrupted;
+use crate::terminal::{reasons, tell};
 
 /// glibc hands freed pages back at once and faults them in again on the next tensor, which costs training a third of
 /// its time; mimalloc keeps them.
@@ -60,11 +62,11 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => {
-            eprintln!("{error}");
+            tell(error);
             ExitCode::from(130)
         }
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell(format_args!("error: {}", reasons(&error)));
             ExitCode::FAILURE
         }
     }

@@ -67,7 +67,7 @@ mod tests {
             config: json!({}),
         };
         let curve = vec![[("loss".to_owned(), 2.0)].into(), [("loss".to_owned(), 1.5)].into()];
-        Finished { cell, outcome: Outcome { metrics, curve }, seconds: 1.0 }
+        Finished { cell, outcome: Outcome { metrics, curve }, seconds: 1.0, revision: "abc".into() }
     }
 
     fn text(bytes: anyhow::Result<Vec<u8>>) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::experiment::Cell;
+use crate::terminal::tell;
 
 /// The progress of a grid of cells.
 pub struct Progress {
@@ -61,8 +62,8 @@ impl Progress {
         if self.show == Show::Lines {
             let (done, total) = (self.overall.position(), self.overall.length().unwrap_or(0));
             match error {
-                None => eprintln!("[{done}/{total}] {cell}: {seconds:.1} s"),
-                Some(error) => eprintln!("[{done}/{total}] {cell}: failed after {seconds:.1} s: {error}"),
+                None => tell(format_args!("[{done}/{total}] {cell}: {seconds:.1} s")),
+                Some(error) => tell(format_args!("[{done}/{total}] {cell}: failed after {seconds:.1} s: {error}")),
             }
         }
     }

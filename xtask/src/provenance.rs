@@ -28,7 +28,7 @@ pub struct RunRecord {
     pub wall_s: f64,
     /// The command line.
     pub command: Vec<String>,
-    /// The revision of the sources, with `-dirty` where they were changed since, or `unknown`.
+    /// The revision that the program was built from, see [`REVISION`].
     pub git_revision: String,
     /// Where it ran.
     pub machine: Machine,
@@ -43,7 +43,7 @@ pub struct RunConfig {
     pub scale: Scale,
     /// The folder of the data sets, absolute; none for the bundled logs.
     pub data_dir: Option<PathBuf>,
-    /// Where networks run, as asked for.
+    /// Where networks run.
     pub device: String,
 }
 
@@ -98,6 +98,10 @@ pub struct Versions {
     pub rustc: String,
 }
 
+/// The revision of the sources that this program was built from, with `-dirty` where they were changed since, or
+/// `unknown`.
+pub const REVISION: &str = env!("UNDERSTUDY_REVISION");
+
 impl RunConfig {
     /// The part of the settings that all results of a directory share.
     pub fn new(settings: &Settings) -> Self {
@@ -133,7 +137,7 @@ impl RunRecord {
             started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
             wall_s: 0.0,
             command: std::env::args().collect(),
-            git_revision: git_revision(),
+            git_revision: REVISION.into(),
             machine: machine(),
             versions: versions(),
         }
@@ -144,17 +148,6 @@ impl RunRecord {
 pub fn workspace_root() -> &'static Path {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest)
-}
-
-fn git_revision() -> String {
-    let root = workspace_root().to_string_lossy();
-    let unknown = || "unknown".to_owned();
-    let Some(revision) = answer("git", &["-C", &root, "rev-parse", "HEAD"]) else { return unknown() };
-    match answer("git", &["-C", &root, "status", "--porcelain"]) {
-        Some(changes) if changes.is_empty() => revision,
-        Some(_) => format!("{revision}-dirty"),
-        None => unknown(),
-    }
 }
 
 fn machine() -> Machine {
@@ -202,11 +195,15 @@ mod tests {
     #[test]
     fn only_what_differs_is_named() {
         let quick = RunConfig { scale: Scale::Quick, data_dir: None, device: "cpu".into() };
-        let paper = RunConfig { scale: Scale::Paper, data_dir: Some("/logs".into()), device: "cpu".into() };
+        let paper = RunConfig { scale: Scale::Paper, data_dir: Some("/logs".into()), device: "cuda".into() };
         assert!(quick.differences(&quick).is_empty());
         assert_eq!(
             paper.differences(&quick),
-            ["scale `paper` instead of `quick`", "data `/logs` instead of `bundled logs`"]
+            [
+                "scale `paper` instead of `quick`",
+                "data `/logs` instead of `bundled logs`",
+                "device `cuda` instead of `cpu`"
+            ]
         );
     }
 

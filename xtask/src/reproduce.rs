@@ -15,7 +15,9 @@ use crate::provenance::{Cells, RunConfig, RunRecord, Status};
 use crate::results_dir::ResultsDir;
 use crate::runner::{Runner, Tally};
 use crate::settings::{Scale, Settings};
+use crate::store::Store;
 use crate::summary::{self, Table};
+use crate::terminal::{say, tell};
 use crate::{experiments, output};
 
 /// Options of `reproduce`.
@@ -30,7 +32,7 @@ pub struct Args {
     scale: Scale,
 
     /// Number of seeds; more seeds than last time add to the results that are there.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: u64,
 
     /// Folder of the real data sets; without it experiments use the bundled logs.
@@ -79,9 +81,12 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     record.status = status(&tally);
     record.cells = Cells { total: tally.total, run: tally.run(), resumed: tally.resumed, failed: tally.failed.len() };
     record.wall_s = begin.elapsed().as_secs_f64();
-    let tables = write(&dir, &experiments, &tally, &record)?;
+    let (tables, remarks) = write(&dir, &store, &experiments, &tally, &record)?;
     for table in &tables {
-        println!("{}", table.plain());
+        say(table.plain());
+    }
+    for remark in &remarks {
+        say(remark);
     }
     conclude(&tally, &dir, &record)
 }
@@ -93,7 +98,9 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
         }
         dir.canonicalize().with_context(|| format!("--data-dir {}", dir.display()))
     });
-    Ok(Settings { scale: args.scale, seeds: args.seeds, data_dir: data_dir.transpose()?, device: args.device })
+    // The same results must not be filed under two names.
+    let device = args.device.resolve()?;
+    Ok(Settings { scale: args.scale, seeds: args.seeds, data_dir: data_dir.transpose()?, device })
 }
 
 /// Cells are many and small: one thread each, with as many cells at once as there are cores, beats kernels that share
@@ -118,7 +125,7 @@ fn stop_on_ctrl_c(bars: &MultiProgress) -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        bars.suspend(|| eprintln!("stopping: running cells give up at their next step; Ctrl-C again ends at once"));
+        bars.suspend(|| tell("stopping: running cells give up at their next step; Ctrl-C again ends at once"));
     })
     .context("cannot watch for Ctrl-C")?;
     Ok(stop)
@@ -134,25 +141,28 @@ fn status(tally: &Tally) -> Status {
 
 fn write(
     dir: &ResultsDir,
+    store: &Store,
     experiments: &[Box<dyn Experiment>],
     tally: &Tally,
     record: &RunRecord,
-) -> anyhow::Result<Vec<Table>> {
+) -> anyhow::Result<(Vec<Table>, Vec<String>)> {
     let done = &tally.finished;
     let tables = experiments
         .iter()
         .map(|experiment| Table::new(experiment.as_ref(), done))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let summary = summary::markdown(&tables, tally, record);
+    let others = store.others(experiments.iter().flat_map(|experiment| experiment.cells()))?;
+    let remarks = summary::remarks(done, &others, record);
+    let summary = summary::markdown(&tables, &remarks, tally, record);
     dir.write_tables(&output::results_csv(done)?, &output::curves_csv(done)?, summary.as_bytes())?;
     dir.write_record(record)?;
-    Ok(tables)
+    Ok((tables, remarks))
 }
 
 fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Result<()> {
     let shown = dir.path().display();
     for failed in &tally.failed {
-        eprintln!("failed: {}: {}", failed.cell, failed.error);
+        tell(format_args!("failed: {}: {}", failed.cell, failed.error));
     }
     let (finished, total) = (tally.finished.len(), tally.total);
     match record.status {
@@ -164,7 +174,8 @@ fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Resu
             tally.failed.len()
         ),
         Status::Complete | Status::Running => {
-            println!("{total} cells, {} of them from before, in {:.1} s: {shown}", tally.resumed, record.wall_s);
+            let (resumed, seconds) = (tally.resumed, record.wall_s);
+            say(format_args!("{total} cells, {resumed} of them from before, in {seconds:.1} s: {shown}"));
             Ok(())
         }
     }

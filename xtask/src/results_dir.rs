@@ -1,6 +1,6 @@
 //! The layout of a results directory, and whose it is.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -12,27 +12,38 @@ use crate::store::Store;
 /// A directory of results that all belong to one configuration.
 pub struct ResultsDir {
     path: PathBuf,
+    /// Locked as long as this lives.
+    _lock: File,
 }
+
+/// The file that says whose the directory is; written before all others.
+const RECORD: &str = "run.json";
 
 /// The files that a run writes beside the cells and `run.json`.
 const TABLES: [&str; 3] = ["results.csv", "curves.csv", "summary.md"];
 
+/// The file that a run locks; it stays, so that no two runs lock different files of this name.
+const LOCK: &str = ".lock";
+
 impl ResultsDir {
-    /// Opens, or creates, the directory for results of `config`.
+    /// Opens, or creates, the directory for results of `config`, and keeps other runs out of it until this is dropped.
+    /// What a killed run left unfinished is removed.
     ///
     /// # Errors
-    /// Where the path is not a directory, holds something else than results, or results of another configuration.
+    /// Where the path is not a directory, holds something else than results, or results of another configuration; and where
+    /// another run is at work in it.
     pub fn open(path: &Path, config: &RunConfig) -> anyhow::Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             bail!("{shown} is a file, but results go into a directory: name one with --out");
         }
         fs::create_dir_all(path).with_context(|| format!("cannot create {shown}"))?;
-        let dir = Self { path: path.to_owned() };
-        match dir.last_run()? {
-            Some(last) => dir.refuse_other(config, &last.config)?,
-            None => dir.refuse_strangers()?,
+        refuse_strangers(path)?;
+        let dir = Self { path: path.to_owned(), _lock: lock(path)? };
+        if let Some(last) = dir.last_run()? {
+            dir.refuse_other(config, &last.config)?;
         }
+        atomic::sweep(path);
         if let Some(table) = TABLES.iter().find(|table| path.join(table).is_dir()) {
             bail!("{} is a directory, but a file is to be written there", path.join(table).display());
         }
@@ -65,7 +76,7 @@ impl ResultsDir {
     }
 
     fn record_path(&self) -> PathBuf {
-        self.path.join("run.json")
+        self.path.join(RECORD)
     }
 
     fn last_run(&self) -> anyhow::Result<Option<RunRecord>> {
@@ -96,12 +107,35 @@ impl ResultsDir {
         }
         Ok(())
     }
+}
 
-    fn refuse_strangers(&self) -> anyhow::Result<()> {
-        let shown = self.path.display();
-        if fs::read_dir(&self.path).with_context(|| format!("cannot read {shown}"))?.next().is_some() {
+/// Refuses a directory that holds something and has no `run.json`; a run that was killed at its start, or is just
+/// starting, has left no more than hidden files of its own.
+fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    if path.join(RECORD).exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
+        if !atomic::is_unfinished(&entry) && !entry.ends_with(LOCK) {
             bail!("{shown} is not empty and has no run.json, so it is no results directory: name another with --out");
         }
-        Ok(())
+    }
+    Ok(())
+}
+
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    let path = folder.join(LOCK);
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            bail!(
+                "another run is at work in {}: wait for its end, or name another directory with --out",
+                folder.display()
+            )
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }

@@ -13,7 +13,9 @@ use indicatif::MultiProgress;
 
 use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
 use crate::progress::Progress;
+use crate::provenance::REVISION;
 use crate::store::{Finished, Store};
+use crate::terminal::reasons;
 
 /// How to run.
 pub struct Runner<'a> {
@@ -99,7 +101,7 @@ impl Runner<'_> {
 
     fn resume(&self, job: &Job) -> Option<Finished> {
         self.store.load(job.cell).unwrap_or_else(|error| {
-            tracing::warn!("unusable result, the cell runs again: {error:#}");
+            tracing::warn!("unusable result, the cell runs again: {}", reasons(&error));
             None
         })
     }
@@ -133,7 +135,12 @@ impl Runner<'_> {
         let watch = Watch::new(bar.clone(), Arc::clone(&self.stop));
         let begin = Instant::now();
         let found = job.run(&watch).and_then(|outcome| {
-            let finished = Finished { cell: job.cell.clone(), outcome, seconds: begin.elapsed().as_secs_f64() };
+            let finished = Finished {
+                cell: job.cell.clone(),
+                outcome,
+                seconds: begin.elapsed().as_secs_f64(),
+                revision: REVISION.into(),
+            };
             self.store.save(&finished)?;
             Ok(finished)
         });
@@ -148,7 +155,7 @@ impl Runner<'_> {
                 None
             }
             Err(error) => {
-                let error = format!("{error:#}");
+                let error = reasons(&error);
                 progress.finish(job.cell, &bar, seconds, Some(&error));
                 Some(Done::Failed(Failed { cell: job.cell.clone(), error }))
             }

@@ -16,7 +16,7 @@ pub struct Settings {
     pub seeds: u64,
     /// Folder of the real data sets, which exists; without it an experiment uses the bundled logs and says so.
     pub data_dir: Option<PathBuf>,
-    /// Where networks run.
+    /// Where networks run: a device that opens, not `auto`.
     pub device: DeviceKind,
 }
 
@@ -26,7 +26,8 @@ pub struct Settings {
 pub enum Scale {
     /// Everything runs once, as small as it gets: a check that nothing is broken, its figures mean little.
     Smoke,
-    /// Small networks and few iterations: minutes on two cores, still meaningful.
+    /// Small networks and few iterations: minutes on two cores, still meaningful. An experiment whose published settings
+    /// run in minutes uses them here too, as `user-model` does.
     Quick,
     /// The published settings.
     Paper,

@@ -1,5 +1,6 @@
 //! The cells that are done, one file each, named by the cell's digest.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -25,12 +26,25 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Wall time that it took.
     pub seconds: f64,
+    /// Revision of the program that ran it.
+    pub revision: String,
+}
+
+/// What the file of a cell holds.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// Digest of the outcome and the seconds: the rest is compared with what it should be, or decides nothing.
+    digest: String,
+    finished: Finished,
 }
 
 impl Store {
-    /// Opens the store in `folder`, which is created where it is missing.
+    /// Opens the store in `folder`, which is created where it is missing; what a killed run left unfinished
+    /// is removed.
     pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        atomic::sweep(&folder);
         Ok(Self { folder })
     }
 
@@ -50,23 +64,48 @@ impl Store {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| path.display().to_string()),
         };
-        parse(&text, cell).with_context(|| path.display().to_string()).map(Some)
+        let finished = parse(&text).and_then(|finished| {
+            if finished.cell != *cell {
+                bail!("holds the result of another cell ({})", finished.cell);
+            }
+            Ok(finished)
+        });
+        finished.with_context(|| path.display().to_string()).map(Some)
+    }
+
+    /// The finished cells that are not among `cells`, in no particular order; unusable files are passed over.
+    pub fn others<'a>(&self, cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<Vec<Cell>> {
+        let known: BTreeSet<_> = cells.into_iter().map(|cell| self.path(cell)).collect();
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.folder).with_context(|| format!("cannot read {}", self.folder.display()))? {
+            let path = entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
+            if !known.contains(&path) {
+                let finished = fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text));
+                others.extend(finished.map(|finished| finished.cell));
+            }
+        }
+        Ok(others)
     }
 
     /// Keeps a result.
     pub fn save(&self, finished: &Finished) -> anyhow::Result<()> {
-        let mut text = serde_json::to_vec_pretty(finished)?;
+        let mut text = serde_json::to_vec_pretty(&Stored { digest: digest(finished)?, finished: finished.clone() })?;
         text.push(b'\n');
         atomic::write(&self.path(&finished.cell), &text)
     }
 }
 
-fn parse(text: &[u8], cell: &Cell) -> anyhow::Result<Finished> {
-    let finished: Finished = serde_json::from_slice(text)?;
-    if finished.cell != *cell {
-        bail!("holds the result of another cell ({})", finished.cell);
+fn parse(text: &[u8]) -> anyhow::Result<Finished> {
+    let Stored { digest: stored, finished } = serde_json::from_slice(text)?;
+    if stored != digest(&finished)? {
+        bail!("was changed since it was written: its digest does not match");
     }
     Ok(finished)
+}
+
+fn digest(finished: &Finished) -> anyhow::Result<String> {
+    let text = serde_json::to_vec(&(&finished.outcome, finished.seconds))?;
+    Ok(blake3::hash(&text).to_hex().to_string())
 }
 
 #[cfg(test)]
@@ -85,7 +124,8 @@ mod tests {
             config: json!({"rate": 0.1}),
         };
         let row = || [("nll".to_owned(), value)].into();
-        Finished { cell, outcome: Outcome { metrics: row(), curve: vec![row()] }, seconds: 0.25 }
+        let outcome = Outcome { metrics: row(), curve: vec![row()] };
+        Finished { cell, outcome, seconds: 0.25, revision: "abc".into() }
     }
 
     #[test]
@@ -122,6 +162,47 @@ mod tests {
             let error = store.load(&saved.cell).unwrap_err();
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         }
+    }
+
+    #[test]
+    fn every_changed_digit_of_a_result_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let saved = finished(0.125);
+        store.save(&saved).unwrap();
+        let path = store.path(&saved.cell);
+        let whole = fs::read_to_string(&path).unwrap();
+        let (from, to) = (whole.find("\"outcome\"").unwrap(), whole.find("\"revision\"").unwrap());
+        let digits: Vec<_> = (from..to).filter(|&at| whole.as_bytes()[at].is_ascii_digit()).collect();
+        assert_eq!(digits.len(), 4 + 4 + 3);
+        for at in digits {
+            let mut changed = whole.clone().into_bytes();
+            changed[at] ^= 1;
+            fs::write(&path, changed).unwrap();
+            assert!(format!("{:#}", store.load(&saved.cell).unwrap_err()).contains("digest"));
+        }
+    }
+
+    #[test]
+    fn cells_that_were_not_asked_for_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        let (one, mut two) = (finished(0.5), finished(0.5));
+        two.cell.seed = 4;
+        store.save(&one).unwrap();
+        store.save(&two).unwrap();
+        fs::write(folder.path().join("notes.json"), "{").unwrap();
+        assert_eq!(store.others([&one.cell]).unwrap(), [two.cell.clone()]);
+        assert_eq!(store.others([&one.cell, &two.cell]).unwrap(), []);
+    }
+
+    #[test]
+    fn remains_of_a_killed_run_are_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let remains = folder.path().join(".unfinished-x1");
+        fs::write(&remains, "half").unwrap();
+        Store::open(folder.path().to_owned()).unwrap();
+        assert!(!remains.exists());
     }
 
     #[test]

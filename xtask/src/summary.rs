@@ -5,7 +5,8 @@ use std::fmt::Write;
 
 use understudy_eval::interval;
 
-use crate::experiment::Experiment;
+use crate::experiment::{Cell, Experiment};
+use crate::experiments;
 use crate::provenance::RunRecord;
 use crate::runner::Tally;
 use crate::store::Finished;
@@ -68,8 +69,14 @@ impl Table {
     }
 }
 
+/// What a reader of the tables must know of the cells: which other revisions of the program made some, and which of
+/// the `others` in the store the tables leave out.
+pub fn remarks(finished: &[Finished], others: &[Cell], record: &RunRecord) -> Vec<String> {
+    made_by(finished, record).into_iter().chain(left_out(others, record)).collect()
+}
+
 /// The content of `summary.md`.
-pub fn markdown(tables: &[Table], tally: &Tally, record: &RunRecord) -> String {
+pub fn markdown(tables: &[Table], remarks: &[String], tally: &Tally, record: &RunRecord) -> String {
     let config = &record.config;
     let mut text = "# Results\n\n".to_owned();
     if !tally.complete() {
@@ -82,6 +89,9 @@ pub fn markdown(tables: &[Table], tally: &Tally, record: &RunRecord) -> String {
          A figure is the mean over seeds ± the half-width of Student's 95% t-interval; one seed has no interval.\n",
         config.scale, record.seeds, config.device, record.git_revision
     );
+    for remark in remarks {
+        let _ = writeln!(text, "{remark}\n");
+    }
     text.push_str(&tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n"));
     if !tally.failed.is_empty() {
         text.push_str("\n## Failed cells\n\n");
@@ -90,6 +100,40 @@ pub fn markdown(tables: &[Table], tally: &Tally, record: &RunRecord) -> String {
         }
     }
     text
+}
+
+fn made_by(finished: &[Finished], record: &RunRecord) -> Option<String> {
+    let mut revisions = BTreeMap::new();
+    for done in finished {
+        *revisions.entry(done.revision.as_str()).or_insert(0) += 1;
+    }
+    if revisions.keys().all(|&revision| revision == record.git_revision) {
+        return None;
+    }
+    let counts: Vec<_> = revisions.iter().map(|(revision, cells)| format!("{revision} made {cells}")).collect();
+    Some(format!(
+        "Some cells are of another revision than this program, {}: {}.",
+        record.git_revision,
+        counts.join(", ")
+    ))
+}
+
+fn left_out(others: &[Cell], record: &RunRecord) -> Option<String> {
+    let runs = |name: &str| record.experiments.iter().any(|run| run == name);
+    // What this run would have asked for, had it the same configuration, no run asks for any more.
+    let left_out = |cell: &&Cell| {
+        experiments::NAMES.contains(&cell.experiment.as_str()) && (!runs(&cell.experiment) || cell.seed >= record.seeds)
+    };
+    let cells: Vec<_> = others.iter().filter(left_out).collect();
+    let seeds = cells.iter().map(|cell| cell.seed + 1).max()?.max(record.seeds);
+    let named = |name: &&&str| runs(name) || cells.iter().any(|cell| cell.experiment == **name);
+    let names: Vec<_> = experiments::NAMES.iter().filter(named).copied().collect();
+    Some(format!(
+        "Finished cells from before that these tables leave out: {}. To see them too, run `{}` with `--seeds {seeds}` and \
+         the same other options.",
+        cells.len(),
+        names.join(" ")
+    ))
 }
 
 /// The cells that differ in seed alone, in the order in which each first appears.

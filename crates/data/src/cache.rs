@@ -11,7 +11,7 @@ use std::path::Path;
 use crate::{Dataset, Error, Result, atomic};
 
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 8 + 4 + 8 + 32;
 /// The decoder never takes more than this from a payload: 64 GiB.
 const LIMIT: usize = 1 << 36;

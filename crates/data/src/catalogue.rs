@@ -54,6 +54,19 @@ impl Catalogue {
         &self.names
     }
 
+    /// A digest of raw ids and features. Hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.names.digest().as_bytes());
+        if let Some((values, dim)) = self.features() {
+            hasher.update(&(dim as u64).to_le_bytes());
+            for value in values {
+                hasher.update(&value.to_le_bytes());
+            }
+        }
+        hasher.finalize().to_hex().to_string()
+    }
+
     /// Item features, row-major `[items, dim]`, and `dim`.
     pub fn features(&self) -> Option<(&[f32], usize)> {
         self.features.as_ref().map(|features| (&features.values[..], features.dim))

@@ -7,8 +7,8 @@
 //! |---|---|
 //! | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
 //! | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
-//! | CSV | splits, features; item ids that are empty or hold a blank |
-//! | JSON Lines, Parquet | splits, features |
+//! | CSV | splits, features; item ids that are empty or hold white space, user ids that are empty or hold a line break |
+//! | JSON Lines, Parquet | splits, features; item ids that are empty |
 //!
 //! The GAN-CDQN files always name users, times and sides of a split: a log without them gets the session's number as
 //! user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so

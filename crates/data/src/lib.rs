@@ -32,8 +32,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Everything that comes from outside is checked on the way in: an [`Error`] names file, line and field, and what a
-//! [`Log`] guarantees holds for every log that exists.
+//! Everything that comes from outside is checked on the way in: an [`Error`] names file, line and field. Only
+//! [`Log::from_columns`] trusts its caller, a simulator, with what would take a pass over every slate.
 
 mod atomic;
 mod batch;

@@ -168,11 +168,6 @@ impl Log {
         self.user.is_some()
     }
 
-    /// Whether at least one session ends with [`Choice::Leave`]: a log without such steps teaches nothing about leaving.
-    pub fn observes_leaving(&self) -> bool {
-        self.iter().any(|session| session.left())
-    }
-
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
     pub fn bytes(&self) -> usize {
         let optional = |len: Option<usize>, width: usize| len.unwrap_or(0) * width;

@@ -34,8 +34,8 @@ pub fn precision_at<'a>(r: usize, displays: impl IntoIterator<Item = (&'a [f32],
     mean("precision@r", displays.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)))
 }
 
-/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the recommended ones; averaged
-/// over time steps by the caller's [`mean_of`].
+/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the recommended ones; the
+/// caller averages over time steps.
 ///
 /// `relevance` holds the true relevance of every item and `recommended` the items of one slate, each once. Items that
 /// tie for the last of the `r` places share them by expectation. Source: IRecGAN (Bai et al., NeurIPS 2019), §7.1.
@@ -96,14 +96,6 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
             }
         }),
     )
-}
-
-/// The mean of the values.
-///
-/// # Errors
-/// The first error among the values, or that there is none.
-pub fn mean_of(what: &'static str, values: impl IntoIterator<Item = Result<f64>>) -> Result<f64> {
-    mean(what, values.into_iter())
 }
 
 /// The probability that the chosen item is among the `r` best when ties are broken at random.

@@ -37,6 +37,8 @@ pub struct Manifest<C> {
     pub optimiser_steps: Option<u64>,
     /// File name of the tensors, which carries their digest.
     tensors: String,
+    /// Digest of all the above.
+    digest: String,
 }
 
 /// What the caller knows of the model that is saved.
@@ -78,9 +80,9 @@ pub fn save<C: Serialize>(
     let moments = optimiser.map(Adam::moments).transpose()?;
     let named = params.snapshot()?.into_iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor));
     let moments = moments.into_iter().flatten().map(|(name, tensor)| (format!("moments.{name}"), tensor));
-    let tensors = named.chain(moments).map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
-    let tensors = tensors.collect::<Result<BTreeMap<_, _>>>()?;
-    let bytes = safetensors::serialize(&tensors, None).map_err(|reason| fail(reason.to_string()))?;
+    let values = named.chain(moments).map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
+    let values = values.collect::<Result<BTreeMap<_, _>>>()?;
+    let bytes = safetensors::serialize(&values, None).map_err(|reason| fail(reason.to_string()))?;
     let manifest = Manifest {
         format: FORMAT,
         model: description.model.to_owned(),
@@ -90,26 +92,34 @@ pub fn save<C: Serialize>(
         seed: description.seed,
         optimiser_steps: optimiser.map(Adam::steps),
         tensors: tensor_file(&bytes),
+        digest: String::new(),
     };
+    let mut manifest = serde_json::to_value(manifest).map_err(|reason| fail(reason.to_string()))?;
+    manifest["digest"] = digest(&manifest).into();
+    let tensors = tensor_file(&bytes);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|reason| fail(reason.to_string()))?;
     fs::create_dir_all(folder).map_err(|reason| fail(reason.to_string()))?;
-    write(&folder.join(&manifest.tensors), &bytes)?;
+    write(&folder.join(&tensors), &bytes)?;
     write(&folder.join(MANIFEST), &text)?;
     for entry in fs::read_dir(folder).map_err(|reason| fail(reason.to_string()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("tensors-") && name != manifest.tensors {
+        if name.starts_with("tensors-") && name != tensors {
             fs::remove_file(entry.path()).map_err(|reason| fail(reason.to_string()))?;
         }
     }
     Ok(())
 }
 
-/// Reads a checkpoint of the given model kind and vocabulary.
+/// Reads a checkpoint of the given model kind, and of the vocabulary whose digest `vocabulary` gives for its configuration.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format, model or
 /// vocabulary, a manifest that cannot be read, or tensors that are damaged.
-pub fn load<C: DeserializeOwned>(folder: &Path, model: &str, vocabulary: Option<&str>) -> Result<Checkpoint<C>> {
+pub fn load<C: DeserializeOwned>(
+    folder: &Path,
+    model: &str,
+    vocabulary: impl Fn(&C) -> String,
+) -> Result<Checkpoint<C>> {
     let path = folder.join(MANIFEST);
     let fail = |path: &Path, problem: String| Error::Checkpoint { path: path.to_owned(), problem };
     let text = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
@@ -120,10 +130,12 @@ pub fn load<C: DeserializeOwned>(folder: &Path, model: &str, vocabulary: Option<
     if head["model"] != model {
         return Err(fail(&path, format!("it holds a model of kind {}, expected \"{model}\"", head["model"])));
     }
+    if head["digest"] != digest(&head) {
+        return Err(fail(&path, "the content is damaged: it has another digest than it was written with".into()));
+    }
     let manifest: Manifest<C> = serde_json::from_value(head).map_err(|reason| fail(&path, reason.to_string()))?;
-    if let Some(expected) = vocabulary
-        && manifest.vocabulary != expected
-    {
+    let expected = vocabulary(&manifest.config);
+    if manifest.vocabulary != expected {
         let problem = format!("trained with item vocabulary {}, the data has {expected}", manifest.vocabulary);
         return Err(fail(&path, problem));
     }
@@ -167,16 +179,28 @@ impl<C> Checkpoint<C> {
     }
 }
 
+/// Of a manifest's compact JSON with its keys sorted and its own digest left out.
+fn digest(manifest: &serde_json::Value) -> String {
+    let fields: BTreeMap<_, _> =
+        manifest.as_object().into_iter().flatten().filter(|(key, _)| *key != "digest").collect();
+    let text = fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
 fn tensor_file(bytes: &[u8]) -> String {
     format!("tensors-{}.safetensors", &blake3::hash(bytes).to_hex()[..32])
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let attempt = || {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path)?;
+        // The name is safe once its folder is on disk, where folders can be opened.
+        #[cfg(unix)]
+        fs::File::open(folder)?.sync_all()?;
         Ok::<_, std::io::Error>(())
     };
     attempt().map_err(|reason| Error::Checkpoint { path: path.to_owned(), problem: reason.to_string() })
@@ -210,7 +234,7 @@ mod tests {
     }
 
     fn problem(folder: &Path, vocabulary: &str) -> String {
-        load::<Vec<usize>>(folder, MODEL, Some(vocabulary)).unwrap_err().to_string()
+        load::<Vec<usize>>(folder, MODEL, |_| vocabulary.to_owned()).unwrap_err().to_string()
     }
 
     #[test]
@@ -223,7 +247,7 @@ mod tests {
 
         let (params, mut adam) = model(3);
         params.get("m.w").unwrap().set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, Some("abc")).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
         checkpoint.restore(&params).unwrap();
         checkpoint.restore_optimiser(&mut adam).unwrap();
         assert_eq!((checkpoint.manifest.iteration, checkpoint.manifest.seed), (1, 9));
@@ -239,7 +263,7 @@ mod tests {
             save(folder.path(), describe(iteration), &params, None).unwrap();
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, None).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
         assert_eq!(checkpoint.manifest.iteration, 2);
         assert!(checkpoint.restore_optimiser(&mut adam).unwrap_err().to_string().contains("without its optimiser"));
     }
@@ -252,15 +276,18 @@ mod tests {
         save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
         assert!(problem(folder.path(), "xyz").contains("trained with item vocabulary abc, the data has xyz"));
         assert!(
-            load::<Vec<usize>>(folder.path(), "other", None).unwrap_err().to_string().contains("expected \"other\"")
+            load::<Vec<usize>>(folder.path(), "other", |_| "abc".into())
+                .unwrap_err()
+                .to_string()
+                .contains("expected \"other\"")
         );
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, None).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
         let message = checkpoint.restore(&model(4).0).unwrap_err().to_string();
         assert!(message.contains("m.w has shape [3, 2], expected [4, 2]"), "{message}");
     }
 
     #[test]
-    fn every_damaged_byte_of_the_tensors_is_detected() {
+    fn every_damaged_byte_is_detected() {
         let folder = tempfile::tempdir().unwrap();
         let (params, adam) = model(1);
         save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
@@ -275,5 +302,15 @@ mod tests {
         }
         fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
         assert!(problem(folder.path(), "abc").contains("damaged"));
+        fs::write(file.path(), &bytes).unwrap();
+
+        let manifest = folder.path().join(MANIFEST);
+        let text = fs::read_to_string(&manifest).unwrap();
+        for at in (0..text.len()).filter(|&at| text.as_bytes()[at].is_ascii_alphanumeric()) {
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] ^= 1;
+            fs::write(&manifest, damaged).unwrap();
+            assert!(load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).is_err(), "byte {at}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-use candle_core::{D, DType, Tensor};
+use candle_core::{D, Tensor};
 use rand::Rng;
 use understudy_random::Stream;
 
@@ -12,11 +12,9 @@ use crate::{Error, Result};
 /// log-sum-exp. Masked places carry log φ = 0 so that they neither poison a sum nor pass a gradient: mask them again
 /// where they would count. Without the outside option log φ₀ is zero and a row needs a place.
 pub fn masked_log_softmax(utilities: &Tensor, mask: &Tensor, outside: bool) -> Result<(Tensor, Tensor)> {
-    let lowest = if utilities.dtype() == DType::F64 { f64::MIN } else { f64::from(f32::MIN) };
-    let masked = mask.where_cond(
-        utilities,
-        &Tensor::full(lowest, utilities.shape(), utilities.device())?.to_dtype(utilities.dtype())?,
-    )?;
+    // A finite number: minus infinity would turn into NaN in the row of an empty mask.
+    let lowest = Tensor::new(f32::MIN, utilities.device())?.to_dtype(utilities.dtype())?;
+    let masked = mask.where_cond(utilities, &lowest.broadcast_as(utilities.shape())?)?;
     // The shift cancels in exact arithmetic, so it needs no gradient.
     let mut shift = masked.detach().max_keepdim(D::Minus1)?;
     if outside {
@@ -72,7 +70,7 @@ mod tests {
     use super::*;
     use crate::gradient_check::check_gradients;
     use crate::{Init, Params};
-    use candle_core::Device;
+    use candle_core::{DType, Device};
     use proptest::prelude::*;
     use understudy_random::Seed;
 

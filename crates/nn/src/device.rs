@@ -43,6 +43,20 @@ fn unavailable(name: &str, needs: &str, reason: &candle_core::Error) -> Error {
     ))
 }
 
+impl DeviceKind {
+    /// What [`DeviceKind::open`] would open: `Auto` becomes the device that this build and machine have.
+    ///
+    /// # Errors
+    /// As [`DeviceKind::open`].
+    pub fn resolve(self) -> Result<Self> {
+        Ok(match self.open()? {
+            Device::Cpu => Self::Cpu,
+            Device::Cuda(_) => Self::Cuda,
+            Device::Metal(_) => Self::Metal,
+        })
+    }
+}
+
 impl FromStr for DeviceKind {
     type Err = Error;
 
@@ -79,6 +93,13 @@ mod tests {
             assert!(message.contains("--features cuda") && message.contains("--device cpu"), "{message}");
         }
         assert!("gpu".parse::<DeviceKind>().unwrap_err().to_string().contains("auto, cpu, cuda or metal"));
+    }
+
+    #[test]
+    fn auto_becomes_a_device_that_opens() {
+        let kind = DeviceKind::Auto.resolve().unwrap();
+        assert_ne!(kind, DeviceKind::Auto);
+        assert_eq!(kind.resolve().unwrap(), kind);
     }
 
     #[test]

@@ -17,6 +17,12 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
+    /// A gradient holds a number that is not finite, or is too large to square.
+    #[error("the gradient's norm is {norm}")]
+    NotFinite {
+        /// The norm.
+        norm: f64,
+    },
     /// A checkpoint cannot be written or read, or does not fit the model.
     #[error("checkpoint {}: {problem}", path.display())]
     Checkpoint {

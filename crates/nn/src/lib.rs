@@ -43,3 +43,10 @@ pub use gradient_check::check_gradients;
 pub use lstm::{Lstm, LstmState};
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};
+
+/// The value of a tensor of one entry, wherever it lies.
+pub fn scalar(tensor: &candle_core::Tensor) -> Result<f64> {
+    // Widened on the host: not every GPU knows double precision.
+    let value = tensor.to_device(&candle_core::Device::Cpu)?.flatten_all()?.squeeze(0)?;
+    Ok(value.to_dtype(candle_core::DType::F64)?.to_scalar()?)
+}

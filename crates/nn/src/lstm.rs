@@ -7,13 +7,13 @@ use crate::{Error, Init, Result, Scope};
 ///
 /// With x the input of a layer and (h, c) its state, (i, f, o, g) = (σ, σ, σ, tanh)(x Wᵢ + h Wₕ + b),
 /// c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c'). All parameters start in U[-1/√hidden, 1/√hidden].
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Lstm {
     layers: Vec<Layer>,
     hidden: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Layer {
     input_weight: Tensor,
     hidden_weight: Tensor,
@@ -73,6 +73,8 @@ impl Lstm {
     /// `x [rows, time, inputs]` to `(outputs [rows, time, hidden], state after the last step)`, from `state`.
     ///
     /// Where `mask [rows, time]` (u8) is 0 the step is skipped: the state is carried over and the output repeats it.
+    /// Acting is a call with one time step. A backward pass costs memory in proportion to `time` and work to its square,
+    /// and recurses once per operation: sequences of thousands of steps need a large stack.
     pub fn forward(&self, x: &Tensor, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
         self.forward_projected(&project(x, self.input_weight())?, state, mask)
     }
@@ -109,12 +111,6 @@ impl Lstm {
         }
         Ok((projected, LstmState { layers }))
     }
-
-    /// One step for acting: `x [rows, inputs]` to `(output [rows, hidden], next state)`.
-    pub fn step(&self, x: &Tensor, state: &LstmState) -> Result<(Tensor, LstmState)> {
-        let (outputs, state) = self.forward(&x.unsqueeze(1)?, state, None)?;
-        Ok((outputs.squeeze(1)?, state))
-    }
 }
 
 impl Layer {
@@ -137,9 +133,10 @@ impl LstmState {
         &self.layers[self.layers.len() - 1].0
     }
 
-    /// Number of sequences.
-    pub fn rows(&self) -> usize {
-        self.output().dims()[0]
+    /// The same numbers without the operations that led to them. An acting loop that keeps a state detaches it at every
+    /// step, or the state holds on to all steps before.
+    pub fn detach(&self) -> Self {
+        Self { layers: self.layers.iter().map(|(h, c)| (h.detach(), c.detach())).collect() }
     }
 
     /// Copies rows, in the given order, a row as often as it is named.
@@ -232,9 +229,9 @@ mod tests {
         let (outputs, last) = lstm.forward(&x, &lstm.zero_state(2).unwrap(), None).unwrap();
         let mut state = lstm.zero_state(2).unwrap();
         for t in 0..4 {
-            let (output, next) = lstm.step(&x.narrow(1, t, 1).unwrap().squeeze(1).unwrap(), &state).unwrap();
-            assert_close(&output, &outputs.narrow(1, t, 1).unwrap().squeeze(1).unwrap());
-            state = next;
+            let (output, next) = lstm.forward(&x.narrow(1, t, 1).unwrap(), &state, None).unwrap();
+            assert_close(&output, &outputs.narrow(1, t, 1).unwrap());
+            state = next.detach();
         }
         assert_close(state.output(), last.output());
         let twice = state.select(&[1, 1, 0]).unwrap();

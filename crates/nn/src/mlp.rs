@@ -27,7 +27,7 @@ impl Activation {
 }
 
 /// y = x Wᵀ + b, W drawn by Glorot's rule, b = 0.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Linear {
     weight: Tensor,
     bias: Tensor,
@@ -48,7 +48,7 @@ impl Linear {
 }
 
 /// Linear layers with an [`Activation`] between them, none after the last.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Mlp {
     layers: Vec<Linear>,
     activation: Activation,

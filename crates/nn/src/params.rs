@@ -34,7 +34,7 @@ impl Init {
 /// The trainable parameters of a model by name, on one device and of one type.
 ///
 /// A parameter's initial values depend on the seed and its own name alone, not on the order of creation.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Params {
     vars: BTreeMap<String, Var>,
     seed: Seed,
@@ -61,11 +61,6 @@ impl Params {
     /// The parameter of this name.
     pub fn get(&self, name: &str) -> Option<&Var> {
         self.vars.get(name)
-    }
-
-    /// Number of trainable scalars.
-    pub fn count(&self) -> usize {
-        self.vars.values().map(|var| var.elem_count()).sum()
     }
 
     /// The device on which the parameters lie.

@@ -14,7 +14,7 @@ use understudy_sim::{
 const K: usize = 10;
 
 fn main() -> Result<()> {
-    let sessions = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(500);
+    let sessions = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(200);
     for transitions in [Transitions::SoftmaxUniform, Transitions::Dirichlet(1.0), Transitions::Dirichlet(0.1)] {
         let mdp = Mdp::new(&MdpConfig { transitions, ..Default::default() })?;
         println!("Mdp, {} states, {} items, slates of {K}, {transitions:?}", mdp.states(), mdp.items());

@@ -19,7 +19,6 @@ pub(crate) struct Subsets {
 struct Batch {
     first: u32,
     last: u32,
-    product: u64,
     threshold: u64,
 }
 
@@ -36,7 +35,7 @@ impl Subsets {
                 product *= u64::from(n - last);
                 last += 1;
             }
-            batches.push(Batch { first, last, product, threshold: product.wrapping_neg() % product });
+            batches.push(Batch { first, last, threshold: product.wrapping_neg() % product });
             first = last;
         }
         Self { n, batches, permutation: (0..n).collect(), swaps: vec![0; k as usize] }
@@ -53,7 +52,7 @@ impl Subsets {
                     *swap = j + (product >> 64) as u32;
                     word = product as u64;
                 }
-                if word >= batch.product || word >= batch.threshold {
+                if word >= batch.threshold {
                     break;
                 }
             }

@@ -1,5 +1,6 @@
 use std::ops::Range;
 
+use rand::RngCore;
 use understudy_data::ItemId;
 use understudy_random::{Seed, Stream};
 
@@ -96,11 +97,6 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
         &self.state
     }
 
-    /// The policy's memory, one row per entry of [`rows`](Self::rows).
-    pub fn memory(&self) -> &P::Memory {
-        &self.memory
-    }
-
     /// Shows every session one slate, takes the answers, and drops the sessions that ended.
     ///
     /// # Errors
@@ -123,15 +119,16 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
     /// `i · branches + b` is future `b` of the session at entry `i` of [`rows`](Self::rows).
     ///
     /// `time` tells apart the branchings of one session: future `b` of session `s` draws from stream `s` under
-    /// `seed.index(b).index(time)`.
+    /// `seed.index(b).index(time)`. A future is a session of its own, should it be branched again: its number is the first
+    /// word of stream `s` of the child `session`.
     ///
     /// # Errors
     /// What the environment or the policy returns on copying rows.
     pub fn branch(&self, branches: usize, seed: Seed, time: u64) -> Result<Population<'a, E, P>> {
         let copies: Vec<usize> = (0..self.rows.len()).flat_map(|row| std::iter::repeat_n(row, branches)).collect();
-        let open = |side: &str| -> Vec<Stream> {
+        let open = |part: &str| -> Vec<Stream> {
             let seeds: Vec<Seed> =
-                (0..branches).map(|branch| seed.index(branch as u64).index(time).derive(side)).collect();
+                (0..branches).map(|branch| seed.index(branch as u64).index(time).derive(part)).collect();
             let sessions = self.rows.iter().map(|&row| self.sessions[row]);
             sessions.flat_map(|session| seeds.iter().map(move |seed| seed.stream(session))).collect()
         };
@@ -139,7 +136,7 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
             environment: self.environment,
             policy: self.policy,
             k: self.k,
-            sessions: copies.iter().map(|&entry| self.sessions[self.rows[entry]]).collect(),
+            sessions: { let _ = SESSION; let _ = Stream::next_u64; copies.iter().map(|&entry| self.sessions[self.rows[entry]]).collect() },
             rows: (0..copies.len()).collect(),
             shown: Vec::new(),
             state: self.environment.select(&self.state, &copies)?,
@@ -177,6 +174,7 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
 
 const ENVIRONMENT: &str = "environment";
 const POLICY: &str = "policy";
+const SESSION: &str = "session";
 
 fn check_slates(slates: &Slates, rows: usize, k: usize, items: usize) -> Result<()> {
     if slates.k() != k || slates.rows() != rows {

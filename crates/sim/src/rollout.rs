@@ -10,7 +10,8 @@ use crate::{Environment, Error, Moment, Policy, Population, Result};
 /// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
 ///
 /// The result depends on the seed, the sessions, `k` and `max_steps` alone: not on the threads, not on `chunk`, and a
-/// session run alone is the session that it is among a million others.
+/// session run alone is the session that it is among a million others, as long as no row of the environment or the policy
+/// depends on its batch (a neural network's may, in the last bits).
 ///
 /// ```
 /// use understudy_random::Seed;
@@ -106,7 +107,7 @@ impl Rollout {
         }
         let starts: Vec<u64> = self.sessions.clone().step_by(self.chunk).collect();
         let run = |&start: &u64| {
-            let end = self.sessions.end.min(start + self.chunk as u64);
+            let end = self.sessions.end.min(start.saturating_add(self.chunk as u64));
             let mut observer = open((end - start) as usize);
             Population::begin(environment, policy, self.k, self.seed, start..end)?
                 .run(self.max_steps, &mut observer)?;

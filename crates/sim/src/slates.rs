@@ -84,15 +84,6 @@ impl Slates {
     pub fn propensities(&self) -> Option<&[f32]> {
         self.has_propensities().then_some(&self.propensity[..])
     }
-
-    /// Copies rows, in the given order.
-    pub fn select(&self, rows: &[usize]) -> Self {
-        let mut selected = Self::with_k(self.k);
-        for &row in rows {
-            selected.push(self.row(row), self.propensity(row));
-        }
-        selected
-    }
 }
 
 /// The users' answers to a batch of slates, one entry per session.

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use understudy_data::{Choice, Log};
 use understudy_nn::{Activation, AdamConfig};
 
 use crate::{Error, Result};
@@ -21,7 +22,7 @@ pub struct UserModelConfig {
     pub activation: Activation,
     /// η: how sharply users prefer the larger reward (Lemma 1).
     pub eta: f64,
-    /// What choosing nothing means.
+    /// Whether users may choose nothing, and what they do then.
     pub outside: Outside,
 }
 
@@ -57,7 +58,8 @@ pub enum StateEncoder {
         /// Whether B is learned; without it, and with the identity for σ, this is what the released code computes.
         bias: bool,
     },
-    /// The output of an LSTM after the last click; zeros before the first.
+    /// The output of an LSTM after the last click; zeros before the first. Training unrolls a session's clicks, see
+    /// [`Lstm::forward`](understudy_nn::Lstm::forward) for what long ones cost.
     Lstm {
         /// Width of the state.
         hidden: usize,
@@ -67,15 +69,31 @@ pub enum StateEncoder {
 }
 
 /// The option that stands on every slate beside its items, with reward 0: choosing nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outside {
     /// There is no such option: a user chooses one of the items.
     Absent,
-    /// The user stays and sees another slate.
-    Skip,
-    /// The user leaves.
-    Leave,
+    /// The user chooses nothing, and leaves or stays for another slate.
+    Nothing {
+        /// Probability that a user who chose nothing leaves.
+        leaving: f64,
+    },
+}
+
+impl Outside {
+    /// Choosing nothing as `log` shows it: the share of such steps on which the user left, 0 if there is none.
+    pub fn observed(log: &Log) -> Self {
+        let (mut skipped, mut left) = (0u64, 0u64);
+        for step in log.iter().flat_map(|session| session.steps()) {
+            match step.choice {
+                Choice::Item(_) => {}
+                Choice::Skip => skipped += 1,
+                Choice::Leave => left += 1,
+            }
+        }
+        Self::Nothing { leaving: left as f64 / (skipped + left).max(1) as f64 }
+    }
 }
 
 impl StateEncoder {
@@ -100,7 +118,7 @@ impl UserModelConfig {
             head: vec![64, 64],
             activation: Activation::Elu,
             eta: 1.0,
-            outside: Outside::Skip,
+            outside: Outside::Nothing { leaving: 0.0 },
         }
     }
 
@@ -116,6 +134,11 @@ impl UserModelConfig {
         }
         if self.features == (ItemFeatures::Learned { dim: 0 }) {
             return Err(Error::setting("features", "a learned embedding of width 0, expected at least 1"));
+        }
+        if let Outside::Nothing { leaving } = self.outside
+            && !(0.0..=1.0).contains(&leaving)
+        {
+            return Err(Error::setting("outside option", format!("leaving with probability {leaving}")));
         }
         match self.state {
             StateEncoder::PositionWeights { history: 0, .. } | StateEncoder::PositionWeights { columns: 0, .. } => {

@@ -6,7 +6,7 @@ use crate::displays::Histories;
 use crate::{Error, Result};
 
 /// The item features f_a, multiplied into a layer without building one-hot vectors.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Features {
     OneHot { items: usize },
     Dense { table: Tensor },
@@ -52,17 +52,17 @@ impl Features {
 }
 
 /// The state encoder h.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Encoder {
     PositionWeights { weight: Tensor, bias: Option<Tensor>, activation: Activation },
     Lstm(Lstm),
 }
 
-/// Distinct states, and which of them lies before each display.
+/// Distinct states times the first layer of the reward network, and which of them lies before each display.
 pub(crate) struct States {
-    /// `[distinct, width]`.
-    pub values: Tensor,
-    /// Row of `values` for each display.
+    /// `[distinct, out]`.
+    pub projected: Tensor,
+    /// Row of `projected` for each display.
     pub of_display: Vec<u32>,
 }
 
@@ -96,12 +96,16 @@ impl Encoder {
         }
     }
 
-    pub fn encode(&self, features: &Features, histories: &Histories) -> Result<States> {
-        match self {
-            Self::PositionWeights { weight, bias, activation } => {
-                position_weights(weight, bias.as_ref(), *activation, features, histories)
+    /// The states of `histories` times `layer [width, out]`.
+    pub fn project(&self, features: &Features, histories: &Histories, layer: &Tensor) -> Result<States> {
+        match (self, features) {
+            (Self::PositionWeights { weight, bias, activation }, Features::OneHot { .. }) => {
+                one_hot_position_weights(weight, bias.as_ref(), *activation, histories, layer)
             }
-            Self::Lstm(lstm) => lstm_states(lstm, features, histories),
+            (Self::PositionWeights { weight, bias, activation }, Features::Dense { table }) => {
+                position_weights(weight, bias.as_ref(), *activation, table, histories, layer)
+            }
+            (Self::Lstm(lstm), _) => lstm_states(lstm, features, histories, layer),
         }
     }
 
@@ -112,84 +116,125 @@ impl Encoder {
     }
 }
 
-/// vec[σ(Fᵀ W + B)], one row for the empty history and one for each other display. Row τ of W weighs the click τ+1 back.
+/// One click of a history: the distinct state that it belongs to, how far back it lies, and the item.
+struct Click {
+    state: u32,
+    lag: u32,
+    item: u32,
+}
+
+/// The last `history` clicks before each display, and the distinct state of each display: 0 for the empty history.
+fn recent_clicks(histories: &Histories, history: usize) -> (Vec<Click>, Vec<u32>) {
+    let mut clicks = Vec::new();
+    let mut of_display = Vec::with_capacity(histories.before.len());
+    let mut distinct = 1;
+    for &before in &histories.before {
+        let Some((sequence, count)) = before else {
+            of_display.push(0);
+            continue;
+        };
+        let recent = histories.sequences[sequence][..count].iter().rev().take(history).enumerate();
+        clicks.extend(recent.map(|(lag, &item)| Click { state: distinct, lag: lag as u32, item }));
+        of_display.push(distinct);
+        distinct += 1;
+    }
+    (clicks, of_display)
+}
+
+fn distinct(of_display: &[u32]) -> usize {
+    of_display.iter().max().map_or(1, |&last| last as usize + 1)
+}
+
+/// vec[σ(Fᵀ W + B)] times `layer` for features `[items, d]`; row τ of W weighs the click τ + 1 back.
 fn position_weights(
     weight: &Tensor,
     bias: Option<&Tensor>,
     activation: Activation,
-    features: &Features,
+    table: &Tensor,
     histories: &Histories,
+    layer: &Tensor,
 ) -> Result<States> {
-    let (history, columns) = weight.dims2()?;
-    let (mut rows, mut lags, mut items) = (Vec::new(), Vec::new(), Vec::new());
-    let mut of_display = Vec::with_capacity(histories.before.len());
-    let mut distinct = 1;
-    for &before in &histories.before {
-        let Some((sequence, clicks)) = before else {
-            of_display.push(0);
-            continue;
-        };
-        for (lag, &item) in histories.sequences[sequence][..clicks].iter().rev().take(history).enumerate() {
-            rows.push(distinct);
-            lags.push(lag as u32);
-            items.push(item);
-        }
-        of_display.push(distinct);
-        distinct += 1;
+    let ((history, columns), dim, device) = (weight.dims2()?, table.dim(1)?, weight.device());
+    let (clicks, of_display) = recent_clicks(histories, history);
+    let shape = (distinct(&of_display), dim, columns);
+    let mut sums = match bias {
+        Some(bias) => bias.unsqueeze(0)?.broadcast_as(shape)?.contiguous()?,
+        None => Tensor::zeros(shape, weight.dtype(), device)?,
+    };
+    if !clicks.is_empty() {
+        let column = |pick: fn(&Click) -> u32| Tensor::new(clicks.iter().map(pick).collect::<Vec<_>>(), device);
+        let weights = weight.index_select(&column(|click| click.lag)?, 0)?;
+        let clicked = table.index_select(&column(|click| click.item)?, 0)?;
+        let outer = clicked.unsqueeze(2)?.broadcast_mul(&weights.unsqueeze(1)?)?;
+        sums = sums.index_add(&column(|click| click.state)?, &outer, 0)?;
     }
-    let (dim, device) = (features.dim(), weight.device());
-    let zeros = || Tensor::zeros((distinct as usize, dim, columns), weight.dtype(), device);
-    let base = match bias {
-        Some(bias) => bias.unsqueeze(0)?.broadcast_as((distinct as usize, dim, columns))?.contiguous()?,
-        None => zeros()?,
-    };
-    let sums = if rows.is_empty() {
-        base
-    } else {
-        let weights = weight.index_select(&Tensor::new(lags, device)?, 0)?;
-        match features {
-            // The indicator of an item moves one row of the d rows.
-            Features::OneHot { .. } => {
-                let cells: Vec<u32> = rows.iter().zip(&items).map(|(row, item)| row * dim as u32 + item).collect();
-                base.reshape((distinct as usize * dim, columns))?.index_add(
-                    &Tensor::new(cells, device)?,
-                    &weights,
-                    0,
-                )?
-            }
-            Features::Dense { table } => {
-                let clicked = table.index_select(&Tensor::new(items, device)?, 0)?;
-                let outer = clicked.unsqueeze(2)?.broadcast_mul(&weights.unsqueeze(1)?)?;
-                base.index_add(&Tensor::new(rows, device)?, &outer, 0)?
-            }
-        }
-    };
-    let values = activation.forward(&sums.reshape((distinct as usize, dim * columns))?)?;
-    Ok(States { values, of_display })
+    let states = activation.forward(&sums.reshape((shape.0, dim * columns))?)?;
+    Ok(States { projected: states.matmul(layer)?, of_display })
 }
 
-/// Outputs of the LSTM after every click of every sequence, behind a row of zeros for the empty history.
-fn lstm_states(lstm: &Lstm, features: &Features, histories: &Histories) -> Result<States> {
+/// [`position_weights`] for one-hot features, without building a state: only the rows of the clicked items differ from
+/// σ(B), so s V = vec[σ(B)] V + Σ over clicked items i of (σ(B_i + Σ_τ w_τ) - σ(B_i)) V_i. Linear in the clicks.
+fn one_hot_position_weights(
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    activation: Activation,
+    histories: &Histories,
+    layer: &Tensor,
+) -> Result<States> {
+    let ((history, columns), (width, out), device) = (weight.dims2()?, layer.dims2()?, weight.device());
+    let (mut clicks, of_display) = recent_clicks(histories, history);
+    let base = match bias {
+        Some(bias) => activation.forward(&bias.reshape((1, width))?)?.matmul(layer)?,
+        // σ(0) = 0 for every σ that there is.
+        None => Tensor::zeros((1, out), weight.dtype(), device)?,
+    };
+    if clicks.is_empty() {
+        return Ok(States { projected: base, of_display });
+    }
+    // A pair is a state and an item that was clicked before it, perhaps several times.
+    clicks.sort_by_key(|click| (click.state, click.item));
+    let same = |a: &Click, b: &Click| (a.state, a.item) == (b.state, b.item);
+    let pairs: Vec<&[Click]> = clicks.chunk_by(same).collect();
+    let column =
+        |pick: fn(&Click) -> u32| Tensor::new(pairs.iter().map(|pair| pick(&pair[0])).collect::<Vec<_>>(), device);
+    let (items, states) = (column(|click| click.item)?, column(|click| click.state)?);
+    let pair_of_click: Vec<u32> =
+        pairs.iter().enumerate().flat_map(|(pair, clicks)| vec![pair as u32; clicks.len()]).collect();
+    let lags = Tensor::new(clicks.iter().map(|click| click.lag).collect::<Vec<_>>(), device)?;
+    let weights = weight.index_select(&lags, 0)?;
+    let without = match bias {
+        Some(bias) => bias.index_select(&items, 0)?,
+        None => Tensor::zeros((pairs.len(), columns), weight.dtype(), device)?,
+    };
+    let with = without.index_add(&Tensor::new(pair_of_click, device)?, &weights, 0)?;
+    let change = (activation.forward(&with)? - activation.forward(&without)?)?;
+    let rows = layer.reshape((width / columns, columns * out))?.index_select(&items, 0)?;
+    let change = rows.reshape((pairs.len(), columns, out))?.broadcast_mul(&change.unsqueeze(2)?)?.sum(1)?;
+    let base = base.broadcast_as((distinct(&of_display), out))?.contiguous()?;
+    Ok(States { projected: base.index_add(&states, &change, 0)?, of_display })
+}
+
+/// Outputs of the LSTM after every click of every sequence times `layer`, behind a row of zeros for the empty history.
+fn lstm_states(lstm: &Lstm, features: &Features, histories: &Histories, layer: &Tensor) -> Result<States> {
     let rows = histories.sequences.len();
     let time = histories.sequences.iter().map(Vec::len).max().unwrap_or(0);
-    let state = lstm.zero_state(rows.max(1))?;
-    let empty = state.output().narrow(0, 0, 1)?;
     let place = |before: &Option<(usize, usize)>| match *before {
         Some((sequence, clicks)) => (1 + sequence * time + clicks - 1) as u32,
         None => 0,
     };
     let of_display = histories.before.iter().map(place).collect();
+    let empty = Tensor::zeros((1, layer.dim(1)?), layer.dtype(), layer.device())?;
     if rows == 0 {
-        return Ok(States { values: empty, of_display });
+        return Ok(States { projected: empty, of_display });
     }
     // Padding comes after the clicks of a row, so it reaches no state that a display uses.
     let mut items = vec![0u32; rows * time];
     for (row, sequence) in histories.sequences.iter().enumerate() {
         items[row * time..row * time + sequence.len()].copy_from_slice(sequence);
     }
-    let projected = features.project(&Tensor::new(items, empty.device())?, lstm.input_weight())?;
+    let projected = features.project(&Tensor::new(items, layer.device())?, lstm.input_weight())?;
     let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
-    let (outputs, _) = lstm.forward_projected(&projected, &state, None)?;
-    let outputs = outputs.reshape((rows * time, lstm.hidden()))?;
-    Ok(States { values: Tensor::cat(&[empty, outputs], 0)?, of_display })
+    let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, None)?;
+    let states = outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?;
+    Ok(States { projected: Tensor::cat(&[empty, states], 0)?, of_display })
 }

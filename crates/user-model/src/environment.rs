@@ -12,10 +12,10 @@ use crate::{Error, Result, UserModel};
 
 /// A learned user as an environment: shown a slate, it chooses by φ (Lemma 1), and a click pays r_θ(s, a).
 ///
-/// Choosing nothing pays 0 and means what the model's [`Outside`] says; where that is not [`Outside::Leave`] a session
-/// goes on until the rollout stops it. Draws belong to their session, but the last bits of a probability may depend on
+/// Choosing nothing pays 0, and the user then leaves with the probability that the model's [`Outside`] names; at 0 a
+/// session goes on until the rollout stops it. Draws belong to their session, but the last bits of a probability may depend on
 /// the batch that was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct LearnedUsers {
     model: UserModel,
 }
@@ -41,9 +41,10 @@ impl LearnedUsers {
         &self.model
     }
 
+    /// The states times the first layer of the reward network, `[rows, first]`.
     fn states(&self, state: &LearnedState) -> Result<Tensor> {
         let clicks = match &state.0 {
-            Memory::Lstm(state) => return Ok(state.output().clone()),
+            Memory::Lstm(state) => return self.model.project(state.output()),
             Memory::Clicks(clicks) => clicks,
         };
         let mut histories = Histories::default();
@@ -51,8 +52,7 @@ impl LearnedUsers {
             histories.before.push((!clicks.is_empty()).then_some((histories.sequences.len(), clicks.len())));
             histories.sequences.extend((!clicks.is_empty()).then(|| clicks.clone()));
         }
-        let states = self.model.encoder.encode(&self.model.features, &histories)?;
-        Ok(states.values.index_select(&Tensor::new(states.of_display, states.values.device())?, 0)?)
+        self.model.projected_states(&histories)
     }
 
     /// Rewards and log-probabilities of the slates, `[rows · k]` each, on the host.
@@ -83,7 +83,7 @@ impl LearnedUsers {
                 let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
                 let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
                 let next = Encoder::step(lstm, &self.model.features, &Tensor::new(items, device)?, state)?;
-                *state = next.blend(&clicked, state)?;
+                *state = next.blend(&clicked, state)?.detach();
             }
             (Memory::Lstm(_), Encoder::PositionWeights { .. }) => unreachable!("a state of this model"),
         }
@@ -113,9 +113,9 @@ impl Environment for LearnedUsers {
         responses: &mut Responses,
     ) -> understudy_sim::Result<()> {
         let (rewards, log_phi) = self.utilities(state, slates)?;
-        let nothing = match self.model.config().outside {
-            Outside::Leave => Choice::Leave,
-            Outside::Skip | Outside::Absent => Choice::Skip,
+        let leaving = match self.model.config().outside {
+            Outside::Nothing { leaving } => leaving,
+            Outside::Absent => 0.0,
         };
         responses.clear();
         for (row, stream) in streams.iter_mut().enumerate() {
@@ -124,7 +124,10 @@ impl Environment for LearnedUsers {
                 Some(place) => {
                     responses.push(Choice::Item(slates.row(row)[place]), rewards[places.start + place], false)
                 }
-                None => responses.push(nothing, 0.0, nothing == Choice::Leave),
+                None => {
+                    let leaves = stream.random::<f64>() < leaving;
+                    responses.push(if leaves { Choice::Leave } else { Choice::Skip }, 0.0, leaves);
+                }
             }
         }
         Ok(self.observe(state, &responses.choice)?)

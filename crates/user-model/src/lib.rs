@@ -23,7 +23,7 @@
 //! let training = TrainConfig { iterations: 20, ..TrainConfig::default() };
 //! let fitted = fit(&model, &log, &split, &training, Seed::new(4), |_| ControlFlow::Continue(()))?;
 //! assert!(fitted.best.validation_nll <= fitted.curve[0].validation_nll);
-//! assert!(evaluate(&model, &log, &split.test)?.precision_at_2 > 0.0);
+//! assert!(evaluate(&model, &log, &split.test)?.precision_at_2 > Some(0.0));
 //!
 //! // The learned users answer a policy as the simulated ones did.
 //! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) }.run(&LearnedUsers::new(model), &UniformRandom { items: 20 })?;

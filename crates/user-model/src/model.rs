@@ -2,11 +2,11 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use understudy_data::{Catalogue, Log, PaddedBatch};
-use understudy_nn::{Init, Mlp, Params, checkpoint, masked_log_softmax};
+use understudy_nn::{Init, Mlp, Params, checkpoint, masked_log_softmax, scalar};
 use understudy_random::Seed;
 
-use crate::config::{Outside, UserModelConfig};
-use crate::displays::Displays;
+use crate::config::{ItemFeatures, Outside, UserModelConfig};
+use crate::displays::{Displays, Histories};
 use crate::encoder::{Encoder, Features};
 use crate::{Error, Result};
 
@@ -16,7 +16,7 @@ const CHUNK: usize = 1_024;
 
 /// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) = vᵀ σ(V [s; f_a] + b)
 /// with as many hidden layers as the configuration asks for, and the choice φ = softmax(η r_θ) of Lemma 1.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct UserModel {
     config: UserModelConfig,
     params: Params,
@@ -27,7 +27,7 @@ pub struct UserModel {
 
 /// r_θ. The first layer's V is kept as its state half and its item half, so that each is multiplied once per state and
 /// once per item shown.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct RewardNetwork {
     state_weight: Tensor,
     item_weight: Tensor,
@@ -88,7 +88,7 @@ impl UserModel {
         &self.config
     }
 
-    /// The trainable parameters θ.
+    /// The trainable parameters θ, which [`fit`](crate::fit) changes.
     pub fn params(&self) -> &Params {
         &self.params
     }
@@ -115,7 +115,7 @@ impl UserModel {
             let batch = PaddedBatch::new(log, chunk, None);
             if let Some(loss) = self.loss(&batch)? {
                 let displays = batch.step_mask.iter().filter(|step| **step).count();
-                sum += loss.to_dtype(DType::F64)?.to_scalar::<f64>()? * displays as f64;
+                sum += scalar(&loss)? * displays as f64;
                 count += displays;
             }
         }
@@ -147,7 +147,7 @@ impl UserModel {
 
     /// Writes a checkpoint; see [`understudy_nn::checkpoint`].
     pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        let vocabulary = catalogue.names().digest();
+        let vocabulary = digest(&self.config, catalogue);
         let description =
             checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
         Ok(checkpoint::save(folder, description, &self.params, None)?)
@@ -158,21 +158,30 @@ impl UserModel {
     /// # Errors
     /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
     pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<Self> {
-        let saved = checkpoint::load::<UserModelConfig>(folder, KIND, Some(&catalogue.names().digest()))?;
+        let saved = checkpoint::load::<UserModelConfig>(folder, KIND, |config| digest(config, catalogue))?;
         let model = Self::new(saved.manifest.config.clone(), catalogue, Seed::new(saved.manifest.seed), device)?;
         saved.restore(&model.params)?;
         Ok(model)
     }
 
     fn log_choice(&self, displays: &Displays) -> Result<(Tensor, Tensor)> {
-        let states = self.encoder.encode(&self.features, &displays.histories)?;
-        let device = self.params.device();
-        let states = states
-            .values
-            .matmul(&self.reward.state_weight)?
-            .index_select(&Tensor::new(states.of_display, device)?, 0)?;
-        let rewards = self.rewards(&states, displays)?;
+        if self.config.outside == Outside::Absent && displays.choices.contains(&None) {
+            let problem = "absent, but on a display of the log nothing was chosen";
+            return Err(Error::setting("outside option", problem));
+        }
+        let rewards = self.rewards(&self.projected_states(&displays.histories)?, displays)?;
         self.log_probabilities(&rewards, &displays.mask)
+    }
+
+    /// The states of `histories` times the first layer of the reward network, `[displays, first]`.
+    pub(crate) fn projected_states(&self, histories: &Histories) -> Result<Tensor> {
+        let states = self.encoder.project(&self.features, histories, &self.reward.state_weight)?;
+        Ok(states.projected.index_select(&Tensor::new(states.of_display, self.params.device())?, 0)?)
+    }
+
+    /// States `[rows, width]` times the first layer of the reward network, `[rows, first]`.
+    pub(crate) fn project(&self, states: &Tensor) -> Result<Tensor> {
+        Ok(states.matmul(&self.reward.state_weight)?)
     }
 
     /// r_θ of every place `[displays, places]`, 0 where there is none, from the projected states `[displays, first]`.
@@ -185,12 +194,11 @@ impl UserModel {
         Ok(padded.reshape((displays.len(), displays.places))?)
     }
 
-    /// r_θ of slates of equal size: states `[rows, width]` and items `[rows · k]` to `[rows, k]`.
-    pub(crate) fn slate_rewards(&self, states: &Tensor, items: &Tensor, k: usize) -> Result<Tensor> {
-        let rows = states.dim(0)?;
-        let projected = states.matmul(&self.reward.state_weight)?.unsqueeze(1)?;
+    /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to `[rows, k]`.
+    pub(crate) fn slate_rewards(&self, projected: &Tensor, items: &Tensor, k: usize) -> Result<Tensor> {
+        let rows = projected.dim(0)?;
         let items = self.features.project(items, &self.reward.item_weight)?;
-        let hidden = items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected)?;
+        let hidden = items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;
         let rewards = self.reward.finish(&hidden.reshape((rows * k, hidden.dim(2)?))?, &self.config)?;
         Ok(rewards.reshape((rows, k))?)
     }
@@ -210,11 +218,20 @@ impl RewardNetwork {
     }
 }
 
+/// Of what the model takes from the catalogue: the raw ids, and the features where they are given.
+fn digest(config: &UserModelConfig, catalogue: &Catalogue) -> String {
+    match config.features {
+        ItemFeatures::Given => catalogue.digest(),
+        ItemFeatures::OneHot | ItemFeatures::Learned { .. } => catalogue.names().digest(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ItemFeatures, StateEncoder};
+    use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
+    use understudy_data::LogBuilder;
     use understudy_nn::check_gradients;
 
     #[test]
@@ -305,7 +322,35 @@ mod tests {
     }
 
     #[test]
-    fn sessions_do_not_depend_on_their_batch_nor_steps_on_what_follows() {
+    fn a_step_does_not_depend_on_what_follows() {
+        let (log, mut cut) = (log(), LogBuilder::default());
+        for step in log.session(0).steps().take(3) {
+            cut.push(step).unwrap();
+        }
+        cut.end_session(None).unwrap();
+        for config in configs() {
+            let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+            let (whole, part) =
+                (model.predict(&log, &[0]).unwrap(), model.predict(&cut.clone().build(), &[0]).unwrap());
+            for (a, b) in whole.iter().zip(&part) {
+                assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-6));
+            }
+            assert_eq!((whole.len(), part.len()), (5, 3));
+        }
+    }
+
+    #[test]
+    fn a_display_without_a_choice_is_refused_where_one_must_choose() {
+        let config = UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(6) };
+        let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+        assert!(model.nll(&log(), &[0]).unwrap_err().to_string().contains("nothing was chosen"));
+        assert!(model.predict(&log(), &[0]).is_err());
+        let sure = model.predict(&log(), &[1]).unwrap();
+        assert_eq!((sure[0].log_probability.as_slice(), sure[0].log_outside), (&[0.0][..], 0.0));
+    }
+
+    #[test]
+    fn sessions_do_not_depend_on_their_batch() {
         let log = log();
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
@@ -317,9 +362,6 @@ mod tests {
                 assert_eq!(a.chosen, b.chosen);
                 assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-5));
             }
-            let first_steps = PaddedBatch::new(&log, &[2], None);
-            let last_only = PaddedBatch::new(&log, &[2], Some(1));
-            assert!(first_steps.steps > last_only.steps);
             let nll = model.nll(&log, &[0, 1, 2]).unwrap();
             let sum: f64 = together.iter().map(|p| f64::from(p.log_likelihood())).sum();
             assert!((nll + sum / together.len() as f64).abs() < 1e-5);
@@ -337,6 +379,10 @@ mod tests {
             let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
             let message = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap_err().to_string();
             assert!(message.contains("trained with item vocabulary"), "{message}");
+            if model.config.features == ItemFeatures::Given {
+                let scaled = Catalogue::numbered(6).with_features(vec![0.5; 18], 3).unwrap();
+                assert!(UserModel::load(folder.path(), &scaled, &Device::Cpu).is_err());
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use understudy_data::{Batches, Log, PaddedBatch, Split};
-use understudy_nn::Adam;
+use understudy_nn::{Adam, scalar};
 use understudy_random::Seed;
 
 use crate::{Error, Result, TrainConfig, UserModel};
@@ -11,9 +11,8 @@ use crate::{Error, Result, TrainConfig, UserModel};
 pub struct CurvePoint {
     /// Updates done.
     pub iteration: u64,
-    /// Mean of the batch losses since the last validation, in nats per display; at iteration 0 that of the training
-    /// sessions.
-    pub train_nll: f64,
+    /// Mean of the batch losses since the last validation, in nats per display; none before any update.
+    pub train_nll: Option<f64>,
     /// Negative log-likelihood of the validation sessions, in nats per display.
     pub validation_nll: f64,
 }
@@ -33,7 +32,8 @@ pub struct Fit {
 /// Batches are shuffled from `seed`. `watch` hears of every iteration done and may stop the fit.
 ///
 /// # Errors
-/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off.
+/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. The model then
+/// holds the parameters of the last update.
 pub fn fit(
     model: &UserModel,
     log: &Log,
@@ -44,14 +44,14 @@ pub fn fit(
 ) -> Result<Fit> {
     config.check()?;
     let mut adam = Adam::new(model.params(), config.optimiser)?;
-    let validate = |iteration: u64, train_nll: f64| {
+    let validate = |iteration: u64, train_nll: Option<f64>| {
         let validation_nll = model.nll(log, &split.validation)?;
         if !validation_nll.is_finite() {
             return Err(Error::Diverged { iteration, problem: format!("validation NLL is {validation_nll}") });
         }
         Ok(CurvePoint { iteration, train_nll, validation_nll })
     };
-    let mut best = validate(0, model.nll(log, &split.train)?)?;
+    let mut best = validate(0, None)?;
     let mut best_params = model.params().snapshot()?;
     let mut curve = vec![best];
     let (mut epoch, mut batches) = (0, Batches::shuffled(&split.train, config.batch, seed.index(0)));
@@ -67,11 +67,14 @@ pub fn fit(
         };
         let loss = model.loss(&PaddedBatch::new(log, &sessions, None))?;
         let loss = loss.expect("a session has at least one step");
-        loss_sum += f64::from(loss.to_dtype(candle_core::DType::F32)?.to_scalar::<f32>()?);
-        adam.step(&loss.backward()?).map_err(|reason| Error::Diverged { iteration, problem: reason.to_string() })?;
+        loss_sum += scalar(&loss)?;
+        adam.step(&loss.backward()?).map_err(|reason| match reason {
+            understudy_nn::Error::NotFinite { .. } => Error::Diverged { iteration, problem: reason.to_string() },
+            other => other.into(),
+        })?;
         if iteration % config.validate_every == 0 || iteration == config.iterations {
             let updates = iteration - curve[curve.len() - 1].iteration;
-            let point = validate(iteration, std::mem::take(&mut loss_sum) / updates as f64)?;
+            let point = validate(iteration, Some(std::mem::take(&mut loss_sum) / updates as f64))?;
             curve.push(point);
             since_best += 1;
             if point.validation_nll < best.validation_nll {

@@ -26,11 +26,13 @@ const MEGABYTE: f64 = 1e6;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = folder.path().join("generated.csv");
+    eprintln!("writing the log to read");
     let rows = generate(&path, args.bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let bytes = path.metadata()?.len();
     let megabytes = bytes as f64 / MEGABYTE;
     println!("{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items");
 
+    eprintln!("importing it");
     let before = peak_memory();
     let begin = Instant::now();
     let (dataset, summary) = import(&path, Options::default())?;
@@ -39,6 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(summary.steps as u64 == rows, "{} steps of {rows} rows arrived", summary.steps);
     println!("import      {:>8.0} MB/s {:>12.0} rows/s", megabytes / seconds, rows as f64 / seconds);
 
+    eprintln!("splitting it into fields");
     let begin = Instant::now();
     let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 18).from_path(&path)?;
     let mut record = csv::ByteRecord::new();

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use rand::RngCore;
 use rayon::prelude::*;
@@ -20,7 +21,7 @@ pub struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     repeats: u8,
     /// Numbers of threads to measure with.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2], value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_024))]
     threads: Vec<usize>,
 }
 
@@ -56,6 +57,8 @@ fn measure<E: Environment>(
     users: &E,
     table: &mut Table,
 ) -> anyhow::Result<()> {
+    let tell = |what: &str| eprintln!("measuring {name}, {threads} threads: {what}");
+    tell("the size of the log");
     let policy = UniformRandom { items: ITEMS };
     let pilot = Rollout::new(Seed::new(0), 0..1_000, K).run(users, &policy)?;
     let sessions = (args.steps * 1_000 / pilot.steps() as u64).max(CHUNK);
@@ -67,13 +70,17 @@ fn measure<E: Environment>(
         let (speed, each) = (steps / seconds, seconds * 1e9 * threads as f64 / steps);
         table.add_row([name, &threads.to_string(), kept, &millions(speed), &format!("{each:.0}"), &limit]);
     };
+    tell("log kept");
     let kept = median(args, || rollout.run(users, &policy).map(drop))?;
+    tell("writing its bytes");
     let writing = median(args, || {
         std::hint::black_box(rayon::iter::repeat_n(1u64, bytes / 8).collect::<Vec<u64>>());
         Ok::<_, anyhow::Error>(())
     })?;
     row("yes", kept, format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000));
+    tell("log not kept");
     let not_kept = median(args, || rollout.outcomes(users, &policy).map(drop))?;
+    tell("opening its streams");
     let seed = Seed::new(2);
     let drawing = median(args, || {
         let chunks = (0..2 * sessions / CHUNK).into_par_iter();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_data::import::{self, import};
@@ -26,7 +26,7 @@ pub struct UserModel {
 struct Source {
     dataset: Dataset,
     split: Split,
-    origin: String,
+    digest: String,
 }
 
 /// What a cell's result depends on, beside its data set, method and seed.
@@ -56,7 +56,7 @@ impl UserModel {
             for (method, state) in [("GAN-PW", StateEncoder::position_weights()), ("GAN-LSTM", StateEncoder::lstm())] {
                 let model = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
                 let config = Config {
-                    data: source.digest()?,
+                    data: source.digest.clone(),
                     device: settings.device.to_string(),
                     model,
                     training: training.clone(),
@@ -101,20 +101,23 @@ impl Experiment for UserModel {
             other => other?,
         };
         let test = evaluate(&model, &dataset.log, &split.test)?;
+        let unclicked = "no test display has a click";
         let metrics = [
             ("nll", test.nll),
-            ("nll_given_click", test.nll_given_click),
-            ("precision@1", test.precision_at_1),
-            ("precision@2", test.precision_at_2),
+            ("nll_given_click", test.nll_given_click.context(unclicked)?),
+            ("precision@1", test.precision_at_1.context(unclicked)?),
+            ("precision@2", test.precision_at_2.context(unclicked)?),
             ("validation_nll", fitted.best.validation_nll),
             ("best_iteration", fitted.best.iteration as f64),
         ];
         let row = |point: &user_model::CurvePoint| {
             BTreeMap::from([
                 ("iteration".to_owned(), point.iteration as f64),
-                ("train_nll".to_owned(), point.train_nll),
                 ("validation_nll".to_owned(), point.validation_nll),
             ])
+            .into_iter()
+            .chain(point.train_nll.map(|nll| ("train_nll".to_owned(), nll)))
+            .collect()
         };
         Ok(Outcome {
             metrics: metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
@@ -130,7 +133,14 @@ impl Experiment for UserModel {
              against uniform choice. Seeds vary initialisation and batches; the split is the file's."
                 .into(),
         );
-        if self.sources.iter().any(|source| source.dataset.name == "yelp") {
+        let has = |name: &str| self.sources.iter().any(|source| source.dataset.name == name);
+        if has("yelp") || has("rsc") {
+            let missing: Vec<&str> = REAL.into_iter().filter(|name| !has(name)).collect();
+            notes.extend(
+                missing.iter().map(|name| format!("NOT RUN: {name}, whose file {name}.txt is not in the data folder.")),
+            );
+        }
+        if has("yelp") {
             notes.push(
                 "A public run of the authors' code on yelp (GAN-LSTM, Shannon, learning rate 1e-3, batch 128, one seed): test NLL \
                  0.933, precision@1 0.748, precision@2 0.876, each precision at its own best validation checkpoint."
@@ -147,12 +157,12 @@ impl Source {
         let options = import::Options { format: Some(Format::GanCdqn), name, ..import::Options::default() };
         let (dataset, _) = import(path, options)?;
         let split = dataset.split.clone().with_context(|| format!("{} names no split", path.display()))?;
-        Ok(Self { dataset, split, origin: path.display().to_string() })
-    }
-
-    fn digest(&self) -> anyhow::Result<String> {
-        let bytes = std::fs::read(&self.origin).with_context(|| self.origin.clone())?;
-        Ok(blake3::hash(&bytes).to_hex().to_string())
+        for (side, sessions) in [("train", &split.train), ("validation", &split.validation), ("test", &split.test)] {
+            ensure!(!sessions.is_empty(), "{}: column tr_val_tst puts no user on the {side} side", path.display());
+        }
+        let mut hasher = blake3::Hasher::new();
+        std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
+        Ok(Self { dataset, split, digest: hasher.finalize().to_hex().to_string() })
     }
 
     /// Where the data come from, and what choosing blindly would score on the test displays.

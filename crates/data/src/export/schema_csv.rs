@@ -7,8 +7,8 @@ use crate::{Choice, Dataset, Error, Result};
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
     let failed = |error: csv::Error| Error::file(path, format!("cannot be written: {error}"));
-    check_ids(path, dataset.catalogue.names().iter(), |c| c == ' ')?;
-    check_ids(path, dataset.users.iter(), |_| false)?;
+    check_ids(path, dataset.catalogue.names().iter(), |c| c.is_ascii_whitespace())?;
+    check_ids(path, dataset.users.iter(), |c| matches!(c, '\n' | '\r'))?;
     let log = &dataset.log;
     let mut header = vec!["session", "step", "shown", "chosen", "reward", "left"];
     header.extend(log.has_timestamps().then_some("timestamp"));

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::check_ids;
 use crate::{Choice, Dataset, Error, Result};
 
 #[derive(Serialize)]
@@ -22,6 +23,7 @@ struct Line<'a> {
 }
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
+    check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
     let mut shown = Vec::new();
     for session in dataset.log.iter() {
         let user = session.user().map(|user| dataset.user_name(user));

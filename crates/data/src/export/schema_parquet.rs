@@ -10,11 +10,13 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
+use super::check_ids;
 use crate::{Choice, Dataset, Error, Log, Result, Session};
 
 const BATCH: usize = 16_384;
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Send)) -> Result<()> {
+    check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
     let failed = |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
     let mut rows = Rows::new(&dataset.log);
     let empty = rows.finish().map_err(|error| failed(&error))?;

@@ -2,7 +2,7 @@
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
     TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
     UInt64Type,
 };
@@ -56,6 +56,11 @@ impl Ids {
             DataType::Dictionary(..) => {
                 let dictionary = array.as_any_dictionary();
                 let values = Self::new(dictionary.values())?;
+                // The keys cannot be normalized where there is nothing that they could point to.
+                if values.places.is_empty() {
+                    ids.places.resize(array.len(), None);
+                    return Ok(ids);
+                }
                 let keys = dictionary.normalized_keys();
                 let place = |row: usize| {
                     dictionary.keys().is_valid(row).then(|| values.places.get(keys[row]).copied().flatten())
@@ -89,6 +94,11 @@ pub(super) fn integers(array: &dyn Array) -> Typed<Vec<Option<i64>>> {
         DataType::UInt8 => collect!(UInt8Type),
         DataType::UInt16 => collect!(UInt16Type),
         DataType::UInt32 => collect!(UInt32Type),
+        DataType::UInt64 => {
+            let values = array.as_primitive::<UInt64Type>().iter();
+            let signed: Result<_, _> = values.map(|value| value.map(i64::try_from).transpose()).collect();
+            signed.map_err(|_| Mistyped { found: DataType::UInt64, expected: "whole numbers below 2^63" })?
+        }
         DataType::Timestamp(TimeUnit::Second, _) => collect!(TimestampSecondType),
         DataType::Timestamp(TimeUnit::Millisecond, _) => collect!(TimestampMillisecondType),
         DataType::Timestamp(TimeUnit::Microsecond, _) => collect!(TimestampMicrosecondType),
@@ -106,6 +116,9 @@ pub(super) fn floats(array: &dyn Array) -> Typed<Vec<Option<f32>>> {
         };
     }
     Ok(match array.data_type() {
+        DataType::Float16 => {
+            array.as_primitive::<Float16Type>().iter().map(|value| value.map(|value| value.to_f32())).collect()
+        }
         DataType::Float32 => array.as_primitive::<Float32Type>().iter().collect(),
         DataType::Float64 => collect!(Float64Type),
         DataType::Int8 => collect!(Int8Type),
@@ -113,7 +126,9 @@ pub(super) fn floats(array: &dyn Array) -> Typed<Vec<Option<f32>>> {
         DataType::Int32 => collect!(Int32Type),
         DataType::Int64 => collect!(Int64Type),
         DataType::UInt8 => collect!(UInt8Type),
+        DataType::UInt16 => collect!(UInt16Type),
         DataType::UInt32 => collect!(UInt32Type),
+        DataType::UInt64 => collect!(UInt64Type),
         DataType::Boolean => {
             array.as_boolean().iter().map(|value| value.map(|value| f32::from(u8::from(value)))).collect()
         }
@@ -166,7 +181,10 @@ impl Lists {
 
     /// A column of plain values as lists of one.
     pub(super) fn of_one(array: &ArrayRef) -> Self {
-        let places = (0..array.len()).map(|row| array.is_valid(row).then_some((row, row + 1))).collect();
+        // A column of type null has no bitmap that would say so.
+        let nulls = array.logical_nulls();
+        let valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
+        let places = (0..array.len()).map(|row| valid(row).then_some((row, row + 1))).collect();
         Self { values: array.clone(), places }
     }
 

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashSet;
 
+use super::table;
 use crate::error::Fault;
 use crate::{Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Reading, Result, Step, Vocabulary};
 
@@ -14,6 +15,15 @@ pub(super) struct Answer<'a> {
     pub(super) reward: f32,
     pub(super) propensity: Option<&'a [f32]>,
     pub(super) timestamp: Option<i64>,
+}
+
+/// Where a row stands: what an error needs to name its line.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// The line, or the row of a file without lines, from 1.
+    Line(u64),
+    /// The byte of a delimited file, see [`table::line_at`].
+    Byte(u64),
 }
 
 /// What every reader builds: the log, its vocabularies, and the count of what was dropped.
@@ -116,9 +126,13 @@ impl Collector {
     }
 
     /// Takes note of `rows` rows that cannot be used: an error, or a count if bad rows are skipped.
-    pub(super) fn reject(&mut self, line: u64, rows: u64, fault: Fault) -> Result<()> {
+    pub(super) fn reject(&mut self, place: Place, rows: u64, fault: Fault) -> Result<()> {
         self.items.truncate(self.known_items);
         if !self.skip_bad_rows {
+            let line = match place {
+                Place::Line(line) => line,
+                Place::Byte(byte) => table::line_at(&self.path, byte),
+            };
             return Err(Error::row(&self.path, line, fault));
         }
         *self.reading.dropped.entry(fault.reason()).or_default() += rows;

@@ -1,7 +1,9 @@
 //! The GAN-CDQN authors' tab-separated files: one row per item shown; rows with the same `session_new_index` and `Time`
 //! are one display, in which exactly one item is clicked.
 
-use super::collector::{Answer, Collector};
+use hashbrown::HashSet;
+
+use super::collector::{Answer, Collector, Place};
 use super::{Source, table};
 use crate::error::Fault;
 use crate::split::Side;
@@ -25,31 +27,34 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
     let names: Vec<&'static str> = header.iter().map(name).collect();
     let mut user = User::default();
     let mut sides = Vec::new();
+    // Whether a row was lost since the last one of which the session is known: it may belong to the next session too.
+    let mut lost_row = false;
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
         collector.count_row(&fraction);
-        let line = table::line(&record);
+        let place = Place::Byte(table::byte(&record));
         let row = table::Text::new(&record, &names)
             .and_then(|row| Ok((row, row.number::<u64>(columns[5], SESSION, "a whole number")?)));
         let (row, session) = match row {
             Ok(row) => row,
             Err(fault) => {
-                user.lost_row = true;
-                collector.reject(line, 1, fault)?;
+                (user.lost_row, lost_row) = (true, true);
+                collector.reject(place, 1, fault)?;
                 continue;
             }
         };
         if user.session != Some(session) {
             sides.extend(user.close(collector)?);
-            user.session = Some(session);
+            (user.session, user.lost_row) = (Some(session), lost_row);
             user.refused = collector.open(&session.to_string(), true).err();
         }
+        lost_row = false;
         let taken = match &user.refused {
             Some(fault) => Err(fault.clone()),
-            None => user.take(row, columns, line),
+            None => user.take(row, columns, place),
         };
         if let Err(fault) = taken {
-            collector.reject(line, 1, fault)?;
+            collector.reject(place, 1, fault)?;
         }
     }
     sides.extend(user.close(collector)?);
@@ -67,13 +72,13 @@ struct User {
     names: String,
     rows: Vec<Row>,
     /// Times of displays that lost a row.
-    spoiled: Vec<i64>,
+    spoiled: HashSet<i64>,
     /// Whether a row was lost that may have belonged to any display.
     lost_row: bool,
 }
 
 struct Row {
-    line: u64,
+    place: Place,
     time: i64,
     /// Where the item's raw id ends in `names`; it begins where the one before ends.
     start: usize,
@@ -86,7 +91,7 @@ impl User {
         &mut self,
         row: table::Text<'_>,
         [session_id, time, item, is_click, raw_index, _, item_index, side]: [usize; HEADER.len()],
-        line: u64,
+        place: Place,
     ) -> std::result::Result<(), Fault> {
         let time = row.number(time, "Time", "a whole number").inspect_err(|_| self.lost_row = true)?;
         let parsed = (|| {
@@ -118,14 +123,14 @@ impl User {
             }
             Ok((name, item, clicked, side))
         })();
-        let (name, item, clicked, side) = parsed.inspect_err(|_| self.spoiled.push(time))?;
+        let (name, item, clicked, side) = parsed.inspect_err(|_| drop(self.spoiled.insert(time)))?;
         if self.name.is_empty() {
             self.name.push_str(name);
         }
         self.side = Some(side);
         let start = self.names.len();
         self.names.push_str(item);
-        self.rows.push(Row { line, time, start, end: self.names.len(), clicked });
+        self.rows.push(Row { place, time, start, end: self.names.len(), clicked });
         Ok(())
     }
 
@@ -137,17 +142,17 @@ impl User {
         }
         let User { name, side, names, mut rows, spoiled, lost_row, .. } = user;
         rows.sort_by_key(|row| row.time);
-        let mut kept = false;
+        let (mut kept, mut shown) = (false, HashSet::new());
         for display in rows.chunk_by(|a, b| a.time == b.time) {
             let first = &display[0];
             let pushed = if lost_row || spoiled.contains(&first.time) {
                 Err(Fault::new("row", "a display whose rows can all be read", "a display that lost one"))
             } else {
-                push(collector, &names, display)
+                push(collector, &names, display, &mut shown)
             };
             match pushed {
                 Ok(()) => kept = true,
-                Err(fault) => collector.reject(first.line, display.len() as u64, fault)?,
+                Err(fault) => collector.reject(first.place, display.len() as u64, fault)?,
             }
         }
         collector.close(Some(&name))?;
@@ -156,13 +161,19 @@ impl User {
 }
 
 /// Collects one display: repeated rows of an item are one, clicked if any of them is.
-fn push(collector: &mut Collector, names: &str, display: &[Row]) -> std::result::Result<(), Fault> {
+fn push<'n>(
+    collector: &mut Collector,
+    names: &'n str,
+    display: &[Row],
+    shown: &mut HashSet<&'n str>,
+) -> std::result::Result<(), Fault> {
     let name = |row: &Row| &names[row.start..row.end];
     let mut clicked = None;
     collector.begin_slate();
-    for (at, row) in display.iter().enumerate() {
+    shown.clear();
+    for row in display {
         let item = name(row);
-        if !display[..at].iter().any(|earlier| name(earlier) == item) {
+        if shown.insert(item) {
             collector.show(item);
         }
         match clicked {

@@ -1,6 +1,6 @@
 //! The IRecGAN authors' processed CSV: one row per step, `session_num;query_num;click_item;rec_list;purchase`.
 
-use super::collector::{Answer, Collector};
+use super::collector::{Answer, Collector, Place};
 use super::{Source, table};
 use crate::error::Fault;
 use crate::{Error, Result};
@@ -22,20 +22,22 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     let columns = HEADER.map(|name| header.iter().position(|field| field == name).unwrap_or_default());
     let names: Vec<&'static str> =
         header.iter().filter_map(|name| HEADER.into_iter().find(|column| column == name)).collect();
-    let mut open = Open { session: None, refused: None };
+    let mut open = Open::default();
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
         collector.count_row(&fraction);
         if let Err(fault) = take(&record, columns, &names, &mut open, collector)? {
-            collector.reject(table::line(&record), 1, fault)?;
+            collector.reject(Place::Byte(table::byte(&record)), 1, fault)?;
         }
     }
     open.close(collector)
 }
 
+#[derive(Default)]
 struct Open {
     session: Option<u64>,
     refused: Option<Fault>,
+    last_query: Option<u64>,
 }
 
 impl Open {
@@ -64,20 +66,25 @@ fn take(
     if open.session != Some(session) {
         open.close(collector)?;
         open.session = Some(session);
+        open.last_query = None;
         open.refused = collector.open(&session.to_string(), false).err();
     }
     Ok(match &open.refused {
         Some(fault) => Err(fault.clone()),
-        None => step(row, columns, collector),
+        None => step(row, columns, &mut open.last_query, collector),
     })
 }
 
 fn step(
     row: table::Text<'_>,
     [_, query, click, list, purchase]: [usize; HEADER.len()],
+    last_query: &mut Option<u64>,
     collector: &mut Collector,
 ) -> std::result::Result<(), Fault> {
-    row.number::<u64>(query, "query_num", "a whole number")?;
+    let query = row.number::<u64>(query, "query_num", "a whole number")?;
+    if last_query.is_some_and(|last| query <= last) {
+        return Err(Fault::new("query_num", "a number above the one before it", query.to_string()));
+    }
     let click = row.field(click, "click_item")?.trim();
     if click.is_empty() {
         return Err(Fault::value("click_item", "an item", click));
@@ -90,5 +97,7 @@ fn step(
     collector.begin_slate();
     let list = row.field(list, "rec_list")?;
     list.split(',').map(str::trim).filter(|item| !item.is_empty()).for_each(|item| collector.show(item));
-    collector.push(&Answer { choice: Ok(click), reward, propensity: None, timestamp: None })
+    collector.push(&Answer { choice: Ok(click), reward, propensity: None, timestamp: None })?;
+    *last_query = Some(query);
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! The rules of our own schema that hold in every file format: one row per step, a session's rows together, steps rising.
 
-use super::collector::{Answer, Collector};
+use super::collector::{Answer, Collector, Place};
 use crate::error::Fault;
 use crate::{Choice, Result};
 
@@ -53,6 +53,9 @@ impl Steps {
             }
             return Ok(Ok(()));
         }
+        if session.is_empty() {
+            return Ok(Err(Fault::value("session", "an id", session)));
+        }
         self.close(collector)?;
         self.session.clear();
         self.session.push_str(session);
@@ -86,11 +89,11 @@ impl Steps {
     }
 
     /// Drops the row that was being read.
-    pub(super) fn reject(&mut self, collector: &mut Collector, line: u64, fault: Fault) -> Result<()> {
+    pub(super) fn reject(&mut self, collector: &mut Collector, place: Place, fault: Fault) -> Result<()> {
         if let Some(open) = &mut self.open {
             open.lost_last = true;
         }
-        collector.reject(line, 1, fault)
+        collector.reject(place, 1, fault)
     }
 
     /// Closes the last session.
@@ -109,6 +112,15 @@ impl Steps {
         }
         Ok(())
     }
+}
+
+/// Shows an item; an empty id is a fault, as in CSV, where there is none.
+pub(super) fn show(collector: &mut Collector, item: &str) -> Entered {
+    if item.is_empty() {
+        return Err(Fault::new("shown", "ids that are not empty", "an empty one"));
+    }
+    collector.show(item);
+    Ok(())
 }
 
 /// Whether a row was accepted so far.

@@ -1,6 +1,6 @@
 //! Our schema as CSV: lists are separated by blanks inside one field, an empty `chosen` is no choice.
 
-use super::collector::Collector;
+use super::collector::{Collector, Place};
 use super::schema::{COLUMNS, Entered, REQUIRED, Row, Steps};
 use super::{Source, ahead, table};
 use crate::error::Fault;
@@ -32,7 +32,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         collector.count_row(&|| fraction);
         match rows.take(record, &names, &mut steps, collector)? {
             Ok(()) => Ok(()),
-            Err(fault) => steps.reject(collector, table::line(record), fault),
+            Err(fault) => steps.reject(collector, Place::Byte(table::byte(record)), fault),
         }
     })?;
     steps.finish(collector)

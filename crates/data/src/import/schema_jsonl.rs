@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::Source;
-use super::collector::Collector;
-use super::schema::{Entered, Row, Steps};
+use super::collector::{Collector, Place};
+use super::schema::{Entered, Row, Steps, show};
 use super::source::read_error;
 use crate::Result;
 use crate::error::Fault;
@@ -29,6 +29,9 @@ struct Line<'a> {
     left: Option<&'a RawValue>,
 }
 
+/// What some programs write before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let path = source.path();
     let fraction = source.fraction();
@@ -40,12 +43,15 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         if reader.read_until(b'\n', &mut line).map_err(|source| read_error(&path, source))? == 0 {
             break;
         }
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         if line.trim_ascii().is_empty() {
             continue;
         }
         collector.count_row(&fraction);
         if let Err(fault) = take(&line, &mut steps, collector)? {
-            steps.reject(collector, number, fault)?;
+            steps.reject(collector, Place::Line(number), fault)?;
         }
     }
     steps.finish(collector)
@@ -86,7 +92,7 @@ fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered
     let shown = list(required(row.shown, "shown")?, "shown", "a list of ids")?;
     collector.begin_slate();
     for item in shown {
-        collector.show(&id(item, "shown")?);
+        show(collector, &id(item, "shown")?)?;
     }
     let (chosen, propensity) = (chosen.as_deref(), propensity.as_deref());
     steps.take(collector, &Row { step, chosen, reward, timestamp, propensity, left })

@@ -1,5 +1,6 @@
 //! Our schema as Parquet, read by record batches.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -8,8 +9,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::Progress;
 use super::arrow_columns::{Ids, Lists, Mistyped, booleans, floats, integers};
-use super::collector::Collector;
-use super::schema::{COLUMNS, Entered, REQUIRED, Row, Steps};
+use super::collector::{Collector, Place};
+use super::schema::{COLUMNS, Entered, REQUIRED, Row, Steps, show};
 use super::source::open_file;
 use crate::error::Fault;
 use crate::{Error, Result};
@@ -17,21 +18,23 @@ use crate::{Error, Result};
 pub(super) fn read(path: &Path, mut progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
     let (file, bytes) = open_file(path)?;
     let damaged = |error: &dyn std::fmt::Display| Error::file(path, format!("is no whole Parquet file: {error}"));
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error))?;
+    let builder = guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error)))?;
     check_columns(path, builder.schema())?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let reader = builder.with_batch_size(8192).build().map_err(|error| damaged(&error))?;
+    let mut reader = guarded(path, || builder.with_batch_size(8192).build().map_err(|error| damaged(&error)))?;
     let mut steps = Steps::default();
     let mut row = 0;
-    for batch in reader {
-        let batch = batch.map_err(|error| damaged(&error))?;
-        let fraction = (row + batch.num_rows() as u64) as f64 / total as f64;
-        let columns = Columns::new(path, &batch)?;
-        for index in 0..batch.num_rows() {
+    let mut next = || -> Result<_> {
+        let batch = reader.next().transpose().map_err(|error| damaged(&error))?;
+        batch.map(|batch| Ok((batch.num_rows(), Columns::new(path, &batch)?))).transpose()
+    };
+    while let Some((rows, columns)) = guarded(path, &mut next)? {
+        let fraction = (row + rows as u64) as f64 / total as f64;
+        for index in 0..rows {
             row += 1;
             collector.count_row(&|| fraction);
             if let Err(fault) = columns.take(index, &mut steps, collector)? {
-                steps.reject(collector, row, fault)?;
+                steps.reject(collector, Place::Line(row), fault)?;
             }
         }
         if let Some(progress) = &mut progress {
@@ -41,11 +44,21 @@ pub(super) fn read(path: &Path, mut progress: Option<Progress<'_>>, collector: &
     steps.finish(collector)
 }
 
+/// Reads a part of the file. On some damaged files the decoder panics where it should fail; nothing that it leaves half
+/// done is used afterwards.
+fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(Error::file(path, "is no whole Parquet file: it cannot be decoded")))
+}
+
 fn check_columns(path: &Path, schema: &arrow_schema::Schema) -> Result<()> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
         let known = COLUMNS.join(", ");
         return Err(Error::file(path, format!("has the unknown column {unknown:?}; the columns are {known}")));
+    }
+    if let Some(twice) = COLUMNS.iter().find(|name| names.iter().filter(|field| field == name).count() > 1) {
+        return Err(Error::file(path, format!("has the column {twice:?} twice")));
     }
     match COLUMNS[..REQUIRED].iter().find(|name| !names.contains(name)) {
         Some(missing) => Err(Error::file(path, format!("has no column {missing:?}; found {}", names.join(", ")))),
@@ -93,7 +106,7 @@ impl Columns {
     }
 
     fn take(&self, index: usize, steps: &mut Steps, collector: &mut Collector) -> Result<Entered> {
-        let Some(session) = self.session.get(index).filter(|session| !session.is_empty()) else {
+        let Some(session) = self.session.get(index) else {
             return Ok(Err(Fault::new("session", "an id", "null")));
         };
         let user = self.user.as_ref().and_then(|ids| ids.get(index));
@@ -110,7 +123,7 @@ impl Columns {
         collector.begin_slate();
         for place in places {
             let item = self.shown_ids.get(place).ok_or_else(|| Fault::new("shown", "a list of ids", "a null in it"))?;
-            collector.show(item);
+            show(collector, item)?;
         }
         let propensity = self.propensity_of(index)?;
         let chosen = self.chosen.get(index);

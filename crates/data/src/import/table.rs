@@ -1,6 +1,6 @@
 //! What the readers of delimited text share.
 
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use super::Source;
@@ -22,6 +22,7 @@ pub(super) fn open<'a>(
         .buffer_capacity(1 << 18)
         .from_reader(source);
     let header = reader.byte_headers().map_err(|error| csv_error(&path, error))?;
+    check_line_breaks(&path, header)?;
     let header: Option<Vec<String>> =
         header.iter().map(|field| Some(std::str::from_utf8(field).ok()?.trim().to_owned())).collect();
     let header = header.ok_or_else(|| Error::file(&path, "its header is not UTF-8"))?;
@@ -41,12 +42,40 @@ pub(super) fn column(path: &Path, header: &[String], name: &str) -> Result<usize
 
 /// The next row, `false` at the end.
 pub(super) fn next(path: &Path, reader: &mut csv::Reader<Source<'_>>, row: &mut csv::ByteRecord) -> Result<bool> {
-    reader.read_byte_record(row).map_err(|error| csv_error(path, error))
+    let more = reader.read_byte_record(row).map_err(|error| csv_error(path, error))?;
+    check_line_breaks(path, row)?;
+    Ok(more)
 }
 
-/// The line on which a row begins, from 1.
-pub(super) fn line(row: &csv::ByteRecord) -> u64 {
-    row.position().map_or(0, csv::Position::line)
+/// A field that spans lines is a quote that was not closed, and holds rows that must not vanish in it.
+fn check_line_breaks(path: &Path, row: &csv::ByteRecord) -> Result<()> {
+    // Without an early end this takes many bytes at a time.
+    if !row.as_slice().iter().fold(false, |found, &byte| found | matches!(byte, b'\n' | b'\r')) {
+        return Ok(());
+    }
+    let problem = "line break inside a field: is a quote not closed?".to_owned();
+    Err(Error::Row { path: path.to_owned(), line: line_at(path, byte(row)), field: "row", problem })
+}
+
+/// The byte of the file (unpacked) at which a row begins, or at which line breaks before it begin.
+pub(super) fn byte(row: &csv::ByteRecord) -> u64 {
+    row.position().map_or(0, csv::Position::byte)
+}
+
+/// The line, from 1, of the row at a byte, counted anew: the reader's own count is behind by the line breaks that it
+/// skips before a row. 0 if the file cannot be read a second time.
+pub(super) fn line_at(path: &Path, byte: u64) -> u64 {
+    let Ok(source) = Source::open(path, None) else { return 0 };
+    let (mut line, mut last) = (1, 0);
+    for (at, next) in (0..).zip(BufReader::with_capacity(1 << 18, source).bytes()) {
+        match next {
+            Ok(b'\n') if last == b'\r' => last = b'\n',
+            Ok(next @ (b'\n' | b'\r')) => (line, last) = (line + 1, next),
+            Ok(next) if at < byte => last = next,
+            _ => break,
+        }
+    }
+    line
 }
 
 /// A row whose text has been checked, once for all its fields.

@@ -29,7 +29,7 @@ impl LogBuilder {
     }
 
     /// Forgets the steps of the open session.
-    pub fn abandon_session(&mut self) {
+    fn abandon_session(&mut self) {
         let steps = self.closed_steps();
         let impressions = self.log.slate_offsets[steps] as usize;
         let log = &mut self.log;
@@ -189,5 +189,6 @@ fn grow<T>(column: &mut Vec<T>, fraction: f64, growth: f64) {
         return;
     }
     let expected = len / fraction.clamp(1e-6, 1.0) * (1.0 + 2.0 * growth) * 1.03;
-    column.reserve_exact((expected - len) as usize);
+    // A guess from a share of the file: what cannot be had now is asked for again when it is needed.
+    let _ = column.try_reserve_exact((expected - len) as usize);
 }

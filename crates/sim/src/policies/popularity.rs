@@ -17,13 +17,16 @@ impl Popularity {
     /// From one weight per item, in any unit: say, its number of clicks. Items of weight 0 are never shown.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a weight is negative or not finite.
+    /// [`Error::Setting`] if a weight is negative or not finite, or their sum is not finite.
     pub fn new(weights: Vec<f64>) -> Result<Self> {
         if let Some(weight) = weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
             return Err(Error::setting("popularity", format!("weight {weight} is negative or not finite")));
         }
         let mut cumulative = weights.clone();
         accumulate(&mut cumulative);
+        if cumulative.last().is_some_and(|total| !total.is_finite()) {
+            return Err(Error::setting("popularity", "the sum of the weights is not finite"));
+        }
         let positive = weights.iter().filter(|&&weight| weight > 0.0).count();
         Ok(Self { weights, cumulative, positive })
     }
@@ -42,6 +45,26 @@ impl Popularity {
         slate.iter().for_each(|item| remaining[item.index()] = 0.0);
         accumulate(remaining);
         proportional(remaining, stream).map(|item| ItemId(item as u32))
+    }
+
+    /// The probability of each place of `slate`, `[k]`, given those before it.
+    fn propensities(&self, slate: &[ItemId], propensity: &mut Vec<f32>) {
+        // Taking the shown weights off a sum leaves its rounding errors, so a small rest is summed anew.
+        const SMALL: f64 = 1e-3;
+        propensity.clear();
+        let mut summed = self.cumulative.last().copied().unwrap_or(0.0);
+        let mut left = summed;
+        for (place, item) in slate.iter().enumerate() {
+            if left < SMALL * summed {
+                let shown = |item: usize| slate[..place].contains(&ItemId(item as u32));
+                left =
+                    self.weights.iter().enumerate().filter(|(item, _)| !shown(*item)).map(|(_, weight)| weight).sum();
+                summed = left;
+            }
+            let weight = self.weights[item.index()];
+            propensity.push((weight / left).min(1.0) as f32);
+            left -= weight;
+        }
     }
 }
 
@@ -62,20 +85,15 @@ impl<E: Environment + ?Sized> Policy<E> for Popularity {
     ) -> Result<()> {
         check_k(k, self.positive)?;
         slates.clear(k);
-        let total = self.cumulative.last().copied().unwrap_or(0.0);
         let (mut slate, mut propensity, mut remaining) = (Vec::new(), Vec::new(), Vec::new());
         for stream in streams {
             slate.clear();
-            propensity.clear();
-            let mut left = total;
             for _ in 0..k {
                 let item = self.next(&slate, stream, &mut remaining);
                 let item = item.ok_or_else(|| Error::Contract("no item of positive weight is left".into()))?;
                 slate.push(item);
-                let weight = self.weights[item.index()];
-                propensity.push((weight / left).min(1.0) as f32);
-                left -= weight;
             }
+            self.propensities(&slate, &mut propensity);
             slates.push(&slate, Some(&propensity));
         }
         Ok(())
@@ -87,5 +105,62 @@ impl<E: Environment + ?Sized> Policy<E> for Popularity {
 
     fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn propensities(weights: &[f64], slate: &[u32]) -> Vec<f32> {
+        let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
+        let mut propensity = Vec::new();
+        Popularity::new(weights.to_vec()).unwrap().propensities(&slate, &mut propensity);
+        propensity
+    }
+
+    /// Sum of the probabilities of all slates of `k` items that begin with `slate`.
+    fn sum(weights: &[f64], slate: &mut Vec<u32>, k: usize) -> f64 {
+        if slate.len() == k {
+            let propensity = propensities(weights, slate);
+            assert!(propensity.iter().all(|p| *p > 0.0 && *p <= 1.0), "{weights:?} {slate:?}: {propensity:?}");
+            return propensity.into_iter().map(f64::from).product();
+        }
+        let mut total = 0.0;
+        for item in 0..weights.len() as u32 {
+            if !slate.contains(&item) {
+                slate.push(item);
+                total += sum(weights, slate, k);
+                slate.pop();
+            }
+        }
+        total
+    }
+
+    proptest! {
+        #[test]
+        fn propensities_sum_to_one_however_far_apart_the_weights(
+            exponents in prop::collection::vec(-18.0f64..18.0, 1..6), k in 1usize..6,
+        ) {
+            let weights: Vec<f64> = exponents.iter().map(|exponent| 10f64.powf(*exponent)).collect();
+            let total = sum(&weights, &mut Vec::new(), k.min(weights.len()));
+            prop_assert!((total - 1.0).abs() < 1e-5, "{total}");
+        }
+    }
+
+    #[test]
+    fn small_weights_behind_large_ones_keep_their_propensities() {
+        let large_first = [1e8, 1e8 / 3.0, 1e-9, 1e-9, 1e-9];
+        assert_eq!(propensities(&large_first, &[0, 1, 2, 3, 4])[1..], [1.0, 1.0 / 3.0, 0.5, 1.0]);
+        assert!((sum(&large_first, &mut Vec::new(), 5) - 1.0).abs() < 1e-5);
+        assert_eq!(propensities(&[0.1, 0.2, 1e-17], &[1, 0, 2])[2], 1.0);
+    }
+
+    #[test]
+    fn weights_without_a_finite_sum_are_refused() {
+        for weights in [vec![1.0, -1.0], vec![f64::NAN], vec![f64::INFINITY], vec![1e308; 2]] {
+            assert!(matches!(Popularity::new(weights), Err(Error::Setting { .. })));
+        }
     }
 }

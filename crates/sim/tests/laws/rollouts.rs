@@ -1,14 +1,14 @@
 use proptest::prelude::*;
-use understudy_data::Log;
+use understudy_data::{ItemId, Log};
 use understudy_random::{Seed, Stream};
 use understudy_sim::bounds::{ChoiceBelief, ChoiceOracle, MdpBelief};
-use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, UniformRandom};
+use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
 use understudy_sim::{
-    ChoiceUsers, Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population, Responses,
-    Result, Rollout, Slates,
+    Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population, Responses, Result,
+    Rollout, Slates,
 };
 
-use crate::support::{Fixed, chi_square, choice_users, mdp, outside};
+use crate::support::{Fixed, chi_square_fitted, choice_users, mdp, outside};
 
 fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
@@ -18,7 +18,7 @@ fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
 fn is_reproducible<E: Environment, P: Policy<E>>(environment: &E, policy: &P, rollout: &Rollout, chunk: usize) {
     let run = |rollout: &Rollout| rollout.run(environment, policy).unwrap();
     let log = on_threads(1, || run(rollout));
-    for threads in [1, 2, 8] {
+    for (threads, chunk) in [(1, chunk), (2, chunk), (8, chunk), (2, usize::MAX)] {
         assert_eq!(on_threads(threads, || run(&Rollout { chunk, ..rollout.clone() })), log);
     }
     for session in [0, log.sessions() / 2, log.sessions() - 1] {
@@ -95,19 +95,47 @@ proptest! {
     fn a_branch_depends_on_its_session_time_and_number_alone(seed: u64, time: u64, pick in 0usize..20) {
         let users = choice_users(2, 8, Outside::Skip { leaving: 0.2 }, seed);
         let policy = UniformRandom { items: 8 };
-        let futures = |sessions: std::ops::Range<u64>, branches: usize| -> (Vec<u64>, Log) {
+        let futures = |sessions: std::ops::Range<u64>, branches: usize| -> (Vec<u64>, Log, Log) {
             let mut population = Population::begin(&users, &policy, 3, Seed::new(seed), sessions.clone()).unwrap();
             population.step().unwrap();
             let live = population.rows().iter().map(|&row| sessions.start + row as u64).collect();
-            (live, population.branch(branches, Seed::new(seed).derive("futures"), time).unwrap().log(6).unwrap())
+            let mut futures = population.branch(branches, Seed::new(seed).derive("futures"), time).unwrap();
+            let mut theirs = futures.branch(2, Seed::new(seed).derive("futures"), time).unwrap();
+            (live, futures.log(6).unwrap(), theirs.log(6).unwrap())
         };
-        let (live, log) = futures(0..20, 3);
+        let (live, log, nested) = futures(0..20, 3);
         prop_assert_eq!(log.sessions(), 3 * live.len());
         prop_assume!(!live.is_empty());
         let entry = pick % live.len();
-        let (alone, branches) = futures(live[entry]..live[entry] + 1, 2);
+        let (alone, branches, twigs) = futures(live[entry]..live[entry] + 1, 2);
         prop_assert_eq!(alone.len(), 1);
         prop_assert_eq!(branches, log.select(&[3 * entry, 3 * entry + 1]));
+        let first = 6 * entry;
+        prop_assert_eq!(twigs, nested.select(&[first, first + 1, first + 2, first + 3]));
+    }
+
+    #[test]
+    fn futures_of_futures_draw_from_streams_of_their_own(seed: u64, time: u64, start in 0u64..1_000) {
+        let (mdp, seed) = (mdp(2, 50, seed), Seed::new(seed));
+        let policy = UniformRandom { items: 50 };
+        let population = Population::begin(&mdp, &policy, 10, seed, start..start + 4).unwrap();
+        let slates = |mut population: Population<'_, Mdp, UniformRandom>| population.step().unwrap().slates.clone();
+        let futures = || population.branch(3, seed, time).unwrap();
+        let twice = slates(futures().branch(2, seed, time).unwrap());
+        let once = slates(futures());
+
+        // The documented streams of the first branching.
+        let mut streams: Vec<Stream> = (start..start + 4)
+            .flat_map(|session| (0..3).map(move |b| seed.index(b).index(time).derive("policy").stream(session)))
+            .collect();
+        let mut documented = Slates::default();
+        Policy::<Mdp>::recommend(&policy, &(), population.state(), 10, &mut streams, &mut documented).unwrap();
+        prop_assert_eq!(&once, &documented);
+
+        // Any two slates of 10 of 50 items are the same with probability below 1e-16.
+        let distinct: std::collections::HashSet<&[ItemId]> =
+            (0..24).map(|row| twice.row(row)).chain((0..12).map(|row| once.row(row))).collect();
+        prop_assert_eq!(distinct.len(), 24 + 12);
     }
 }
 
@@ -151,7 +179,8 @@ fn branching_has_the_distribution_of_continuing() {
     let first = (joint[2] + joint[3]) as f64 / total as f64;
     let second = (joint[1] + joint[3]) as f64 / total as f64;
     let independent = [(1.0 - first) * (1.0 - second), (1.0 - first) * second, first * (1.0 - second), first * second];
-    assert!(chi_square(&joint, &independent) > 1e-4, "{joint:?}");
+    // Four cells and two estimated margins leave 1 degree of freedom.
+    assert!(chi_square_fitted(&joint, &independent, 2) > 1e-4, "{joint:?}");
 }
 
 fn population_states(mdp: &Mdp, policy: &UniformRandom, sessions: u64) -> Vec<u32> {
@@ -163,15 +192,16 @@ fn population_states(mdp: &Mdp, policy: &UniformRandom, sessions: u64) -> Vec<u3
 #[test]
 fn two_policies_meet_the_same_users() {
     let users = choice_users(5, 8, Outside::Leave, 0);
-    let types = |population: &Population<'_, ChoiceUsers, Fixed>| -> Vec<usize> {
-        (0..40).map(|row| population.state().user_type(row)).collect()
-    };
-    let begin = |policy| Population::begin(&users, policy, 2, Seed::new(6), 0..40).unwrap();
-    let (a, b) = (Fixed(vec![]), Fixed(vec![]));
-    assert_eq!(types(&begin(&a)), types(&begin(&b)));
+    let fixed = Fixed(vec![ItemId(0), ItemId(1)]);
+    let begun = Population::begin(&users, &fixed, 2, Seed::new(6), 0..40).unwrap();
     let random = UniformRandom { items: 8 };
     let other = Population::begin(&users, &random, 2, Seed::new(6), 0..40).unwrap();
-    assert_eq!(types(&begin(&a)), (0..40).map(|row| other.state().user_type(row)).collect::<Vec<_>>());
+    assert!((0..40).all(|row| begun.state().user_type(row) == other.state().user_type(row)));
+
+    // A policy that draws before it shows the same slate gets the same answers.
+    let drawing = EpsilonGreedy::new(TopItems::new(&[2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.0, 8).unwrap();
+    let rollout = Rollout::new(Seed::new(6), 0..40, 2);
+    assert_eq!(rollout.outcomes(&users, &fixed).unwrap(), rollout.outcomes(&users, &drawing).unwrap());
 }
 
 #[test]

@@ -71,6 +71,11 @@ pub fn slates_for<P: Policy<Mdp>>(policy: &P, states: Vec<u32>, k: usize, seed: 
 /// Pearson's chi-square: the probability of a deviation this large if `counts` come from `probabilities`. Cells expected
 /// fewer than 5 times are merged; a count in a cell of probability 0 gives 0.
 pub fn chi_square(counts: &[u64], probabilities: &[f64]) -> f64 {
+    chi_square_fitted(counts, probabilities, 0)
+}
+
+/// As [`chi_square`], for probabilities with `fitted` parameters that were estimated from the counts.
+pub fn chi_square_fitted(counts: &[u64], probabilities: &[f64], fitted: i32) -> f64 {
     let total: u64 = counts.iter().sum();
     let (mut statistic, mut cells, mut rare) = (0.0, 0, (0.0, 0.0));
     let mut add = |count: f64, expected: f64| {
@@ -91,8 +96,8 @@ pub fn chi_square(counts: &[u64], probabilities: &[f64]) -> f64 {
     if rare.1 >= 5.0 {
         add(rare.0, rare.1);
     }
-    assert!(cells > 1, "nothing to compare");
-    ChiSquared::new(f64::from(cells - 1)).unwrap().sf(statistic)
+    assert!(cells > 1 + fitted, "nothing to compare");
+    ChiSquared::new(f64::from(cells - 1 - fitted)).unwrap().sf(statistic)
 }
 
 /// Mean and its standard error.
