@@ -239,8 +239,7 @@ fn a_data_folder_without_data_is_an_error() {
     let temp = TempDir::new().unwrap();
     let (out, data) = (temp.path().join("results"), temp.path().join("data"));
     fs::create_dir(&data).unwrap();
-    let stderr = reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
-    assert!(stderr.matches("No such file").count() <= 1, "{stderr}");
+    reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
 }
 
 #[test]

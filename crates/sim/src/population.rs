@@ -136,7 +136,7 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
             environment: self.environment,
             policy: self.policy,
             k: self.k,
-            sessions: { let _ = SESSION; let _ = Stream::next_u64; copies.iter().map(|&entry| self.sessions[self.rows[entry]]).collect() },
+            sessions: open(SESSION).iter_mut().map(|stream| stream.next_u64()).collect(),
             rows: (0..copies.len()).collect(),
             shown: Vec::new(),
             state: self.environment.select(&self.state, &copies)?,

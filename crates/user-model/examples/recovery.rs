@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Device;
 use understudy_data::{Catalogue, Fractions, Split};
+use understudy_nn::AdamConfig;
 use understudy_random::Seed;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
@@ -39,8 +40,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 UserModelConfig { features: ItemFeatures::Given, state: state.clone(), ..UserModelConfig::new(items) };
             let model = UserModel::new(config, &catalogue, Seed::new(3), &Device::Cpu)?;
             let split = Split::by_session(&log, Fractions { train: 0.75, validation: 0.25 }, Seed::new(4))?;
-            let training =
-                TrainConfig { iterations: 6_000, validate_every: 50, patience: Some(20), ..TrainConfig::default() };
+            let training = TrainConfig {
+                optimiser: AdamConfig { learning_rate: 2e-3, ..AdamConfig::default() },
+                iterations: 8_000,
+                validate_every: 100,
+                patience: Some(15),
+                ..TrainConfig::default()
+            };
             fit(&model, &log, &split, &training, Seed::new(5), |_| ControlFlow::Continue(()))?;
 
             let Comparison { divergence, ranked_alike, nll, true_nll } = compare(&model, &users, &test)?;

@@ -123,7 +123,7 @@ impl User {
             }
             Ok((name, item, clicked, side))
         })();
-        let (name, item, clicked, side) = parsed.inspect_err(|_| drop(self.spoiled.insert(time)))?;
+        let (name, item, clicked, side) = parsed.inspect_err(|_| self.spoiled.extend([time]))?;
         if self.name.is_empty() {
             self.name.push_str(name);
         }

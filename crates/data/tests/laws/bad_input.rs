@@ -267,3 +267,85 @@ fn progress_ends_at_the_length_of_the_file() {
         assert_eq!(told.last(), Some(&(length, length)));
     });
 }
+
+#[test]
+fn a_quote_that_is_not_closed_is_an_error_even_if_bad_rows_are_skipped() {
+    let middle = format!("{CSV}a,0,1 2,1,1\nb,0,\"1 2,1,1\nc,0,1 2,1,1\nd,0,\"1\" 2,1,1\n");
+    let last = format!("{}a,0,1 2,1,1,\"ann\nb,0,1 2,1,1,bob\n", CSV.replace("reward", "reward,user"));
+    for (content, line) in [(middle, 3), (last.replace('\n', "\r"), 2), (last, 2)] {
+        for skip_bad_rows in [false, true] {
+            let options = Options { skip_bad_rows, ..Options::default() };
+            let error = with_file(content.as_bytes(), |path| import(path, options).unwrap_err()).to_string();
+            assert!(error.contains(&format!("given.log:{line}: row: line break inside a field")), "{error}");
+        }
+    }
+    assert!(refused(b"session,step,shown,chosen,\"reward\na,0,1 2,1,1\n").to_string().contains("line break"));
+}
+
+#[test]
+fn lines_are_counted_whatever_ends_them_and_wherever_they_are_blank() {
+    let bad = "a,1,1 2,x,1";
+    for (before, line) in [("a,0,1 2,1,1\n", 3), ("\n\na,0,1 2,1,1\n\n", 6), ("a,0,1 2,1,1\n\n\n\n", 6)] {
+        for end in ["\n", "\r\n", "\r"] {
+            for mark in ["", "\u{feff}"] {
+                let content = format!("{mark}{CSV}{before}{bad}\n").replace('\n', end);
+                assert_eq!(row_error(content.as_bytes()).0, line, "{content:?}");
+            }
+        }
+    }
+    let gan = format!("{GAN}\nu\t0\ta\t1\t0\t0\t0\t0\n\nu\t1\tb\t0\t0\t0\t0\t0\n").replace('\n', "\r\n");
+    assert_eq!(row_error(gan.as_bytes()).0, 5);
+}
+
+#[test]
+fn a_row_of_unknown_session_spoils_the_session_on_either_side() {
+    let row = |time: &str, item: &str, click: &str, session: &str| {
+        format!("u\t{time}\t{item}\t{click}\t0\t{session}\t0\t0\n")
+    };
+    let (first, second, third) = (row("0", "a", "1", "0"), row("0", "b", "1", "1"), row("0", "c", "1", "2"));
+    let lost = row("0", "d", "0", "?");
+    let summary = skipped(format!("{GAN}{first}{lost}{second}{third}").as_bytes());
+    assert_eq!((summary.sessions, summary.items), (1, 1));
+    // Between two rows of a session it belongs to that session.
+    let summary = skipped(format!("{GAN}{first}{lost}{first}{second}{third}").as_bytes());
+    assert_eq!((summary.sessions, summary.items), (2, 2));
+    let summary = skipped(format!("{GAN}{lost}{first}{second}").as_bytes());
+    assert_eq!((summary.sessions, summary.items), (1, 1));
+}
+
+#[test]
+fn a_large_display_takes_linear_time() {
+    let rows: String =
+        (0..200_000).map(|item| format!("u\t0\t{item}\t{}\t0\t0\t0\t0\n", u8::from(item == 7))).collect();
+    assert_eq!(skipped(format!("{GAN}{rows}").as_bytes()).items, 200_000);
+}
+
+#[test]
+fn a_repeated_irecgan_row_is_refused() {
+    let (line, field, _) = row_error(format!("{IRECGAN}1;4;5;4,5;0\n1;4;5;4,5;0\n").as_bytes());
+    assert_eq!((line, field), (3, "query_num"));
+    let summary = skipped(format!("{IRECGAN}1;4;5;4,5;0\n1;4;5;4,5;0\n1;5;4;4,5;0\n2;1;4;4,5;0\n").as_bytes());
+    assert_eq!((summary.sessions, summary.steps), (2, 3));
+}
+
+#[test]
+fn an_id_that_is_empty_is_refused_in_json_too() {
+    for (session, item, named) in [("", "a", "session"), ("s", "", "shown")] {
+        let content = format!("{{\"session\":\"{session}\",\"step\":0,\"shown\":[\"b\",\"{item}\"],\"reward\":1}}\n");
+        assert_eq!(row_error(content.as_bytes()).1, named);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let json = "{\"session\":1,\"step\":0,\"shown\":[1,2],\"chosen\":1,\"reward\":1}\n";
+    for content in [format!("{CSV}a,0,1 2,1,1\n"), json.to_owned()] {
+        assert_eq!(skipped(format!("\u{feff}{content}").as_bytes()).steps, 1);
+    }
+}
+
+#[test]
+fn items_are_separated_by_any_white_space() {
+    let summary = skipped(format!("{CSV}a,0,1\t2 \t3,2,1\n").as_bytes());
+    assert_eq!((summary.items, summary.mean_slate), (3, 3.0));
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 use understudy_data::import::{Options, import};
-use understudy_data::{Choice, Dataset, Error, Format, Part, Split, export::export};
+use understudy_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split, export::export};
 
 use crate::generate::{Holds, ODD_NAMES, PLAIN_NAMES, any_dataset, datasets};
 
@@ -136,6 +136,25 @@ fn what_a_format_cannot_hold_is_an_error() {
         let error = export(&small(csv), format, &path).unwrap_err().to_string();
         assert!(error.contains(expected), "{format}: {error}");
         assert!(!path.exists(), "a failed export leaves no file");
+    }
+}
+
+#[test]
+fn an_id_that_would_not_come_back_is_an_error() {
+    let log = small("session,step,shown,chosen,reward,user\na,0,1 2,1,1,ann\n").log;
+    let folder = tempfile::tempdir().unwrap();
+    let fails = |item: &str, user: &str, format| {
+        let catalogue = Catalogue::new([item, "b"].into_iter().collect());
+        let users = [user].into_iter().collect();
+        let dataset = Dataset { name: "odd".into(), log: log.clone(), catalogue, users, split: None };
+        export(&dataset, format, &folder.path().join("exported")).is_err()
+    };
+    for item in ["", "a b", "a\tb", "a\nb", "a\rb"] {
+        assert!(fails(item, "ann", Format::Csv), "{item:?}");
+    }
+    assert!(fails("a", "a\nb", Format::Csv) && !fails("a", "a b", Format::Csv));
+    for format in [Format::JsonLines, Format::Parquet] {
+        assert!(fails("", "ann", format) && !fails("a b", "a\nb", format));
     }
 }
 

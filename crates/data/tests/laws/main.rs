@@ -5,4 +5,5 @@ mod batches;
 mod caches;
 mod formats;
 mod generate;
+mod parquet;
 mod splits;
