@@ -6,11 +6,12 @@ mod comparison;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use understudy_data::{Catalogue, Choice, Fractions, Log, Split};
+use understudy_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+use understudy_sim::bounds::ChoiceOracle;
+use understudy_sim::policies::{TopItems, UniformRandom};
+use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
 use understudy_user_model::{
     Error, Fit, ItemFeatures, LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate,
     fit,
@@ -237,4 +238,33 @@ fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
         assert!(large.ranked_alike > 0.85 && large.ranked_alike > small.ranked_alike, "{small:?} {large:?}");
         assert!(large.nll - large.true_nll < 0.06, "{large:?}");
     }
+}
+
+/// The floor, a policy learned from a log, the ceiling: mean rewards over 4,000 paired sessions, differences of more than
+/// 4 standard errors, which chance makes once in 30,000.
+#[test]
+fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
+    let (users, log) = simulate(ChoiceUsersConfig { attraction: 0.2, boredom: 0.2, ..Default::default() }, 11, 600);
+    let model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
+    train(&model, &log, quick(200));
+    let mut all_items = LogBuilder::default();
+    let slate: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
+    let (choice, propensity, timestamp) = (Choice::Skip, None, None);
+    all_items.push(Step { slate: &slate, choice, reward: 0.0, propensity, timestamp }).unwrap();
+    all_items.end_session(None).unwrap();
+    let prediction = model.predict(&all_items.build(), &[0]).unwrap().remove(0);
+    let scores: Vec<f64> = prediction.log_probability.iter().map(|&score| score.into()).collect();
+
+    let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(12), 0..4_000, 3) };
+    let rewards = |outcomes: Vec<Outcome>| outcomes.iter().map(|outcome| outcome.reward).collect::<Vec<f64>>();
+    let random = rewards(rollout.outcomes(&users, &UniformRandom { items: ITEMS }).unwrap());
+    let learned = rewards(rollout.outcomes(&users, &TopItems::new(&scores)).unwrap());
+    let oracle = rewards(rollout.outcomes(&users, &ChoiceOracle::new(&users, 3, 6).unwrap()).unwrap());
+    let z = |a: &[f64], b: &[f64]| {
+        let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+        let mean = differences.iter().sum::<f64>() / 4e3;
+        mean / (differences.iter().map(|d| (d - mean).powi(2)).sum::<f64>() / 4e3 / 4e3).sqrt()
+    };
+    assert!(z(&learned, &random) > 4.0, "{}", z(&learned, &random));
+    assert!(z(&oracle, &learned) > -4.0, "{}", z(&oracle, &learned));
 }
