@@ -60,7 +60,7 @@ fn tests() -> Command {
     if has_nextest() {
         cargo(&["nextest", "run", "--workspace", "--locked"])
     } else {
-        cargo(&["test", "--workspace", "--all-targets", "--locked"])
+        cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--locked"])
     }
 }
 
