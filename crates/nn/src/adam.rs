@@ -1,10 +1,12 @@
+mod update;
+
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var, WithDType};
+use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Params, Result, scalar};
+use self::update::{Moments, Update};
+use crate::{Error, Gradients, Params, Result};
 
 /// Settings of [`Adam`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,8 +31,15 @@ impl Default for AdamConfig {
 
 /// Adam (Kingma & Ba 2015, Algorithm 1), without weight decay, with global-norm clipping (Pascanu et al. 2013, §3.2).
 ///
-/// On the CPU a step is one pass over each moment buffer and one over each parameter, in place. A parameter without a
-/// gradient is left as it is.
+/// On the CPU a step is one pass over each gradient for the norm, and one over each parameter with its moments and
+/// gradient, in place. The bits of a result do not depend on the number of threads. A parameter without a gradient is left
+/// as it is.
+///
+/// Of a table from which the loss used rows by [`lookup`](crate::lookup), a step on the CPU touches those rows alone: entries
+/// and moments of the other rows stay as they are. Dense Adam would take their gradient as zero, let their moments decay and
+/// move the entries by what is left of the first. The two agree as long as every row is used in every step. The bias
+/// correction counts all steps, also for a row that is used for the first time: as PyTorch's `SparseAdam`, which differs
+/// in adding ε before it corrects the second moment, not after.
 #[derive(Debug)]
 pub struct Adam {
     config: AdamConfig,
@@ -41,8 +50,7 @@ pub struct Adam {
 #[derive(Debug)]
 struct Slot {
     var: Var,
-    /// First moments, then second moments: `[2, entries]`.
-    moments: Var,
+    moments: Moments,
 }
 
 impl Adam {
@@ -65,7 +73,7 @@ impl Adam {
         let slots = params
             .iter()
             .map(|(name, var)| {
-                let moments = Var::zeros((2, var.elem_count()), var.dtype(), var.device())?;
+                let moments = Moments::new(&Tensor::zeros((2, var.elem_count()), var.dtype(), var.device())?)?;
                 Ok((name.to_owned(), Slot { var: var.clone(), moments }))
             })
             .collect::<Result<_>>()?;
@@ -80,176 +88,63 @@ impl Adam {
     /// Takes one step down the gradients and returns their global norm before clipping.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the norm is not finite in single precision: the parameters are then as they were.
-    pub fn step(&mut self, gradients: &GradStore) -> Result<f64> {
-        let mut norm = 0.0;
-        for slot in self.slots.values() {
-            if let Some(gradient) = gradients.get(&slot.var) {
-                norm += scalar(&gradient.sqr()?.sum_all()?)?;
+    /// [`Error::NotFinite`] if the sum of the squares of a gradient is not finite in the parameter's type: nothing is then
+    /// changed.
+    pub fn step(&mut self, gradients: &Gradients) -> Result<f64> {
+        let mut used = Vec::new();
+        let mut squares = 0.0;
+        for slot in self.slots.values_mut() {
+            if let Some(gradient) = gradients.stored(&slot.var) {
+                squares += update::squares(gradient)?;
+                used.push((slot, gradient));
             }
         }
-        let norm = norm.sqrt();
+        let norm = squares.sqrt();
         if !norm.is_finite() {
             return Err(Error::NotFinite { norm });
         }
         self.steps += 1;
-        let exponent = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let update = Update {
-            scale: self.config.clip.map_or(1.0, |clip| (clip / norm).min(1.0)),
-            root_correction: (1.0 - self.config.beta2.powi(exponent)).sqrt(),
-            step_size: self.config.learning_rate / (1.0 - self.config.beta1.powi(exponent)),
-            config: self.config,
-        };
-        for slot in self.slots.values() {
-            if let Some(gradient) = gradients.get(&slot.var) {
-                update.apply(slot, gradient)?;
-            }
+        let update = Update::new(self.config, self.steps, norm);
+        for (slot, gradient) in used {
+            update.apply(&slot.var, &mut slot.moments, gradient)?;
         }
         Ok(norm)
     }
 
     /// The moments by parameter name, `[2, entries]` each, for a checkpoint; [`Adam::steps`] belongs to it.
     pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.slots.iter().map(|(name, slot)| Ok((name.clone(), slot.moments.as_tensor().detach().copy()?))).collect()
+        self.slots.iter().map(|(name, slot)| Ok((name.clone(), slot.moments.read()?))).collect()
     }
 
     /// Puts back what [`Adam::moments`] and [`Adam::steps`] gave.
     ///
     /// # Errors
-    /// [`Error::Setting`] if names or shapes differ; nothing is then changed.
+    /// [`Error::Setting`] if names, shapes or types differ; nothing is then changed.
     pub fn restore(&mut self, moments: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        let fits =
-            |(name, slot): (&String, &Slot)| moments.get(name).is_some_and(|m| m.shape() == slot.moments.shape());
+        let fits = |(name, slot): (&String, &Slot)| {
+            let expected = (&[2, slot.var.elem_count()][..], slot.var.dtype());
+            moments.get(name).is_some_and(|found| (found.dims(), found.dtype()) == expected)
+        };
         if moments.len() != self.slots.len() || !self.slots.iter().all(fits) {
             let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>().join(", ");
             let (found, expected) = (names(moments.keys().collect()), names(self.slots.keys().collect()));
             let problem = format!("moments of [{found}], expected [{expected}] with [2, entries] each");
             return Err(Error::Setting { what: "Adam", problem });
         }
-        for (name, slot) in &self.slots {
-            slot.moments.set(&moments[name])?;
+        let read = |(name, slot): (&String, &Slot)| Moments::new(&moments[name].to_device(slot.var.device())?);
+        let read: Vec<Moments> = self.slots.iter().map(read).collect::<Result<_>>()?;
+        for (slot, moments) in self.slots.values_mut().zip(read) {
+            slot.moments = moments;
         }
         self.steps = steps;
         Ok(())
     }
 }
 
-/// One step: m ← β₁m + (1-β₁)g, v ← β₂v + (1-β₂)g², θ ← θ - step · m / (√v / √(1-β₂ᵗ) + ε).
-struct Update {
-    config: AdamConfig,
-    scale: f64,
-    root_correction: f64,
-    step_size: f64,
-}
-
-impl Update {
-    fn apply(&self, slot: &Slot, gradient: &Tensor) -> Result<()> {
-        if slot.var.device().is_cpu() {
-            slot.moments.inplace_op2(&gradient.contiguous()?, &UpdateMoments(self))?;
-            slot.var.inplace_op2(&slot.moments, &UpdateParameter(self))?;
-            return Ok(());
-        }
-        let AdamConfig { beta1, beta2, epsilon, .. } = self.config;
-        let g = (gradient.flatten_all()? * self.scale)?;
-        let m = ((slot.moments.get(0)? * beta1)? + (&g * (1.0 - beta1))?)?;
-        let v = ((slot.moments.get(1)? * beta2)? + (g.sqr()? * (1.0 - beta2))?)?;
-        let step = ((&m / ((v.sqrt()? / self.root_correction)? + epsilon)?)? * self.step_size)?;
-        slot.var.set(&slot.var.sub(&step.reshape(slot.var.shape())?)?)?;
-        slot.moments.set(&Tensor::stack(&[m, v], 0)?)?;
-        Ok(())
-    }
-}
-
-struct UpdateMoments<'a>(&'a Update);
-struct UpdateParameter<'a>(&'a Update);
-
-impl InplaceOp2 for UpdateMoments<'_> {
-    fn name(&self) -> &'static str {
-        "adam-moments"
-    }
-
-    fn cpu_fwd(
-        &self,
-        moments: &mut CpuStorage,
-        _: &Layout,
-        gradient: &CpuStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<()> {
-        fn run<T: Real>(update: &Update, moments: &mut [T], gradient: &[T]) {
-            let [beta1, beta2, scale] = [update.config.beta1, update.config.beta2, update.scale].map(T::from_f64);
-            let (rest1, rest2) = (T::from_f64(1.0 - update.config.beta1), T::from_f64(1.0 - update.config.beta2));
-            let (first, second) = moments.split_at_mut(gradient.len());
-            for ((m, v), g) in first.iter_mut().zip(second).zip(gradient) {
-                let g = *g * scale;
-                *m = beta1 * *m + rest1 * g;
-                *v = beta2 * *v + rest2 * g * g;
-            }
-        }
-        match (moments, gradient) {
-            (CpuStorage::F32(moments), CpuStorage::F32(gradient)) => run(self.0, moments, window(gradient, layout)),
-            (CpuStorage::F64(moments), CpuStorage::F64(gradient)) => run(self.0, moments, window(gradient, layout)),
-            _ => candle_core::bail!("Adam runs on f32 and f64"),
-        }
-        Ok(())
-    }
-}
-
-impl InplaceOp2 for UpdateParameter<'_> {
-    fn name(&self) -> &'static str {
-        "adam-parameter"
-    }
-
-    fn cpu_fwd(
-        &self,
-        parameter: &mut CpuStorage,
-        layout: &Layout,
-        moments: &CpuStorage,
-        _: &Layout,
-    ) -> candle_core::Result<()> {
-        fn run<T: Real>(update: &Update, parameter: &mut [T], moments: &[T]) {
-            let [epsilon, step, inverse_root] =
-                [update.config.epsilon, update.step_size, 1.0 / update.root_correction].map(T::from_f64);
-            let (first, second) = moments.split_at(parameter.len());
-            for ((p, m), v) in parameter.iter_mut().zip(first).zip(second) {
-                *p -= step * *m / (v.root() * inverse_root + epsilon);
-            }
-        }
-        if layout.start_offset() != 0 || !layout.is_contiguous() {
-            candle_core::bail!("a parameter owns its whole buffer");
-        }
-        match (parameter, moments) {
-            (CpuStorage::F32(parameter), CpuStorage::F32(moments)) => run(self.0, parameter, moments),
-            (CpuStorage::F64(parameter), CpuStorage::F64(moments)) => run(self.0, parameter, moments),
-            _ => candle_core::bail!("Adam runs on f32 and f64"),
-        }
-        Ok(())
-    }
-}
-
-fn window<'a, T: WithDType>(values: &'a [T], layout: &Layout) -> &'a [T] {
-    &values[layout.start_offset()..layout.start_offset() + layout.shape().elem_count()]
-}
-
-trait Real: WithDType {
-    fn root(self) -> Self;
-}
-
-impl Real for f32 {
-    fn root(self) -> Self {
-        self.sqrt()
-    }
-}
-
-impl Real for f64 {
-    fn root(self) -> Self {
-        self.sqrt()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Init;
+    use crate::{Init, backward, lookup};
     use candle_core::{DType, Device};
     use understudy_random::Seed;
 
@@ -288,7 +183,7 @@ mod tests {
             let start = x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let mut adam = Adam::new(&params, config).unwrap();
             for _ in 0..20 {
-                adam.step(&loss(&x).backward().unwrap()).unwrap();
+                adam.step(&backward(&loss(&x)).unwrap()).unwrap();
             }
             let found = x.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             for (found, expected) in found.iter().zip(reference(&start, 20, config)) {
@@ -302,7 +197,7 @@ mod tests {
         let (params, x) = problem(DType::F32);
         let config = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
         let mut adam = Adam::new(&params, config).unwrap();
-        let step = |adam: &mut Adam| adam.step(&loss(&x).backward().unwrap()).unwrap();
+        let step = |adam: &mut Adam| adam.step(&backward(&loss(&x)).unwrap()).unwrap();
         for _ in 0..5 {
             step(&mut adam);
         }
@@ -326,8 +221,71 @@ mod tests {
         let before = x.to_vec2::<f32>().unwrap();
         let mut adam = Adam::new(&params, AdamConfig::default()).unwrap();
         let bad = x.sub(&x).unwrap().log().unwrap().sum_all().unwrap();
-        assert!(adam.step(&bad.backward().unwrap()).is_err_and(|reason| matches!(reason, Error::NotFinite { .. })));
+        assert!(adam.step(&backward(&bad).unwrap()).is_err_and(|reason| matches!(reason, Error::NotFinite { .. })));
         assert_eq!((x.to_vec2::<f32>().unwrap(), adam.steps()), (before, 0));
+    }
+
+    /// A table `[40, 3]` after 5 steps on losses of the rows that `ids` gives for each step, and its moments.
+    fn table(rows_alone: bool, ids: impl Fn(u32) -> Vec<u32>) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+        let mut params = Params::new(Seed::new(8), DType::F32, &Device::Cpu);
+        let table = params.scope("m").param("x", (40, 3), Init::Normal { sd: 1.0 }).unwrap();
+        let config = AdamConfig { learning_rate: 0.05, clip: Some(1.0), ..AdamConfig::default() };
+        let mut adam = Adam::new(&params, config).unwrap();
+        for step in 0..5 {
+            let ids = ids(step);
+            let rows = match rows_alone {
+                true => lookup(&table, &ids).unwrap(),
+                false => table.index_select(&Tensor::new(ids, &Device::Cpu).unwrap(), 0).unwrap(),
+            };
+            adam.step(&backward(&rows.sqr().unwrap().sqr().unwrap().sum_all().unwrap()).unwrap()).unwrap();
+        }
+        let moments = adam.moments().unwrap().remove("m.x").unwrap();
+        (table.to_vec2().unwrap(), moments.to_vec2().unwrap())
+    }
+
+    #[test]
+    fn steps_on_rows_equal_dense_ones_bit_for_bit_if_every_row_is_always_used() {
+        let ids = |step| (0..40).map(|i| (7 * i + step) % 40).chain([3, 3, step]).collect();
+        assert_eq!(table(true, ids), table(false, ids));
+    }
+
+    #[test]
+    fn rows_that_are_not_used_stay_as_they_are() {
+        let start = table(true, |_| vec![]).0;
+        let (entries, moments) = table(true, |step| vec![5, 9 + step, 5]);
+        for row in 0..40 {
+            let used = row == 5 || (9..14).contains(&row);
+            assert_eq!(entries[row] != start[row], used, "{row}");
+            let moved = moments.iter().any(|moments| moments[3 * row..3 * row + 3].iter().any(|m| *m != 0.0));
+            assert_eq!(moved, used, "{row}");
+        }
+    }
+
+    /// 300,003 entries are enough to be shared out among threads.
+    #[test]
+    fn steps_do_not_depend_on_threads() {
+        let steps = |threads| {
+            let mut params = Params::new(Seed::new(8), DType::F32, &Device::Cpu);
+            let x = params.scope("m").param("x", (3, 100_001), Init::Normal { sd: 1.0 }).unwrap();
+            let mut adam = Adam::new(&params, AdamConfig { clip: Some(0.1), ..AdamConfig::default() }).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let norms: Vec<f64> =
+                (0..3).map(|_| pool.install(|| adam.step(&backward(&loss(&x)).unwrap()).unwrap())).collect();
+            (norms, x.to_vec2::<f32>().unwrap(), adam.moments().unwrap()["m.x"].to_vec2::<f32>().unwrap())
+        };
+        assert_eq!(steps(1), steps(3));
+    }
+
+    #[test]
+    fn the_norm_is_that_of_all_gradients_and_counts_repeated_rows_once_summed() {
+        let mut params = Params::new(Seed::new(8), DType::F64, &Device::Cpu);
+        let table = params.scope("a").param("table", (4, 1), Init::Constant(1.0)).unwrap();
+        let other = params.scope("b").param("other", 2, Init::Constant(1.0)).unwrap();
+        let mut adam = Adam::new(&params, AdamConfig::default()).unwrap();
+        let rows = lookup(&table, &[2, 0, 2]).unwrap().sum_all().unwrap();
+        let loss = (rows + (other * 2.0).unwrap().sum_all().unwrap()).unwrap();
+        // (1, 2) in the table, (2, 2) in the other.
+        assert_eq!(adam.step(&backward(&loss).unwrap()).unwrap(), 13f64.sqrt());
     }
 
     #[test]

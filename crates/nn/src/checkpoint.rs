@@ -224,7 +224,7 @@ mod tests {
 
     fn train(params: &Params, adam: &mut Adam) -> Vec<Vec<f32>> {
         let w = params.get("m.w").unwrap();
-        adam.step(&w.sqr().unwrap().sum_all().unwrap().backward().unwrap()).unwrap();
+        adam.step(&crate::backward(&w.sqr().unwrap().sum_all().unwrap()).unwrap()).unwrap();
         w.to_vec2().unwrap()
     }
 

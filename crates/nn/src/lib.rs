@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
-//! use understudy_nn::{Activation, Adam, AdamConfig, Mlp, Params};
+//! use understudy_nn::{Activation, Adam, AdamConfig, Mlp, Params, backward};
 //! use understudy_random::Seed;
 //!
 //! let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
@@ -18,7 +18,7 @@
 //! let xor = Tensor::new(&[[0f32], [1.], [1.], [0.]], &Device::Cpu)?;
 //! for _ in 0..300 {
 //!     let loss = mlp.forward(&x)?.sub(&xor)?.sqr()?.mean_all()?;
-//!     adam.step(&loss.backward()?)?;
+//!     adam.step(&backward(&loss)?)?;
 //! }
 //! let error = mlp.forward(&x)?.sub(&xor)?.abs()?.max_all()?.to_scalar::<f32>()?;
 //! assert!(error < 0.1, "{error}");
@@ -28,21 +28,32 @@
 mod adam;
 pub mod checkpoint;
 mod choice;
+#[cfg(feature = "cuda")]
+mod cuda;
 mod device;
+mod embedding;
 mod error;
 mod gradient_check;
+mod kernel;
 mod lstm;
+mod matmul;
 mod mlp;
 mod params;
+mod softmax;
+mod tape;
 
 pub use adam::{Adam, AdamConfig};
 pub use choice::{gumbel_top_k, masked_log_softmax};
 pub use device::DeviceKind;
+pub use embedding::{Embedding, lookup};
 pub use error::{Error, Result};
 pub use gradient_check::check_gradients;
-pub use lstm::{Lstm, LstmState};
+pub use lstm::{FrozenLstm, Lstm, LstmState};
+pub use matmul::matmul;
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};
+pub use softmax::{softmax_cross_entropy, softmax_logits};
+pub use tape::{Gradients, backward};
 
 /// The value of a tensor of one entry, wherever it lies.
 pub fn scalar(tensor: &candle_core::Tensor) -> Result<f64> {

@@ -1,12 +1,27 @@
-use candle_core::{D, Tensor};
-use candle_nn::ops::sigmoid;
+mod cell;
+#[cfg(test)]
+mod composed;
+mod fused;
+mod operation;
+mod plan;
+mod sequence;
+mod stepwise;
+mod weights;
 
+use candle_core::{DType, Tensor};
+
+#[cfg(feature = "cuda")]
+pub(crate) use self::cell::{Cell, CellGradients};
+use self::fused::Packed;
 use crate::{Error, Init, Result, Scope};
 
-/// A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates), composed from candle's operations.
+/// A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates).
 ///
 /// With x the input of a layer and (h, c) its state, (i, f, o, g) = (σ, σ, σ, tanh)(x Wᵢ + h Wₕ + b),
 /// c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c'). All parameters start in U[-1/√hidden, 1/√hidden].
+///
+/// On the CPU all of it is this crate's own. On NVIDIA GPUs candle multiplies and a kernel of this crate does the rest,
+/// which has been compiled and never run. On Apple GPUs candle's operations do everything, which has never been compiled.
 #[derive(Debug)]
 pub struct Lstm {
     layers: Vec<Layer>,
@@ -72,11 +87,17 @@ impl Lstm {
 
     /// `x [rows, time, inputs]` to `(outputs [rows, time, hidden], state after the last step)`, from `state`.
     ///
-    /// Where `mask [rows, time]` (u8) is 0 the step is skipped: the state is carried over and the output repeats it.
-    /// Acting is a call with one time step. A backward pass costs memory in proportion to `time` and work to its square,
-    /// and recurses once per operation: sequences of thousands of steps need a large stack.
+    /// Where `mask [rows, time]` (u8) is 0 the step is skipped: the state is carried over and the output repeats it, and no
+    /// work is done for it on the CPU. A backward pass can be taken once per call.
+    ///
+    /// This is one operation over the whole batch: one product per layer for the inputs of all steps, one per step for the
+    /// recurrence, hand-written derivatives. On the CPU results do not depend on the number of threads, nor a row's on the
+    /// other rows.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if sizes do not fit.
     pub fn forward(&self, x: &Tensor, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
-        self.forward_projected(&project(x, self.input_weight())?, state, mask)
+        self.run(Input::Features(x), state, mask)
     }
 
     /// [`Lstm::forward`] on inputs already multiplied by [`Lstm::input_weight`]: `[rows, time, 4 hidden]`.
@@ -86,44 +107,116 @@ impl Lstm {
         state: &LstmState,
         mask: Option<&Tensor>,
     ) -> Result<(Tensor, LstmState)> {
-        let time = projected.dim(1)?;
-        let masks =
-            mask.map(|mask| (0..time).map(|t| Ok(mask.narrow(1, t, 1)?)).collect::<Result<Vec<_>>>()).transpose()?;
-        let mut projected = projected.clone();
-        let mut layers = Vec::with_capacity(self.layers.len());
-        for (index, (layer, state)) in self.layers.iter().zip(&state.layers).enumerate() {
-            if index > 0 {
-                projected = project(&projected, &layer.input_weight)?;
-            }
-            let gates = projected.broadcast_add(&layer.bias)?;
-            let mut state = state.clone();
-            let mut outputs = Vec::with_capacity(time);
-            for t in 0..time {
-                let next = layer.cell(&gates.narrow(1, t, 1)?.squeeze(1)?, &state)?;
-                state = match &masks {
-                    Some(masks) => (carry(&masks[t], &next.0, &state.0)?, carry(&masks[t], &next.1, &state.1)?),
-                    None => next,
-                };
-                outputs.push(state.0.clone());
-            }
-            projected = Tensor::stack(&outputs, 1)?;
-            layers.push(state);
+        self.run(Input::Projected(projected), state, mask)
+    }
+
+    /// The LSTM as it is now, ready to be run many times without gradients.
+    pub fn freeze(&self) -> Result<FrozenLstm> {
+        let layers = self.layers.iter().map(Layer::detach).collect();
+        let lstm = Self { layers, hidden: self.hidden };
+        let packed = lstm.on_cpu().then(|| Packed::new(&lstm.layers)).transpose()?;
+        Ok(FrozenLstm { lstm, packed })
+    }
+
+    fn run(&self, input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+        self.check(input, state, mask)?;
+        match self.on_cpu() {
+            true => Packed::new(&self.layers)?.record(&self.layers, input, state, mask),
+            false => stepwise::record(&self.layers, input, state, mask),
         }
-        Ok((projected, LstmState { layers }))
+    }
+
+    fn on_cpu(&self) -> bool {
+        self.layers[0].bias.device().is_cpu()
+    }
+
+    fn check(&self, input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<()> {
+        let (rows, time, width) = input.tensor().dims3()?;
+        let expected = match input {
+            Input::Features(_) => self.input_weight().dim(0)?,
+            Input::Projected(_) => 4 * self.hidden,
+        };
+        let state_fits = |tensor: &Tensor| tensor.dims() == [rows, self.hidden];
+        let mask_fits = |mask: &Tensor| mask.dims() == [rows, time] && mask.dtype() == DType::U8;
+        let problem = if width != expected {
+            format!("input [{rows}, {time}, {width}], expected [.., .., {expected}]")
+        } else if state.layers.len() != self.layers.len()
+            || !state.layers.iter().all(|(h, c)| state_fits(h) && state_fits(c))
+        {
+            let (layers, hidden) = (self.layers.len(), self.hidden);
+            let found = (state.layers.len(), state.output().dims());
+            format!("a state of {} layers of {:?}, expected {layers} of [{rows}, {hidden}]", found.0, found.1)
+        } else if let Some(mask) = mask.filter(|mask| !mask_fits(mask)) {
+            format!("a mask {:?} of {:?}, expected [{rows}, {time}] of U8", mask.dims(), mask.dtype())
+        } else {
+            return Ok(());
+        };
+        Err(Error::Setting { what: "LSTM", problem })
+    }
+}
+
+/// An LSTM whose weights stay as they are: packed for the processor once, and run without a tape.
+#[derive(Debug)]
+pub struct FrozenLstm {
+    lstm: Lstm,
+    packed: Option<Packed>,
+}
+
+impl FrozenLstm {
+    /// As [`Lstm::forward`], without gradients. Acting is a call with one time step; branches of a Monte-Carlo rollout start
+    /// from [`LstmState::select`].
+    pub fn forward(&self, x: &Tensor, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+        self.run(Input::Features(x), state, mask)
+    }
+
+    /// As [`Lstm::forward_projected`], without gradients.
+    pub fn forward_projected(
+        &self,
+        projected: &Tensor,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
+        self.run(Input::Projected(projected), state, mask)
+    }
+
+    /// The LSTM itself, its parameters detached.
+    pub fn lstm(&self) -> &Lstm {
+        &self.lstm
+    }
+
+    fn run(&self, input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+        self.lstm.check(input, state, mask)?;
+        match &self.packed {
+            Some(packed) => packed.forward(input, state, mask),
+            None => stepwise::forward(&self.lstm.layers, input, state, mask),
+        }
+    }
+}
+
+/// What a sequence is made of.
+#[derive(Clone, Copy)]
+enum Input<'a> {
+    /// `[rows, time, inputs]`.
+    Features(&'a Tensor),
+    /// Already multiplied by the first layer's input weight: `[rows, time, 4 hidden]`.
+    Projected(&'a Tensor),
+}
+
+impl<'a> Input<'a> {
+    fn tensor(self) -> &'a Tensor {
+        match self {
+            Self::Features(tensor) | Self::Projected(tensor) => tensor,
+        }
     }
 }
 
 impl Layer {
-    fn cell(&self, input: &Tensor, (h, c): &(Tensor, Tensor)) -> Result<(Tensor, Tensor)> {
-        let hidden = h.dim(D::Minus1)?;
-        let gates = (input + h.matmul(&self.hidden_weight)?)?;
-        let open = sigmoid(&gates.narrow(1, 0, 3 * hidden)?.contiguous()?)?;
-        let g = gates.narrow(1, 3 * hidden, hidden)?.tanh()?;
-        let (i, f, o) =
-            (open.narrow(1, 0, hidden)?, open.narrow(1, hidden, hidden)?, open.narrow(1, 2 * hidden, hidden)?);
-        let c = ((f * c)? + (i * g)?)?;
-        let h = (o * c.tanh()?)?;
-        Ok((h, c))
+    fn detach(&self) -> Self {
+        Self {
+            input_weight: self.input_weight.detach(),
+            hidden_weight: self.hidden_weight.detach(),
+            bias: self.bias.detach(),
+        }
     }
 }
 
@@ -146,31 +239,16 @@ impl LstmState {
         let layers = self.layers.iter().map(|(h, c)| Ok((pick(h)?, pick(c)?))).collect::<Result<_>>()?;
         Ok(Self { layers })
     }
-
-    /// This state in the rows where `mask [rows, 1]` (u8) is 1, `other` elsewhere.
-    pub fn blend(&self, mask: &Tensor, other: &Self) -> Result<Self> {
-        let pairs = self.layers.iter().zip(&other.layers);
-        let layers =
-            pairs.map(|(a, b)| Ok((carry(mask, &a.0, &b.0)?, carry(mask, &a.1, &b.1)?))).collect::<Result<_>>()?;
-        Ok(Self { layers })
-    }
-}
-
-fn carry(mask: &Tensor, new: &Tensor, old: &Tensor) -> Result<Tensor> {
-    Ok(mask.broadcast_as(new.shape())?.where_cond(new, old)?)
-}
-
-fn project(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let (rows, time, inputs) = x.dims3()?;
-    Ok(x.reshape((rows * time, inputs))?.matmul(weight)?.reshape((rows, time, weight.dim(1)?))?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Params;
     use crate::gradient_check::check_gradients;
-    use candle_core::{DType, Device};
+    use crate::{Params, backward};
+    use candle_core::Device;
+    use proptest::prelude::*;
+    use rand::Rng;
     use understudy_random::Seed;
 
     fn setup(layers: usize) -> (Params, Lstm, Tensor) {
@@ -191,16 +269,128 @@ mod tests {
         }
     }
 
+    /// What other devices run, on the CPU.
+    fn stepwise(
+        lstm: &Lstm,
+        input: Input<'_>,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
+        stepwise::record(&lstm.layers, input, state, mask)
+    }
+
     #[test]
     fn gradients_match_finite_differences() {
         let mask = Tensor::new(&[[1u8, 1, 1, 1], [1, 0, 1, 0]], &Device::Cpu).unwrap();
         for mask in [None, Some(&mask)] {
             let (params, lstm, x) = setup(2);
-            check_gradients(&params, || {
-                let (outputs, state) = lstm.forward(&x, &lstm.zero_state(2)?, mask)?;
-                Ok((outputs.sqr()?.sum_all()? + state.layers[0].1.sum_all()?)?)
-            });
+            for record in [Lstm::run, stepwise] {
+                check_gradients(&params, || {
+                    let (outputs, state) = record(&lstm, Input::Features(&x), &lstm.zero_state(2)?, mask)?;
+                    Ok((outputs.sqr()?.sum_all()? + state.layers[0].1.sum_all()?)?)
+                });
+            }
         }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Outputs, last states and every gradient, from random initial states through random masks.
+        #[test]
+        fn one_operation_per_sequence_equals_the_composed_one(
+            (rows, time, inputs, hidden, layers) in (1usize..7, 1usize..6, 1usize..40, 1usize..40, 1usize..4),
+            masked: bool, projected: bool, seed: u64,
+        ) {
+            let mut params = Params::new(Seed::new(seed), DType::F64, &Device::Cpu);
+            let lstm = Lstm::new(inputs, hidden, layers, params.scope("lstm")).unwrap();
+            let normal = Init::Normal { sd: 1.0 };
+            let width = if projected { 4 * hidden } else { inputs };
+            let x = params.scope("data").param("x", (rows, time, width), normal).unwrap();
+            let layers = (0..layers).map(|layer| {
+                let mut state = |name: &str| {
+                    params.scope("state").param(&format!("{name}{layer}"), (rows, hidden), normal).unwrap()
+                };
+                (state("h"), state("c"))
+            });
+            let state = LstmState { layers: layers.collect() };
+            let mut stream = Seed::new(seed).stream(1);
+            let mask: Vec<u8> = (0..rows * time).map(|_| u8::from(stream.random_bool(0.6))).collect();
+            let mask = masked.then(|| Tensor::from_vec(mask, (rows, time), &Device::Cpu).unwrap());
+            let weighted = |tensor: &Tensor, name: &str| {
+                let mut fixed = Params::new(Seed::new(seed), DType::F64, &Device::Cpu);
+                let factors = fixed.scope("loss").param(name, tensor.shape(), normal).unwrap().detach();
+                tensor.mul(&factors).unwrap().sum_all().unwrap()
+            };
+            let loss = |outputs: &Tensor, state: &LstmState| {
+                let states = state.layers.iter().enumerate().skip(1).map(|(layer, (h, c))| {
+                    (weighted(h, &format!("h{layer}")) + weighted(c, &format!("c{layer}"))).unwrap()
+                });
+                states.fold(weighted(outputs, "outputs"), |sum, term| (sum + term).unwrap())
+            };
+
+            let input = if projected { Input::Projected(&x) } else { Input::Features(&x) };
+            let x = if projected { x.clone() } else { composed::project(&x, lstm.input_weight()).unwrap() };
+            let (outputs, last) = composed::forward(&lstm.layers, &x, &state, mask.as_ref()).unwrap();
+            let gradients = loss(&outputs, &last).backward().unwrap();
+            for (record, frozen) in [
+                (Lstm::run(&lstm, input, &state, mask.as_ref()), lstm.freeze().unwrap().run(input, &state, mask.as_ref())),
+                (
+                    stepwise(&lstm, input, &state, mask.as_ref()),
+                    stepwise::forward(&lstm.layers, input, &state, mask.as_ref()),
+                ),
+            ] {
+                let (found, found_last) = record.unwrap();
+                assert_close(&found, &outputs);
+                for (found, expected) in found_last.layers.iter().zip(&last.layers) {
+                    assert_close(&found.0, &expected.0);
+                    assert_close(&found.1, &expected.1);
+                }
+                prop_assert_eq!(values(&frozen.unwrap().0), values(&found));
+                let found = backward(&loss(&found, &found_last)).unwrap();
+                for (_, var) in params.iter() {
+                    match (found.get(var).unwrap(), gradients.get(var)) {
+                        (Some(found), Some(expected)) => assert_close(&found, expected),
+                        // candle leaves out what the loss does not depend on; the operations may give zeros.
+                        (found, None) => prop_assert!(found.is_none_or(|found| values(&found).iter().all(|v| *v == 0.0))),
+                        (None, Some(_)) => prop_assert!(false, "no gradient"),
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn outputs_and_gradients_do_not_depend_on_threads_nor_outputs_on_other_rows() {
+        let run = |threads, rows: usize| {
+            let mut params = Params::new(Seed::new(4), DType::F32, &Device::Cpu);
+            let lstm = Lstm::new(24, 128, 2, params.scope("lstm")).unwrap();
+            let x = params.scope("data").param("x", (40, 3, 24), Init::Normal { sd: 1.0 }).unwrap();
+            let x = x.narrow(0, 0, rows).unwrap();
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let (outputs, _) = lstm.forward(&x, &lstm.zero_state(rows).unwrap(), None).unwrap();
+                let gradients = backward(&outputs.sqr().unwrap().sum_all().unwrap()).unwrap();
+                let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let gradients = params.iter().map(|(_, var)| flat(&gradients.get(var).unwrap().unwrap()));
+                (flat(&outputs), gradients.collect::<Vec<_>>())
+            })
+        };
+        let whole = run(1, 40);
+        assert_eq!(run(3, 40), whole);
+        assert_eq!(run(1, 7).0, whole.0[..7 * 3 * 128]);
+    }
+
+    #[test]
+    fn sizes_that_do_not_fit_are_named() {
+        let (_, lstm, x) = setup(2);
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
+        let state = lstm.zero_state(2).unwrap();
+        let message = |result: Result<(Tensor, LstmState)>| result.unwrap_err().to_string();
+        assert!(message(lstm.forward(&zeros(&[2, 4, 5]), &state, None)).contains("expected [.., .., 3]"));
+        let other = lstm.zero_state(3).unwrap();
+        assert!(message(lstm.forward(&x, &other, None)).contains("expected 2 of [2, 2]"));
+        assert!(message(lstm.forward(&x, &state, Some(&zeros(&[2, 4])))).contains("expected [2, 4] of U8"));
     }
 
     #[test]

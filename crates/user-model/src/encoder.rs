@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use understudy_nn::{Activation, Init, Lstm, LstmState, Scope};
+use understudy_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope};
 
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
 use crate::displays::Histories;
@@ -109,10 +109,16 @@ impl Encoder {
         }
     }
 
-    /// The LSTM's state one click later.
-    pub fn step(lstm: &Lstm, features: &Features, items: &Tensor, state: &LstmState) -> Result<LstmState> {
-        let projected = features.project(items, lstm.input_weight())?.unsqueeze(1)?;
-        Ok(lstm.forward_projected(&projected, state, None)?.1)
+    /// The LSTM's state one click later in the rows where `clicked [rows, 1]` is 1, and as it was in the others.
+    pub fn step(
+        lstm: &FrozenLstm,
+        features: &Features,
+        items: &Tensor,
+        state: &LstmState,
+        clicked: &Tensor,
+    ) -> Result<LstmState> {
+        let projected = features.project(items, lstm.lstm().input_weight())?.unsqueeze(1)?;
+        Ok(lstm.forward_projected(&projected, state, Some(clicked))?.1)
     }
 }
 
@@ -227,14 +233,15 @@ fn lstm_states(lstm: &Lstm, features: &Features, histories: &Histories, layer: &
     if rows == 0 {
         return Ok(States { projected: empty, of_display });
     }
-    // Padding comes after the clicks of a row, so it reaches no state that a display uses.
-    let mut items = vec![0u32; rows * time];
+    let (mut items, mut mask) = (vec![0u32; rows * time], vec![0u8; rows * time]);
     for (row, sequence) in histories.sequences.iter().enumerate() {
-        items[row * time..row * time + sequence.len()].copy_from_slice(sequence);
+        items[row * time..][..sequence.len()].copy_from_slice(sequence);
+        mask[row * time..][..sequence.len()].fill(1);
     }
+    let mask = Tensor::from_vec(mask, (rows, time), layer.device())?;
     let projected = features.project(&Tensor::new(items, layer.device())?, lstm.input_weight())?;
     let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
-    let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, None)?;
+    let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, Some(&mask))?;
     let states = outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?;
     Ok(States { projected: Tensor::cat(&[empty, states], 0)?, of_display })
 }

@@ -1,7 +1,9 @@
+use std::sync::Arc;
+
 use candle_core::Tensor;
 use rand::Rng;
 use understudy_data::{Choice, ItemId};
-use understudy_nn::LstmState;
+use understudy_nn::{FrozenLstm, LstmState};
 use understudy_random::Stream;
 use understudy_sim::{Environment, Responses, Slates};
 
@@ -27,7 +29,7 @@ pub struct LearnedState(Memory);
 #[derive(Clone, Debug)]
 enum Memory {
     Clicks(Vec<Vec<u32>>),
-    Lstm(LstmState),
+    Lstm(Arc<FrozenLstm>, LstmState),
 }
 
 impl LearnedUsers {
@@ -44,7 +46,7 @@ impl LearnedUsers {
     /// The states times the first layer of the reward network, `[rows, first]`.
     fn states(&self, state: &LearnedState) -> Result<Tensor> {
         let clicks = match &state.0 {
-            Memory::Lstm(state) => return self.model.project(state.output()),
+            Memory::Lstm(_, state) => return self.model.project(state.output()),
             Memory::Clicks(clicks) => clicks,
         };
         let mut histories = Histories::default();
@@ -66,26 +68,25 @@ impl LearnedUsers {
     }
 
     fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
-        match (&mut state.0, &self.model.encoder) {
-            (Memory::Clicks(rows), encoder) => {
+        match &mut state.0 {
+            Memory::Clicks(rows) => {
+                let window = self.model.encoder.window();
                 for (clicks, item) in
                     rows.iter_mut().zip(choices).filter_map(|(row, choice)| Some((row, choice.item()?)))
                 {
-                    if encoder.window() == Some(clicks.len()) {
+                    if window == Some(clicks.len()) {
                         clicks.remove(0);
                     }
                     clicks.push(item.0);
                 }
             }
-            (Memory::Lstm(state), Encoder::Lstm(lstm)) => {
+            Memory::Lstm(lstm, state) => {
                 let device = self.model.params().device();
                 let items: Vec<u32> = choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
                 let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
                 let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
-                let next = Encoder::step(lstm, &self.model.features, &Tensor::new(items, device)?, state)?;
-                *state = next.blend(&clicked, state)?.detach();
+                *state = Encoder::step(lstm, &self.model.features, &Tensor::new(items, device)?, state, &clicked)?;
             }
-            (Memory::Lstm(_), Encoder::PositionWeights { .. }) => unreachable!("a state of this model"),
         }
         Ok(())
     }
@@ -101,7 +102,10 @@ impl Environment for LearnedUsers {
     fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<LearnedState> {
         Ok(LearnedState(match &self.model.encoder {
             Encoder::PositionWeights { .. } => Memory::Clicks(vec![Vec::new(); streams.len()]),
-            Encoder::Lstm(lstm) => Memory::Lstm(lstm.zero_state(streams.len()).map_err(Error::from)?),
+            Encoder::Lstm(lstm) => {
+                let frozen = lstm.freeze().map_err(Error::from)?;
+                Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
+            }
         }))
     }
 
@@ -136,9 +140,9 @@ impl Environment for LearnedUsers {
     fn select(&self, state: &LearnedState, rows: &[usize]) -> understudy_sim::Result<LearnedState> {
         Ok(LearnedState(match &state.0 {
             Memory::Clicks(clicks) => Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect()),
-            Memory::Lstm(state) => {
+            Memory::Lstm(lstm, state) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-                Memory::Lstm(state.select(&rows).map_err(Error::from)?)
+                Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
             }
         }))
     }

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
 use understudy_data::{Batches, Log, PaddedBatch, Split};
-use understudy_nn::{Adam, scalar};
+use understudy_nn::{Adam, backward, scalar};
 use understudy_random::Seed;
 
 use crate::{Error, Result, TrainConfig, UserModel};
@@ -68,7 +68,7 @@ pub fn fit(
         let loss = model.loss(&PaddedBatch::new(log, &sessions, None))?;
         let loss = loss.expect("a session has at least one step");
         loss_sum += scalar(&loss)?;
-        adam.step(&loss.backward()?).map_err(|reason| match reason {
+        adam.step(&backward(&loss)?).map_err(|reason| match reason {
             understudy_nn::Error::NotFinite { .. } => Error::Diverged { iteration, problem: reason.to_string() },
             other => other.into(),
         })?;
