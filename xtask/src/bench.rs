@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: one subcommand per hot path.
 
 mod import;
+mod nn;
 mod sim;
 
 use clap::Subcommand;
@@ -16,6 +17,8 @@ pub struct Args {
 enum HotPath {
     /// Import a generated log: megabytes a second and peak memory.
     Import(import::Args),
+    /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's milliseconds.
+    Nn(nn::Args),
     /// Roll out simulated users: steps a second.
     Sim(sim::Args),
 }
@@ -24,6 +27,7 @@ enum HotPath {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.path {
         HotPath::Import(args) => import::run(args),
+        HotPath::Nn(args) => nn::run(args),
         HotPath::Sim(args) => sim::run(args),
     }
 }

@@ -1,0 +1,12 @@
+use understudy_nn::matmul;
+
+use super::{Run, normal};
+
+/// The product that the others' rates are compared with.
+pub fn prepare(m: usize, n: usize, k: usize) -> anyhow::Result<Run> {
+    let (a, b) = (normal((m, k))?, normal((k, n))?);
+    Ok(Box::new(move || {
+        std::hint::black_box(matmul(&a, &b)?);
+        Ok(())
+    }))
+}
