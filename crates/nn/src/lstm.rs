@@ -143,9 +143,8 @@ impl Lstm {
         } else if state.layers.len() != self.layers.len()
             || !state.layers.iter().all(|(h, c)| state_fits(h) && state_fits(c))
         {
-            let (layers, hidden) = (self.layers.len(), self.hidden);
-            let found = (state.layers.len(), state.output().dims());
-            format!("a state of {} layers of {:?}, expected {layers} of [{rows}, {hidden}]", found.0, found.1)
+            let found: Vec<_> = state.layers.iter().map(|(h, c)| (h.dims(), c.dims())).collect();
+            format!("a state of {found:?}, expected {} times [{rows}, {}] for h and c", self.layers.len(), self.hidden)
         } else if let Some(mask) = mask.filter(|mask| !mask_fits(mask)) {
             format!("a mask {:?} of {:?}, expected [{rows}, {time}] of U8", mask.dims(), mask.dtype())
         } else {
@@ -221,6 +220,16 @@ impl Layer {
 }
 
 impl LstmState {
+    /// The state whose h and c `[rows, hidden]` these are, from the first layer up. At least one layer.
+    pub fn new(layers: Vec<(Tensor, Tensor)>) -> Self {
+        Self { layers }
+    }
+
+    /// h and c of each layer, `[rows, hidden]`, from the first up.
+    pub fn layers(&self) -> &[(Tensor, Tensor)] {
+        &self.layers
+    }
+
     /// The top layer's output h, `[rows, hidden]`.
     pub fn output(&self) -> &Tensor {
         &self.layers[self.layers.len() - 1].0
@@ -389,7 +398,7 @@ mod tests {
         let message = |result: Result<(Tensor, LstmState)>| result.unwrap_err().to_string();
         assert!(message(lstm.forward(&zeros(&[2, 4, 5]), &state, None)).contains("expected [.., .., 3]"));
         let other = lstm.zero_state(3).unwrap();
-        assert!(message(lstm.forward(&x, &other, None)).contains("expected 2 of [2, 2]"));
+        assert!(message(lstm.forward(&x, &other, None)).contains("expected 2 times [2, 2]"));
         assert!(message(lstm.forward(&x, &state, Some(&zeros(&[2, 4])))).contains("expected [2, 4] of U8"));
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
-use understudy_nn::{Lstm, Params, backward};
+use understudy_nn::{Lstm, LstmState, Params, backward};
 use understudy_random::Seed;
 
 const INPUTS: usize = 5;
@@ -36,17 +36,24 @@ impl Reference {
 
     fn check(&self) {
         let mask = &self.tensors["mask"];
-        self.check_case("full", None);
-        self.check_case("full", Some(&mask.ones_like().unwrap()));
-        self.check_case("padded", Some(mask));
+        for start in ["zero", "given"] {
+            self.check_case("full", start, None);
+            self.check_case("full", start, Some(&mask.ones_like().unwrap()));
+            self.check_case("padded", start, Some(mask));
+        }
     }
 
-    /// Compares outputs, final state, loss and all gradients of a sequence that begins with the zero state.
-    fn check_case(&self, case: &str, mask: Option<&Tensor>) {
+    /// Compares outputs, final states, loss and all gradients of sequences that begin with the zero or the given state.
+    fn check_case(&self, case: &str, start: &str, mask: Option<&Tensor>) {
         let (params, lstm) = self.model();
-        let x = Var::from_tensor(&self.given("x")).unwrap();
-        let rows = x.dim(0).unwrap();
-        let (outputs, state) = lstm.forward(&x, &lstm.zero_state(rows).unwrap(), mask).unwrap();
+        let var = |name: &str| Var::from_tensor(&self.given(name)).unwrap();
+        let (x, h, c) = (var("x"), var("start.h"), var("start.c"));
+        let layer = |states: &Tensor, layer| states.get(layer).unwrap();
+        let state = match start {
+            "given" => LstmState::new((0..LAYERS).map(|l| (layer(&h, l), layer(&c, l))).collect()),
+            _ => lstm.zero_state(x.dim(0).unwrap()).unwrap(),
+        };
+        let (outputs, state) = lstm.forward(&x, &state, mask).unwrap();
 
         // Behind its end PyTorch pads a row with zeros.
         let outputs = match mask {
@@ -56,18 +63,31 @@ impl Reference {
             }
             None => outputs,
         };
-        let top = |tensor: &Tensor| tensor.get(LAYERS - 1).unwrap();
         let dot = |a: &Tensor, b: &Tensor| a.mul(b).unwrap().sum_all().unwrap();
-        let final_part = dot(state.output(), &top(&self.given("loss.h")));
-        let loss = dot(&outputs, &self.given("loss.outputs")).add(&final_part).unwrap();
+        let (factors_h, factors_c) = (self.given("loss.h"), self.given("loss.c"));
+        let mut loss = dot(&outputs, &self.given("loss.outputs"));
+        for (l, (h, c)) in state.layers().iter().enumerate() {
+            if start == "given" {
+                loss = ((loss + dot(h, &layer(&factors_h, l))).unwrap() + dot(c, &layer(&factors_c, l))).unwrap();
+            } else if l == LAYERS - 1 {
+                loss = (loss + dot(h, &layer(&factors_h, l))).unwrap();
+            }
+        }
         let gradients = backward(&loss).unwrap();
         let gradient = |tensor: &Tensor| gradients.get(tensor).unwrap().unwrap();
 
-        let expected = |name: &str| self.expected(case, name);
+        let expected = |name: &str| self.tensors[&format!("{}.{case}.{start}.{name}", self.dtype.as_str())].clone();
         self.assert_close("outputs", &outputs, &expected("outputs"));
-        self.assert_close("h", state.output(), &top(&expected("h")));
+        for (l, (h, c)) in state.layers().iter().enumerate() {
+            self.assert_close("h", h, &layer(&expected("h"), l));
+            self.assert_close("c", c, &layer(&expected("c"), l));
+        }
         self.assert_close("loss", &loss, &expected("loss"));
         self.assert_close("gradient.x", &gradient(&x), &expected("gradient.x"));
+        if start == "given" {
+            self.assert_close("gradient.h", &gradient(&h), &expected("gradient.h"));
+            self.assert_close("gradient.c", &gradient(&c), &expected("gradient.c"));
+        }
         for (name, var) in params.iter() {
             let name = format!("gradient.{name}");
             self.assert_close(&name, &gradient(var), &expected(&name));
@@ -85,10 +105,6 @@ impl Reference {
 
     fn given(&self, name: &str) -> Tensor {
         self.tensors[name].to_dtype(self.dtype).unwrap()
-    }
-
-    fn expected(&self, case: &str, name: &str) -> Tensor {
-        self.tensors[&format!("{}.{case}.zero.{name}", self.dtype.as_str())].clone()
     }
 
     fn assert_close(&self, what: &str, found: &Tensor, expected: &Tensor) {
