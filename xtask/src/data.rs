@@ -1,5 +1,6 @@
 //! `cargo xtask data`: import, describe, export, list and generate interaction logs.
 
+mod displays;
 mod generate;
 
 use std::io::{IsTerminal, stderr};
@@ -34,29 +35,29 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    #[command(flatten)]
-    input: Input,
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, csv, jsonl or
+    /// parquet.
     #[arg(long)]
     format: Option<Format>,
     /// Cached log to write.
     #[arg(long, value_name = "LOG")]
     to: PathBuf,
+    #[command(flatten)]
+    input: Input,
 }
 
 #[derive(Debug, clap::Args)]
 struct Describe {
-    #[command(flatten)]
-    input: Input,
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, csv, jsonl or
+    /// parquet.
     #[arg(long)]
     format: Option<Format>,
+    #[command(flatten)]
+    input: Input,
 }
 
 #[derive(Debug, clap::Args)]
 struct Export {
-    #[command(flatten)]
-    input: Input,
     /// File to write.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
@@ -66,6 +67,8 @@ struct Export {
     /// Parts to leave out, for a format that cannot hold them: split, users, timestamps, propensities, features.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
     without: Vec<Part>,
+    #[command(flatten)]
+    input: Input,
 }
 
 #[derive(Debug, clap::Args)]
@@ -78,6 +81,8 @@ struct Input {
     /// Count bad rows and go on, instead of stopping at the first.
     #[arg(long)]
     skip_bad_rows: bool,
+    #[command(flatten)]
+    displays: displays::Args,
 }
 
 /// Runs a data command.
@@ -119,8 +124,11 @@ impl Input {
             bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
         }
         if cache::is_cache(path) {
-            if format.is_some() || self.skip_bad_rows {
-                bail!("{} is a cached log: --format and --skip-bad-rows are for other files", path.display());
+            if format.is_some() || self.skip_bad_rows || self.displays.given() {
+                bail!(
+                    "{} is a cached log: --format, --skip-bad-rows and how to simulate displays are for other files",
+                    path.display()
+                );
             }
             let mut dataset = cache::load(path)?;
             if let Some(name) = &self.name {
@@ -135,6 +143,7 @@ impl Input {
             format,
             name: self.name.clone(),
             skip_bad_rows: self.skip_bad_rows,
+            displays: self.displays.settle(path, format)?,
             progress: Some(Box::new(move |read, _| told.set_position(read))),
         };
         let imported = import(path, options);
@@ -195,7 +204,7 @@ mod tests {
     use super::*;
 
     fn input(path: &Path) -> Input {
-        Input { path: path.to_owned(), name: None, skip_bad_rows: false }
+        Input { path: path.to_owned(), name: None, skip_bad_rows: false, displays: displays::Args::default() }
     }
 
     fn run(command: Command) -> anyhow::Result<()> {
@@ -225,5 +234,10 @@ mod tests {
         assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
         assert!(input(&cached).read(Some(Format::Csv)).is_err());
         assert!(Input { skip_bad_rows: true, ..input(&cached) }.read(None).is_err());
+        let displays = displays::Args { seed: Some(2), ..displays::Args::default() };
+        for path in [&cached, &log] {
+            let error = Input { displays: displays.clone(), ..input(path) }.read(None).unwrap_err().to_string();
+            assert!(error.contains("simulate"), "{error}");
+        }
     }
 }

@@ -133,6 +133,8 @@ pub struct Reading {
     pub dropped: BTreeMap<String, u64>,
     /// Sessions dropped because no step of theirs was left.
     pub empty_sessions: u64,
+    /// What else there is to know of how the log was made, for people.
+    pub notes: Vec<String>,
 }
 
 impl Summary {
@@ -190,6 +192,7 @@ impl fmt::Display for Summary {
             if reading.empty_sessions > 0 {
                 rows.push(("sessions dropped", format!("{} without a step left", reading.empty_sessions)));
             }
+            rows.extend(reading.notes.iter().map(|note| ("note", note.clone())));
         }
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         rows.iter().try_for_each(|(label, value)| writeln!(f, "{label:width$}  {value}"))

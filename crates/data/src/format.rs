@@ -12,6 +12,13 @@ pub enum Format {
     GanCdqn,
     /// The processed CSV of the IRecGAN paper's authors: `session_num;query_num;click_item;rec_list;purchase`.
     IRecGan,
+    /// MovieLens 100k: `u.data`, with `u.item` beside it. Read only; slates are simulated.
+    MovieLens100k,
+    /// The `ratings.csv` of MovieLens latest-small and its larger sisters, with `movies.csv` beside it if it is there. Read
+    /// only; slates are simulated.
+    MovieLens,
+    /// The `user_taggedartists.dat` of LastFM, HetRec 2011. Read only; slates are simulated.
+    LastFm,
     /// Our schema, comma-separated: one row per step.
     Csv,
     /// Our schema, one JSON object per step and line.
@@ -22,20 +29,34 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 5] = [Self::GanCdqn, Self::IRecGan, Self::Csv, Self::JsonLines, Self::Parquet];
+    pub const ALL: [Self; 8] = [
+        Self::GanCdqn,
+        Self::IRecGan,
+        Self::MovieLens100k,
+        Self::MovieLens,
+        Self::LastFm,
+        Self::Csv,
+        Self::JsonLines,
+        Self::Parquet,
+    ];
 
-    /// The format's name on a command line: `gan-cdqn`, `irecgan`, `csv`, `jsonl` or `parquet`.
+    /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`, `lastfm`, `csv`, `jsonl`
+    /// or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
             Self::GanCdqn => "gan-cdqn",
             Self::IRecGan => "irecgan",
+            Self::MovieLens100k => "movielens-100k",
+            Self::MovieLens => "movielens",
+            Self::LastFm => "lastfm",
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",
             Self::Parquet => "parquet",
         }
     }
 
-    /// The format of a file, by its first bytes: Parquet's magic, a JSON object, or the header line. Sees through gzip.
+    /// The format of a file, by its first bytes: Parquet's magic, a JSON object, the header line, or the four whole
+    /// numbers of a row of `u.data`, which has no header. Sees through gzip.
     ///
     /// # Errors
     /// [`Error::File`] for a directory, an empty file or a header of no known format; [`Error::Io`] when the system
@@ -57,6 +78,12 @@ impl Format {
             Ok(Self::GanCdqn)
         } else if has(';', "rec_list") {
             Ok(Self::IRecGan)
+        } else if has(',', "userId") && has(',', "movieId") {
+            Ok(Self::MovieLens)
+        } else if has('\t', "artistID") {
+            Ok(Self::LastFm)
+        } else if header.split('\t').count() == 4 && header.split('\t').all(|field| field.parse::<i64>().is_ok()) {
+            Ok(Self::MovieLens100k)
         } else if has(',', "session") || has(',', "shown") {
             Ok(Self::Csv)
         } else {

@@ -15,8 +15,13 @@
 mod ahead;
 mod arrow_columns;
 mod collector;
+mod date;
+mod displays;
 pub(crate) mod gan_cdqn;
 pub(crate) mod irecgan;
+mod lastfm;
+mod movielens;
+mod nearest;
 mod schema;
 mod schema_csv;
 mod schema_jsonl;
@@ -28,6 +33,7 @@ use std::path::Path;
 
 use crate::{Dataset, Error, Format, Result, Summary};
 use collector::Collector;
+pub use displays::{Around, Displays};
 pub(crate) use source::Source;
 
 /// Called now and then with the bytes of the file read so far and in all.
@@ -43,6 +49,8 @@ pub struct Options<'a> {
     /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its step (in the GAN-CDQN
     /// format: its display); the rest of the session stays, and a session without a step left is dropped too.
     pub skip_bad_rows: bool,
+    /// How to simulate displays, for a format that holds none; `None` takes the paper's, see [`Displays::of`].
+    pub displays: Option<Displays>,
     /// Told of the progress.
     pub progress: Option<Progress<'a>>,
 }
@@ -53,14 +61,33 @@ pub struct Options<'a> {
 ///
 /// # Errors
 /// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the whole file: a
-/// directory, an empty file, a missing column, a header without rows, a truncated archive; [`Error::Io`] when the system
-/// refuses.
+/// directory, an empty file, a missing column, a header without rows, a truncated archive; [`Error::Setting`] for displays
+/// that cannot be simulated; [`Error::Io`] when the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
     let format = options.format.map_or_else(|| Format::detect(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
     let mut collector = Collector::new(path, options.skip_bad_rows);
     let mut split = None;
+    let displays = options.displays;
+    if displays.is_some() && Displays::of(format).is_none() {
+        return Err(Error::Setting(format!("a log in the format {format} has its own slates, none are simulated")));
+    }
     match format {
+        Format::MovieLens100k => movielens::read_100k(
+            Source::open(path, options.progress)?,
+            &displays.unwrap_or_else(Displays::movielens),
+            &mut collector,
+        )?,
+        Format::MovieLens => movielens::read_csv(
+            Source::open(path, options.progress)?,
+            &displays.unwrap_or_else(Displays::movielens),
+            &mut collector,
+        )?,
+        Format::LastFm => lastfm::read(
+            Source::open(path, options.progress)?,
+            &displays.unwrap_or_else(Displays::lastfm),
+            &mut collector,
+        )?,
         Format::GanCdqn => split = Some(gan_cdqn::read(Source::open(path, options.progress)?, &mut collector)?),
         Format::IRecGan => irecgan::read(Source::open(path, options.progress)?, &mut collector)?,
         Format::Csv => schema_csv::read(Source::open(path, options.progress)?, &mut collector)?,

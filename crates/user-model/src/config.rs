@@ -58,8 +58,8 @@ pub enum StateEncoder {
         /// Whether B is learned; without it, and with the identity for σ, this is what the released code computes.
         bias: bool,
     },
-    /// The output of an LSTM after the last click; zeros before the first. Training unrolls a session's clicks, see
-    /// [`Lstm::forward`](understudy_nn::Lstm::forward) for what long ones cost.
+    /// The output of an LSTM after the last click; zeros before the first. Training takes time and memory in proportion to a
+    /// session's clicks.
     Lstm {
         /// Width of the state.
         hidden: usize,

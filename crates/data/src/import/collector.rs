@@ -55,6 +55,11 @@ impl Collector {
         }
     }
 
+    /// The file that is read.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Counts a row, and makes room for the rest of the file once in a while.
     pub(super) fn count_row(&mut self, fraction: &impl Fn() -> f64) {
         const RESERVE_EVERY: u64 = 1 << 15;
@@ -128,15 +133,25 @@ impl Collector {
     /// Takes note of `rows` rows that cannot be used: an error, or a count if bad rows are skipped.
     pub(super) fn reject(&mut self, place: Place, rows: u64, fault: Fault) -> Result<()> {
         self.items.truncate(self.known_items);
+        self.reject_in(&self.path.clone(), place, rows, fault)
+    }
+
+    /// The same for rows of a file that lies beside the log.
+    pub(super) fn reject_in(&mut self, path: &Path, place: Place, rows: u64, fault: Fault) -> Result<()> {
         if !self.skip_bad_rows {
             let line = match place {
                 Place::Line(line) => line,
-                Place::Byte(byte) => table::line_at(&self.path, byte),
+                Place::Byte(byte) => table::line_at(path, byte),
             };
-            return Err(Error::row(&self.path, line, fault));
+            return Err(Error::row(path, line, fault));
         }
         *self.reading.dropped.entry(fault.reason()).or_default() += rows;
         Ok(())
+    }
+
+    /// Adds a remark to the summary.
+    pub(super) fn note(&mut self, note: String) {
+        self.reading.notes.push(note);
     }
 
     pub(super) fn finish(self, name: String) -> (Dataset, Reading) {

@@ -19,12 +19,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
     let path = source.path();
     let fraction = source.fraction();
     let (mut reader, header) = table::open(source, b'\t', false)?;
-    let mut columns = [0; HEADER.len()];
-    for (column, name) in columns.iter_mut().zip(HEADER) {
-        *column = table::column(&path, &header, name)?;
-    }
-    let name = |field: &String| HEADER.into_iter().find(|name| name == field).unwrap_or("row");
-    let names: Vec<&'static str> = header.iter().map(name).collect();
+    let (columns, names) = table::columns(&path, &header, HEADER)?;
     let mut user = User::default();
     let mut sides = Vec::new();
     // Whether a row was lost since the last one of which the session is known: it may belong to the next session too.

@@ -32,6 +32,32 @@ pub(super) fn open<'a>(
     Ok((reader, header))
 }
 
+/// A reader of `delimiter`-separated rows without a header and without quotes.
+pub(super) fn open_without_header(source: Source<'_>, delimiter: u8) -> csv::Reader<Source<'_>> {
+    csv::ReaderBuilder::new()
+        .delimiter(delimiter)
+        .quoting(false)
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(1 << 18)
+        .from_reader(source)
+}
+
+/// The positions of columns that must be there, and the names of all columns for [`Text::new`]; those of others are not
+/// told.
+pub(super) fn columns<const N: usize>(
+    path: &Path,
+    header: &[String],
+    names: [&'static str; N],
+) -> Result<([usize; N], Vec<&'static str>)> {
+    let mut columns = [0; N];
+    for (at, name) in columns.iter_mut().zip(names) {
+        *at = column(path, header, name)?;
+    }
+    let name = |field: &String| names.into_iter().find(|name| name == field).unwrap_or("row");
+    Ok((columns, header.iter().map(name).collect()))
+}
+
 /// The position of a column that must be there.
 pub(super) fn column(path: &Path, header: &[String], name: &str) -> Result<usize> {
     header
@@ -96,11 +122,11 @@ pub(super) struct Text<'r> {
 }
 
 impl<'r> Text<'r> {
-    /// Checks that the row is text and has as many fields as the header; `names` are those of the header's columns.
+    /// Checks that the row is text and has as many fields as the file has columns; `names` are theirs.
     pub(super) fn new(record: &'r csv::ByteRecord, names: &[&'static str]) -> std::result::Result<Self, Fault> {
         if record.len() != names.len() {
             let found = format!("{} fields for {}", record.len(), names.len());
-            return Err(Fault::new("row", "as many fields as the header has", found));
+            return Err(Fault::new("row", "as many fields as columns", found));
         }
         match std::str::from_utf8(record.as_slice()) {
             Ok(all) => Ok(Self { record, all }),

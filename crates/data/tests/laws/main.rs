@@ -3,6 +3,7 @@
 mod bad_input;
 mod batches;
 mod caches;
+mod displays;
 mod formats;
 mod generate;
 mod parquet;

@@ -1,0 +1,134 @@
+//! When films were released: the files that lie beside the ratings.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::Fault;
+use crate::import::collector::{Collector, Place};
+use crate::import::{Source, date, table};
+use crate::{Error, Result, Vocabulary};
+
+/// How errors name a film's id: as the README of 100k and the header of the CSV do.
+const FILM: &str = "movie id";
+
+/// The days of release by `u.item`, which 100k always has: rows without a header, separated by bars, whose titles are in
+/// Latin-1 and are not read. `None` for a film without a date.
+pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
+    /// Movie id, title, release date, video release date, URL, and 19 genres.
+    const FIELDS: usize = 24;
+    let path = beside(collector, "u.item");
+    if !path.exists() {
+        return Err(Error::file(&path, "is missing: it lies beside u.data and has the films' dates of release"));
+    }
+    let reader = table::open_without_header(Source::open(&path, None)?, b'|');
+    read(reader, &path, films, collector, |record| {
+        if record.len() != FIELDS {
+            return Err(Fault::new("row", "24 fields separated by |", record.len().to_string()));
+        }
+        let date = String::from_utf8_lossy(&record[2]);
+        let day = match date.trim() {
+            "" => None,
+            text => Some(
+                written_out(text)
+                    .ok_or_else(|| Fault::value("release date", "a date such as 01-Jan-1995, or nothing", text))?,
+            ),
+        };
+        Ok((String::from_utf8_lossy(&record[0]).into_owned(), day))
+    })
+}
+
+/// The days of release by the years of the titles in `movies.csv`, as far as it is there and they name one: 1 January, as
+/// in most rows of `u.item`.
+pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
+    let path = beside(collector, "movies.csv");
+    if !path.exists() {
+        collector.note("no movies.csv beside the ratings".to_owned());
+        return Ok(vec![None; films.len()]);
+    }
+    let (reader, header) = table::open(Source::open(&path, None)?, b',', true)?;
+    let ([movie, title], names) = table::columns(&path, &header, ["movieId", "title"])?;
+    read(reader, &path, films, collector, |record| {
+        let row = table::Text::new(record, &names)?;
+        let day = year(row.field(title, "title")?).and_then(|year| date::day(year, 1, 1));
+        Ok((row.field(movie, "movieId")?.to_owned(), day))
+    })
+}
+
+fn beside(collector: &Collector, name: &str) -> PathBuf {
+    collector.path().with_file_name(name)
+}
+
+/// Reads a file of one film per row, of which `take` makes the film's id and day. Films that nobody rated are passed over.
+fn read(
+    mut reader: csv::Reader<Source<'_>>,
+    path: &Path,
+    films: &Vocabulary,
+    collector: &mut Collector,
+    take: impl Fn(&csv::ByteRecord) -> std::result::Result<(String, Option<i64>), Fault>,
+) -> Result<Vec<Option<i64>>> {
+    // `None` until the film's row is met.
+    let mut released: Vec<Option<Option<i64>>> = vec![None; films.len()];
+    let mut record = csv::ByteRecord::new();
+    while table::next(path, &mut reader, &mut record)? {
+        let taken = take(&record).and_then(|(film, day)| {
+            let Some(known) = films.get(&film).map(|film| &mut released[film as usize]) else { return Ok(()) };
+            match known {
+                None => *known = Some(day),
+                Some(_) => return Err(Fault::value(FILM, "a film once", &film)),
+            }
+            Ok(())
+        });
+        if let Err(fault) = taken {
+            collector.reject_in(path, Place::Byte(table::byte(&record)), 1, fault)?;
+        }
+    }
+    Ok(released.into_iter().map(Option::flatten).collect())
+}
+
+/// The day of a date such as `01-Jan-1995`.
+fn written_out(text: &str) -> Option<i64> {
+    let mut parts = text.split('-');
+    let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
+    let month = date::month(month)?;
+    parts.next().is_none().then(|| date::day(year.parse().ok()?, month, day.parse().ok()?)).flatten()
+}
+
+/// The year in which a title ends: `Toy Story (1995)`; the first of `Death Note (2006–2007)`.
+fn year(title: &str) -> Option<u32> {
+    let (_, last) = title.trim_end().strip_suffix(')')?.rsplit_once('(')?;
+    let digits = last.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(last.len());
+    last[..digits].parse().ok().filter(|_| digits == 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn years_of_titles() {
+        let titles = [
+            ("Toy Story (1995)", Some(1995)),
+            ("Cité des enfants perdus, La (1995) ", Some(1995)),
+            ("Death Note: Desu nôto (2006–2007)", Some(2006)),
+            ("Big Bang Theory, The (2007-)", Some(2007)),
+            ("2001: A Space Odyssey (1968)", Some(1968)),
+            ("(500) Days of Summer (2009)", Some(2009)),
+            ("Babylon 5", None),
+            ("Ready Player One", None),
+            ("Shining, The (director's cut)", None),
+            ("M (20011)", None),
+            ("", None),
+        ];
+        for (title, expected) in titles {
+            assert_eq!(year(title), expected, "{title}");
+        }
+    }
+
+    #[test]
+    fn dates_written_out() {
+        assert_eq!(written_out("01-Jan-1995"), date::day(1995, 1, 1));
+        assert_eq!(written_out("4-Feb-1971"), date::day(1971, 2, 4));
+        for text in ["1995", "01-01-1995", "30-Feb-1995", "01-Jan-1995-", "01-Jan-", "-Jan-1995", "Jan"] {
+            assert_eq!(written_out(text), None, "{text}");
+        }
+    }
+}

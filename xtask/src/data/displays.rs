@@ -1,0 +1,63 @@
+//! How to simulate displays for logs that recorded none.
+
+use std::path::Path;
+
+use anyhow::Context;
+use understudy_data::Format;
+use understudy_data::import::{Around, Displays};
+use understudy_random::Seed;
+
+/// Options of the displays; what is not given is the paper's.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Simulated displays (movielens-100k, movielens, lastfm)")]
+pub struct Args {
+    /// What users and displays are drawn from [default: 1].
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many active users to keep at most [default: 1000 for MovieLens, all for LastFM].
+    #[arg(long)]
+    pub users: Option<usize>,
+    /// Fewest choices of an active user [default: 20 for MovieLens, 1 for LastFM].
+    #[arg(long)]
+    pub min_choices: Option<usize>,
+    /// Items of a display [default: 40 for MovieLens, 10 for LastFM].
+    #[arg(long, value_name = "ITEMS")]
+    pub display_size: Option<usize>,
+    /// Fill displays with what is near to the day of the choice, or to the release of the film chosen [default: choice].
+    #[arg(long, value_parser = around)]
+    pub around: Option<Around>,
+}
+
+impl Args {
+    /// Whether any of them is given.
+    pub fn given(&self) -> bool {
+        let Self { seed, users, min_choices, display_size, around } = self;
+        seed.is_some() || users.is_some() || min_choices.is_some() || display_size.is_some() || around.is_some()
+    }
+
+    /// The displays of a file in `format`, or in the one that its first bytes tell; `None` if nothing is given.
+    pub fn settle(&self, path: &Path, format: Option<Format>) -> anyhow::Result<Option<Displays>> {
+        if !self.given() {
+            return Ok(None);
+        }
+        let format = format.map_or_else(|| Format::detect(path), Ok)?;
+        let paper = Displays::of(format).with_context(|| {
+            format!("{} is in the format {format}, which has its own slates: none are simulated", path.display())
+        })?;
+        Ok(Some(Displays {
+            size: self.display_size.unwrap_or(paper.size),
+            users: self.users.or(paper.users),
+            min_choices: self.min_choices.unwrap_or(paper.min_choices),
+            around: self.around.unwrap_or(paper.around),
+            seed: self.seed.map_or(paper.seed, Seed::new),
+        }))
+    }
+}
+
+fn around(name: &str) -> Result<Around, String> {
+    match name {
+        "choice" => Ok(Around::Choice),
+        "release" => Ok(Around::Release),
+        _ => Err("choose choice or release".into()),
+    }
+}
