@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use understudy_data::{Choice, Log};
 use understudy_nn::{Activation, AdamConfig};
 
-use crate::{Error, Result};
+use crate::{Error, Regulariser, Result};
 
 /// Everything that fixes a [`UserModel`](crate::UserModel) but its parameters.
 ///
@@ -20,8 +20,11 @@ pub struct UserModelConfig {
     pub head: Vec<usize>,
     /// σ between the layers of the reward network.
     pub activation: Activation,
-    /// η: how sharply users prefer the larger reward (Lemma 1).
+    /// η: how sharply users prefer the larger reward.
     pub eta: f64,
+    /// R: how users come from rewards to choices. Left out where it is Shannon's.
+    #[serde(default, skip_serializing_if = "Regulariser::is_default")]
+    pub regulariser: Regulariser,
     /// Whether users may choose nothing, and what they do then.
     pub outside: Outside,
 }
@@ -109,7 +112,7 @@ impl StateEncoder {
 }
 
 impl UserModelConfig {
-    /// The published model for `items` items: one-hot features, LSTM state, η = 1, "no click" on every slate.
+    /// The published model for `items` items: one-hot features, LSTM state, η = 1, Shannon's entropy, "no click" on every slate.
     pub fn new(items: usize) -> Self {
         Self {
             items,
@@ -118,8 +121,15 @@ impl UserModelConfig {
             head: vec![64, 64],
             activation: Activation::Elu,
             eta: 1.0,
+            regulariser: Regulariser::Shannon,
             outside: Outside::Nothing { leaving: 0.0 },
         }
+    }
+
+    /// The φ_α of the min-max for such a model: a network of the same form under softmax, with the hidden layers 256-32 of the
+    /// released code.
+    pub fn generator(&self) -> Self {
+        Self { head: vec![256, 32], regulariser: Regulariser::Shannon, ..self.clone() }
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -140,6 +150,7 @@ impl UserModelConfig {
         {
             return Err(Error::setting("outside option", format!("leaving with probability {leaving}")));
         }
+        self.regulariser.check()?;
         match self.state {
             StateEncoder::PositionWeights { history: 0, .. } | StateEncoder::PositionWeights { columns: 0, .. } => {
                 Err(Error::setting("position weights", "history and columns must be at least 1"))
@@ -181,5 +192,35 @@ impl TrainConfig {
             return Err(Error::setting("training", problem));
         }
         Ok(())
+    }
+}
+
+/// How the min-max is trained: in each iteration, on one batch, `inner` updates of φ_α and then one of r_θ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdversarialConfig {
+    /// The optimiser of φ_α: γ₁ is its learning rate.
+    pub generator: AdamConfig,
+    /// Updates of φ_α before each update of r_θ, on the same batch.
+    pub inner: u64,
+    /// Updates of φ_α alone before the first iteration, which fit it to the rewards that training starts from.
+    pub warm_up: u64,
+    /// The rest: γ₂ is the optimiser's learning rate, iterations are updates of r_θ.
+    pub reward: TrainConfig,
+}
+
+impl Default for AdversarialConfig {
+    fn default() -> Self {
+        let reward = TrainConfig { batch: 100, ..TrainConfig::default() };
+        Self { generator: AdamConfig::default(), inner: 5, warm_up: 200, reward }
+    }
+}
+
+impl AdversarialConfig {
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.inner == 0 {
+            return Err(Error::setting("inner", "0, expected at least 1 update of the generator per iteration"));
+        }
+        self.reward.check()
     }
 }

@@ -13,11 +13,9 @@ pub(crate) struct Displays {
     pub entry_of_place: Tensor,
     /// Whether the slate has the place, `[displays, places]` (u8).
     pub mask: Tensor,
-    /// The chosen place, `[displays]`; 0 where nothing was chosen.
+    /// The chosen option, `[displays]`: a place, or `places` where nothing was chosen.
     pub chosen: Tensor,
-    /// Whether an item was chosen, `[displays]` (u8).
-    pub clicked: Tensor,
-    /// The chosen place again, on the host.
+    /// The chosen place, on the host.
     pub choices: Vec<Option<usize>>,
     /// Number of items of each slate.
     pub sizes: Vec<usize>,
@@ -71,8 +69,7 @@ impl Displays {
                 histories.sequences.push(clicks);
             }
         }
-        let chosen: Vec<u32> = choices.iter().map(|choice| choice.unwrap_or(0) as u32).collect();
-        let clicked: Vec<u8> = choices.iter().map(|choice| choice.is_some().into()).collect();
+        let chosen: Vec<u32> = choices.iter().map(|choice| choice.unwrap_or(batch.places) as u32).collect();
         let displays = choices.len();
         Ok(Self {
             shown: Tensor::new(shown, device)?,
@@ -80,7 +77,6 @@ impl Displays {
             entry_of_place: Tensor::new(entry_of_place, device)?,
             mask: Tensor::from_vec(mask, (displays, batch.places), device)?,
             chosen: Tensor::new(chosen, device)?,
-            clicked: Tensor::new(clicked, device)?,
             choices,
             sizes,
             places: batch.places,

@@ -12,7 +12,7 @@ use crate::displays::Histories;
 use crate::encoder::Encoder;
 use crate::{Error, Result, UserModel};
 
-/// A learned user as an environment: shown a slate, it chooses by φ (Lemma 1), and a click pays r_θ(s, a).
+/// A learned user as an environment: shown a slate, it chooses by the φ* of the model's regulariser, and a click pays r_θ(s, a).
 ///
 /// Choosing nothing pays 0, and the user then leaves with the probability that the model's [`Outside`] names; at 0 a
 /// session goes on until the rollout stops it. Draws belong to their session, but the last bits of a probability may depend on
@@ -57,14 +57,14 @@ impl LearnedUsers {
         self.model.projected_states(&histories)
     }
 
-    /// Rewards and log-probabilities of the slates, `[rows · k]` each, on the host.
-    fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// On the host: rewards and log-probabilities of the slates, `[rows · k]` each, and log-probabilities of choosing nothing, `[rows]`.
+    fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<[Vec<f32>; 3]> {
         let device = self.model.params().device();
         let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
         let rewards = self.model.slate_rewards(&self.states(state)?, &Tensor::new(items, device)?, slates.k())?;
         let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
-        let (log_phi, _) = self.model.log_probabilities(&rewards, &mask)?;
-        Ok((rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?))
+        let (log_phi, log_outside) = self.model.log_probabilities(&rewards, &mask)?;
+        Ok([rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?, log_outside.to_vec1()?])
     }
 
     fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
@@ -116,7 +116,7 @@ impl Environment for LearnedUsers {
         streams: &mut [Stream],
         responses: &mut Responses,
     ) -> understudy_sim::Result<()> {
-        let (rewards, log_phi) = self.utilities(state, slates)?;
+        let [rewards, log_phi, log_outside] = self.utilities(state, slates)?;
         let leaving = match self.model.config().outside {
             Outside::Nothing { leaving } => leaving,
             Outside::Absent => 0.0,
@@ -124,7 +124,8 @@ impl Environment for LearnedUsers {
         responses.clear();
         for (row, stream) in streams.iter_mut().enumerate() {
             let places = row * slates.k()..(row + 1) * slates.k();
-            match draw(&log_phi[places.clone()], self.model.config().outside, stream) {
+            let log_outside = self.model.may_choose_nothing().then_some(log_outside[row]);
+            match draw(&log_phi[places.clone()], log_outside, stream) {
                 Some(place) => {
                     responses.push(Choice::Item(slates.row(row)[place]), rewards[places.start + place], false)
                 }
@@ -148,18 +149,22 @@ impl Environment for LearnedUsers {
     }
 }
 
-/// The drawn place, or none for the outside option, by inversion with one uniform draw.
-fn draw(log_phi: &[f32], outside: Outside, stream: &mut Stream) -> Option<usize> {
+/// The drawn place, or none for the outside option, if there is one, by inversion with one uniform draw.
+fn draw(log_phi: &[f32], log_outside: Option<f32>, stream: &mut Stream) -> Option<usize> {
     let total: f64 = log_phi.iter().map(|p| f64::from(*p).exp()).sum();
-    // Without the outside option rounding must not invent it.
-    let mut left = stream.random::<f64>() * if outside == Outside::Absent { total } else { 1.0 };
+    let mut left = stream.random::<f64>() * if log_outside.is_some() { 1.0 } else { total };
     for (place, p) in log_phi.iter().enumerate() {
         left -= f64::from(*p).exp();
         if left < 0.0 {
             return Some(place);
         }
     }
-    (outside == Outside::Absent).then(|| log_phi.len() - 1)
+    // Rounding must invent no option of probability 0.
+    let impossible = f32::NEG_INFINITY;
+    match log_outside {
+        Some(log_phi) if log_phi > impossible => None,
+        _ => log_phi.iter().rposition(|&log_phi| log_phi > impossible),
+    }
 }
 
 impl From<Error> for understudy_sim::Error {

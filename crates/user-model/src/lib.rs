@@ -1,9 +1,10 @@
 //! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in for them.
 //!
 //! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items by a reward network
-//! r_θ(s, a), and chooses by softmax(η r_θ) over the slate and "nothing" (Chen et al. 2019, GAN-CDQN, Lemma 1).
-//! [`fit`] trains it by maximum likelihood (Lemma 2), [`evaluate`] gives its held-out figures, and [`LearnedUsers`] is the
-//! model as an [`Environment`](understudy_sim::Environment).
+//! r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`] makes of the rewards: softmax(η r_θ) under Shannon's entropy
+//! (Chen et al. 2019, GAN-CDQN, Lemma 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
+//! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max; [`evaluate`] gives its held-out figures, and
+//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment).
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -31,6 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod adversarial;
 mod config;
 mod displays;
 mod encoder;
@@ -38,13 +40,16 @@ mod environment;
 mod error;
 mod evaluation;
 mod model;
+mod regulariser;
 #[cfg(test)]
 mod testing;
 mod train;
 
-pub use config::{ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig};
+pub use adversarial::{AdversarialFit, AdversarialPoint, fit_adversarial};
+pub use config::{AdversarialConfig, ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig};
 pub use environment::{LearnedState, LearnedUsers};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, evaluate};
 pub use model::{Prediction, UserModel};
+pub use regulariser::Regulariser;
 pub use train::{CurvePoint, Fit, fit};

@@ -2,20 +2,21 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use understudy_data::{Catalogue, Log, PaddedBatch};
-use understudy_nn::{Init, Mlp, Params, checkpoint, masked_log_softmax, scalar};
+use understudy_nn::{Init, Mlp, Params, checkpoint, scalar};
 use understudy_random::Seed;
 
 use crate::config::{ItemFeatures, Outside, UserModelConfig};
 use crate::displays::{Displays, Histories};
 use crate::encoder::{Encoder, Features};
-use crate::{Error, Result};
+use crate::{Error, Regulariser, Result};
 
 const KIND: &str = "gan-user-model/1";
 /// Sessions that are evaluated at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 1_024;
 
 /// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) = vᵀ σ(V [s; f_a] + b)
-/// with as many hidden layers as the configuration asks for, and the choice φ = softmax(η r_θ) of Lemma 1.
+/// with as many hidden layers as the configuration asks for, and the choice φ* = argmax ⟨φ, η r_θ⟩ - R(φ) of its
+/// [`Regulariser`], which is softmax(η r_θ) under Shannon's entropy.
 #[derive(Debug)]
 pub struct UserModel {
     config: UserModelConfig,
@@ -38,10 +39,14 @@ struct RewardNetwork {
 /// What a model says of one display of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
-    /// log φ of each item, in the order shown.
+    /// η r_θ of each item, in the order shown; that of nothing is 0.
+    pub utility: Vec<f32>,
+    /// log φ* of each item; minus infinity where φ* is 0.
     pub log_probability: Vec<f32>,
-    /// log φ of choosing nothing; 0 where that is not an option.
+    /// log φ* of choosing nothing; 0 where that is not an option.
     pub log_outside: f32,
+    /// The Fenchel-Young loss of what the user did ([`Regulariser::loss`]); under Shannon it is -log φ* of that.
+    pub loss: f32,
     /// Place of the item that was chosen in fact; `None` if nothing was.
     pub chosen: Option<usize>,
 }
@@ -88,58 +93,83 @@ impl UserModel {
         &self.config
     }
 
+    /// The model with the same rewards under another regulariser, as min-max training starts from those of Shannon's entropy.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the regulariser is outside its range.
+    pub fn with_regulariser(mut self, regulariser: Regulariser) -> Result<Self> {
+        regulariser.check()?;
+        self.config.regulariser = regulariser;
+        Ok(self)
+    }
+
     /// The trainable parameters θ, which [`fit`](crate::fit) changes.
     pub fn params(&self) -> &Params {
         &self.params
     }
 
-    /// The mean negative log-likelihood of Lemma 2 over the displays of a batch, a scalar tensor in nats per display;
-    /// `None` if the batch has no display.
-    pub(crate) fn loss(&self, batch: &PaddedBatch) -> Result<Option<Tensor>> {
-        let displays = Displays::new(batch, self.params.device())?;
-        if displays.len() == 0 {
-            return Ok(None);
-        }
-        let (log_phi, log_outside) = self.log_choice(&displays)?;
-        let chosen = log_phi.gather(&displays.chosen.unsqueeze(1)?, 1)?.squeeze(1)?;
-        Ok(Some(displays.clicked.where_cond(&chosen, &log_outside)?.mean_all()?.neg()?))
+    /// The mean Fenchel-Young loss of the displays of a batch, a scalar tensor: under Shannon the negative log-likelihood of
+    /// Lemma 2.
+    pub(crate) fn batch_loss(&self, displays: &Displays) -> Result<Tensor> {
+        let utilities = (self.display_rewards(displays)? * self.config.eta)?;
+        Ok(self.losses(&utilities, displays)?.mean_all()?)
     }
 
-    /// Mean negative log-likelihood of the displays of `sessions`, in nats per display.
+    /// Mean Fenchel-Young loss of the displays of `sessions` ([`Regulariser::loss`]): under Shannon the negative
+    /// log-likelihood, in nats per display.
     ///
     /// # Errors
     /// [`Error::Setting`] if they have no display.
-    pub fn nll(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
-        let (mut sum, mut count) = (0.0, 0);
-        for chunk in sessions.chunks(CHUNK) {
-            let batch = PaddedBatch::new(log, chunk, None);
-            if let Some(loss) = self.loss(&batch)? {
-                let displays = batch.step_mask.iter().filter(|step| **step).count();
-                sum += scalar(&loss)? * displays as f64;
-                count += displays;
+    pub fn loss(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
+        let [loss] = self.mean_over(log, sessions, |displays| Ok([scalar(&self.batch_loss(displays)?)?]))?;
+        Ok(loss)
+    }
+
+    /// Means over all displays of `sessions` from means over as many as a forward pass should hold.
+    pub(crate) fn mean_over<const N: usize>(
+        &self,
+        log: &Log,
+        sessions: &[usize],
+        means: impl Fn(&Displays) -> Result<[f64; N]>,
+    ) -> Result<[f64; N]> {
+        let (mut sums, mut count) = ([0.0; N], 0);
+        for displays in self.displays(log, sessions) {
+            let displays = displays?;
+            for (sum, mean) in sums.iter_mut().zip(means(&displays)?) {
+                *sum += mean * displays.len() as f64;
             }
+            count += displays.len();
         }
         if count == 0 {
             return Err(Error::setting("sessions", "no display to evaluate"));
         }
-        Ok(sum / count as f64)
+        Ok(sums.map(|sum| sum / count as f64))
+    }
+
+    fn displays(&self, log: &Log, sessions: &[usize]) -> impl Iterator<Item = Result<Displays>> {
+        let batches = sessions.chunks(CHUNK).map(|chunk| PaddedBatch::new(log, chunk, None));
+        let displays = batches.map(|batch| Displays::new(&batch, self.params.device()));
+        displays.filter(|displays| !displays.as_ref().is_ok_and(|displays| displays.len() == 0))
     }
 
     /// The model's word on every display of `sessions`, in order.
     pub fn predict(&self, log: &Log, sessions: &[usize]) -> Result<Vec<Prediction>> {
         let mut predictions = Vec::new();
-        for chunk in sessions.chunks(CHUNK) {
-            let displays = Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device())?;
-            if displays.len() == 0 {
-                continue;
-            }
-            let (log_phi, log_outside) = self.log_choice(&displays)?;
-            let log_phi = log_phi.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+        for displays in self.displays(log, sessions) {
+            let displays = displays?;
+            let rewards = self.display_rewards(&displays)?;
+            let (log_phi, log_outside) = self.log_probabilities(&rewards, &displays.mask)?;
+            let utilities = (rewards * self.config.eta)?;
+            let loss = self.losses(&utilities, &displays)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             let log_outside = log_outside.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-            for (display, mut log_probability) in log_phi.into_iter().enumerate() {
+            let log_phi = log_phi.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            let utilities = utilities.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+            for (display, (mut log_probability, mut utility)) in log_phi.into_iter().zip(utilities).enumerate() {
                 log_probability.truncate(displays.sizes[display]);
-                let (log_outside, chosen) = (log_outside[display], displays.choices[display]);
-                predictions.push(Prediction { log_probability, log_outside, chosen });
+                utility.truncate(displays.sizes[display]);
+                let (log_outside, loss) = (log_outside[display], loss[display]);
+                let chosen = displays.choices[display];
+                predictions.push(Prediction { utility, log_probability, log_outside, loss, chosen });
             }
         }
         Ok(predictions)
@@ -164,13 +194,25 @@ impl UserModel {
         Ok(model)
     }
 
-    fn log_choice(&self, displays: &Displays) -> Result<(Tensor, Tensor)> {
+    /// r_θ of every place `[displays, places]`, 0 where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if nothing was chosen on a display, and users must choose.
+    pub(crate) fn display_rewards(&self, displays: &Displays) -> Result<Tensor> {
         if self.config.outside == Outside::Absent && displays.choices.contains(&None) {
             let problem = "absent, but on a display of the log nothing was chosen";
             return Err(Error::setting("outside option", problem));
         }
-        let rewards = self.rewards(&self.projected_states(&displays.histories)?, displays)?;
-        self.log_probabilities(&rewards, &displays.mask)
+        self.rewards(&self.projected_states(&displays.histories)?, displays)
+    }
+
+    /// The Fenchel-Young loss of each display `[displays]`, from η r_θ `[displays, places]`.
+    pub(crate) fn losses(&self, utilities: &Tensor, displays: &Displays) -> Result<Tensor> {
+        self.config.regulariser.loss(utilities, &displays.mask, self.may_choose_nothing(), &displays.chosen)
+    }
+
+    pub(crate) fn may_choose_nothing(&self) -> bool {
+        self.config.outside != Outside::Absent
     }
 
     /// The states of `histories` times the first layer of the reward network, `[displays, first]`.
@@ -203,10 +245,9 @@ impl UserModel {
         Ok(rewards.reshape((rows, k))?)
     }
 
-    /// Lemma 1: (log φ of the places, log φ of choosing nothing).
+    /// (log φ* of the places, log φ* of choosing nothing).
     pub(crate) fn log_probabilities(&self, rewards: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor)> {
-        let outside = self.config.outside != Outside::Absent;
-        Ok(masked_log_softmax(&(rewards * self.config.eta)?, mask, outside)?)
+        self.config.regulariser.log_choice(&(rewards * self.config.eta)?, mask, self.may_choose_nothing())
     }
 }
 
@@ -237,10 +278,12 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let log = log();
-        for config in configs() {
+        let sparse = [Regulariser::L2, Regulariser::Tsallis { alpha: 1.4 }]
+            .map(|regulariser| UserModelConfig { regulariser, ..configs()[0].clone() });
+        for config in configs().into_iter().chain(sparse) {
             let model = UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64).unwrap();
-            let batch = PaddedBatch::new(&log, &[0, 1, 2], None);
-            check_gradients(&model.params, || Ok(model.loss(&batch).unwrap().unwrap()));
+            let displays = Displays::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
+            check_gradients(&model.params, || Ok(model.batch_loss(&displays).unwrap()));
         }
     }
 
@@ -343,7 +386,7 @@ mod tests {
     fn a_display_without_a_choice_is_refused_where_one_must_choose() {
         let config = UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(6) };
         let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
-        assert!(model.nll(&log(), &[0]).unwrap_err().to_string().contains("nothing was chosen"));
+        assert!(model.loss(&log(), &[0]).unwrap_err().to_string().contains("nothing was chosen"));
         assert!(model.predict(&log(), &[0]).is_err());
         let sure = model.predict(&log(), &[1]).unwrap();
         assert_eq!((sure[0].log_probability.as_slice(), sure[0].log_outside), (&[0.0][..], 0.0));
@@ -362,9 +405,9 @@ mod tests {
                 assert_eq!(a.chosen, b.chosen);
                 assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-5));
             }
-            let nll = model.nll(&log, &[0, 1, 2]).unwrap();
+            let loss = model.loss(&log, &[0, 1, 2]).unwrap();
             let sum: f64 = together.iter().map(|p| f64::from(p.log_likelihood())).sum();
-            assert!((nll + sum / together.len() as f64).abs() < 1e-5);
+            assert!((loss + sum / together.len() as f64).abs() < 1e-5);
         }
     }
 
@@ -387,6 +430,21 @@ mod tests {
     }
 
     #[test]
+    fn a_checkpoint_names_the_regulariser_unless_it_is_shannons() {
+        let (log, folder) = (log(), tempfile::tempdir().unwrap());
+        for regulariser in [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }] {
+            let model = UserModel::new(configs()[0].clone(), &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+            let model = model.with_regulariser(regulariser).unwrap();
+            model.save(folder.path(), &catalogue(), 7, 1).unwrap();
+            let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
+            assert_eq!(manifest.contains("regulariser"), regulariser != Regulariser::Shannon, "{manifest}");
+            let loaded = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
+            assert_eq!(loaded.config, model.config);
+            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
+        }
+    }
+
+    #[test]
     fn settings_that_do_not_fit_are_refused() {
         let new = |config: UserModelConfig| UserModel::new(config, &Catalogue::numbered(6), Seed::new(1), &Device::Cpu);
         let base = UserModelConfig::new(6);
@@ -394,6 +452,7 @@ mod tests {
             UserModelConfig { items: 7, ..base.clone() },
             UserModelConfig { head: vec![], ..base.clone() },
             UserModelConfig { eta: -1.0, ..base.clone() },
+            UserModelConfig { regulariser: Regulariser::Tsallis { alpha: 2.5 }, ..base.clone() },
             UserModelConfig { features: ItemFeatures::Given, ..base.clone() },
             UserModelConfig { features: ItemFeatures::Learned { dim: 0 }, ..base.clone() },
             UserModelConfig { state: StateEncoder::Lstm { hidden: 0, layers: 1 }, ..base.clone() },

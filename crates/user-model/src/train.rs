@@ -1,19 +1,22 @@
 use std::ops::ControlFlow;
 
+use candle_core::Tensor;
 use understudy_data::{Batches, Log, PaddedBatch, Split};
 use understudy_nn::{Adam, backward, scalar};
 use understudy_random::Seed;
 
+use crate::displays::Displays;
 use crate::{Error, Result, TrainConfig, UserModel};
 
-/// One validation of a fit.
+/// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under Shannon they are negative
+/// log-likelihoods.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
     /// Updates done.
     pub iteration: u64,
-    /// Mean of the batch losses since the last validation, in nats per display; none before any update.
+    /// Mean of the batch losses since the last validation, per display (nats under Shannon); none before any update.
     pub train_nll: Option<f64>,
-    /// Negative log-likelihood of the validation sessions, in nats per display.
+    /// Mean loss of the validation sessions, per display (nats under Shannon).
     pub validation_nll: f64,
 }
 
@@ -22,12 +25,13 @@ pub struct CurvePoint {
 pub struct Fit {
     /// Every validation in order, the first before any update.
     pub curve: Vec<CurvePoint>,
-    /// The validation with the lowest negative log-likelihood.
+    /// The validation with the lowest loss.
     pub best: CurvePoint,
 }
 
-/// Fits the reward by maximum likelihood (GAN-CDQN Lemma 2: the min-max of the paper under Shannon's entropy) on the
-/// training sessions of `split`, keeping the parameters that are best on its validation sessions.
+/// Fits the reward on the training sessions of `split`, keeping the parameters that are best on its validation sessions: by maximum
+/// likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the min-max of the paper), by the least Fenchel-Young loss under
+/// another regulariser, which is the same min-max with its inner maximum solved exactly.
 ///
 /// Batches are shuffled from `seed`. `watch` hears of every iteration done and may stop the fit.
 ///
@@ -40,56 +44,105 @@ pub fn fit(
     split: &Split,
     config: &TrainConfig,
     seed: Seed,
-    mut watch: impl FnMut(u64) -> ControlFlow<()>,
+    watch: impl FnMut(u64) -> ControlFlow<()>,
 ) -> Result<Fit> {
     config.check()?;
     let mut adam = Adam::new(model.params(), config.optimiser)?;
-    let validate = |iteration: u64, train_nll: Option<f64>| {
-        let validation_nll = model.nll(log, &split.validation)?;
-        if !validation_nll.is_finite() {
-            return Err(Error::Diverged { iteration, problem: format!("validation NLL is {validation_nll}") });
-        }
-        Ok(CurvePoint { iteration, train_nll, validation_nll })
+    let course = Course { log, split, config, seed };
+    let update = |iteration: u64, batch: &PaddedBatch| {
+        let displays = Displays::new(batch, model.params().device())?;
+        descend(&mut adam, &model.batch_loss(&displays)?, iteration)
     };
-    let mut best = validate(0, None)?;
-    let mut best_params = model.params().snapshot()?;
-    let mut curve = vec![best];
-    let (mut epoch, mut batches) = (0, Batches::shuffled(&split.train, config.batch, seed.index(0)));
-    let (mut loss_sum, mut since_best) = (0.0, 0);
-    for iteration in 1..=config.iterations {
-        let sessions = match batches.next() {
-            Some(sessions) => sessions,
-            None => {
-                epoch += 1;
-                batches = Batches::shuffled(&split.train, config.batch, seed.index(epoch));
-                batches.next().ok_or_else(|| Error::setting("split", "it has no training session"))?
-            }
-        };
-        let loss = model.loss(&PaddedBatch::new(log, &sessions, None))?;
-        let loss = loss.expect("a session has at least one step");
-        loss_sum += scalar(&loss)?;
-        adam.step(&backward(&loss)?).map_err(|reason| match reason {
-            understudy_nn::Error::NotFinite { .. } => Error::Diverged { iteration, problem: reason.to_string() },
-            other => other.into(),
-        })?;
-        if iteration % config.validate_every == 0 || iteration == config.iterations {
-            let updates = iteration - curve[curve.len() - 1].iteration;
-            let point = validate(iteration, Some(std::mem::take(&mut loss_sum) / updates as f64))?;
-            curve.push(point);
-            since_best += 1;
-            if point.validation_nll < best.validation_nll {
-                best = point;
-                best_params = model.params().snapshot()?;
-                since_best = 0;
-            }
-        }
-        if watch(iteration).is_break() {
-            return Err(Error::Interrupted);
-        }
-        if Some(since_best) == config.patience {
-            break;
-        }
-    }
-    model.params().restore(&best_params)?;
+    let validate = |iteration, train_nll| {
+        Ok(CurvePoint { iteration, train_nll, validation_nll: model.loss(log, &split.validation)? })
+    };
+    let (curve, best) = course.run(&[model], watch, update, validate, |point| point.validation_nll)?;
     Ok(Fit { curve, best })
+}
+
+/// What every way of training shares: batches, validations, patience, the best parameters.
+pub(crate) struct Course<'a> {
+    pub log: &'a Log,
+    pub split: &'a Split,
+    pub config: &'a TrainConfig,
+    pub seed: Seed,
+}
+
+impl<'a> Course<'a> {
+    /// Calls `update`, which gives the value of a batch, for every iteration; `validate` makes a point of the curve from the
+    /// iteration and the mean of the values since the last point, and `loss` decides which one is best. `models` then hold the parameters that they
+    /// had at the best point.
+    pub fn run<P: Copy>(
+        &self,
+        models: &[&UserModel],
+        mut watch: impl FnMut(u64) -> ControlFlow<()>,
+        mut update: impl FnMut(u64, &PaddedBatch) -> Result<f64>,
+        validate: impl Fn(u64, Option<f64>) -> Result<P>,
+        loss: impl Fn(&P) -> f64,
+    ) -> Result<(Vec<P>, P)> {
+        let snapshot = || models.iter().map(|model| Ok(model.params().snapshot()?)).collect::<Result<Vec<_>>>();
+        let validate = |iteration, value| {
+            let point = validate(iteration, value)?;
+            finite("validation loss", loss(&point), iteration)?;
+            Ok::<P, Error>(point)
+        };
+        let mut best = validate(0, None)?;
+        let mut best_params = snapshot()?;
+        let mut curve = vec![best];
+        let (mut sum, mut updates, mut since_best) = (0.0, 0, 0);
+        let mut batches = self.batches(self.seed)?;
+        for iteration in 1..=self.config.iterations {
+            sum += update(iteration, &batches.next().expect("batches do not end"))?;
+            updates += 1;
+            if iteration % self.config.validate_every == 0 || iteration == self.config.iterations {
+                let point =
+                    validate(iteration, Some(std::mem::take(&mut sum) / f64::from(std::mem::take(&mut updates))))?;
+                curve.push(point);
+                since_best += 1;
+                if loss(&point) < loss(&best) {
+                    best = point;
+                    best_params = snapshot()?;
+                    since_best = 0;
+                }
+            }
+            if watch(iteration).is_break() {
+                return Err(Error::Interrupted);
+            }
+            if Some(since_best) == self.config.patience {
+                break;
+            }
+        }
+        for (model, params) in models.iter().zip(&best_params) {
+            model.params().restore(params)?;
+        }
+        Ok((curve, best))
+    }
+
+    /// Batches of the training sessions without end, shuffled anew in every epoch.
+    pub fn batches(&self, seed: Seed) -> Result<impl Iterator<Item = PaddedBatch> + use<'a>> {
+        let (log, train, size) = (self.log, &self.split.train, self.config.batch);
+        if train.is_empty() {
+            return Err(Error::setting("split", "it has no training session"));
+        }
+        let epochs = (0..).flat_map(move |epoch| Batches::shuffled(train, size, seed.index(epoch)));
+        Ok(epochs.map(move |sessions| PaddedBatch::new(log, &sessions, None)))
+    }
+}
+
+/// One step down `loss`, whose value it returns.
+pub(crate) fn descend(adam: &mut Adam, loss: &Tensor, iteration: u64) -> Result<f64> {
+    let value = finite("loss", scalar(loss)?, iteration)?;
+    match adam.step(&backward(loss)?) {
+        Err(reason @ understudy_nn::Error::NotFinite { .. }) => {
+            Err(Error::Diverged { iteration, problem: reason.to_string() })
+        }
+        other => Ok(other.map(|_| value)?),
+    }
+}
+
+fn finite(what: &str, value: f64, iteration: u64) -> Result<f64> {
+    match value.is_finite() {
+        true => Ok(value),
+        false => Err(Error::Diverged { iteration, problem: format!("the {what} is {value}") }),
+    }
 }

@@ -1,0 +1,47 @@
+/// What can go wrong with a baseline.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A network part failed.
+    #[error(transparent)]
+    Network(#[from] understudy_nn::Error),
+    /// A metric could not be computed.
+    #[error(transparent)]
+    Metric(#[from] understudy_eval::EvalError),
+    /// The boosted trees could not be grown.
+    #[error("gradient-boosted trees: {0}")]
+    Trees(#[from] forust_ml::errors::ForustError),
+    /// A setting is outside its range, or does not fit the data.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// Training diverged.
+    #[error("training diverged at iteration {iteration}: {problem}")]
+    Diverged {
+        /// The iteration, from 1.
+        iteration: u64,
+        /// What was found.
+        problem: String,
+    },
+    /// The caller asked to stop.
+    #[error("fitting was interrupted")]
+    Interrupted,
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
+impl Error {
+    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { what, problem: problem.into() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,161 @@
+use candle_core::{DType, Device, Tensor};
+
+use crate::{Displays, Result};
+
+/// Places from this on share their weights.
+pub(crate) const PLACES: usize = 64;
+
+/// Some displays as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one display; entries of a
+/// display stand together, in the order shown.
+pub(crate) struct Fields {
+    /// The item of each entry, `[entries]`.
+    pub items: Tensor,
+    /// Its place in the display, at most [`PLACES`] - 1, `[entries]`.
+    pub places: Tensor,
+    /// Its display, `[entries]`.
+    pub display_of_entry: Tensor,
+    /// ln(1 + the number of clicks before) of each display, `[displays, 1]`.
+    pub length: Tensor,
+    /// The last clicks before each display; `None` if there is none before any.
+    history: Option<History>,
+}
+
+/// The last clicks before some displays.
+struct History {
+    /// The clicked items, `[clicks]`.
+    items: Tensor,
+    /// The display that each comes before, `[clicks]`.
+    display_of_click: Tensor,
+    /// 1 over the number of these clicks before that display, `[clicks, 1]`.
+    share: Tensor,
+    /// Pairs of a distinct click and a shown item of the same display, as a number below `buckets`, `[pairs]`.
+    pairs: Tensor,
+    /// The entry of each pair, `[pairs]`.
+    entry_of_pair: Tensor,
+}
+
+/// The clicked place of some displays that all have one.
+pub(crate) struct Choices {
+    /// 1 + the entry at each place of each display, 0 where it has no such place, `[displays · widest]`.
+    pub entry_of_place: Tensor,
+    /// Whether the display has the place, `[displays, widest]` (u8).
+    pub mask: Tensor,
+    /// The clicked place, `[displays, 1]`.
+    pub clicked: Tensor,
+}
+
+impl Fields {
+    /// The displays of the given numbers. The `window` last clicks are their history, whose pairs with shown items fall
+    /// into `buckets`.
+    pub fn new(
+        displays: &Displays<'_>,
+        wanted: &[usize],
+        window: usize,
+        buckets: u32,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let (mut items, mut places, mut display_of_entry) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut clicks, mut display_of_click, mut share) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut pairs, mut entry_of_pair, mut length) = (Vec::new(), Vec::new(), Vec::new());
+        for (display, shown) in wanted.iter().map(|&index| displays.get(index)).enumerate() {
+            let entries = items.len()..items.len() + shown.slate.len();
+            let history = displays.history(shown);
+            length.push((history.len() as f64).ln_1p());
+            let recent = &history[history.len().saturating_sub(window)..];
+            for (at, click) in recent.iter().enumerate() {
+                clicks.push(click.0);
+                display_of_click.push(display as u32);
+                share.push(1.0 / recent.len() as f64);
+                if !recent[..at].contains(click) {
+                    pairs.extend(shown.slate.iter().map(|item| bucket(click.0, item.0, buckets)));
+                    entry_of_pair.extend(entries.clone().map(|entry| entry as u32));
+                }
+            }
+            items.extend(shown.slate.iter().map(|item| item.0));
+            places.extend((0..shown.slate.len()).map(|place| place.min(PLACES - 1) as u32));
+            display_of_entry.extend(entries.map(|_| display as u32));
+        }
+        let column = |values: Vec<f64>| {
+            let rows = values.len();
+            Tensor::from_vec(values, (rows, 1), device)?.to_dtype(dtype)
+        };
+        let history = if clicks.is_empty() {
+            None
+        } else {
+            Some(History {
+                items: Tensor::new(clicks, device)?,
+                display_of_click: Tensor::new(display_of_click, device)?,
+                share: column(share)?,
+                pairs: Tensor::new(pairs, device)?,
+                entry_of_pair: Tensor::new(entry_of_pair, device)?,
+            })
+        };
+        Ok(Self {
+            items: Tensor::new(items, device)?,
+            places: Tensor::new(places, device)?,
+            display_of_entry: Tensor::new(display_of_entry, device)?,
+            length: column(length)?,
+            history,
+        })
+    }
+
+    /// The mean of the rows of `table [items, width]` over the history of each display, zero for an empty one:
+    /// `[displays, width]`.
+    pub fn mean_of_history(&self, table: &Tensor) -> Result<Tensor> {
+        let zeros = Tensor::zeros((self.length.dim(0)?, table.dim(1)?), table.dtype(), table.device())?;
+        Ok(match &self.history {
+            Some(history) => {
+                let clicked = table.index_select(&history.items, 0)?.broadcast_mul(&history.share)?;
+                zeros.index_add(&history.display_of_click, &clicked, 0)?
+            }
+            None => zeros,
+        })
+    }
+
+    /// `sums [entries, 1]` plus, for every entry, the weights `[buckets, 1]` of its pairs.
+    pub fn add_pairs(&self, sums: Tensor, weights: &Tensor) -> Result<Tensor> {
+        Ok(match &self.history {
+            Some(history) => sums.index_add(&history.entry_of_pair, &weights.index_select(&history.pairs, 0)?, 0)?,
+            None => sums,
+        })
+    }
+}
+
+impl Choices {
+    /// The displays of the given numbers, whose entries stand in this order.
+    pub fn new(displays: &Displays<'_>, wanted: &[usize], device: &Device) -> Result<Self> {
+        let sizes = || wanted.iter().map(|&index| displays.get(index).slate.len());
+        let widest = sizes().max().unwrap_or(0);
+        let (mut entry_of_place, mut mask, mut first) = (Vec::new(), Vec::new(), 1);
+        for size in sizes() {
+            entry_of_place.extend((0..widest).map(|place| if place < size { (first + place) as u32 } else { 0 }));
+            mask.extend((0..widest).map(|place| u8::from(place < size)));
+            first += size;
+        }
+        let clicked = wanted.iter().map(|&index| displays.get(index).clicked.unwrap_or(0) as u32);
+        Ok(Self {
+            entry_of_place: Tensor::new(entry_of_place, device)?,
+            mask: Tensor::from_vec(mask, (wanted.len(), widest), device)?,
+            clicked: Tensor::new(clicked.collect::<Vec<_>>(), device)?.unsqueeze(1)?,
+        })
+    }
+}
+
+/// Whether each shown item of the displays of the given numbers was clicked, 1 or 0.
+pub(crate) fn labels(displays: &Displays<'_>, wanted: &[usize]) -> Vec<f64> {
+    let of_display = |&index: &usize| {
+        let display = displays.get(index);
+        (0..display.slate.len()).map(|place| f64::from(u8::from(display.clicked == Some(place))))
+    };
+    wanted.iter().flat_map(of_display).collect()
+}
+
+/// A number below `buckets` for a click and a shown item, by feature hashing (Weinberger et al. 2009).
+pub(crate) fn bucket(click: u32, item: u32, buckets: u32) -> u32 {
+    // SplitMix64: one step and its finaliser.
+    let mut hash = (u64::from(click) << 32 | u64::from(item)).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((hash ^ (hash >> 31)) % u64::from(buckets)) as u32
+}

@@ -1,0 +1,86 @@
+use serde::{Deserialize, Serialize};
+
+use crate::counts::{CoClicks, ranks};
+use crate::displays::Display;
+use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+
+/// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
+///
+/// Two items are as similar as the cosine of their vectors of training sessions (§3.1.1): with n_i sessions that clicked
+/// item i and n_ij that clicked both, s_ij = n_ij / √((n_i + λ)(n_j + λ)). λ keeps rare items from being similar by chance,
+/// as in the item-kNN that Hidasi et al. 2016 (§4) compare with. For clicks without ratings the score of an item is the sum
+/// of its similarities to the distinct clicks before, over its k nearest neighbours (Deshpande & Karypis 2004). An item is
+/// no neighbour of itself. [`Likelihood::Absent`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ItemKnnConfig {
+    /// k, at least 1.
+    pub neighbours: usize,
+    /// λ, from 0.
+    pub regularisation: f64,
+    /// Whether training clicks rank items of equal score, as all items are before a session's first click. The papers
+    /// leave such items alike.
+    pub popularity_breaks_ties: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct ItemKnn {
+    /// For each item those of which it is one of the k nearest neighbours, with the similarity.
+    neighbour_of: Vec<Vec<(u32, f64)>>,
+    /// Sessions that clicked each item, where they break ties.
+    popularity: Option<Vec<u32>>,
+}
+
+impl ItemKnn {
+    pub fn fit(config: &ItemKnnConfig, data: &Data<'_>) -> Result<Self> {
+        if config.neighbours == 0 || !(config.regularisation >= 0.0 && config.regularisation.is_finite()) {
+            let problem = format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
+            return Err(Error::setting("item kNN", problem));
+        }
+        let co_clicks = CoClicks::new(&data.training(), data.items)?;
+        let mut neighbour_of = vec![Vec::new(); data.items];
+        for item in 0..data.items as u32 {
+            let mut nearest: Vec<(u32, f64)> = co_clicks.cosines(item, config.regularisation).collect();
+            nearest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            for &(other, similarity) in nearest.iter().take(config.neighbours) {
+                neighbour_of[other as usize].push((item, similarity));
+            }
+        }
+        let popularity = config
+            .popularity_breaks_ties
+            .then(|| co_clicks.of_item.iter().map(|sessions| sessions.len() as u32).collect());
+        Ok(Self { neighbour_of, popularity })
+    }
+}
+
+impl ClickModel for ItemKnn {
+    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+        displays.check(self.neighbour_of.len())?;
+        // The score of every item, kept up to date from display to display.
+        let mut sums = vec![0.0; self.neighbour_of.len()];
+        let mut previous: Option<&Display<'_>> = None;
+        let mut scores = Vec::with_capacity(displays.len());
+        for display in displays.iter() {
+            if previous.is_some_and(|previous| previous.session != display.session) {
+                sums.fill(0.0);
+                previous = None;
+            }
+            for click in displays.new_clicks(previous, display) {
+                for &(item, similarity) in &self.neighbour_of[click.index()] {
+                    sums[item as usize] += similarity;
+                }
+            }
+            previous = Some(display);
+            let sums: Vec<f64> = display.slate.iter().map(|item| sums[item.index()]).collect();
+            scores.push(match &self.popularity {
+                Some(popularity) => ranks(&sums, |place| popularity[display.slate[place].index()]),
+                None => sums.into_iter().map(|sum| sum as f32).collect(),
+            });
+        }
+        Ok(scores)
+    }
+
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::Absent
+    }
+}

@@ -1,0 +1,75 @@
+//! The click models that GAN-CDQN (Chen et al., ICML 2019) compares its user model with, experiment A: which of the shown
+//! items does a user click, given the clicks before?
+//!
+//! | [`ModelKind`] | settings | likelihood |
+//! |---|---|---|
+//! | popularity | [`PopularityConfig`] | derived: Luce's choice from click counts |
+//! | position | [`PositionConfig`] | fitted |
+//! | IKNN | [`ItemKnnConfig`] | absent |
+//! | SCKNNC | [`SessionKnnConfig`] | absent |
+//! | S-RNN | [`SessionRnnConfig`] | derived: the softmax over all items, given that a shown one is clicked |
+//! | XGBOOST | [`TreesConfig`] | derived: independent clicks, given exactly one |
+//! | DFM | [`NetworkConfig`] | derived: independent clicks, given exactly one |
+//! | W&D-LR | [`NetworkConfig`] | derived: independent clicks, given exactly one |
+//! | W&D-CCF | [`NetworkConfig`] | fitted |
+//!
+//! All implement [`ClickModel`] and are judged by one [`evaluate`]. [`select`] fits a model once for every point of a small
+//! grid of hyper-parameters and keeps the one that is best on the validation sessions; [`Data`] does not hold the test
+//! sessions, so no choice can look at them.
+//!
+//! A display on which nothing was clicked, whether the user stayed or left, is not judged: the likelihood here is that of
+//! the clicked item given that one was clicked, the user model's `nll_given_click`, and precision is over clicks. Only the
+//! models of single items (popularity per display, XGBOOST, DFM, W&D-LR) learn from such displays, that their items were not clicked.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//! use understudy_baselines::{Data, Displays, ModelKind, evaluate, select};
+//! use understudy_data::{Fractions, Split};
+//! use understudy_random::Seed;
+//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//!
+//! // A log of simulated users, in place of yours.
+//! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;
+//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(1), 0..200, 4) }.run(&users, &UniformRandom { items: 20 })?;
+//! let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
+//!
+//! let data = Data::new(&log, 20, &split);
+//! let selection = select(ModelKind::ItemKnn, &data, Seed::new(3), |_| ControlFlow::Continue(()))?;
+//! assert_eq!(selection.candidates.len(), ModelKind::ItemKnn.grid().len());
+//! let figures = evaluate(&*selection.model, &Displays::new(&log, &split.test))?;
+//! assert!(figures.precision_at_2 >= figures.precision_at_1 && figures.nll_given_click.is_none());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod counts;
+mod data;
+mod deep_fm;
+mod displays;
+mod error;
+mod features;
+mod fields;
+mod item_knn;
+mod model;
+mod network;
+mod popularity;
+mod select;
+mod session_knn;
+mod session_rnn;
+#[cfg(test)]
+mod testing;
+mod training;
+mod trees;
+mod wide_deep;
+
+pub use data::Data;
+pub use displays::Displays;
+pub use error::{Error, Result};
+pub use item_knn::ItemKnnConfig;
+pub use model::{ClickModel, Evaluation, Likelihood, evaluate};
+pub use network::{Architecture, Loss, NetworkConfig};
+pub use popularity::{PopularityConfig, PositionConfig};
+pub use select::{Candidate, ModelKind, Progress, Selection, Settings, select, select_among};
+pub use session_knn::SessionKnnConfig;
+pub use session_rnn::SessionRnnConfig;
+pub use training::Training;
+pub use trees::TreesConfig;

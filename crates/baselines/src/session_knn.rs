@@ -1,0 +1,96 @@
+use serde::{Deserialize, Serialize};
+use understudy_data::ItemId;
+
+use crate::counts::{CoClicks, ranks};
+use crate::displays::Display;
+use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+
+/// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent neural networks meet
+/// the neighborhood").
+///
+/// A training session n is as similar to the clicks S before a display as the cosine of the two sets of items,
+/// |S ∩ n| / √(|S| |n|). The score of an item is the sum of the similarities of those of the k nearest sessions that
+/// clicked it; of sessions that tie for the last place the earlier in the log is taken, and sessions without a common item
+/// are no neighbours. [`Likelihood::Absent`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionKnnConfig {
+    /// k, at least 1.
+    pub neighbours: usize,
+    /// Whether training clicks rank items of equal score, as all items are before a session's first click. The paper
+    /// leaves such items alike.
+    pub popularity_breaks_ties: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct SessionKnn {
+    config: SessionKnnConfig,
+    co_clicks: CoClicks,
+}
+
+impl SessionKnn {
+    pub fn fit(config: &SessionKnnConfig, data: &Data<'_>) -> Result<Self> {
+        if config.neighbours == 0 {
+            return Err(Error::setting("session kNN", "0 neighbours, expected at least 1"));
+        }
+        Ok(Self { config: config.clone(), co_clicks: CoClicks::new(&data.training(), data.items)? })
+    }
+
+    /// The similarity of every training session, 0 where it is no neighbour.
+    fn neighbours(&self, common: &[u32], clicked: usize) -> Vec<f64> {
+        let size = |session: usize| self.co_clicks.of_session[session].len();
+        let similarity = |(session, &common): (usize, &u32)| {
+            (common > 0).then(|| (f64::from(common) / ((clicked * size(session)) as f64).sqrt(), session))
+        };
+        let mut nearest: Vec<(f64, usize)> = common.iter().enumerate().filter_map(similarity).collect();
+        let k = self.config.neighbours;
+        if k < nearest.len() {
+            nearest.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            nearest.truncate(k);
+        }
+        let mut similarities = vec![0.0; common.len()];
+        for (similarity, session) in nearest {
+            similarities[session] = similarity;
+        }
+        similarities
+    }
+
+    fn score(&self, display: &Display<'_>, similarities: &[f64]) -> Vec<f32> {
+        let of_item = &self.co_clicks.of_item;
+        let score = |item: &ItemId| of_item[item.index()].iter().map(|&session| similarities[session as usize]).sum();
+        let scores: Vec<f64> = display.slate.iter().map(score).collect();
+        if self.config.popularity_breaks_ties {
+            return ranks(&scores, |place| of_item[display.slate[place].index()].len() as u32);
+        }
+        scores.into_iter().map(|score| score as f32).collect()
+    }
+}
+
+impl ClickModel for SessionKnn {
+    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+        displays.check(self.co_clicks.of_item.len())?;
+        // Items in common with each training session, kept up to date from display to display.
+        let (mut common, mut distinct) = (vec![0; self.co_clicks.of_session.len()], 0);
+        let mut previous: Option<&Display<'_>> = None;
+        let mut scores = Vec::with_capacity(displays.len());
+        for display in displays.iter() {
+            if previous.is_some_and(|previous| previous.session != display.session) {
+                common.fill(0);
+                (previous, distinct) = (None, 0);
+            }
+            for click in displays.new_clicks(previous, display) {
+                distinct += 1;
+                for &session in &self.co_clicks.of_item[click.index()] {
+                    common[session as usize] += 1;
+                }
+            }
+            previous = Some(display);
+            scores.push(self.score(display, &self.neighbours(&common, distinct)));
+        }
+        Ok(scores)
+    }
+
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::Absent
+    }
+}

@@ -1,0 +1,277 @@
+use forust_ml::objective::ObjectiveType;
+use forust_ml::{GradientBooster, Matrix};
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use understudy_random::Seed;
+
+use crate::data::sample;
+use crate::features::{FEATURES, Features};
+use crate::fields::labels;
+use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+
+/// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen & Guestrin 2016), grown by
+/// the crate `forust-ml`, which implements XGBoost's algorithm (second-order gains, histogram splits, L2 on the leaves).
+///
+/// GAN-CDQN does not list the features that it gave to XGBoost. Ours, of a shown item a in a display, after the clicks h of
+/// the session, with counts from the training sessions:
+///
+/// | feature | |
+/// |---|---|
+/// | clicks, showings | ln(1 + clicks on a), ln(1 + displays that showed a) |
+/// | rate | clicks on a per showing, drawn to the rate of all items as by 10 showings |
+/// | share of rate | the rate over the sum of rates in the display |
+/// | similarity to the history | sum and largest of the cosines of a and each distinct h, and the cosine of a and the last h, as in [`ItemKnnConfig`](crate::ItemKnnConfig) without λ |
+/// | repeats | how often a was clicked before in the session |
+/// | history length | number of clicks before |
+/// | display size | number of items shown |
+/// | place | place of a in the display, from 0, where asked for |
+///
+/// Rows of training are counted out of fold: the training sessions are dealt into 10 folds, from the seed, and the rows of
+/// a fold see the counts of the other nine. A row that saw its own click would give it away.
+///
+/// The number of trees is that of the lowest logistic loss on the validation sessions. No row or column is sampled while
+/// growing, so the seed makes the folds, and the choice of `max_rows`, and no more.
+///
+/// The score is the log-odds z of a click. The likelihood is [`Likelihood::Derived`]: if items are clicked independently
+/// with log-odds z and exactly one was, it is an item with probability softmax(z).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TreesConfig {
+    /// Depth of a tree, at least 1.
+    pub max_depth: usize,
+    /// Shrinkage of every tree, in (0, 1].
+    pub learning_rate: f32,
+    /// Trees at most.
+    pub trees: usize,
+    /// Stop after this many trees in a row without a lower loss on the validation sessions.
+    pub patience: usize,
+    /// Shown items to grow trees on, and to stop by, about so many at most: displays are sampled down, from the seed.
+    pub max_rows: usize,
+    /// Whether the place in the display is a feature. Off by default: where slates were put together afterwards, their order
+    /// may give the click away.
+    pub place: bool,
+}
+
+impl Default for TreesConfig {
+    fn default() -> Self {
+        Self { max_depth: 4, learning_rate: 0.1, trees: 300, patience: 20, max_rows: 100_000, place: false }
+    }
+}
+
+/// Parts of the training sessions for counting out of fold.
+const FOLDS: usize = 10;
+
+pub(crate) struct Trees {
+    features: Features,
+    booster: GradientBooster,
+    columns: usize,
+}
+
+impl Trees {
+    pub fn fit(config: &TreesConfig, data: &Data<'_>, seed: Seed) -> Result<Self> {
+        check(config)?;
+        let training = data.training();
+        let (train, train_labels) = out_of_fold(config, data, &training, seed)?;
+        let features = Features::new(&training, data.items)?;
+        let columns = columns(config);
+        let validation = data.validation();
+        validation.check(data.items)?;
+        let wanted = some(&validation, config.max_rows, seed.derive("validation"));
+        let (held_out, held_out_labels) = (features.rows(&validation, &wanted), labels(&validation, &wanted));
+        let clicks = train_labels.iter().sum::<f64>() as usize;
+        if clicks == 0 || clicks == train_labels.len() {
+            let problem = format!("{clicks} clicks on {} shown items, expected some of them", train_labels.len());
+            return Err(Error::setting("training sessions", problem));
+        }
+        let (train, held_out) = (transpose(&train, columns), transpose(&held_out, columns));
+        if held_out.is_empty() {
+            return Err(Error::setting("validation sessions", "none, expected at least one to stop by"));
+        }
+        let weights = vec![1.0; held_out_labels.len()];
+        let mut booster = GradientBooster::default()
+            .set_objective_type(ObjectiveType::LogLoss)
+            .set_max_depth(config.max_depth)
+            .set_learning_rate(config.learning_rate)
+            .set_iterations(config.trees)
+            .set_early_stopping_rounds(Some(config.patience));
+        booster.fit_unweighted(
+            &Matrix::new(&train, train_labels.len(), columns),
+            &train_labels,
+            Some(vec![(Matrix::new(&held_out, weights.len(), columns), &held_out_labels, &weights)]),
+        )?;
+        Ok(Self { features, booster, columns })
+    }
+}
+
+impl ClickModel for Trees {
+    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+        const CHUNK: usize = 4_096;
+        displays.check(self.features.items())?;
+        let all: Vec<usize> = (0..displays.len()).collect();
+        let mut scores = Vec::with_capacity(displays.len());
+        for chunk in all.chunks(CHUNK) {
+            let rows = self.features.rows(displays, chunk);
+            let values = transpose(&rows, self.columns);
+            let margins = self.booster.predict(&Matrix::new(&values, rows.len(), self.columns), true);
+            let mut margins = margins.into_iter().map(|margin| margin as f32);
+            scores.extend(
+                chunk
+                    .iter()
+                    .map(|&display| margins.by_ref().take(displays.get(display).slate.len()).collect::<Vec<_>>()),
+            );
+        }
+        Ok(scores)
+    }
+
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::Derived
+    }
+}
+
+type Row = [f64; FEATURES];
+
+/// The rows of the training displays, or of a sample of them, with their labels: counted out of fold.
+fn out_of_fold(
+    config: &TreesConfig,
+    data: &Data<'_>,
+    training: &Displays<'_>,
+    seed: Seed,
+) -> Result<(Vec<Row>, Vec<f64>)> {
+    let mut fold_of: Vec<usize> = (0..data.train.len()).map(|session| session % FOLDS).collect();
+    fold_of.shuffle(&mut seed.derive("folds").stream(0));
+    let wanted = some(training, config.max_rows, seed.derive("training"));
+    let (mut all_rows, mut all_labels) = (Vec::new(), Vec::new());
+    for fold in 0..FOLDS.min(data.train.len()) {
+        let others = data.train.iter().zip(&fold_of).filter(|&(_, &other)| other != fold).map(|(&session, _)| session);
+        let others: Vec<usize> = others.collect();
+        let features = Features::new(&Displays::new(data.log, &others), data.items)?;
+        let in_fold = |display: &usize| fold_of[training.get(*display).session] == fold;
+        let wanted: Vec<usize> = wanted.iter().copied().filter(in_fold).collect();
+        all_rows.extend(features.rows(training, &wanted));
+        all_labels.extend(labels(training, &wanted));
+    }
+    Ok((all_rows, all_labels))
+}
+
+/// Displays, rising, that show about `max_rows` items, or all of them if they show no more.
+fn some(displays: &Displays<'_>, max_rows: usize, seed: Seed) -> Vec<usize> {
+    let rows: usize = displays.slates().map(|(slate, _)| slate.len()).sum();
+    let wanted = (max_rows as f64 / rows as f64 * displays.len() as f64) as usize;
+    sample(displays.len(), wanted.max(1), seed)
+}
+
+/// The first `columns` features as columns, one after the other.
+fn transpose(rows: &[Row], columns: usize) -> Vec<f64> {
+    (0..columns).flat_map(|column| rows.iter().map(move |row| row[column])).collect()
+}
+
+/// Number of features in use: the place is the last of them.
+fn columns(config: &TreesConfig) -> usize {
+    if config.place { FEATURES } else { FEATURES - 1 }
+}
+
+fn check(config: &TreesConfig) -> Result<()> {
+    let counts = [config.max_depth, config.trees, config.patience, config.max_rows];
+    if counts.contains(&0) || !(config.learning_rate > 0.0 && config.learning_rate <= 1.0) {
+        let problem = format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
+        return Err(Error::setting("gradient-boosted trees", problem));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{log, small};
+
+    /// The last display of the third session, after clicks on 4 and 1, with the counts of the first two sessions.
+    #[test]
+    fn features_of_a_small_log() {
+        let small = log(&[
+            &[(&[0, 1, 2], Some(1)), (&[3, 4], Some(4)), (&[1, 3], Some(1)), (&[4, 5], Some(5))],
+            &[(&[4], Some(4))],
+            &[(&[4, 5], Some(4)), (&[1, 2], Some(1)), (&[1, 5, 3], None)],
+        ]);
+        let features = Features::new(&Displays::new(&small, &[0, 1]), 6).unwrap();
+        let displays = Displays::new(&small, &[2]);
+        let rows = features.rows(&displays, &[2]);
+        let (mean, half) = (5.0 / 10.0, 0.5f64.sqrt());
+        let rate = |clicks: f64, shown: f64| (clicks + 10.0 * mean) / (shown + 10.0);
+        let rates = [rate(2.0, 2.0), rate(1.0, 1.0), rate(0.0, 2.0)];
+        let total: f64 = rates.iter().sum();
+        let expected = [
+            [3f64.ln(), 3f64.ln(), rates[0], rates[0] / total, half, half, 0.0, 1.0, 2.0, 3.0, 0.0],
+            [2f64.ln(), 2f64.ln(), rates[1], rates[1] / total, half + 1.0, 1.0, 1.0, 0.0, 2.0, 3.0, 1.0],
+            [0.0, 3f64.ln(), rates[2], rates[2] / total, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0, 2.0],
+        ];
+        for (row, expected) in rows.iter().flatten().zip(expected.iter().flatten()) {
+            assert!((row - expected).abs() < 1e-12, "{rows:?}");
+        }
+        assert_eq!(rows[..], features.rows(&displays, &[0, 1, 2])[4..]);
+    }
+
+    #[test]
+    fn a_row_of_training_does_not_see_its_own_session() {
+        let slates: Vec<[u32; 3]> = (0..20).map(|session| [session % 4, 4 + session % 3, 7]).collect();
+        let clicks = |changed: Option<usize>| {
+            let click = |session: usize| slates[session][(session + usize::from(changed == Some(session))) % 3];
+            let steps: Vec<[(&[u32], Option<u32>); 1]> =
+                (0..20).map(|session| [(&slates[session][..], Some(click(session)))]).collect();
+            log(&steps.iter().map(|session| &session[..]).collect::<Vec<_>>())
+        };
+        let train: Vec<usize> = (0..20).collect();
+        let table = |log: &understudy_data::Log| {
+            let data = Data { log, items: 8, train: &train, validation: &train };
+            let (rows, labels) = out_of_fold(&TreesConfig::default(), &data, &data.training(), Seed::new(1)).unwrap();
+            assert_eq!((rows.len(), labels.iter().sum::<f64>()), (60, 20.0));
+            (rows, labels)
+        };
+        let (before, labels) = table(&clicks(None));
+        for changed in 0..20 {
+            let (after, changed_labels) = table(&clicks(Some(changed)));
+            let differing: Vec<usize> = (0..60).filter(|&row| labels[row] != changed_labels[row]).collect();
+            assert_eq!(differing.len(), 2);
+            for row in differing {
+                assert_eq!(before[row], after[row]);
+            }
+            assert_ne!(before, after);
+        }
+    }
+
+    #[test]
+    fn the_trees_are_the_same_on_any_number_of_threads() {
+        let (mut slates, mut stream) = (Vec::new(), 1u32);
+        for _ in 0..20_000 {
+            let mut draw = || {
+                stream = stream.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                stream >> 16
+            };
+            let first = draw() % 40;
+            let slate = [first, 40 + draw() % 40, 80 + draw() % 40];
+            slates.push((slate, slate[draw() as usize % 3]));
+        }
+        let steps: Vec<Vec<(&[u32], Option<u32>)>> = slates
+            .chunks(10)
+            .map(|steps| steps.iter().map(|(slate, click)| (&slate[..], Some(*click))).collect())
+            .collect();
+        let log = log(&steps.iter().map(|session| &session[..]).collect::<Vec<_>>());
+        let (train, validation): (Vec<usize>, Vec<usize>) = ((0..1_900).collect(), (1_900..2_000).collect());
+        let data = Data { log: &log, items: 120, train: &train, validation: &validation };
+        let fit = || {
+            let config = TreesConfig { trees: 5, ..TreesConfig::default() };
+            Trees::fit(&config, &data, Seed::new(1)).unwrap().scores(&data.validation()).unwrap()
+        };
+        let scores =
+            [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(fit));
+        assert!(scores[0] == scores[1] && scores[1] == scores[2]);
+    }
+
+    #[test]
+    fn displays_are_sampled_down_to_about_the_rows_asked_for() {
+        let small = small();
+        let displays = Displays::new(&small, &[0, 1, 2]);
+        assert_eq!(some(&displays, 1_000, Seed::new(1)), (0..10).collect::<Vec<_>>());
+        assert_eq!(some(&displays, 12, Seed::new(1)).len(), 5);
+        assert_eq!(some(&displays, 1, Seed::new(1)).len(), 1);
+    }
+}

@@ -1,0 +1,292 @@
+use std::ops::ControlFlow;
+
+use candle_core::Tensor;
+use understudy_data::{Log, PaddedBatch, Split};
+use understudy_nn::{Adam, scalar};
+use understudy_random::Seed;
+
+use crate::displays::Displays;
+use crate::train::{Course, descend};
+use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
+
+/// One validation of min-max training; means per display, in units of reward but for the loss.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdversarialPoint {
+    /// Updates of r_θ done.
+    pub iteration: u64,
+    /// Mean over the batches since the last validation of the objective E_φ[r] - R(φ) / η - r(true), before each update of r_θ;
+    /// none before any.
+    pub train_objective: Option<f64>,
+    /// The objective on the validation sessions.
+    pub validation_objective: f64,
+    /// What φ_α lacks there to the maximum that the closed form of φ* reaches.
+    pub validation_shortfall: f64,
+    /// The Fenchel-Young loss of r_θ there ([`Regulariser::loss`]), which is η times that maximum plus a constant.
+    pub validation_loss: f64,
+}
+
+/// What min-max training found; both models then hold the parameters of the best validation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AdversarialFit {
+    /// Every validation in order, the first after the warm-up.
+    pub curve: Vec<AdversarialPoint>,
+    /// The validation with the lowest Fenchel-Young loss.
+    pub best: AdversarialPoint,
+}
+
+/// GAN-CDQN's min-max for any regulariser (§"Generative Adversarial Training"):
+/// min over θ, max over α of Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true).
+///
+/// `model` holds r_θ; `generator` holds φ_α, a model of its own under Shannon's entropy, whose softmax can come as close to a sparse φ* as it
+/// likes but never is 0 ([`UserModelConfig::generator`](crate::UserModelConfig::generator) has the published sizes). Each iteration takes `inner` steps
+/// up the objective in α and then one step down in θ. The expectation over a display is a finite sum, so both gradients are exact on a
+/// batch: nothing is sampled.
+///
+/// Start from the rewards of Shannon's entropy: [`fit`](crate::fit) a model under Shannon, then
+/// [`UserModel::with_regulariser`]. A generator of the same form can start as their softmax
+/// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to them.
+///
+/// Batches are shuffled from `seed`. `watch` hears of every iteration done, of the warm-up's updates as iteration 0, and may
+/// stop the fit.
+///
+/// # Errors
+/// [`Error::Setting`] if the models do not choose among the same options or the generator is not under Shannon's entropy;
+/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. After the last two
+/// the models hold the parameters of the last update.
+pub fn fit_adversarial(
+    model: &UserModel,
+    generator: &UserModel,
+    log: &Log,
+    split: &Split,
+    config: &AdversarialConfig,
+    seed: Seed,
+    mut watch: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<AdversarialFit> {
+    config.check()?;
+    let game = Game::new(model, generator)?;
+    let mut up = Adam::new(generator.params(), config.generator)?;
+    let mut down = Adam::new(model.params(), config.reward.optimiser)?;
+    let device = model.params().device();
+    let course = Course { log, split, config: &config.reward, seed };
+
+    let warm_up = usize::try_from(config.warm_up).unwrap_or(usize::MAX);
+    for batch in course.batches(seed.derive("warm-up"))?.take(warm_up) {
+        let displays = Displays::new(&batch, device)?;
+        game.raise(&displays, &game.rewards(&displays)?, &mut up, 0)?;
+        if watch(0).is_break() {
+            return Err(Error::Interrupted);
+        }
+    }
+    let update = |iteration: u64, batch: &PaddedBatch| {
+        let displays = Displays::new(batch, device)?;
+        let rewards = game.rewards(&displays)?;
+        for _ in 0..config.inner {
+            game.raise(&displays, &rewards, &mut up, iteration)?;
+        }
+        game.lower(&displays, &rewards, &mut down, iteration)
+    };
+    let validate = |iteration, train_objective| {
+        let means = model.mean_over(log, &split.validation, |displays| game.judge(displays))?;
+        let [validation_objective, maximum, validation_loss] = means;
+        let validation_shortfall = maximum - validation_objective;
+        Ok(AdversarialPoint { iteration, train_objective, validation_objective, validation_shortfall, validation_loss })
+    };
+    let (curve, best) = course.run(&[model, generator], watch, update, validate, |point| point.validation_loss)?;
+    Ok(AdversarialFit { curve, best })
+}
+
+/// The two players.
+struct Game<'a> {
+    model: &'a UserModel,
+    generator: &'a UserModel,
+}
+
+impl<'a> Game<'a> {
+    fn new(model: &'a UserModel, generator: &'a UserModel) -> Result<Self> {
+        let (m, g) = (model.config(), generator.config());
+        if g.regulariser != Regulariser::Shannon {
+            return Err(Error::setting("generator", format!("under {:?}, expected Shannon", g.regulariser)));
+        }
+        if m.items != g.items || model.may_choose_nothing() != generator.may_choose_nothing() {
+            let problem = format!(
+                "{} items and outside option {:?}, but the model has {} and {:?}",
+                g.items, g.outside, m.items, m.outside
+            );
+            return Err(Error::setting("generator", problem));
+        }
+        Ok(Self { model, generator })
+    }
+
+    /// r_θ of the options of each display, `[displays, options]`.
+    fn rewards(&self, displays: &Displays) -> Result<Tensor> {
+        let rewards = self.model.display_rewards(displays)?;
+        if !self.model.may_choose_nothing() {
+            return Ok(rewards);
+        }
+        let nothing = rewards.narrow(1, 0, 1)?.zeros_like()?;
+        Ok(Tensor::cat(&[rewards, nothing], 1)?)
+    }
+
+    /// φ_α, `[displays, options]`.
+    fn choice(&self, displays: &Displays) -> Result<Tensor> {
+        let utilities = (self.generator.display_rewards(displays)? * self.generator.config().eta)?;
+        Regulariser::Shannon.choice(&utilities, &displays.mask, self.generator.may_choose_nothing())
+    }
+
+    /// The mean of E_φ[r] - R(φ) / η - r(true), a scalar tensor.
+    fn objective(&self, phi: &Tensor, rewards: &Tensor, displays: &Displays) -> Result<Tensor> {
+        let chosen = rewards.gather(&displays.chosen.unsqueeze(1)?, 1)?;
+        let expected = (phi * rewards.broadcast_sub(&chosen)?)?.sum(1)?;
+        let config = self.model.config();
+        Ok((expected - (config.regulariser.penalty(phi)? / config.eta)?)?.mean_all()?)
+    }
+
+    /// α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η), for given rewards.
+    fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<()> {
+        let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
+        descend(adam, &objective.neg()?, iteration)?;
+        Ok(())
+    }
+
+    /// θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true)); the objective before it.
+    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<f64> {
+        let phi = self.choice(displays)?.detach();
+        descend(adam, &self.objective(&phi, rewards, displays)?, iteration)
+    }
+
+    /// Means per display: the objective, its maximum over φ, and the Fenchel-Young loss.
+    fn judge(&self, displays: &Displays) -> Result<[f64; 3]> {
+        let config = self.model.config();
+        let rewards = self.rewards(displays)?;
+        let objective = scalar(&self.objective(&self.choice(displays)?, &rewards, displays)?)?;
+        let loss = scalar(&self.model.batch_loss(displays)?)?;
+        Ok([objective, (loss - config.regulariser.penalty_of_certainty()) / config.eta, loss])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{catalogue, configs, log};
+    use crate::{Outside, StateEncoder, UserModelConfig};
+    use candle_core::{DType, Device};
+    use understudy_data::{Choice, Fractions, ItemId, LogBuilder, Step};
+    use understudy_nn::{AdamConfig, check_gradients};
+
+    const NOTHING: Outside = Outside::Nothing { leaving: 0.0 };
+    const REGULARISERS: [Regulariser; 3] = [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2];
+
+    fn model(config: UserModelConfig, seed: u64, dtype: DType) -> UserModel {
+        UserModel::with_type(config, &catalogue(), Seed::new(seed), &Device::Cpu, dtype).unwrap()
+    }
+
+    fn displays(log: &Log) -> Displays {
+        let all: Vec<usize> = (0..log.sessions()).collect();
+        Displays::new(&PaddedBatch::new(log, &all, None), &Device::Cpu).unwrap()
+    }
+
+    /// Eight sessions of three displays of two to five items, one of them always clicked.
+    fn clicks() -> Log {
+        let mut log = LogBuilder::default();
+        for session in 0..8 {
+            for step in 0..3 {
+                let slate: Vec<ItemId> = (0..2 + (session + step) % 4).map(|i| ItemId((session + i) % 6)).collect();
+                let choice = Choice::Item(slate[(session * step) as usize % slate.len()]);
+                log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+            }
+            log.end_session(None).unwrap();
+        }
+        log.build()
+    }
+
+    #[test]
+    fn against_fixed_rewards_the_generator_comes_within_1_percent_of_the_closed_form() {
+        let displays = displays(&clicks());
+        for (regulariser, outside) in REGULARISERS.into_iter().flat_map(|r| [(r, NOTHING), (r, Outside::Absent)]) {
+            let config = UserModelConfig { regulariser, outside, eta: 6.0, ..configs()[0].clone() };
+            let (model, generator) = (
+                model(config.clone(), 1, DType::F32),
+                model(UserModelConfig { regulariser: Regulariser::Shannon, ..config.clone() }, 2, DType::F32),
+            );
+            let game = Game::new(&model, &generator).unwrap();
+            let rewards = game.rewards(&displays).unwrap().detach();
+            // E_φ[r] - R(φ) / η, without the reward of what was chosen, which is the same for every φ.
+            let value = |phi: &Tensor| {
+                let gain = (phi * &rewards).unwrap().sum(1).unwrap();
+                let penalty = (regulariser.penalty(phi).unwrap() / config.eta).unwrap();
+                scalar(&(gain - penalty).unwrap().mean_all().unwrap()).unwrap()
+            };
+            let utilities = (rewards.narrow(1, 0, displays.places).unwrap() * config.eta).unwrap();
+            let best = regulariser.choice(&utilities, &displays.mask, outside != Outside::Absent).unwrap();
+            let optimum = value(&best);
+            let missing = || (optimum - value(&game.choice(&displays).unwrap())) / optimum.abs();
+            let before = missing();
+            let optimiser = AdamConfig { learning_rate: 4e-3, ..AdamConfig::default() };
+            let mut adam = Adam::new(generator.params(), optimiser).unwrap();
+            for _ in 0..200 {
+                game.raise(&displays, &rewards, &mut adam, 0).unwrap();
+            }
+            assert!(before > 0.05 && (-1e-5..0.01).contains(&missing()), "{regulariser:?}: {before} to {}", missing());
+        }
+    }
+
+    #[test]
+    fn gradients_of_both_players_match_finite_differences() {
+        let displays = displays(&log());
+        for regulariser in REGULARISERS {
+            let config = UserModelConfig { regulariser, ..configs()[0].clone() };
+            let generator = UserModelConfig { state: StateEncoder::lstm(), head: vec![3], ..config.generator() };
+            let (model, generator) = (model(config, 1, DType::F64), model(generator, 2, DType::F64));
+            let game = Game::new(&model, &generator).unwrap();
+            let rewards = game.rewards(&displays).unwrap().detach();
+            let phi = game.choice(&displays).unwrap().detach();
+            check_gradients(generator.params(), || {
+                Ok(game.objective(&game.choice(&displays).unwrap(), &rewards, &displays).unwrap())
+            });
+            check_gradients(model.params(), || {
+                Ok(game.objective(&phi, &game.rewards(&displays).unwrap(), &displays).unwrap())
+            });
+        }
+    }
+
+    #[test]
+    fn players_and_settings_that_do_not_fit_are_refused() {
+        let (log, base) = (clicks(), configs()[0].clone());
+        let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
+        let refused = |generator: UserModelConfig, config: AdversarialConfig| {
+            let (model, generator) = (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
+            let watch = |_| ControlFlow::Continue(());
+            match fit_adversarial(&model, &generator, &log, &split, &config, Seed::new(1), watch) {
+                Err(Error::Setting { what, .. }) => what,
+                other => panic!("{other:?}"),
+            }
+        };
+        let fine = AdversarialConfig::default;
+        let l2 = UserModelConfig { regulariser: Regulariser::L2, ..base.clone() };
+        assert_eq!(refused(l2, fine()), "generator");
+        assert_eq!(refused(UserModelConfig { outside: Outside::Absent, ..base.clone() }, fine()), "generator");
+        assert_eq!(refused(base.clone(), AdversarialConfig { inner: 0, ..fine() }), "inner");
+    }
+
+    #[test]
+    fn training_reports_divergence_and_hears_its_watcher_in_the_warm_up_too() {
+        let (log, base) = (clicks(), configs()[0].clone());
+        let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
+        let run = |config: &AdversarialConfig, stop: Option<u64>| {
+            let model = model(UserModelConfig { regulariser: Regulariser::L2, ..base.clone() }, 1, DType::F32);
+            let generator = self::model(base.generator(), 1, DType::F32);
+            let watch = |at| if Some(at) == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            fit_adversarial(&model, &generator, &log, &split, config, Seed::new(1), watch)
+        };
+        let short = AdversarialConfig { warm_up: 3, ..AdversarialConfig::default() };
+        for at in [0, 5] {
+            assert!(matches!(run(&short, Some(at)), Err(Error::Interrupted)));
+        }
+        let wild = AdamConfig { learning_rate: 1e30, ..AdamConfig::default() };
+        let generator = AdversarialConfig { generator: wild, ..short.clone() };
+        assert!(matches!(run(&generator, None), Err(Error::Diverged { iteration: 0, .. })));
+        let mut reward = short;
+        reward.reward.optimiser = wild;
+        assert!(matches!(run(&reward, None), Err(Error::Diverged { iteration: 2, .. })), "{:?}", run(&reward, None));
+    }
+}
