@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::claims::Claim;
 
 /// A grid of cells that answers one question of a paper.
 pub trait Experiment: Sync {
@@ -23,6 +26,15 @@ pub trait Experiment: Sync {
     /// not belong in it; the runner records them. A cell calls [`Watch::progress`] at least once a second, and returns
     /// [`Interrupted`] when [`Watch::interrupted`] says so.
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome>;
+
+    /// The metrics that its table shows, in order; `results.csv` holds all.
+    fn columns(&self) -> &'static [&'static str];
+
+    /// What its learning curves show, with the unit.
+    fn curve_label(&self) -> &'static str;
+
+    /// What the papers say that its cells can decide.
+    fn claims(&self) -> Vec<Claim>;
 
     /// Remarks under the experiment's table, one item of a Markdown list each: where the data come from, figures of public runs.
     fn notes(&self) -> Vec<String>;
@@ -112,6 +124,11 @@ impl Watch {
     pub fn progress(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
+    }
+
+    /// [`Watch::interrupted`] for what is told to break off.
+    pub fn control_flow(&self) -> ControlFlow<()> {
+        if self.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     /// Whether the cell should give up now and return [`Interrupted`].

@@ -1,5 +1,8 @@
 //! The experiments that `reproduce` knows.
 
+mod learned;
+mod regularisers;
+mod sources;
 mod user_model;
 
 use anyhow::{Context, bail};
@@ -8,7 +11,7 @@ use crate::experiment::Experiment;
 use crate::settings::Settings;
 
 /// The names of all experiments, in the order in which they run.
-pub const NAMES: &[&str] = &["user-model"];
+pub const NAMES: &[&str] = &["user-model", "regularisers"];
 
 /// The experiments of the given names, or all of them where none is given; each name counts once.
 pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dyn Experiment>>> {
@@ -25,6 +28,7 @@ pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dy
 fn build(name: &str, settings: &Settings) -> anyhow::Result<Box<dyn Experiment>> {
     match name {
         "user-model" => Ok(Box::new(user_model::UserModel::new(settings)?)),
+        "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
         other => bail!("experiment `{other}` is listed but not built"),
     }
 }

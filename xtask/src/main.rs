@@ -3,11 +3,13 @@
 mod atomic;
 mod bench;
 mod ci;
+mod claims;
 mod data;
 mod experiment;
 mod experiments;
 mod logging;
 mod output;
+mod plots;
 mod progress;
 mod provenance;
 mod reproduce;

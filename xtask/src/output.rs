@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 
+use crate::claims::{Arm, Difference, Finding};
 use crate::store::Finished;
 
 /// `experiment,dataset,method,setting,seed,metric,value`, sorted by all but the value.
@@ -22,6 +23,37 @@ pub fn curves_csv(finished: &[Finished]) -> anyhow::Result<Vec<u8>> {
         })
     });
     csv(["experiment", "dataset", "method", "setting", "seed", "point", "metric", "value"], rows)
+}
+
+/// `claim,source,verdict,dataset,metric,ours,rival,seeds,difference,low,high,p`: a row for every comparison of every claim; a
+/// claim that was not run has one row.
+pub fn claims_csv(findings: &[Finding]) -> anyhow::Result<Vec<u8>> {
+    let rows = findings.iter().flat_map(|finding| {
+        let head = move || [finding.sentence.clone(), finding.source.into(), finding.verdict.to_string()];
+        let nothing =
+            finding.differences.is_empty().then(|| head().into_iter().chain(vec![String::new(); 9]).collect());
+        let row = move |difference: &Difference| {
+            let arm = |arm: &Arm| format!("{}, {}", arm.method, arm.setting);
+            let (ends, shown) = (difference.estimate.interval, |value: f64| value.to_string());
+            let tail = [
+                difference.dataset.clone(),
+                difference.metric.into(),
+                arm(&difference.ours),
+                arm(&difference.rival),
+                difference.estimate.n.to_string(),
+                shown(difference.estimate.mean),
+                ends.map(|ends| shown(ends.low)).unwrap_or_default(),
+                ends.map(|ends| shown(ends.high)).unwrap_or_default(),
+                difference.p.map(shown).unwrap_or_default(),
+            ];
+            head().into_iter().chain(tail).collect()
+        };
+        nothing.into_iter().chain(finding.differences.iter().map(row))
+    });
+    csv(
+        ["claim", "source", "verdict", "dataset", "metric", "ours", "rival", "seeds", "difference", "low", "high", "p"],
+        rows,
+    )
 }
 
 fn sorted(finished: &[Finished]) -> Vec<&Finished> {

@@ -16,9 +16,9 @@ use crate::results_dir::ResultsDir;
 use crate::runner::{Runner, Tally};
 use crate::settings::{Scale, Settings};
 use crate::store::Store;
-use crate::summary::{self, Table};
+use crate::summary::{self, Ledger, Table};
 use crate::terminal::{say, tell};
-use crate::{experiments, output};
+use crate::{experiments, output, plots};
 
 /// Options of `reproduce`.
 #[derive(Debug, clap::Args)]
@@ -81,10 +81,11 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     record.status = status(&tally);
     record.cells = Cells { total: tally.total, run: tally.run(), resumed: tally.resumed, failed: tally.failed.len() };
     record.wall_s = begin.elapsed().as_secs_f64();
-    let (tables, remarks) = write(&dir, &store, &experiments, &tally, &record)?;
+    let (tables, ledger, remarks) = write(&dir, &store, &experiments, &tally, &record)?;
     for table in &tables {
         say(table.plain());
     }
+    say(ledger.plain());
     for remark in &remarks {
         say(remark);
     }
@@ -145,7 +146,7 @@ fn write(
     experiments: &[Box<dyn Experiment>],
     tally: &Tally,
     record: &RunRecord,
-) -> anyhow::Result<(Vec<Table>, Vec<String>)> {
+) -> anyhow::Result<(Vec<Table>, Ledger, Vec<String>)> {
     let done = &tally.finished;
     let tables = experiments
         .iter()
@@ -153,10 +154,22 @@ fn write(
         .collect::<anyhow::Result<Vec<_>>>()?;
     let others = store.others(experiments.iter().flat_map(|experiment| experiment.cells()))?;
     let remarks = summary::remarks(done, &others, record);
-    let summary = summary::markdown(&tables, &remarks, tally, record);
-    dir.write_tables(&output::results_csv(done)?, &output::curves_csv(done)?, summary.as_bytes())?;
+    let (mut findings, mut plots) = (Vec::new(), Vec::new());
+    for experiment in experiments {
+        let of_experiment: Vec<_> = done.iter().filter(|done| done.cell.experiment == experiment.name()).collect();
+        for claim in experiment.claims() {
+            findings.push(claim.decide(&of_experiment)?);
+        }
+        plots.extend(plots::learning_curves(experiment.as_ref(), done)?);
+    }
+    let ledger = Ledger::new(&findings);
+    let summary = summary::markdown(&tables, &ledger, &remarks, tally, record);
+    let (results, curves, claims) =
+        (output::results_csv(done)?, output::curves_csv(done)?, output::claims_csv(&findings)?);
+    dir.write_tables(&results, &curves, &claims, summary.as_bytes())?;
+    dir.write_plots(&plots)?;
     dir.write_record(record)?;
-    Ok((tables, remarks))
+    Ok((tables, ledger, remarks))
 }
 
 fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 
 use crate::atomic;
+use crate::plots::Plot;
 use crate::provenance::{RunConfig, RunRecord};
 use crate::store::Store;
 
@@ -20,7 +21,10 @@ pub struct ResultsDir {
 const RECORD: &str = "run.json";
 
 /// The files that a run writes beside the cells and `run.json`.
-const TABLES: [&str; 3] = ["results.csv", "curves.csv", "summary.md"];
+const TABLES: [&str; 4] = ["results.csv", "curves.csv", "claims.csv", "summary.md"];
+
+/// The folder of the plots.
+const PLOTS: &str = "plots";
 
 /// The file that a run locks; it stays, so that no two runs lock different files of this name.
 const LOCK: &str = ".lock";
@@ -62,10 +66,20 @@ impl ResultsDir {
         atomic::write(&self.record_path(), &text)
     }
 
-    /// Replaces `results.csv`, `curves.csv` and `summary.md`.
-    pub fn write_tables(&self, results: &[u8], curves: &[u8], summary: &[u8]) -> anyhow::Result<()> {
-        for (name, bytes) in TABLES.into_iter().zip([results, curves, summary]) {
+    /// Replaces `results.csv`, `curves.csv`, `claims.csv` and `summary.md`.
+    pub fn write_tables(&self, results: &[u8], curves: &[u8], claims: &[u8], summary: &[u8]) -> anyhow::Result<()> {
+        for (name, bytes) in TABLES.into_iter().zip([results, curves, claims, summary]) {
             atomic::write(&self.path.join(name), bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Writes plots into the folder `plots`, over those of the same names.
+    pub fn write_plots(&self, plots: &[Plot]) -> anyhow::Result<()> {
+        let folder = self.path.join(PLOTS);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        for plot in plots {
+            atomic::write(&folder.join(&plot.file), plot.svg.as_bytes())?;
         }
         Ok(())
     }

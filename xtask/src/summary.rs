@@ -1,10 +1,11 @@
 //! The results as tables for people: means over seeds with their intervals.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use understudy_eval::interval;
 
+use crate::claims::{Difference, Finding};
 use crate::experiment::{Cell, Experiment};
 use crate::experiments;
 use crate::provenance::RunRecord;
@@ -24,17 +25,17 @@ impl Table {
     /// The table of one experiment's finished cells.
     pub fn new(experiment: &dyn Experiment, finished: &[Finished]) -> anyhow::Result<Self> {
         let cells: Vec<_> = finished.iter().filter(|done| done.cell.experiment == experiment.name()).collect();
-        let metrics: BTreeSet<_> = cells.iter().flat_map(|done| done.outcome.metrics.keys()).collect();
+        let metrics = experiment.columns();
         let settings = cells.iter().any(|done| !done.cell.setting.is_empty());
         let optional = if settings { vec!["setting"] } else { vec![] };
         let header = ["dataset", "method"].into_iter().chain(optional).chain(["seeds"]).map(str::to_owned);
-        let header = header.chain(metrics.iter().map(|name| name.to_string())).chain(["s per cell".into()]).collect();
+        let header = header.chain(metrics.iter().map(|&name| name.to_owned())).chain(["s per cell".into()]).collect();
         let mut rows = Vec::new();
         for (key, group) in groups(&cells) {
             let mut row = vec![key[0].clone(), key[1].clone()];
             row.extend(settings.then(|| key[2].clone()));
             row.push(group.len().to_string());
-            for &metric in &metrics {
+            for &metric in metrics {
                 let values: Vec<f64> =
                     group.iter().filter_map(|done| done.outcome.metrics.get(metric).copied()).collect();
                 row.push(if values.is_empty() { "–".into() } else { interval::student_t(&values)?.to_string() });
@@ -56,10 +57,6 @@ impl Table {
     }
 
     fn markdown(&self) -> String {
-        let line = |cells: &[String]| {
-            let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-            format!("| {} |\n", cells.join(" | "))
-        };
         let mut text =
             format!("## {}\n\n{}|{}\n", self.experiment, line(&self.header), "---|".repeat(self.header.len()));
         text.extend(self.rows.iter().map(|row| line(row)));
@@ -69,6 +66,54 @@ impl Table {
     }
 }
 
+/// The claims ledger: a row for every claim.
+pub struct Ledger {
+    rows: Vec<[String; 4]>,
+}
+
+const LEDGER: [&str; 4] = ["claim", "source", "verdict", "difference, ours less the rival's"];
+const LEDGER_NOTE: &str = "Differences are paired by seed, with the 95% interval and p of the corrected resampled t-test (Nadeau & Bengio \
+    2003), which allows for splits that share users; not corrected for the number of claims. Reproduced: better, interval above 0, on every \
+    data set; not reproduced: worse on one; inconclusive: the rest. The best rival is the one with the largest test mean.";
+
+impl Ledger {
+    /// The ledger of what was found.
+    pub fn new(findings: &[Finding]) -> Self {
+        let row = |finding: &Finding| {
+            let several = finding.differences.iter().any(|one| one.rival != finding.differences[0].rival);
+            let shown = |difference: &Difference| {
+                let rival = if several { format!(" (to {})", difference.rival.method) } else { String::new() };
+                let p = difference.p.map_or(String::new(), |p| format!(", p {p:.2}"));
+                format!("{} {}{p}{rival}", difference.dataset, difference.estimate)
+            };
+            let differences: Vec<_> = finding.differences.iter().map(shown).collect();
+            [finding.sentence.clone(), finding.source.into(), finding.verdict.to_string(), differences.join("; ")]
+        };
+        Self { rows: findings.iter().map(row).collect() }
+    }
+
+    /// For the terminal: claims and verdicts.
+    pub fn plain(&self) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.set_header(&LEDGER[..3]);
+        table.add_rows(self.rows.iter().map(|row| &row[..3]));
+        format!("claims\n{table}")
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = format!("## Claims\n\n{}|{}\n", line(&LEDGER), "---|".repeat(LEDGER.len()));
+        text.extend(self.rows.iter().map(|row| line(row)));
+        let _ = writeln!(text, "\n* {LEDGER_NOTE}");
+        text
+    }
+}
+
+fn line(cells: &[impl AsRef<str>]) -> String {
+    let cells: Vec<_> = cells.iter().map(|cell| cell.as_ref().replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
 /// What a reader of the tables must know of the cells: which other revisions of the program made some, and which of
 /// the `others` in the store the tables leave out.
 pub fn remarks(finished: &[Finished], others: &[Cell], record: &RunRecord) -> Vec<String> {
@@ -76,7 +121,7 @@ pub fn remarks(finished: &[Finished], others: &[Cell], record: &RunRecord) -> Ve
 }
 
 /// The content of `summary.md`.
-pub fn markdown(tables: &[Table], remarks: &[String], tally: &Tally, record: &RunRecord) -> String {
+pub fn markdown(tables: &[Table], ledger: &Ledger, remarks: &[String], tally: &Tally, record: &RunRecord) -> String {
     let config = &record.config;
     let mut text = "# Results\n\n".to_owned();
     if !tally.complete() {
@@ -92,7 +137,7 @@ pub fn markdown(tables: &[Table], remarks: &[String], tally: &Tally, record: &Ru
     for remark in remarks {
         let _ = writeln!(text, "{remark}\n");
     }
-    text.push_str(&tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n"));
+    text.push_str(&tables.iter().map(Table::markdown).chain([ledger.markdown()]).collect::<Vec<_>>().join("\n"));
     if !tally.failed.is_empty() {
         text.push_str("\n## Failed cells\n\n");
         for failed in &tally.failed {

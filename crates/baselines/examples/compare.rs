@@ -1,21 +1,30 @@
 //! Chooses and judges every baseline on a log with a split, in the GAN-CDQN authors' format, and prints a table as CSV.
 //!
-//! `cargo run --release -p understudy-baselines --example compare -- FILE [SEED [MODEL..]]` (default: seed 1,
-//! all models).
+//! `cargo run --release -p understudy-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]` (default: seed 1,
+//! full grids, all models). Every point of a grid goes to the standard error: its validation figures, where it stopped, seconds.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use understudy_baselines::{Data, Displays, ModelKind, evaluate, select};
+use understudy_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
 use understudy_data::import::{self, Options};
 use understudy_data::{Fractions, Split};
 use understudy_random::Seed;
+
+/// glibc gives freed pages back, and every intermediate tensor then pays for them again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("which file?")?;
     let seed = Seed::new(arguments.next().map_or(Ok(1), |text| text.parse())?);
+    let coarse = match arguments.next().as_deref() {
+        None | Some("full") => false,
+        Some("coarse") => true,
+        Some(other) => return Err(format!("{other}: expected full or coarse").into()),
+    };
     let names: Vec<String> = arguments.collect();
     let (dataset, _) = import::import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
     let split = match dataset.split {
@@ -35,8 +44,23 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("chance,,{:.4},{:.4},{:.4},,,,", chance[0] / clicks, chance[1] / clicks, chance[2] / clicks);
     for kind in ModelKind::ALL.into_iter().filter(|kind| names.is_empty() || names.contains(&kind.name().into())) {
         let start = Instant::now();
-        let selection = select(kind, &data, seed.derive(kind.name()), |_| ControlFlow::Continue(()))?;
+        let mut begun = Vec::new();
+        let watch = |progress: Progress| {
+            if progress.iteration == 0 {
+                begun.push(start.elapsed().as_secs_f64());
+            }
+            ControlFlow::Continue(())
+        };
+        let grid = if coarse { kind.coarse_grid() } else { kind.grid() };
+        let selection = select_among(&grid, &data, seed.derive(kind.name()), watch)?;
         let seconds = start.elapsed().as_secs_f64();
+        begun.push(seconds);
+        for (candidate, span) in selection.candidates.iter().zip(begun.windows(2)) {
+            let best = candidate.curve.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
+            let (best, last) = (best.map(|point| point.iteration), candidate.curve.last().map(|point| point.iteration));
+            let (seconds, figures) = (span[1] - span[0], candidate.validation);
+            eprintln!("{seconds:.2} s, best {best:?} of {last:?}, {figures:?}, {:?}", candidate.settings);
+        }
         let figures = evaluate(&*selection.model, &test)?;
         let chosen = &selection.candidates[selection.chosen];
         let nll = |nll: Option<f64>| nll.map_or(String::new(), |nll| format!("{nll:.4}"));

@@ -1,4 +1,3 @@
-use rand::seq::SliceRandom;
 use understudy_data::{Log, Split};
 use understudy_random::Seed;
 
@@ -31,18 +30,21 @@ impl<'a> Data<'a> {
         Displays::new(self.log, self.validation)
     }
 
-    /// The displays of validation sessions drawn from `seed` until they hold `displays`, or all.
-    pub(crate) fn validation_sample(&self, displays: usize, seed: Seed) -> Displays<'a> {
-        let mut sessions = self.validation.to_vec();
-        sessions.shuffle(&mut seed.derive("validation sample").stream(0));
-        let mut held = 0;
-        let enough = |session: &usize| {
-            let before = held;
-            held += self.log.session(*session).len();
-            before < displays
-        };
-        Displays::new(self.log, &sessions.into_iter().take_while(enough).collect::<Vec<_>>())
+    /// The displays with a click of the validation sessions, or a sample of them that shows about `items` items.
+    pub(crate) fn validation_sample(&self, items: usize, seed: Seed) -> Displays<'a> {
+        let displays = self.validation();
+        let clicked = displays.with_click();
+        let displays = displays.pick(&clicked);
+        let sampled = sample_shown(&displays, items, seed.derive("validation sample"));
+        displays.pick(&sampled)
     }
+}
+
+/// Displays, rising, that show about `items` items, drawn from `seed`; all of them if they show no more.
+pub(crate) fn sample_shown(displays: &Displays<'_>, items: usize, seed: Seed) -> Vec<usize> {
+    let shown: usize = displays.slates().map(|(slate, _)| slate.len()).sum();
+    let wanted = (items as f64 / shown as f64 * displays.len() as f64) as usize;
+    sample(displays.len(), wanted.max(1), seed)
 }
 
 /// `wanted` of `count` numbers from 0, drawn without replacement from `seed`, rising; all of them if there are no more.
@@ -53,4 +55,41 @@ pub(crate) fn sample(count: usize, wanted: usize, seed: Seed) -> Vec<usize> {
     let mut drawn = rand::seq::index::sample(&mut seed.derive("sample").stream(0), count, wanted).into_vec();
     drawn.sort_unstable();
     drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::small;
+
+    #[test]
+    fn displays_are_sampled_down_to_about_the_items_asked_for() {
+        let small = small();
+        let displays = Displays::new(&small, &[0, 1, 2]);
+        assert_eq!(sample_shown(&displays, 1_000, Seed::new(1)), (0..10).collect::<Vec<_>>());
+        assert_eq!(sample_shown(&displays, 12, Seed::new(1)).len(), 5);
+        assert_eq!(sample_shown(&displays, 1, Seed::new(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_validation_sample_holds_clicks_with_all_that_came_before() {
+        let small = small();
+        let data = Data { log: &small, items: 6, train: &[], validation: &[0, 1, 2] };
+        let all = data.validation();
+        let whole = data.validation_sample(1_000, Seed::new(1));
+        assert_eq!(whole.len(), 8);
+        let part = data.validation_sample(6, Seed::new(1));
+        assert_eq!(part.len(), 2);
+        for display in part.iter() {
+            let same = |other: &&crate::displays::Display<'_>| std::ptr::eq(other.slate, display.slate);
+            let original = all.iter().find(same).unwrap();
+            assert!(display.clicked.is_some() && display.clicked == original.clicked);
+            assert_eq!(part.history(display), all.history(original));
+        }
+        let ranges = part.of_sessions();
+        assert_eq!(ranges.len(), 3);
+        for (session, range) in ranges.into_iter().enumerate() {
+            assert!(range.into_iter().all(|index| part.get(index).session == session));
+        }
+    }
 }

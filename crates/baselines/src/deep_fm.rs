@@ -1,6 +1,7 @@
 use candle_core::{D, Tensor};
-use understudy_nn::{Activation, Init, Mlp, Scope};
+use understudy_nn::{Init, Scope, lookup};
 
+use crate::deep::Deep;
 use crate::fields::{Fields, PLACES};
 use crate::{NetworkConfig, Result};
 
@@ -13,7 +14,7 @@ pub(crate) struct DeepFm {
     /// One row.
     length: Field,
     places: Option<Field>,
-    deep: Mlp,
+    deep: Deep,
 }
 
 /// One field: a weight w `[values, 1]` and a latent vector v `[values, dim]` for each of its values.
@@ -32,32 +33,34 @@ impl DeepFm {
         };
         let (candidates, clicks, length) = (field("items", items)?, field("clicks", items)?, field("length", 1)?);
         let places = config.place.then(|| field("places", PLACES)).transpose()?;
-        let fields = 3 + usize::from(config.place);
-        let widths: Vec<usize> =
-            [fields * config.dim].into_iter().chain(config.hidden.iter().copied()).chain([1]).collect();
-        let deep = Mlp::new(&widths, Activation::Elu, scope.scope("deep"))?;
+        let inputs = (3 + usize::from(config.place)) * config.dim;
+        let deep = Deep::new(inputs, &config.hidden, scope.scope("deep"))?;
         Ok(Self { items: candidates, clicks, length, places, deep })
     }
 
     /// The logit of every entry, `[entries]`.
     pub fn logits(&self, fields: &Fields) -> Result<Tensor> {
-        let of_display = |table: &Tensor| -> Result<Tensor> { Ok(table.index_select(&fields.display_of_entry, 0)?) };
-        let mean = |table: &Tensor| of_display(&fields.mean_of_history(table)?);
-        let length = |table: &Tensor| of_display(&fields.length.matmul(table)?);
-        let (items, clicks) = (&self.items, &self.clicks);
-        let mut weights =
-            vec![items.weight.index_select(&fields.items, 0)?, mean(&clicks.weight)?, length(&self.length.weight)?];
-        let mut vectors =
-            vec![items.vector.index_select(&fields.items, 0)?, mean(&clicks.vector)?, length(&self.length.vector)?];
+        // What the entries of a display share is computed once for it.
+        let mean = |table: &Tensor| fields.mean_of_history(table);
+        let (clicks, length) = (mean(&self.clicks.vector)?, fields.length.matmul(&self.length.vector)?);
+        let weights = (mean(&self.clicks.weight)? + fields.length.matmul(&self.length.weight)?)?;
+        let of_display = (weights + dot(&clicks, &length)?)?;
+        let state = Tensor::cat(&[&clicks, &length], 1)?;
+        let sum = (clicks + length)?.index_select(&fields.display_of_entry, 0)?;
+
+        let mut inputs = lookup(&self.items.vector, &fields.items)?;
+        let mut linear = (lookup(&self.items.weight, &fields.items)? + dot(&inputs, &sum)?)?;
+        linear = (linear + of_display.index_select(&fields.display_of_entry, 0)?)?;
         if let Some(places) = &self.places {
-            weights.push(places.weight.index_select(&fields.places, 0)?);
-            vectors.push(places.vector.index_select(&fields.places, 0)?);
+            let vectors = lookup(&places.vector, &fields.places)?;
+            linear = ((linear + lookup(&places.weight, &fields.places)?)? + dot(&vectors, &(sum + &inputs)?)?)?;
+            inputs = Tensor::cat(&[inputs, vectors], 1)?;
         }
-        let linear = Tensor::cat(&weights, 1)?.sum(1)?;
-        // Σ_{i<j} ⟨v_i, v_j⟩ = ½ (|Σ v_i|² - Σ |v_i|²).
-        let together = Tensor::stack(&vectors, 1)?;
-        let squares = (together.sum(1)?.sqr()?.sum(D::Minus1)? - together.sqr()?.sum((1, 2))?)?;
-        let deep = self.deep.forward(&Tensor::cat(&vectors, 1)?)?.squeeze(1)?;
-        Ok(((linear + (squares * 0.5)?)? + deep)?)
+        Ok((linear + self.deep.forward(&inputs, &state, &fields.display_of_entry)?)?.squeeze(1)?)
     }
+}
+
+/// The inner products of the rows of two tensors `[rows, width]`: `[rows, 1]`.
+fn dot(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    Ok((a * b)?.sum_keepdim(D::Minus1)?)
 }

@@ -94,12 +94,23 @@ impl<'a> Displays<'a> {
     /// The numbers of the displays of each session, in the order of the sessions.
     pub(crate) fn of_sessions(&self) -> Vec<Range<usize>> {
         let mut end = 0;
-        let range = |session: &[Display<'_>]| {
+        let range = |session| {
             let start = end;
-            end += session.len();
+            end += self.displays[start..].iter().take_while(|display| display.session == session).count();
             start..end
         };
-        self.displays.chunk_by(|a, b| a.session == b.session).map(range).collect()
+        (0..self.clicks.len()).map(range).collect()
+    }
+
+    /// The numbers of the displays with a click.
+    pub(crate) fn with_click(&self) -> Vec<usize> {
+        (0..self.len()).filter(|&index| self.displays[index].clicked.is_some()).collect()
+    }
+
+    /// The displays of the given numbers, which rise. What was clicked before each stays what it was.
+    pub(crate) fn pick(mut self, wanted: &[usize]) -> Self {
+        self.displays = wanted.iter().map(|&index| self.displays[index]).collect();
+        self
     }
 
     /// Refuses items that a model of `items` items does not know.

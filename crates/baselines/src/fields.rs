@@ -1,4 +1,5 @@
 use candle_core::{DType, Device, Tensor};
+use understudy_nn::lookup;
 
 use crate::{Displays, Result};
 
@@ -8,10 +9,10 @@ pub(crate) const PLACES: usize = 64;
 /// Some displays as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one display; entries of a
 /// display stand together, in the order shown.
 pub(crate) struct Fields {
-    /// The item of each entry, `[entries]`.
-    pub items: Tensor,
-    /// Its place in the display, at most [`PLACES`] - 1, `[entries]`.
-    pub places: Tensor,
+    /// The item of each entry.
+    pub items: Vec<u32>,
+    /// Its place in the display, at most [`PLACES`] - 1.
+    pub places: Vec<u32>,
     /// Its display, `[entries]`.
     pub display_of_entry: Tensor,
     /// ln(1 + the number of clicks before) of each display, `[displays, 1]`.
@@ -22,16 +23,21 @@ pub(crate) struct Fields {
 
 /// The last clicks before some displays.
 struct History {
-    /// The clicked items, `[clicks]`.
-    items: Tensor,
+    /// The clicked items.
+    items: Vec<u32>,
     /// The display that each comes before, `[clicks]`.
     display_of_click: Tensor,
     /// 1 over the number of these clicks before that display, `[clicks, 1]`.
     share: Tensor,
-    /// Pairs of a distinct click and a shown item of the same display, as a number below `buckets`, `[pairs]`.
-    pairs: Tensor,
-    /// The entry of each pair, `[pairs]`.
-    entry_of_pair: Tensor,
+    pairs: Option<Pairs>,
+}
+
+/// The pairs of a distinct click and a shown item of the same display.
+struct Pairs {
+    /// Each as a number below the number of buckets, `[pairs]`.
+    bucket: Tensor,
+    /// Its entry, `[pairs]`.
+    entry: Tensor,
 }
 
 /// The clicked place of some displays that all have one.
@@ -46,12 +52,12 @@ pub(crate) struct Choices {
 
 impl Fields {
     /// The displays of the given numbers. The `window` last clicks are their history, whose pairs with shown items fall
-    /// into `buckets`.
+    /// into `buckets`; without buckets there are no pairs.
     pub fn new(
         displays: &Displays<'_>,
         wanted: &[usize],
         window: usize,
-        buckets: u32,
+        buckets: Option<u32>,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
@@ -67,7 +73,7 @@ impl Fields {
                 clicks.push(click.0);
                 display_of_click.push(display as u32);
                 share.push(1.0 / recent.len() as f64);
-                if !recent[..at].contains(click) {
+                if let Some(buckets) = buckets.filter(|_| !recent[..at].contains(click)) {
                     pairs.extend(shown.slate.iter().map(|item| bucket(click.0, item.0, buckets)));
                     entry_of_pair.extend(entries.clone().map(|entry| entry as u32));
                 }
@@ -83,17 +89,22 @@ impl Fields {
         let history = if clicks.is_empty() {
             None
         } else {
+            let pairs = match buckets {
+                Some(_) => {
+                    Some(Pairs { bucket: Tensor::new(pairs, device)?, entry: Tensor::new(entry_of_pair, device)? })
+                }
+                None => None,
+            };
             Some(History {
-                items: Tensor::new(clicks, device)?,
+                items: clicks,
                 display_of_click: Tensor::new(display_of_click, device)?,
                 share: column(share)?,
-                pairs: Tensor::new(pairs, device)?,
-                entry_of_pair: Tensor::new(entry_of_pair, device)?,
+                pairs,
             })
         };
         Ok(Self {
-            items: Tensor::new(items, device)?,
-            places: Tensor::new(places, device)?,
+            items,
+            places,
             display_of_entry: Tensor::new(display_of_entry, device)?,
             length: column(length)?,
             history,
@@ -106,7 +117,7 @@ impl Fields {
         let zeros = Tensor::zeros((self.length.dim(0)?, table.dim(1)?), table.dtype(), table.device())?;
         Ok(match &self.history {
             Some(history) => {
-                let clicked = table.index_select(&history.items, 0)?.broadcast_mul(&history.share)?;
+                let clicked = lookup(table, &history.items)?.broadcast_mul(&history.share)?;
                 zeros.index_add(&history.display_of_click, &clicked, 0)?
             }
             None => zeros,
@@ -115,8 +126,12 @@ impl Fields {
 
     /// `sums [entries, 1]` plus, for every entry, the weights `[buckets, 1]` of its pairs.
     pub fn add_pairs(&self, sums: Tensor, weights: &Tensor) -> Result<Tensor> {
-        Ok(match &self.history {
-            Some(history) => sums.index_add(&history.entry_of_pair, &weights.index_select(&history.pairs, 0)?, 0)?,
+        Ok(match self.history.as_ref().and_then(|history| history.pairs.as_ref()) {
+            // Not a look-up of rows: a batch has so many pairs that sorting them costs more than a gradient of all weights.
+            Some(pairs) => {
+                let of_pairs = weights.squeeze(1)?.gather(&pairs.bucket, 0)?;
+                sums.squeeze(1)?.index_add(&pairs.entry, &of_pairs, 0)?.unsqueeze(1)?
+            }
             None => sums,
         })
     }

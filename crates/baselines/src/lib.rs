@@ -43,6 +43,7 @@
 
 mod counts;
 mod data;
+mod deep;
 mod deep_fm;
 mod displays;
 mod error;
@@ -71,5 +72,5 @@ pub use popularity::{PopularityConfig, PositionConfig};
 pub use select::{Candidate, ModelKind, Progress, Selection, Settings, select, select_among};
 pub use session_knn::SessionKnnConfig;
 pub use session_rnn::SessionRnnConfig;
-pub use training::Training;
+pub use training::{CurvePoint, Training};
 pub use trees::TreesConfig;

@@ -1,6 +1,6 @@
 use understudy_eval::metrics;
 
-use crate::{Displays, Result};
+use crate::{CurvePoint, Displays, Result};
 
 /// A model of which of the shown items a user clicks, given the clicks before in the session.
 ///
@@ -14,6 +14,11 @@ pub trait ClickModel: Send + Sync {
 
     /// What the scores mean beyond their order.
     fn likelihood(&self) -> Likelihood;
+
+    /// How the fit went; empty for models that are counted, not trained.
+    fn curve(&self) -> &[CurvePoint] {
+        &[]
+    }
 
     /// For every shown item the logarithm of the probability that it is the clicked one, given that one of the display is:
     /// the log-softmax of the scores. `None` if the model has no [`Likelihood`].

@@ -8,7 +8,7 @@ use crate::fields::{Choices, Fields, labels};
 use crate::model::nll;
 use crate::training::{Watch, train};
 use crate::wide_deep::WideDeep;
-use crate::{ClickModel, Data, Displays, Error, Likelihood, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result, Training};
 
 /// Displays that are scored at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 1_024;
@@ -91,6 +91,7 @@ pub(crate) struct Network {
     params: Params,
     items: usize,
     layers: Layers,
+    curve: Vec<CurvePoint>,
 }
 
 #[derive(Debug)]
@@ -101,15 +102,15 @@ enum Layers {
 
 impl Network {
     pub fn fit(config: &NetworkConfig, data: &Data<'_>, seed: Seed, watch: Watch<'_>) -> Result<Self> {
-        let network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
+        let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
         let displays = data.training();
         displays.check(data.items)?;
         let examples: Vec<usize> = match config.loss {
             Loss::Logistic => (0..displays.len()).collect(),
-            Loss::Competitive => (0..displays.len()).filter(|&index| displays.get(index).clicked.is_some()).collect(),
+            Loss::Competitive => displays.with_click(),
         };
-        let held_out = data.validation_sample(config.training.validation_displays, seed);
-        train(
+        let held_out = data.validation_sample(config.training.validation_items, seed);
+        network.curve = train(
             &network.params,
             &config.training,
             &examples,
@@ -129,12 +130,12 @@ impl Network {
             Architecture::WideDeep => Layers::WideDeep(WideDeep::new(config, items, scope)?),
             Architecture::DeepFm => Layers::DeepFm(DeepFm::new(config, items, scope)?),
         };
-        Ok(Self { config: config.clone(), params, items, layers })
+        Ok(Self { config: config.clone(), params, items, layers, curve: Vec::new() })
     }
 
     fn fields(&self, displays: &Displays<'_>, wanted: &[usize]) -> Result<Fields> {
-        let (history, buckets) = (self.config.history, self.config.buckets);
-        Fields::new(displays, wanted, history, buckets, self.params.dtype(), self.params.device())
+        let buckets = (self.config.architecture == Architecture::WideDeep).then_some(self.config.buckets);
+        Fields::new(displays, wanted, self.config.history, buckets, self.params.dtype(), self.params.device())
     }
 
     fn logits(&self, fields: &Fields) -> Result<Tensor> {
@@ -180,6 +181,10 @@ impl ClickModel for Network {
             scores.extend(sizes.map(|size| logits.by_ref().take(size).collect::<Vec<_>>()));
         }
         Ok(scores)
+    }
+
+    fn curve(&self) -> &[CurvePoint] {
+        &self.curve
     }
 
     fn likelihood(&self) -> Likelihood {
@@ -237,17 +242,13 @@ mod tests {
         network
     }
 
-    fn clicked(displays: &Displays<'_>) -> Vec<usize> {
-        (0..displays.len()).filter(|&index| displays.get(index).clicked.is_some()).collect()
-    }
-
     #[test]
     fn gradients_match_finite_differences() {
         let log = small();
         let displays = Displays::new(&log, &[0, 1, 2]);
         for config in configs() {
             let network = network(&config);
-            check_gradients(&network.params, || Ok(network.loss(&displays, &clicked(&displays)).unwrap()));
+            check_gradients(&network.params, || Ok(network.loss(&displays, &displays.with_click()).unwrap()));
         }
     }
 
@@ -273,8 +274,8 @@ mod tests {
                     (0..width).map(|o| bias[o] + dot(o)).collect()
                 };
                 let hidden: Vec<f64> =
-                    layer(x, "0", 3).iter().map(|&x| if x > 0.0 { x } else { x.exp() - 1.0 }).collect();
-                layer(&hidden, "1", 1)[0]
+                    layer(x, "first", 3).iter().map(|&x| if x > 0.0 { x } else { x.exp() - 1.0 }).collect();
+                layer(&hidden, "rest.0", 1)[0]
             };
             let scores = network.scores(&displays).unwrap();
             for (display, scores) in displays.iter().zip(&scores) {
@@ -298,23 +299,23 @@ mod tests {
                             for click in distinct {
                                 wide += row("wide.pairs", crate::fields::bucket(click.0, item.0, 5) as usize)[0];
                             }
-                            let mut x = [row("items", item.index()), mean("clicks"), vec![length]].concat();
+                            let mut x = row("items", item.index());
                             if config.place {
                                 wide += row("wide.places", place)[0];
                                 x.extend(row("places", place));
                             }
+                            x.extend([mean("clicks"), vec![length]].concat());
                             wide + deep(&x)
                         }
                         Architecture::DeepFm => {
                             let scaled = |name: &str| row(name, 0).iter().map(|x| x * length).collect::<Vec<_>>();
-                            let mut fields = vec![
-                                (row("items.weight", item.index())[0], row("items.vector", item.index())),
-                                (mean("clicks.weight")[0], mean("clicks.vector")),
-                                (scaled("length.weight")[0], scaled("length.vector")),
-                            ];
+                            let mut fields =
+                                vec![(row("items.weight", item.index())[0], row("items.vector", item.index()))];
                             if config.place {
                                 fields.push((row("places.weight", place)[0], row("places.vector", place)));
                             }
+                            fields.push((mean("clicks.weight")[0], mean("clicks.vector")));
+                            fields.push((scaled("length.weight")[0], scaled("length.vector")));
                             let mut z = fields.iter().map(|(weight, _)| weight).sum::<f64>();
                             for (i, (_, a)) in fields.iter().enumerate() {
                                 for (_, b) in &fields[..i] {
@@ -355,7 +356,7 @@ mod tests {
                         scores.iter().map(|&z| f64::from(z).exp()).sum::<f64>().ln() - f64::from(scores[place])
                     };
                     let losses = scored.filter_map(|(display, scores)| Some(of_display(scores, display.clicked?)));
-                    (clicked(&displays), losses.collect())
+                    (displays.with_click(), losses.collect())
                 }
             };
             let loss = network.loss(&displays, &examples).unwrap().to_scalar::<f64>().unwrap();

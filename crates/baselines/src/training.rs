@@ -23,9 +23,9 @@ pub struct Training {
     pub validate_every: u64,
     /// Stop after this many validations in a row without a new best.
     pub patience: u64,
-    /// Validate on so many displays: whole validation sessions, drawn from the seed, until there are as many. The choice
-    /// among models takes all validation sessions.
-    pub validation_displays: usize,
+    /// Validate on displays with a click that show about so many items, drawn from the seed, or on all if they show no
+    /// more: scoring an item costs about a third of training on it. The choice among models takes all validation sessions.
+    pub validation_items: usize,
 }
 
 impl Default for Training {
@@ -33,10 +33,10 @@ impl Default for Training {
         Self {
             learning_rate: 2e-3,
             batch: 50,
-            iterations: 2_000,
+            iterations: 1_500,
             validate_every: 20,
             patience: 10,
-            validation_displays: 2_000,
+            validation_items: 10_000,
         }
     }
 }
@@ -44,17 +44,40 @@ impl Default for Training {
 impl Training {
     fn check(&self) -> Result<()> {
         let counts = [self.iterations, self.validate_every, self.patience];
-        if self.batch == 0 || self.validation_displays == 0 || counts.contains(&0) {
+        if self.batch == 0 || self.validation_items == 0 || counts.contains(&0) {
             return Err(Error::setting("training", format!("{self:?}: expected every count to be at least 1")));
         }
         Ok(())
     }
 }
 
+/// What was seen of a fit at one point of it.
+///
+/// | model | iteration | training loss | validation loss |
+/// |---|---|---|---|
+/// | S-RNN | update | cross-entropy, nats per click | NLL given a click |
+/// | DFM, W&D-LR | update | log-loss, nats per shown item | NLL given a click |
+/// | W&D-CCF | update | NLL given a click, nats per display | NLL given a click |
+/// | XGBOOST | tree, from 1 | log-loss, nats per shown item | log-loss, nats per shown item |
+///
+/// The NLL given a click of validation is in nats per display, over [`Training::validation_items`]. A network's
+/// training loss is the mean over the updates since the point before, each taken before its update; trees are judged on the
+/// rows that they are grown on, respectively stopped by.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Updates or trees up to here.
+    pub iteration: u64,
+    /// The loss of training; `None` before the first update.
+    pub training_loss: Option<f64>,
+    /// The loss of validation, which chooses where to stop.
+    pub validation_loss: f64,
+}
+
 /// Told of every update of a network; may stop it.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
 
-/// Trains `params` and leaves those of the lowest `validate`, the one before any update among them.
+/// Trains `params`, leaves those of the lowest `validate`, the one before any update among them, and returns the learning
+/// curve.
 ///
 /// `examples` are shuffled into batches anew in every epoch; `loss` gets a batch of them and a seed of its own.
 pub(crate) fn train(
@@ -65,11 +88,13 @@ pub(crate) fn train(
     loss: impl Fn(&[usize], Seed) -> Result<Tensor>,
     validate: impl Fn() -> Result<f64>,
     watch: Watch<'_>,
-) -> Result<()> {
+) -> Result<Vec<CurvePoint>> {
     config.check()?;
     let settings = AdamConfig { learning_rate: config.learning_rate, ..AdamConfig::default() };
     let mut adam = Adam::new(params, settings)?;
     let (mut best, mut best_params, mut since_best) = (validate()?, params.snapshot()?, 0);
+    let mut curve = vec![CurvePoint { iteration: 0, training_loss: None, validation_loss: best }];
+    let mut losses = Vec::new();
     let epochs = seed.derive("epochs");
     let (mut epoch, mut batches) = (0, Batches::shuffled(examples, config.batch, epochs.index(0)));
     for iteration in 1..=config.iterations {
@@ -82,7 +107,9 @@ pub(crate) fn train(
             }
         };
         let diverged = |problem: String| Error::Diverged { iteration, problem };
-        step(&mut adam, &loss(&batch, seed.derive("loss").index(iteration))?).map_err(|reason| match reason {
+        let loss = loss(&batch, seed.derive("loss").index(iteration))?;
+        losses.push(understudy_nn::scalar(&loss)?);
+        step(&mut adam, &loss).map_err(|reason| match reason {
             understudy_nn::Error::NotFinite { .. } => diverged(reason.to_string()),
             other => other.into(),
         })?;
@@ -91,6 +118,9 @@ pub(crate) fn train(
                 Error::Metric(EvalError::NotFinite { .. }) => diverged(reason.to_string()),
                 other => other,
             })?;
+            let training_loss = Some(losses.iter().sum::<f64>() / losses.len() as f64);
+            curve.push(CurvePoint { iteration, training_loss, validation_loss: nll });
+            losses.clear();
             since_best += 1;
             if nll < best {
                 (best, best_params, since_best) = (nll, params.snapshot()?, 0);
@@ -103,7 +133,8 @@ pub(crate) fn train(
             break;
         }
     }
-    Ok(params.restore(&best_params)?)
+    params.restore(&best_params)?;
+    Ok(curve)
 }
 
 /// One update down the gradient of `loss`.

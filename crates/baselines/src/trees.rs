@@ -4,10 +4,10 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use understudy_random::Seed;
 
-use crate::data::sample;
+use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
 use crate::fields::labels;
-use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen & Guestrin 2016), grown by
 /// the crate `forust-ml`, which implements XGBoost's algorithm (second-order gains, histogram splits, L2 on the leaves).
@@ -65,6 +65,7 @@ pub(crate) struct Trees {
     features: Features,
     booster: GradientBooster,
     columns: usize,
+    curve: Vec<CurvePoint>,
 }
 
 impl Trees {
@@ -76,7 +77,7 @@ impl Trees {
         let columns = columns(config);
         let validation = data.validation();
         validation.check(data.items)?;
-        let wanted = some(&validation, config.max_rows, seed.derive("validation"));
+        let wanted = sample_shown(&validation, config.max_rows, seed.derive("validation"));
         let (held_out, held_out_labels) = (features.rows(&validation, &wanted), labels(&validation, &wanted));
         let clicks = train_labels.iter().sum::<f64>() as usize;
         if clicks == 0 || clicks == train_labels.len() {
@@ -87,19 +88,22 @@ impl Trees {
         if held_out.is_empty() {
             return Err(Error::setting("validation sessions", "none, expected at least one to stop by"));
         }
-        let weights = vec![1.0; held_out_labels.len()];
+        let (rows, held_out_rows) = (train_labels.len(), held_out_labels.len());
+        let weights = vec![1.0; rows.max(held_out_rows)];
+        // Growing stops by the last.
+        let judged = vec![
+            (Matrix::new(&train, rows, columns), &train_labels[..], &weights[..rows]),
+            (Matrix::new(&held_out, held_out_rows, columns), &held_out_labels[..], &weights[..held_out_rows]),
+        ];
         let mut booster = GradientBooster::default()
             .set_objective_type(ObjectiveType::LogLoss)
             .set_max_depth(config.max_depth)
             .set_learning_rate(config.learning_rate)
             .set_iterations(config.trees)
             .set_early_stopping_rounds(Some(config.patience));
-        booster.fit_unweighted(
-            &Matrix::new(&train, train_labels.len(), columns),
-            &train_labels,
-            Some(vec![(Matrix::new(&held_out, weights.len(), columns), &held_out_labels, &weights)]),
-        )?;
-        Ok(Self { features, booster, columns })
+        booster.fit_unweighted(&Matrix::new(&train, rows, columns), &train_labels, Some(judged))?;
+        let curve = curve(&booster);
+        Ok(Self { features, booster, columns, curve })
     }
 }
 
@@ -123,6 +127,10 @@ impl ClickModel for Trees {
         Ok(scores)
     }
 
+    fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
     fn likelihood(&self) -> Likelihood {
         Likelihood::Derived
     }
@@ -139,7 +147,7 @@ fn out_of_fold(
 ) -> Result<(Vec<Row>, Vec<f64>)> {
     let mut fold_of: Vec<usize> = (0..data.train.len()).map(|session| session % FOLDS).collect();
     fold_of.shuffle(&mut seed.derive("folds").stream(0));
-    let wanted = some(training, config.max_rows, seed.derive("training"));
+    let wanted = sample_shown(training, config.max_rows, seed.derive("training"));
     let (mut all_rows, mut all_labels) = (Vec::new(), Vec::new());
     for fold in 0..FOLDS.min(data.train.len()) {
         let others = data.train.iter().zip(&fold_of).filter(|&(_, &other)| other != fold).map(|(&session, _)| session);
@@ -153,11 +161,14 @@ fn out_of_fold(
     Ok((all_rows, all_labels))
 }
 
-/// Displays, rising, that show about `max_rows` items, or all of them if they show no more.
-fn some(displays: &Displays<'_>, max_rows: usize, seed: Seed) -> Vec<usize> {
-    let rows: usize = displays.slates().map(|(slate, _)| slate.len()).sum();
-    let wanted = (max_rows as f64 / rows as f64 * displays.len() as f64) as usize;
-    sample(displays.len(), wanted.max(1), seed)
+/// The log-losses after every tree.
+fn curve(booster: &GradientBooster) -> Vec<CurvePoint> {
+    let point = |(tree, losses): (usize, &[f64])| CurvePoint {
+        iteration: tree as u64 + 1,
+        training_loss: Some(losses[0]),
+        validation_loss: losses[1],
+    };
+    booster.evaluation_history.iter().flat_map(|history| history.data.chunks_exact(2).enumerate().map(point)).collect()
 }
 
 /// The first `columns` features as columns, one after the other.
@@ -182,7 +193,7 @@ fn check(config: &TreesConfig) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{log, small};
+    use crate::testing::log;
 
     /// The last display of the third session, after clicks on 4 and 1, with the counts of the first two sessions.
     #[test]
@@ -264,14 +275,5 @@ mod tests {
         let scores =
             [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(fit));
         assert!(scores[0] == scores[1] && scores[1] == scores[2]);
-    }
-
-    #[test]
-    fn displays_are_sampled_down_to_about_the_rows_asked_for() {
-        let small = small();
-        let displays = Displays::new(&small, &[0, 1, 2]);
-        assert_eq!(some(&displays, 1_000, Seed::new(1)), (0..10).collect::<Vec<_>>());
-        assert_eq!(some(&displays, 12, Seed::new(1)).len(), 5);
-        assert_eq!(some(&displays, 1, Seed::new(1)).len(), 1);
     }
 }

@@ -1,6 +1,7 @@
 use candle_core::Tensor;
-use understudy_nn::{Activation, Init, Mlp, Scope};
+use understudy_nn::{Init, Scope, lookup};
 
+use crate::deep::Deep;
 use crate::fields::{Fields, PLACES};
 use crate::{NetworkConfig, Result};
 
@@ -14,7 +15,7 @@ pub(crate) struct WideDeep {
     items: Tensor,
     clicks: Tensor,
     places: Option<Tensor>,
-    deep: Mlp,
+    deep: Deep,
 }
 
 impl WideDeep {
@@ -22,7 +23,6 @@ impl WideDeep {
         let (zero, embedding) = (Init::Constant(0.0), Init::Normal { sd: config.initial });
         let dim = config.dim;
         let inputs = 2 * dim + 1 + if config.place { dim } else { 0 };
-        let widths: Vec<usize> = [inputs].into_iter().chain(config.hidden.iter().copied()).chain([1]).collect();
         Ok(Self {
             wide_items: scope.param("wide.items", (items, 1), zero)?,
             wide_pairs: scope.param("wide.pairs", (config.buckets as usize, 1), zero)?,
@@ -30,21 +30,19 @@ impl WideDeep {
             items: scope.param("items", (items, dim), embedding)?,
             clicks: scope.param("clicks", (items, dim), embedding)?,
             places: config.place.then(|| scope.param("places", (PLACES, dim), embedding)).transpose()?,
-            deep: Mlp::new(&widths, Activation::Elu, scope.scope("deep"))?,
+            deep: Deep::new(inputs, &config.hidden, scope.scope("deep"))?,
         })
     }
 
     /// The logit of every entry, `[entries]`.
     pub fn logits(&self, fields: &Fields) -> Result<Tensor> {
-        let mut wide = fields.add_pairs(self.wide_items.index_select(&fields.items, 0)?, &self.wide_pairs)?;
+        let mut wide = fields.add_pairs(lookup(&self.wide_items, &fields.items)?, &self.wide_pairs)?;
         let state = Tensor::cat(&[&fields.mean_of_history(&self.clicks)?, &fields.length], 1)?;
-        let mut inputs =
-            vec![self.items.index_select(&fields.items, 0)?, state.index_select(&fields.display_of_entry, 0)?];
+        let mut inputs = lookup(&self.items, &fields.items)?;
         if let (Some(weights), Some(embeddings)) = (&self.wide_places, &self.places) {
-            wide = (wide + weights.index_select(&fields.places, 0)?)?;
-            inputs.push(embeddings.index_select(&fields.places, 0)?);
+            wide = (wide + lookup(weights, &fields.places)?)?;
+            inputs = Tensor::cat(&[inputs, lookup(embeddings, &fields.places)?], 1)?;
         }
-        let deep = self.deep.forward(&Tensor::cat(&inputs, 1)?)?;
-        Ok((wide + deep)?.squeeze(1)?)
+        Ok((wide + self.deep.forward(&inputs, &state, &fields.display_of_entry)?)?.squeeze(1)?)
     }
 }

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use proptest::prelude::*;
 use understudy_baselines::{
-    Architecture, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss, ModelKind, NetworkConfig,
-    PopularityConfig, PositionConfig, Selection, SessionKnnConfig, SessionRnnConfig, Settings, Training, TreesConfig,
-    evaluate, select, select_among,
+    Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss, ModelKind,
+    NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig, SessionRnnConfig, Settings, Training,
+    TreesConfig, evaluate, select, select_among,
 };
 use understudy_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
 use understudy_random::Seed;
@@ -413,10 +413,61 @@ fn the_best_of_validation_is_chosen() {
     }
 }
 
+/// A curve holds every validation, in order, and the model is that of its lowest point: the validation sessions of this log
+/// are fewer than a sample would be, so the networks' lowest point is what an evaluation finds.
+#[test]
+fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
+    let log = simulate(80, Outside::Absent);
+    let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
+    let data = Data::new(&log, ITEMS, &split);
+    let validation = Displays::new(&log, &split.validation);
+    for grid in grids(60) {
+        let selection = select_among(&grid, &data, Seed::new(4), go_on).unwrap();
+        assert_eq!(selection.model.curve(), selection.candidates[selection.chosen].curve);
+        for Candidate { settings, validation: figures, curve } in &selection.candidates {
+            let lowest = curve.iter().map(|point| point.validation_loss).fold(f64::INFINITY, f64::min);
+            let iterations: Vec<u64> = curve.iter().map(|point| point.iteration).collect();
+            match settings {
+                Settings::SessionRnn(_) | Settings::Network(_) => {
+                    assert_eq!(iterations, [0, 25, 50, 60]);
+                    assert!((lowest - figures.nll_given_click.unwrap()).abs() < 1e-6);
+                    assert_eq!(curve[0].training_loss, None);
+                    assert!(
+                        curve[3].training_loss.unwrap() < curve[1].training_loss.unwrap(),
+                        "{settings:?} {curve:?}"
+                    );
+                }
+                Settings::Trees(_) => {
+                    assert_eq!(iterations, (1..=iterations.len() as u64).collect::<Vec<_>>());
+                    assert!(curve.is_sorted_by(|a, b| a.training_loss.unwrap() > b.training_loss.unwrap()));
+                }
+                _ => assert!(curve.is_empty()),
+            }
+        }
+        let Settings::Trees(_) = &grid[0] else { continue };
+        // The log-loss of single items from the log-odds: four to a display, of which the clicked one counts as a click.
+        let scores = selection.model.scores(&validation).unwrap();
+        let of_item = |clicked: bool, z: f32| (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 };
+        let losses = scores.iter().zip(validation.slates()).flat_map(|(scores, (_, clicked))| {
+            scores.iter().enumerate().map(move |(place, &z)| of_item(clicked == Some(place), z))
+        });
+        let mean = losses.sum::<f64>() / (4 * validation.len()) as f64;
+        let curve = selection.model.curve().iter().map(|point| point.validation_loss);
+        assert!((mean - curve.fold(f64::INFINITY, f64::min)).abs() < 1e-6);
+    }
+}
+
 #[test]
 fn grids_are_small_and_of_one_kind() {
     for kind in ModelKind::ALL {
-        let grid = kind.grid();
+        let (grid, coarse) = (kind.grid(), kind.coarse_grid());
+        let most = if matches!(coarse[0], Settings::SessionRnn(_) | Settings::Trees(_) | Settings::Network(_)) {
+            2
+        } else {
+            4
+        };
+        assert!((1..=most).contains(&coarse.len()), "{}", kind.name());
+        assert!(coarse.iter().all(|settings| grid.contains(settings)));
         assert!((1..=8).contains(&grid.len()), "{}", kind.name());
         for (at, settings) in grid.iter().enumerate() {
             assert_eq!(std::mem::discriminant(settings), std::mem::discriminant(&grid[0]));

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use rand::Rng;
-use understudy_eval::interval::{bootstrap, paired_difference, student_t};
+use understudy_eval::interval::{bootstrap, paired_difference, resampled_difference, student_t};
 use understudy_eval::{Estimate, EvalError, Interval, Method};
 use understudy_random::{Seed, Stream};
 
@@ -125,6 +125,25 @@ proptest! {
         prop_assert!((forth.mean + back.mean).abs() < 1e-12);
         prop_assert!((forth.interval.unwrap().low + back.interval.unwrap().high).abs() < 1e-9);
     }
+}
+
+/// Three degrees of freedom have a distribution function in closed form: 1/2 + (u / (1 + u²) + atan u) / π with u = t / √3.
+#[test]
+fn splits_that_share_users_widen_the_interval() {
+    let (a, b) = ([0.6, 0.9, 0.5, 0.8], [0.5, 0.6, 0.3, 0.4]);
+    for (test_per_train, half, p) in [(0.0, 0.205_425_9, 0.030_466_3), (0.5, 0.355_808, 0.111_367)] {
+        let (found, found_p) = resampled_difference(&a, &b, test_per_train).unwrap();
+        let Interval { low, high, .. } = found.interval.unwrap();
+        assert!((found.mean - 0.25).abs() < 1e-12 && (low + high - 0.5).abs() < 1e-12);
+        assert!((high - 0.25 - half).abs() < 1e-5, "{high}");
+        assert!((found_p.unwrap() - p).abs() < 1e-5, "{found_p:?}");
+    }
+    let (plain, _) = resampled_difference(&a, &b, 0.0).unwrap();
+    let paired = paired_difference(&a, &b).unwrap();
+    assert!((plain.interval.unwrap().low - paired.interval.unwrap().low).abs() < 1e-12);
+    assert_eq!(resampled_difference(&a[..1], &b[..1], 0.5).unwrap().1, None);
+    assert_eq!(resampled_difference(&a, &a, 0.5).unwrap().1, Some(1.0));
+    assert_eq!(resampled_difference(&[1.0, 2.0], &[0.0, 1.0], 0.5).unwrap().1, Some(0.0));
 }
 
 #[test]

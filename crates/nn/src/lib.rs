@@ -40,6 +40,7 @@ mod matmul;
 mod mlp;
 mod params;
 mod softmax;
+mod sparse;
 mod tape;
 
 pub use adam::{Adam, AdamConfig};
@@ -53,6 +54,7 @@ pub use matmul::matmul;
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};
 pub use softmax::{softmax_cross_entropy, softmax_logits};
+pub use sparse::Sparse;
 pub use tape::{Gradients, backward};
 
 /// The value of a tensor of one entry, wherever it lies.

@@ -6,7 +6,7 @@ use crate::Result;
 /// The steps of some sessions as what a model of choice sees: displays, and the clicks before each.
 pub(crate) struct Displays {
     /// Items of all slates one after the other, `[entries]`.
-    pub shown: Tensor,
+    pub shown: Vec<u32>,
     /// The display of each entry, `[entries]`.
     pub display_of_entry: Tensor,
     /// For each place `[displays · places]` 1 + its entry, or 0 where the slate has no such place.
@@ -72,7 +72,7 @@ impl Displays {
         let chosen: Vec<u32> = choices.iter().map(|choice| choice.unwrap_or(batch.places) as u32).collect();
         let displays = choices.len();
         Ok(Self {
-            shown: Tensor::new(shown, device)?,
+            shown,
             display_of_entry: Tensor::new(display_of_entry, device)?,
             entry_of_place: Tensor::new(entry_of_place, device)?,
             mask: Tensor::from_vec(mask, (displays, batch.places), device)?,

@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use understudy_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope};
+use understudy_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope, Sparse, lookup};
 
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
 use crate::displays::Histories;
@@ -43,10 +43,10 @@ impl Features {
     }
 
     /// Features of `items [n]` times `weight [d, out]`: `[n, out]`.
-    pub fn project(&self, items: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    pub fn project(&self, items: &[u32], weight: &Tensor) -> Result<Tensor> {
         Ok(match self {
-            Self::OneHot { .. } => weight.index_select(items, 0)?,
-            Self::Dense { table } => table.index_select(items, 0)?.matmul(weight)?,
+            Self::OneHot { .. } => lookup(weight, items)?,
+            Self::Dense { table } => lookup(table, items)?.matmul(weight)?,
         })
     }
 }
@@ -113,7 +113,7 @@ impl Encoder {
     pub fn step(
         lstm: &FrozenLstm,
         features: &Features,
-        items: &Tensor,
+        items: &[u32],
         state: &LstmState,
         clicked: &Tensor,
     ) -> Result<LstmState> {
@@ -201,23 +201,22 @@ fn one_hot_position_weights(
     clicks.sort_by_key(|click| (click.state, click.item));
     let same = |a: &Click, b: &Click| (a.state, a.item) == (b.state, b.item);
     let pairs: Vec<&[Click]> = clicks.chunk_by(same).collect();
-    let column =
-        |pick: fn(&Click) -> u32| Tensor::new(pairs.iter().map(|pair| pick(&pair[0])).collect::<Vec<_>>(), device);
-    let (items, states) = (column(|click| click.item)?, column(|click| click.state)?);
+    let items: Vec<u32> = pairs.iter().map(|pair| pair[0].item).collect();
     let pair_of_click: Vec<u32> =
         pairs.iter().enumerate().flat_map(|(pair, clicks)| vec![pair as u32; clicks.len()]).collect();
     let lags = Tensor::new(clicks.iter().map(|click| click.lag).collect::<Vec<_>>(), device)?;
     let weights = weight.index_select(&lags, 0)?;
     let without = match bias {
-        Some(bias) => bias.index_select(&items, 0)?,
+        Some(bias) => lookup(bias, &items)?,
         None => Tensor::zeros((pairs.len(), columns), weight.dtype(), device)?,
     };
     let with = without.index_add(&Tensor::new(pair_of_click, device)?, &weights, 0)?;
     let change = (activation.forward(&with)? - activation.forward(&without)?)?;
-    let rows = layer.reshape((width / columns, columns * out))?.index_select(&items, 0)?;
-    let change = rows.reshape((pairs.len(), columns, out))?.broadcast_mul(&change.unsqueeze(2)?)?.sum(1)?;
-    let base = base.broadcast_as((distinct(&of_display), out))?.contiguous()?;
-    Ok(States { projected: base.index_add(&states, &change, 0)?, of_display })
+    let places = pairs.iter().flat_map(|pair| {
+        (0..columns).map(|column| (pair[0].state as usize, pair[0].item * columns as u32 + column as u32))
+    });
+    let change = Sparse::new(distinct(&of_display), width, places)?.matmul(&change.flatten_all()?, layer)?;
+    Ok(States { projected: base.broadcast_add(&change)?, of_display })
 }
 
 /// Outputs of the LSTM after every click of every sequence times `layer`, behind a row of zeros for the empty history.
@@ -239,7 +238,7 @@ fn lstm_states(lstm: &Lstm, features: &Features, histories: &Histories, layer: &
         mask[row * time..][..sequence.len()].fill(1);
     }
     let mask = Tensor::from_vec(mask, (rows, time), layer.device())?;
-    let projected = features.project(&Tensor::new(items, layer.device())?, lstm.input_weight())?;
+    let projected = features.project(&items, lstm.input_weight())?;
     let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
     let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, Some(&mask))?;
     let states = outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?;

@@ -61,7 +61,7 @@ impl LearnedUsers {
     fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<[Vec<f32>; 3]> {
         let device = self.model.params().device();
         let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
-        let rewards = self.model.slate_rewards(&self.states(state)?, &Tensor::new(items, device)?, slates.k())?;
+        let rewards = self.model.slate_rewards(&self.states(state)?, &items, slates.k())?;
         let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
         let (log_phi, log_outside) = self.model.log_probabilities(&rewards, &mask)?;
         Ok([rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?, log_outside.to_vec1()?])
@@ -85,7 +85,7 @@ impl LearnedUsers {
                 let items: Vec<u32> = choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
                 let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
                 let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
-                *state = Encoder::step(lstm, &self.model.features, &Tensor::new(items, device)?, state, &clicked)?;
+                *state = Encoder::step(lstm, &self.model.features, &items, state, &clicked)?;
             }
         }
         Ok(())

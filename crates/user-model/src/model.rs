@@ -11,8 +11,8 @@ use crate::encoder::{Encoder, Features};
 use crate::{Error, Regulariser, Result};
 
 const KIND: &str = "gan-user-model/1";
-/// Sessions that are evaluated at a time, which bounds the memory of a forward pass.
-const CHUNK: usize = 1_024;
+/// Shown items that are evaluated at a time, or those of one session: few enough for a layer to stay in the processor's cache.
+const CHUNK: usize = 8_192;
 
 /// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) = vᵀ σ(V [s; f_a] + b)
 /// with as many hidden layers as the configuration asks for, and the choice φ* = argmax ⟨φ, η r_θ⟩ - R(φ) of its
@@ -147,8 +147,15 @@ impl UserModel {
     }
 
     fn displays(&self, log: &Log, sessions: &[usize]) -> impl Iterator<Item = Result<Displays>> {
-        let batches = sessions.chunks(CHUNK).map(|chunk| PaddedBatch::new(log, chunk, None));
-        let displays = batches.map(|batch| Displays::new(&batch, self.params.device()));
+        let shown = |session: usize| log.session(session).steps().map(|step| step.slate.len()).sum::<usize>();
+        let mut held = 0;
+        let chunks = sessions.chunk_by(move |&session, &next| {
+            held += shown(session);
+            let more = held + shown(next) <= CHUNK;
+            held *= usize::from(more);
+            more
+        });
+        let displays = chunks.map(|chunk| Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device()));
         displays.filter(|displays| !displays.as_ref().is_ok_and(|displays| displays.len() == 0))
     }
 
@@ -237,7 +244,7 @@ impl UserModel {
     }
 
     /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to `[rows, k]`.
-    pub(crate) fn slate_rewards(&self, projected: &Tensor, items: &Tensor, k: usize) -> Result<Tensor> {
+    pub(crate) fn slate_rewards(&self, projected: &Tensor, items: &[u32], k: usize) -> Result<Tensor> {
         let rows = projected.dim(0)?;
         let items = self.features.project(items, &self.reward.item_weight)?;
         let hidden = items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;

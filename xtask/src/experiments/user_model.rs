@@ -1,79 +1,118 @@
-//! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy on held-out displays (experiment A).
+//! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy, and the click models that it compares
+//! them with, on held-out displays (experiment A).
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use understudy_data::import::{self, import};
-use understudy_data::{Dataset, Format, Split};
-use understudy_eval::metrics;
+use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
 use understudy_random::Seed;
-use understudy_user_model::{self as user_model, StateEncoder, TrainConfig, UserModelConfig, evaluate, fit};
+use understudy_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
 
-use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
+use super::learned::{self, interruptible};
+use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
+use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
 /// The experiment `user-model`.
 pub struct UserModel {
     cells: Vec<Cell>,
     sources: Vec<Source>,
+    missing: Vec<String>,
     device: Device,
-}
-
-struct Source {
-    dataset: Dataset,
-    split: Split,
-    digest: String,
 }
 
 /// What a cell's result depends on, beside its data set, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     data: String,
+    splitting: Splitting,
+    method: Method,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Method {
+    Users(Box<Learned>),
+    Baseline { grid: Vec<baselines::Settings> },
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+struct Learned {
     device: String,
     model: UserModelConfig,
     training: TrainConfig,
 }
 
-const REAL: [&str; 2] = ["yelp", "rsc"];
+const PAPER: &str = "GAN-CDQN, experiment A";
+const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
+/// The baselines of the paper; popularity and position are ours.
+const RIVALS: [ModelKind; 7] = [
+    ModelKind::ItemKnn,
+    ModelKind::SessionKnn,
+    ModelKind::SessionRnn,
+    ModelKind::Trees,
+    ModelKind::DeepFm,
+    ModelKind::WideDeepLogistic,
+    ModelKind::WideDeepCompetitive,
+];
 
 impl UserModel {
-    /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x seeds.
+    /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let sources = match &settings.data_dir {
-            Some(folder) => real_sources(folder)?,
-            None => vec![Source::read("simulated", &bundled())?],
-        };
-        let training = TrainConfig {
-            iterations: if settings.scale == Scale::Smoke { 40 } else { TrainConfig::default().iterations },
-            ..TrainConfig::default()
-        };
+        let (sources, missing) = sources::read(settings)?;
         let mut cells = Vec::new();
         for source in &sources {
-            for (method, state) in [("GAN-PW", StateEncoder::position_weights()), ("GAN-LSTM", StateEncoder::lstm())] {
-                let model = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
-                let config = Config {
-                    data: source.digest.clone(),
-                    device: settings.device.to_string(),
-                    model,
-                    training: training.clone(),
-                };
-                let config = serde_json::to_value(config)?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "user-model".into(),
-                    dataset: source.dataset.name.clone(),
-                    method: method.into(),
-                    setting: "shannon".into(),
-                    seed,
-                    config: config.clone(),
-                }));
+            for splitting in source.splittings() {
+                for (name, method) in methods(source, settings) {
+                    let config = Config { data: source.digest.clone(), splitting, method };
+                    let config = serde_json::to_value(config)?;
+                    cells.extend((0..settings.seeds).map(|seed| Cell {
+                        experiment: "user-model".into(),
+                        dataset: source.dataset.name.clone(),
+                        method: name.into(),
+                        setting: splitting.name().into(),
+                        seed,
+                        config: config.clone(),
+                    }));
+                }
             }
         }
-        Ok(Self { cells, sources, device: settings.device.open()? })
+        Ok(Self { cells, sources, missing, device: settings.device.open()? })
     }
+}
+
+/// Every model with its settings for a data set.
+fn methods(source: &Source, settings: &Settings) -> Vec<(&'static str, Method)> {
+    let users = USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()]).map(|(name, state)| {
+        let model = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
+        let training = learned::training(source, settings.scale);
+        (name, Method::Users(Box::new(Learned { device: settings.device.to_string(), model, training })))
+    });
+    let baselines =
+        ModelKind::ALL.into_iter().map(|kind| (kind.name(), Method::Baseline { grid: grid(kind, settings.scale) }));
+    users.chain(baselines).collect()
+}
+
+fn grid(kind: ModelKind, scale: Scale) -> Vec<baselines::Settings> {
+    match scale {
+        Scale::Smoke => kind.coarse_grid().into_iter().take(1).map(brief).collect(),
+        Scale::Quick => kind.coarse_grid(),
+        Scale::Paper => kind.grid(),
+    }
+}
+
+/// The settings with as little training as runs all the code.
+fn brief(mut settings: baselines::Settings) -> baselines::Settings {
+    match &mut settings {
+        baselines::Settings::SessionRnn(config) => config.training.iterations = 20,
+        baselines::Settings::Network(config) => config.training.iterations = 20,
+        baselines::Settings::Trees(config) => config.trees = 5,
+        _ => {}
+    }
+    settings
 }
 
 impl Experiment for UserModel {
@@ -87,63 +126,61 @@ impl Experiment for UserModel {
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         let source = self.sources.iter().find(|source| source.dataset.name == cell.dataset);
-        let Source { dataset, split, .. } = source.context("a data set of this run")?;
+        let source = source.context("a data set of this run")?;
         let config: Config = serde_json::from_value(cell.config.clone())?;
         let seed = Seed::new(cell.seed);
-        let model = user_model::UserModel::new(config.model, &dataset.catalogue, seed, &self.device)?;
-        let total = config.training.iterations;
-        let fitted = fit(&model, &dataset.log, split, &config.training, seed.derive("training"), |iteration| {
-            watch.progress(iteration, total);
-            if watch.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        let fitted = match fitted {
-            Err(user_model::Error::Interrupted) => bail!(Interrupted),
-            other => other?,
+        match config.method {
+            Method::Users(learned) => self.users(source, config.splitting, *learned, seed, watch),
+            Method::Baseline { grid } => baseline(source, config.splitting, &grid, seed, watch),
+        }
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["nll", "nll_given_click", "precision@1", "precision@2"]
+    }
+
+    fn curve_label(&self) -> &'static str {
+        "loss"
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let rivals = || RIVALS.into_iter().map(ModelKind::name);
+        let claim = |users: &str, sentence: String, rivals: &[&str]| Claim {
+            source: PAPER,
+            sentence,
+            rule: Rule::Better,
+            pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
+            comparisons: self.comparisons(users, rivals),
         };
-        let test = evaluate(&model, &dataset.log, &split.test)?;
-        let unclicked = "no test display has a click";
-        let metrics = [
-            ("nll", test.nll),
-            ("nll_given_click", test.nll_given_click.context(unclicked)?),
-            ("precision@1", test.precision_at_1.context(unclicked)?),
-            ("precision@2", test.precision_at_2.context(unclicked)?),
-            ("validation_nll", fitted.best.validation_nll),
-            ("best_iteration", fitted.best.iteration as f64),
-        ];
-        let row = |point: &user_model::CurvePoint| {
-            BTreeMap::from([
-                ("iteration".to_owned(), point.iteration as f64),
-                ("validation_nll".to_owned(), point.validation_nll),
-            ])
-            .into_iter()
-            .chain(point.train_nll.map(|nll| ("train_nll".to_owned(), nll)))
-            .collect()
-        };
-        Ok(Outcome {
-            metrics: metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-            curve: fitted.curve.iter().map(row).collect(),
-        })
+        let mut claims = Vec::new();
+        for users in USERS {
+            let sentence = format!("{users} predicts clicks better than the best of the paper's baselines");
+            claims.push(claim(users, sentence, &rivals().collect::<Vec<_>>()));
+            claims.extend(
+                rivals().map(|rival| claim(users, format!("{users} predicts clicks better than {rival}"), &[rival])),
+            );
+        }
+        claims
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.sources.iter().map(Source::note).collect();
+        let mut notes: Vec<String> = self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
-            "Figures are those of the test users at the iteration with the lowest validation NLL; \"no click\" stands on every \
-             slate with utility 0. nll is in nats per display; nll_given_click leaves the mass of \"no click\" out, and is the one to hold \
-             against uniform choice. Seeds vary initialisation and batches; the split is the file's."
+            "Figures are those of the test users. Hyper-parameters and the moment to stop are chosen on the validation users. \
+             nll_given_click is the NLL of the clicked item given that one was clicked, in nats per display; nll, for the learned \
+             users, has \"no click\" on every slate with utility 0. A model without a likelihood has neither."
                 .into(),
         );
-        let has = |name: &str| self.sources.iter().any(|source| source.dataset.name == name);
-        if has("yelp") || has("rsc") {
-            let missing: Vec<&str> = REAL.into_iter().filter(|name| !has(name)).collect();
-            notes.extend(
-                missing.iter().map(|name| format!("NOT RUN: {name}, whose file {name}.txt is not in the data folder.")),
-            );
-        }
-        if has("yelp") {
+        notes.push(
+            "Split by seed: 50 / 25 / 25 of the users drawn anew for every seed, so that intervals speak of users too. Released \
+             split: the file's, so that they speak of initialisation and batches alone, and models without any have none."
+                .into(),
+        );
+        if self.sources.iter().any(|source| source.dataset.name == "yelp") {
             notes.push(
-                "A public run of the authors' code on yelp (GAN-LSTM, Shannon, learning rate 1e-3, batch 128, one seed): test NLL \
-                 0.933, precision@1 0.748, precision@2 0.876, each precision at its own best validation checkpoint."
+                "yelp: the position model shows that the file's order gives the click away; no other model sees the order. A public \
+                 run of the authors' code (GAN-LSTM, Shannon, learning rate 1e-3, batch 128, one seed, released split): test NLL 0.933, \
+                 precision@1 0.748, precision@2 0.876, each precision at its own best validation checkpoint."
                     .into(),
             );
         }
@@ -151,59 +188,72 @@ impl Experiment for UserModel {
     }
 }
 
-impl Source {
-    fn read(name: &str, path: &Path) -> anyhow::Result<Self> {
-        let name = Some(name.to_owned());
-        let options = import::Options { format: Some(Format::GanCdqn), name, ..import::Options::default() };
-        let (dataset, _) = import(path, options)?;
-        let split = dataset.split.clone().with_context(|| format!("{} names no split", path.display()))?;
-        for (side, sessions) in [("train", &split.train), ("validation", &split.validation), ("test", &split.test)] {
-            ensure!(!sessions.is_empty(), "{}: column tr_val_tst puts no user on the {side} side", path.display());
-        }
-        let mut hasher = blake3::Hasher::new();
-        std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
-        Ok(Self { dataset, split, digest: hasher.finalize().to_hex().to_string() })
-    }
-
-    /// Where the data come from, and what choosing blindly would score on the test displays.
-    fn note(&self) -> String {
-        let sizes = self.split.test.iter().flat_map(|&session| self.dataset.log.session(session).steps());
-        let sizes: Vec<usize> = sizes.map(|step| step.slate.len()).collect();
-        let mean = |f: &dyn Fn(f64) -> f64| sizes.iter().map(|&k| f(k as f64)).sum::<f64>() / sizes.len() as f64;
-        let constant = |r| {
-            let displays: Vec<Vec<f32>> = sizes.iter().map(|&k| vec![0.0; k]).collect();
-            metrics::precision_at(r, displays.iter().map(|scores| (&scores[..], 0))).unwrap_or(f64::NAN)
+impl UserModel {
+    fn comparisons(&self, users: &str, rivals: &[&str]) -> Vec<Comparison> {
+        let arm = |method: &str| Arm { method: method.into(), setting: Splitting::BySeed.name().into() };
+        let comparison = |source: &Source| Comparison {
+            dataset: source.dataset.name.clone(),
+            metric: "precision@1",
+            ours: arm(users),
+            rivals: rivals.iter().map(|rival| arm(rival)).collect(),
         };
-        let kind =
-            if self.dataset.name == "simulated" { "simulated users (bundled; not real data)" } else { "real log" };
-        format!(
-            "{}: {kind}, {} test displays; choosing uniformly among the shown items scores NLL {:.3}, precision@1 {:.3}, \
-             precision@2 {:.3}.",
-            self.dataset.name,
-            sizes.len(),
-            mean(&|k| k.ln()),
-            constant(1),
-            constant(2),
-        )
+        self.sources.iter().map(comparison).collect()
+    }
+
+    fn users(
+        &self,
+        source: &Source,
+        splitting: Splitting,
+        Learned { model, training, .. }: Learned,
+        seed: Seed,
+        watch: &Watch,
+    ) -> anyhow::Result<Outcome> {
+        let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
+        let model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
+        let told = learned::told(watch, training.iterations);
+        let fitted = interruptible(fit(&model, &dataset.log, &split, &training, seed.derive("training"), told))?;
+        let test = evaluate(&model, &dataset.log, &split.test)?;
+        let mut metrics = learned::metrics(&test)?;
+        metrics.insert("nll".into(), test.nll);
+        metrics.insert("validation_nll".into(), fitted.best.validation_nll);
+        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
+        Ok(Outcome { metrics, curve: learned::curve(&fitted, "nll") })
     }
 }
 
-fn bundled() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("datasets").join("simulated-choice.tsv")
+fn baseline(
+    source: &Source,
+    splitting: Splitting,
+    grid: &[baselines::Settings],
+    seed: Seed,
+    watch: &Watch,
+) -> anyhow::Result<Outcome> {
+    let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
+    let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
+    let selected = select_among(grid, &data, seed.derive("baseline"), |progress| {
+        watch.progress(progress.point as u64, progress.points as u64);
+        watch.control_flow()
+    });
+    let selection = interruptible(selected)?;
+    let test = baselines::evaluate(&*selection.model, &Displays::new(&dataset.log, &split.test))?;
+    let chosen = &selection.candidates[selection.chosen];
+    let figures = [
+        ("nll_given_click", test.nll_given_click),
+        ("precision@1", Some(test.precision_at_1)),
+        ("precision@2", Some(test.precision_at_2)),
+        ("validation_nll_given_click", chosen.validation.nll_given_click),
+        ("validation_precision@1", Some(chosen.validation.precision_at_1)),
+        ("grid_point", Some(selection.chosen as f64)),
+    ];
+    let figures = figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Ok(Outcome { metrics: figures.collect(), curve: chosen.curve.iter().map(point).collect() })
 }
 
-fn real_sources(folder: &Path) -> anyhow::Result<Vec<Source>> {
-    let find = |name: &str| -> Option<PathBuf> {
-        let file = format!("{name}.txt");
-        [folder.join("gaum").join(&file), folder.join(&file)].into_iter().find(|path| path.exists())
-    };
-    let found: Vec<_> = REAL.iter().filter_map(|name| Some((name, find(name)?))).collect();
-    if found.is_empty() {
-        bail!(
-            "{}: neither yelp.txt nor rsc.txt of GAN-CDQN's released data is there, nor in its folder gaum; \
-             datasets/gan-cdqn.md says where they come from",
-            folder.display()
-        );
-    }
-    found.into_iter().map(|(name, path)| Source::read(name, &path)).collect()
+fn point(point: &baselines::CurvePoint) -> BTreeMap<String, f64> {
+    let figures = [
+        ("iteration", Some(point.iteration as f64)),
+        ("train_loss", point.training_loss),
+        ("validation_loss", Some(point.validation_loss)),
+    ];
+    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::*;
+use crate::claims::Claim;
 
 /// An experiment whose cells do as their method says.
 struct Toy {
@@ -29,6 +30,18 @@ impl Toy {
 }
 
 impl Experiment for Toy {
+    fn columns(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn curve_label(&self) -> &'static str {
+        "nothing"
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        Vec::new()
+    }
+
     fn name(&self) -> &'static str {
         "toy"
     }

@@ -1,0 +1,67 @@
+use candle_core::Tensor;
+use understudy_nn::{Activation, Init, Mlp, Scope};
+
+use crate::Result;
+
+/// Hidden layers with ELU and a logit for every entry, from inputs of the entry and inputs of its display.
+///
+/// The layers are those of an MLP on both side by side; the display's part of the first is computed once for all its
+/// entries.
+#[derive(Debug)]
+pub(crate) struct Deep {
+    /// `[outputs, inputs]`, those of the entry first.
+    weight: Tensor,
+    bias: Tensor,
+    rest: Option<Mlp>,
+}
+
+impl Deep {
+    /// Layers of the widths `hidden` on so many inputs.
+    pub fn new(inputs: usize, hidden: &[usize], mut scope: Scope<'_>) -> Result<Self> {
+        let outputs = hidden.first().copied().unwrap_or(1);
+        let mut first = scope.scope("first");
+        let weight = first.param("weight", (outputs, inputs), Init::glorot(inputs, outputs))?;
+        let bias = first.param("bias", outputs, Init::Constant(0.0))?;
+        let widths: Vec<usize> = hidden.iter().copied().chain([1]).collect();
+        let rest = match hidden.is_empty() {
+            false => Some(Mlp::new(&widths, Activation::Elu, scope.scope("rest"))?),
+            true => None,
+        };
+        Ok(Self { weight, bias, rest })
+    }
+
+    /// `entries [entries, some]`, `displays [displays, others]` and the display of each entry to logits `[entries, 1]`.
+    pub fn forward(&self, entries: &Tensor, displays: &Tensor, display_of_entry: &Tensor) -> Result<Tensor> {
+        let (inner, outer) = (entries.dim(1)?, displays.dim(1)?);
+        let of_entries = entries.matmul(&self.weight.narrow(1, 0, inner)?.t()?)?;
+        let of_displays = displays.matmul(&self.weight.narrow(1, inner, outer)?.t()?)?.broadcast_add(&self.bias)?;
+        let first = (of_entries + of_displays.index_select(display_of_entry, 0)?)?;
+        match &self.rest {
+            Some(rest) => Ok(rest.forward(&Activation::Elu.forward(&first)?)?),
+            None => Ok(first),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use understudy_nn::Params;
+    use understudy_random::Seed;
+
+    /// Three entries of two displays: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two of the second display.
+    #[test]
+    fn without_hidden_layers_the_logit_is_linear() {
+        let mut params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
+        let deep = Deep::new(3, &[], params.scope("deep")).unwrap();
+        let set = |name: &str, values: Tensor| params.get(name).unwrap().set(&values).unwrap();
+        set("deep.first.weight", Tensor::new(&[[1.0, 10.0, 100.0]], &Device::Cpu).unwrap());
+        set("deep.first.bias", Tensor::new(&[0.5], &Device::Cpu).unwrap());
+        let entries = Tensor::new(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], &Device::Cpu).unwrap();
+        let displays = Tensor::new(&[[7.0], [8.0]], &Device::Cpu).unwrap();
+        let display_of_entry = Tensor::new(&[1u32, 1, 0], &Device::Cpu).unwrap();
+        let logits = deep.forward(&entries, &displays, &display_of_entry).unwrap();
+        assert_eq!(logits.to_vec2::<f64>().unwrap(), [[821.5], [843.5], [765.5]]);
+    }
+}

@@ -1,0 +1,263 @@
+//! The experiment `regularisers`: users under Shannon's entropy, L2 and between, by closed forms and by the min-max
+//! (GAN-CDQN, experiment B).
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use understudy_data::Split;
+use understudy_random::Seed;
+use understudy_user_model::{
+    AdversarialConfig, AdversarialFit, Regulariser, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate,
+    fit, fit_adversarial,
+};
+
+use super::learned::{self, interruptible};
+use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
+use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::experiment::{Cell, Experiment, Outcome, Watch};
+use crate::settings::{Scale, Settings};
+
+/// The experiment `regularisers`.
+pub struct Regularisers {
+    cells: Vec<Cell>,
+    sources: Vec<Source>,
+    missing: Vec<String>,
+    device: Device,
+}
+
+/// What a cell's result depends on, beside its data set, method and seed.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    data: String,
+    device: String,
+    model: UserModelConfig,
+    training: TrainConfig,
+    /// Without it the inner maximum is taken in closed form.
+    min_max: Option<MinMax>,
+}
+
+/// Rewards by the min-max.
+#[derive(Clone, Serialize, Deserialize)]
+struct MinMax {
+    /// Whether it starts from the rewards of Shannon's closed form.
+    from_entropy: bool,
+    generator: UserModelConfig,
+    training: AdversarialConfig,
+}
+
+const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
+const SHANNON: &str = "shannon";
+const L2_MIN_MAX: &str = "L2 min-max";
+
+impl Regularisers {
+    /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x regularisers x seeds.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let (mut sources, missing) = sources::read(settings)?;
+        sources.retain(|source| covers(source, settings.scale));
+        let mut cells = Vec::new();
+        for source in &sources {
+            for (name, state) in USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()]) {
+                let training = learned::training(source, settings.scale);
+                let shannon = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
+                for (setting, regulariser, min_max) in settings_of(&shannon, &training, settings.scale) {
+                    let config = serde_json::to_value(Config {
+                        data: source.digest.clone(),
+                        device: settings.device.to_string(),
+                        model: UserModelConfig { regulariser, ..shannon.clone() },
+                        training: training.clone(),
+                        min_max,
+                    })?;
+                    cells.extend((0..settings.seeds).map(|seed| Cell {
+                        experiment: "regularisers".into(),
+                        dataset: source.dataset.name.clone(),
+                        method: name.into(),
+                        setting: setting.into(),
+                        seed,
+                        config: config.clone(),
+                    }));
+                }
+            }
+        }
+        Ok(Self { cells, sources, missing, device: settings.device.open()? })
+    }
+}
+
+/// Below the paper's scale the min-max keeps to logs whose slates are not simulated.
+fn covers(source: &Source, scale: Scale) -> bool {
+    scale == Scale::Paper || !source.simulated_slates
+}
+
+fn settings_of(
+    shannon: &UserModelConfig,
+    training: &TrainConfig,
+    scale: Scale,
+) -> [(&'static str, Regulariser, Option<MinMax>); 5] {
+    let published = AdversarialConfig::default();
+    let reward = TrainConfig { batch: published.reward.batch, ..training.clone() };
+    let (generator, training) = match scale {
+        Scale::Paper => (shannon.generator(), AdversarialConfig { reward, ..published }),
+        Scale::Quick => {
+            let reward = TrainConfig { patience: Some(10), ..reward };
+            (shannon.clone(), AdversarialConfig { reward, inner: 2, warm_up: 100, ..published })
+        }
+        Scale::Smoke => (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published }),
+    };
+    let min_max =
+        |from_entropy| Some(MinMax { from_entropy, generator: generator.clone(), training: training.clone() });
+    [
+        (SHANNON, Regulariser::Shannon, None),
+        ("shannon min-max", Regulariser::Shannon, min_max(false)),
+        ("tsallis 1.5", Regulariser::Tsallis { alpha: 1.5 }, None),
+        ("L2", Regulariser::L2, None),
+        (L2_MIN_MAX, Regulariser::L2, min_max(true)),
+    ]
+}
+
+impl Experiment for Regularisers {
+    fn name(&self) -> &'static str {
+        "regularisers"
+    }
+
+    fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
+        let source = self.sources.iter().find(|source| source.dataset.name == cell.dataset);
+        let source = source.context("a data set of this run")?;
+        let config: Config = serde_json::from_value(cell.config.clone())?;
+        let seed = Seed::new(cell.seed);
+        let split = source.split(Splitting::BySeed, seed)?;
+        let run = Run { source, split, seed, config: &config, device: &self.device, watch };
+        match &config.min_max {
+            None => run.closed_form(),
+            Some(min_max) => run.min_max(min_max),
+        }
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &[
+            "nll_given_click",
+            "precision@1",
+            "precision@2",
+            "clicks_ruled_out",
+            "generator_precision@1",
+            "generator_precision@2",
+            "shortfall",
+        ]
+    }
+
+    fn curve_label(&self) -> &'static str {
+        "Fenchel-Young loss per display"
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let claim = |users: &str| {
+            let arm = |setting: &str| Arm { method: users.into(), setting: setting.into() };
+            let comparison = |source: &Source| Comparison {
+                dataset: source.dataset.name.clone(),
+                metric: "precision@1",
+                ours: arm(L2_MIN_MAX),
+                rivals: vec![arm(SHANNON)],
+            };
+            Claim {
+                source: "GAN-CDQN, experiment B",
+                sentence: format!(
+                    "L2 (min-max from the entropy solution) against Shannon, {users}: which predicts clicks better?"
+                ),
+                rule: Rule::Open,
+                pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
+                comparisons: self.sources.iter().map(comparison).collect(),
+            }
+        };
+        USERS.map(claim).into()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
+        notes.push(
+            "Figures are those of the test users of a 50 / 25 / 25 split drawn anew for every seed, at the lowest validation loss. \
+             min-max: r_θ and a generator φ_α trained in alternation, L2's from Shannon's rewards; the others in closed form, from \
+             untrained rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which makes the NLL infinite; \
+             shortfall is what φ_α lacks to the optimum of the inner maximum on the validation users, in units of reward."
+                .into(),
+        );
+        notes
+    }
+}
+
+/// One cell at work.
+struct Run<'a> {
+    source: &'a Source,
+    split: Split,
+    seed: Seed,
+    config: &'a Config,
+    device: &'a Device,
+    watch: &'a Watch,
+}
+
+impl Run<'_> {
+    fn model(&self, config: UserModelConfig) -> anyhow::Result<UserModel> {
+        Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
+    }
+
+    fn fit(&self, model: &UserModel) -> anyhow::Result<understudy_user_model::Fit> {
+        let (log, training) = (&self.source.dataset.log, &self.config.training);
+        let told = learned::told(self.watch, training.iterations);
+        interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
+    }
+
+    fn figures(&self, model: &UserModel) -> anyhow::Result<BTreeMap<String, f64>> {
+        let test = evaluate(model, &self.source.dataset.log, &self.split.test)?;
+        let mut figures = learned::metrics(&test)?;
+        figures.insert("loss".into(), test.fenchel_young);
+        figures.insert("clicks_ruled_out".into(), test.clicks_ruled_out.context("no test display has a click")?);
+        Ok(figures)
+    }
+
+    fn closed_form(&self) -> anyhow::Result<Outcome> {
+        let model = self.model(self.config.model.clone())?;
+        let fitted = self.fit(&model)?;
+        let mut metrics = self.figures(&model)?;
+        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
+        Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
+    }
+
+    fn min_max(&self, min_max: &MinMax) -> anyhow::Result<Outcome> {
+        let model = self.model(self.config.model.clone())?;
+        if min_max.from_entropy {
+            let entropy =
+                self.model(UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() })?;
+            self.fit(&entropy)?;
+            model.params().restore(&entropy.params().snapshot()?)?;
+        }
+        let generator = self.model(min_max.generator.clone())?;
+        let log = &self.source.dataset.log;
+        let told = learned::told(self.watch, min_max.training.reward.iterations);
+        let seed = self.seed.derive("min-max");
+        let fitted =
+            interruptible(fit_adversarial(&model, &generator, log, &self.split, &min_max.training, seed, told))?;
+        let mut metrics = self.figures(&model)?;
+        let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;
+        metrics.extend(of_generator.into_iter().map(|(name, value)| (format!("generator_{name}"), value)));
+        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
+        metrics.insert("shortfall".into(), fitted.best.validation_shortfall);
+        Ok(Outcome { metrics, curve: curve(&fitted) })
+    }
+}
+
+fn curve(fitted: &AdversarialFit) -> Vec<BTreeMap<String, f64>> {
+    let points = fitted.curve.iter().map(|point| {
+        let figures = [
+            ("iteration", Some(point.iteration as f64)),
+            ("objective_train", point.train_objective),
+            ("objective_validation", Some(point.validation_objective)),
+            ("shortfall", Some(point.validation_shortfall)),
+            ("validation_loss", Some(point.validation_loss)),
+        ];
+        figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    });
+    points.collect()
+}
