@@ -243,6 +243,27 @@ fn a_data_folder_without_data_is_an_error() {
 }
 
 #[test]
+fn a_run_ends_with_claims_and_plots() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["regularisers", "--seeds", "2"]).succeeds();
+    let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
+    let mut lines = claims.lines();
+    let header = "claim,source,verdict,dataset,metric,ours,rival,seeds,difference,low,high,p";
+    assert_eq!(lines.next(), Some(header));
+    // Both learned users against each of seven baselines and their best, and L2 against Shannon; one data set.
+    assert_eq!(lines.clone().count(), 2 * 8 + 2);
+    for line in lines {
+        assert!(!line.contains("not run,") && line.contains(",simulated,precision@1,"), "{line}");
+    }
+    assert!(summary(&out).contains("## Claims"));
+    for plot in ["user-model-simulated.svg", "regularisers-simulated.svg"] {
+        let svg = fs::read_to_string(out.join("plots").join(plot)).unwrap();
+        assert!(svg.contains("GAN-LSTM") && svg.contains("<polyline"), "{plot}");
+    }
+}
+
+#[test]
 fn a_run_says_what_it_ran_on() {
     let temp = TempDir::new().unwrap();
     let out = temp.path().join("results");

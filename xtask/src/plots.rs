@@ -16,6 +16,9 @@ const HEAD: u32 = 44;
 const VALIDATION: RGBColor = RGBColor(0, 114, 178);
 const TRAINING: RGBColor = RGBColor(230, 159, 0);
 
+/// What figures of validation begin with.
+const VALIDATED: &str = "validation_";
+
 /// A plot and the name of its file.
 pub struct Plot {
     /// Name of the file, `.svg`.
@@ -26,14 +29,14 @@ pub struct Plot {
 
 type Panel<'a> = (String, Vec<&'a Finished>);
 
-/// The learning curves of an experiment's finished cells; data sets without any are left out.
+/// The learning curves of an experiment's finished cells; those without validations are left out.
 ///
-/// Figures named `train_*` and `validation_*` are drawn over `iteration`, a thin line per seed, with a dot at the lowest
+/// A line at the rim of its panel has left it. Figures named `train_*` and `validation_*` are drawn over `iteration`, a thin line per seed, with a dot at the lowest
 /// validation.
 pub fn learning_curves(experiment: &dyn Experiment, finished: &[Finished]) -> anyhow::Result<Vec<Plot>> {
     let mut by_dataset: BTreeMap<&str, Vec<Panel>> = BTreeMap::new();
     for done in
-        finished.iter().filter(|done| done.cell.experiment == experiment.name() && !done.outcome.curve.is_empty())
+        finished.iter().filter(|done| done.cell.experiment == experiment.name() && !line(done, VALIDATED).is_empty())
     {
         let title = format!("{}, {}", done.cell.method, done.cell.setting);
         let panels = by_dataset.entry(&done.cell.dataset).or_default();
@@ -65,8 +68,11 @@ fn draw(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
         root.fill(&WHITE).map_err(failed)?;
         let (head, body) = root.split_vertically(HEAD);
         head.draw(&Text::new(title.to_owned(), (8, 4), ("sans-serif", 14))).map_err(failed)?;
-        let legend =
-            [("validation", VALIDATION), ("training, in its own loss", TRAINING), ("dot: the parameters kept", BLACK)];
+        let legend = [
+            ("validation", VALIDATION),
+            ("training, in its own loss", TRAINING),
+            ("dot: the lowest validation", BLACK),
+        ];
         for (at, (name, colour)) in legend.into_iter().enumerate() {
             head.draw(&Text::new(name, (8 + 180 * at as i32, 24), ("sans-serif", 12).into_font().color(&colour)))
                 .map_err(failed)?;
@@ -81,15 +87,16 @@ fn draw(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
 
 fn panel(area: &DrawingArea<SVGBackend, Shift>, title: &str, cells: &[&Finished]) -> anyhow::Result<()> {
     let lines = |prefix: &str| -> Vec<Vec<(f64, f64)>> { cells.iter().map(|done| line(done, prefix)).collect() };
-    let (training, validation) = (lines("train_"), lines("validation_"));
+    let (training, validation) = (lines("train_"), lines(VALIDATED));
     let all = || training.iter().chain(&validation).flatten();
     let last = all().map(|point| point.0).fold(1.0, f64::max);
-    let low = all().map(|point| point.1).fold(f64::INFINITY, f64::min);
-    // What overfits leaves the panel through its top, so that the region of the best shows.
-    let first = validation.iter().filter_map(|line| line.first()).map(|point| point.1).fold(low, f64::max);
+    // The panel shows what lies between the first validation and the best. What overfits leaves it.
+    let first =
+        validation.iter().filter_map(|line| line.first()).map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
     let lowest: Vec<(f64, f64)> = validation.iter().filter_map(|line| lowest(line)).collect();
-    let best = lowest.iter().map(|point| point.1).fold(f64::INFINITY, f64::min).min(first);
-    let high = first + 0.3 * (first - best).max(0.01);
+    let best = lowest.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
+    let height = (first - best).max(0.01);
+    let (low, high) = (best - 0.7 * height, first + 0.3 * height);
     let mut chart = ChartBuilder::on(area)
         .margin(6)
         .caption(title, ("sans-serif", 12))
@@ -103,12 +110,13 @@ fn panel(area: &DrawingArea<SVGBackend, Shift>, title: &str, cells: &[&Finished]
         .bold_line_style(BLACK.mix(0.1))
         .x_labels(4)
         .y_labels(5)
+        .x_label_formatter(&|iteration| format!("{iteration:.0}"))
         .label_style(("sans-serif", 10))
         .draw()
         .map_err(failed)?;
     for (lines, colour) in [(training, TRAINING), (validation, VALIDATION)] {
         for line in lines {
-            let inside = line.into_iter().map(|(x, y)| (x, y.min(high)));
+            let inside = line.into_iter().map(|(x, y)| (x, y.clamp(low, high)));
             chart.draw_series(LineSeries::new(inside, colour.mix(0.7))).map_err(failed)?;
         }
     }

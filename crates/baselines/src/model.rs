@@ -9,7 +9,7 @@ pub trait ClickModel: Send + Sync {
     /// A score for every shown item, higher for what is more likely clicked, in the order shown.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a display shows an item that the model does not know.
+    /// [`Error::Setting`](crate::Error::Setting) if a display shows an item that the model does not know.
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>>;
 
     /// What the scores mean beyond their order.
@@ -70,7 +70,7 @@ pub struct Evaluation {
 /// [`precision_at`](understudy_eval::metrics::precision_at).
 ///
 /// # Errors
-/// As [`ClickModel::scores`]; [`Error::Metric`] if nothing was clicked or a score is not a number.
+/// As [`ClickModel::scores`]; [`Error::Metric`](crate::Error::Metric) if nothing was clicked or a score is not a number.
 pub fn evaluate(model: &dyn ClickModel, displays: &Displays<'_>) -> Result<Evaluation> {
     let scores = model.scores(displays)?;
     let nll = (model.likelihood() != Likelihood::Absent).then(|| nll_of(&scores, displays));

@@ -14,7 +14,7 @@ use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 pub struct AdversarialPoint {
     /// Updates of r_θ done.
     pub iteration: u64,
-    /// Mean over the batches since the last validation of the objective E_φ[r] - R(φ) / η - r(true), before each update of r_θ;
+    /// Mean over the batches since the last validation of the objective `E_φ[r] - R(φ) / η - r(true)`, before each update of r_θ;
     /// none before any.
     pub train_objective: Option<f64>,
     /// The objective on the validation sessions.
@@ -35,7 +35,7 @@ pub struct AdversarialFit {
 }
 
 /// GAN-CDQN's min-max for any regulariser (§"Generative Adversarial Training"):
-/// min over θ, max over α of Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true).
+/// min over θ, max over α of `Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true)`.
 ///
 /// `model` holds r_θ; `generator` holds φ_α, a model of its own under Shannon's entropy, whose softmax can come as close to a sparse φ* as it
 /// likes but never is 0 ([`UserModelConfig::generator`](crate::UserModelConfig::generator) has the published sizes). Each iteration takes `inner` steps
@@ -133,7 +133,7 @@ impl<'a> Game<'a> {
         Regulariser::Shannon.choice(&utilities, &displays.mask, self.generator.may_choose_nothing())
     }
 
-    /// The mean of E_φ[r] - R(φ) / η - r(true), a scalar tensor.
+    /// The mean of `E_φ[r] - R(φ) / η - r(true)`, a scalar tensor.
     fn objective(&self, phi: &Tensor, rewards: &Tensor, displays: &Displays) -> Result<Tensor> {
         let chosen = rewards.gather(&displays.chosen.unsqueeze(1)?, 1)?;
         let expected = (phi * rewards.broadcast_sub(&chosen)?)?.sum(1)?;
@@ -141,14 +141,14 @@ impl<'a> Game<'a> {
         Ok((expected - (config.regulariser.penalty(phi)? / config.eta)?)?.mean_all()?)
     }
 
-    /// α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η), for given rewards.
+    /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards.
     fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<()> {
         let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
         descend(adam, &objective.neg()?, iteration)?;
         Ok(())
     }
 
-    /// θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true)); the objective before it.
+    /// `θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true))`; the objective before it.
     fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<f64> {
         let phi = self.choice(displays)?.detach();
         descend(adam, &self.objective(&phi, rewards, displays)?, iteration)

@@ -195,7 +195,8 @@ impl TrainConfig {
     }
 }
 
-/// How the min-max is trained: in each iteration, on one batch, `inner` updates of φ_α and then one of r_θ.
+/// How the min-max is trained: in each iteration, on one batch, `inner` updates of φ_α and then one of r_θ. The batch is the released
+/// code's; γ₁, `inner` and `warm_up` are ours: with γ₁ = γ₂ the generator of 256-32 never catches up with the rewards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialConfig {
@@ -212,7 +213,8 @@ pub struct AdversarialConfig {
 impl Default for AdversarialConfig {
     fn default() -> Self {
         let reward = TrainConfig { batch: 100, ..TrainConfig::default() };
-        Self { generator: AdamConfig::default(), inner: 5, warm_up: 200, reward }
+        let generator = AdamConfig { learning_rate: 3e-3, ..AdamConfig::default() };
+        Self { generator, inner: 5, warm_up: 300, reward }
     }
 }
 

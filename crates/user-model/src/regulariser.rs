@@ -8,7 +8,7 @@ mod entmax;
 
 use entmax::entmax;
 
-/// The convex regulariser R of GAN-CDQN's users, who choose by φ* = argmax E_φ[r] - R(φ) / η over the distributions φ on
+/// The convex regulariser R of GAN-CDQN's users, who choose by `φ* = argmax E_φ[r] - R(φ) / η` over the distributions φ on
 /// a display (§"User Behavior As Reward Maximization"), that is argmax ⟨φ, u⟩ - R(φ) for the utilities u = η r.
 ///
 /// A display is a row of `utilities [rows, places]` with `mask [rows, places]` (u8, 1 = on the slate) and, where there is an

@@ -41,7 +41,7 @@ struct Config {
 /// Rewards by the min-max.
 #[derive(Clone, Serialize, Deserialize)]
 struct MinMax {
-    /// Whether it starts from the rewards of Shannon's closed form.
+    /// Whether it starts from the rewards of Shannon's closed form, a generator of the same form from their softmax.
     from_entropy: bool,
     generator: UserModelConfig,
     training: AdversarialConfig,
@@ -100,7 +100,7 @@ fn settings_of(
         Scale::Paper => (shannon.generator(), AdversarialConfig { reward, ..published }),
         Scale::Quick => {
             let reward = TrainConfig { patience: Some(10), ..reward };
-            (shannon.clone(), AdversarialConfig { reward, inner: 2, warm_up: 100, ..published })
+            (shannon.clone(), AdversarialConfig { reward, inner: 3, warm_up: 100, ..published })
         }
         Scale::Smoke => (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published }),
     };
@@ -227,13 +227,17 @@ impl Run<'_> {
 
     fn min_max(&self, min_max: &MinMax) -> anyhow::Result<Outcome> {
         let model = self.model(self.config.model.clone())?;
+        let generator = self.model(min_max.generator.clone())?;
         if min_max.from_entropy {
             let entropy =
                 self.model(UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() })?;
             self.fit(&entropy)?;
-            model.params().restore(&entropy.params().snapshot()?)?;
+            let rewards = entropy.params().snapshot()?;
+            model.params().restore(&rewards)?;
+            if generator.config() == entropy.config() {
+                generator.params().restore(&rewards)?;
+            }
         }
-        let generator = self.model(min_max.generator.clone())?;
         let log = &self.source.dataset.log;
         let told = learned::told(self.watch, min_max.training.reward.iterations);
         let seed = self.seed.derive("min-max");

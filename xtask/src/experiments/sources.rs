@@ -66,7 +66,7 @@ const RECIPES: [Recipe; 5] = [
 ];
 
 /// Users to keep of a log with simulated displays, at the scales below the papers'.
-const FEW: [(Format, usize); 3] = [(Format::MovieLens100k, 60), (Format::MovieLens, 40), (Format::LastFm, 200)];
+const FEW: [(Format, usize); 3] = [(Format::MovieLens100k, 80), (Format::MovieLens, 50), (Format::LastFm, 200)];
 
 /// The logs of the data folder, in a fixed order, or the bundled one where no folder is given; and what is to be said of
 /// those that are not there.
