@@ -255,6 +255,7 @@ fn a_run_ends_with_claims_and_plots() {
     assert_eq!(lines.clone().count(), 2 * 8 + 2);
     for line in lines {
         assert!(!line.contains("not run,") && line.contains(",simulated,precision@1,"), "{line}");
+        assert!(line.contains("on simulated users"), "{line}");
     }
     assert!(summary(&out).contains("## Claims"));
     for plot in ["user-model-simulated.svg", "regularisers-simulated.svg"] {

@@ -9,7 +9,7 @@ use crate::store::Finished;
 /// A sentence of a paper that results can speak to.
 pub struct Claim {
     /// The paper and its part.
-    pub source: &'static str,
+    pub source: String,
     /// The sentence, in our words.
     pub sentence: String,
     /// How the comparisons make a verdict.
@@ -64,7 +64,7 @@ pub struct Arm {
 /// What the results say of a claim.
 pub struct Finding {
     /// The claim's source.
-    pub source: &'static str,
+    pub source: String,
     /// The claim's sentence.
     pub sentence: String,
     /// What the rule makes of the differences.
@@ -231,7 +231,7 @@ mod tests {
         };
         let comparisons = datasets.iter().map(comparison).collect();
         let pairing = Pairing::Resplit { test_per_train: 0.5 };
-        let claim = Claim { source: "p", sentence: "x".into(), rule, pairing, comparisons };
+        let claim = Claim { source: "p".into(), sentence: "x".into(), rule, pairing, comparisons };
         claim.decide(&finished.iter().collect::<Vec<_>>()).unwrap()
     }
 

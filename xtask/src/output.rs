@@ -29,7 +29,7 @@ pub fn curves_csv(finished: &[Finished]) -> anyhow::Result<Vec<u8>> {
 /// claim that was not run has one row.
 pub fn claims_csv(findings: &[Finding]) -> anyhow::Result<Vec<u8>> {
     let rows = findings.iter().flat_map(|finding| {
-        let head = move || [finding.sentence.clone(), finding.source.into(), finding.verdict.to_string()];
+        let head = move || [finding.sentence.clone(), finding.source.clone(), finding.verdict.to_string()];
         let nothing =
             finding.differences.is_empty().then(|| head().into_iter().chain(vec![String::new(); 9]).collect());
         let row = move |difference: &Difference| {

@@ -87,7 +87,7 @@ impl Ledger {
                 format!("{} {}{p}{rival}", difference.dataset, difference.estimate)
             };
             let differences: Vec<_> = finding.differences.iter().map(shown).collect();
-            [finding.sentence.clone(), finding.source.into(), finding.verdict.to_string(), differences.join("; ")]
+            [finding.sentence.clone(), finding.source.clone(), finding.verdict.to_string(), differences.join("; ")]
         };
         Self { rows: findings.iter().map(row).collect() }
     }

@@ -125,8 +125,7 @@ impl Experiment for Regularisers {
     }
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
-        let source = self.sources.iter().find(|source| source.dataset.name == cell.dataset);
-        let source = source.context("a data set of this run")?;
+        let source = sources::of(&self.sources, cell)?;
         let config: Config = serde_json::from_value(cell.config.clone())?;
         let seed = Seed::new(cell.seed);
         let split = source.split(Splitting::BySeed, seed)?;
@@ -163,7 +162,7 @@ impl Experiment for Regularisers {
                 rivals: vec![arm(SHANNON)],
             };
             Claim {
-                source: "GAN-CDQN, experiment B",
+                source: sources::cited(&self.sources, "GAN-CDQN, experiment B"),
                 sentence: format!(
                     "L2 (min-max from the entropy solution) against Shannon, {users}: which predicts clicks better?"
                 ),

@@ -9,6 +9,7 @@ use understudy_data::{Dataset, Format, Fractions, Split};
 use understudy_eval::metrics;
 use understudy_random::Seed;
 
+use crate::experiment::Cell;
 use crate::settings::{Scale, Settings};
 
 /// A log, each session of which is a user.
@@ -46,6 +47,9 @@ impl Splitting {
 /// Test users per training user in a [`Splitting::BySeed`].
 pub const TEST_PER_TRAIN: f64 = 0.5;
 
+/// Name of the bundled log.
+const SIMULATED: &str = "simulated";
+
 /// A public data set: its name, the files that it may be in, relative to the data folder.
 struct Recipe {
     name: &'static str,
@@ -75,7 +79,7 @@ const FEW: [(Format, usize); 3] = [(Format::MovieLens100k, 80), (Format::MovieLe
 /// Where a log cannot be read, or none is there.
 pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     let Some(folder) = &settings.data_dir else {
-        let source = Source::read("simulated", &bundled(), Format::GanCdqn, None)?;
+        let source = Source::read(SIMULATED, &bundled(), Format::GanCdqn, None)?;
         return Ok((vec![source], Vec::new()));
     };
     let (mut sources, mut missing) = (Vec::new(), Vec::new());
@@ -105,10 +109,21 @@ fn displays(format: Format, scale: Scale) -> Option<Displays> {
     Some(if scale == Scale::Paper { paper } else { Displays { users: few, ..paper } })
 }
 
+/// The log that a cell runs on.
+pub fn of<'a>(sources: &'a [Source], cell: &Cell) -> anyhow::Result<&'a Source> {
+    sources.iter().find(|source| source.dataset.name == cell.dataset).context("a data set of this run")
+}
+
+/// The place of a claim, with what a reader must know of a verdict that rests on these data.
+pub fn cited(sources: &[Source], place: &str) -> String {
+    let simulated = sources.iter().all(|source| source.dataset.name == SIMULATED);
+    format!("{place}{}", if simulated { "; on simulated users, so it tells nothing of the paper's" } else { "" })
+}
+
 impl Source {
     fn read(name: &'static str, path: &Path, format: Format, displays: Option<Displays>) -> anyhow::Result<Self> {
         let about = match (name, displays) {
-            ("simulated", _) => "simulated users (bundled; not real data)",
+            (SIMULATED, _) => "simulated users (bundled; not real data)",
             (_, Some(_)) => "real choices, simulated slates",
             (_, None) => "real log",
         };

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
@@ -46,7 +45,6 @@ struct Learned {
     training: TrainConfig,
 }
 
-const PAPER: &str = "GAN-CDQN, experiment A";
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 /// The baselines of the paper; popularity and position are ours.
 const RIVALS: [ModelKind; 7] = [
@@ -125,8 +123,7 @@ impl Experiment for UserModel {
     }
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
-        let source = self.sources.iter().find(|source| source.dataset.name == cell.dataset);
-        let source = source.context("a data set of this run")?;
+        let source = sources::of(&self.sources, cell)?;
         let config: Config = serde_json::from_value(cell.config.clone())?;
         let seed = Seed::new(cell.seed);
         match config.method {
@@ -146,7 +143,7 @@ impl Experiment for UserModel {
     fn claims(&self) -> Vec<Claim> {
         let rivals = || RIVALS.into_iter().map(ModelKind::name);
         let claim = |users: &str, sentence: String, rivals: &[&str]| Claim {
-            source: PAPER,
+            source: sources::cited(&self.sources, "GAN-CDQN, experiment A"),
             sentence,
             rule: Rule::Better,
             pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
