@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: one subcommand per hot path.
 
+mod argmax;
 mod import;
 mod nn;
 mod sim;
@@ -15,6 +16,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum HotPath {
+    /// Choose slates from whole catalogues: milliseconds, beside reading the cache once and candle's tensor operations.
+    Argmax(argmax::Args),
     /// Import a generated log: megabytes a second and peak memory.
     Import(import::Args),
     /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's milliseconds.
@@ -26,6 +29,7 @@ enum HotPath {
 /// Runs the benchmark that the arguments name.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.path {
+        HotPath::Argmax(args) => argmax::run(args),
         HotPath::Import(args) => import::run(args),
         HotPath::Nn(args) => nn::run(args),
         HotPath::Sim(args) => sim::run(args),

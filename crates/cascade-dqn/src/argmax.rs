@@ -1,0 +1,294 @@
+//! The cascaded argmax over a whole catalogue.
+
+mod kernel;
+mod panels;
+#[cfg(test)]
+mod tests;
+mod top;
+
+use candle_core::{DType, Tensor};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use understudy_data::ItemId;
+use understudy_nn::{Activation, lookup, matmul};
+
+use self::kernel::{Row, pass};
+use self::panels::{Panels, WIDTH};
+use self::top::Top;
+use crate::config::QConfig;
+use crate::network::Stage;
+use crate::{Error, Result};
+
+/// How the item halves are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Storage {
+    /// Single precision: 4 bytes per item, hidden unit and stage. The argmax is exact.
+    Single,
+    /// Fixed point of 16 bits with a scale for each hidden unit: half the bytes. An entry is off by at most its unit's largest
+    /// magnitude / 65,534, less than half-precision floats are for all but the smallest entries, so that nearly equal items may
+    /// change places.
+    Half,
+}
+
+/// Q-networks frozen for acting: a_1 = argmax Q^1(s, ·), a_2 = argmax Q^2(s, a_1, ·), .. exactly, ties going to the smaller
+/// item id.
+///
+/// L_j's block for its own place times f_a is computed once for every item when the networks are frozen. For a user, state and
+/// items already chosen then add one vector to a stage's hidden sums, and one pass over the items applies σ and the output layer in
+/// registers and keeps the best: linear in K, nothing of size K · l is written. The pass reads every item's half once for the whole
+/// batch of users and is shared out among threads.
+#[derive(Clone, Debug)]
+pub struct Cascade {
+    k: usize,
+    items: usize,
+    activation: Activation,
+    /// `[K, d]`.
+    features: Tensor,
+    stages: Vec<FrozenStage>,
+}
+
+#[derive(Clone, Debug)]
+struct FrozenStage {
+    /// `[w, l]`.
+    state: Tensor,
+    /// What each earlier place adds, `[d, l]` each.
+    earlier: Vec<Tensor>,
+    /// `[l]`.
+    bias: Tensor,
+    /// `[l]`, filled up to whole pairs.
+    output: Vec<f32>,
+    panels: Panels,
+}
+
+/// Which items may be shown to each row of a batch. By default all of them.
+///
+/// Items are evaluated sixteen neighbours at a time, so a set of some K/16 scattered candidates costs as much as the whole catalogue, which
+/// moreover is read once for all rows.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Candidates<'a> {
+    /// The items of each row's candidate set; `None` is the whole catalogue for everyone.
+    pub only: Option<&'a [Vec<ItemId>]>,
+    /// The items that each row must not be shown, candidates or not; `None` excludes nothing.
+    pub without: Option<&'a [Vec<ItemId>]>,
+}
+
+/// The slates that a [`Cascade`] chose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// `[rows · k]`, in the order of the stages.
+    pub items: Vec<ItemId>,
+    /// What each slate is worth, `[rows]`: Q^k of the cascade, or the mean of the items' values of a single network.
+    pub values: Vec<f32>,
+}
+
+impl Cascade {
+    pub(crate) fn new(
+        config: &QConfig,
+        features: &Tensor,
+        width: usize,
+        stages: &[Stage],
+        storage: Storage,
+    ) -> Result<Self> {
+        let dim = config.features.dim();
+        let single = |tensor: &Tensor| tensor.detach().to_dtype(DType::F32);
+        let features = single(features)?;
+        let freeze = |(place, stage): (usize, &Stage)| {
+            let weight = single(&stage.weight)?;
+            let block = |at: usize| weight.narrow(0, width + at * dim, dim)?.contiguous();
+            let own = block(place)?;
+            let halves = |first, count| -> Result<Vec<f32>> {
+                Ok(matmul(&features.narrow(0, first, count)?, &own)?.flatten_all()?.to_vec1()?)
+            };
+            let mut output = single(&stage.output)?.to_vec1::<f32>()?;
+            let panels = Panels::build(config.items, output.len(), storage, halves)?;
+            output.resize(output.len().next_multiple_of(2), 0.0);
+            Ok(FrozenStage {
+                state: weight.narrow(0, 0, width)?.contiguous()?,
+                earlier: (0..place).map(block).collect::<std::result::Result<_, _>>()?,
+                bias: single(&stage.bias)?,
+                output,
+                panels,
+            })
+        };
+        let stages = stages.iter().enumerate().map(freeze).collect::<Result<_>>()?;
+        Ok(Self { k: config.k, items: config.items, activation: config.activation, features, stages })
+    }
+
+    /// The best slate for each of `states [rows, w]` from its candidates.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if `candidates` has not one entry per row, names an item that is not in the catalogue, or leaves a row
+    /// fewer than k items whose values are numbers.
+    pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
+        let rows = states.dim(0)?;
+        let pool = Pool::new(candidates, rows, self.items)?;
+        let states = states.detach().to_dtype(DType::F32)?;
+        let mut slates: Vec<Vec<ItemId>> = vec![Vec::with_capacity(self.k); rows];
+        let mut values = vec![0.0; rows];
+        for stage in &self.stages {
+            let picks = self.k / self.stages.len();
+            let sums = self.sums(stage, &states, &slates)?;
+            let tops = self.pass(stage, &sums, picks, &slates, &pool);
+            for (row, top) in tops.iter().enumerate() {
+                let (slate, entries) = (&mut slates[row], top.entries());
+                if entries.len() < picks {
+                    let problem = format!("row {row} has {} items left whose values are numbers", entries.len());
+                    return Err(Error::setting(
+                        "candidates",
+                        format!("{problem}, expected {picks} at place {}", slate.len()),
+                    ));
+                }
+                slate.extend(entries.iter().map(|entry| entry.1));
+                values[row] = entries.iter().map(|entry| entry.0).sum::<f32>() / picks as f32;
+            }
+        }
+        Ok(Chosen { items: slates.concat(), values })
+    }
+
+    /// Everything but the item's own half in a stage's hidden sums: c_j + L_j [s; f_{a_1}; ..; f_{a_{j-1}}], `[rows, l]`.
+    fn sums(&self, stage: &FrozenStage, states: &Tensor, slates: &[Vec<ItemId>]) -> Result<Vec<f32>> {
+        let mut sums = matmul(states, &stage.state)?.broadcast_add(&stage.bias)?;
+        for (place, block) in stage.earlier.iter().enumerate() {
+            let chosen: Vec<u32> = slates.iter().map(|slate| slate[place].0).collect();
+            sums = (sums + matmul(&lookup(&self.features, &chosen)?, block)?)?;
+        }
+        let (rows, units) = sums.dims2()?;
+        // Whole pairs.
+        Ok(sums.pad_with_zeros(1, 0, units % 2)?.reshape(rows * units.next_multiple_of(2))?.to_vec1()?)
+    }
+
+    /// The best `n` items of every row that are not on its slate.
+    fn pass(&self, stage: &FrozenStage, sums: &[f32], n: usize, slates: &[Vec<ItemId>], pool: &Pool) -> Vec<Top> {
+        let (rows, units) = (slates.len(), stage.output.len());
+        let row = |row: usize| Row { sums: &sums[row * units..][..units], output: &stage.output };
+        let offer = |top: &mut Top, row: usize, value: f32, item: ItemId| {
+            if value > top.threshold() && !slates[row].contains(&item) && pool.admits(row, item) {
+                top.enter(value, item);
+            }
+        };
+        let Some(only) = &pool.only else {
+            let part = |panels: std::ops::Range<usize>| {
+                let mut tops = vec![Top::new(n); rows];
+                pass(&stage.panels, self.activation, panels, rows, row, |row, panel, values| {
+                    let first = panel * WIDTH;
+                    for (item, &value) in (first..self.items).zip(values) {
+                        offer(&mut tops[row], row, value, ItemId(item as u32));
+                    }
+                });
+                tops
+            };
+            return share_out(stage.panels.count(), rows * units * WIDTH, part, |tops, later| {
+                tops.iter_mut().zip(&later).for_each(|(top, later)| top.merge(later));
+            });
+        };
+        let of_row = |at: usize| {
+            let mut top = Top::new(n);
+            let mut left = &only[at][..];
+            let panels: Vec<usize> = only[at]
+                .chunk_by(|a, b| a.index() / WIDTH == b.index() / WIDTH)
+                .map(|c| c[0].index() / WIDTH)
+                .collect();
+            pass(
+                &stage.panels,
+                self.activation,
+                panels.into_iter(),
+                1,
+                |_| row(at),
+                |_, panel, values| {
+                    let end = left.partition_point(|item| item.index() / WIDTH <= panel);
+                    let (here, rest) = left.split_at(end);
+                    left = rest;
+                    here.iter().for_each(|&item| offer(&mut top, at, values[item.index() % WIDTH], item));
+                },
+            );
+            top
+        };
+        (0..rows).into_par_iter().map(of_row).collect()
+    }
+
+    /// Size of the item halves of all stages, in bytes: what choosing a slate reads.
+    pub fn bytes(&self) -> usize {
+        self.stages.iter().map(|stage| stage.panels.bytes()).sum()
+    }
+
+    /// Reads all item halves once.
+    pub(crate) fn checksum(&self) -> u32 {
+        self.stages.iter().fold(0, |sum, stage| sum.wrapping_add(stage.panels.checksum()))
+    }
+}
+
+/// The `k` items of the largest scores, largest first, equal ones in the order of the items.
+///
+/// # Errors
+/// [`Error::Setting`] if fewer scores are numbers.
+pub(crate) fn top_items(scores: &[f32], k: usize) -> Result<Vec<ItemId>> {
+    let mut top = Top::new(k);
+    for (item, &score) in scores.iter().enumerate() {
+        if score > top.threshold() {
+            top.enter(score, ItemId(item as u32));
+        }
+    }
+    match top.entries().len() == k {
+        true => Ok(top.entries().iter().map(|entry| entry.1).collect()),
+        false => Err(Error::setting(
+            "k",
+            format!("{k} items, but {} of {} scores are numbers", top.entries().len(), scores.len()),
+        )),
+    }
+}
+
+/// [`Candidates`] that were checked, each list in the order of the items.
+struct Pool {
+    only: Option<Vec<Vec<ItemId>>>,
+    without: Option<Vec<Vec<ItemId>>>,
+}
+
+impl Pool {
+    fn new(candidates: Candidates<'_>, rows: usize, items: usize) -> Result<Self> {
+        let prepare = |lists: Option<&[Vec<ItemId>]>| {
+            let Some(lists) = lists else { return Ok(None) };
+            if lists.len() != rows {
+                return Err(Error::setting("candidates", format!("{} lists for {rows} rows", lists.len())));
+            }
+            if let Some(item) = lists.iter().flatten().find(|item| item.index() >= items) {
+                return Err(Error::setting("candidates", format!("item {} of a catalogue of {items}", item.0)));
+            }
+            let sorted = |list: &Vec<ItemId>| {
+                let mut list = list.clone();
+                list.sort_unstable();
+                list.dedup();
+                list
+            };
+            Ok(Some(lists.iter().map(sorted).collect()))
+        };
+        Ok(Self { only: prepare(candidates.only)?, without: prepare(candidates.without)? })
+    }
+
+    fn admits(&self, row: usize, item: ItemId) -> bool {
+        self.without.as_ref().is_none_or(|without| without[row].binary_search(&item).is_err())
+    }
+}
+
+/// Runs `part` on the panels below `count`, in pieces on several threads where a panel's `work` in activations makes that worth
+/// it, and merges the results in the order of the panels.
+fn share_out<T: Send>(
+    count: usize,
+    work: usize,
+    part: impl Fn(std::ops::Range<usize>) -> T + Sync,
+    merge: impl Fn(&mut T, T),
+) -> T {
+    // Some 50 µs.
+    const PIECE: usize = 1 << 17;
+    let threads = rayon::current_num_threads();
+    let pieces = (count * work / PIECE).min(4 * threads);
+    if threads == 1 || pieces < 2 {
+        return part(0..count);
+    }
+    let size = count.div_ceil(pieces);
+    let piece = |piece: usize| part((piece * size).min(count)..((piece + 1) * size).min(count));
+    let mut results = (0..pieces).into_par_iter().map(piece).collect::<Vec<_>>().into_iter();
+    let mut first = results.next().expect("there are two pieces at least");
+    results.for_each(|later| merge(&mut first, later));
+    first
+}

@@ -1,0 +1,60 @@
+use std::path::PathBuf;
+
+/// What can go wrong with cascading Q-networks.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A network part failed.
+    #[error(transparent)]
+    Network(#[from] understudy_nn::Error),
+    /// The environment failed.
+    #[error(transparent)]
+    Environment(#[from] understudy_sim::Error),
+    /// A setting or an argument is outside its range.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// Training diverged.
+    #[error("training diverged after {updates} updates: {problem}")]
+    Diverged {
+        /// Updates done.
+        updates: u64,
+        /// What was found.
+        problem: String,
+    },
+    /// A checkpoint cannot be written or read, or does not fit.
+    #[error("checkpoint {}: {problem}", path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
+impl From<Error> for understudy_sim::Error {
+    fn from(reason: Error) -> Self {
+        match reason {
+            Error::Environment(reason) => reason,
+            reason => Self::Model(Box::new(reason)),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { what, problem: problem.into() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,74 @@
+//! Cascading deep Q-networks: recommenders that plan, trained against any simulated or learned user (GAN-CDQN, Chen et al., ICML 2019).
+//!
+//! A slate of k out of K items is an action, and the best of them is too many to look for. The cascade factorises the argmax: Q^j(s,
+//! a_1..j) stands for the best that a slate beginning with a_1..j can bring, so k passes over the items pick the slate. [`QNetworks`] are the k
+//! networks with the state encoder that they share, [`Trainer`] fits them all to one target from a replay memory, [`Cascade`] is the exact
+//! argmax over a whole catalogue or over candidate sets, and [`QPolicy`] acts by it.
+//!
+//! ```
+//! use understudy_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
+//! use understudy_random::Seed;
+//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+//!
+//! // Simulated users, in place of a user model that was learned from your log.
+//! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 30, ..ChoiceUsersConfig::default() })?;
+//! let networks = QNetworks::new(QConfig::new(30, 3), None, Seed::new(1))?;
+//! let config = TrainConfig { users: 16, steps: 5, warm_up: 100, ..TrainConfig::default() };
+//! let mut trainer = Trainer::new(networks, config, Seed::new(2))?;
+//! for _ in 0..5 {
+//!     trainer.iterate(&users)?;
+//! }
+//! assert!(trainer.curve()[4].loss.is_some());
+//!
+//! let policy = QPolicy::new(trainer.networks(), Storage::Single)?;
+//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(3), 0..10, 3) }.run(&users, &policy)?;
+//! assert_eq!(log.sessions(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The policies of the paper's comparison
+//!
+//! | policy | here |
+//! |---|---|
+//! | GAN-CDQN | [`Architecture::Cascade`], trained in a learned user on [`Reward::Environment`] |
+//! | GAN-GDQN | [`Architecture::Greedy`] |
+//! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
+//! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model's rewards or a click model's scores |
+//! | LinUCB | [`LinUcb`] |
+//! | random | [`UniformRandom`](understudy_sim::policies::UniformRandom) |
+//!
+//! All know of a user what was shown and clicked, and base their choice on the last clicks.
+//!
+//! What the paper's algorithm does not have, target networks, double Q-learning and prioritised replay, are settings of [`TrainConfig`];
+//! the first two are on by default. One-hot item features are replaced by a learned embedding. Whether a training plans at all can be seen
+//! in the population of [`anchor`], where greedy provably fails.
+
+pub mod anchor;
+mod argmax;
+pub mod bench;
+mod checkpoint;
+mod clicks;
+mod config;
+mod encoder;
+mod error;
+mod greedy;
+mod interaction;
+mod linucb;
+mod network;
+mod policy;
+mod priorities;
+mod replay;
+mod schedule;
+mod train;
+
+pub use argmax::{Candidates, Cascade, Chosen, Storage};
+pub use clicks::Clicks;
+pub use config::{Architecture, ItemFeatures, QConfig, StateEncoder};
+pub use error::{Error, Result};
+pub use greedy::{Greedy, Scores};
+pub use linucb::{LinUcb, LinUcbConfig};
+pub use network::QNetworks;
+pub use policy::QPolicy;
+pub use replay::Priority;
+pub use schedule::Epsilon;
+pub use train::{CurvePoint, Reward, TrainConfig, Trainer};

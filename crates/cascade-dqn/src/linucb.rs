@@ -1,0 +1,247 @@
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use understudy_random::{Seed, Stream};
+use understudy_sim::{Environment, Policy, Responses, Slates};
+
+use crate::argmax::top_items;
+use crate::interaction::{Learner, interact};
+use crate::policy::show;
+use crate::{Clicks, Error, Result};
+
+/// Settings of [`LinUcb`].
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinUcbConfig {
+    /// α: how many standard deviations of optimism.
+    pub alpha: f64,
+    /// The weight of the ridge penalty; 1 in the paper.
+    pub ridge: f64,
+    /// How many clicks back the context looks.
+    pub history: usize,
+}
+
+impl Default for LinUcbConfig {
+    fn default() -> Self {
+        Self { alpha: 1.0, ridge: 1.0, history: 20 }
+    }
+}
+
+/// LinUCB with disjoint linear models (Li et al. 2010, Algorithm 1).
+///
+/// The context x of a user is 1 and the mean features of the last clicks, zeros where there are none. Each item a has a ridge regression of
+/// its reward on x, of which the slate holds the k largest x·θ_a + α √(xᵀ A_a⁻¹ x). Every item of a slate is observed: the reward of the
+/// step for the one that was clicked, 0 for the others.
+#[derive(Clone, Debug)]
+pub struct LinUcb {
+    config: LinUcbConfig,
+    k: usize,
+    items: usize,
+    /// `[K, d]`.
+    features: Vec<f32>,
+    dim: usize,
+    /// A_a⁻¹ `[K, c, c]` with c = 1 + d.
+    inverse: Vec<f64>,
+    /// b_a `[K, c]`.
+    moment: Vec<f64>,
+    /// θ_a = A_a⁻¹ b_a `[K, c]`.
+    theta: Vec<f64>,
+}
+
+impl LinUcb {
+    /// Slates of `k` of `items` items with the given features, `[K, d]` row-major, d ≥ 0.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range or the features are not K · d numbers.
+    pub fn new(config: LinUcbConfig, k: usize, items: usize, features: &[f32]) -> Result<Self> {
+        let dim = features.len() / items.max(1);
+        let fine = k > 0
+            && k <= items
+            && features.len() == items * dim
+            && config.alpha >= 0.0
+            && config.ridge > 0.0
+            && features.iter().all(|value| value.is_finite());
+        if !fine {
+            let problem = format!("{config:?}, slates of {k} of {items} items with {} feature values", features.len());
+            return Err(Error::setting("LinUCB", problem));
+        }
+        let c = dim + 1;
+        let mut inverse = vec![0.0; items * c * c];
+        inverse.chunks_exact_mut(c * c).for_each(|a| (0..c).for_each(|i| a[i * c + i] = 1.0 / config.ridge));
+        let zeros = vec![0.0; items * c];
+        Ok(Self { config, k, items, features: features.to_vec(), dim, inverse, moment: zeros.clone(), theta: zeros })
+    }
+
+    /// Learns from `users` sessions of at most `steps` steps in which it acts, all users of a step at once. Returns the mean sum of
+    /// rewards per user.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the catalogues differ in size; what the environment returns.
+    pub fn learn<E: Environment + ?Sized>(
+        &mut self,
+        environment: &E,
+        users: usize,
+        steps: usize,
+        seed: Seed,
+    ) -> Result<f64> {
+        if environment.items() != self.items {
+            let problem = format!("the environment has {}, the policy {}", environment.items(), self.items);
+            return Err(Error::setting("items", problem));
+        }
+        let clicks = Clicks::new(users, self.config.history);
+        Ok(interact(environment, self, clicks, steps, seed)?.reward / users as f64)
+    }
+
+    /// x, `[c]`.
+    fn context(&self, clicks: &Clicks, row: usize) -> Vec<f64> {
+        let mut x = vec![0.0; self.dim + 1];
+        x[0] = 1.0;
+        let clicked = clicks.row(row);
+        let share = 1.0 / clicked.len().max(1) as f64;
+        for item in clicked {
+            let features = &self.features[item.index() * self.dim..][..self.dim];
+            x[1..].iter_mut().zip(features).for_each(|(x, f)| *x += share * f64::from(*f));
+        }
+        x
+    }
+
+    /// x·θ_a + α √(xᵀ A_a⁻¹ x).
+    fn bound(&self, item: usize, x: &[f64]) -> f64 {
+        let c = x.len();
+        let inverse = &self.inverse[item * c * c..][..c * c];
+        let spread: f64 = inverse.chunks_exact(c).zip(x).map(|(row, x_i)| x_i * dot(row, x)).sum();
+        dot(&self.theta[item * c..][..c], x) + self.config.alpha * spread.max(0.0).sqrt()
+    }
+
+    fn slates(&self, clicks: &Clicks) -> Result<Slates> {
+        let slate = |row: usize| {
+            let x = self.context(clicks, row);
+            let bounds: Vec<f32> = (0..self.items).map(|item| self.bound(item, &x) as f32).collect();
+            top_items(&bounds, self.k)
+        };
+        let items = (0..clicks.rows()).into_par_iter().map(slate).collect::<Result<Vec<_>>>()?;
+        let mut slates = Slates::with_k(self.k);
+        show(&items.concat(), self.k, &mut slates);
+        Ok(slates)
+    }
+
+    /// A_a += x xᵀ by the formula of Sherman and Morrison, b_a += r x.
+    fn update(&mut self, item: usize, x: &[f64], reward: f64) {
+        let c = x.len();
+        let inverse = &mut self.inverse[item * c * c..][..c * c];
+        let ax: Vec<f64> = inverse.chunks_exact(c).map(|row| dot(row, x)).collect();
+        let scale = 1.0 / (1.0 + dot(&ax, x));
+        for (row, a) in inverse.chunks_exact_mut(c).zip(&ax) {
+            row.iter_mut().zip(&ax).for_each(|(entry, b)| *entry -= scale * a * b);
+        }
+        let moment = &mut self.moment[item * c..][..c];
+        moment.iter_mut().zip(x).for_each(|(b, x)| *b += reward * x);
+        let theta = inverse.chunks_exact(c).map(|row| dot(row, moment));
+        self.theta[item * c..][..c].iter_mut().zip(theta).for_each(|(old, new)| *old = new);
+    }
+}
+
+impl Learner for LinUcb {
+    fn recommend(&mut self, clicks: &Clicks, _step: usize) -> Result<Slates> {
+        self.slates(clicks)
+    }
+
+    fn learn(&mut self, clicks: &Clicks, slates: &Slates, responses: &Responses, _step: usize) -> Result<()> {
+        for (row, choice) in responses.choice.iter().enumerate() {
+            let x = self.context(clicks, row);
+            for item in slates.row(row) {
+                let reward = if choice.item() == Some(*item) { f64::from(responses.reward[row]) } else { 0.0 };
+                self.update(item.index(), &x, reward);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What was learned so far; sessions that it acts in as a policy teach it nothing.
+impl<E: Environment + ?Sized> Policy<E> for LinUcb {
+    type Memory = Clicks;
+
+    fn begin(&self, rows: usize) -> understudy_sim::Result<Clicks> {
+        Ok(Clicks::new(rows, self.config.history))
+    }
+
+    fn recommend(
+        &self,
+        clicks: &Clicks,
+        _state: &E::State,
+        k: usize,
+        _streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> understudy_sim::Result<()> {
+        if k != self.k {
+            return Err(Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into());
+        }
+        *slates = self.slates(clicks)?;
+        Ok(())
+    }
+
+    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+        clicks.observe(&responses.choice);
+        Ok(())
+    }
+
+    fn select(&self, clicks: &Clicks, rows: &[usize]) -> understudy_sim::Result<Clicks> {
+        Ok(clicks.select(rows))
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::Rng;
+    use understudy_data::{Choice, ItemId};
+
+    /// θ and the width against the normal equations, solved by elimination.
+    #[test]
+    fn bounds_are_those_of_ridge_regression() {
+        let config = LinUcbConfig { alpha: 0.7, ridge: 2.0, history: 3 };
+        let features = [0.5, -1.0, 1.5, 0.25, -0.75, 1.0];
+        let mut policy = LinUcb::new(config, 1, 3, &features).unwrap();
+        let mut stream = Seed::new(2).stream(0);
+        let mut a = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]];
+        let mut b = [0.0; 3];
+        for _ in 0..12 {
+            let mut clicks = Clicks::new(1, 3);
+            (0..stream.random_range(0..5)).for_each(|_| clicks.push(0, ItemId(stream.random_range(0..3))));
+            let mut x = [1.0, 0.0, 0.0];
+            for item in clicks.row(0) {
+                (0..2).for_each(|i| x[1 + i] += f64::from(features[2 * item.index() + i]) / clicks.row(0).len() as f64);
+            }
+            let reward: f32 = stream.random_range(-1.0..1.0);
+            let mut slates = Slates::with_k(1);
+            slates.push(&[ItemId(1)], None);
+            let mut responses = Responses::default();
+            let clicked = stream.random_bool(0.7);
+            responses.push(if clicked { Choice::Item(ItemId(1)) } else { Choice::Skip }, reward, false);
+            Learner::learn(&mut policy, &clicks, &slates, &responses, 0).unwrap();
+            for i in 0..3 {
+                (0..3).for_each(|j| a[i][j] += x[i] * x[j]);
+                b[i] += if clicked { f64::from(reward) * x[i] } else { 0.0 };
+            }
+        }
+        let x = [1.0, 0.3, -0.8];
+        let expected = dot(&solve(a, b), &x) + 0.7 * dot(&solve(a, x), &x).sqrt();
+        assert!((policy.bound(1, &x) - expected).abs() < 1e-12);
+        assert!((policy.bound(0, &x) - 0.7 * (dot(&x, &x) / 2.0).sqrt()).abs() < 1e-12);
+    }
+
+    fn solve(mut a: [[f64; 3]; 3], mut b: [f64; 3]) -> [f64; 3] {
+        for pivot in 0..3 {
+            for row in (0..3).filter(|row| *row != pivot) {
+                let factor = a[row][pivot] / a[pivot][pivot];
+                (0..3).for_each(|column| a[row][column] -= factor * a[pivot][column]);
+                b[row] -= factor * b[pivot];
+            }
+        }
+        [0, 1, 2].map(|i| b[i] / a[i][i])
+    }
+}

@@ -1,0 +1,70 @@
+use understudy_random::Stream;
+use understudy_sim::{Environment, Policy, Responses, Slates};
+
+use crate::argmax::{Candidates, Cascade, Storage};
+use crate::{Clicks, Error, QNetworks, Result};
+
+/// Trained Q-networks as a policy: the cascaded argmax, or under [`Architecture::Greedy`](crate::Architecture::Greedy) the k best
+/// single items. Deterministic: propensity 1.
+#[derive(Debug)]
+pub struct QPolicy {
+    networks: QNetworks,
+    cascade: Cascade,
+}
+
+impl QPolicy {
+    /// Acts by these networks as they are now, of which it keeps a copy.
+    ///
+    /// # Errors
+    /// What the networks return on being copied.
+    pub fn new(networks: &QNetworks, storage: Storage) -> Result<Self> {
+        Ok(Self { networks: networks.copy()?, cascade: networks.freeze(storage)? })
+    }
+}
+
+impl<E: Environment + ?Sized> Policy<E> for QPolicy {
+    type Memory = Clicks;
+
+    fn begin(&self, rows: usize) -> understudy_sim::Result<Clicks> {
+        Ok(self.networks.no_clicks(rows))
+    }
+
+    fn recommend(
+        &self,
+        clicks: &Clicks,
+        _state: &E::State,
+        k: usize,
+        _streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> understudy_sim::Result<()> {
+        let trained = self.networks.config().k;
+        if k != trained {
+            return Err(
+                Error::setting("k", format!("{k}, but the networks were trained for slates of {trained}")).into()
+            );
+        }
+        slates.clear(k);
+        if clicks.rows() == 0 {
+            return Ok(());
+        }
+        let chosen = self.cascade.slates(&self.networks.states(clicks)?, Candidates::default())?;
+        show(&chosen.items, k, slates);
+        Ok(())
+    }
+
+    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+        clicks.observe(&responses.choice);
+        Ok(())
+    }
+
+    fn select(&self, clicks: &Clicks, rows: &[usize]) -> understudy_sim::Result<Clicks> {
+        Ok(clicks.select(rows))
+    }
+}
+
+/// Certain slates, `[rows · k]`.
+pub(crate) fn show(items: &[understudy_data::ItemId], k: usize, slates: &mut Slates) {
+    slates.clear(k);
+    let certain = vec![1.0; k];
+    items.chunks_exact(k).for_each(|slate| slates.push(slate, Some(&certain)));
+}

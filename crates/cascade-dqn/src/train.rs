@@ -1,0 +1,341 @@
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+use understudy_data::{Choice, ItemId};
+use understudy_nn::{Adam, AdamConfig, backward, scalar};
+use understudy_random::{Seed, Stream};
+use understudy_sim::{Environment, Responses, Slates};
+
+use crate::argmax::{Candidates, Cascade, Chosen, Storage};
+use crate::interaction::{Learner, interact};
+use crate::replay::{Batch, Replay};
+use crate::{Clicks, Epsilon, Error, Priority, QNetworks, Result};
+
+/// How Q-networks are trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The optimiser of all Θ_j.
+    pub optimiser: AdamConfig,
+    /// Training users of an iteration, who act as one batch.
+    pub users: usize,
+    /// T: steps of an iteration at most.
+    pub steps: usize,
+    /// Exploration by iteration: with probability ε a slate is a random k-subset.
+    pub epsilon: Epsilon,
+    /// γ: what the return of the next step counts.
+    pub discount: f64,
+    /// The reward r that is learned from.
+    pub reward: Reward,
+    /// N: transitions that the replay memory holds.
+    pub capacity: usize,
+    /// Prioritised replay; `None` draws uniformly.
+    pub priority: Option<Priority>,
+    /// Transitions in a minibatch.
+    pub batch: usize,
+    /// Transitions in memory before the first update.
+    pub warm_up: usize,
+    /// Updates after each step of the users; the paper's algorithm has 1.
+    pub updates: usize,
+    /// Updates between two copies of the networks to the target networks; `None` is without target networks, as the paper's
+    /// algorithm.
+    pub target_every: Option<u64>,
+    /// Whether the networks in training choose the next slate and the target networks value it (double Q-learning, van Hasselt et
+    /// al. 2016), rather than these doing both; of no effect without target networks.
+    pub double: bool,
+}
+
+/// The reward that Q-networks learn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reward {
+    /// The environment's: r_θ if it is a learned user.
+    Environment,
+    /// 1 for a click, -1 for none: GAN-RWD1.
+    Click,
+}
+
+impl Default for TrainConfig {
+    /// The numbers are ours, for want of the paper's. Target networks and the decoupled argmax are on, prioritised replay is off.
+    fn default() -> Self {
+        Self {
+            optimiser: AdamConfig { learning_rate: 3e-3, clip: Some(10.0), ..AdamConfig::default() },
+            users: 64,
+            steps: 20,
+            epsilon: Epsilon { start: 1.0, end: 0.2, decay: 50 },
+            discount: 0.9,
+            reward: Reward::Environment,
+            capacity: 20_000,
+            priority: None,
+            batch: 128,
+            warm_up: 500,
+            updates: 1,
+            target_every: Some(100),
+            double: true,
+        }
+    }
+}
+
+/// One iteration of training.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// Iterations done, this one included.
+    pub iteration: u64,
+    /// Its ε.
+    pub epsilon: f64,
+    /// Steps per user.
+    pub steps: f64,
+    /// Clicks per step.
+    pub click_rate: f64,
+    /// Sum of the environment's rewards per user, exploration included.
+    pub reward: f64,
+    /// Mean over updates, stages and transitions of (y - Q^j)²; `None` without an update.
+    pub loss: Option<f64>,
+    /// Mean over updates and transitions of the target y; `None` without an update.
+    pub target: Option<f64>,
+}
+
+/// Cascading DQN: the algorithm of GAN-CDQN, which trains [`QNetworks`] in any [`Environment`].
+///
+/// An iteration opens sessions for a batch of users. At each step every user is shown a random k-subset with probability ε, else
+/// the cascaded argmax; the transitions go to the replay memory; then, for a minibatch, every Q^j descends (y - Q^j(s, A_1..j))² towards the
+/// one target y = r + γ Q^k(s', A*') that all of them share, y = r where the user left. A session that is cut at T steps goes on for the
+/// target.
+///
+/// All draws belong to an iteration, so that training resumed after one is training that was not stopped, bit for bit.
+#[derive(Debug)]
+pub struct Trainer {
+    pub(crate) config: TrainConfig,
+    pub(crate) seed: Seed,
+    pub(crate) networks: QNetworks,
+    pub(crate) target: Option<QNetworks>,
+    pub(crate) adam: Adam,
+    pub(crate) replay: Replay,
+    pub(crate) updates: u64,
+    pub(crate) curve: Vec<CurvePoint>,
+    /// The networks in training as of the last update, once they have been asked.
+    frozen: Option<Cascade>,
+    frozen_target: Option<Cascade>,
+    losses: Losses,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses {
+    count: u64,
+    loss: f64,
+    target: f64,
+}
+
+impl Trainer {
+    /// Starts from these networks, trained or not: from those of another trainer, this is a warm start.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(networks: QNetworks, config: TrainConfig, seed: Seed) -> Result<Self> {
+        config.check()?;
+        let adam = Adam::new(networks.params(), config.optimiser)?;
+        let target = config.target_every.map(|_| networks.copy()).transpose()?;
+        let shape = networks.config();
+        let replay = Replay::new(config.capacity, shape.k, shape.state.history(), config.priority);
+        Ok(Self {
+            config,
+            seed,
+            networks,
+            target,
+            adam,
+            replay,
+            updates: 0,
+            curve: Vec::new(),
+            frozen: None,
+            frozen_target: None,
+            losses: Losses::default(),
+        })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The networks in training.
+    pub fn networks(&self) -> &QNetworks {
+        &self.networks
+    }
+
+    /// Every iteration done, in order.
+    pub fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
+    /// Updates done.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// Trains for one iteration in `environment`, which may be another than that of the last.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Diverged`]; what the environment returns.
+    pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<CurvePoint> {
+        let (items, expected) = (environment.items(), self.networks.config().items);
+        if items != expected {
+            return Err(Error::setting("items", format!("the environment has {items}, the networks {expected}")));
+        }
+        self.losses = Losses::default();
+        let (users, steps, seed) = (self.config.users, self.config.steps, self.draws("environment"));
+        let epsilon = self.epsilon();
+        let clicks = self.networks.no_clicks(users);
+        let tally = interact(environment, self, clicks, steps, seed)?;
+        let Losses { count, loss, target } = self.losses;
+        let mean = |sum: f64| (count > 0).then(|| sum / count as f64);
+        let point = CurvePoint {
+            iteration: self.curve.len() as u64 + 1,
+            epsilon,
+            steps: tally.steps as f64 / users as f64,
+            click_rate: tally.clicks as f64 / tally.steps as f64,
+            reward: tally.reward / users as f64,
+            loss: mean(loss),
+            target: mean(target),
+        };
+        self.curve.push(point);
+        Ok(point)
+    }
+
+    fn epsilon(&self) -> f64 {
+        self.config.epsilon.at(self.curve.len() as u64)
+    }
+
+    /// The seed of one kind of draws of the present iteration.
+    fn draws(&self, kind: &str) -> Seed {
+        self.seed.derive("training").index(self.curve.len() as u64).derive(kind)
+    }
+
+    /// One step of every Θ_j on a minibatch.
+    fn update(&mut self, stream: &mut Stream) -> Result<()> {
+        let batch = self.replay.sample(self.config.batch, stream);
+        let targets = self.targets(&batch)?;
+        let mean_target = targets.iter().map(|&y| f64::from(y)).sum::<f64>() / targets.len() as f64;
+        let column = |values: Vec<f32>| Tensor::from_vec(values, (self.config.batch, 1), &Device::Cpu);
+        let (targets, weights) = (column(targets)?, column(batch.weights)?);
+        let values = self.networks.values(&self.networks.states(&batch.before)?, &batch.slates)?;
+        let errors = values.broadcast_sub(&targets)?;
+        // Each stage has a loss of its own; what the stages share descends their sum.
+        let loss = errors.sqr()?.broadcast_mul(&weights)?.mean(0)?.sum_all()?;
+        let value = scalar(&loss)?;
+        if !value.is_finite() {
+            return Err(Error::Diverged { updates: self.updates, problem: format!("the loss is {value}") });
+        }
+        self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
+            understudy_nn::Error::NotFinite { .. } => {
+                Error::Diverged { updates: self.updates, problem: reason.to_string() }
+            }
+            reason => reason.into(),
+        })?;
+        if self.config.priority.is_some() {
+            let errors = errors.detach().abs()?.mean(1)?.to_vec1::<f32>()?;
+            self.replay.reprioritise(&batch.indices, &errors);
+        }
+        self.updates += 1;
+        self.frozen = None;
+        if let (Some(every), Some(target)) = (self.config.target_every, &self.target)
+            && self.updates.is_multiple_of(every)
+        {
+            target.params().restore(&self.networks.params().snapshot()?)?;
+            self.frozen_target = None;
+        }
+        self.losses.count += 1;
+        self.losses.loss += value / self.networks.config().k as f64;
+        self.losses.target += mean_target;
+        Ok(())
+    }
+
+    /// y of every transition.
+    fn targets(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let next = match &self.target {
+            Some(target) if self.config.double => {
+                let slates = best(&self.networks, &mut self.frozen, &batch.after)?.items;
+                target.slate_values(&target.states(&batch.after)?, &slates)?.to_vec1()?
+            }
+            Some(target) => best(target, &mut self.frozen_target, &batch.after)?.values,
+            None => best(&self.networks, &mut self.frozen, &batch.after)?.values,
+        };
+        let discount = self.config.discount as f32;
+        let target =
+            |((reward, ended), next): ((&f32, &bool), &f32)| if *ended { *reward } else { reward + discount * next };
+        Ok(batch.rewards.iter().zip(&batch.ended).zip(&next).map(target).collect())
+    }
+}
+
+/// The best slates by `networks`, whose item halves are computed if they are not known.
+fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &Clicks) -> Result<Chosen> {
+    let cascade = match frozen {
+        Some(cascade) => cascade,
+        None => frozen.insert(networks.freeze(Storage::Single)?),
+    };
+    cascade.slates(&networks.states(clicks)?, Candidates::default())
+}
+
+impl Learner for Trainer {
+    fn recommend(&mut self, clicks: &Clicks, step: usize) -> Result<Slates> {
+        let (items, k, epsilon) = (self.networks.config().items, self.networks.config().k, self.epsilon());
+        let mut stream = self.draws("exploration").stream(step as u64);
+        let mut explore =
+            |_: usize| stream.random_bool(epsilon).then(|| rand::seq::index::sample(&mut stream, items, k).into_vec());
+        let explored: Vec<Option<Vec<usize>>> = (0..clicks.rows()).map(&mut explore).collect();
+        let greedy: Vec<usize> = (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
+        let best = match greedy.is_empty() {
+            true => Vec::new(),
+            false => best(&self.networks, &mut self.frozen, &clicks.select(&greedy))?.items,
+        };
+        let (mut slates, mut best) = (Slates::with_k(k), best.chunks_exact(k));
+        for explored in explored {
+            match (explored, &mut best) {
+                (Some(items), _) => {
+                    let items: Vec<ItemId> = items.into_iter().map(|item| ItemId(item as u32)).collect();
+                    slates.push(&items, None);
+                }
+                (None, best) => slates.push(best.next().unwrap_or_default(), None),
+            }
+        }
+        Ok(slates)
+    }
+
+    fn learn(&mut self, clicks: &Clicks, slates: &Slates, responses: &Responses, step: usize) -> Result<()> {
+        for (row, choice) in responses.choice.iter().enumerate() {
+            let reward = match (self.config.reward, choice) {
+                (Reward::Environment, _) => responses.reward[row],
+                (Reward::Click, Choice::Item(_)) => 1.0,
+                (Reward::Click, _) => -1.0,
+            };
+            self.replay.push(clicks, row, slates.row(row), *choice, reward, responses.ended[row]);
+        }
+        if self.replay.len() >= self.config.warm_up {
+            let mut stream = self.draws("replay").stream(step as u64);
+            for _ in 0..self.config.updates {
+                self.update(&mut stream)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TrainConfig {
+    fn check(&self) -> Result<()> {
+        let fail = |problem: String| Err(Error::setting("training", problem));
+        let counts = [self.users, self.steps, self.capacity, self.batch, self.updates, self.warm_up];
+        if counts.contains(&0) || self.target_every == Some(0) {
+            return fail(format!("{self:?}: expected users, steps, sizes and periods of at least 1"));
+        }
+        if self.warm_up > self.capacity {
+            return fail(format!(
+                "a memory of {} transitions never holds the {} of the warm-up",
+                self.capacity, self.warm_up
+            ));
+        }
+        let fine = |Priority { alpha, beta }: Priority| (0.0..=1.0).contains(&alpha) && (0.0..=1.0).contains(&beta);
+        if !(0.0..=1.0).contains(&self.discount) || !self.priority.is_none_or(fine) {
+            return fail(format!("discount {}, {:?}: expected numbers in [0, 1]", self.discount, self.priority));
+        }
+        self.epsilon.check()
+    }
+}

@@ -1,0 +1,5 @@
+//! What is learned, what the policies show, and that a training can be stopped.
+
+mod anchor;
+mod policies;
+mod resume;

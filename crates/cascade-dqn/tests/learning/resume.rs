@@ -1,0 +1,115 @@
+use std::fs;
+use std::path::Path;
+
+use understudy_cascade_dqn::anchor::Anchor;
+use understudy_cascade_dqn::{Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer};
+use understudy_random::Seed;
+
+fn trainings() -> [TrainConfig; 3] {
+    let base = TrainConfig {
+        users: 8,
+        steps: 6,
+        warm_up: 10,
+        batch: 8,
+        capacity: 40,
+        epsilon: Epsilon { start: 1.0, end: 0.3, decay: 4 },
+        target_every: Some(4),
+        ..TrainConfig::default()
+    };
+    let single = TrainConfig { double: false, priority: Some(Priority::default()), ..base.clone() };
+    let plain = TrainConfig { target_every: None, updates: 2, ..base.clone() };
+    [base, single, plain]
+}
+
+fn networks(anchor: &Anchor, given: bool) -> QNetworks {
+    if given {
+        return anchor.networks(Seed::new(1)).unwrap();
+    }
+    let config = QConfig {
+        features: ItemFeatures::Learned { dim: 3 },
+        state: StateEncoder::Lstm { history: 3, hidden: 4 },
+        ..QConfig::new(anchor.users().items(), Anchor::K)
+    };
+    QNetworks::new(config, None, Seed::new(1)).unwrap()
+}
+
+fn parameters(trainer: &Trainer) -> Vec<Vec<f32>> {
+    let values = trainer.networks().params().snapshot().unwrap().into_values();
+    values.map(|tensor| tensor.flatten_all().unwrap().to_vec1().unwrap()).collect()
+}
+
+#[test]
+fn a_resumed_training_is_one_that_was_not_stopped() {
+    let anchor = Anchor::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (config, given) in trainings().into_iter().zip([true, false, true]) {
+        let start = || Trainer::new(networks(&anchor, given), config.clone(), Seed::new(2)).unwrap();
+        let mut straight = start();
+        for _ in 0..6 {
+            straight.iterate(anchor.users()).unwrap();
+        }
+        assert!(straight.updates() > 8);
+
+        let features = given.then(|| anchor.users().features());
+        start().save(folder.path()).unwrap();
+        for _ in 0..6 {
+            let mut trainer = Trainer::resume(folder.path(), features, Seed::new(2)).unwrap();
+            trainer.iterate(anchor.users()).unwrap();
+            trainer.save(folder.path()).unwrap();
+        }
+        let resumed = Trainer::resume(folder.path(), features, Seed::new(2)).unwrap();
+        assert_eq!(resumed.curve(), straight.curve());
+        assert_eq!(parameters(&resumed), parameters(&straight));
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "earlier checkpoints are removed");
+}
+
+/// Several threads, one after another.
+#[test]
+fn training_does_not_depend_on_the_threads() {
+    let anchor = Anchor::new().unwrap();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let config = trainings()[0].clone();
+            let mut trainer = Trainer::new(networks(&anchor, true), config, Seed::new(2)).unwrap();
+            for _ in 0..3 {
+                trainer.iterate(anchor.users()).unwrap();
+            }
+            (trainer.curve().to_vec(), parameters(&trainer))
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn what_does_not_fit_a_checkpoint_is_named() {
+    let anchor = Anchor::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let features = anchor.users().features();
+    let problem = |features: Option<&[f32]>, seed| {
+        Trainer::resume(folder.path(), features, Seed::new(seed)).unwrap_err().to_string()
+    };
+    assert!(problem(Some(features), 2).contains("latest.json"));
+    let mut trainer = Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
+    trainer.iterate(anchor.users()).unwrap();
+    trainer.save(folder.path()).unwrap();
+    assert!(problem(Some(features), 3).contains("another seed"));
+    assert!(problem(None, 2).contains("no features given"));
+    let files = files(folder.path());
+    assert_eq!(files.len(), 7);
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        let mut damaged = bytes.clone();
+        damaged[bytes.len() / 2] ^= 1;
+        fs::write(&file, damaged).unwrap();
+        assert!(Trainer::resume(folder.path(), Some(features), Seed::new(2)).is_err(), "{}", file.display());
+        fs::write(&file, bytes).unwrap();
+    }
+    Trainer::resume(folder.path(), Some(features), Seed::new(2)).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
