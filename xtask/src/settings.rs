@@ -26,8 +26,8 @@ pub struct Settings {
 pub enum Scale {
     /// Everything runs once, as small as it gets: a check that nothing is broken, its figures mean little.
     Smoke,
-    /// Small networks and few iterations: minutes on two cores, still meaningful. An experiment whose published settings
-    /// run in minutes uses them here too, as `user-model` does.
+    /// Small networks and few iterations: minutes on two cores, still meaningful. What an experiment shortens
+    /// stands in docs/experiments.md.
     Quick,
     /// The published settings.
     Paper,

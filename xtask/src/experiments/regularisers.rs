@@ -54,8 +54,12 @@ const L2_MIN_MAX: &str = "L2 min-max";
 impl Regularisers {
     /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x regularisers x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let (mut sources, missing) = sources::read(settings)?;
-        sources.retain(|source| covers(source, settings.scale));
+        let (all, mut missing) = sources::read(settings)?;
+        let (sources, left): (Vec<_>, Vec<_>) = all.into_iter().partition(|source| covers(source, settings.scale));
+        let untold = |source: &Source| {
+            format!("NOT RUN below scale paper: {}, whose slates are simulated.", source.dataset.name)
+        };
+        missing.extend(left.iter().map(untold));
         let mut cells = Vec::new();
         for source in &sources {
             for (name, state) in USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()]) {
