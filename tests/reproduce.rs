@@ -242,6 +242,47 @@ fn a_data_folder_without_data_is_an_error() {
     reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
 }
 
+/// Every policy at both sizes of a slate, judged in learned and in true users, below their optimum; the claims are there, and two runs agree.
+#[test]
+fn recommenders_are_judged_and_meet_new_users() {
+    let temp = TempDir::new().unwrap();
+    let (out, again) = (temp.path().join("one"), temp.path().join("two"));
+    run_experiments(&["cdqn", "adaptation"], &out, &["--seeds", "1", "--jobs", "2"]).succeeds();
+    run_experiments(&["cdqn", "adaptation"], &again, &["--seeds", "1", "--jobs", "1"]).succeeds();
+    let tables = Tables::read(&out);
+    assert_eq!(tables, Tables::read(&again));
+
+    let value = |row: &str| -> f64 {
+        let line = tables.results.lines().find(|line| line.starts_with(row));
+        let line = line.unwrap_or_else(|| panic!("no {row} in\n{}", tables.results));
+        line.rsplit(',').next().unwrap().parse().unwrap()
+    };
+    let policies = ["GAN-CDQN", "GAN-GDQN", "GAN-RWD1", "GAN-Greedy", "W&D-LR", "W&D-CCF", "LinUCB", "random"];
+    for setting in ["k = 3", "k = 5"] {
+        for policy in policies {
+            let figure = |metric: &str| value(&format!("cdqn,choice-users,{policy},{setting},0,{metric},"));
+            for rate in ["ctr", "simulator_ctr", "true_ctr"] {
+                assert!((0.0..=1.0).contains(&figure(rate)), "{policy} {rate}");
+            }
+            // Ten sessions: what is above the optimum by chance is not above it by much.
+            assert!(figure("true_reward") < 2.0 * figure("true_optimum"), "{policy}");
+        }
+    }
+    for method in ["CDQN warm start", "CDQN from scratch", "LinUCB", "GAN-Greedy", "random"] {
+        let figure = |metric: &str| value(&format!("adaptation,choice-users,{method},k = 3,0,{metric},"));
+        assert!((1.0..=8.0).contains(&figure("interactions")), "{method}");
+        assert_eq!(figure("level"), value("adaptation,choice-users,random,k = 3,0,level,"));
+    }
+    assert!(tables.curves.contains("adaptation,choice-users,CDQN from scratch,k = 3,0,7,click_rate,"));
+
+    let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
+    for sentence in ["GAN-GDQN), reward of a session, k = 3", "GAN-RWD1), reward of a session, k = 5", "5 times fewer"]
+    {
+        assert!(claims.contains(sentence), "{claims}");
+    }
+    assert!(summary(&out).contains("experiment C") && out.join("cells").is_dir());
+}
+
 #[test]
 fn a_run_ends_with_claims_and_plots() {
     let temp = TempDir::new().unwrap();
@@ -283,9 +324,19 @@ fn reproduce(out: &Path, options: &[&str]) -> Run {
     Run { options: options.join(" "), output }
 }
 
+/// As [`reproduce`], of other experiments.
+fn run_experiments(names: &[&str], out: &Path, options: &[&str]) -> Run {
+    let output = command_of(names, out, options).output().unwrap();
+    Run { options: options.join(" "), output }
+}
+
 fn command(out: &Path, options: &[&str]) -> Command {
+    command_of(&["user-model"], out, options)
+}
+
+fn command_of(names: &[&str], out: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
-    command.args(["reproduce", "user-model", "--out"]).arg(out);
+    command.arg("reproduce").args(names).arg("--out").arg(out);
     let scale = if options.contains(&"--scale") { &[][..] } else { &["--scale", "smoke"] };
     command.args(scale).args(options);
     command

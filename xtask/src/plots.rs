@@ -12,9 +12,11 @@ use crate::store::Finished;
 const COLUMNS: usize = 4;
 const PANEL: (u32, u32) = (300, 220);
 const HEAD: u32 = 44;
-/// Okabe and Ito's blue and orange, which the colour-blind tell apart.
+/// Okabe and Ito's blue, orange and green, which the colour-blind tell apart.
 const VALIDATION: RGBColor = RGBColor(0, 114, 178);
 const TRAINING: RGBColor = RGBColor(230, 159, 0);
+const CLICKS: RGBColor = RGBColor(0, 158, 115);
+const CLICK_RATE: &str = "click_rate";
 
 /// What figures of validation begin with.
 const VALIDATED: &str = "validation_";
@@ -29,15 +31,16 @@ pub struct Plot {
 
 type Panel<'a> = (String, Vec<&'a Finished>);
 
-/// The learning curves of an experiment's finished cells; those without validations are left out.
+/// The learning curves of an experiment's finished cells; those without are left out.
 ///
-/// A line at the rim of its panel has left it. Figures named `train_*` and `validation_*` are drawn over `iteration`, a thin line per seed, with a dot at the lowest
-/// validation.
+/// Figures named `train_*` and `validation_*` are drawn over `iteration`, a thin line per seed, with a dot at the lowest
+/// validation; a line at the rim of its panel has left it. Figures named `click_rate` are drawn whole.
 pub fn learning_curves(experiment: &dyn Experiment, finished: &[Finished]) -> anyhow::Result<Vec<Plot>> {
     let mut by_dataset: BTreeMap<&str, Vec<Panel>> = BTreeMap::new();
-    for done in
-        finished.iter().filter(|done| done.cell.experiment == experiment.name() && !line(done, VALIDATED).is_empty())
-    {
+    for done in finished.iter().filter(|done| {
+        done.cell.experiment == experiment.name()
+            && [VALIDATED, CLICK_RATE].iter().any(|prefix| !line(done, prefix).is_empty())
+    }) {
         let title = format!("{}, {}", done.cell.method, done.cell.setting);
         let panels = by_dataset.entry(&done.cell.dataset).or_default();
         match panels.iter_mut().find(|(name, _)| *name == title) {
@@ -68,27 +71,37 @@ fn draw(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
         root.fill(&WHITE).map_err(failed)?;
         let (head, body) = root.split_vertically(HEAD);
         head.draw(&Text::new(title.to_owned(), (8, 4), ("sans-serif", 14))).map_err(failed)?;
-        let legend = [
+        let clicks: Vec<_> =
+            panels.iter().flat_map(|(_, cells)| cells.iter().map(|done| line(done, CLICK_RATE))).collect();
+        let rates = extent(&clicks);
+        let losses = [
             ("validation", VALIDATION),
             ("training, in its own loss", TRAINING),
             ("dot: the lowest validation", BLACK),
         ];
+        let legend = if rates.is_some() { vec![("click rate", CLICKS)] } else { losses.to_vec() };
         for (at, (name, colour)) in legend.into_iter().enumerate() {
             head.draw(&Text::new(name, (8 + 180 * at as i32, 24), ("sans-serif", 12).into_font().color(&colour)))
                 .map_err(failed)?;
         }
         for (area, (title, cells)) in body.split_evenly((rows, columns)).iter().zip(panels) {
-            panel(area, title, cells)?;
+            panel(area, title, cells, rates)?;
         }
         root.present().map_err(failed)?;
     }
     Ok(svg)
 }
 
-fn panel(area: &DrawingArea<SVGBackend, Shift>, title: &str, cells: &[&Finished]) -> anyhow::Result<()> {
+/// Click rates are drawn between `rates`, so that panels compare.
+fn panel(
+    area: &DrawingArea<SVGBackend, Shift>,
+    title: &str,
+    cells: &[&Finished],
+    rates: Option<(f64, f64)>,
+) -> anyhow::Result<()> {
     let lines = |prefix: &str| -> Vec<Vec<(f64, f64)>> { cells.iter().map(|done| line(done, prefix)).collect() };
-    let (training, validation) = (lines("train_"), lines(VALIDATED));
-    let all = || training.iter().chain(&validation).flatten();
+    let (training, validation, clicks) = (lines("train_"), lines(VALIDATED), lines(CLICK_RATE));
+    let all = || training.iter().chain(&validation).chain(&clicks).flatten();
     let last = all().map(|point| point.0).fold(1.0, f64::max);
     // The panel shows what lies between the first validation and the best. What overfits leaves it.
     let first =
@@ -96,7 +109,7 @@ fn panel(area: &DrawingArea<SVGBackend, Shift>, title: &str, cells: &[&Finished]
     let lowest: Vec<(f64, f64)> = validation.iter().filter_map(|line| lowest(line)).collect();
     let best = lowest.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
     let height = (first - best).max(0.01);
-    let (low, high) = (best - 0.7 * height, first + 0.3 * height);
+    let (low, high) = rates.unwrap_or((best - 0.7 * height, first + 0.3 * height));
     let mut chart = ChartBuilder::on(area)
         .margin(6)
         .caption(title, ("sans-serif", 12))
@@ -114,7 +127,7 @@ fn panel(area: &DrawingArea<SVGBackend, Shift>, title: &str, cells: &[&Finished]
         .label_style(("sans-serif", 10))
         .draw()
         .map_err(failed)?;
-    for (lines, colour) in [(training, TRAINING), (validation, VALIDATION)] {
+    for (lines, colour) in [(training, TRAINING), (validation, VALIDATION), (clicks, CLICKS)] {
         for line in lines {
             let inside = line.into_iter().map(|(x, y)| (x, y.clamp(low, high)));
             chart.draw_series(LineSeries::new(inside, colour.mix(0.7))).map_err(failed)?;
@@ -130,6 +143,13 @@ fn line(done: &Finished, prefix: &str) -> Vec<(f64, f64)> {
         Some((*row.get("iteration")?, *row.iter().find(|(name, _)| name.starts_with(prefix))?.1))
     };
     done.outcome.curve.iter().filter_map(point).collect()
+}
+
+/// The lowest and the highest figure, a little apart, if there are any.
+fn extent(lines: &[Vec<(f64, f64)>]) -> Option<(f64, f64)> {
+    let figures = || lines.iter().flatten().map(|point| point.1);
+    let (low, high) = (figures().reduce(f64::min)?, figures().reduce(f64::max)?);
+    Some((low, high.max(low + 0.01)))
 }
 
 fn lowest(line: &[(f64, f64)]) -> Option<(f64, f64)> {
@@ -197,6 +217,16 @@ mod tests {
         };
         let curve = (0..points).map(row).collect();
         Finished { cell, outcome: Outcome { metrics: BTreeMap::new(), curve }, seconds: 1.0, revision: "abc".into() }
+    }
+
+    #[test]
+    fn click_rates_are_drawn_whole() {
+        let mut done = finished("toy", "d", "m", 0, 0);
+        let row = |at: u32| [("iteration", f64::from(at)), ("click_rate", 0.1 * f64::from(at))];
+        done.outcome.curve = (1..=4).map(|at| row(at).map(|(name, value)| (name.to_owned(), value)).into()).collect();
+        let svg = &learning_curves(&Toy, &[done]).unwrap()[0].svg;
+        assert!(svg.contains("click rate") && !svg.contains("the lowest validation"), "{svg}");
+        assert!(svg.contains("#009E73") && svg.matches("<circle").count() == 0, "{svg}");
     }
 
     #[test]

@@ -108,6 +108,29 @@ impl UserModel {
         &self.params
     }
 
+    /// What r_θ takes from an item: the item half of its first layer, V_item f_a, `[K, first]` row-major.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
+    pub fn item_vectors(&self) -> Result<Vec<f32>> {
+        let items: Vec<u32> = (0..self.config.items as u32).collect();
+        let vectors = self.features.project(&items, &self.reward.item_weight)?;
+        Ok(vectors.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// Adds a constant to the reward of every item in every state, which moves the odds of choosing nothing and no others.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is not a finite number.
+    pub fn raise_rewards(&self, by: f64) -> Result<()> {
+        if !by.is_finite() {
+            return Err(Error::setting("constant of rewards", by.to_string()));
+        }
+        let last = format!("reward.rest.{}.bias", self.config.head.len() - 1);
+        let bias = self.params.get(&last).ok_or_else(|| Error::setting("parameters", format!("no {last}")))?;
+        Ok(bias.set(&(bias.as_tensor() + by)?)?)
+    }
+
     /// The mean Fenchel-Young loss of the displays of a batch, a scalar tensor: under Shannon the negative log-likelihood of
     /// Lemma 2.
     pub(crate) fn batch_loss(&self, displays: &Displays) -> Result<Tensor> {
@@ -292,6 +315,39 @@ mod tests {
             let displays = Displays::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
             check_gradients(&model.params, || Ok(model.batch_loss(&displays).unwrap()));
         }
+    }
+
+    #[test]
+    fn raised_rewards_are_all_higher_by_as_much() {
+        let (log, catalogue) = (log(), catalogue());
+        for config in configs() {
+            let model = UserModel::new(config, &catalogue, Seed::new(1), &Device::Cpu).unwrap();
+            let rewards = || -> Vec<f32> {
+                let predictions = model.predict(&log, &[0, 1, 2]).unwrap();
+                predictions.into_iter().flat_map(|prediction| prediction.utility).collect()
+            };
+            let before = rewards();
+            model.raise_rewards(0.75).unwrap();
+            let raise = 0.75 * model.config().eta as f32;
+            assert!(rewards().iter().zip(&before).all(|(after, before)| (after - before - raise).abs() < 1e-5));
+            assert!(model.raise_rewards(f64::NAN).is_err());
+        }
+    }
+
+    /// Items of equal vectors have equal rewards, and the vectors are all that tells items apart.
+    #[test]
+    fn item_vectors_are_what_rewards_know_of_items() {
+        let config = UserModelConfig { features: ItemFeatures::OneHot, ..configs()[0].clone() };
+        let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+        let (items, first) = (model.config().items, model.config().head[0]);
+        let vectors = model.item_vectors().unwrap();
+        assert_eq!(vectors.len(), items * first);
+        let states = Tensor::zeros((1, first), DType::F32, &Device::Cpu).unwrap();
+        let all: Vec<u32> = (0..items as u32).collect();
+        let rewards = model.slate_rewards(&states, &all, items).unwrap();
+        let vectors = Tensor::from_vec(vectors, (items, first), &Device::Cpu).unwrap();
+        let again = model.reward.finish(&vectors, &model.config).unwrap();
+        assert_eq!(rewards.to_vec2::<f32>().unwrap()[0], again.to_vec1::<f32>().unwrap());
     }
 
     /// The reward as the paper writes it, by loops over numbers: states from the clicks, then v^T σ(V [s; f_a] + b).

@@ -166,7 +166,7 @@ impl Experiment for Regularisers {
                 rivals: vec![arm(SHANNON)],
             };
             Claim {
-                source: sources::cited(&self.sources, "GAN-CDQN, experiment B"),
+                source: sources::cited(self.sources.iter(), "GAN-CDQN, experiment B"),
                 sentence: format!(
                     "L2 (min-max from the entropy solution) against Shannon, {users}: which predicts clicks better?"
                 ),

@@ -20,6 +20,8 @@ pub struct Source {
     pub digest: String,
     /// Whether its slates were put together afterwards.
     pub simulated_slates: bool,
+    /// Whether its users are simulated.
+    simulated_users: bool,
     about: &'static str,
     notes: Vec<String>,
 }
@@ -115,8 +117,8 @@ pub fn of<'a>(sources: &'a [Source], cell: &Cell) -> anyhow::Result<&'a Source> 
 }
 
 /// The place of a claim, with what a reader must know of a verdict that rests on these data.
-pub fn cited(sources: &[Source], place: &str) -> String {
-    let simulated = sources.iter().all(|source| source.dataset.name == SIMULATED);
+pub fn cited<'a>(mut sources: impl Iterator<Item = &'a Source>, place: &str) -> String {
+    let simulated = sources.all(|source| source.simulated_users);
     format!("{place}{}", if simulated { "; on simulated users, so it tells nothing of the paper's" } else { "" })
 }
 
@@ -127,7 +129,7 @@ impl Source {
             (_, Some(_)) => "real choices, simulated slates",
             (_, None) => "real log",
         };
-        let simulated_slates = displays.is_some();
+        let (simulated_slates, simulated_users) = (displays.is_some(), name == SIMULATED);
         let options =
             import::Options { format: Some(format), name: Some(name.into()), displays, ..import::Options::default() };
         let (dataset, summary) = import(path, options)?;
@@ -138,7 +140,19 @@ impl Source {
             }
         }
         let notes = summary.reading.map(|reading| reading.notes).unwrap_or_default();
-        Ok(Self { digest: digest(&dataset), dataset, simulated_slates, about, notes })
+        Ok(Self { digest: digest(&dataset), dataset, simulated_slates, simulated_users, about, notes })
+    }
+
+    /// A log of simulated users who were made for an experiment.
+    pub fn simulated(dataset: Dataset) -> Self {
+        Self {
+            digest: digest(&dataset),
+            dataset,
+            simulated_slates: false,
+            simulated_users: true,
+            about: "simulated users (not real data)",
+            notes: Vec::new(),
+        }
     }
 
     /// The ways in which its users can be split.

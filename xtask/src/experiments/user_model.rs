@@ -94,7 +94,8 @@ fn methods(source: &Source, settings: &Settings) -> Vec<(&'static str, Method)> 
     users.chain(baselines).collect()
 }
 
-fn grid(kind: ModelKind, scale: Scale) -> Vec<baselines::Settings> {
+/// The hyper-parameters to choose among.
+pub fn grid(kind: ModelKind, scale: Scale) -> Vec<baselines::Settings> {
     match scale {
         Scale::Smoke => kind.coarse_grid().into_iter().take(1).map(brief).collect(),
         Scale::Quick => kind.coarse_grid(),
@@ -143,7 +144,7 @@ impl Experiment for UserModel {
     fn claims(&self) -> Vec<Claim> {
         let rivals = || RIVALS.into_iter().map(ModelKind::name);
         let claim = |users: &str, sentence: String, rivals: &[&str]| Claim {
-            source: sources::cited(&self.sources, "GAN-CDQN, experiment A"),
+            source: sources::cited(self.sources.iter(), "GAN-CDQN, experiment A"),
             sentence,
             rule: Rule::Better,
             pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },

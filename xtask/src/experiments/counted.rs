@@ -1,0 +1,93 @@
+//! Users whose clicks are counted.
+
+use std::sync::{Mutex, PoisonError};
+
+use understudy_random::Stream;
+use understudy_sim::{Environment, Error, Responses, Result, Slates};
+
+use crate::experiment::{Interrupted, Watch};
+
+/// Users as they are, who show how far they are and keep the click rate of every step.
+pub struct Counted<'a, E> {
+    users: &'a E,
+    watch: &'a Watch,
+    expected: u64,
+    click_rates: Mutex<Vec<f64>>,
+}
+
+impl<'a, E> Counted<'a, E> {
+    /// `expected` is the number of steps that will be taken, for those who watch.
+    pub fn new(users: &'a E, watch: &'a Watch, expected: u64) -> Self {
+        Self { users, watch, expected, click_rates: Mutex::default() }
+    }
+
+    /// Clicks per slate of every step, in order.
+    pub fn click_rates(&self) -> Vec<f64> {
+        self.click_rates.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<E: Environment> Environment for Counted<'_, E> {
+    type State = E::State;
+
+    fn items(&self) -> usize {
+        self.users.items()
+    }
+
+    fn reset(&self, streams: &mut [Stream]) -> Result<E::State> {
+        self.users.reset(streams)
+    }
+
+    fn step(
+        &self,
+        state: &mut E::State,
+        slates: &Slates,
+        streams: &mut [Stream],
+        responses: &mut Responses,
+    ) -> Result<()> {
+        if self.watch.interrupted() {
+            return Err(Error::Model(Box::new(Interrupted)));
+        }
+        self.users.step(state, slates, streams, responses)?;
+        let clicks = responses.choice.iter().filter(|choice| choice.item().is_some()).count();
+        let mut rates = self.click_rates.lock().unwrap_or_else(PoisonError::into_inner);
+        rates.push(clicks as f64 / responses.choice.len() as f64);
+        self.watch.progress(rates.len() as u64, self.expected);
+        Ok(())
+    }
+
+    fn select(&self, state: &E::State, rows: &[usize]) -> Result<E::State> {
+        self.users.select(state, rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use indicatif::ProgressBar;
+    use understudy_random::Seed;
+    use understudy_sim::policies::UniformRandom;
+    use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+
+    use super::*;
+
+    #[test]
+    fn clicks_are_those_of_the_users_and_a_stop_ends_the_steps() {
+        let users = ChoiceUsers::new(&ChoiceUsersConfig::default()).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let watch = Watch::new(ProgressBar::hidden(), Arc::clone(&stop));
+        let counted = Counted::new(&users, &watch, 3);
+        let policy = UniformRandom { items: 50 };
+        let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(1), 0..40, 3) };
+        let log = rollout.run(&counted, &policy).unwrap();
+        assert_eq!(log, rollout.run(&users, &policy).unwrap());
+        let step = |at: usize| log.iter().filter_map(move |session| session.steps().nth(at));
+        let rate =
+            |at: usize| step(at).filter(|step| step.choice.item().is_some()).count() as f64 / step(at).count() as f64;
+        assert_eq!(counted.click_rates(), [rate(0), rate(1), rate(2)]);
+        stop.store(true, Ordering::Relaxed);
+        assert!(rollout.run(&counted, &policy).is_err());
+    }
+}

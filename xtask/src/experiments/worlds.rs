@@ -1,0 +1,313 @@
+//! The users of the experiments on recommenders: who trains them and who judges them.
+
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use candle_core::Device;
+use rand::seq::index;
+use serde::{Deserialize, Serialize};
+use understudy_data::{Catalogue, Choice, Dataset, ItemId, Log, LogBuilder, Split, Step, Vocabulary};
+use understudy_random::Seed;
+use understudy_sim::policies::UniformRandom;
+use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
+use understudy_user_model::{LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+
+use super::assortment::{Assortment, Shoppers};
+use super::learned::{self, interruptible};
+use super::shared::Shared;
+use super::sources::{self, Source, Splitting};
+use crate::experiment::Watch;
+use crate::settings::{Scale, Settings};
+
+/// Logs and their learned users.
+pub struct Worlds {
+    /// The logs, in a fixed order.
+    pub all: Vec<World>,
+    /// What is to be said of the logs that are not there.
+    pub missing: Vec<String>,
+    users: Shared<(String, u64), Users>,
+    assortment: usize,
+    device: Device,
+}
+
+/// A log, and its users where they are known.
+pub struct World {
+    /// The log.
+    pub source: Source,
+    /// The simulated users who made it.
+    pub truth: Option<ChoiceUsers>,
+}
+
+/// Learned users who are shown what may be recommended.
+pub type Simulator = Shoppers<LearnedUsers>;
+
+/// The learned users of one split.
+pub struct Users {
+    /// What may be recommended.
+    pub assortment: Assortment,
+    /// Those that recommenders are trained in, fitted on the training users.
+    pub training: Simulator,
+    /// Those that judge them, fitted on the test users.
+    pub evaluation: Simulator,
+    /// What the training users' model knows of each item that may be recommended, `[items, d]`: centred, of mean square 1.
+    pub features: Vec<f32>,
+}
+
+/// How learned users are made.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct UsersConfig {
+    device: String,
+    model: UserModelConfig,
+    training: TrainConfig,
+    /// What may be recommended: so many items, the most often shown to the training users.
+    items: usize,
+    /// Where no display of the log is without a click, which leaves the level of the rewards open: the rewards are moved by a
+    /// constant, so that users without clicks click so many of the slates of [`SLATE`] random items.
+    random_click_rate: Option<f64>,
+}
+
+/// The log of simulated users, which is not the bundled one: those always click, which makes every click rate 1.
+const SIMULATED: &str = "choice-users";
+const SIMULATED_ITEMS: usize = 60;
+const SIMULATED_SESSIONS: u64 = 900;
+/// The log whose users take longest to fit.
+const LONG: &str = "ml-latest";
+/// Fitted users in memory, some 50 MB a piece where catalogues are large.
+const KEPT: usize = 32;
+/// Items on a slate whose click rate sets the level of rewards.
+const SLATE: usize = 3;
+const SLATES: u64 = 512;
+/// Then an ordinary item is worth as much as none: beside nothing, three of utility 0 are clicked 3 times in 4.
+const RANDOM_CLICK_RATE: f64 = 0.75;
+
+impl Worlds {
+    /// The logs of the data folder, if one is given, and that of simulated users.
+    pub fn read(settings: &Settings) -> anyhow::Result<Self> {
+        let (mut sources, mut missing) = match settings.data_dir {
+            Some(_) => sources::read(settings)?,
+            None => Default::default(),
+        };
+        if settings.scale != Scale::Paper {
+            let left = sources.extract_if(.., |source| source.dataset.name == LONG);
+            missing.extend(left.map(|_| format!("NOT RUN below scale paper, for its time: {LONG}.")));
+        }
+        let mut all: Vec<World> = sources.into_iter().map(|source| World { source, truth: None }).collect();
+        all.push(simulated()?);
+        Ok(Self {
+            all,
+            missing,
+            users: Shared::new(KEPT),
+            assortment: assortment(settings.scale),
+            device: settings.device.open()?,
+        })
+    }
+
+    /// The world of this name.
+    pub fn named(&self, name: &str) -> anyhow::Result<&World> {
+        self.all.iter().find(|world| world.source.dataset.name == name).context("a data set of this run")
+    }
+
+    /// The learned users of one seed's split. The validation users say when to stop in both fits.
+    pub fn users(&self, world: &World, config: &UsersConfig, seed: u64, watch: &Watch) -> anyhow::Result<Arc<Users>> {
+        let make = || {
+            let seed = Seed::new(seed);
+            let split = world.source.split(Splitting::BySeed, seed)?;
+            let test = Split { train: split.test.clone(), test: Vec::new(), ..split.clone() };
+            let fit = |split, name| self.fit(&world.source, config, split, seed.derive(name), watch);
+            let Dataset { log, catalogue, .. } = &world.source.dataset;
+            let assortment = Assortment::most_shown(log, &split.train, catalogue.len(), config.items);
+            let (training, evaluation) = (fit(&split, "training users")?, fit(&test, "evaluation users")?);
+            let features =
+                standardised(assortment.rows(&training.item_vectors()?, config.features()), config.features());
+            Ok(Users {
+                training: assortment.shoppers(LearnedUsers::new(training)),
+                evaluation: assortment.shoppers(LearnedUsers::new(evaluation)),
+                assortment,
+                features,
+            })
+        };
+        self.users.get((world.source.dataset.name.clone(), seed), make)
+    }
+
+    fn fit(
+        &self,
+        source: &Source,
+        UsersConfig { model, training, random_click_rate, .. }: &UsersConfig,
+        split: &Split,
+        seed: Seed,
+        watch: &Watch,
+    ) -> anyhow::Result<UserModel> {
+        let dataset = &source.dataset;
+        let model = UserModel::new(model.clone(), &dataset.catalogue, seed, &self.device)?;
+        let told = learned::told(watch, training.iterations);
+        interruptible(fit(&model, &dataset.log, split, training, seed.derive("training"), told))?;
+        if let Some(rate) = random_click_rate {
+            set_level(&model, *rate)?;
+        }
+        Ok(model)
+    }
+
+    /// The place of a claim, with what a reader must know of a verdict that rests on these logs.
+    pub fn cited(&self, place: &str) -> String {
+        sources::cited(self.all.iter().map(|world| &world.source), place)
+    }
+
+    /// What is to be said of the logs.
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.all.iter().map(|world| world.source.note()).chain(self.missing.clone()).collect();
+        notes.push(format!(
+            "Learned users are GAN-PW under Shannon's entropy. Recommenders are trained in a model of the training users and judged in one of the \
+             test users (50 / 25 / 25, drawn anew for every seed); the validation users say when to stop in both fits. {SIMULATED}: \
+             {SIMULATED_SESSIONS} sessions of users whose reward is known, with slates of 5 of {SIMULATED_ITEMS} items at random."
+        ));
+        notes.push(format!(
+            "Where no display of a log is without a click, the level of r_θ is not identified, and click rates as fitted are near 1. Rewards \
+             are then moved by a constant, in both models, so that users without clicks click {:.0}% of the slates of {SLATE} random items: \
+             an ordinary item is then worth as much as none.",
+            100.0 * RANDOM_CLICK_RATE
+        ));
+        if self.assortment < usize::MAX {
+            notes.push(format!(
+                "All policies choose among the {} items that were shown most often to the training users.",
+                self.assortment
+            ));
+        }
+        notes
+    }
+}
+
+impl World {
+    /// How its learned users are made.
+    pub fn users(&self, settings: &Settings) -> UsersConfig {
+        let log = &self.source.dataset.log;
+        let always = log.iter().all(|session| session.steps().all(|step| step.choice.item().is_some()));
+        let items = self.source.dataset.catalogue.len();
+        UsersConfig {
+            device: settings.device.to_string(),
+            model: UserModelConfig {
+                state: StateEncoder::position_weights(),
+                outside: Outside::observed(log),
+                ..UserModelConfig::new(items)
+            },
+            training: learned::training(&self.source, settings.scale),
+            items: items.min(assortment(settings.scale)),
+            random_click_rate: always.then_some(RANDOM_CLICK_RATE),
+        }
+    }
+}
+
+/// How many items may be recommended: at the papers' scale all of them.
+fn assortment(scale: Scale) -> usize {
+    if scale == Scale::Paper { usize::MAX } else { 200 }
+}
+
+impl UsersConfig {
+    /// How many items may be recommended.
+    pub fn items(&self) -> usize {
+        self.items
+    }
+
+    /// d: how much the model knows of an item.
+    pub fn features(&self) -> usize {
+        self.model.head[0]
+    }
+}
+
+/// Each column less its mean, and all of them in units of their root mean square.
+fn standardised(mut table: Vec<f32>, width: usize) -> Vec<f32> {
+    let rows = (table.len() / width) as f32;
+    for column in 0..width {
+        let mean = table.iter().skip(column).step_by(width).sum::<f32>() / rows;
+        table.iter_mut().skip(column).step_by(width).for_each(|entry| *entry -= mean);
+    }
+    let square = table.iter().map(|entry| entry * entry).sum::<f32>() / table.len() as f32;
+    let unit = square.sqrt().max(f32::MIN_POSITIVE);
+    table.iter_mut().for_each(|entry| *entry /= unit);
+    table
+}
+
+/// Users who like, tire and leave, small enough for their optimum to be computed.
+fn simulated() -> anyhow::Result<World> {
+    let users = ChoiceUsers::new(&ChoiceUsersConfig {
+        items: SIMULATED_ITEMS,
+        position_weights: vec![1.0, 0.7],
+        click_reward: ClickReward::Utility,
+        seed: 1,
+        ..ChoiceUsersConfig::default()
+    })?;
+    let seed = Seed::new(1).derive("log of choice users");
+    let rollout = Rollout { max_steps: 10, ..Rollout::new(seed, 0..SIMULATED_SESSIONS, 5) };
+    let log = rollout.run(&users, &UniformRandom { items: SIMULATED_ITEMS })?;
+    let catalogue = Catalogue::numbered(SIMULATED_ITEMS);
+    let dataset = Dataset { name: SIMULATED.into(), log, catalogue, users: Vocabulary::default(), split: None };
+    Ok(World { source: Source::simulated(dataset), truth: Some(users) })
+}
+
+/// Adds a constant to all rewards: afterwards users without clicks click this share of random slates.
+fn set_level(model: &UserModel, rate: f64) -> anyhow::Result<()> {
+    let items = model.config().items;
+    ensure!(items >= SLATE, "{items} items, expected at least {SLATE}");
+    let log = random_slates(items)?;
+    let sessions: Vec<usize> = (0..log.sessions()).collect();
+    let utilities: Vec<Vec<f32>> = model.predict(&log, &sessions)?.into_iter().map(|display| display.utility).collect();
+    let (mut low, mut high) = (-100.0, 100.0);
+    // The rate rises with the constant.
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if click_rate(&utilities, middle) < rate { low = middle } else { high = middle }
+    }
+    Ok(model.raise_rewards(low / model.config().eta)?)
+}
+
+/// Sessions of one step each.
+fn random_slates(items: usize) -> anyhow::Result<Log> {
+    let mut builder = LogBuilder::default();
+    for mut stream in Seed::new(0).derive("level of rewards").streams(0..SLATES) {
+        let slate: Vec<ItemId> =
+            index::sample(&mut stream, items, SLATE).into_iter().map(|item| ItemId(item as u32)).collect();
+        builder.push(Step { slate: &slate, choice: Choice::Skip, reward: 0.0, propensity: None, timestamp: None })?;
+        builder.end_session(None)?;
+    }
+    Ok(builder.build())
+}
+
+/// Mean chance of a click on slates of these utilities, each raised by `more`, under the softmax beside 0.
+fn click_rate(utilities: &[Vec<f32>], more: f64) -> f64 {
+    let chance = |slate: &Vec<f32>| {
+        let weight: f64 = slate.iter().map(|&utility| (f64::from(utility) + more).exp()).sum();
+        weight / (1.0 + weight)
+    };
+    utilities.iter().map(chance).sum::<f64>() / utilities.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn features_are_centred_and_of_mean_square_1() {
+        let table = standardised(vec![1.0, 10.0, 3.0, 10.0, 5.0, 10.0], 2);
+        let unit = (8.0f32 / 6.0).sqrt();
+        assert_eq!(table, [-2.0 / unit, 0.0, 0.0, 0.0, 2.0 / unit, 0.0]);
+    }
+
+    /// An untrained model has rewards near 0, so that three items are clicked about 3 times in 4. Afterwards random slates are clicked
+    /// half of the time: within 0.05 in 4,000 sessions, six standard errors; and the order of rewards is what it was.
+    #[test]
+    fn the_level_of_rewards_is_that_of_random_slates() {
+        let model = UserModel::new(UserModelConfig::new(30), &Catalogue::numbered(30), Seed::new(1), &Device::Cpu);
+        let model = model.unwrap();
+        let log = random_slates(30).unwrap();
+        let rewards = || model.predict(&log, &[0, 1]).unwrap()[1].utility.clone();
+        let before = rewards();
+        set_level(&model, 0.5).unwrap();
+        let after = rewards();
+        let moved = after[0] - before[0];
+        assert!(moved < -0.5 && after.iter().zip(&before).all(|(a, b)| (a - b - moved).abs() < 1e-5));
+        let rollout = Rollout { max_steps: 1, ..Rollout::new(Seed::new(2), 0..4_000, SLATE) };
+        let outcomes = rollout.outcomes(&LearnedUsers::new(model), &UniformRandom { items: 30 }).unwrap();
+        let rate = outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / 4_000.0;
+        assert!((rate - 0.5).abs() < 0.05, "{rate}");
+    }
+}
