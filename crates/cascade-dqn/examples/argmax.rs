@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release -p understudy-cascade-dqn --example argmax -- [LARGEST_K]` (default 1000000, which takes some 10 GB)
 
+use candle_core::Device;
 use understudy_cascade_dqn::bench::{Sizes, agreement, measure, measure_candle};
 use understudy_cascade_dqn::{Result, Storage};
 
@@ -14,7 +15,7 @@ fn main() -> Result<()> {
         let mut before: Option<(usize, f64)> = None;
         for items in [1_000, 10_000, 100_000, 1_000_000].into_iter().filter(|items| *items <= largest) {
             let repetitions = if items < 100_000 { 21 } else { 5 };
-            let found = measure(at(items), storage, repetitions)?;
+            let found = measure(at(items), storage, repetitions, &Device::Cpu)?;
             let candle = match storage {
                 Storage::Single => format!("{:9.1}", 1e3 * measure_candle(at(items), 3)?),
                 Storage::Half => String::new(),
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
         }
     }
     let small = Sizes { items: 1_000, features: 16, hidden: 64, k: 3, users: 128 };
-    let found = measure(small, Storage::Single, 21)?;
+    let found = measure(small, Storage::Single, 21, &Device::Cpu)?;
     println!(
         "K = 1000, d = 16, l = 64, k = 3, 128 users: freeze {:.2} ms, slates {:.2} ms",
         1e3 * found.freeze,

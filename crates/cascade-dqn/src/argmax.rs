@@ -1,5 +1,8 @@
 //! The cascaded argmax over a whole catalogue.
 
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code, reason = "launching a kernel is unsafe; the lengths that it relies on are checked before")]
+mod cuda;
 mod kernel;
 mod panels;
 #[cfg(test)]
@@ -12,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use understudy_data::ItemId;
 use understudy_nn::{Activation, lookup, matmul};
 
+#[cfg(feature = "cuda")]
+pub use self::cuda::CudaCascade;
 use self::kernel::{Row, pass};
 use self::panels::{Panels, WIDTH};
 use self::top::Top;
@@ -40,6 +45,14 @@ pub enum Storage {
 /// batch of users and is shared out among threads.
 #[derive(Clone, Debug)]
 pub struct Cascade {
+    frame: Frame,
+    /// The item halves of each stage.
+    panels: Vec<Panels>,
+}
+
+/// The cascade but for the item halves.
+#[derive(Clone, Debug)]
+struct Frame {
     k: usize,
     items: usize,
     activation: Activation,
@@ -58,7 +71,6 @@ struct FrozenStage {
     bias: Tensor,
     /// `[l]`, filled up to whole pairs.
     output: Vec<f32>,
-    panels: Panels,
 }
 
 /// Which items may be shown to each row of a batch. By default all of them.
@@ -103,16 +115,17 @@ impl Cascade {
             let mut output = single(&stage.output)?.to_vec1::<f32>()?;
             let panels = Panels::build(config.items, output.len(), storage, halves)?;
             output.resize(output.len().next_multiple_of(2), 0.0);
-            Ok(FrozenStage {
+            let frozen = FrozenStage {
                 state: weight.narrow(0, 0, width)?.contiguous()?,
                 earlier: (0..place).map(block).collect::<std::result::Result<_, _>>()?,
                 bias: single(&stage.bias)?,
                 output,
-                panels,
-            })
+            };
+            Ok((frozen, panels))
         };
-        let stages = stages.iter().enumerate().map(freeze).collect::<Result<_>>()?;
-        Ok(Self { k: config.k, items: config.items, activation: config.activation, features, stages })
+        let (stages, panels) = stages.iter().enumerate().map(freeze).collect::<Result<_>>()?;
+        let frame = Frame { k: config.k, items: config.items, activation: config.activation, features, stages };
+        Ok(Self { frame, panels })
     }
 
     /// The best slate for each of `states [rows, w]` from its candidates.
@@ -121,47 +134,15 @@ impl Cascade {
     /// [`Error::Setting`] if `candidates` has not one entry per row, names an item that is not in the catalogue, or leaves a row
     /// fewer than k items whose values are numbers.
     pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
-        let rows = states.dim(0)?;
-        let pool = Pool::new(candidates, rows, self.items)?;
-        let states = states.detach().to_dtype(DType::F32)?;
-        let mut slates: Vec<Vec<ItemId>> = vec![Vec::with_capacity(self.k); rows];
-        let mut values = vec![0.0; rows];
-        for stage in &self.stages {
-            let picks = self.k / self.stages.len();
-            let sums = self.sums(stage, &states, &slates)?;
-            let tops = self.pass(stage, &sums, picks, &slates, &pool);
-            for (row, top) in tops.iter().enumerate() {
-                let (slate, entries) = (&mut slates[row], top.entries());
-                if entries.len() < picks {
-                    let problem = format!("row {row} has {} items left whose values are numbers", entries.len());
-                    return Err(Error::setting(
-                        "candidates",
-                        format!("{problem}, expected {picks} at place {}", slate.len()),
-                    ));
-                }
-                slate.extend(entries.iter().map(|entry| entry.1));
-                values[row] = entries.iter().map(|entry| entry.0).sum::<f32>() / picks as f32;
-            }
-        }
-        Ok(Chosen { items: slates.concat(), values })
-    }
-
-    /// Everything but the item's own half in a stage's hidden sums: c_j + L_j [s; f_{a_1}; ..; f_{a_{j-1}}], `[rows, l]`.
-    fn sums(&self, stage: &FrozenStage, states: &Tensor, slates: &[Vec<ItemId>]) -> Result<Vec<f32>> {
-        let mut sums = matmul(states, &stage.state)?.broadcast_add(&stage.bias)?;
-        for (place, block) in stage.earlier.iter().enumerate() {
-            let chosen: Vec<u32> = slates.iter().map(|slate| slate[place].0).collect();
-            sums = (sums + matmul(&lookup(&self.features, &chosen)?, block)?)?;
-        }
-        let (rows, units) = sums.dims2()?;
-        // Whole pairs.
-        Ok(sums.pad_with_zeros(1, 0, units % 2)?.reshape(rows * units.next_multiple_of(2))?.to_vec1()?)
+        let pool = Pool::new(candidates, states.dim(0)?, self.frame.items)?;
+        self.frame.slates(states, |stage, sums, n, slates| Ok(self.pass(stage, sums, n, slates, &pool)))
     }
 
     /// The best `n` items of every row that are not on its slate.
-    fn pass(&self, stage: &FrozenStage, sums: &[f32], n: usize, slates: &[Vec<ItemId>], pool: &Pool) -> Vec<Top> {
-        let (rows, units) = (slates.len(), stage.output.len());
-        let row = |row: usize| Row { sums: &sums[row * units..][..units], output: &stage.output };
+    fn pass(&self, stage: usize, sums: &[f32], n: usize, slates: &[Vec<ItemId>], pool: &Pool) -> Vec<Top> {
+        let (halves, output) = (&self.panels[stage], &self.frame.stages[stage].output);
+        let (rows, units) = (slates.len(), output.len());
+        let row = |row: usize| Row { sums: &sums[row * units..][..units], output };
         let offer = |top: &mut Top, row: usize, value: f32, item: ItemId| {
             if value > top.threshold() && !slates[row].contains(&item) && pool.admits(row, item) {
                 top.enter(value, item);
@@ -170,15 +151,15 @@ impl Cascade {
         let Some(only) = &pool.only else {
             let part = |panels: std::ops::Range<usize>| {
                 let mut tops = vec![Top::new(n); rows];
-                pass(&stage.panels, self.activation, panels, rows, row, |row, panel, values| {
+                pass(halves, self.frame.activation, panels, rows, row, |row, panel, values| {
                     let first = panel * WIDTH;
-                    for (item, &value) in (first..self.items).zip(values) {
+                    for (item, &value) in (first..self.frame.items).zip(values) {
                         offer(&mut tops[row], row, value, ItemId(item as u32));
                     }
                 });
                 tops
             };
-            return share_out(stage.panels.count(), rows * units * WIDTH, part, |tops, later| {
+            return share_out(halves.count(), rows * units * WIDTH, part, |tops, later| {
                 tops.iter_mut().zip(&later).for_each(|(top, later)| top.merge(later));
             });
         };
@@ -190,8 +171,8 @@ impl Cascade {
                 .map(|c| c[0].index() / WIDTH)
                 .collect();
             pass(
-                &stage.panels,
-                self.activation,
+                halves,
+                self.frame.activation,
                 panels.into_iter(),
                 1,
                 |_| row(at),
@@ -209,12 +190,58 @@ impl Cascade {
 
     /// Size of the item halves of all stages, in bytes: what choosing a slate reads.
     pub fn bytes(&self) -> usize {
-        self.stages.iter().map(|stage| stage.panels.bytes()).sum()
+        self.panels.iter().map(Panels::bytes).sum()
     }
 
     /// Reads all item halves once.
     pub(crate) fn checksum(&self) -> u32 {
-        self.stages.iter().fold(0, |sum, stage| sum.wrapping_add(stage.panels.checksum()))
+        self.panels.iter().fold(0, |sum, panels| sum.wrapping_add(panels.checksum()))
+    }
+}
+
+impl Frame {
+    /// The slates for `states`, one stage after another: `pass(stage, sums, n, slates)` gives the best n candidates of every row
+    /// that are not on its slate.
+    fn slates(
+        &self,
+        states: &Tensor,
+        pass: impl Fn(usize, &[f32], usize, &[Vec<ItemId>]) -> Result<Vec<Top>>,
+    ) -> Result<Chosen> {
+        let rows = states.dim(0)?;
+        let states = states.detach().to_dtype(DType::F32)?;
+        let mut slates: Vec<Vec<ItemId>> = vec![Vec::with_capacity(self.k); rows];
+        let mut values = vec![0.0; rows];
+        for stage in 0..self.stages.len() {
+            let picks = self.k / self.stages.len();
+            let sums = self.sums(stage, &states, &slates)?;
+            let tops = pass(stage, &sums, picks, &slates)?;
+            for (row, top) in tops.iter().enumerate() {
+                let (slate, entries) = (&mut slates[row], top.entries());
+                if entries.len() < picks {
+                    let problem = format!("row {row} has {} items left whose values are numbers", entries.len());
+                    return Err(Error::setting(
+                        "candidates",
+                        format!("{problem}, expected {picks} at place {}", slate.len()),
+                    ));
+                }
+                slate.extend(entries.iter().map(|entry| entry.1));
+                values[row] = entries.iter().map(|entry| entry.0).sum::<f32>() / picks as f32;
+            }
+        }
+        Ok(Chosen { items: slates.concat(), values })
+    }
+
+    /// Everything but the item's own half in a stage's hidden sums: c_j + L_j [s; f_{a_1}; ..; f_{a_{j-1}}], `[rows, l]`.
+    fn sums(&self, stage: usize, states: &Tensor, slates: &[Vec<ItemId>]) -> Result<Vec<f32>> {
+        let stage = &self.stages[stage];
+        let mut sums = matmul(states, &stage.state)?.broadcast_add(&stage.bias)?;
+        for (place, block) in stage.earlier.iter().enumerate() {
+            let chosen: Vec<u32> = slates.iter().map(|slate| slate[place].0).collect();
+            sums = (sums + matmul(&lookup(&self.features, &chosen)?, block)?)?;
+        }
+        let (rows, units) = sums.dims2()?;
+        // Whole pairs.
+        Ok(sums.pad_with_zeros(1, 0, units % 2)?.reshape(rows * units.next_multiple_of(2))?.to_vec1()?)
     }
 }
 

@@ -37,13 +37,26 @@ pub struct Measurement {
     pub slates: f64,
     /// Reading the cached item halves once, on all threads: the bandwidth of the memory, or of a cache that holds them.
     pub read: f64,
+    /// The same on a GPU, if that is where it was to be measured.
+    pub gpu: Option<OnGpu>,
 }
 
-/// Measures untrained networks on random features.
+/// What choosing slates takes on a GPU, medians of the repetitions in seconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnGpu {
+    /// Choosing one slate for each user, states and slates on the CPU.
+    pub slates: f64,
+    /// Reading the cached item halves once, by a kernel that adds up their words.
+    pub read: f64,
+    /// Share of the users whose slates are the same as on the CPU, order included.
+    pub agreement: f64,
+}
+
+/// Measures untrained networks on random features; on `device` as well if that is an NVIDIA GPU.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if a size is out of range.
-pub fn measure(sizes: Sizes, storage: Storage, repetitions: usize) -> Result<Measurement> {
+/// [`Error::Setting`](crate::Error::Setting) if a size is out of range; an error of the network if the GPU fails.
+pub fn measure(sizes: Sizes, storage: Storage, repetitions: usize, device: &Device) -> Result<Measurement> {
     let subject = Subject::new(sizes)?;
     let begin = Instant::now();
     let cascade = subject.networks.freeze(storage)?;
@@ -58,8 +71,37 @@ pub fn measure(sizes: Sizes, storage: Storage, repetitions: usize) -> Result<Mea
             std::hint::black_box(cascade.checksum());
         }));
     }
-    result?;
-    Ok(Measurement { bytes: cascade.bytes(), freeze, slates: median(slates), read: median(read) })
+    let gpu = on_gpu(&cascade, &states, &result?.items, repetitions, device)?;
+    Ok(Measurement { bytes: cascade.bytes(), freeze, slates: median(slates), read: median(read), gpu })
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu(
+    cascade: &Cascade,
+    states: &Tensor,
+    expected: &[ItemId],
+    repetitions: usize,
+    device: &Device,
+) -> Result<Option<OnGpu>> {
+    if !device.is_cuda() {
+        return Ok(None);
+    }
+    let cascade = cascade.on_cuda(device)?;
+    let mut result = cascade.slates(states, Candidates::default());
+    let mut checksum = cascade.checksum();
+    let (mut slates, mut read) = (Vec::new(), Vec::new());
+    for _ in 0..repetitions.max(1) {
+        slates.push(seconds(|| result = cascade.slates(states, Candidates::default())));
+        read.push(seconds(|| checksum = cascade.checksum()));
+    }
+    checksum?;
+    let agreement = same_slates(expected, &result?.items, states.dim(0)?);
+    Ok(Some(OnGpu { slates: median(slates), read: median(read), agreement }))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn on_gpu(_: &Cascade, _: &Tensor, _: &[ItemId], _: usize, _: &Device) -> Result<Option<OnGpu>> {
+    Ok(None)
 }
 
 /// Seconds that candle's operations take for the slate of one user: for each stage the product of all features, the sum, σ, the
@@ -108,10 +150,17 @@ pub fn agreement(sizes: Sizes) -> Result<Agreement> {
         Ok(cascade.slates(&states, Candidates::default())?.items)
     };
     let (exact, other) = (slates(Storage::Single)?, slates(Storage::Half)?);
-    let pairs = || exact.chunks_exact(sizes.k).zip(other.chunks_exact(sizes.k));
-    let same = pairs().filter(|(exact, other)| exact == other).count();
-    let common: usize = pairs().map(|(exact, other)| exact.iter().filter(|item| other.contains(item)).count()).sum();
-    Ok(Agreement { slates: same as f64 / sizes.users as f64, items: common as f64 / exact.len() as f64 })
+    let pairs = exact.chunks_exact(sizes.k).zip(other.chunks_exact(sizes.k));
+    let common: usize = pairs.map(|(exact, other)| exact.iter().filter(|item| other.contains(item)).count()).sum();
+    let slates = same_slates(&exact, &other, sizes.users);
+    Ok(Agreement { slates, items: common as f64 / exact.len() as f64 })
+}
+
+/// Share of the users whose slates are the same in both.
+fn same_slates(ours: &[ItemId], theirs: &[ItemId], users: usize) -> f64 {
+    let k = ours.len() / users;
+    let pairs = ours.chunks_exact(k).zip(theirs.chunks_exact(k));
+    pairs.filter(|(ours, theirs)| ours == theirs).count() as f64 / users as f64
 }
 
 struct Subject {

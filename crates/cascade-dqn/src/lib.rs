@@ -3,7 +3,8 @@
 //! A slate of k out of K items is an action, and the best of them is too many to look for. The cascade factorises the argmax: Q^j(s,
 //! a_1..j) stands for the best that a slate beginning with a_1..j can bring, so k passes over the items pick the slate. [`QNetworks`] are the k
 //! networks with the state encoder that they share, [`Trainer`] fits them all to one target from a replay memory, [`Cascade`] is the exact
-//! argmax over a whole catalogue or over candidate sets, and [`QPolicy`] acts by it.
+//! argmax over a whole catalogue or over candidate sets, and [`QPolicy`] acts by it. With the feature `cuda`, `Cascade::on_cuda` takes the
+//! argmax to an NVIDIA GPU.
 //!
 //! ```
 //! use understudy_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
@@ -61,6 +62,8 @@ mod replay;
 mod schedule;
 mod train;
 
+#[cfg(feature = "cuda")]
+pub use argmax::CudaCascade;
 pub use argmax::{Candidates, Cascade, Chosen, Storage};
 pub use clicks::Clicks;
 pub use config::{Architecture, ItemFeatures, QConfig, StateEncoder};

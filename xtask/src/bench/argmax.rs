@@ -1,10 +1,13 @@
 //! `cargo xtask bench argmax`: how long the cascaded argmax takes over whole catalogues.
 
+use anyhow::bail;
+use candle_core::Device;
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use understudy_cascade_dqn::Storage;
 use understudy_cascade_dqn::bench::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
+use understudy_nn::DeviceKind;
 
 /// Options of the argmax benchmark.
 #[derive(Debug, clap::Args)]
@@ -33,6 +36,9 @@ pub struct Args {
     /// Measurements of each case; the median is shown.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     repeats: u8,
+    /// A GPU to measure on as well: cuda, or none (cpu).
+    #[arg(long, default_value_t = DeviceKind::Cpu)]
+    device: DeviceKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -54,11 +60,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     items.sort_unstable();
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["storage", "threads", "K", "freeze", "slates", "slope", "read once", "slates / read", "candle"]);
+    let device = args.device.open()?;
+    if device.is_metal() {
+        bail!("device `metal`: the argmax runs on cpu and cuda");
+    }
+    let mut header =
+        vec!["storage", "threads", "K", "freeze", "slates", "slope", "read once", "slates / read", "candle"];
+    if device.is_cuda() {
+        header.extend(["GPU: slates", "GPU: read once", "GPU: as CPU"]);
+    }
+    table.set_header(header);
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         for &storage in &args.storage {
-            pool.install(|| measure_all(args, threads, storage, &items, &mut table))?;
+            pool.install(|| measure_all(args, threads, storage, &items, &device, &mut table))?;
         }
     }
     println!(
@@ -66,6 +81,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
          above. read once: reading the cached item halves. candle: one user, each stage as tensor operations, 1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
     );
+    if device.is_cuda() {
+        println!(
+            "GPU: one slate for each user, states and slates on the CPU; reading its copy of the halves once, by a kernel of its own; \
+             the share of slates that are the CPU's."
+        );
+    }
     println!("{table}");
     if args.storage.contains(&Kept::Half) {
         for &items in items.iter().filter(|items| **items <= LARGEST_COMPARED) {
@@ -82,18 +103,26 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// Adds the rows of one number of threads and one storage.
-fn measure_all(args: &Args, threads: usize, storage: Kept, items: &[usize], table: &mut Table) -> anyhow::Result<()> {
+fn measure_all(
+    args: &Args,
+    threads: usize,
+    storage: Kept,
+    items: &[usize],
+    device: &Device,
+    table: &mut Table,
+) -> anyhow::Result<()> {
     let mut before: Option<(usize, f64)> = None;
     for &items in items {
         eprintln!("measuring K = {items}, {threads} threads, {}", storage.name());
         let sizes = args.sizes(items);
-        let Measurement { freeze, slates, read, .. } = measure(sizes, storage.into(), args.repeats.into())?;
+        let Measurement { freeze, slates, read, gpu, .. } =
+            measure(sizes, storage.into(), args.repeats.into(), device)?;
         let candle = match storage {
             Kept::Single => ms(measure_candle(sizes, args.repeats.into())?),
             Kept::Half => String::new(),
         };
         let slope = before.replace((items, slates)).map(|before| slope(before, (items, slates)));
-        table.add_row([
+        let mut row = vec![
             storage.name().to_owned(),
             threads.to_string(),
             items.to_string(),
@@ -103,7 +132,11 @@ fn measure_all(args: &Args, threads: usize, storage: Kept, items: &[usize], tabl
             ms(read),
             format!("{:.2}", slates / read),
             candle,
-        ]);
+        ];
+        if let Some(gpu) = gpu {
+            row.extend([ms(gpu.slates), ms(gpu.read), format!("{:.1}%", 100.0 * gpu.agreement)]);
+        }
+        table.add_row(row);
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The fused pass: hidden sums, σ and the output layer for sixteen items at a time, in registers.
+//! The fused pass: hidden sums, σ and the output layer for sixteen items at a time, in registers. `cuda/cascade.cu` does the same
+//! operations in the same order, so that a GPU finds the same bits.
 
 use pulp::{Arch, Simd, WithSimd};
 use understudy_nn::Activation;

@@ -18,7 +18,7 @@ pub(super) enum Panels {
 #[derive(Clone, Debug)]
 pub(super) struct Single {
     pairs: usize,
-    values: Vec<[[f32; WIDTH]; 2]>,
+    pub values: Vec<[[f32; WIDTH]; 2]>,
 }
 
 /// Fixed point of 16 bits: a value is (stored - 2¹⁵) times the scale of its unit. The low half of a word is the first unit of
@@ -26,8 +26,8 @@ pub(super) struct Single {
 #[derive(Clone, Debug)]
 pub(super) struct Half {
     pairs: usize,
-    values: Vec<[u32; WIDTH]>,
-    scales: Vec<[f32; 2]>,
+    pub values: Vec<[u32; WIDTH]>,
+    pub scales: Vec<[f32; 2]>,
 }
 
 /// A layout of which one pair of units can be added to in registers.

@@ -10,7 +10,7 @@ use super::*;
 use crate::config::{Architecture, ItemFeatures, StateEncoder};
 use crate::{Clicks, QNetworks};
 
-fn config(items: usize, k: usize, hidden: usize, activation: Activation) -> QConfig {
+pub(super) fn config(items: usize, k: usize, hidden: usize, activation: Activation) -> QConfig {
     QConfig {
         features: ItemFeatures::Learned { dim: 3 },
         state: StateEncoder::PositionWeights { history: 2, columns: 2 },
@@ -30,12 +30,12 @@ fn clicks(networks: &QNetworks, rows: usize, seed: u64) -> Clicks {
     clicks
 }
 
-fn states(networks: &QNetworks, rows: usize, seed: u64) -> Tensor {
+pub(super) fn states(networks: &QNetworks, rows: usize, seed: u64) -> Tensor {
     networks.states(&clicks(networks, rows, seed)).unwrap()
 }
 
 /// Random subsets of the items, at least `least` in each.
-fn subsets(rows: usize, items: usize, least: usize, seed: u64) -> Vec<Vec<ItemId>> {
+pub(super) fn subsets(rows: usize, items: usize, least: usize, seed: u64) -> Vec<Vec<ItemId>> {
     let mut stream = Seed::new(seed).derive("subsets").stream(0);
     let mut subset = || {
         let mut all: Vec<ItemId> = (0..items as u32).map(ItemId).collect();
@@ -60,7 +60,7 @@ fn naive(
     states: &Tensor,
     admits: impl Fn(usize, ItemId) -> bool,
 ) -> Vec<ItemId> {
-    let items = |stage: &FrozenStage, item: usize, unit: usize| match &stage.panels {
+    let items = |stage: usize, item: usize, unit: usize| match &cascade.panels[stage] {
         Panels::Single(panels) => panels.panel(item / WIDTH)[unit / 2][unit % 2][item % WIDTH],
         Panels::Half(_) => unreachable!(),
     };
@@ -72,18 +72,18 @@ fn naive(
     let mut slates = Vec::new();
     for row in 0..states.dim(0).unwrap() {
         let mut slate: Vec<ItemId> = Vec::new();
-        for stage in &cascade.stages {
-            let sums = cascade.sums(stage, &states.narrow(0, row, 1).unwrap(), &[slate.clone()]).unwrap();
+        for (stage, frozen) in cascade.frame.stages.iter().enumerate() {
+            let sums = cascade.frame.sums(stage, &states.narrow(0, row, 1).unwrap(), &[slate.clone()]).unwrap();
             let value = |item: &ItemId| {
-                let hidden = stage.output.iter().zip(&sums).enumerate();
+                let hidden = frozen.output.iter().zip(&sums).enumerate();
                 hidden.fold(0f32, |chain, (unit, (output, sum))| {
                     output.mul_add(sigma(items(stage, item.index(), unit) + sum), chain)
                 })
             };
-            let mut left: Vec<ItemId> = (0..cascade.items as u32).map(ItemId).collect();
+            let mut left: Vec<ItemId> = (0..cascade.frame.items as u32).map(ItemId).collect();
             left.retain(|item| !slate.contains(item) && admits(row, *item));
             left.sort_by(|a, b| value(b).total_cmp(&value(a)).then(a.cmp(b)));
-            slate.extend(&left[..cascade.k / cascade.stages.len()]);
+            slate.extend(&left[..cascade.frame.k / cascade.panels.len()]);
         }
         slates.extend(slate);
     }
