@@ -7,6 +7,9 @@ pub enum Error {
     /// A metric could not be computed.
     #[error(transparent)]
     Metric(#[from] understudy_eval::EvalError),
+    /// A log could not be built.
+    #[error(transparent)]
+    Log(#[from] understudy_data::Error),
     /// A setting is outside its range, or does not fit the data.
     #[error("{what}: {problem}")]
     Setting {

@@ -4,7 +4,7 @@
 //! r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`] makes of the rewards: softmax(η r_θ) under Shannon's entropy
 //! (Chen et al. 2019, GAN-CDQN, Lemma 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
 //! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max; [`evaluate`] gives its held-out figures, and
-//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment).
+//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment). IRecGAN's user model is in [`behaviour`].
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -33,6 +33,7 @@
 //! ```
 
 mod adversarial;
+pub mod behaviour;
 mod config;
 mod displays;
 mod encoder;

@@ -1,0 +1,137 @@
+use candle_core::{Device, Tensor};
+use understudy_data::{Choice, ItemId};
+use understudy_nn::{FrozenLstm, LstmState, lookup, matmul, softmax_logits};
+
+use crate::model::sigmoid;
+use crate::{Discriminator, Result};
+
+/// A [`Discriminator`] whose parameters stay as they are, run along sequences step by step.
+///
+/// On the CPU a sequence does not depend on those around it, not in the last bit.
+#[derive(Debug)]
+pub struct FrozenDiscriminator {
+    table: Tensor,
+    /// The table on the host, `[items + 1, embedding]`, END last.
+    entries: Vec<f32>,
+    lstm: FrozenLstm,
+    favourite: (Tensor, Tensor),
+    /// W^p and b^p.
+    reward: (f32, f32),
+    embedding: usize,
+    end: usize,
+    temperature: f32,
+    leaving: bool,
+}
+
+/// D of some sequences so far: the state s^d, and the running sum over the steps that count.
+#[derive(Clone, Debug)]
+pub struct DiscriminatorState {
+    lstm: LstmState,
+    sums: Vec<f64>,
+    steps: Vec<u32>,
+}
+
+impl Discriminator {
+    /// The discriminator as it is now.
+    pub fn freeze(&self) -> Result<FrozenDiscriminator> {
+        let config = self.config();
+        let table = self.table.table().detach().copy()?;
+        let number = |tensor: &Tensor| Ok::<f32, crate::Error>(tensor.flatten_all()?.to_vec1::<f32>()?[0]);
+        Ok(FrozenDiscriminator {
+            entries: table.flatten_all()?.to_vec1()?,
+            table,
+            lstm: self.lstm.freeze()?,
+            favourite: (self.favourite.0.detach().copy()?, self.favourite.1.detach().copy()?),
+            reward: (number(&self.reward.0)?, number(&self.reward.1)?),
+            embedding: config.embedding,
+            end: config.items,
+            temperature: config.temperature as f32,
+            leaving: config.leaving,
+        })
+    }
+}
+
+impl FrozenDiscriminator {
+    /// The state of `rows` sequences that begin.
+    pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
+        Ok(DiscriminatorState { lstm: self.lstm.lstm().zero_state(rows)?, sums: vec![0.0; rows], steps: vec![0; rows] })
+    }
+
+    /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the reward `[rows]`.
+    pub fn step(
+        &self,
+        state: &mut DiscriminatorState,
+        slates: &[ItemId],
+        k: usize,
+        choices: &[Choice],
+        rewards: &[f32],
+    ) -> Result<()> {
+        let rows = choices.len();
+        if rows == 0 {
+            return Ok(());
+        }
+        let (weight, bias) = &self.favourite;
+        let queries = match self.table.device() {
+            Device::Cpu => matmul(state.lstm.output(), weight)?.broadcast_add(bias)?,
+            _ => softmax_logits(state.lstm.output(), weight, bias)?,
+        };
+        let queries: Vec<f32> = queries.flatten_all()?.to_vec1()?;
+        for (row, (choice, query)) in choices.iter().zip(queries.chunks_exact(self.embedding)).enumerate() {
+            let chosen = match choice {
+                Choice::Item(item) => item.index(),
+                Choice::Leave | Choice::Skip if self.leaving => self.end,
+                Choice::Leave | Choice::Skip => continue,
+            };
+            let agreement = self.agreement(&slates[row * k..(row + 1) * k], query, chosen);
+            state.sums[row] += f64::from(agreement * (self.reward.0 * rewards[row] + self.reward.1));
+            state.steps[row] += 1;
+        }
+        let items: Vec<u32> = choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
+        let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+        let clicked = Tensor::from_vec(clicked, (rows, 1), self.table.device())?;
+        let x = lookup(&self.table, &items)?.unsqueeze(1)?;
+        state.lstm = self.lstm.forward(&x, &state.lstm, Some(&clicked))?.1;
+        Ok(())
+    }
+
+    /// e(c^max)ᵀ e(c).
+    fn agreement(&self, slate: &[ItemId], query: &[f32], chosen: usize) -> f32 {
+        let options = slate.iter().map(|item| item.index()).chain(self.leaving.then_some(self.end));
+        let options: Vec<&[f32]> = options.map(|entry| self.entry(entry)).collect();
+        let values: Vec<f32> = options.iter().map(|option| dot(query, option) / self.temperature).collect();
+        let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let (mut total, mut sum) = (0.0, 0.0);
+        for (value, option) in values.iter().zip(options) {
+            let weight = (value - largest).exp();
+            total += weight;
+            sum += weight * dot(option, self.entry(chosen));
+        }
+        sum / total
+    }
+
+    fn entry(&self, entry: usize) -> &[f32] {
+        &self.entries[entry * self.embedding..][..self.embedding]
+    }
+}
+
+impl DiscriminatorState {
+    /// D of every sequence as it stands, were it complete; 1/2 for one without a step that counts.
+    pub fn probabilities(&self) -> Vec<f64> {
+        let mean = |(sum, &steps): (&f64, &u32)| sum / f64::from(steps.max(1));
+        self.sums.iter().zip(&self.steps).map(mean).map(sigmoid).collect()
+    }
+
+    /// Copies rows, in the given order, a row as often as it is named.
+    pub fn select(&self, rows: &[usize]) -> Result<Self> {
+        let indices: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        Ok(Self {
+            lstm: self.lstm.select(&indices)?,
+            sums: rows.iter().map(|&row| self.sums[row]).collect(),
+            steps: rows.iter().map(|&row| self.steps[row]).collect(),
+        })
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}

@@ -1,0 +1,38 @@
+/// What can go wrong with a discriminator.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A network part failed.
+    #[error(transparent)]
+    Network(#[from] understudy_nn::Error),
+    /// A setting or an argument is outside its range.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// Training diverged.
+    #[error("the discriminator's training diverged after {updates} updates: {problem}")]
+    Diverged {
+        /// Updates done.
+        updates: u64,
+        /// What was found.
+        problem: String,
+    },
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
+impl Error {
+    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { what, problem: problem.into() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,50 @@
+//! IRecGAN's discriminator D (Bai et al., NeurIPS 2019, appendix 1 and Eq 5): the probability that a sequence of slates, clicks and rewards
+//! comes from real users.
+//!
+//! At each step an LSTM over the clicks so far guesses the user's favourite of the slate; D(τ) = σ(the mean over the steps of how well the
+//! click agrees with it, weighed by the reward). [`Discriminator`] is the network, [`DiscriminatorTrainer`] fits it by Eq 5 to real and
+//! generated logs, and [`FrozenDiscriminator`] carries D along a sequence: one more step costs one step, from any state that was kept.
+//!
+//! ```
+//! use candle_core::Device;
+//! use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
+//! use understudy_disc::{Discriminator, DiscriminatorConfig, DiscriminatorTrainer, DiscriminatorTraining};
+//! use understudy_random::Seed;
+//!
+//! // Real users click the first item of [0, 1], generated ones the second.
+//! let log = |clicked| -> Result<Log, understudy_data::Error> {
+//!     let (slate, mut log) = ([ItemId(0), ItemId(1)], LogBuilder::default());
+//!     for _ in 0..20 {
+//!         let choice = Choice::Item(ItemId(clicked));
+//!         log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })?;
+//!         log.end_session(None)?;
+//!     }
+//!     Ok(log.build())
+//! };
+//! let (real, generated) = (log(0)?, log(1)?);
+//! let model = Discriminator::new(DiscriminatorConfig::small(2), Seed::new(1), &Device::Cpu)?;
+//! let mut training = DiscriminatorTraining::default();
+//! training.optimiser.learning_rate = 0.01;
+//! let mut trainer = DiscriminatorTrainer::new(model, training)?;
+//! for epoch in 0..30 {
+//!     trainer.epoch(&real, &generated, Seed::new(2).index(epoch))?;
+//! }
+//! let d = |log| Ok::<f64, understudy_disc::Error>(trainer.model().probabilities(log)?[0]);
+//! assert!(d(&real)? > 0.6 && d(&generated)? < 0.4);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod acting;
+mod config;
+mod encoder;
+mod error;
+mod model;
+#[cfg(test)]
+mod tests;
+mod train;
+
+pub use acting::{DiscriminatorState, FrozenDiscriminator};
+pub use config::{DiscriminatorConfig, DiscriminatorTraining};
+pub use error::{Error, Result};
+pub use model::Discriminator;
+pub use train::DiscriminatorTrainer;

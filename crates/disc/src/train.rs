@@ -1,0 +1,92 @@
+use std::path::Path;
+
+use candle_core::Device;
+use understudy_data::{Batches, Catalogue, Log, PaddedBatch};
+use understudy_nn::{Adam, backward, scalar};
+use understudy_random::Seed;
+
+use crate::{Discriminator, DiscriminatorTraining, Error, Result};
+
+/// D in training: the model with its optimiser.
+#[derive(Debug)]
+pub struct DiscriminatorTrainer {
+    model: Discriminator,
+    config: DiscriminatorTraining,
+    adam: Adam,
+}
+
+impl DiscriminatorTrainer {
+    /// Trains `model` from where it is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(model: Discriminator, config: DiscriminatorTraining) -> Result<Self> {
+        if config.batch == 0 {
+            return Err(Error::setting("training", "batches of 0, expected at least 1"));
+        }
+        let adam = Adam::new(model.params(), config.optimiser)?;
+        Ok(Self { model, config, adam })
+    }
+
+    /// The model in training.
+    pub fn model(&self) -> &Discriminator {
+        &self.model
+    }
+
+    /// One pass over the sessions of both logs, each batch one step down Eq 5; both are shuffled from `seed`, and the pass ends with
+    /// the shorter. Returns the mean loss of the batches.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a log is empty; [`Error::Diverged`] if a loss or a gradient is not finite.
+    pub fn epoch(&mut self, real: &Log, generated: &Log, seed: Seed) -> Result<f64> {
+        let shuffled = |log: &Log, name: &str| {
+            let sessions: Vec<usize> = (0..log.sessions()).collect();
+            Batches::shuffled(&sessions, self.config.batch, seed.derive(name))
+        };
+        let (mut sum, mut batches) = (0.0, 0.0);
+        for (from_real, from_generated) in shuffled(real, "real").zip(shuffled(generated, "generated")) {
+            let batch = |log, sessions: &[usize]| PaddedBatch::new(log, sessions, None);
+            sum += self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
+            batches += 1.0;
+        }
+        match batches > 0.0 {
+            true => Ok(sum / batches),
+            false => Err(Error::setting("logs", "no real or no generated session")),
+        }
+    }
+
+    fn descend(&mut self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<f64> {
+        let loss = self.model.loss(real, generated)?;
+        let value = scalar(&loss)?;
+        let updates = self.adam.steps();
+        let diverged = |problem| Error::Diverged { updates, problem };
+        if !value.is_finite() {
+            return Err(diverged(format!("the loss is {value}")));
+        }
+        match self.adam.step(&backward(&loss)?) {
+            Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
+            other => Ok(other.map(|_| value)?),
+        }
+    }
+
+    /// Writes model and optimiser.
+    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
+        self.model.save(folder, catalogue, iteration, seed, Some(&self.adam))
+    }
+
+    /// Goes on from what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
+    pub fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        config: DiscriminatorTraining,
+        device: &Device,
+    ) -> Result<Self> {
+        let (model, saved) = Discriminator::load(folder, catalogue, device)?;
+        let mut trainer = Self::new(model, config)?;
+        saved.restore_optimiser(&mut trainer.adam)?;
+        Ok(trainer)
+    }
+}

@@ -1,0 +1,262 @@
+use candle_core::Device;
+use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
+use understudy_data::Log;
+use understudy_disc::{Discriminator, DiscriminatorTrainer};
+use understudy_random::Seed;
+use understudy_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
+
+use crate::agent::{Agent, AgentTrainer};
+use crate::config::IRecGanConfig;
+use crate::generate::Simulation;
+use crate::policy::{AgentPolicy, Selection};
+use crate::{Buffer, Error, Result};
+
+/// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
+///
+/// All methods take the offline data as a log of [`sequences`](understudy_user_model::behaviour::sequences).
+/// [`advance`](Self::advance) takes the next stage of the algorithm; after each the whole can be [saved](Self::save), and a run that is
+/// resumed is one that was not stopped, bit for bit. Where the log lacks the steps on which users left, `leaving` of the discriminator's
+/// settings is to be off.
+///
+/// | line | here |
+/// |---|---|
+/// | 1 | B^s and B^r belong to a stage, which fills them anew |
+/// | 2 | [`new`](Self::new) |
+/// | 3 | [`pretrain_users`](Self::pretrain_users), once an epoch |
+/// | 4 | [`pretrain_agent`](Self::pretrain_agent), once an epoch |
+/// | 5, 6 | [`pretrain_discriminator`](Self::pretrain_discriminator) |
+/// | 7 | [`advance`](Self::advance) |
+/// | 8 to 19 | [`adversarial_epoch`](Self::adversarial_epoch) |
+#[derive(Debug)]
+pub struct IRecGan {
+    pub(crate) config: IRecGanConfig,
+    pub(crate) seed: Seed,
+    pub(crate) users: BehaviourTrainer,
+    pub(crate) agent: AgentTrainer,
+    pub(crate) discriminator: DiscriminatorTrainer,
+    pub(crate) curve: Vec<CurvePoint>,
+}
+
+/// A stage of the algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// An epoch of line 3.
+    PretrainUsers,
+    /// An epoch of line 4.
+    PretrainAgent,
+    /// Lines 5 and 6.
+    PretrainDiscriminator,
+    /// Lines 8 to 19.
+    Adversarial,
+}
+
+/// What came of one stage: `None` where the stage has no such figure.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CurvePoint {
+    /// The stage.
+    pub stage: Stage,
+    /// Mean loss of U: the negative of Eq 3 or Eq 7 per step, in nats.
+    pub users_loss: Option<f64>,
+    /// Mean loss of A: the negative log-probability of a click times its return.
+    pub agent_loss: Option<f64>,
+    /// Mean loss of D: Eq 5, in nats; 2 ln 2 where D knows nothing.
+    pub discriminator_loss: Option<f64>,
+    /// Mean q_D over the steps of the generated sequences.
+    pub score: Option<f64>,
+    /// Mean number of clicks of a generated sequence.
+    pub clicks: Option<f64>,
+    /// Mean sum of the rewards of a generated sequence.
+    pub reward: Option<f64>,
+}
+
+impl CurvePoint {
+    fn of(stage: Stage) -> Self {
+        let none = None;
+        Self {
+            stage,
+            users_loss: none,
+            agent_loss: none,
+            discriminator_loss: none,
+            score: none,
+            clicks: none,
+            reward: none,
+        }
+    }
+
+    fn describe(&mut self, generated: &Buffer) {
+        let (sequences, steps) = (generated.log.sessions() as f64, generated.scores.len() as f64);
+        let sum = |value: fn(&understudy_data::Step<'_>) -> f64| {
+            generated.log.iter().flat_map(|session| session.steps()).map(|step| value(&step)).sum::<f64>()
+        };
+        self.score = Some(generated.scores.iter().map(|&score| f64::from(score)).sum::<f64>() / steps);
+        self.clicks = Some(sum(|step| f64::from(u8::from(step.choice.item().is_some()))) / sequences);
+        self.reward = Some(sum(|step| f64::from(step.reward)) / sequences);
+    }
+}
+
+impl IRecGan {
+    /// Line 2: U, A and D with random parameters.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(config: IRecGanConfig, seed: Seed, device: &Device) -> Result<Self> {
+        config.check()?;
+        let users = BehaviourModel::new(config.users.clone(), seed, device)?;
+        let agent = Agent::new(config.agent.clone(), seed, device)?;
+        let discriminator = Discriminator::new(config.discriminator.clone(), seed, device)?;
+        Ok(Self {
+            users: BehaviourTrainer::new(users, config.users_training.clone())?,
+            agent: AgentTrainer::new(agent, config.agent_training.clone())?,
+            discriminator: DiscriminatorTrainer::new(discriminator, config.discriminator_training.clone())?,
+            config,
+            seed,
+            curve: Vec::new(),
+        })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &IRecGanConfig {
+        &self.config
+    }
+
+    /// U: after line 3 it is the baseline LSTM, after line 7 LSTMD, as a [`Ranking`](crate::Ranking).
+    pub fn users(&self) -> &BehaviourModel {
+        self.users.model()
+    }
+
+    /// A: after line 4 it is the baseline PG, after line 7 IRecGAN, as an [`AgentPolicy`].
+    pub fn agent(&self) -> &Agent {
+        self.agent.agent()
+    }
+
+    /// D.
+    pub fn discriminator(&self) -> &Discriminator {
+        self.discriminator.model()
+    }
+
+    /// Every stage done, in order.
+    pub fn curve(&self) -> &[CurvePoint] {
+        &self.curve
+    }
+
+    /// The next stage of Algorithm 1 on `offline`, the same at every call; `None` if all are done.
+    ///
+    /// # Errors
+    /// As the stages.
+    pub fn advance(&mut self, offline: &Log) -> Result<Option<CurvePoint>> {
+        let config = &self.config;
+        let (users, agent) = (config.users_epochs, config.users_epochs + config.agent_epochs);
+        let done = self.curve.len() as u64;
+        Ok(Some(match done {
+            _ if done < users => self.pretrain_users(offline)?,
+            _ if done < agent => self.pretrain_agent(offline)?,
+            _ if done == agent => self.pretrain_discriminator(offline)?,
+            _ if done <= agent + config.epochs => self.adversarial_epoch(offline)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    /// An epoch of line 3: U towards the likelihood of the offline data, Eq 3.
+    pub fn pretrain_users(&mut self, offline: &Log) -> Result<CurvePoint> {
+        let users_loss = Some(self.users.epoch(offline, None, self.draws("line 3"))?);
+        Ok(self.record(CurvePoint { users_loss, ..CurvePoint::of(Stage::PretrainUsers) }))
+    }
+
+    /// An epoch of line 4: A by the policy gradient of Eq 10 on the offline data alone, where q_D = 1.
+    pub fn pretrain_agent(&mut self, offline: &Log) -> Result<CurvePoint> {
+        let agent_loss = Some(self.agent.epoch(&Buffer::real(offline.clone()), self.draws("line 4"))?);
+        Ok(self.record(CurvePoint { agent_loss, ..CurvePoint::of(Stage::PretrainAgent) }))
+    }
+
+    /// Lines 5 and 6: m generated and m offline sequences, and D by Eq 5 on both.
+    pub fn pretrain_discriminator(&mut self, offline: &Log) -> Result<CurvePoint> {
+        let discriminator_loss = self.d_step(offline, self.draws("line 5"), self.config.discriminator_epochs)?;
+        Ok(self.record(CurvePoint { discriminator_loss, ..CurvePoint::of(Stage::PretrainDiscriminator) }))
+    }
+
+    /// Lines 8 to 19: the r-steps of U and A, and the d-steps of D. With λ₁ = 0 nothing is generated, and D has nothing to learn.
+    pub fn adversarial_epoch(&mut self, offline: &Log) -> Result<CurvePoint> {
+        let mut point = CurvePoint::of(Stage::Adversarial);
+        for r in 0..self.config.r_steps {
+            self.r_step(offline, self.draws("line 8").index(r), &mut point)?;
+        }
+        for d in 0..self.config.d_steps {
+            point.discriminator_loss = self.d_step(offline, self.draws("line 15").index(d), self.config.d_epochs)?;
+        }
+        Ok(self.record(point))
+    }
+
+    fn r_step(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
+        let m = self.config.generated(offline.sessions());
+        let real = self.extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
+        let mut both = Buffer::real(real);
+        if m > 0 {
+            let discriminator = self.discriminator.model().freeze()?;
+            let branches = self.config.branches;
+            // Lines 9 and 10.
+            let generated = self.simulate(offline, |simulation| {
+                simulation.generate_scored(m, seed.derive("line 9"), &discriminator, branches)
+            })?;
+            point.describe(&generated);
+            both = generated.join(&both)?;
+        }
+        point.users_loss = Some(self.users.epoch(&both.log, Some(&both.scores), seed.derive("line 12"))?);
+        point.agent_loss = Some(self.agent.epoch(&both, seed.derive("line 13"))?);
+        Ok(())
+    }
+
+    /// Lines 16 to 18, or 5 and 6.
+    fn d_step(&mut self, offline: &Log, seed: Seed, epochs: u64) -> Result<Option<f64>> {
+        let m = self.config.generated(offline.sessions());
+        if m == 0 {
+            return Ok(None);
+        }
+        let generated = self.simulate(offline, |simulation| simulation.generate(m, seed.derive("line 16")))?;
+        let real = self.extract(offline, m, seed.derive("line 17"));
+        let mut loss = None;
+        for epoch in 0..epochs {
+            let seed = seed.derive("line 18").index(epoch);
+            loss = Some(self.discriminator.epoch(&real, &generated, seed)?);
+        }
+        Ok(loss)
+    }
+
+    /// U and A as they are now, in interaction.
+    fn simulate<T>(&self, offline: &Log, run: impl FnOnce(Simulation<'_>) -> Result<T>) -> Result<T> {
+        let users = BehaviourUsers::new(self.users.model())?;
+        let agent = AgentPolicy::new(self.agent.agent(), Selection::Sampled)?;
+        let IRecGanConfig { k, chunk, .. } = self.config;
+        run(Simulation { users: &users, agent: &agent, k, max_steps: longest(offline)?, chunk })
+    }
+
+    /// Some of the offline sequences, each at most once.
+    fn extract(&self, offline: &Log, count: usize, seed: Seed) -> Log {
+        let mut order: Vec<usize> = (0..offline.sessions()).collect();
+        order.shuffle(&mut seed.stream(0));
+        order.truncate(count);
+        order.sort_unstable();
+        offline.select(&order)
+    }
+
+    /// The seed of one kind of draws of the present stage.
+    fn draws(&self, kind: &str) -> Seed {
+        self.seed.derive("algorithm 1").index(self.curve.len() as u64).derive(kind)
+    }
+
+    fn record(&mut self, point: CurvePoint) -> CurvePoint {
+        self.curve.push(point);
+        point
+    }
+}
+
+/// The length at which generated sequences are cut: twice the mean number of clicks, rounded down before it is doubled as in the authors'
+/// code, and at least 2.
+fn longest(offline: &Log) -> Result<usize> {
+    let clicks: usize = offline.iter().map(|session| session.clicks().count()).sum();
+    match offline.sessions() {
+        0 => Err(Error::setting("offline data", "no sequence")),
+        sessions => Ok(2 * (clicks / sessions).max(1)),
+    }
+}

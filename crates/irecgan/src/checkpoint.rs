@@ -1,0 +1,126 @@
+//! Checkpoints of a whole run of Algorithm 1: U, A and D with their optimisers, the curve, and the pace of U.
+//!
+//! `FOLDER/latest.json` names a sub-folder that holds the networks. It is renamed into place once that is complete, so a save that is
+//! interrupted leaves the one before.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use candle_core::Device;
+use rand::RngCore;
+use serde::{Deserialize, Serialize};
+use understudy_data::Catalogue;
+use understudy_disc::DiscriminatorTrainer;
+use understudy_random::Seed;
+use understudy_user_model::behaviour::{BehaviourTrainer, Pace};
+
+use crate::agent::AgentTrainer;
+use crate::{CurvePoint, Error, IRecGan, IRecGanConfig, Result};
+
+const FORMAT: u32 = 1;
+const LATEST: &str = "latest.json";
+const PREFIX: &str = "networks-";
+
+#[derive(Serialize, Deserialize)]
+struct Latest {
+    format: u32,
+    /// A [`Run`] as JSON.
+    run: String,
+    /// Of `run`.
+    digest: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Run {
+    config: IRecGanConfig,
+    /// Tells seeds apart.
+    seed: u64,
+    curve: Vec<CurvePoint>,
+    pace: Pace,
+    folder: String,
+}
+
+impl IRecGan {
+    /// Writes everything that the run needs to go on into `folder`, which is created if need be, and removes the checkpoint that was there.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if it cannot be written.
+    pub fn save(&self, folder: &Path, catalogue: &Catalogue) -> Result<()> {
+        let fail = |reason: std::io::Error| problem(folder, reason.to_string());
+        fs::create_dir_all(folder).map_err(fail)?;
+        let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
+        let (iteration, seed) = (self.curve.len() as u64, fingerprint(self.seed));
+        self.users.save(&place.path().join("users"), catalogue, iteration, seed)?;
+        self.agent.save(&place.path().join("agent"), catalogue, iteration, seed)?;
+        self.discriminator.save(&place.path().join("discriminator"), catalogue, iteration, seed)?;
+
+        let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let (config, curve, pace) = (self.config.clone(), self.curve.clone(), self.users.pace().clone());
+        let run = Run { config, seed, curve, pace, folder: name.clone() };
+        let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
+        let latest = Latest { format: FORMAT, digest: digest(&run), run };
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+        file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?).map_err(fail)?;
+        file.as_file().sync_all().map_err(fail)?;
+        file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
+        // From here on it is the checkpoint, so it must not go with the guard.
+        let _ = place.keep();
+        for entry in fs::read_dir(folder).map_err(fail)?.flatten() {
+            let old = entry.file_name().to_string_lossy().into_owned();
+            if old.starts_with(PREFIX) && old != name {
+                fs::remove_dir_all(entry.path()).map_err(fail)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed of the run.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format or seed, damage; what the networks return if
+    /// theirs are damaged or belong to another catalogue.
+    pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        let path = folder.join(LATEST);
+        let bytes = fs::read(&path).map_err(|reason| problem(&path, reason.to_string()))?;
+        let latest: Latest = serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
+        if latest.format != FORMAT {
+            return Err(problem(&path, format!("format {}, expected {FORMAT}", latest.format)));
+        }
+        if latest.digest != digest(&latest.run) {
+            return Err(problem(&path, "the content is damaged: it has another digest than it was written with"));
+        }
+        let run: Run = serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
+        if run.seed != fingerprint(seed) {
+            return Err(problem(&path, "the run had another seed"));
+        }
+        let (config, folder) = (run.config, folder.join(run.folder));
+        let users_training = config.users_training.clone();
+        Ok(Self {
+            users: BehaviourTrainer::resume(&folder.join("users"), catalogue, users_training, run.pace, device)?,
+            agent: AgentTrainer::resume(&folder.join("agent"), catalogue, config.agent_training.clone(), device)?,
+            discriminator: DiscriminatorTrainer::resume(
+                &folder.join("discriminator"),
+                catalogue,
+                config.discriminator_training.clone(),
+                device,
+            )?,
+            config,
+            seed,
+            curve: run.curve,
+        })
+    }
+}
+
+/// A word that tells seeds apart.
+fn fingerprint(seed: Seed) -> u64 {
+    seed.derive("fingerprint").stream(0).next_u64()
+}
+
+fn digest(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+fn problem(path: &Path, problem: impl Into<String>) -> Error {
+    Error::Checkpoint { path: path.to_owned(), problem: problem.into() }
+}

@@ -1,0 +1,69 @@
+use std::path::PathBuf;
+
+/// What can go wrong with IRecGAN.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A network part failed.
+    #[error(transparent)]
+    Network(#[from] understudy_nn::Error),
+    /// The user behaviour model U failed.
+    #[error(transparent)]
+    Users(#[from] understudy_user_model::Error),
+    /// The discriminator D failed.
+    #[error(transparent)]
+    Discriminator(#[from] understudy_disc::Error),
+    /// A simulation failed.
+    #[error(transparent)]
+    Simulation(#[from] understudy_sim::Error),
+    /// A log could not be built.
+    #[error(transparent)]
+    Log(#[from] understudy_data::Error),
+    /// A setting or an argument is outside its range.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// The agent's training diverged.
+    #[error("the agent's training diverged after {updates} updates: {problem}")]
+    Diverged {
+        /// Updates done.
+        updates: u64,
+        /// What was found.
+        problem: String,
+    },
+    /// A checkpoint cannot be written or read, or does not fit.
+    #[error("checkpoint {}: {problem}", path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
+impl From<Error> for understudy_sim::Error {
+    fn from(reason: Error) -> Self {
+        match reason {
+            Error::Simulation(reason) => reason,
+            reason => Self::Model(Box::new(reason)),
+        }
+    }
+}
+
+impl Error {
+    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
+        Self::Setting { what, problem: problem.into() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

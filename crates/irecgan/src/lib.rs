@@ -1,0 +1,64 @@
+//! IRecGAN (Bai et al., NeurIPS 2019): a recommender trained by policy gradient on a log and on sequences that it makes with a learned user, and
+//! which a discriminator weighs by how real they look.
+//!
+//! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it interact with the user model U and scores the
+//! sequences by branching (Eq 6), [`returns`] are those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the
+//! loop of the paper's online experiments, for IRecGAN and its baselines.
+//!
+//! ```
+//! use candle_core::Device;
+//! use understudy_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
+//! use understudy_random::Seed;
+//! use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use understudy_user_model::behaviour::sequences;
+//!
+//! // A log of simulated users, in place of yours.
+//! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;
+//! let log = Rollout::new(Seed::new(1), 0..50, 4).run(&mdp, &UniformRandom { items: 20 })?;
+//! let offline = sequences(&log, &(0..50).collect::<Vec<_>>(), 20, Seed::new(2))?;
+//!
+//! let config = IRecGanConfig { users_epochs: 1, agent_epochs: 1, epochs: 1, ..IRecGanConfig::small(20, 4) };
+//! let mut algorithm = IRecGan::new(config, Seed::new(3), &Device::Cpu)?;
+//! while let Some(point) = algorithm.advance(&offline)? {
+//!     println!("{point:?}");
+//! }
+//! assert!(algorithm.curve().last().is_some_and(|point| point.score > Some(0.0)));
+//!
+//! let policy = AgentPolicy::new(algorithm.agent(), Selection::Top)?;
+//! assert_eq!(Rollout::new(Seed::new(5), 0..10, 4).run(&mdp, &policy)?.sessions(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The policies of the paper's comparison
+//!
+//! | policy | here |
+//! |---|---|
+//! | LSTM | [`Ranking`] by U after line 3 of Algorithm 1 |
+//! | PG | [`AgentPolicy`] of A after line 4 |
+//! | LSTMD | [`Ranking`] by U after the whole |
+//! | IRecGAN | [`AgentPolicy`] of A after the whole |
+//! | PG-online, PG-online&offline, LSTM-offline | [`OnlineMethod`] |
+//!
+//! An agent that was trained is shown both as it samples and by its k likeliest items ([`Selection`]).
+
+mod agent;
+mod algorithm;
+mod checkpoint;
+mod config;
+mod draw;
+mod error;
+mod generate;
+mod online;
+mod policy;
+mod returns;
+#[cfg(test)]
+mod tests;
+
+pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
+pub use algorithm::{CurvePoint, IRecGan, Stage};
+pub use config::IRecGanConfig;
+pub use error::{Error, Result};
+pub use generate::Simulation;
+pub use online::{OnlineConfig, OnlineLearning, OnlineMethod};
+pub use policy::{AgentPolicy, Ranking, Selection};
+pub use returns::{Buffer, returns};

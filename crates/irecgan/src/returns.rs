@@ -1,0 +1,92 @@
+use understudy_data::Log;
+
+/// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one sequence, Eq 10.
+///
+/// The score and the reward inside the sum are those of step t', as in the authors' code; the printed formula names those of step t.
+/// With λ_r = 0 this is the return of Eq 8.
+pub fn returns(scores: &[f32], rewards: &[f32], discount: f64, lambda_r: f64) -> Vec<f32> {
+    let mut returns = vec![0.0; scores.len()];
+    let mut after = 0.0;
+    for ((slot, &score), &reward) in returns.iter_mut().zip(scores).zip(rewards).rev() {
+        after = f64::from(score) * (1.0 + lambda_r * f64::from(reward)) + discount * after;
+        *slot = after as f32;
+    }
+    returns
+}
+
+/// Sequences with q_D of each of their steps: what U and A learn from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// The sequences.
+    pub log: Log,
+    /// q_D(τ_0:t) of every step of the log, in order.
+    pub scores: Vec<f32>,
+}
+
+impl Buffer {
+    /// Sequences of real users, for which q_D = 1 (§5.1).
+    pub fn real(log: Log) -> Self {
+        let scores = vec![1.0; log.steps()];
+        Self { log, scores }
+    }
+
+    /// R^a_t of every step of the log, in order.
+    pub fn returns(&self, discount: f64, lambda_r: f64) -> Vec<f32> {
+        let (mut all, mut start) = (Vec::with_capacity(self.scores.len()), 0);
+        for session in self.log.iter() {
+            let rewards: Vec<f32> = session.steps().map(|step| step.reward).collect();
+            let end = start + session.len();
+            all.extend(returns(&self.scores[start..end], &rewards, discount, lambda_r));
+            start = end;
+        }
+        all
+    }
+
+    /// B = [self, other].
+    ///
+    /// # Errors
+    /// [`Error::Log`](crate::Error::Log) if the two cannot stand in one log.
+    pub fn join(mut self, other: &Self) -> crate::Result<Self> {
+        self.log = join(&[&self.log, &other.log])?;
+        self.scores.extend_from_slice(&other.scores);
+        Ok(self)
+    }
+}
+
+/// The sessions of some logs one after the other; users, times and propensities are left behind.
+pub(crate) fn join(logs: &[&Log]) -> crate::Result<Log> {
+    let mut builder = understudy_data::LogBuilder::default();
+    for session in logs.iter().flat_map(|log| log.iter()) {
+        for step in session.steps() {
+            builder.push(understudy_data::Step { propensity: None, timestamp: None, ..step })?;
+        }
+        builder.end_session(None)?;
+    }
+    Ok(builder.build())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn returns_equal_the_double_sum_of_equation_10(
+            steps in prop::collection::vec((0f32..1.0, 0u8..2), 0..12), discount in 0f64..1.0, lambda_r in 0f64..5.0,
+        ) {
+            let scores: Vec<f32> = steps.iter().map(|step| step.0).collect();
+            let rewards: Vec<f32> = steps.iter().map(|step| f32::from(step.1)).collect();
+            let found = returns(&scores, &rewards, discount, lambda_r);
+            prop_assert_eq!(found.len(), steps.len());
+            for (t, found) in found.iter().enumerate() {
+                let mut expected = 0.0;
+                for later in t..steps.len() {
+                    let reward = 1.0 + lambda_r * f64::from(rewards[later]);
+                    expected += discount.powi((later - t) as i32) * f64::from(scores[later]) * reward;
+                }
+                prop_assert!((f64::from(*found) - expected).abs() < 1e-5 * expected.max(1.0), "{found} {expected}");
+            }
+        }
+    }
+}

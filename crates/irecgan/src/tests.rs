@@ -1,0 +1,69 @@
+//! What holds of the parts, and that they learn.
+
+mod agent;
+mod algorithm;
+mod learning;
+mod simulation;
+
+use candle_core::Device;
+use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
+use understudy_disc::DiscriminatorConfig;
+use understudy_nn::Params;
+use understudy_random::Seed;
+use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+use understudy_user_model::behaviour::{BehaviourConfig, sequences};
+
+use crate::{AgentConfig, IRecGan, IRecGanConfig};
+
+/// Networks of a few numbers for `items` items.
+fn tiny(items: usize, k: usize) -> IRecGanConfig {
+    let (embedding, hidden, layers) = (3, 4, 2);
+    IRecGanConfig {
+        users: BehaviourConfig { embedding, hidden, layers, purchase_weight: 1.0, ..BehaviourConfig::new(items) },
+        agent: AgentConfig { embedding, hidden, layers, ..AgentConfig::new(items) },
+        discriminator: DiscriminatorConfig { embedding, hidden, layers, ..DiscriminatorConfig::new(items) },
+        ..IRecGanConfig::new(items, k)
+    }
+}
+
+fn start(config: IRecGanConfig) -> IRecGan {
+    IRecGan::new(config, Seed::new(1), &Device::Cpu).unwrap()
+}
+
+/// Makes an untrained network sharp, so that what it does depends on what it saw.
+fn sharpen(params: &Params, factor: f64) {
+    for (_, var) in params.iter() {
+        var.set(&(var.as_tensor() * factor).unwrap()).unwrap();
+    }
+}
+
+fn values(params: &Params) -> Vec<Vec<f32>> {
+    params.snapshot().unwrap().into_values().map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
+}
+
+/// A log of `sessions` users of the paper's MDP with `items` items.
+fn offline(items: usize, sessions: u64, k: usize) -> Log {
+    let mdp = Mdp::new(&MdpConfig { items, ..MdpConfig::default() }).unwrap();
+    let log = Rollout::new(Seed::new(2), 0..sessions, k).run(&mdp, &UniformRandom { items }).unwrap();
+    sequences(&log, &(0..log.sessions()).collect::<Vec<_>>(), items, Seed::new(3)).unwrap()
+}
+
+/// A step: the slate, the clicked item (none is leaving), the reward.
+type Taken = (Vec<u32>, Option<u32>, f32);
+
+fn log_of(sessions: &[Vec<Taken>]) -> Log {
+    let mut builder = LogBuilder::default();
+    for session in sessions {
+        for (slate, clicked, reward) in session {
+            let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
+            let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
+            builder.push(Step { slate: &slate, choice, reward: *reward, propensity: None, timestamp: None }).unwrap();
+        }
+        builder.end_session(None).unwrap();
+    }
+    builder.build()
+}
+
+fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}

@@ -1,0 +1,46 @@
+//! IRecGAN's user behaviour model U (Bai et al., NeurIPS 2019, §4): what a user of a slate clicks, when the user leaves, and whether a
+//! click becomes a purchase.
+//!
+//! [`sequences`] makes the paper's sequences τ of a log, [`BehaviourModel`] is U, [`BehaviourTrainer`] fits it by Eq 3 and moves it by
+//! Eq 7, and [`BehaviourUsers`] is U as an [`Environment`](understudy_sim::Environment).
+//!
+//! ```
+//! use candle_core::Device;
+//! use understudy_random::Seed;
+//! use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use understudy_user_model::behaviour::{
+//!     BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining, BehaviourUsers, sequences,
+//! };
+//!
+//! // A log of simulated users, in place of yours.
+//! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;
+//! let log = Rollout::new(Seed::new(1), 0..200, 4).run(&mdp, &UniformRandom { items: 20 })?;
+//! let train = sequences(&log, &(0..150).collect::<Vec<_>>(), 20, Seed::new(2))?;
+//! let validation = sequences(&log, &(150..200).collect::<Vec<_>>(), 20, Seed::new(2))?;
+//!
+//! let model = BehaviourModel::new(BehaviourConfig::small(20), Seed::new(3), &Device::Cpu)?;
+//! let mut trainer = BehaviourTrainer::new(model, BehaviourTraining::default())?;
+//! let fit = trainer.fit(&train, &validation, 3, Seed::new(4), |_| std::ops::ControlFlow::Continue(()))?;
+//! assert!(fit.best.validation_nll < fit.curve[0].validation_nll);
+//!
+//! let users = BehaviourUsers::new(trainer.model())?;
+//! let rollout = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) };
+//! assert_eq!(rollout.run(&users, &UniformRandom { items: 20 })?.sessions(), 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod encoder;
+mod environment;
+mod model;
+mod sequences;
+#[cfg(test)]
+mod tests;
+mod train;
+
+pub use config::{BehaviourConfig, BehaviourTraining};
+pub use encoder::{ClickEncoder, FrozenClicks, Head};
+pub use environment::{BehaviourState, BehaviourUsers};
+pub use model::BehaviourModel;
+pub use sequences::sequences;
+pub use train::{BehaviourTrainer, Pace, PerStep};

@@ -1,0 +1,76 @@
+use serde::{Deserialize, Serialize};
+use understudy_nn::AdamConfig;
+
+use crate::{Error, Result};
+
+/// Everything that fixes a [`BehaviourModel`](super::BehaviourModel) but its parameters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BehaviourConfig {
+    /// Number of items in the catalogue.
+    pub items: usize,
+    /// Width of the item embedding e^u.
+    pub embedding: usize,
+    /// Width of the state s^u.
+    pub hidden: usize,
+    /// Stacked layers of the LSTM h^u.
+    pub layers: usize,
+    /// λ_p: what the likelihood of a reward counts beside that of a click (Eq 3).
+    pub lambda_p: f64,
+    /// What a purchase counts in the likelihood of the rewards, where no purchase counts 1.
+    pub purchase_weight: f64,
+}
+
+impl BehaviourConfig {
+    /// The published model (§7.1): embedding 50, two LSTM layers of 512, λ_p = 1; purchases count 2^5.3, as in the authors' code.
+    pub fn new(items: usize) -> Self {
+        Self { items, embedding: 50, hidden: 512, layers: 2, lambda_p: 1.0, purchase_weight: 5.3f64.exp2() }
+    }
+
+    /// The same with two layers of 64, for small runs.
+    pub fn small(items: usize) -> Self {
+        Self { hidden: 64, ..Self::new(items) }
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        if self.items == 0 || self.items > understudy_data::ItemId::MAX_ITEMS || self.embedding == 0 {
+            let problem = format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
+            return Err(Error::setting("behaviour model", problem));
+        }
+        let fine = |value: f64| value >= 0.0 && value.is_finite();
+        if !fine(self.lambda_p) || !fine(self.purchase_weight) {
+            let problem = format!("λ_p {}, purchase weight {}", self.lambda_p, self.purchase_weight);
+            return Err(Error::setting("behaviour model", problem + ": expected numbers from 0"));
+        }
+        Ok(())
+    }
+}
+
+/// How U is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BehaviourTraining {
+    /// The optimiser: Adam, 5e-4, gradients clipped at norm 5.
+    pub optimiser: AdamConfig,
+    /// Sequences in a batch: 32.
+    pub batch: usize,
+    /// What the learning rate is multiplied by after an epoch whose loss exceeds those of the three before: 0.95, as in the authors' code.
+    pub decay: f64,
+}
+
+impl Default for BehaviourTraining {
+    fn default() -> Self {
+        let optimiser = AdamConfig { learning_rate: 5e-4, clip: Some(5.0), ..AdamConfig::default() };
+        Self { optimiser, batch: 32, decay: 0.95 }
+    }
+}
+
+impl BehaviourTraining {
+    pub(super) fn check(&self) -> Result<()> {
+        if self.batch == 0 || !(self.decay > 0.0 && self.decay <= 1.0) {
+            let problem = format!("batch {}, decay {}: expected at least 1, and in (0, 1]", self.batch, self.decay);
+            return Err(Error::setting("training", problem));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use understudy_data::{Choice, ItemId};
+use understudy_nn::{LstmState, matmul};
+use understudy_random::Stream;
+use understudy_sim::{Environment, Responses, Slates};
+
+use super::encoder::{FrozenClicks, Head};
+use super::model::BehaviourModel;
+use crate::Result;
+
+/// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a purchase, reward 1, by Eq 2.
+///
+/// On the CPU a session does not depend on the sessions around it, not in the last bit.
+#[derive(Debug)]
+pub struct BehaviourUsers {
+    clicks: FrozenClicks,
+    click: Head,
+    reward: Head,
+    /// The embeddings on the host, `[items + 1, embedding]`, END last.
+    table: Vec<f32>,
+    embedding: usize,
+    items: usize,
+}
+
+/// The hidden state s^u of each session.
+#[derive(Clone, Debug)]
+pub struct BehaviourState(LstmState);
+
+impl BehaviourUsers {
+    /// The users that `model` describes now.
+    pub fn new(model: &BehaviourModel) -> Result<Self> {
+        let clicks = model.clicks.freeze()?;
+        let table = clicks.table().flatten_all()?.to_vec1()?;
+        let (embedding, items) = (model.config().embedding, model.config().items);
+        Ok(Self { click: model.click.freeze()?, reward: model.reward.freeze()?, clicks, table, embedding, items })
+    }
+
+    /// The state of `rows` sessions that begin.
+    pub fn begin(&self, rows: usize) -> Result<BehaviourState> {
+        Ok(BehaviourState(self.clicks.begin(rows)?))
+    }
+
+    /// Moves the states on by what was chosen, one choice a row.
+    pub fn observe(&self, state: &mut BehaviourState, choices: &[Choice]) -> Result<()> {
+        state.0 = self.clicks.step(&state.0, choices)?;
+        Ok(())
+    }
+
+    /// V^c of Eq 1 for every item of the catalogue, `[rows, items]`: by it U ranks them.
+    pub fn utilities(&self, state: &BehaviourState) -> Result<Tensor> {
+        let queries = self.click.act(state.0.output())?;
+        let items = self.clicks.table().narrow(0, 0, self.items)?.t()?.contiguous()?;
+        match queries.device() {
+            Device::Cpu => Ok(matmul(&queries, &items)?),
+            _ => Ok(queries.matmul(&items)?),
+        }
+    }
+
+    /// Copies rows, in the given order, a row as often as it is named.
+    pub fn select(&self, state: &BehaviourState, rows: &[usize]) -> Result<BehaviourState> {
+        let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        Ok(BehaviourState(state.0.select(&rows)?))
+    }
+
+    fn embedded(&self, entry: usize) -> &[f32] {
+        &self.table[entry * self.embedding..][..self.embedding]
+    }
+
+    /// (W s + b) of a head, on the host.
+    fn queries(&self, head: &Head, state: &BehaviourState) -> Result<Vec<f32>> {
+        Ok(head.act(state.0.output())?.flatten_all()?.to_vec1()?)
+    }
+
+    fn respond(&self, slate: &[ItemId], click: &[f32], reward: &[f32], stream: &mut Stream) -> (Choice, f32) {
+        let options = slate.iter().map(|item| item.index()).chain([self.items]);
+        let values: Vec<f64> = options.map(|entry| dot(click, self.embedded(entry))).collect();
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights = values.iter().map(|value| (value - largest).exp());
+        let mut left = stream.random::<f64>() * weights.clone().sum::<f64>();
+        // Rounding can leave a rest behind the last option, which is END.
+        let place = weights.take(slate.len()).position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        match place.map(|place| slate[place]) {
+            Some(item) => {
+                let logit = dot(reward, self.embedded(item.index()));
+                let bought = stream.random::<f64>() * (1.0 + (-logit).exp()) < 1.0;
+                (Choice::Item(item), f32::from(bought))
+            }
+            None => (Choice::Leave, 0.0),
+        }
+    }
+}
+
+impl Environment for BehaviourUsers {
+    type State = BehaviourState;
+
+    fn items(&self) -> usize {
+        self.items
+    }
+
+    fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<BehaviourState> {
+        Ok(self.begin(streams.len())?)
+    }
+
+    fn step(
+        &self,
+        state: &mut BehaviourState,
+        slates: &Slates,
+        streams: &mut [Stream],
+        responses: &mut Responses,
+    ) -> understudy_sim::Result<()> {
+        let (click, reward) = (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
+        responses.clear();
+        let queries = click.chunks_exact(self.embedding).zip(reward.chunks_exact(self.embedding));
+        for ((row, stream), (click, reward)) in streams.iter_mut().enumerate().zip(queries) {
+            let (choice, reward) = self.respond(slates.row(row), click, reward, stream);
+            responses.push(choice, reward, choice == Choice::Leave);
+        }
+        Ok(self.observe(state, &responses.choice)?)
+    }
+
+    fn select(&self, state: &BehaviourState, rows: &[usize]) -> understudy_sim::Result<BehaviourState> {
+        Ok(self.select(state, rows)?)
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    f64::from(a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>())
+}

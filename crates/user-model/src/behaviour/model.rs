@@ -1,0 +1,188 @@
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use understudy_data::{Catalogue, Log, PaddedBatch};
+use understudy_nn::checkpoint::{self, Checkpoint};
+use understudy_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
+use understudy_random::Seed;
+
+use super::config::BehaviourConfig;
+use super::encoder::{ClickEncoder, Head};
+use crate::{Error, Result};
+
+const KIND: &str = "irecgan-behaviour/1";
+/// Sequences that are evaluated at a time.
+const CHUNK: usize = 256;
+
+/// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was clicked by Eq 2.
+///
+/// END stands on every slate with an embedding of its own.
+#[derive(Debug)]
+pub struct BehaviourModel {
+    config: BehaviourConfig,
+    params: Params,
+    pub(super) clicks: ClickEncoder,
+    /// W^c, b^c.
+    pub(super) click: Head,
+    /// W^r, b^r.
+    pub(super) reward: Head,
+}
+
+impl BehaviourModel {
+    /// An untrained model with parameters drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(config: BehaviourConfig, seed: Seed, device: &Device) -> Result<Self> {
+        Self::with_type(config, seed, device, DType::F32)
+    }
+
+    pub(super) fn with_type(config: BehaviourConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+        config.check()?;
+        let mut params = Params::new(seed.derive("behaviour"), dtype, device);
+        let BehaviourConfig { items, embedding, hidden, layers, .. } = config;
+        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, params.scope("clicks"))?;
+        let click = Head::new(hidden, embedding, params.scope("click"))?;
+        let reward = Head::new(hidden, embedding, params.scope("reward"))?;
+        Ok(Self { config, params, clicks, click, reward })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &BehaviourConfig {
+        &self.config
+    }
+
+    /// The trainable parameters Θ_u.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The entry of END in the embedding.
+    pub(super) fn end(&self) -> u32 {
+        self.config.items as u32
+    }
+
+    /// log p(c | s^u_t, a_t), Eq 1, at every step of a batch of [`sequences`](super::sequences): `[steps, places + 1]`, END in the last
+    /// column, 0 where a slate has no such place.
+    pub fn click_log_probabilities(&self, batch: &PaddedBatch) -> Result<Tensor> {
+        let cells = cells(batch);
+        self.click_log_probabilities_at(batch, &cells, &self.clicks.states(batch, &cells)?)
+    }
+
+    fn click_log_probabilities_at(&self, batch: &PaddedBatch, cells: &[u32], states: &Tensor) -> Result<Tensor> {
+        let (steps, options) = (cells.len(), batch.places + 1);
+        let (mut shown, mut mask) = (vec![self.end(); steps * options], vec![1u8; steps * options]);
+        for (step, &cell) in cells.iter().enumerate() {
+            for place in 0..batch.places {
+                match batch.shown_mask[cell as usize * batch.places + place] {
+                    true => shown[step * options + place] = batch.shown[cell as usize * batch.places + place],
+                    false => mask[step * options + place] = 0,
+                }
+            }
+        }
+        let items = lookup(self.clicks.table(), &shown)?.reshape((steps, options, self.config.embedding))?;
+        let values = items.broadcast_mul(&self.click.forward(states)?.unsqueeze(1)?)?.sum(2)?;
+        let mask = Tensor::from_vec(mask, (steps, options), values.device())?;
+        Ok(masked_log_softmax(&values, &mask, false)?.0)
+    }
+
+    /// (W^r s + b^r)ᵀ e, Eq 2 before f_r, of one item for each state: `[rows]`.
+    fn reward_logits(&self, states: &Tensor, items: &[u32]) -> Result<Tensor> {
+        Ok((self.reward.forward(states)? * lookup(self.clicks.table(), items)?)?.sum(1)?)
+    }
+
+    /// -q (log p(c | s, a) + λ_p log p(r | s, c)) summed over the steps of a batch and divided by their number: a scalar tensor.
+    ///
+    /// `weights` holds q_D for each cell `[rows · steps]`: its gradient is the negative of Eq 7. Without it q_D is 1, and it is the
+    /// negative of Eq 3. A purchase counts as much as the configuration says; END has no reward.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the batch has no step.
+    pub fn loss(&self, batch: &PaddedBatch, weights: Option<&[f32]>) -> Result<Tensor> {
+        let cells = cells(batch);
+        if cells.is_empty() {
+            return Err(Error::setting("batch", "no step in it"));
+        }
+        let device = self.params.device();
+        let column = |values: Vec<f32>| Ok::<_, Error>(Tensor::new(values, device)?.to_dtype(self.params.dtype())?);
+        let weight = |cell: u32| weights.map_or(1.0, |weights| weights[cell as usize]);
+        let states = self.clicks.states(batch, &cells)?;
+
+        let clicked: Vec<u32> =
+            (0..cells.len() as u32).filter(|&i| batch.clicked_mask[cells[i as usize] as usize]).collect();
+        let place = |&cell: &u32| match batch.clicked_mask[cell as usize] {
+            true => batch.chosen[cell as usize],
+            false => batch.places as u32,
+        };
+        let chosen = Tensor::new(cells.iter().map(place).collect::<Vec<_>>(), device)?.unsqueeze(1)?;
+        let log_p = self.click_log_probabilities_at(batch, &cells, &states)?.gather(&chosen, 1)?.squeeze(1)?;
+        let mut sum = (log_p * column(cells.iter().map(|&cell| weight(cell)).collect())?)?.sum_all()?;
+
+        if !clicked.is_empty() {
+            let of = |i: &u32| cells[*i as usize];
+            let items: Vec<u32> = clicked.iter().map(|i| batch.clicked[of(i) as usize]).collect();
+            let states = states.index_select(&Tensor::new(&clicked[..], device)?, 0)?;
+            let logits = self.reward_logits(&states, &items)?.unsqueeze(1)?;
+            let all = Tensor::ones(logits.shape(), DType::U8, device)?;
+            let (bought, not_bought) = masked_log_softmax(&logits, &all, true)?;
+            let (lambda_p, purchase) = (self.config.lambda_p as f32, self.config.purchase_weight as f32);
+            let share = |i: &u32, bought: bool| {
+                let bought_in_fact = batch.reward[of(i) as usize] > 0.5;
+                let class = if bought { purchase } else { 1.0 };
+                lambda_p * weight(of(i)) * class * f32::from(bought == bought_in_fact)
+            };
+            let share = |bought| column(clicked.iter().map(|i| share(i, bought)).collect());
+            sum = (sum + (bought.squeeze(1)? * share(true)?)?.sum_all()?)?;
+            sum = (sum + (not_bought * share(false)?)?.sum_all()?)?;
+        }
+        Ok((sum / -(cells.len() as f64))?)
+    }
+
+    /// The mean of [`loss`](Self::loss) over the steps of all sessions of a log of [`sequences`](super::sequences), q_D = 1.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is empty.
+    pub fn mean_loss(&self, sequences: &Log) -> Result<f64> {
+        let sessions: Vec<usize> = (0..sequences.sessions()).collect();
+        let mut sum = 0.0;
+        for chunk in sessions.chunks(CHUNK) {
+            let batch = PaddedBatch::new(sequences, chunk, None);
+            sum += scalar(&self.loss(&batch, None)?)? * cells(&batch).len() as f64;
+        }
+        match sequences.steps() {
+            0 => Err(Error::setting("sequences", "none to evaluate")),
+            steps => Ok(sum / steps as f64),
+        }
+    }
+
+    /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
+    pub fn save(
+        &self,
+        folder: &Path,
+        catalogue: &Catalogue,
+        iteration: u64,
+        seed: u64,
+        optimiser: Option<&Adam>,
+    ) -> Result<()> {
+        let vocabulary = catalogue.names().digest();
+        let description =
+            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+        Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
+    }
+
+    /// Reads a checkpoint of a model of this catalogue; it holds the optimiser's state too, if that was saved.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
+    pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<(Self, Checkpoint<BehaviourConfig>)> {
+        let saved = checkpoint::load::<BehaviourConfig>(folder, KIND, |_| catalogue.names().digest())?;
+        let model = Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
+        saved.restore(&model.params)?;
+        Ok((model, saved))
+    }
+}
+
+/// The cells of a batch that hold a step.
+fn cells(batch: &PaddedBatch) -> Vec<u32> {
+    (0..batch.step_mask.len() as u32).filter(|&cell| batch.step_mask[cell as usize]).collect()
+}
