@@ -252,15 +252,10 @@ fn recommenders_are_judged_and_meet_new_users() {
     let tables = Tables::read(&out);
     assert_eq!(tables, Tables::read(&again));
 
-    let value = |row: &str| -> f64 {
-        let line = tables.results.lines().find(|line| line.starts_with(row));
-        let line = line.unwrap_or_else(|| panic!("no {row} in\n{}", tables.results));
-        line.rsplit(',').next().unwrap().parse().unwrap()
-    };
     let policies = ["GAN-CDQN", "GAN-GDQN", "GAN-RWD1", "GAN-Greedy", "W&D-LR", "W&D-CCF", "LinUCB", "random"];
     for setting in ["k = 3", "k = 5"] {
         for policy in policies {
-            let figure = |metric: &str| value(&format!("cdqn,choice-users,{policy},{setting},0,{metric},"));
+            let figure = |metric: &str| tables.figure(&format!("cdqn,choice-users,{policy},{setting},0,{metric}"));
             for rate in ["ctr", "simulator_ctr", "true_ctr"] {
                 assert!((0.0..=1.0).contains(&figure(rate)), "{policy} {rate}");
             }
@@ -269,9 +264,9 @@ fn recommenders_are_judged_and_meet_new_users() {
         }
     }
     for method in ["CDQN warm start", "CDQN from scratch", "LinUCB", "GAN-Greedy", "random"] {
-        let figure = |metric: &str| value(&format!("adaptation,choice-users,{method},k = 3,0,{metric},"));
+        let figure = |metric: &str| tables.figure(&format!("adaptation,choice-users,{method},k = 3,0,{metric}"));
         assert!((1.0..=8.0).contains(&figure("interactions")), "{method}");
-        assert_eq!(figure("level"), value("adaptation,choice-users,random,k = 3,0,level,"));
+        assert_eq!(figure("level"), tables.figure("adaptation,choice-users,random,k = 3,0,level"));
     }
     assert!(tables.curves.contains("adaptation,choice-users,CDQN from scratch,k = 3,0,7,click_rate,"));
 
@@ -281,6 +276,47 @@ fn recommenders_are_judged_and_meet_new_users() {
         assert!(claims.contains(sentence), "{claims}");
     }
     assert!(summary(&out).contains("experiment C") && out.join("cells").is_dir());
+}
+
+/// IRecGAN's experiments: within the bounds of who sees the users' state, sums that are sums, and two runs that agree.
+#[test]
+fn irecgan_meets_simulated_users() {
+    let temp = TempDir::new().unwrap();
+    let (out, again) = (temp.path().join("one"), temp.path().join("two"));
+    let names = ["online-eval", "online-learning", "bias"];
+    run_experiments(&names, &out, &["--seeds", "2", "--jobs", "2"]).succeeds();
+    run_experiments(&names, &again, &["--seeds", "2", "--jobs", "1"]).succeeds();
+    let tables = Tables::read(&out);
+    assert_eq!(tables, Tables::read(&again));
+
+    for world in ["mdp", "mdp-dirichlet"] {
+        let cell = |method: &str, setting: &str| format!("online-eval,{world},{method},{setting},1");
+        let oracle = tables.figure(&format!("{},coverage_1", cell("oracle", "no log")));
+        assert_eq!(oracle, 1.0, "the best item is on the best slate");
+        for method in ["LSTM", "PG", "LSTMD", "IRecGAN"] {
+            for log in ["random(30)", "max(30)", "mix(30)"] {
+                let figure = |metric: &str| tables.figure(&format!("{},{metric}", cell(method, log)));
+                assert!((0.0..=1.0).contains(&figure("coverage_10_top")) && figure("reward") > 0.0);
+                // Twenty sessions: what is above the optimum by chance is not above it by much.
+                assert!(figure("oracle_share") < 2.0, "{method} {log}");
+            }
+        }
+        for when in ["before", "after"] {
+            let figure = |metric: &str| tables.figure(&format!("bias,{world},{when},mix(30),0,{metric}"));
+            let terms = ["from_delta", "from_data", "from_weights"].map(figure);
+            assert!((terms.iter().sum::<f64>() - figure("bias")).abs() < 1e-9);
+            assert!((figure("value") + figure("bias") - figure("estimate")).abs() < 1e-9);
+            assert!(["delta_1", "delta_2", "reached"].map(figure).iter().all(|share| (0.0..=1.0).contains(share)));
+        }
+        assert!(
+            tables.curves.contains(&format!("online-learning,{world},PG-online&offline,200 a time,0,2,coverage_10,"))
+        );
+        assert!(out.join(format!("plots/online-learning-{world}.svg")).is_file());
+    }
+    let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
+    for sentence in ["k likeliest items", "LSTM-offline ends below", "adversarial training lowers δ₁"] {
+        assert!(claims.contains(sentence), "{claims}");
+    }
 }
 
 #[test]
@@ -378,6 +414,13 @@ impl Tables {
     fn read(out: &Path) -> Self {
         let read = |name| fs::read_to_string(out.join(name)).unwrap();
         Self { results: read("results.csv"), curves: read("curves.csv") }
+    }
+
+    /// The value of the row of `results.csv` that begins so, up to the metric.
+    fn figure(&self, row: &str) -> f64 {
+        let line = self.results.lines().find(|line| line.starts_with(&format!("{row},")));
+        let line = line.unwrap_or_else(|| panic!("no {row} in\n{}", self.results));
+        line.rsplit(',').next().unwrap().parse().unwrap()
     }
 }
 

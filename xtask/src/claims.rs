@@ -38,18 +38,33 @@ pub enum Pairing {
         /// Test users per training user.
         test_per_train: f64,
     },
+    /// They share simulated users and a log of their own.
+    Independent,
 }
 
-/// One arm against the best of others on one data set; a larger value of the metric is better.
+/// One arm against the best of others on one data set.
 pub struct Comparison {
     /// The data set.
     pub dataset: String,
     /// The metric.
     pub metric: &'static str,
+    /// What is better.
+    pub better: Better,
     /// The arm that the claim is about.
     pub ours: Arm,
     /// The arms that it is to beat: the one with the largest mean counts.
     pub rivals: Vec<Arm>,
+}
+
+/// What is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More of the metric.
+    Larger,
+    /// Less of it.
+    Smaller,
+    /// Less spread over seeds: what is compared is the distance from the arm's median (Brown & Forsythe 1974).
+    Steadier,
 }
 
 /// A method in a setting.
@@ -83,7 +98,7 @@ pub struct Difference {
     pub ours: Arm,
     /// The best of its rivals.
     pub rival: Arm,
-    /// Ours less the rival's, over the seeds that both have.
+    /// Ours less the rival's, over the seeds that both have; the rival's less ours where smaller values are better. Above 0 is better.
     pub estimate: Estimate,
     /// Two-sided; `None` for one seed.
     pub p: Option<f64>,
@@ -112,7 +127,10 @@ impl Claim {
     /// # Errors
     /// Where a difference is not a number.
     pub fn decide(self, finished: &[&Finished]) -> anyhow::Result<Finding> {
-        let Pairing::Resplit { test_per_train } = self.pairing;
+        let test_per_train = match self.pairing {
+            Pairing::Resplit { test_per_train } => test_per_train,
+            Pairing::Independent => 0.0,
+        };
         let wanted = self.comparisons.len();
         let mut differences = Vec::new();
         for comparison in self.comparisons {
@@ -174,14 +192,33 @@ impl Comparison {
         Ok(Some(Difference { dataset: self.dataset, metric: self.metric, ours: self.ours, rival, estimate, p }))
     }
 
-    /// The metric of an arm by seed; `None` if it has none.
+    /// The metric of an arm by seed, turned so that larger is better; `None` if it has none.
     fn values(&self, arm: &Arm, finished: &[&Finished]) -> Option<BySeed> {
         let of_arm = finished.iter().filter(|Finished { cell, .. }| {
             cell.dataset == self.dataset && cell.method == arm.method && cell.setting == arm.setting
         });
         let values = of_arm.filter_map(|done| Some((done.cell.seed, *done.outcome.metrics.get(self.metric)?)));
-        Some(values.collect()).filter(|values: &BySeed| !values.is_empty())
+        let values: BySeed = values.collect();
+        if values.is_empty() {
+            return None;
+        }
+        let turn: Box<dyn Fn(f64) -> f64> = match self.better {
+            Better::Larger => Box::new(|value| value),
+            Better::Smaller => Box::new(|value: f64| -value),
+            Better::Steadier => {
+                let centre = median(&values);
+                Box::new(move |value| -(value - centre).abs())
+            }
+        };
+        Some(values.into_iter().map(|(seed, value)| (seed, turn(value))).collect())
     }
+}
+
+fn median(values: &BySeed) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
 }
 
 impl fmt::Display for Verdict {
@@ -226,6 +263,7 @@ mod tests {
         let comparison = |dataset: &&str| Comparison {
             dataset: dataset.to_string(),
             metric: "m",
+            better: Better::Larger,
             ours: arm("ours"),
             rivals: rivals.iter().map(|rival| arm(rival)).collect(),
         };
@@ -267,6 +305,21 @@ mod tests {
         assert_eq!(found.differences[0].rival.method, "r2");
         assert!((found.differences[0].estimate.mean - 0.4).abs() < 1e-12);
         assert_eq!(decide(Rule::Better, &better(), &["a"], &["r1", "absent"]).verdict, Verdict::NotRun);
+    }
+
+    #[test]
+    fn less_may_be_better_and_so_may_less_spread() {
+        let finished = better();
+        let finished: Vec<_> = finished.iter().collect();
+        let difference = |better, rival: &str| {
+            let arm = |method: &str| Arm { method: method.into(), setting: "s".into() };
+            let (ours, rivals) = (arm("ours"), vec![arm(rival)]);
+            let comparison = Comparison { dataset: "a".into(), metric: "m", better, ours, rivals };
+            comparison.difference(&finished, 0.0).unwrap().unwrap().estimate.mean
+        };
+        assert!((difference(Better::Smaller, "r1") - (0.2 - 2.61) / 3.0).abs() < 1e-12);
+        // Distances from the medians 0.9 and 0.1: 0, 0.1, 0.01 and 0, 0.1, 0.
+        assert!((difference(Better::Steadier, "r1") - (0.1 - 0.11) / 3.0).abs() < 1e-12);
     }
 
     #[test]

@@ -2,13 +2,18 @@
 
 mod adaptation;
 mod assortment;
+mod bias;
 mod cdqn;
 mod counted;
 mod learned;
+mod online_eval;
+mod online_learning;
 mod policies;
 mod regularisers;
 mod shared;
+mod simulated;
 mod sources;
+mod studies;
 mod user_model;
 mod worlds;
 
@@ -16,37 +21,61 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 
+use self::studies::Studies;
 use self::worlds::Worlds;
 use crate::experiment::Experiment;
 use crate::settings::Settings;
 
 /// The names of all experiments, in the order in which they run.
-pub const NAMES: &[&str] = &["user-model", "regularisers", "cdqn", "adaptation"];
+pub const NAMES: &[&str] =
+    &["user-model", "regularisers", "cdqn", "adaptation", "online-eval", "online-learning", "bias"];
 
 /// The experiments of the given names, or all of them where none is given; each name counts once.
 pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dyn Experiment>>> {
     if let Some(unknown) = names.iter().find(|name| !NAMES.contains(&name.as_str())) {
         bail!("there is no experiment `{unknown}`; the experiments are: {}", NAMES.join(", "));
     }
-    let mut worlds = None;
+    let mut common = Common::default();
     NAMES
         .iter()
         .filter(|&&name| names.is_empty() || names.iter().any(|wanted| wanted == name))
-        .map(|&name| build(name, settings, &mut worlds).with_context(|| format!("experiment {name}")))
+        .map(|&name| common.build(name, settings).with_context(|| format!("experiment {name}")))
         .collect()
 }
 
-/// The experiments on recommenders share their `worlds`, and so the users who are fitted for one of them.
-fn build(name: &str, settings: &Settings, worlds: &mut Option<Arc<Worlds>>) -> anyhow::Result<Box<dyn Experiment>> {
-    let mut worlds = || match worlds {
-        Some(worlds) => Ok(Arc::clone(worlds)),
-        None => anyhow::Ok(Arc::clone(worlds.insert(Arc::new(Worlds::read(settings)?)))),
-    };
-    match name {
-        "user-model" => Ok(Box::new(user_model::UserModel::new(settings)?)),
-        "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
-        "cdqn" => Ok(Box::new(cdqn::Cdqn::new(settings, worlds()?)?)),
-        "adaptation" => Ok(Box::new(adaptation::Adaptation::new(settings, worlds()?)?)),
-        other => bail!("experiment `{other}` is listed but not built"),
+/// What experiments share, made for the first that needs it: the users who are fitted for recommenders, and runs of Algorithm 1.
+#[derive(Default)]
+struct Common {
+    worlds: Option<Arc<Worlds>>,
+    studies: Option<Arc<Studies>>,
+}
+
+impl Common {
+    fn build(&mut self, name: &str, settings: &Settings) -> anyhow::Result<Box<dyn Experiment>> {
+        match name {
+            "user-model" => Ok(Box::new(user_model::UserModel::new(settings)?)),
+            "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
+            "cdqn" => Ok(Box::new(cdqn::Cdqn::new(settings, self.worlds(settings)?)?)),
+            "adaptation" => Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?)),
+            "online-eval" => Ok(Box::new(online_eval::OnlineEval::new(settings, self.studies(settings)?)?)),
+            "online-learning" => Ok(Box::new(online_learning::OnlineExperiment::new(settings)?)),
+            "bias" => Ok(Box::new(bias::BiasExperiment::new(settings, self.studies(settings)?)?)),
+            other => bail!("experiment `{other}` is listed but not built"),
+        }
+    }
+
+    fn worlds(&mut self, settings: &Settings) -> anyhow::Result<Arc<Worlds>> {
+        once(&mut self.worlds, || Worlds::read(settings))
+    }
+
+    fn studies(&mut self, settings: &Settings) -> anyhow::Result<Arc<Studies>> {
+        once(&mut self.studies, || Studies::new(settings))
+    }
+}
+
+fn once<T>(made: &mut Option<Arc<T>>, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<Arc<T>> {
+    match made {
+        Some(made) => Ok(Arc::clone(made)),
+        None => Ok(Arc::clone(made.insert(Arc::new(make()?)))),
     }
 }

@@ -16,7 +16,12 @@ const HEAD: u32 = 44;
 const VALIDATION: RGBColor = RGBColor(0, 114, 178);
 const TRAINING: RGBColor = RGBColor(230, 159, 0);
 const CLICKS: RGBColor = RGBColor(0, 158, 115);
-const CLICK_RATE: &str = "click_rate";
+/// Figures that are drawn whole: the start of the name, what the legend says, and the colour.
+const WHOLE: [(&str, &str, RGBColor); 3] = [
+    ("click_rate", "click rate", CLICKS),
+    ("coverage_1", "coverage@1", VALIDATION),
+    ("coverage_10", "coverage@10", TRAINING),
+];
 
 /// What figures of validation begin with.
 const VALIDATED: &str = "validation_";
@@ -34,12 +39,12 @@ type Panel<'a> = (String, Vec<&'a Finished>);
 /// The learning curves of an experiment's finished cells; those without are left out.
 ///
 /// Figures named `train_*` and `validation_*` are drawn over `iteration`, a thin line per seed, with a dot at the lowest
-/// validation; a line at the rim of its panel has left it. Figures named `click_rate` are drawn whole.
+/// validation; a line at the rim of its panel has left it. Click rates and coverages are drawn whole, on one scale.
 pub fn learning_curves(experiment: &dyn Experiment, finished: &[Finished]) -> anyhow::Result<Vec<Plot>> {
     let mut by_dataset: BTreeMap<&str, Vec<Panel>> = BTreeMap::new();
     for done in finished.iter().filter(|done| {
         done.cell.experiment == experiment.name()
-            && [VALIDATED, CLICK_RATE].iter().any(|prefix| !line(done, prefix).is_empty())
+            && WHOLE.map(|(name, ..)| name).iter().chain([&VALIDATED]).any(|prefix| !line(done, prefix).is_empty())
     }) {
         let title = format!("{}, {}", done.cell.method, done.cell.setting);
         let panels = by_dataset.entry(&done.cell.dataset).or_default();
@@ -71,15 +76,18 @@ fn draw(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
         root.fill(&WHITE).map_err(failed)?;
         let (head, body) = root.split_vertically(HEAD);
         head.draw(&Text::new(title.to_owned(), (8, 4), ("sans-serif", 14))).map_err(failed)?;
-        let clicks: Vec<_> =
-            panels.iter().flat_map(|(_, cells)| cells.iter().map(|done| line(done, CLICK_RATE))).collect();
-        let rates = extent(&clicks);
+        let shares = |name| panels.iter().flat_map(move |(_, cells)| cells.iter().map(move |done| line(done, name)));
+        let there: Vec<_> = WHOLE.into_iter().filter(|(name, ..)| shares(name).any(|line| !line.is_empty())).collect();
+        let rates = extent(&there.iter().flat_map(|(name, ..)| shares(name)).collect::<Vec<_>>());
         let losses = [
             ("validation", VALIDATION),
             ("training, in its own loss", TRAINING),
             ("dot: the lowest validation", BLACK),
         ];
-        let legend = if rates.is_some() { vec![("click rate", CLICKS)] } else { losses.to_vec() };
+        let legend = match rates {
+            Some(_) => there.iter().map(|(_, label, colour)| (*label, *colour)).collect(),
+            None => losses.to_vec(),
+        };
         for (at, (name, colour)) in legend.into_iter().enumerate() {
             head.draw(&Text::new(name, (8 + 180 * at as i32, 24), ("sans-serif", 12).into_font().color(&colour)))
                 .map_err(failed)?;
@@ -92,7 +100,7 @@ fn draw(title: &str, panels: &[Panel]) -> anyhow::Result<String> {
     Ok(svg)
 }
 
-/// Click rates are drawn between `rates`, so that panels compare.
+/// What is drawn whole lies between `rates`, so that panels compare.
 fn panel(
     area: &DrawingArea<SVGBackend, Shift>,
     title: &str,
@@ -100,8 +108,9 @@ fn panel(
     rates: Option<(f64, f64)>,
 ) -> anyhow::Result<()> {
     let lines = |prefix: &str| -> Vec<Vec<(f64, f64)>> { cells.iter().map(|done| line(done, prefix)).collect() };
-    let (training, validation, clicks) = (lines("train_"), lines(VALIDATED), lines(CLICK_RATE));
-    let all = || training.iter().chain(&validation).chain(&clicks).flatten();
+    let (training, validation) = (lines("train_"), lines(VALIDATED));
+    let whole = WHOLE.map(|(name, _, colour)| (lines(name), colour));
+    let all = || training.iter().chain(&validation).chain(whole.iter().flat_map(|(lines, _)| lines)).flatten();
     let last = all().map(|point| point.0).fold(1.0, f64::max);
     // The panel shows what lies between the first validation and the best. What overfits leaves it.
     let first =
@@ -127,7 +136,7 @@ fn panel(
         .label_style(("sans-serif", 10))
         .draw()
         .map_err(failed)?;
-    for (lines, colour) in [(training, TRAINING), (validation, VALIDATION), (clicks, CLICKS)] {
+    for (lines, colour) in [(training, TRAINING), (validation, VALIDATION)].into_iter().chain(whole) {
         for line in lines {
             let inside = line.into_iter().map(|(x, y)| (x, y.clamp(low, high)));
             chart.draw_series(LineSeries::new(inside, colour.mix(0.7))).map_err(failed)?;

@@ -71,20 +71,24 @@ pub struct Ledger {
     rows: Vec<[String; 4]>,
 }
 
-const LEDGER: [&str; 4] = ["claim", "source", "verdict", "difference, ours less the rival's"];
-const LEDGER_NOTE: &str = "Differences are paired by seed, with the 95% interval and p of the corrected resampled t-test (Nadeau & Bengio \
-    2003), which allows for splits that share users; not corrected for the number of claims. Reproduced: better, interval above 0, on every \
-    data set; not reproduced: worse on one; inconclusive: the rest. The best rival is the one with the largest test mean.";
+const LEDGER: [&str; 4] = ["claim", "source", "verdict", "by how much ours is better than the rival"];
+const LEDGER_NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the corrected resampled t-test (Nadeau & Bengio 2003) \
+    where seeds are splits that share users, of the paired t-test where each has simulated users of its own; not corrected for the number of \
+    claims. Above 0 ours is better, by more of the metric or, where the claim says so, by less of it or less spread. Reproduced: better, \
+    interval above 0, in every comparison; not reproduced: worse in one; inconclusive: the rest. The best rival is the one with the best mean.";
 
 impl Ledger {
     /// The ledger of what was found.
     pub fn new(findings: &[Finding]) -> Self {
         let row = |finding: &Finding| {
             let several = finding.differences.iter().any(|one| one.rival != finding.differences[0].rival);
+            let settings =
+                finding.differences.iter().any(|one| one.ours.setting != finding.differences[0].ours.setting);
             let shown = |difference: &Difference| {
+                let setting = if settings { format!(" {}", difference.ours.setting) } else { String::new() };
                 let rival = if several { format!(" (to {})", difference.rival.method) } else { String::new() };
                 let p = difference.p.map_or(String::new(), |p| format!(", p {p:.2}"));
-                format!("{} {}{p}{rival}", difference.dataset, difference.estimate)
+                format!("{}{setting} {}{p}{rival}", difference.dataset, difference.estimate)
             };
             let differences: Vec<_> = finding.differences.iter().map(shown).collect();
             [finding.sentence.clone(), finding.source.clone(), finding.verdict.to_string(), differences.join("; ")]

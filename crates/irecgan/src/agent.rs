@@ -11,6 +11,8 @@ use understudy_user_model::behaviour::{ClickEncoder, Head, PerStep};
 use crate::{Buffer, Error, Result};
 
 const KIND: &str = "irecgan-agent/1";
+/// Sequences that are evaluated at a time.
+const CHUNK: usize = 256;
 
 /// Everything that fixes an [`Agent`] but its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -118,6 +120,29 @@ impl Agent {
         let losses = softmax_cross_entropy(&states, self.actions.weight(), self.actions.bias(), &clicked)?;
         let returns = Tensor::new(returns, self.params.device())?.to_dtype(self.params.dtype())?;
         Ok((losses * returns)?.mean_all()?)
+    }
+
+    /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of `training`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no click.
+    pub fn mean_loss(&self, buffer: &Buffer, training: &AgentTraining) -> Result<f64> {
+        let returns = buffer.returns(training.discount, training.lambda_r);
+        let returns = PerStep::new(&buffer.log, &returns);
+        let sessions: Vec<usize> = (0..buffer.log.sessions()).collect();
+        let (mut sum, mut clicks) = (0.0, 0);
+        for chunk in sessions.chunks(CHUNK) {
+            let batch = PaddedBatch::new(&buffer.log, chunk, None);
+            let clicked = batch.clicked_mask.iter().filter(|&&clicked| clicked).count();
+            if clicked > 0 {
+                sum += scalar(&self.loss(&batch, &returns.pad(chunk, &batch))?)? * clicked as f64;
+                clicks += clicked;
+            }
+        }
+        match clicks {
+            0 => Err(Error::setting("sequences", "no click to evaluate")),
+            clicks => Ok(sum / clicks as f64),
+        }
     }
 
     /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].

@@ -1,26 +1,27 @@
-//! Checkpoints of a whole run of Algorithm 1: U, A and D with their optimisers, the curve, and the pace of U.
+//! Checkpoints of a whole run: U, A and D with their optimisers, the curve, the pace of U, and the sessions of online learning.
 //!
-//! `FOLDER/latest.json` names a sub-folder that holds the networks. It is renamed into place once that is complete, so a save that is
+//! `FOLDER/latest.json` names a sub-folder that holds networks and sessions. It is renamed into place once that is complete, so a save that is
 //! interrupted leaves the one before.
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use understudy_data::Catalogue;
+use understudy_data::{Catalogue, Dataset, Log};
 use understudy_disc::DiscriminatorTrainer;
 use understudy_random::Seed;
 use understudy_user_model::behaviour::{BehaviourTrainer, Pace};
 
 use crate::agent::AgentTrainer;
-use crate::{CurvePoint, Error, IRecGan, IRecGanConfig, Result};
+use crate::{CurvePoint, Error, IRecGan, IRecGanConfig, OnlineConfig, OnlineLearning, Result};
 
 const FORMAT: u32 = 1;
 const LATEST: &str = "latest.json";
 const PREFIX: &str = "networks-";
+const SESSIONS: &str = "sessions.log";
 
 #[derive(Serialize, Deserialize)]
 struct Latest {
@@ -39,6 +40,14 @@ struct Run {
     curve: Vec<CurvePoint>,
     pace: Pace,
     folder: String,
+    #[serde(default)]
+    online: Option<Online>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Online {
+    config: OnlineConfig,
+    iterations: u64,
 }
 
 impl IRecGan {
@@ -47,32 +56,7 @@ impl IRecGan {
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
     pub fn save(&self, folder: &Path, catalogue: &Catalogue) -> Result<()> {
-        let fail = |reason: std::io::Error| problem(folder, reason.to_string());
-        fs::create_dir_all(folder).map_err(fail)?;
-        let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
-        let (iteration, seed) = (self.curve.len() as u64, fingerprint(self.seed));
-        self.users.save(&place.path().join("users"), catalogue, iteration, seed)?;
-        self.agent.save(&place.path().join("agent"), catalogue, iteration, seed)?;
-        self.discriminator.save(&place.path().join("discriminator"), catalogue, iteration, seed)?;
-
-        let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let (config, curve, pace) = (self.config.clone(), self.curve.clone(), self.users.pace().clone());
-        let run = Run { config, seed, curve, pace, folder: name.clone() };
-        let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
-        let latest = Latest { format: FORMAT, digest: digest(&run), run };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?).map_err(fail)?;
-        file.as_file().sync_all().map_err(fail)?;
-        file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
-        // From here on it is the checkpoint, so it must not go with the guard.
-        let _ = place.keep();
-        for entry in fs::read_dir(folder).map_err(fail)?.flatten() {
-            let old = entry.file_name().to_string_lossy().into_owned();
-            if old.starts_with(PREFIX) && old != name {
-                fs::remove_dir_all(entry.path()).map_err(fail)?;
-            }
-        }
-        Ok(())
+        write(self, None, folder, catalogue)
     }
 
     /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed of the run.
@@ -81,35 +65,104 @@ impl IRecGan {
     /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format or seed, damage; what the networks return if
     /// theirs are damaged or belong to another catalogue.
     pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
-        let path = folder.join(LATEST);
-        let bytes = fs::read(&path).map_err(|reason| problem(&path, reason.to_string()))?;
-        let latest: Latest = serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
-        if latest.format != FORMAT {
-            return Err(problem(&path, format!("format {}, expected {FORMAT}", latest.format)));
-        }
-        if latest.digest != digest(&latest.run) {
-            return Err(problem(&path, "the content is damaged: it has another digest than it was written with"));
-        }
-        let run: Run = serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
-        if run.seed != fingerprint(seed) {
-            return Err(problem(&path, "the run had another seed"));
-        }
-        let (config, folder) = (run.config, folder.join(run.folder));
-        let users_training = config.users_training.clone();
-        Ok(Self {
-            users: BehaviourTrainer::resume(&folder.join("users"), catalogue, users_training, run.pace, device)?,
-            agent: AgentTrainer::resume(&folder.join("agent"), catalogue, config.agent_training.clone(), device)?,
-            discriminator: DiscriminatorTrainer::resume(
-                &folder.join("discriminator"),
-                catalogue,
-                config.discriminator_training.clone(),
-                device,
-            )?,
-            config,
-            seed,
-            curve: run.curve,
-        })
+        Ok(read(folder, catalogue, seed, device)?.0)
     }
+}
+
+impl OnlineLearning {
+    /// Writes everything that the learning needs to go on into `folder`, the sessions so far among it; see [`IRecGan::save`].
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] if it cannot be written.
+    pub fn save(&self, folder: &Path, catalogue: &Catalogue) -> Result<()> {
+        let online = Online { config: self.config.clone(), iterations: self.iterations };
+        write(&self.networks, Some((online, &self.data)), folder, catalogue)
+    }
+
+    /// Goes on from what [`OnlineLearning::save`] wrote, as if the learning had not stopped. `seed` is the seed it began with.
+    ///
+    /// # Errors
+    /// As [`IRecGan::resume`]; [`Error::Checkpoint`] if that is not of online learning.
+    pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        let (networks, online, place) = read(folder, catalogue, seed, device)?;
+        let Some(Online { config, iterations }) = online else {
+            return Err(problem(folder, "a run of Algorithm 1, expected one of online learning"));
+        };
+        let data = understudy_data::cache::load(&place.join(SESSIONS))?.log;
+        Ok(Self { config, seed, networks, data, iterations })
+    }
+}
+
+fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, catalogue: &Catalogue) -> Result<()> {
+    let fail = |reason: std::io::Error| problem(folder, reason.to_string());
+    fs::create_dir_all(folder).map_err(fail)?;
+    let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
+    let (iteration, seed) = (run.curve.len() as u64, fingerprint(run.seed));
+    run.users.save(&place.path().join("users"), catalogue, iteration, seed)?;
+    run.agent.save(&place.path().join("agent"), catalogue, iteration, seed)?;
+    run.discriminator.save(&place.path().join("discriminator"), catalogue, iteration, seed)?;
+    if let Some((_, sessions)) = &online {
+        let sessions = Dataset { log: (*sessions).clone(), catalogue: catalogue.clone(), ..Dataset::default() };
+        understudy_data::cache::save(&sessions, &place.path().join(SESSIONS))?;
+    }
+
+    let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (config, curve, pace) = (run.config.clone(), run.curve.clone(), run.users.pace().clone());
+    let online = online.map(|(online, _)| online);
+    let run = Run { config, seed, curve, pace, folder: name.clone(), online };
+    let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
+    let latest = Latest { format: FORMAT, digest: digest(&run), run };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
+    file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?).map_err(fail)?;
+    file.as_file().sync_all().map_err(fail)?;
+    file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
+    // From here on it is the checkpoint, so it must not go with the guard.
+    let _ = place.keep();
+    for entry in fs::read_dir(folder).map_err(fail)?.flatten() {
+        let old = entry.file_name().to_string_lossy().into_owned();
+        if old.starts_with(PREFIX) && old != name {
+            fs::remove_dir_all(entry.path()).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
+/// The networks, what was said of online learning, and the folder that holds them.
+fn read(
+    folder: &Path,
+    catalogue: &Catalogue,
+    seed: Seed,
+    device: &Device,
+) -> Result<(IRecGan, Option<Online>, PathBuf)> {
+    let path = folder.join(LATEST);
+    let bytes = fs::read(&path).map_err(|reason| problem(&path, reason.to_string()))?;
+    let latest: Latest = serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
+    if latest.format != FORMAT {
+        return Err(problem(&path, format!("format {}, expected {FORMAT}", latest.format)));
+    }
+    if latest.digest != digest(&latest.run) {
+        return Err(problem(&path, "the content is damaged: it has another digest than it was written with"));
+    }
+    let run: Run = serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
+    if run.seed != fingerprint(seed) {
+        return Err(problem(&path, "the run had another seed"));
+    }
+    let (config, folder) = (run.config, folder.join(run.folder));
+    let users_training = config.users_training.clone();
+    let networks = IRecGan {
+        users: BehaviourTrainer::resume(&folder.join("users"), catalogue, users_training, run.pace, device)?,
+        agent: AgentTrainer::resume(&folder.join("agent"), catalogue, config.agent_training.clone(), device)?,
+        discriminator: DiscriminatorTrainer::resume(
+            &folder.join("discriminator"),
+            catalogue,
+            config.discriminator_training.clone(),
+            device,
+        )?,
+        config,
+        seed,
+        curve: run.curve,
+    };
+    Ok((networks, run.online, folder))
 }
 
 /// A word that tells seeds apart.

@@ -3,7 +3,7 @@
 //!
 //! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it interact with the user model U and scores the
 //! sequences by branching (Eq 6), [`returns`] are those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the
-//! loop of the paper's online experiments, for IRecGAN and its baselines.
+//! loop of the paper's online experiments, for IRecGAN and its baselines. [`Biases`] are those of §6, where the users are known.
 //!
 //! ```
 //! use candle_core::Device;
@@ -43,6 +43,7 @@
 
 mod agent;
 mod algorithm;
+mod bias;
 mod checkpoint;
 mod config;
 mod draw;
@@ -56,6 +57,7 @@ mod tests;
 
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
 pub use algorithm::{CurvePoint, IRecGan, Stage};
+pub use bias::{Biases, Logged};
 pub use config::IRecGanConfig;
 pub use error::{Error, Result};
 pub use generate::Simulation;

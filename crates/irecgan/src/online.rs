@@ -45,14 +45,15 @@ impl OnlineConfig {
     }
 }
 
-/// A recommender that meets users, learns from them, and meets the next ones.
+/// A recommender that meets users, learns from them, and meets the next ones. After each iteration it can be [saved](Self::save); what is
+/// resumed is what was not stopped, bit for bit.
 #[derive(Debug)]
 pub struct OnlineLearning {
-    config: OnlineConfig,
-    seed: Seed,
-    networks: IRecGan,
-    data: Log,
-    iterations: u64,
+    pub(crate) config: OnlineConfig,
+    pub(crate) seed: Seed,
+    pub(crate) networks: IRecGan,
+    pub(crate) data: Log,
+    pub(crate) iterations: u64,
 }
 
 impl OnlineLearning {

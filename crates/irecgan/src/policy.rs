@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
+use understudy_data::Choice;
 use understudy_nn::{LstmState, matmul};
 use understudy_random::Stream;
 use understudy_sim::{Environment, Policy, Responses, Slates};
@@ -36,6 +37,28 @@ impl AgentPolicy {
     pub fn new(agent: &Agent, selection: Selection) -> Result<Self> {
         let bias = agent.actions.bias().to_vec1()?;
         Ok(Self { clicks: agent.clicks.freeze()?, actions: agent.actions.freeze()?, bias, selection })
+    }
+
+    /// π(i ∈ a | s) of every item, Eq 4, `[rows, items]`, row by row.
+    pub fn probabilities(&self, memory: &LstmState) -> Result<Vec<f64>> {
+        let logits = self.actions.act(memory.output())?;
+        let mut probabilities = Vec::with_capacity(logits.elem_count());
+        on_host(&logits, |logits| {
+            for row in logits.chunks_exact(self.bias.len()) {
+                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let weight = |logit: &f32| f64::from(logit - largest).exp();
+                let sum: f64 = row.iter().map(weight).sum();
+                probabilities.extend(row.iter().map(|logit| weight(logit) / sum));
+            }
+            Ok(())
+        })?;
+        Ok(probabilities)
+    }
+
+    /// Moves memories on by what was chosen, one choice a row.
+    pub fn observe_choices(&self, memory: &mut LstmState, choices: &[Choice]) -> Result<()> {
+        *memory = self.clicks.step(memory, choices)?;
+        Ok(())
     }
 
     fn show(&self, states: &Tensor, k: usize, streams: &mut [Stream], slates: &mut Slates) -> Result<()> {
@@ -91,8 +114,7 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     }
 
     fn observe(&self, memory: &mut LstmState, _: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
-        *memory = self.clicks.step(memory, &responses.choice)?;
-        Ok(())
+        Ok(self.observe_choices(memory, &responses.choice)?)
     }
 
     fn select(&self, memory: &LstmState, rows: &[usize]) -> understudy_sim::Result<LstmState> {

@@ -31,7 +31,7 @@ fn start(config: IRecGanConfig) -> IRecGan {
 }
 
 /// Makes an untrained network sharp, so that what it does depends on what it saw.
-fn sharpen(params: &Params, factor: f64) {
+pub(crate) fn sharpen(params: &Params, factor: f64) {
     for (_, var) in params.iter() {
         var.set(&(var.as_tensor() * factor).unwrap()).unwrap();
     }

@@ -15,7 +15,7 @@ use super::policies::{self, LinUcbTraining, Training};
 use super::shared::{Shared, in_own_pool};
 use super::sources::TEST_PER_TRAIN;
 use super::worlds::{Users, UsersConfig, World, Worlds};
-use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -160,6 +160,7 @@ impl Experiment for Adaptation {
         let comparison = |world: &World| Comparison {
             dataset: world.source.dataset.name.clone(),
             metric: HANDICAPPED,
+            better: Better::Larger,
             ours: arm(WARM),
             rivals: vec![arm(SCRATCH)],
         };

@@ -16,7 +16,7 @@ use super::shared::{Shared, in_own_pool};
 use super::sources::TEST_PER_TRAIN;
 use super::user_model;
 use super::worlds::{Simulator, UsersConfig, World, Worlds};
-use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -172,6 +172,7 @@ impl Experiment for Cdqn {
             let comparison = |world: &World| Comparison {
                 dataset: world.source.dataset.name.clone(),
                 metric: "reward",
+                better: Better::Larger,
                 ours: arm(CDQN),
                 rivals: vec![arm(rival)],
             };

@@ -15,7 +15,7 @@ use understudy_user_model::{
 
 use super::learned::{self, interruptible};
 use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
-use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -162,6 +162,7 @@ impl Experiment for Regularisers {
             let comparison = |source: &Source| Comparison {
                 dataset: source.dataset.name.clone(),
                 metric: "precision@1",
+                better: Better::Larger,
                 ours: arm(L2_MIN_MAX),
                 rivals: vec![arm(SHANNON)],
             };

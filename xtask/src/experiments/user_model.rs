@@ -11,7 +11,7 @@ use understudy_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserM
 
 use super::learned::{self, interruptible};
 use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
-use crate::claims::{Arm, Claim, Comparison, Pairing, Rule};
+use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -192,6 +192,7 @@ impl UserModel {
         let comparison = |source: &Source| Comparison {
             dataset: source.dataset.name.clone(),
             metric: "precision@1",
+            better: Better::Larger,
             ours: arm(users),
             rivals: rivals.iter().map(|rival| arm(rival)).collect(),
         };

@@ -1,5 +1,5 @@
 use candle_core::Device;
-use understudy_data::{ItemId, PaddedBatch};
+use understudy_data::{Catalogue, ItemId, PaddedBatch};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
 use understudy_sim::bounds::{MdpBelief, MdpOracle};
@@ -125,4 +125,28 @@ fn online_learning_does_what_its_method_says() {
     // U shows everyone who clicked the same the same slate.
     assert!(lstm[0].iter().all(|session| session.step(0).slate == lstm[0].session(0).step(0).slate));
     assert!(pg[0].iter().any(|session| session.step(0).slate.contains(&ItemId(5))));
+}
+
+#[test]
+fn online_learning_that_is_resumed_is_one_that_was_not_stopped() {
+    let (mdp, catalogue, folder) = (two_states(), Catalogue::numbered(6), tempfile::tempdir().unwrap());
+    for method in [OnlineMethod::LstmOffline, OnlineMethod::IRecGan] {
+        let config = OnlineConfig { sessions: 20, ..OnlineConfig::new(method, networks()) };
+        let begin = || OnlineLearning::new(config.clone(), Seed::new(1), &Device::Cpu).unwrap();
+        let resume = || OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap();
+        let (mut straight, mut stopped) = (begin(), begin());
+        for _ in 0..3 {
+            stopped.save(folder.path(), &catalogue).unwrap();
+            stopped = resume();
+            assert_eq!(stopped.iterate(&mdp).unwrap(), straight.iterate(&mdp).unwrap(), "{method:?}");
+        }
+        let parameters = |learning: &OnlineLearning| {
+            let networks = learning.networks();
+            [networks.users().params(), networks.agent().params(), networks.discriminator().params()].map(super::values)
+        };
+        assert_eq!(parameters(&stopped), parameters(&straight), "{method:?}");
+    }
+    super::start(networks()).save(folder.path(), &catalogue).unwrap();
+    let other = OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap_err();
+    assert!(other.to_string().contains("expected one of online learning"), "{other}");
 }

@@ -16,6 +16,11 @@ use understudy_data::ItemId;
 
 use crate::{Error, Result, Slates};
 
+/// The number of subsets of `k` out of `n`.
+fn subsets(n: usize, k: usize) -> f64 {
+    (0..k).map(|i| (n - i) as f64 / (i + 1) as f64).product()
+}
+
 /// The `k` items of the largest scores, largest first; equal scores in the order of the items.
 pub(crate) fn top_k(scores: &[f64], k: usize) -> Vec<ItemId> {
     let mut items: Vec<ItemId> = (0..scores.len() as u32).map(ItemId).collect();

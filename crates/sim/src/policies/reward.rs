@@ -2,7 +2,7 @@ use rand::Rng;
 use understudy_data::ItemId;
 use understudy_random::Stream;
 
-use super::{check_k, top_k};
+use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;
 use crate::{Error, Mdp, MdpState, Policy, Responses, Result, Slates};
 
@@ -17,6 +17,11 @@ impl MaxReward {
     /// For the users of `mdp`, whose states it sees.
     pub fn new(mdp: &Mdp) -> Self {
         Self { ranking: (0..mdp.states()).map(|state| top_k(mdp.rewards(state), mdp.items())).collect() }
+    }
+
+    /// The probability that it shows these items, in any order, to a user in `state`.
+    pub fn slate_probability(&self, state: usize, slate: &[ItemId]) -> f64 {
+        within(slate, &self.ranking[state][..slate.len()])
     }
 }
 
@@ -69,6 +74,13 @@ impl MixReward {
     pub fn new(mdp: &Mdp) -> Self {
         Self { best: MaxReward::new(mdp) }
     }
+
+    /// The probability that it shows these items, in any order, to a user in `state`.
+    pub fn slate_probability(&self, state: usize, slate: &[ItemId]) -> f64 {
+        let ranking = &self.best.ranking[state];
+        let (first, last) = band(ranking.len());
+        f64::midpoint(self.best.slate_probability(state, slate), within(slate, &ranking[first..last]))
+    }
 }
 
 impl Policy<Mdp> for MixReward {
@@ -88,7 +100,7 @@ impl Policy<Mdp> for MixReward {
     ) -> Result<()> {
         let items = self.best.ranking.first().map_or(0, Vec::len);
         check_k(k, items)?;
-        let (first, last) = (items / 5, items / 2);
+        let (first, last) = band(items);
         if k > last - first {
             let problem = format!("{k} is more than the {} items ranked {first} to {last}", last - first);
             return Err(Error::setting("k", problem));
@@ -116,6 +128,19 @@ impl Policy<Mdp> for MixReward {
 
     fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The ranks of the "top 20%-50%".
+fn band(items: usize) -> (usize, usize) {
+    (items / 5, items / 2)
+}
+
+/// The probability of a slate, as a set, that is drawn uniformly from some items.
+fn within(slate: &[ItemId], items: &[ItemId]) -> f64 {
+    match slate.iter().all(|item| items.contains(item)) {
+        true => 1.0 / subsets(items.len(), slate.len()),
+        false => 0.0,
     }
 }
 

@@ -1,6 +1,6 @@
 use understudy_random::Stream;
 
-use super::check_k;
+use super::{check_k, subsets};
 use crate::draw::Subsets;
 use crate::{Environment, Policy, Responses, Result, Slates};
 
@@ -9,6 +9,13 @@ use crate::{Environment, Policy, Responses, Result, Slates};
 pub struct UniformRandom {
     /// Size of the catalogue n.
     pub items: usize,
+}
+
+impl UniformRandom {
+    /// The probability that it shows `k` given items, in any order.
+    pub fn slate_probability(&self, k: usize) -> f64 {
+        1.0 / subsets(self.items, k)
+    }
 }
 
 impl<E: Environment + ?Sized> Policy<E> for UniformRandom {

@@ -5,7 +5,7 @@ use understudy_data::ItemId;
 use understudy_random::Seed;
 use understudy_sim::bounds::{MdpBelief, MdpOracle};
 use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
-use understudy_sim::{Error, Mdp, MdpState, Policy, Rollout, Slates};
+use understudy_sim::{Error, Mdp, MdpConfig, MdpState, Policy, Rollout, Slates};
 
 use crate::support::{chi_square, mdp, slates_for};
 
@@ -143,4 +143,22 @@ fn max_and_mix_show_the_ranks_that_the_paper_names() {
     }
     // Binomial(300, 1/2): outside 105..=195 with probability below 1e-6.
     assert!((105..=195).contains(&band));
+}
+
+proptest! {
+    #[test]
+    fn the_slates_of_a_state_share_its_probability(items in 5usize..9, k in 1usize..3, state in 0usize..3, seed: u64) {
+        let mdp = Mdp::new(&MdpConfig { states: 3, items, seed, ..MdpConfig::default() }).unwrap();
+        let (uniform, best, mix) = (UniformRandom { items }, MaxReward::new(&mdp), MixReward::new(&mdp));
+        let mut sums = [0.0; 3];
+        for set in (0..1u32 << items).filter(|set| set.count_ones() as usize == k) {
+            let slate: Vec<ItemId> = (0..items as u32).filter(|item| set & (1 << item) != 0).map(ItemId).collect();
+            let found = [uniform.slate_probability(k), best.slate_probability(state, &slate), mix.slate_probability(state, &slate)];
+            sums.iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
+        }
+        // The band of π_mix holds n/2 - n/5 items: too few for two where n = 5.
+        for (sum, possible) in sums.into_iter().zip([true, true, items / 2 - items / 5 >= k]) {
+            prop_assert!((sum - if possible { 1.0 } else { 0.5 }).abs() < 1e-12, "{sum}");
+        }
+    }
 }

@@ -63,6 +63,33 @@ impl BehaviourUsers {
         Ok(BehaviourState(state.0.select(&rows)?))
     }
 
+    /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1, and of a purchase after it, Eq 2.
+    /// The rest of the probability is END's.
+    pub fn expectations(&self, state: &BehaviourState, slates: &[&[ItemId]]) -> Result<Vec<Vec<(f64, f64)>>> {
+        let (click, reward) = (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
+        let queries = click.chunks_exact(self.embedding).zip(reward.chunks_exact(self.embedding));
+        let expect = |(slate, (click, reward)): (&&[ItemId], (&[f32], &[f32]))| {
+            let weights = self.weights(slate, click);
+            let sum: f64 = weights.iter().sum();
+            let bought = slate.iter().map(|item| self.purchase(*item, reward));
+            weights.iter().map(|weight| weight / sum).zip(bought).collect()
+        };
+        Ok(slates.iter().zip(queries).map(expect).collect())
+    }
+
+    /// exp(V^c) of the places of a slate and, at the end, of END, the largest 1.
+    fn weights(&self, slate: &[ItemId], click: &[f32]) -> Vec<f64> {
+        let options = slate.iter().map(|item| item.index()).chain([self.items]);
+        let values: Vec<f64> = options.map(|entry| dot(click, self.embedded(entry))).collect();
+        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        values.into_iter().map(|value| (value - largest).exp()).collect()
+    }
+
+    /// The probability that a click on the item is a purchase.
+    fn purchase(&self, item: ItemId, reward: &[f32]) -> f64 {
+        1.0 / (1.0 + (-dot(reward, self.embedded(item.index()))).exp())
+    }
+
     fn embedded(&self, entry: usize) -> &[f32] {
         &self.table[entry * self.embedding..][..self.embedding]
     }
@@ -73,20 +100,16 @@ impl BehaviourUsers {
     }
 
     fn respond(&self, slate: &[ItemId], click: &[f32], reward: &[f32], stream: &mut Stream) -> (Choice, f32) {
-        let options = slate.iter().map(|item| item.index()).chain([self.items]);
-        let values: Vec<f64> = options.map(|entry| dot(click, self.embedded(entry))).collect();
-        let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let weights = values.iter().map(|value| (value - largest).exp());
-        let mut left = stream.random::<f64>() * weights.clone().sum::<f64>();
+        let weights = self.weights(slate, click);
+        let mut left = stream.random::<f64>() * weights.iter().sum::<f64>();
         // Rounding can leave a rest behind the last option, which is END.
-        let place = weights.take(slate.len()).position(|weight| {
+        let place = weights.iter().take(slate.len()).position(|weight| {
             left -= weight;
             left < 0.0
         });
         match place.map(|place| slate[place]) {
             Some(item) => {
-                let logit = dot(reward, self.embedded(item.index()));
-                let bought = stream.random::<f64>() * (1.0 + (-logit).exp()) < 1.0;
+                let bought = stream.random::<f64>() < self.purchase(item, reward);
                 (Choice::Item(item), f32::from(bought))
             }
             None => (Choice::Leave, 0.0),

@@ -1,0 +1,207 @@
+//! The experiment `online-learning`: recommenders that start from nothing and learn from the users they meet (IRecGAN §7.1, Figure 3).
+
+use std::collections::BTreeMap;
+
+use anyhow::bail;
+use candle_core::Device;
+use serde::{Deserialize, Serialize};
+use understudy_irecgan::{AgentPolicy, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
+use understudy_nn::AdamConfig;
+use understudy_random::Seed;
+use understudy_sim::Mdp;
+
+use super::shared::in_own_pool;
+use super::simulated::{Played, WORLDS, World};
+use super::studies;
+use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
+use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
+use crate::settings::{Scale, Settings};
+
+/// The experiment `online-learning`.
+pub struct OnlineExperiment {
+    cells: Vec<Cell>,
+    device: Device,
+}
+
+/// What a cell's result depends on, beside its users and seed.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    device: String,
+    online: OnlineConfig,
+    iterations: u64,
+    /// Sessions that judge what the recommender shows at an iteration.
+    sessions: u64,
+}
+
+const METHODS: [(&str, OnlineMethod); 4] = [
+    (PG_ONLINE, OnlineMethod::PgOnline),
+    (PG_BOTH, OnlineMethod::PgOnlineAndOffline),
+    (LSTM, OnlineMethod::LstmOffline),
+    (IRECGAN, OnlineMethod::IRecGan),
+];
+const PG_ONLINE: &str = "PG-online";
+const PG_BOTH: &str = "PG-online&offline";
+const LSTM: &str = "LSTM-offline";
+const IRECGAN: &str = "IRecGAN";
+const SETTING: &str = "200 a time";
+/// Iterations that count as late.
+const LATE: usize = 5;
+const LATE_COVERAGE: [&str; 2] = ["coverage_1", "coverage_10"];
+
+impl OnlineExperiment {
+    /// Lays out the grid of cells: users x methods x seeds.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let mut cells = Vec::new();
+        for world in &WORLDS {
+            for (name, method) in METHODS {
+                let config = serde_json::to_value(config(method, settings))?;
+                cells.extend((0..settings.seeds).map(|seed| Cell {
+                    experiment: "online-learning".into(),
+                    dataset: world.name.into(),
+                    method: name.into(),
+                    setting: SETTING.into(),
+                    seed,
+                    config: config.clone(),
+                }));
+            }
+        }
+        Ok(Self { cells, device: settings.device.open()? })
+    }
+}
+
+/// The paper's iterations; rates at which 20 of them are enough to see something, the same for all methods.
+fn config(method: OnlineMethod, settings: &Settings) -> Config {
+    let mut networks = studies::networks(settings.scale);
+    let rate = |learning_rate, optimiser: AdamConfig| AdamConfig { learning_rate, ..optimiser };
+    networks.users_training.optimiser = rate(1e-3, networks.users_training.optimiser);
+    networks.agent_training.optimiser =
+        rate(if settings.scale == Scale::Paper { 1e-3 } else { 1e-2 }, networks.agent_training.optimiser);
+    networks.discriminator_training.optimiser = rate(1e-3, networks.discriminator_training.optimiser);
+    let online = OnlineConfig::new(method, networks);
+    let (online, iterations, sessions) = match settings.scale {
+        Scale::Smoke => (OnlineConfig { sessions: 20, ..online }, 3, 20),
+        Scale::Quick | Scale::Paper => (online, 20, 500),
+    };
+    Config { device: settings.device.to_string(), online, iterations, sessions }
+}
+
+impl Experiment for OnlineExperiment {
+    fn name(&self) -> &'static str {
+        "online-learning"
+    }
+
+    fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
+        in_own_pool(|| {
+            let users = World::named(&cell.dataset)?.users(cell.seed)?;
+            let Config { online, iterations, sessions, .. } = serde_json::from_value(cell.config.clone())?;
+            let (method, seed) = (online.method, Seed::new(cell.seed));
+            let mut learning = OnlineLearning::new(online, seed, &self.device)?;
+            let mut curve = Vec::new();
+            for iteration in 0..iterations {
+                watch.progress(iteration, iterations);
+                if watch.interrupted() {
+                    bail!(Interrupted);
+                }
+                let mut row = shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
+                row.insert("iteration".into(), iteration as f64 + 1.0);
+                curve.push(row);
+                if iteration + 1 < iterations {
+                    learning.iterate(&users)?;
+                }
+            }
+            Ok(Outcome { metrics: late(&curve), curve })
+        })
+    }
+
+    fn columns(&self) -> &'static [&'static str] {
+        &["coverage_1", "coverage_10", "reward", "coverage_1_top", "coverage_10_top", "reward_top"]
+    }
+
+    fn curve_label(&self) -> &'static str {
+        "coverage@1 and coverage@10 of what is shown,"
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        let arm = |method: &str| Arm { method: method.into(), setting: SETTING.into() };
+        let compare = |ours: &str, rival: &str| {
+            LATE_COVERAGE.map(|metric| Comparison {
+                dataset: WORLDS[0].name.into(),
+                metric,
+                better: Better::Larger,
+                ours: arm(ours),
+                rivals: vec![arm(rival)],
+            })
+        };
+        let claim = |sentence: &str, comparisons: Vec<Comparison>| Claim {
+            source: "IRecGAN §7.1, Figure 3; simulated users".into(),
+            sentence: format!("{sentence} (coverage@1 and @10, last {LATE} iterations)"),
+            rule: Rule::Better,
+            pairing: Pairing::Independent,
+            comparisons,
+        };
+        vec![
+            claim("IRecGAN ends above PG-online&offline", compare(IRECGAN, PG_BOTH).into()),
+            claim("PG-online&offline ends above PG-online", compare(PG_BOTH, PG_ONLINE).into()),
+            claim(
+                "LSTM-offline ends below all that learn a policy",
+                [PG_ONLINE, PG_BOTH, IRECGAN].into_iter().flat_map(|ours| compare(ours, LSTM)).collect(),
+            ),
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec![format!(
+            "Simulated users as in online-eval. Each iteration has 200 sessions, from which methods learn online, and then passes over all sessions so \
+             far. Figures: mean over the last {LATE} iterations of what is shown in them, of 500 other sessions; slates are drawn as when the \
+             recommender learns, *_top: its k likeliest items. LSTM-offline always shows the likeliest."
+        )]
+    }
+}
+
+/// What the recommender shows at an iteration.
+fn shown(
+    learning: &OnlineLearning,
+    method: OnlineMethod,
+    users: &Mdp,
+    sessions: u64,
+    seed: Seed,
+    watch: &Watch,
+) -> anyhow::Result<BTreeMap<String, f64>> {
+    let networks = learning.networks();
+    let ways = match method {
+        OnlineMethod::LstmOffline => {
+            let played = Played::of(&Ranking::new(networks.users())?, users, sessions, seed, watch)?;
+            [played, played]
+        }
+        _ => {
+            let play =
+                |selection| Played::of(&AgentPolicy::new(networks.agent(), selection)?, users, sessions, seed, watch);
+            [play(Selection::Sampled)?, play(Selection::Top)?]
+        }
+    };
+    Ok(ways.iter().zip(["", "_top"]).flat_map(|(played, suffix)| played.figures(suffix)).collect())
+}
+
+/// The mean of every figure over the last iterations.
+fn late(curve: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
+    let last = &curve[curve.len().saturating_sub(LATE)..];
+    let mean = |name: &String| last.iter().map(|row| row[name]).sum::<f64>() / last.len() as f64;
+    last[0].keys().filter(|name| *name != "iteration").map(|name| (name.clone(), mean(name))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn late_figures_are_means_over_the_last_iterations() {
+        let row = |at: u32| [("iteration".to_owned(), f64::from(at)), ("reward".to_owned(), f64::from(at * at))].into();
+        let curve: Vec<_> = (1..=7).map(row).collect();
+        assert_eq!(late(&curve), [("reward".to_owned(), (9.0 + 16.0 + 25.0 + 36.0 + 49.0) / 5.0)].into());
+        assert_eq!(late(&curve[..2]), [("reward".to_owned(), 2.5)].into());
+    }
+}
