@@ -294,7 +294,7 @@ fn irecgan_meets_simulated_users() {
         let oracle = tables.figure(&format!("{},coverage_1", cell("oracle", "no log")));
         assert_eq!(oracle, 1.0, "the best item is on the best slate");
         for method in ["LSTM", "PG", "LSTMD", "IRecGAN"] {
-            for log in ["random(30)", "max(30)", "mix(30)"] {
+            for log in ["random(100)", "max(100)", "mix(100)"] {
                 let figure = |metric: &str| tables.figure(&format!("{},{metric}", cell(method, log)));
                 assert!((0.0..=1.0).contains(&figure("coverage_10_top")) && figure("reward") > 0.0);
                 // Twenty sessions: what is above the optimum by chance is not above it by much.
@@ -302,14 +302,14 @@ fn irecgan_meets_simulated_users() {
             }
         }
         for when in ["before", "after"] {
-            let figure = |metric: &str| tables.figure(&format!("bias,{world},{when},mix(30),0,{metric}"));
+            let figure = |metric: &str| tables.figure(&format!("bias,{world},{when},mix(100),0,{metric}"));
             let terms = ["from_delta", "from_data", "from_weights"].map(figure);
             assert!((terms.iter().sum::<f64>() - figure("bias")).abs() < 1e-9);
             assert!((figure("value") + figure("bias") - figure("estimate")).abs() < 1e-9);
             assert!(["delta_1", "delta_2", "reached"].map(figure).iter().all(|share| (0.0..=1.0).contains(share)));
         }
         assert!(
-            tables.curves.contains(&format!("online-learning,{world},PG-online&offline,200 a time,0,2,coverage_10,"))
+            tables.curves.contains(&format!("online-learning,{world},PG-online&offline,from scratch,0,2,coverage_10,"))
         );
         assert!(out.join(format!("plots/online-learning-{world}.svg")).is_file());
     }
@@ -326,7 +326,7 @@ fn a_run_ends_with_claims_and_plots() {
     reproduce(&out, &["regularisers", "--seeds", "2"]).succeeds();
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
     let mut lines = claims.lines();
-    let header = "claim,source,verdict,dataset,metric,ours,rival,seeds,difference,low,high,p";
+    let header = "claim,source,verdict,dataset,metric,better,ours,rival,seeds,difference,low,high,p";
     assert_eq!(lines.next(), Some(header));
     // Both learned users against each of seven baselines and their best, and L2 against Shannon; one data set.
     assert_eq!(lines.clone().count(), 2 * 8 + 2);

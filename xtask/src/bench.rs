@@ -2,6 +2,7 @@
 
 mod argmax;
 mod import;
+mod irecgan;
 mod nn;
 mod sim;
 
@@ -20,6 +21,8 @@ enum HotPath {
     Argmax(argmax::Args),
     /// Import a generated log: megabytes a second and peak memory.
     Import(import::Args),
+    /// Simulate and train IRecGAN at its published size: seconds, a public run's, and those of the products alone.
+    Irecgan(irecgan::Args),
     /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's milliseconds.
     Nn(nn::Args),
     /// Roll out simulated users: steps a second.
@@ -31,6 +34,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.path {
         HotPath::Argmax(args) => argmax::run(args),
         HotPath::Import(args) => import::run(args),
+        HotPath::Irecgan(args) => irecgan::run(args),
         HotPath::Nn(args) => nn::run(args),
         HotPath::Sim(args) => sim::run(args),
     }

@@ -52,7 +52,7 @@ pub struct Comparison {
     pub better: Better,
     /// The arm that the claim is about.
     pub ours: Arm,
-    /// The arms that it is to beat: the one with the largest mean counts.
+    /// The arms that it is to beat: the one with the best mean counts.
     pub rivals: Vec<Arm>,
 }
 
@@ -63,8 +63,19 @@ pub enum Better {
     Larger,
     /// Less of it.
     Smaller,
-    /// Less spread over seeds: what is compared is the distance from the arm's median (Brown & Forsythe 1974).
+    /// Less spread over seeds: what is compared, in pairs, is the distance from the arm's median, after Brown & Forsythe (1974).
     Steadier,
+}
+
+impl Better {
+    /// The name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Larger => "larger",
+            Self::Smaller => "smaller",
+            Self::Steadier => "steadier",
+        }
+    }
 }
 
 /// A method in a setting.
@@ -94,11 +105,13 @@ pub struct Difference {
     pub dataset: String,
     /// The metric.
     pub metric: &'static str,
+    /// What is better.
+    pub better: Better,
     /// The arm that the claim is about.
     pub ours: Arm,
     /// The best of its rivals.
     pub rival: Arm,
-    /// Ours less the rival's, over the seeds that both have; the rival's less ours where smaller values are better. Above 0 is better.
+    /// By how much ours is better, over the seeds that both have: ours less the rival's, or the other way round where less is better.
     pub estimate: Estimate,
     /// Two-sided; `None` for one seed.
     pub p: Option<f64>,
@@ -177,7 +190,7 @@ impl Comparison {
         for rival in &self.rivals {
             let Some(values) = self.values(rival, finished) else { return Ok(None) };
             let mean = values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64;
-            if best.as_ref().is_none_or(|(largest, ..)| mean > *largest) {
+            if best.as_ref().is_none_or(|(highest, ..)| mean > *highest) {
                 best = Some((mean, rival, values));
             }
         }
@@ -189,7 +202,8 @@ impl Comparison {
         }
         let (estimate, p) = interval::resampled_difference(&a, &b, test_per_train)?;
         let rival = rival.clone();
-        Ok(Some(Difference { dataset: self.dataset, metric: self.metric, ours: self.ours, rival, estimate, p }))
+        let Self { dataset, metric, better, ours, .. } = self;
+        Ok(Some(Difference { dataset, metric, better, ours, rival, estimate, p }))
     }
 
     /// The metric of an arm by seed, turned so that larger is better; `None` if it has none.

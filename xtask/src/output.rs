@@ -25,19 +25,20 @@ pub fn curves_csv(finished: &[Finished]) -> anyhow::Result<Vec<u8>> {
     csv(["experiment", "dataset", "method", "setting", "seed", "point", "metric", "value"], rows)
 }
 
-/// `claim,source,verdict,dataset,metric,ours,rival,seeds,difference,low,high,p`: a row for every comparison of every claim; a
+/// `claim,source,verdict,dataset,metric,better,ours,rival,seeds,difference,low,high,p`: a row for every comparison of every claim; a
 /// claim that was not run has one row.
 pub fn claims_csv(findings: &[Finding]) -> anyhow::Result<Vec<u8>> {
     let rows = findings.iter().flat_map(|finding| {
         let head = move || [finding.sentence.clone(), finding.source.clone(), finding.verdict.to_string()];
         let nothing =
-            finding.differences.is_empty().then(|| head().into_iter().chain(vec![String::new(); 9]).collect());
+            finding.differences.is_empty().then(|| head().into_iter().chain(vec![String::new(); 10]).collect());
         let row = move |difference: &Difference| {
             let arm = |arm: &Arm| format!("{}, {}", arm.method, arm.setting);
             let (ends, shown) = (difference.estimate.interval, |value: f64| value.to_string());
             let tail = [
                 difference.dataset.clone(),
                 difference.metric.into(),
+                difference.better.as_str().into(),
                 arm(&difference.ours),
                 arm(&difference.rival),
                 difference.estimate.n.to_string(),
@@ -51,7 +52,21 @@ pub fn claims_csv(findings: &[Finding]) -> anyhow::Result<Vec<u8>> {
         nothing.into_iter().chain(finding.differences.iter().map(row))
     });
     csv(
-        ["claim", "source", "verdict", "dataset", "metric", "ours", "rival", "seeds", "difference", "low", "high", "p"],
+        [
+            "claim",
+            "source",
+            "verdict",
+            "dataset",
+            "metric",
+            "better",
+            "ours",
+            "rival",
+            "seeds",
+            "difference",
+            "low",
+            "high",
+            "p",
+        ],
         rows,
     )
 }

@@ -81,7 +81,7 @@ impl Ledger {
     /// The ledger of what was found.
     pub fn new(findings: &[Finding]) -> Self {
         let row = |finding: &Finding| {
-            let several = finding.differences.iter().any(|one| one.rival != finding.differences[0].rival);
+            let several = finding.differences.iter().any(|one| one.rival.method != finding.differences[0].rival.method);
             let settings =
                 finding.differences.iter().any(|one| one.ours.setting != finding.differences[0].ours.setting);
             let shown = |difference: &Difference| {

@@ -24,9 +24,13 @@ pub struct FrozenDiscriminator {
 }
 
 /// D of some sequences so far: the state s^d, and the running sum over the steps that count.
+///
+/// The last choices are taken into s^d when it is next asked for: after the last step of a sequence nobody asks.
 #[derive(Clone, Debug)]
 pub struct DiscriminatorState {
     lstm: LstmState,
+    /// Choices that s^d lacks, one a sequence; or none.
+    pending: Vec<Choice>,
     sums: Vec<f64>,
     steps: Vec<u32>,
 }
@@ -54,7 +58,22 @@ impl Discriminator {
 impl FrozenDiscriminator {
     /// The state of `rows` sequences that begin.
     pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
-        Ok(DiscriminatorState { lstm: self.lstm.lstm().zero_state(rows)?, sums: vec![0.0; rows], steps: vec![0; rows] })
+        let lstm = self.lstm.lstm().zero_state(rows)?;
+        Ok(DiscriminatorState { lstm, pending: Vec::new(), sums: vec![0.0; rows], steps: vec![0; rows] })
+    }
+
+    /// Takes the last choices into the states, which [`step`](Self::step) does anyway: before they are copied it saves doing so for each copy.
+    pub fn settle(&self, state: &mut DiscriminatorState) -> Result<()> {
+        let choices = std::mem::take(&mut state.pending);
+        if choices.is_empty() {
+            return Ok(());
+        }
+        let items: Vec<u32> = choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
+        let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+        let clicked = Tensor::from_vec(clicked, (choices.len(), 1), self.table.device())?;
+        let x = lookup(&self.table, &items)?.unsqueeze(1)?;
+        state.lstm = self.lstm.forward(&x, &state.lstm, Some(&clicked))?.1;
+        Ok(())
     }
 
     /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the reward `[rows]`.
@@ -70,6 +89,7 @@ impl FrozenDiscriminator {
         if rows == 0 {
             return Ok(());
         }
+        self.settle(state)?;
         let (weight, bias) = &self.favourite;
         let queries = match self.table.device() {
             Device::Cpu => matmul(state.lstm.output(), weight)?.broadcast_add(bias)?,
@@ -86,11 +106,7 @@ impl FrozenDiscriminator {
             state.sums[row] += f64::from(agreement * (self.reward.0 * rewards[row] + self.reward.1));
             state.steps[row] += 1;
         }
-        let items: Vec<u32> = choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
-        let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
-        let clicked = Tensor::from_vec(clicked, (rows, 1), self.table.device())?;
-        let x = lookup(&self.table, &items)?.unsqueeze(1)?;
-        state.lstm = self.lstm.forward(&x, &state.lstm, Some(&clicked))?.1;
+        state.pending = choices.to_vec();
         Ok(())
     }
 
@@ -126,6 +142,8 @@ impl DiscriminatorState {
         let indices: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
         Ok(Self {
             lstm: self.lstm.select(&indices)?,
+            // All of them, or none if none are pending.
+            pending: rows.iter().filter_map(|&row| self.pending.get(row).copied()).collect(),
             sums: rows.iter().map(|&row| self.sums[row]).collect(),
             steps: rows.iter().map(|&row| self.steps[row]).collect(),
         })

@@ -253,7 +253,10 @@ impl IRecGan {
 
 /// The length at which generated sequences are cut: twice the mean number of clicks, rounded down before it is doubled as in the authors'
 /// code, and at least 2.
-fn longest(offline: &Log) -> Result<usize> {
+///
+/// # Errors
+/// [`Error::Setting`] if there is no sequence.
+pub fn longest(offline: &Log) -> Result<usize> {
     let clicks: usize = offline.iter().map(|session| session.clicks().count()).sum();
     match offline.sessions() {
         0 => Err(Error::setting("offline data", "no sequence")),

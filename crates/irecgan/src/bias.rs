@@ -4,7 +4,16 @@ use understudy_data::{Choice, ItemId, Log, Step};
 use understudy_sim::{Mdp, Policy, Rollout};
 use understudy_user_model::behaviour::BehaviourUsers;
 
-use crate::{AgentPolicy, Error, Result};
+use crate::{AgentPolicy, Error, Result, Selection};
+
+/// Where generated sequences come from, beside the agent.
+#[derive(Clone, Copy)]
+pub struct Generated<'a> {
+    /// U.
+    pub users: &'a BehaviourUsers,
+    /// Steps after which a sequence is cut; see [`longest`](crate::longest).
+    pub max_steps: usize,
+}
 
 /// The policy that made the offline data, in the users of an [`Mdp`].
 #[derive(Clone, Copy)]
@@ -18,16 +27,15 @@ pub struct Logged<'a> {
 /// The value estimate of Eq 12 under the optimal discriminator, and the three terms by which it is off.
 ///
 /// All expectations are over sessions of π, the agent in the true users. A history τ_0:t ends with the slate a_t; the reward of a step is its
-/// expectation given the history, r_t in the true users and r̂_t in U, and Δ_t = r̂_t - r_t. P_π, P_g and P_data are computed exactly for each
-/// session: the true users' by filtering their hidden state, slates as sets.
+/// expectation given the history, r_t in the true users, in which every click pays, and r̂_t in U; Δ_t = r̂_t - r_t. P_π, P_g and P_data are
+/// computed exactly for each session: the true users' by filtering their hidden state, slates as sets; P_g is 0 where generated sequences are cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Biases {
     /// V^π: the expected sum of rewards of a session.
     pub value: f64,
     /// Mean |Δ_t| over the steps of π.
     pub delta: f64,
-    /// How far P_g is from P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), which is their distance in total variation,
-    /// and half of E_g|δ₁|; from 0 to 1.
+    /// What P_g lacks of P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), from 0 to 1; 0 where every δ₁ is at most 0.
     pub delta_1: f64,
     /// The same of P_data, and δ₂.
     pub delta_2: f64,
@@ -35,24 +43,24 @@ pub struct Biases {
     pub reached: f64,
     /// Σ_t E_π[w_t Δ_t], w_t = λ₁ / (2 - (δ₁ + δ₂)).
     pub from_delta: f64,
-    /// Σ_t E_data[λ₂ δ₂ r_t], which is λ₂ (V^data - V^π) where the data reach all that π does; elsewhere it is taken as that too, so
-    /// that the three terms are always the whole bias.
+    /// Σ_t E_data[λ₂ δ₂ r_t] as λ₂ (V^data - V^π), which it is where the data reach all that π does and their slates tell nothing of the
+    /// state; elsewhere it is taken as that too, so that the three terms are always the whole bias.
     pub from_data: f64,
     /// -Σ_t E_π[(λ₁ - w_t) r_t].
     pub from_weights: f64,
 }
 
 impl Biases {
-    /// Estimates them over the sessions of a rollout of `agent`, which draws its slates, in `mdp`; `users` is U, and `lambda_1` the share of
-    /// generated sequences.
+    /// Estimates them over the sessions of a rollout of `agent`, which draws its slates, in `mdp`; `lambda_1` is the share of generated
+    /// sequences.
     ///
     /// # Errors
-    /// [`Error::Setting`] if λ₁ is not in [0, 1], a slate has more than 16 items, whose subsets are too many, or there is no session; what
+    /// [`Error::Setting`] if the agent does not draw its slates, λ₁ is not in [0, 1], a slate has more than 16 items, whose subsets are too many, or there is no session; what
     /// the networks return.
     pub fn estimate(
         mdp: &Mdp,
         agent: &AgentPolicy,
-        users: &BehaviourUsers,
+        generated: Generated<'_>,
         logged: Logged<'_>,
         lambda_1: f64,
         rollout: &Rollout,
@@ -62,9 +70,12 @@ impl Biases {
             let problem = format!("λ₁ {lambda_1}, slates of {}, sessions {:?}", rollout.k, rollout.sessions);
             return Err(Error::setting("biases", problem + ": expected [0, 1], at most 16, at least one"));
         }
+        if agent.selection() != Selection::Sampled {
+            return Err(Error::setting("agent", "shows its likeliest items, expected one that draws"));
+        }
         let log = rollout.run(mdp, agent)?;
         let mut sums = Self::default();
-        let moments = moments(&log, mdp, agent, users, logged)?;
+        let moments = moments(&log, mdp, agent, generated, logged)?;
         for moment in &moments {
             let weight = lambda_1 / ((moment.pi - moment.generated).exp() + (moment.pi - moment.logged).exp());
             let delta = moment.expected - moment.reward;
@@ -129,7 +140,7 @@ fn moments(
     log: &Log,
     mdp: &Mdp,
     agent: &AgentPolicy,
-    users: &BehaviourUsers,
+    Generated { users, max_steps }: Generated<'_>,
     logged: Logged<'_>,
 ) -> Result<Vec<Moment>> {
     let sessions: Vec<Vec<Step<'_>>> = log.iter().map(|session| session.steps().collect()).collect();
@@ -147,6 +158,9 @@ fn moments(
     let mut filters: Vec<Filter> = sessions.iter().map(|_| begun()).collect();
     let mut moments = Vec::with_capacity(log.steps());
     for t in 0.. {
+        if t == max_steps {
+            filters.iter_mut().for_each(|filter| filter.users_clicks = f64::NEG_INFINITY);
+        }
         let present: Vec<usize> = (0..rows.len()).filter(|&entry| sessions[rows[entry]].len() > t).collect();
         rows = present.iter().map(|&entry| rows[entry]).collect();
         if rows.is_empty() {
@@ -159,8 +173,7 @@ fn moments(
         let slates: Vec<&[ItemId]> = steps.iter().map(|step| step.slate).collect();
         let answers = users.expectations(&state, &slates)?;
         for (entry, (step, answer)) in steps.iter().zip(&answers).enumerate() {
-            let items = mdp.items();
-            let agent = set_probability(&probabilities[entry * items..(entry + 1) * items], step.slate);
+            let agent = set_probability(&probabilities[entry], step.slate);
             filters[rows[entry]].take(mdp, step, agent.ln(), answer, logged, &mut moments);
         }
         let choices: Vec<Choice> = steps.iter().map(|step| step.choice).collect();
@@ -186,7 +199,8 @@ impl Filter {
         }
         self.logged += normalise(&mut self.logged_state);
         let click = |item: &ItemId| {
-            self.state.iter().enumerate().map(|(state, p)| p * click(mdp, state, step.slate, *item)).sum::<f64>()
+            let in_state = |(state, p): (usize, &f64)| p * mdp.click_probability(state, step.slate, *item);
+            self.state.iter().enumerate().map(in_state).sum::<f64>()
         };
         moments.push(Moment {
             pi: self.clicks + self.slates,
@@ -195,31 +209,17 @@ impl Filter {
             reward: step.slate.iter().map(click).sum(),
             expected: answer.iter().map(|(click, bought)| click * bought).sum(),
         });
-        if let Choice::Item(item) = step.choice {
-            let place = step.slate.iter().position(|shown| *shown == item).unwrap_or_default();
-            self.users_clicks += answer[place].0.ln();
-            self.clicks += advance(mdp, &mut self.state, step.slate, item);
-            self.logged += advance(mdp, &mut self.logged_state, step.slate, item);
+        let clicked = step.choice.item().and_then(|item| step.slate.iter().position(|shown| *shown == item));
+        if let Some(place) = clicked {
+            let (click, bought) = answer[place];
+            let paid = step.reward > 0.0;
+            self.users_clicks += (click * if paid { bought } else { 1.0 - bought }).ln();
+            // Every click pays in the true users.
+            let possible = if paid { 0.0 } else { f64::NEG_INFINITY };
+            self.clicks += mdp.filter(&mut self.state, step.slate, step.slate[place]).ln() + possible;
+            self.logged += mdp.filter(&mut self.logged_state, step.slate, step.slate[place]).ln() + possible;
         }
     }
-}
-
-/// The probability of a click on an item of a slate in a state.
-fn click(mdp: &Mdp, state: usize, slate: &[ItemId], item: ItemId) -> f64 {
-    let sum: f64 = slate.iter().map(|shown| mdp.reward(state, *shown)).sum();
-    let reward = mdp.reward(state, item);
-    if sum > 0.0 { reward * reward / sum } else { 0.0 }
-}
-
-/// Moves a distribution over states on by a click; returns the logarithm of the click's probability.
-fn advance(mdp: &Mdp, states: &mut Vec<f64>, slate: &[ItemId], item: ItemId) -> f64 {
-    let mut next = vec![0.0; states.len()];
-    for (state, probability) in states.iter().enumerate().filter(|(_, probability)| **probability > 0.0) {
-        let evidence = probability * click(mdp, state, slate, item);
-        next.iter_mut().zip(mdp.transition(state, item)).for_each(|(next, p)| *next += evidence * p);
-    }
-    *states = next;
-    normalise(states)
 }
 
 /// Scales to a sum of 1, unless all are 0; returns the logarithm of the sum before.
@@ -263,7 +263,7 @@ mod tests {
     use understudy_user_model::behaviour::{BehaviourConfig, BehaviourModel};
 
     use super::*;
-    use crate::{Agent, AgentConfig, Selection, Simulation};
+    use crate::{Agent, AgentConfig, Simulation};
 
     proptest! {
         #[test]
@@ -301,12 +301,13 @@ mod tests {
         let value = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / sessions as f64;
         let logged = Logged { slate_probability: &uniform, value };
 
-        let rollout = Rollout::new(Seed::new(4), 0..sessions, k);
-        let biases = Biases::estimate(&mdp, &agent, &users, logged, lambda_1, &rollout).unwrap();
-        let simulation = Simulation { users: &users, agent: &agent, k, max_steps: 1_000, chunk: 256 };
+        let (rollout, max_steps) = (Rollout::new(Seed::new(4), 0..sessions, k), 2);
+        let source = Generated { users: &users, max_steps };
+        let biases = Biases::estimate(&mdp, &agent, source, logged, lambda_1, &rollout).unwrap();
+        let simulation = Simulation { users: &users, agent: &agent, k, max_steps, chunk: 256 };
         let generated = simulation.generate(sessions as usize, Seed::new(5)).unwrap();
         let scaled = |moment: &Moment| moment.expected / (1.0 + (moment.generated - moment.logged).exp());
-        let moments = moments(&generated, &mdp, &agent, &users, logged).unwrap();
+        let moments = moments(&generated, &mdp, &agent, source, logged).unwrap();
         let estimate = lambda_1 * moments.iter().map(scaled).sum::<f64>() / sessions as f64 + (1.0 - lambda_1) * value;
         let found = biases.value + biases.total();
         assert!((found - estimate).abs() < 0.05, "{found} {estimate} {biases:?}");

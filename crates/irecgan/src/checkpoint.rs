@@ -88,7 +88,8 @@ impl OnlineLearning {
         let Some(Online { config, iterations }) = online else {
             return Err(problem(folder, "a run of Algorithm 1, expected one of online learning"));
         };
-        let data = understudy_data::cache::load(&place.join(SESSIONS))?.log;
+        let path = place.join(SESSIONS);
+        let data = understudy_data::cache::load(&path).map_err(|reason| problem(&path, reason.to_string()))?.log;
         Ok(Self { config, seed, networks, data, iterations })
     }
 }
@@ -103,7 +104,8 @@ fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, catalogue
     run.discriminator.save(&place.path().join("discriminator"), catalogue, iteration, seed)?;
     if let Some((_, sessions)) = &online {
         let sessions = Dataset { log: (*sessions).clone(), catalogue: catalogue.clone(), ..Dataset::default() };
-        understudy_data::cache::save(&sessions, &place.path().join(SESSIONS))?;
+        let path = place.path().join(SESSIONS);
+        understudy_data::cache::save(&sessions, &path).map_err(|reason| problem(&path, reason.to_string()))?;
     }
 
     let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();

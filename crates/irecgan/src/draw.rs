@@ -2,92 +2,101 @@
 
 use rand::Rng;
 use understudy_data::ItemId;
-use understudy_nn::gumbel_top_k;
+use understudy_nn::{BlockSum, Logits, LogitsRow, gumbel_top_k};
 use understudy_random::Stream;
 
 use crate::{Error, Result};
 
-/// Items whose weights are summed together.
-const BLOCK: usize = 256;
-
-/// Draws slates without replacement in proportion to exp(logit), which is the law of Gumbel top-k ([`gumbel_top_k`]).
+/// Draws a slate of `k` items without replacement in proportion to exp(logit), which is the law of Gumbel top-k ([`gumbel_top_k`]); returns
+/// it and the probability of each item given the places before it.
 ///
-/// That needs a random number and two logarithms per item. This takes the exponential of each item once and then draws place by place
-/// by inversion, over sums of blocks of items: a slate of 10 out of 40,000 items takes ten random numbers.
-pub(crate) struct Drawer {
-    weights: Vec<f32>,
-    sums: Vec<f64>,
+/// Gumbel top-k needs a random number and two logarithms per item. This draws place by place by inversion, over sums of blocks of items that
+/// come with the logits: a slate of 10 out of 40,000 items takes ten random numbers and the weights of at most ten blocks.
+///
+/// # Errors
+/// [`Error::Setting`] if `k` exceeds the items or a logit is not a finite number.
+pub(crate) fn draw(logits: LogitsRow<'_>, k: usize, stream: &mut Stream) -> Result<(Vec<ItemId>, Vec<f32>)> {
+    check(k, logits.items())?;
+    let mut left = Left::new(logits);
+    let mut propensity = Vec::with_capacity(k);
+    while left.slate.len() < k {
+        let all: f64 = left.sums.iter().sum();
+        if !all.is_finite() {
+            return Err(Error::setting("slate", "a logit is not a finite number"));
+        }
+        let Some((item, weight)) = left.find(stream.random::<f64>() * all).filter(|_| all > 0.0) else {
+            // The rest is so unlikely that it has no weight beside the largest: it is drawn on its own scale.
+            let mut rest = logits.to_vec();
+            left.slate.iter().for_each(|item| rest[item.index()] = f32::NEG_INFINITY);
+            let drawn = gumbel_top_k(&rest, k - left.slate.len(), stream)?;
+            propensity.extend(drawn.iter().map(|_| f32::MIN_POSITIVE));
+            left.slate.extend(drawn.into_iter().map(ItemId));
+            break;
+        };
+        propensity.push(((f64::from(weight) / all) as f32).clamp(f32::MIN_POSITIVE, 1.0));
+        left.take(item);
+    }
+    Ok((left.slate, propensity))
 }
 
-impl Drawer {
-    pub fn new(items: usize) -> Self {
-        Self { weights: vec![0.0; items], sums: vec![0.0; items.div_ceil(BLOCK)] }
+/// The items that are not on the slate yet, with the weights exp(logit - largest).
+struct Left<'a> {
+    logits: LogitsRow<'a>,
+    largest: f32,
+    /// Of each block.
+    sums: Vec<f64>,
+    slate: Vec<ItemId>,
+}
+
+impl<'a> Left<'a> {
+    fn new(logits: LogitsRow<'a>) -> Self {
+        let largest = logits.sums().map(|block| block.largest).fold(f32::NEG_INFINITY, f32::max);
+        let sum = |block: BlockSum| match block.largest - largest {
+            // Where the largest weight of a block is 0, so are all.
+            below if below < -87.0 && block.sum.is_finite() => 0.0,
+            below => f64::from(below).exp() * f64::from(block.sum),
+        };
+        let sums = logits.sums().map(sum).collect();
+        Self { logits, largest, sums, slate: Vec::new() }
     }
 
-    /// A slate of `k` distinct items for `logits + bias [items]`, and the probability of each given the places before it.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] if `k` exceeds the items or a logit is not a finite number.
-    pub fn draw(
-        &mut self,
-        logits: &[f32],
-        bias: &[f32],
-        k: usize,
-        stream: &mut Stream,
-    ) -> Result<(Vec<ItemId>, Vec<f32>)> {
-        check(k, logits.len())?;
-        let largest = logits.iter().zip(bias).map(|(logit, bias)| logit + bias).fold(f32::NEG_INFINITY, f32::max);
-        for (weight, (logit, bias)) in self.weights.iter_mut().zip(logits.iter().zip(bias)) {
-            *weight = exp(logit + bias - largest);
-        }
-        for (sum, block) in self.sums.iter_mut().zip(self.weights.chunks(BLOCK)) {
-            *sum = total(block);
-        }
-        let (mut slate, mut propensity) = (Vec::with_capacity(k), Vec::with_capacity(k));
-        while slate.len() < k {
-            let left: f64 = self.sums.iter().sum();
-            if !left.is_finite() {
-                return Err(Error::setting("slate", "a logit is not a finite number"));
-            }
-            let Some(item) = self.find(stream.random::<f64>() * left).filter(|_| left > 0.0) else {
-                // The rest is so unlikely that it has no weight beside the largest: it is drawn on its own scale.
-                let mut rest: Vec<f32> = logits.iter().zip(bias).map(|(logit, bias)| logit + bias).collect();
-                slate.iter().for_each(|item: &ItemId| rest[item.index()] = f32::NEG_INFINITY);
-                let drawn = gumbel_top_k(&rest, k - slate.len(), stream)?;
-                propensity.extend(drawn.iter().map(|_| f32::MIN_POSITIVE));
-                slate.extend(drawn.into_iter().map(ItemId));
-                break;
-            };
-            propensity.push(((f64::from(self.weights[item]) / left) as f32).clamp(f32::MIN_POSITIVE, 1.0));
-            slate.push(ItemId(item as u32));
-            self.weights[item] = 0.0;
-            let block = item / BLOCK;
-            self.sums[block] = total(&self.weights[block * BLOCK..self.weights.len().min((block + 1) * BLOCK)]);
-        }
-        Ok((slate, propensity))
+    /// The weights of a block, 0 for what is on the slate.
+    fn weights(&self, block: usize) -> [f32; Logits::BLOCK] {
+        let mut weights = self.logits.weights(block, self.largest);
+        let items = self.logits.block(block);
+        let taken = self.slate.iter().map(|item| item.index()).filter(|item| items.contains(item));
+        taken.for_each(|item| weights[item - items.start] = 0.0);
+        weights
     }
 
-    /// The item in whose share of the running sum `point` falls; rounding must find none of weight 0.
-    fn find(&self, mut point: f64) -> Option<usize> {
+    /// The item in whose share of the running sum `point` falls, and its weight; rounding must find none of weight 0.
+    fn find(&self, mut point: f64) -> Option<(usize, f32)> {
         let last = self.sums.iter().rposition(|&sum| sum > 0.0)?;
         let mut block = 0;
         while block < last && point >= self.sums[block] {
             point -= self.sums[block];
             block += 1;
         }
-        let items = &self.weights[block * BLOCK..self.weights.len().min((block + 1) * BLOCK)];
-        let place = items.iter().position(|&weight| {
+        let weights = self.weights(block);
+        let place = weights.iter().position(|&weight| {
             point -= f64::from(weight);
             point < 0.0
         });
-        Some(block * BLOCK + place.or_else(|| items.iter().rposition(|&weight| weight > 0.0))?)
+        let place = place.or_else(|| weights.iter().rposition(|&weight| weight > 0.0))?;
+        Some((block * Logits::BLOCK + place, weights[place]))
+    }
+
+    fn take(&mut self, item: usize) {
+        self.slate.push(ItemId(item as u32));
+        let block = item / Logits::BLOCK;
+        self.sums[block] = total(&self.weights(block));
     }
 }
 
-/// The `k` items of the largest `logits + bias`, largest first; equal ones in the order of the items.
-pub(crate) fn top(logits: &[f32], bias: &[f32], k: usize) -> Result<Vec<ItemId>> {
+/// The `k` items of the largest logits, largest first; equal ones in the order of the items.
+pub(crate) fn top(logits: &[f32], k: usize) -> Result<Vec<ItemId>> {
     check(k, logits.len())?;
-    let mut keys: Vec<(f32, u32)> = logits.iter().zip(bias).map(|(logit, bias)| logit + bias).zip(0..).collect();
+    let mut keys: Vec<(f32, u32)> = logits.iter().copied().zip(0..).collect();
     let better = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     if k > 0 && k < keys.len() {
         keys.select_nth_unstable_by(k - 1, better);
@@ -105,32 +114,12 @@ fn check(k: usize, items: usize) -> Result<()> {
 }
 
 /// In eight sums side by side, which the processor adds at once.
-fn total(weights: &[f32]) -> f64 {
+fn total(weights: &[f32; Logits::BLOCK]) -> f64 {
     let mut sums = [0f32; 8];
-    let chunks = weights.chunks_exact(8);
-    let rest: f32 = chunks.remainder().iter().sum();
-    for chunk in chunks {
+    for chunk in weights.as_chunks::<8>().0 {
         sums.iter_mut().zip(chunk).for_each(|(sum, weight)| *sum += weight);
     }
-    f64::from(sums.iter().sum::<f32>()) + f64::from(rest)
-}
-
-/// eˣ for x ≤ 0 to a few units in the last place; below -87 it is 0. Without a branch or a call, so that several are taken at once:
-/// x = n ln 2 + r, and a polynomial for e^r (the constants are those of Cephes' `expf`).
-fn exp(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it rounds to a whole number, which then stands in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    let near = if x < -87.0 { -87.0 } else { x };
-    let rounded = near * std::f32::consts::LOG2_E + ROUND;
-    let n = rounded - ROUND;
-    let r = near - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let mut p = 1.987_569_1e-4;
-    for coefficient in [1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = p * r + coefficient;
-    }
-    let scale = f32::from_bits(rounded.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
-    let value = (p * r * r + r + 1.0) * scale;
-    if x < -87.0 { 0.0 } else { value }
+    sums.iter().map(|&sum| f64::from(sum)).sum()
 }
 
 #[cfg(test)]
@@ -139,29 +128,28 @@ mod tests {
     use proptest::prelude::*;
     use understudy_random::Seed;
 
-    proptest! {
-        #[test]
-        fn the_exponential_is_the_exponential(x in -87f32..=0.0) {
-            let expected = f64::from(x).exp();
-            prop_assert!((f64::from(exp(x)) / expected - 1.0).abs() < 5e-7);
-        }
+    fn logits(values: &[f32], bias: f32) -> Logits {
+        let mut logits = Logits::new(values.len());
+        logits.set(1, &vec![bias; values.len()], values);
+        logits
+    }
 
+    proptest! {
         #[test]
         fn slates_hold_k_distinct_items(
             logits in prop::collection::vec(-200f32..200.0, 1..700), share in 0f64..=1.0, seed: u64,
         ) {
             let k = (logits.len() as f64 * share) as usize;
-            let bias = vec![0.25; logits.len()];
-            let mut drawer = Drawer::new(logits.len());
+            let with_bias = self::logits(&logits, 0.25);
             for stream in 0..2 {
-                let (slate, propensity) = drawer.draw(&logits, &bias, k, &mut Seed::new(seed).stream(stream)).unwrap();
+                let (slate, propensity) = draw(with_bias.row(0), k, &mut Seed::new(seed).stream(stream)).unwrap();
                 let distinct: std::collections::BTreeSet<_> = slate.iter().collect();
                 prop_assert_eq!((slate.len(), distinct.len(), propensity.len()), (k, k, k));
                 prop_assert!(propensity.iter().all(|&p| p > 0.0 && p <= 1.0));
             }
             let mut sorted: Vec<usize> = (0..logits.len()).collect();
             sorted.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
-            let best: Vec<usize> = top(&logits, &bias, k).unwrap().iter().map(|item| item.index()).collect();
+            let best: Vec<usize> = top(&with_bias.row(0).to_vec(), k).unwrap().iter().map(|item| item.index()).collect();
             // The bias may round two logits to one.
             let value = |item: &usize| logits[*item] + 0.25;
             prop_assert_eq!(best.iter().map(value).collect::<Vec<_>>(), sorted[..k].iter().map(value).collect::<Vec<_>>());
@@ -174,14 +162,14 @@ mod tests {
     fn slates_follow_the_law_of_gumbel_top_k() {
         let places = [3usize, 255, 256, 600];
         let values = [0.5f32, -1.0, 1.2, 0.0];
-        let (mut logits, bias) = (vec![-300f32; 700], vec![0.0; 700]);
+        let mut logits = vec![-300f32; 700];
         places.iter().zip(values).for_each(|(&place, value)| logits[place] = value);
+        let logits = self::logits(&logits, 0.0);
         let weights: Vec<f64> = values.iter().map(|&value| f64::from(value).exp()).collect();
         let all: f64 = weights.iter().sum();
         let (mut counts, mut stream, draws) = ([[0f64; 4]; 4], Seed::new(11).stream(0), 40_000);
-        let mut drawer = Drawer::new(700);
         for _ in 0..draws {
-            let (slate, propensity) = drawer.draw(&logits, &bias, 2, &mut stream).unwrap();
+            let (slate, propensity) = draw(logits.row(0), 2, &mut stream).unwrap();
             let at = |item: ItemId| places.iter().position(|&place| place == item.index()).unwrap();
             let (i, j) = (at(slate[0]), at(slate[1]));
             counts[i][j] += 1.0;
@@ -200,9 +188,14 @@ mod tests {
     #[test]
     fn what_is_not_a_number_or_too_many_is_refused() {
         let mut stream = Seed::new(1).stream(0);
-        assert!(Drawer::new(2).draw(&[0.0, f32::NAN], &[0.0; 2], 1, &mut stream).is_err());
-        assert!(Drawer::new(2).draw(&[0.0, f32::INFINITY], &[0.0; 2], 1, &mut stream).is_err());
-        assert!(Drawer::new(2).draw(&[0.0; 2], &[0.0; 2], 3, &mut stream).is_err());
-        assert!(top(&[0.0; 2], &[0.0; 2], 3).is_err());
+        for wrong in [f32::NAN, f32::INFINITY] {
+            assert!(draw(logits(&[0.0, wrong], 0.0).row(0), 1, &mut stream).is_err());
+        }
+        // In a block that has no weight beside another.
+        let mut far = vec![-200.0; 300];
+        (far[0], far[299]) = (0.0, f32::NAN);
+        assert!(draw(logits(&far, 0.0).row(0), 1, &mut stream).is_err());
+        assert!(draw(logits(&[0.0; 2], 0.0).row(0), 3, &mut stream).is_err());
+        assert!(top(&[0.0; 2], 3).is_err());
     }
 }

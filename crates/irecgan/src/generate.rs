@@ -144,7 +144,8 @@ impl<'a> Judge<'a> {
     }
 
     /// D along copies of these rows, as rows of a population of their own.
-    fn select(&self, rows: impl Iterator<Item = usize>) -> Result<Self> {
+    fn select(&mut self, rows: impl Iterator<Item = usize>) -> Result<Self> {
+        self.discriminator.settle(&mut self.state)?;
         let seats: Vec<usize> = rows.map(|row| self.seats[row]).collect();
         Ok(Self::new(self.discriminator, self.state.select(&seats)?))
     }

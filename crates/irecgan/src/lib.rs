@@ -56,8 +56,8 @@ mod returns;
 mod tests;
 
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
-pub use algorithm::{CurvePoint, IRecGan, Stage};
-pub use bias::{Biases, Logged};
+pub use algorithm::{CurvePoint, IRecGan, Stage, longest};
+pub use bias::{Biases, Generated, Logged};
 pub use config::IRecGanConfig;
 pub use error::{Error, Result};
 pub use generate::Simulation;

@@ -3,16 +3,16 @@ use std::collections::HashMap;
 use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 use understudy_data::Choice;
-use understudy_nn::{LstmState, matmul};
+use understudy_nn::{FrozenSoftmax, Logits};
 use understudy_random::Stream;
 use understudy_sim::{Environment, Policy, Responses, Slates};
-use understudy_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers, FrozenClicks, Head};
+use understudy_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks};
 
-use crate::draw::{Drawer, top};
+use crate::draw::{draw, top};
 use crate::{Agent, Error, Result};
 
-/// States whose logits over all items are held at a time.
-const ROWS: usize = 1_024;
+/// States whose logits over all items are held at a time: of 40,000 items some 40 MB.
+const ROWS: usize = 256;
 
 /// How slates come from an agent's probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,66 +27,56 @@ pub enum Selection {
 #[derive(Debug)]
 pub struct AgentPolicy {
     clicks: FrozenClicks,
-    actions: Head,
-    bias: Vec<f32>,
+    actions: FrozenSoftmax,
     selection: Selection,
 }
 
 impl AgentPolicy {
     /// Acts by the agent as it is now, of which it keeps a copy.
     pub fn new(agent: &Agent, selection: Selection) -> Result<Self> {
-        let bias = agent.actions.bias().to_vec1()?;
-        Ok(Self { clicks: agent.clicks.freeze()?, actions: agent.actions.freeze()?, bias, selection })
+        let actions = FrozenSoftmax::new(agent.actions.weight(), agent.actions.bias())?;
+        Ok(Self { clicks: agent.clicks.freeze()?, actions, selection })
     }
 
-    /// π(i ∈ a | s) of every item, Eq 4, `[rows, items]`, row by row.
-    pub fn probabilities(&self, memory: &LstmState) -> Result<Vec<f64>> {
-        let logits = self.actions.act(memory.output())?;
-        let mut probabilities = Vec::with_capacity(logits.elem_count());
-        on_host(&logits, |logits| {
-            for row in logits.chunks_exact(self.bias.len()) {
-                let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let weight = |logit: &f32| f64::from(logit - largest).exp();
-                let sum: f64 = row.iter().map(weight).sum();
-                probabilities.extend(row.iter().map(|logit| weight(logit) / sum));
-            }
-            Ok(())
-        })?;
-        Ok(probabilities)
+    /// How it comes to its slates.
+    pub fn selection(&self) -> Selection {
+        self.selection
+    }
+
+    /// π(i ∈ a | s) of every item, Eq 4, a row for each of the memories.
+    pub fn probabilities(&self, memory: &ClickStates) -> Result<Vec<Vec<f64>>> {
+        let mut logits = Logits::new(self.actions.items());
+        self.actions.logits(self.clicks.output(memory)?, &mut logits)?;
+        let row = |row| {
+            let logits = logits.row(row).to_vec();
+            let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
+            weights.into_iter().map(|weight| weight / sum).collect()
+        };
+        Ok((0..logits.rows()).map(row).collect())
     }
 
     /// Moves memories on by what was chosen, one choice a row.
-    pub fn observe_choices(&self, memory: &mut LstmState, choices: &[Choice]) -> Result<()> {
-        *memory = self.clicks.step(memory, choices)?;
-        Ok(())
+    pub fn observe_choices(&self, memory: &mut ClickStates, choices: &[Choice]) -> Result<()> {
+        Ok(self.clicks.step(memory, choices)?)
     }
 
     fn show(&self, states: &Tensor, k: usize, streams: &mut [Stream], slates: &mut Slates) -> Result<()> {
-        let items = self.bias.len();
         let (firsts, distinct_of_row) = distinct(states)?;
         let mut chosen = vec![(Vec::new(), Vec::new()); streams.len()];
+        let mut logits = Logits::new(self.actions.items());
         for (chunk, firsts) in firsts.chunks(ROWS).enumerate() {
             let states = states.index_select(&Tensor::new(firsts, states.device())?, 0)?;
-            let logits = match states.device() {
-                Device::Cpu => matmul(&states, self.actions.weight())?,
-                _ => states.matmul(self.actions.weight())?,
-            };
-            on_host(&logits, |logits| {
-                let rows = streams.par_iter_mut().zip(&mut chosen).zip(&distinct_of_row);
-                rows.try_for_each_init(
-                    || Drawer::new(items),
-                    |drawer, ((stream, chosen), &distinct)| {
-                        if distinct / ROWS != chunk {
-                            return Ok(());
-                        }
-                        let row = &logits[distinct % ROWS * items..][..items];
-                        *chosen = match self.selection {
-                            Selection::Sampled => drawer.draw(row, &self.bias, k, stream)?,
-                            Selection::Top => (top(row, &self.bias, k)?, vec![1.0; k]),
-                        };
-                        Ok(())
-                    },
-                )
+            self.actions.logits(&states, &mut logits)?;
+            let rows = streams.par_iter_mut().zip(&mut chosen).zip(&distinct_of_row);
+            rows.filter(|(_, distinct)| **distinct / ROWS == chunk).try_for_each(|((stream, chosen), distinct)| {
+                let row = logits.row(distinct % ROWS);
+                *chosen = match self.selection {
+                    Selection::Sampled => draw(row, k, stream)?,
+                    Selection::Top => (top(&row.to_vec(), k)?, vec![1.0; k]),
+                };
+                Ok::<_, Error>(())
             })?;
         }
         slates.clear(k);
@@ -96,30 +86,29 @@ impl AgentPolicy {
 }
 
 impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
-    type Memory = LstmState;
+    type Memory = ClickStates;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<LstmState> {
+    fn begin(&self, rows: usize) -> understudy_sim::Result<ClickStates> {
         Ok(self.clicks.begin(rows)?)
     }
 
     fn recommend(
         &self,
-        memory: &LstmState,
+        memory: &ClickStates,
         _state: &E::State,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> understudy_sim::Result<()> {
-        Ok(self.show(memory.output(), k, streams, slates)?)
+        Ok(self.show(self.clicks.output(memory).map_err(Error::from)?, k, streams, slates)?)
     }
 
-    fn observe(&self, memory: &mut LstmState, _: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, memory: &mut ClickStates, _: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
         Ok(self.observe_choices(memory, &responses.choice)?)
     }
 
-    fn select(&self, memory: &LstmState, rows: &[usize]) -> understudy_sim::Result<LstmState> {
-        let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-        Ok(memory.select(&rows).map_err(Error::from)?)
+    fn select(&self, memory: &ClickStates, rows: &[usize]) -> understudy_sim::Result<ClickStates> {
+        Ok(self.clicks.select(memory, rows)?)
     }
 }
 
@@ -127,22 +116,21 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
 #[derive(Debug)]
 pub struct Ranking {
     users: BehaviourUsers,
-    /// Eq 1 has no bias of the items.
-    bias: Vec<f32>,
+    items: usize,
 }
 
 impl Ranking {
     /// Ranks by the model as it is now.
     pub fn new(model: &BehaviourModel) -> Result<Self> {
-        Ok(Self { users: BehaviourUsers::new(model)?, bias: vec![0.0; model.config().items] })
+        Ok(Self { users: BehaviourUsers::new(model)?, items: model.config().items })
     }
 
     fn show(&self, state: &BehaviourState, k: usize, slates: &mut Slates) -> Result<()> {
         slates.clear(k);
         let certain = vec![1.0; k];
         on_host(&self.users.utilities(state)?, |utilities| {
-            let rows = utilities.par_chunks_exact(self.bias.len());
-            let chosen = rows.map(|row| top(row, &self.bias, k)).collect::<Result<Vec<_>>>()?;
+            let rows = utilities.par_chunks_exact(self.items);
+            let chosen = rows.map(|row| top(row, k)).collect::<Result<Vec<_>>>()?;
             chosen.iter().for_each(|slate| slates.push(slate, Some(&certain)));
             Ok(())
         })

@@ -32,7 +32,8 @@ impl Default for AdamConfig {
 /// Adam (Kingma & Ba 2015, Algorithm 1), without weight decay, with global-norm clipping (Pascanu et al. 2013, §3.2).
 ///
 /// On the CPU a step is one pass over each gradient for the norm, and one over each parameter with its moments and
-/// gradient, in place. The bits of a result do not depend on the number of threads. A parameter without a gradient is left
+/// gradient, in place; a gradient that [`softmax_cross_entropy`](crate::softmax_cross_entropy) leaves as a product of two
+/// factors is formed piece by piece in that pass, and its norm comes from the factors. The bits of a result do not depend on the number of threads. A parameter without a gradient is left
 /// as it is.
 ///
 /// Of a table from which the loss used rows by [`lookup`](crate::lookup), a step on the CPU touches those rows alone: entries

@@ -53,7 +53,7 @@ pub use lstm::{FrozenLstm, Lstm, LstmState};
 pub use matmul::matmul;
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};
-pub use softmax::{softmax_cross_entropy, softmax_logits};
+pub use softmax::{BlockSum, FrozenSoftmax, Logits, LogitsRow, softmax_cross_entropy, softmax_logits};
 pub use sparse::Sparse;
 pub use tape::{Gradients, backward};
 

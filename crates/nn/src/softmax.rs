@@ -1,6 +1,9 @@
+mod frozen;
 mod fused;
 
 use candle_core::{DType, Device, Tensor};
+
+pub use self::frozen::{BlockSum, FrozenSoftmax, Logits, LogitsRow};
 
 use crate::{Error, Result};
 
@@ -61,7 +64,7 @@ fn check(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Init, Params, backward, check_gradients};
+    use crate::{Adam, AdamConfig, Gradients, Init, Params, backward, check_gradients};
     use rand::Rng;
     use understudy_random::Seed;
 
@@ -127,6 +130,48 @@ mod tests {
                     assert!((found - expected).abs() < tolerance * expected.abs().max(1.0), "{found} {expected}");
                 }
             }
+        }
+    }
+
+    /// Of 140 inputs and 2,345 items: over several chunks and shares, the last of each not full. 37 rows are few, 141 are not.
+    #[test]
+    fn steps_by_factors_equal_those_by_the_gradient_bit_for_bit() {
+        for rows in [37, 141] {
+            let step = |gradients: fn(&Tensor) -> Gradients, threads| {
+                let case = Case::new(rows, 140, 2345, DType::F32);
+                let mut adam = Adam::new(&case.params, AdamConfig::default()).unwrap();
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let norm = pool.install(|| {
+                    let loss = weighted(&case.losses().unwrap()).unwrap();
+                    adam.step(&gradients(&loss)).unwrap()
+                });
+                let moments = adam.moments().unwrap().into_values().map(|moments| values(&moments)).collect::<Vec<_>>();
+                (norm, values(&case.weight), values(&case.bias), moments)
+            };
+            let factors = step(|loss| backward(loss).unwrap(), 1);
+            // candle's own pass wants the gradient itself.
+            let whole = step(|loss| loss.backward().unwrap().into(), 1);
+            assert!((factors.0 / whole.0 - 1.0).abs() < 1e-5, "{} {}", factors.0, whole.0);
+            assert_eq!((&factors.1, &factors.2, &factors.3), (&whole.1, &whole.2, &whole.3));
+            assert_eq!(step(|loss| backward(loss).unwrap(), 3), factors);
+        }
+    }
+
+    #[test]
+    fn a_weight_that_is_used_twice_gets_the_sum_of_both_gradients() {
+        let case = Case::new(3, 9, 70, DType::F64);
+        let (h, w, b) = (&case.hidden, &case.weight, &case.bias);
+        let half = |rows: std::ops::Range<usize>| {
+            let part = h.narrow(0, rows.start, rows.len()).unwrap();
+            softmax_cross_entropy(&part, w, b, &case.targets[rows]).unwrap().sum_all().unwrap()
+        };
+        let gradients = |loss: Tensor| {
+            let gradients = backward(&loss).unwrap();
+            [h, w, b].map(|tensor| values(&gradients.get(tensor).unwrap().unwrap()))
+        };
+        let parts = gradients((half(0..1) + half(1..3)).unwrap());
+        for (parts, whole) in parts.iter().zip(gradients(case.losses().unwrap().sum_all().unwrap())) {
+            assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-12), "{parts:?} {whole:?}");
         }
     }
 

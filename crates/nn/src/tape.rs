@@ -1,5 +1,7 @@
 //! What candle's tape leaves out: operations of any number of arguments, and gradients that are not added to zeros first.
 
+mod product;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,6 +13,7 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, DType, Layout, MetalStorage, Shape, Storage, Tensor, TensorId,
 };
 
+pub(crate) use self::product::{Factors, ProductGradient};
 use crate::Result;
 
 /// The gradients of a loss in its parameters, by [`backward`].
@@ -26,6 +29,7 @@ pub struct Gradients {
 pub(crate) enum Gradient {
     Dense(Tensor),
     Rows(RowGradient),
+    Product(ProductGradient),
 }
 
 /// The gradient of a table `[entries, width]` of which only some rows were used.
@@ -75,8 +79,25 @@ impl Gradient {
     fn dense(&self, shape: &Shape) -> candle_core::Result<Tensor> {
         match self {
             Self::Dense(gradient) => Ok(gradient.clone()),
+            Self::Product(product) => product.form(),
             Self::Rows(part) => part.add_to(&Tensor::zeros(shape, part.values.dtype(), part.values.device())?),
         }
+    }
+
+    fn sum(self, other: Self) -> candle_core::Result<Self> {
+        Ok(match (self, other) {
+            (Self::Dense(a), Self::Dense(b)) => Self::Dense((a + b)?),
+            (Self::Rows(part), Self::Dense(whole)) | (Self::Dense(whole), Self::Rows(part)) => {
+                Self::Dense(part.add_to(&whole)?)
+            }
+            (Self::Rows(a), Self::Rows(b)) => {
+                let values = Tensor::cat(&[&a.values, &b.values], 0)?;
+                Self::Rows(RowGradient::collect(&[a.rows, b.rows].concat(), &values)?)
+            }
+            (Self::Product(product), other) | (other, Self::Product(product)) => {
+                Self::Dense(product.form()?).sum(other)?
+            }
+        })
     }
 }
 
@@ -342,15 +363,9 @@ impl Drop for Scope {
 }
 
 fn add(sums: &mut HashMap<TensorId, Gradient>, id: TensorId, gradient: Gradient) -> candle_core::Result<()> {
-    let sum = match (sums.remove(&id), gradient) {
-        (None, gradient) => gradient,
-        (Some(Gradient::Dense(a)), Gradient::Dense(b)) => Gradient::Dense((a + b)?),
-        (Some(Gradient::Rows(a)), Gradient::Dense(b)) => Gradient::Dense(a.add_to(&b)?),
-        (Some(Gradient::Dense(a)), Gradient::Rows(b)) => Gradient::Dense(b.add_to(&a)?),
-        (Some(Gradient::Rows(a)), Gradient::Rows(b)) => {
-            let values = Tensor::cat(&[&a.values, &b.values], 0)?;
-            Gradient::Rows(RowGradient::collect(&[a.rows, b.rows].concat(), &values)?)
-        }
+    let sum = match sums.remove(&id) {
+        None => gradient,
+        Some(sum) => sum.sum(gradient)?,
     };
     sums.insert(id, sum);
     Ok(())

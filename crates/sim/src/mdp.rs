@@ -123,6 +123,27 @@ impl Mdp {
         &self.transitions[self.row(state, item)]
     }
 
+    /// The probability that a user in `state` clicks `item` of a slate: r(s, i)² / Σ_{j∈A} r(s, j).
+    pub fn click_probability(&self, state: usize, slate: &[ItemId], item: ItemId) -> f64 {
+        let sum: f64 = slate.iter().map(|shown| self.reward(state, *shown)).sum();
+        let reward = self.reward(state, item);
+        if reward > 0.0 { reward * reward / sum } else { 0.0 }
+    }
+
+    /// Moves a distribution over the states, `[m]`, on by a click on `item` of a slate, as Bayes' rule has it; returns the probability
+    /// of the click. If that is 0, so is all that is left in the distribution.
+    pub fn filter(&self, belief: &mut [f64], slate: &[ItemId], item: ItemId) -> f64 {
+        let mut next = vec![0.0; belief.len()];
+        for (state, &probability) in belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0) {
+            let evidence = probability * self.click_probability(state, slate, item);
+            next.iter_mut().zip(self.transition(state, item)).for_each(|(next, p)| *next += evidence * p);
+        }
+        let evidence: f64 = next.iter().sum();
+        let scale = if evidence > 0.0 { evidence } else { 1.0 };
+        belief.iter_mut().zip(next).for_each(|(belief, next)| *belief = next / scale);
+        evidence
+    }
+
     fn row(&self, state: usize, item: ItemId) -> std::ops::Range<usize> {
         let first = (state * self.items + item.index()) * self.states;
         first..first + self.states

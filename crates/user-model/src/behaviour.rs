@@ -39,7 +39,7 @@ mod tests;
 mod train;
 
 pub use config::{BehaviourConfig, BehaviourTraining};
-pub use encoder::{ClickEncoder, FrozenClicks, Head};
+pub use encoder::{ClickEncoder, ClickStates, FrozenClicks, Head};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;
 pub use sequences::sequences;

@@ -17,8 +17,6 @@ use crate::experiment::{Interrupted, Watch};
 pub const K: usize = 10;
 /// coverage@1 to coverage@10.
 const RANKS: usize = 10;
-/// Steps after which a session is cut, which none is to be.
-const LONGEST: usize = 10_000;
 
 /// Simulated users, a different MDP for every seed.
 #[derive(Clone, Copy)]
@@ -115,10 +113,15 @@ impl LoggingPolicy {
         Ok(sequences(&log, &all, users.items(), seed.derive("sequences"))?)
     }
 
-    /// Mean number of clicks of a session.
+    /// Mean reward of a session.
     pub fn value(&self, users: &Mdp, sessions: u64, seed: Seed) -> anyhow::Result<f64> {
-        let log = self.log(users, sessions, seed.derive("value"))?;
-        Ok(log.iter().map(|session| session.clicks().count()).sum::<usize>() as f64 / sessions as f64)
+        let rollout = Rollout::new(seed.derive("value"), 0..sessions, K);
+        let outcomes = match self {
+            Self::Random(policy) => rollout.outcomes(users, policy)?,
+            Self::Max(policy) => rollout.outcomes(users, policy)?,
+            Self::Mix(policy) => rollout.outcomes(users, policy)?,
+        };
+        Ok(outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / sessions as f64)
     }
 
     /// The probability that it shows these items, in any order, to a user in a state.
@@ -144,10 +147,7 @@ impl Played {
         let relevance: Vec<Vec<f32>> = (0..users.states()).map(relevance).collect();
         let mut population = Population::begin(users, policy, K, seed.derive("judging"), 0..sessions)?;
         let (mut clicks, mut steps, mut coverage) = (0, 0, [0.0; RANKS]);
-        for _ in 0..LONGEST {
-            if population.rows().is_empty() {
-                break;
-            }
+        while !population.rows().is_empty() {
             if watch.interrupted() {
                 bail!(Interrupted);
             }

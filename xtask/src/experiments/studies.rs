@@ -6,7 +6,7 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use understudy_data::Log;
-use understudy_irecgan::{AgentPolicy, Buffer, CurvePoint, IRecGan, IRecGanConfig, Ranking, Selection};
+use understudy_irecgan::{AgentPolicy, Buffer, CurvePoint, IRecGan, IRecGanConfig, Ranking, Selection, longest};
 use understudy_nn::{AdamConfig, Params};
 use understudy_random::Seed;
 use understudy_sim::{Mdp, MdpConfig};
@@ -45,6 +45,8 @@ pub struct Learned {
     pub before: Acting,
     /// U and A after all: LSTMD and IRecGAN.
     pub after: Acting,
+    /// Steps after which generated sequences are cut.
+    pub longest: usize,
     /// The losses of U.
     pub users: Curve,
     /// The losses of A, and what the generated sequences were like.
@@ -97,7 +99,7 @@ impl Study {
     /// The studies of a scale: every logging policy and size of log.
     pub fn all(settings: &Settings) -> Vec<Self> {
         let (sizes, patience): (&[u64], u64) = match settings.scale {
-            Scale::Smoke => (&[30], 1),
+            Scale::Smoke => (&[100], 1),
             Scale::Quick => (&[200, 1_000], 5),
             Scale::Paper => (&[200, 1_000, 10_000], 10),
         };
@@ -176,6 +178,7 @@ impl Studies {
         Ok(Learned {
             before,
             after: Acting::new(&run)?,
+            longest: longest(&train)?,
             users: Curve { points: users_points, before: of_line_3 },
             agent: Curve { points: agent_points, before: of_line_4 },
         })

@@ -1,12 +1,12 @@
 use std::sync::Mutex;
 
-use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Tensor, Var};
+use candle_core::{CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Tensor, Var};
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::AdamConfig;
-use crate::kernel::{Real, vectorised, with_slice, worth_sharing};
-use crate::tape::{Gradient, lock};
+use crate::kernel::{Left, Real, WIDTH, multiply_rows, vectorised, with_slice, worth_sharing};
+use crate::tape::{self, Gradient, ProductGradient, lock};
 use crate::{Error, Result, scalar};
 
 /// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in their order.
@@ -48,6 +48,7 @@ pub(super) fn squares(gradient: &Gradient) -> Result<f64> {
     let values = match gradient {
         Gradient::Dense(values) => values,
         Gradient::Rows(part) => &part.values,
+        Gradient::Product(product) => return Ok(product.squares()),
     };
     match (values.device(), values.dtype()) {
         (Device::Cpu, DType::F32) => Ok(with_slice(values, sum_of_squares::<f32>)?),
@@ -115,6 +116,13 @@ impl Update {
         let (values, rows) = match gradient {
             Gradient::Dense(values) => (values, None),
             Gradient::Rows(part) => (&part.values, Some(&part.rows[..])),
+            Gradient::Product(product) => {
+                if let Moments::Composed(moments) = moments {
+                    return self.apply_composed(parameter, moments, &product.form()?);
+                }
+                let formed = Formed { update: self, product, moments: Mutex::new(moments) };
+                return Ok(parameter.inplace_op1(&formed)?);
+            }
         };
         match (moments, rows) {
             (Moments::Composed(moments), None) => self.apply_composed(parameter, moments, values),
@@ -192,6 +200,100 @@ impl Fused<'_> {
                 parameter.par_chunks_mut(CHUNK).zip(moments).zip(gradient.par_chunks(CHUNK)).for_each(step);
             }
             None => step(((parameter, (first, second)), gradient)),
+        }
+    }
+}
+
+/// Columns of a parameter whose gradient is a product that a thread takes at a time, and rows of which it forms the gradient at a time:
+/// that then stays in the second-level cache, and a row's part is a page of memory.
+const COLUMNS: usize = 1_024;
+const ROWS: usize = 128;
+
+/// The step on the CPU of one parameter whose gradient is a product.
+struct Formed<'a> {
+    update: &'a Update,
+    product: &'a ProductGradient,
+    moments: Mutex<&'a mut Moments>,
+}
+
+impl InplaceOp1 for Formed<'_> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu_fwd(&self, parameter: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        if layout.start_offset() != 0 || !layout.is_contiguous() {
+            candle_core::bail!("a parameter owns its whole buffer");
+        }
+        match (parameter, &mut **lock(&self.moments), self.product) {
+            (CpuStorage::F32(parameter), Moments::F32(moments), ProductGradient::F32(gradient)) => {
+                self.run(parameter, moments, gradient);
+            }
+            (CpuStorage::F64(parameter), Moments::F64(moments), ProductGradient::F64(gradient)) => {
+                self.run(parameter, moments, gradient);
+            }
+            _ => candle_core::bail!("parameter and gradient are of two types"),
+        }
+        Ok(())
+    }
+}
+
+impl Formed<'_> {
+    fn run<T: Real>(&self, parameter: &mut [T], moments: &mut [T], gradient: &tape::Factors<T>) {
+        let factors = Factors::new(self.update);
+        let (first, second) = moments.split_at_mut(parameter.len());
+        let mut shares: Vec<Vec<Row<'_, T>>> = Vec::new();
+        shares.resize_with(gradient.columns.div_ceil(COLUMNS), Vec::new);
+        let split = worth_sharing(size_of_val(first));
+        let width = gradient.columns;
+        for ((p, m), v) in parameter.chunks_mut(width).zip(first.chunks_mut(width)).zip(second.chunks_mut(width)) {
+            let parts = p.chunks_mut(COLUMNS).zip(m.chunks_mut(COLUMNS)).zip(v.chunks_mut(COLUMNS));
+            shares.iter_mut().zip(parts).for_each(|(share, ((p, m), v))| share.push(Row { p, m, v }));
+        }
+        let step = |(share, rows): (usize, &mut Vec<Row<'_, T>>)| {
+            let right = |p: usize| gradient.right.panel(share * (COLUMNS / WIDTH) + p);
+            let panels = rows.first().map_or(0, |row| row.p.len().div_ceil(WIDTH));
+            let mut formed = vec![[T::zero(); WIDTH]; panels * ROWS];
+            for (chunk, rows) in rows.chunks_mut(ROWS).enumerate() {
+                let formed = &mut formed[..panels * rows.len()];
+                formed.fill([T::zero(); WIDTH]);
+                multiply_rows(Left::Rows(&gradient.left, chunk * ROWS), right, formed, rows.len(), 0..rows.len());
+                vectorised(StepOnRows { factors, rows, gradient: formed });
+            }
+        };
+        if split {
+            shares.par_iter_mut().enumerate().for_each(step);
+        } else {
+            shares.iter_mut().enumerate().for_each(step);
+        }
+    }
+}
+
+/// Part of a row of a parameter, with its moments.
+struct Row<'a, T> {
+    p: &'a mut [T],
+    m: &'a mut [T],
+    v: &'a mut [T],
+}
+
+/// A step of parts of rows whose gradient stands in panels.
+struct StepOnRows<'a, 'b, T> {
+    factors: Factors<T>,
+    rows: &'a mut [Row<'b, T>],
+    gradient: &'a [[T; WIDTH]],
+}
+
+impl<T: Real> NullaryFnOnce for StepOnRows<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let count = self.rows.len();
+        for (i, row) in self.rows.iter_mut().enumerate() {
+            let parts = row.p.chunks_mut(WIDTH).zip(row.m.chunks_mut(WIDTH)).zip(row.v.chunks_mut(WIDTH));
+            for (panel, ((p, m), v)) in parts.enumerate() {
+                self.factors.step(p, m, v, &self.gradient[panel * count + i]);
+            }
         }
     }
 }

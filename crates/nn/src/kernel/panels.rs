@@ -41,6 +41,22 @@ impl<T: Real> Panels<T> {
         Self::build(rows, columns, |panel, i| filled(&row(i)[panel * WIDTH..columns.min((panel + 1) * WIDTH)]))
     }
 
+    /// Makes this a matrix of another size, whatever its entries, in the same memory as far as that goes.
+    pub(crate) fn resize(&mut self, rows: usize, columns: usize) {
+        self.rows = rows;
+        self.values.resize(rows * columns.div_ceil(WIDTH), [T::zero(); WIDTH]);
+    }
+
+    /// The transpose of the first `columns` columns.
+    pub(crate) fn transposed(&self, columns: usize) -> Self {
+        Self::build(columns, self.rows, |panel, i| {
+            let mut part = [T::zero(); WIDTH];
+            let rows = &self.panel(i / WIDTH)[panel * WIDTH..self.rows.min((panel + 1) * WIDTH)];
+            part.iter_mut().zip(rows).for_each(|(value, row)| *value = row[i % WIDTH]);
+            part
+        })
+    }
+
     /// Number of rows.
     pub(crate) fn rows(&self) -> usize {
         self.rows
@@ -54,6 +70,11 @@ impl<T: Real> Panels<T> {
     /// The rows of a panel, to be written.
     pub(crate) fn panel_mut(&mut self, index: usize) -> &mut [[T; WIDTH]] {
         &mut self.values[index * self.rows..(index + 1) * self.rows]
+    }
+
+    /// All panels in one piece.
+    pub(crate) fn values(&self) -> &[[T; WIDTH]] {
+        &self.values
     }
 
     /// All panels in one piece: chunks of `k * rows` are groups of `k` panels.

@@ -1,6 +1,8 @@
 use candle_core::WithDType;
 use pulp::{Arch, NullaryFnOnce, Simd};
 
+use crate::tape::{Factors, ProductGradient};
+
 /// Single and double precision, as scalars and as vectors of the processor's widest registers.
 pub(crate) trait Real: WithDType {
     /// One register.
@@ -25,6 +27,9 @@ pub(crate) trait Real: WithDType {
     fn exp(self) -> Self;
     /// The square root.
     fn root(self) -> Self;
+
+    /// A gradient of this type.
+    fn product(factors: Factors<Self>) -> ProductGradient;
 }
 
 /// Runs a loop compiled for the instructions that this processor has.
@@ -112,6 +117,10 @@ impl Real for f32 {
     fn root(self) -> Self {
         self.sqrt()
     }
+
+    fn product(factors: Factors<Self>) -> ProductGradient {
+        ProductGradient::F32(factors.into())
+    }
 }
 
 impl Real for f64 {
@@ -131,6 +140,10 @@ impl Real for f64 {
 
     fn root(self) -> Self {
         self.sqrt()
+    }
+
+    fn product(factors: Factors<Self>) -> ProductGradient {
+        ProductGradient::F64(factors.into())
     }
 }
 

@@ -3,6 +3,9 @@
 //! Items are cut into shares, the work of one thread, and these into blocks, of which the weight's columns are packed into
 //! a small scratch right before they are used. What is summed over items is summed by share and then over the shares in an
 //! order that their number alone fixes.
+//!
+//! The gradient of the weight, as large as the weight itself, is left as a product of two factors if it has few rows: an
+//! optimiser forms it piece by piece as it steps, and its norm comes from the factors.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -12,15 +15,17 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::kernel::{Left, Panels, Real, WIDTH, filled, multiply_rows, vectorised, with_slice, worth_splitting};
-use crate::tape::{Backward, Computed, Gradient, lock, record};
+use crate::kernel::{
+    Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice, worth_splitting,
+};
+use crate::tape::{Backward, Computed, Factors, Gradient, lock, record};
 
 /// Items to a block. The weight's columns, with 512 rows half a megabyte in f32, then stay in the second-level cache.
 const BLOCK: usize = 8 * WIDTH;
 /// Items to a share.
 const SHARE: usize = 4 * BLOCK;
 /// Below all logits, yet finite.
-const LOWEST: f64 = f32::MIN as f64;
+pub(super) const LOWEST: f64 = f32::MIN as f64;
 
 /// See [`softmax_cross_entropy`](super::softmax_cross_entropy), which checks the sizes.
 pub(super) fn cross_entropy<T: Real>(
@@ -128,7 +133,7 @@ impl<T: Real> NullaryFnOnce for ExpSums<'_, T> {
 }
 
 #[inline(always)]
-fn larger<T: Real>(a: T, b: T) -> T {
+pub(super) fn larger<T: Real>(a: T, b: T) -> T {
     if b > a { b } else { a }
 }
 
@@ -154,24 +159,36 @@ impl<T: Real> Backward for CrossEntropy<T> {
         };
         let (width, items) = self.weight.dims2()?;
         let rows = self.targets.len();
-        let mut weight_gradient = vec![T::zero(); if self.wanted[1] { width * items } else { 0 }];
+        let left = self.hidden.transposed(width);
+        // A product of few rows is left to where it is used.
+        let products = (self.wanted[1] && rows < width).then(|| {
+            let mut products = Panels::zeros(rows, rows);
+            multiply(Left::Rows(&self.hidden, 0), &left, 0, width, &mut products);
+            products
+        });
+        let few = products.is_some();
         let mut bias_gradient = vec![T::zero(); items];
-        let hidden = with_slice(&self.weight, |weight: &[T]| {
+        let Found { hidden, squares } = with_slice(&self.weight, |weight: &[T]| {
             with_slice(gradient, |gradient: &[T]| {
                 let factor = |(sum, gradient): (&ExpSum<T>, &T)| T::from_f64(gradient.to_f64() / sum.sum);
                 let factors = self.sums.iter().zip(gradient).map(factor).collect();
-                let work = Work { of: self, weight, gradient, factors, width, items };
-                let mut shares = shares(rows, items, &mut logits, &mut weight_gradient, &mut bias_gradient);
-                work.tree(&mut shares)
+                let work = Work { of: self, weight, gradient, factors, products, width, items };
+                work.tree(&mut shares(rows, &mut logits, &mut bias_gradient))
             })
         })??;
         let [wants_hidden, wants_weight, wants_bias] = self.wanted;
         let dense = |values: Vec<T>, shape: &[usize]| {
             candle_core::Result::Ok(Gradient::Dense(Tensor::from_vec(values, shape, &Device::Cpu)?))
         };
+        let product = || {
+            // Rounding must not leave a sum of squares below 0, nor hide what is not a number.
+            let squares = if squares < 0.0 { 0.0 } else { squares };
+            let product = T::product(Factors { left, right: logits, columns: items, squares });
+            if few { Ok(Gradient::Product(product)) } else { product.form().map(Gradient::Dense) }
+        };
         Ok(vec![
             wants_hidden.then(|| dense(transposed(&hidden, rows), &[rows, width])).transpose()?,
-            wants_weight.then(|| dense(weight_gradient, &[width, items])).transpose()?,
+            wants_weight.then(product).transpose()?,
             wants_bias.then(|| dense(bias_gradient, &[items])).transpose()?,
         ])
     }
@@ -182,25 +199,21 @@ struct Share<'a, T> {
     first: usize,
     /// The logits, then their gradient.
     logits: &'a mut [[T; WIDTH]],
-    /// The columns of the weight's gradient, row by row; none if it is not wanted.
-    weight: Vec<&'a mut [T]>,
     bias: &'a mut [T],
 }
 
-fn shares<'a, T: Real>(
-    rows: usize,
-    items: usize,
-    logits: &'a mut Panels<T>,
-    weight: &'a mut [T],
-    bias: &'a mut [T],
-) -> Vec<Share<'a, T>> {
+/// What a backward pass sums over the items.
+struct Found<T> {
+    /// The gradient of hidden, transposed: `[width, rows]`; without columns if it is not wanted.
+    hidden: Panels<T>,
+    /// The sum of the squares of the weight's gradient; 0 if it is not wanted.
+    squares: f64,
+}
+
+fn shares<'a, T: Real>(rows: usize, logits: &'a mut Panels<T>, bias: &'a mut [T]) -> Vec<Share<'a, T>> {
     let logits = logits.values_mut().chunks_mut(SHARE / WIDTH * rows);
-    let share = |(index, (logits, bias))| Share { first: index * SHARE, logits, weight: Vec::new(), bias };
-    let mut shares: Vec<_> = logits.zip(bias.chunks_mut(SHARE)).enumerate().map(share).collect();
-    for row in weight.chunks_mut(items) {
-        shares.iter_mut().zip(row.chunks_mut(SHARE)).for_each(|(share, row)| share.weight.push(row));
-    }
-    shares
+    let share = |(index, (logits, bias))| Share { first: index * SHARE, logits, bias };
+    logits.zip(bias.chunks_mut(SHARE)).enumerate().map(share).collect()
 }
 
 /// A backward pass.
@@ -211,13 +224,15 @@ struct Work<'a, T> {
     gradient: &'a [T],
     /// The gradient over the row's sum.
     factors: Vec<T>,
+    /// hidden times its transpose, `[rows, rows]`, if the squares are wanted.
+    products: Option<Panels<T>>,
     width: usize,
     items: usize,
 }
 
 impl<T: Real> Work<'_, T> {
-    /// Writes the gradients of weight and bias; returns that of hidden, transposed: `[width, rows]`.
-    fn tree(&self, shares: &mut [Share<'_, T>]) -> Panels<T> {
+    /// Turns the logits into their gradient and writes that of the bias.
+    fn tree(&self, shares: &mut [Share<'_, T>]) -> Found<T> {
         if let [share] = shares {
             return self.share(share);
         }
@@ -228,40 +243,41 @@ impl<T: Real> Work<'_, T> {
         } else {
             (self.tree(left), self.tree(right))
         };
-        sum.add(&other);
+        sum.hidden.add(&other.hidden);
+        sum.squares += other.squares;
         sum
     }
 
-    fn share(&self, share: &mut Share<'_, T>) -> Panels<T> {
+    fn share(&self, share: &mut Share<'_, T>) -> Found<T> {
         let rows = self.gradient.len();
-        let [wants_hidden, wants_weight, _] = self.of.wanted;
-        let mut sum = Panels::zeros(self.width, if wants_hidden { rows } else { 0 });
+        let wants_hidden = self.of.wanted[0];
+        let mut hidden = Panels::zeros(self.width, if wants_hidden { rows } else { 0 });
         let mut packed = Panels::zeros(self.width, BLOCK);
         let mut turned = Panels::zeros(BLOCK, rows);
+        // The logits' gradient times its transpose, `[rows, rows]`.
+        let mut products = Panels::zeros(rows, rows);
         for (block, logits) in share.logits.chunks_mut(BLOCK / WIDTH * rows).enumerate() {
             let columns = columns(share.first + block * BLOCK, self.items);
             self.differentiate(&columns, logits);
-            let within = columns.start - share.first..columns.end - share.first;
-            sum_rows(logits, rows, &mut share.bias[within.clone()]);
+            sum_rows(logits, rows, &mut share.bias[columns.start - share.first..columns.end - share.first]);
+            turn(logits, rows, &mut turned);
+            let depth = logits.len() / rows * WIDTH;
+            let right = |p: usize| &turned.panel(p)[..depth];
             if wants_hidden {
                 let (weight, items) = (self.weight, self.items);
                 vectorised(Pack { weight, items, columns, packed: &mut packed });
-                turn(logits, rows, &mut turned);
-                let depth = logits.len() / rows * WIDTH;
-                let right = |p: usize| &turned.panel(p)[..depth];
-                multiply_rows(Left::Rows(&packed, 0), right, sum.values_mut(), self.width, 0..self.width);
+                multiply_rows(Left::Rows(&packed, 0), right, hidden.values_mut(), self.width, 0..self.width);
             }
-            if wants_weight {
-                let out = &mut packed.values_mut()[..logits.len() / rows * self.width];
-                out.fill([T::zero(); WIDTH]);
-                let right = |p: usize| &logits[p * rows..][..rows];
-                multiply_rows(Left::Columns(&self.of.hidden, 0), right, out, self.width, 0..self.width);
-                for (i, row) in share.weight.iter_mut().enumerate() {
-                    packed.read_row(i, &mut row[within.clone()]);
-                }
+            if self.products.is_some() {
+                multiply_rows(Left::Columns(&turned, 0), right, products.values_mut(), rows, 0..rows);
             }
         }
-        sum
+        // |Hᵀ G|² is the sum of H Hᵀ times G Gᵀ, entry by entry: of as many rows and columns as the batch has.
+        let of = |others: &Panels<T>| {
+            let pairs = others.values().as_flattened().iter().zip(products.values().as_flattened());
+            pairs.map(|(a, b)| a.to_f64() * b.to_f64()).sum()
+        };
+        Found { hidden, squares: self.products.as_ref().map_or(0.0, of) }
     }
 
     /// Turns logits into the gradient in them: φ less 1 at the target, times the gradient of the row's loss.

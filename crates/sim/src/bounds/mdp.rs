@@ -136,21 +136,10 @@ impl MdpBelief {
     /// # Errors
     /// [`Error::Contract`] if that click has probability 0 under the belief.
     pub fn update(&self, belief: &mut [f64], slate: &[ItemId], item: ItemId) -> Result<()> {
-        let mut next = vec![0.0; belief.len()];
-        for (state, &probability) in belief.iter().enumerate() {
-            let rewards = self.mdp.rewards(state);
-            let sum: f64 = slate.iter().map(|item| rewards[item.index()]).sum();
-            let reward = rewards[item.index()];
-            if probability * reward > 0.0 {
-                let evidence = probability * reward * reward / sum;
-                next.iter_mut().zip(self.mdp.transition(state, item)).for_each(|(next, p)| *next += evidence * p);
-            }
-        }
-        let evidence: f64 = next.iter().sum();
+        let evidence = self.mdp.filter(belief, slate, item);
         if evidence.is_nan() || evidence <= 0.0 {
             return Err(Error::Contract(format!("a click on item {} is impossible in this mdp", item.0)));
         }
-        belief.iter_mut().zip(next).for_each(|(belief, next)| *belief = next / evidence);
         Ok(())
     }
 }

@@ -1,3 +1,5 @@
+use std::sync::OnceLock;
+
 use candle_core::{Device, Tensor};
 use understudy_data::{Choice, PaddedBatch};
 use understudy_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits};
@@ -59,19 +61,59 @@ pub struct FrozenClicks {
     lstm: FrozenLstm,
 }
 
+/// The states of some sequences. What was clicked last is taken in when it is first asked for: where a sequence ends, nobody asks.
+#[derive(Clone, Debug)]
+pub struct ClickStates {
+    before: LstmState,
+    /// The last choices, unless they are taken in already.
+    choices: Vec<Choice>,
+    now: OnceLock<LstmState>,
+}
+
 impl FrozenClicks {
     /// The embeddings of all entries, `[entries, embedding]`.
     pub fn table(&self) -> &Tensor {
         &self.table
     }
 
-    /// The state of `rows` sequences that begin.
-    pub fn begin(&self, rows: usize) -> Result<LstmState> {
-        Ok(self.lstm.lstm().zero_state(rows)?)
+    /// The states of `rows` sequences that begin.
+    pub fn begin(&self, rows: usize) -> Result<ClickStates> {
+        Ok(ClickStates::known(self.lstm.lstm().zero_state(rows)?))
     }
 
-    /// The state one step later; rows without a click keep theirs.
-    pub fn step(&self, state: &LstmState, choices: &[Choice]) -> Result<LstmState> {
+    /// Moves the states on by a choice each; rows without a click keep theirs.
+    pub fn step(&self, states: &mut ClickStates, choices: &[Choice]) -> Result<()> {
+        let before = self.now(states)?.clone();
+        *states = ClickStates { before, choices: choices.to_vec(), now: OnceLock::new() };
+        Ok(())
+    }
+
+    /// The states as they are, `[rows, hidden]`.
+    pub fn output<'a>(&self, states: &'a ClickStates) -> Result<&'a Tensor> {
+        Ok(self.now(states)?.output())
+    }
+
+    /// Copies rows, in the given order, a row as often as it is named.
+    pub fn select(&self, states: &ClickStates, rows: &[usize]) -> Result<ClickStates> {
+        let indices: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+        if states.now.get().is_some() || rows.len() > states.choices.len() {
+            return Ok(ClickStates::known(self.now(states)?.select(&indices)?));
+        }
+        let choices = rows.iter().map(|&row| states.choices[row]).collect();
+        Ok(ClickStates { before: states.before.select(&indices)?, choices, now: OnceLock::new() })
+    }
+
+    fn now<'a>(&self, states: &'a ClickStates) -> Result<&'a LstmState> {
+        match states.now.get() {
+            Some(now) => Ok(now),
+            None => {
+                let now = self.after(&states.before, &states.choices)?;
+                Ok(states.now.get_or_init(|| now))
+            }
+        }
+    }
+
+    fn after(&self, state: &LstmState, choices: &[Choice]) -> Result<LstmState> {
         let rows = choices.len();
         if rows == 0 {
             return Ok(state.clone());
@@ -81,6 +123,12 @@ impl FrozenClicks {
         let clicked = Tensor::from_vec(clicked, (rows, 1), self.table.device())?;
         let x = lookup(&self.table, &items)?.unsqueeze(1)?;
         Ok(self.lstm.forward(&x, state, Some(&clicked))?.1)
+    }
+}
+
+impl ClickStates {
+    fn known(state: LstmState) -> Self {
+        Self { before: state.clone(), choices: Vec::new(), now: OnceLock::from(state) }
     }
 }
 
@@ -123,6 +171,48 @@ impl Head {
         match states.device() {
             Device::Cpu => Ok(matmul(states, &self.weight)?.broadcast_add(&self.bias)?),
             _ => self.forward(states),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::DType;
+    use understudy_data::ItemId;
+    use understudy_nn::Params;
+    use understudy_random::Seed;
+
+    fn values(tensor: &Tensor) -> Vec<Vec<f32>> {
+        tensor.to_vec2().unwrap()
+    }
+
+    /// The states of three sequences after two steps.
+    fn after(clicks: &FrozenClicks) -> ClickStates {
+        let click = |item| Choice::Item(ItemId(item));
+        let mut states = clicks.begin(3).unwrap();
+        for choices in [[click(1), Choice::Leave, click(5)], [click(2), click(3), Choice::Leave]] {
+            clicks.step(&mut states, &choices).unwrap();
+        }
+        states
+    }
+
+    #[test]
+    fn copies_are_the_same_whether_the_last_clicks_were_taken_in_before_or_not() {
+        let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        let clicks = ClickEncoder::new(7, 3, 4, 2, params.scope("clicks")).unwrap().freeze().unwrap();
+        let settled = after(&clicks);
+        let states = values(clicks.output(&settled).unwrap());
+        assert!(states[0] != states[1] && states[1] != states[2]);
+        for rows in [vec![2, 0], vec![1, 1, 0, 2, 2, 1], vec![0, 1, 2], vec![]] {
+            for states_before in [&settled, &after(&clicks)] {
+                let mut copies = clicks.select(states_before, &rows).unwrap();
+                let expected: Vec<_> = rows.iter().map(|&row| states[row].clone()).collect();
+                assert_eq!(values(clicks.output(&copies).unwrap()), expected);
+                // And they go on from there.
+                clicks.step(&mut copies, &vec![Choice::Leave; rows.len()]).unwrap();
+                assert_eq!(values(clicks.output(&copies).unwrap()), expected);
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 use candle_core::{Device, Tensor};
 use rand::Rng;
 use understudy_data::{Choice, ItemId};
-use understudy_nn::{LstmState, matmul};
+use understudy_nn::matmul;
 use understudy_random::Stream;
 use understudy_sim::{Environment, Responses, Slates};
 
-use super::encoder::{FrozenClicks, Head};
+use super::encoder::{ClickStates, FrozenClicks, Head};
 use super::model::BehaviourModel;
 use crate::Result;
 
@@ -25,7 +25,7 @@ pub struct BehaviourUsers {
 
 /// The hidden state s^u of each session.
 #[derive(Clone, Debug)]
-pub struct BehaviourState(LstmState);
+pub struct BehaviourState(ClickStates);
 
 impl BehaviourUsers {
     /// The users that `model` describes now.
@@ -43,13 +43,12 @@ impl BehaviourUsers {
 
     /// Moves the states on by what was chosen, one choice a row.
     pub fn observe(&self, state: &mut BehaviourState, choices: &[Choice]) -> Result<()> {
-        state.0 = self.clicks.step(&state.0, choices)?;
-        Ok(())
+        self.clicks.step(&mut state.0, choices)
     }
 
     /// V^c of Eq 1 for every item of the catalogue, `[rows, items]`: by it U ranks them.
     pub fn utilities(&self, state: &BehaviourState) -> Result<Tensor> {
-        let queries = self.click.act(state.0.output())?;
+        let queries = self.click.act(self.clicks.output(&state.0)?)?;
         let items = self.clicks.table().narrow(0, 0, self.items)?.t()?.contiguous()?;
         match queries.device() {
             Device::Cpu => Ok(matmul(&queries, &items)?),
@@ -59,8 +58,7 @@ impl BehaviourUsers {
 
     /// Copies rows, in the given order, a row as often as it is named.
     pub fn select(&self, state: &BehaviourState, rows: &[usize]) -> Result<BehaviourState> {
-        let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-        Ok(BehaviourState(state.0.select(&rows)?))
+        Ok(BehaviourState(self.clicks.select(&state.0, rows)?))
     }
 
     /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1, and of a purchase after it, Eq 2.
@@ -96,7 +94,7 @@ impl BehaviourUsers {
 
     /// (W s + b) of a head, on the host.
     fn queries(&self, head: &Head, state: &BehaviourState) -> Result<Vec<f32>> {
-        Ok(head.act(state.0.output())?.flatten_all()?.to_vec1()?)
+        Ok(head.act(self.clicks.output(&state.0)?)?.flatten_all()?.to_vec1()?)
     }
 
     fn respond(&self, slate: &[ItemId], click: &[f32], reward: &[f32], stream: &mut Stream) -> (Choice, f32) {
