@@ -37,6 +37,9 @@ enum When {
     After,
 }
 
+/// Which logs a claim is about.
+type Wanted = fn(&Study) -> bool;
+
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
@@ -47,17 +50,16 @@ impl BiasExperiment {
         let all = Study::all(settings);
         let mut cells = Vec::new();
         for (world, study) in WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study))) {
-            for seed in 0..settings.seeds {
-                for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
-                    cells.push(Cell {
-                        experiment: "bias".into(),
-                        dataset: world.name.into(),
-                        method: name.into(),
-                        setting: study.setting(),
-                        seed,
-                        config: serde_json::to_value(Config { sessions, study: study.clone(), when })?,
-                    });
-                }
+            for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
+                let config = serde_json::to_value(Config { sessions, study: study.clone(), when })?;
+                cells.extend((0..settings.seeds).map(|seed| Cell {
+                    experiment: "bias".into(),
+                    dataset: world.name.into(),
+                    method: name.into(),
+                    setting: study.setting(),
+                    seed,
+                    config: config.clone(),
+                }));
             }
         }
         Ok(Self { cells, settings: all, studies })
@@ -118,7 +120,7 @@ impl Experiment for BiasExperiment {
     }
 
     fn claims(&self) -> Vec<Claim> {
-        let compare = |metric, wanted: &dyn Fn(&Study) -> bool| {
+        let compare = |metric, wanted: Wanted| {
             let comparison = |study: &Study| {
                 let arm = |method: &str| Arm { method: method.into(), setting: study.setting() };
                 let (ours, rivals) = (arm(AFTER), vec![arm(BEFORE)]);
@@ -126,7 +128,7 @@ impl Experiment for BiasExperiment {
             };
             self.settings.iter().filter(|study| wanted(study)).map(comparison).collect()
         };
-        let claim = |(what, metric, wanted): (&str, _, &dyn Fn(&Study) -> bool)| Claim {
+        let claim = |(what, metric, wanted): (&str, _, Wanted)| Claim {
             source: "IRecGAN §6; simulated users".into(),
             sentence: format!("adversarial training lowers {what}"),
             rule: Rule::Better,
@@ -134,14 +136,15 @@ impl Experiment for BiasExperiment {
             comparisons: compare(metric, wanted),
         };
         // Elsewhere the log's slates are none of the agent's: δ₂ is 1 and w is 0 whatever the training does.
-        let reached = |study: &Study| study.logging == Logging::Random;
-        let quantities: [(&str, _, &dyn Fn(&Study) -> bool); 6] = [
-            ("Δ, the error of the generated reward", "delta", &|_| true),
-            ("δ₁, what generated sequences lack of the agent's true ones", "delta_1", &|_| true),
-            ("δ₂, what the data lack of them, after π_random", "delta_2", &reached),
-            ("the bias term of Δ, after π_random", "abs_from_delta", &reached),
-            ("the bias term of δ₂ on the data, after π_random", "abs_from_data", &reached),
-            ("the bias term of the weights, after π_random", "abs_from_weights", &reached),
+        let reached: Wanted = |study| study.logging == Logging::Random;
+        let everywhere: Wanted = |_| true;
+        let quantities = [
+            ("Δ, the error of the generated reward", "delta", everywhere),
+            ("δ₁, what generated sequences lack of the agent's true ones", "delta_1", everywhere),
+            ("δ₂, what the data lack of them, after π_random", "delta_2", reached),
+            ("the bias term of Δ, after π_random", "abs_from_delta", reached),
+            ("the bias term of δ₂ on the data, after π_random", "abs_from_data", reached),
+            ("the bias term of the weights, after π_random", "abs_from_weights", reached),
         ];
         quantities.into_iter().map(claim).collect()
     }

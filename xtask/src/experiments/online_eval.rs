@@ -66,18 +66,16 @@ impl OnlineEval {
         let all = Study::all(settings);
         let mut cells = Vec::new();
         let mut lay_out = |world: &World, setting: &str, methods: &[(&str, Method)]| {
-            // The methods of a seed share a run of Algorithm 1.
-            for seed in 0..settings.seeds {
-                for (name, method) in methods {
-                    cells.push(Cell {
-                        experiment: "online-eval".into(),
-                        dataset: world.name.into(),
-                        method: (*name).into(),
-                        setting: setting.into(),
-                        seed,
-                        config: serde_json::to_value(Config { sessions, method: method.clone() })?,
-                    });
-                }
+            for (name, method) in methods {
+                let config = serde_json::to_value(Config { sessions, method: method.clone() })?;
+                cells.extend((0..settings.seeds).map(|seed| Cell {
+                    experiment: "online-eval".into(),
+                    dataset: world.name.into(),
+                    method: (*name).into(),
+                    setting: setting.into(),
+                    seed,
+                    config: config.clone(),
+                }));
             }
             anyhow::Ok(())
         };

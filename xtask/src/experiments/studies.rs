@@ -131,8 +131,8 @@ impl Study {
 impl Studies {
     /// On the device of the settings.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        // At the published size a run leaves networks of 200 MB.
-        let kept = if settings.scale == Scale::Paper { 8 } else { 256 };
+        // Methods of a study follow each other, and need the runs of all seeds. At the published size a run leaves networks of 200 MB.
+        let kept = if settings.scale == Scale::Paper { settings.seeds as usize + 1 } else { 256 };
         Ok(Self { learned: Shared::new(kept), device: settings.device.open()? })
     }
 
