@@ -35,8 +35,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, csv, jsonl or
-    /// parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, cikm,
+    /// yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
     #[arg(long)]
     format: Option<Format>,
     /// Cached log to write.
@@ -48,8 +48,8 @@ struct Import {
 
 #[derive(Debug, clap::Args)]
 struct Describe {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, csv, jsonl or
-    /// parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, cikm,
+    /// yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
@@ -111,6 +111,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A cached log, or one in any format that its file tells.
+pub fn read(path: &Path) -> anyhow::Result<Dataset> {
+    let displays = displays::Args::default();
+    let input = Input { path: path.to_owned(), name: None, skip_bad_rows: false, displays };
+    Ok(input.read(None)?.0)
+}
+
 /// The folder of the bundled logs and the recipes.
 fn datasets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("datasets")
@@ -139,11 +146,13 @@ impl Input {
         }
         let bar = bar(path);
         let told = bar.clone();
+        let (displays, seed) = self.displays.settle(path, format)?;
         let options = import::Options {
             format,
             name: self.name.clone(),
             skip_bad_rows: self.skip_bad_rows,
-            displays: self.displays.settle(path, format)?,
+            displays,
+            seed,
             progress: Some(Box::new(move |read, _| told.set_position(read))),
         };
         let imported = import(path, options);

@@ -10,6 +10,9 @@ mod online_eval;
 mod online_learning;
 mod policies;
 mod regularisers;
+mod rerank;
+mod rerank_logs;
+mod rerank_training;
 mod shared;
 mod simulated;
 mod sources;
@@ -28,7 +31,7 @@ use crate::settings::Settings;
 
 /// The names of all experiments, in the order in which they run.
 pub const NAMES: &[&str] =
-    &["user-model", "regularisers", "cdqn", "adaptation", "online-eval", "online-learning", "bias"];
+    &["user-model", "regularisers", "cdqn", "adaptation", "online-eval", "online-learning", "rerank", "bias"];
 
 /// The experiments of the given names, or all of them where none is given; each name counts once.
 pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dyn Experiment>>> {
@@ -59,6 +62,7 @@ impl Common {
             "adaptation" => Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?)),
             "online-eval" => Ok(Box::new(online_eval::OnlineEval::new(settings, self.studies(settings)?)?)),
             "online-learning" => Ok(Box::new(online_learning::OnlineExperiment::new(settings)?)),
+            "rerank" => Ok(Box::new(rerank::Rerank::new(settings)?)),
             "bias" => Ok(Box::new(bias::BiasExperiment::new(settings, self.studies(settings)?)?)),
             other => bail!("experiment `{other}` is listed but not built"),
         }

@@ -1,10 +1,11 @@
-//! The runner of the workspace: `cargo xtask reproduce | data | bench | ci`.
+//! The runner of the workspace: `cargo xtask reproduce | data | train | evaluate | bench | ci`.
 
 mod atomic;
 mod bench;
 mod ci;
 mod claims;
 mod data;
+mod evaluate;
 mod experiment;
 mod experiments;
 mod logging;
@@ -19,6 +20,7 @@ mod settings;
 mod store;
 mod summary;
 mod terminal;
+mod train;
 
 use std::process::ExitCode;
 
@@ -46,6 +48,10 @@ enum Command {
     Reproduce(reproduce::Args),
     /// Import, describe and export interaction logs.
     Data(data::Args),
+    /// Train a recommender, IRecGAN's agent, on a log.
+    Train(train::Args),
+    /// Estimate from a log with propensities what a trained recommender would have earned.
+    Evaluate(evaluate::Args),
     /// Measure the speed of a hot path.
     Bench(bench::Args),
     /// Run every check that a change must pass.
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &bars),
         Command::Data(args) => data::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
     };

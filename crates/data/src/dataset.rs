@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, Error, Log, Result, Split, Vocabulary};
+use crate::{Catalogue, Error, Expected, Log, Result, Split, Vocabulary};
 
 /// A log with what its numbers stand for: what an import returns and what a cache file holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,8 @@ pub struct Summary {
     pub split: Option<[usize; 3]>,
     /// What was read, if the data set was just imported.
     pub reading: Option<Reading>,
+    /// What the file is known to hold, if it was just imported as its recipe says.
+    pub expected: Option<Expected>,
 }
 
 /// What an import read and dropped.
@@ -164,29 +166,32 @@ impl Summary {
             left: log.iter().filter(|session| session.left()).count(),
             split: split.as_ref().map(|split| [split.train.len(), split.validation.len(), split.test.len()]),
             reading: None,
+            expected: None,
         }
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let expected = self.expected.as_ref();
         let mut rows = vec![
             ("data set", self.name.clone()),
-            ("sessions", self.sessions.to_string()),
-            ("steps", self.steps.to_string()),
-            ("items", self.items.to_string()),
+            ("sessions", beside(self.sessions, expected.and_then(|known| known.sessions))),
+            ("steps", beside(self.steps, expected.and_then(|known| known.steps))),
+            ("items", beside(self.items, expected.and_then(|known| known.items))),
             ("users", self.users.map_or("unknown".into(), |users| users.to_string())),
-            ("mean session length", format!("{:.3}", self.mean_length)),
+            ("mean session length", beside_rounded(self.mean_length, expected.and_then(|known| known.mean_length))),
             ("mean slate size", format!("{:.3}", self.mean_slate)),
             ("click rate", format!("{:.4}", self.click_rate)),
             ("mean reward per step", format!("{:.4}", self.reward_rate)),
             ("leaving observed", format!("{} of {} sessions", self.left, self.sessions)),
         ];
-        if let Some([train, validation, test]) = self.split {
-            rows.push(("split", format!("{train} / {validation} / {test} sessions")));
+        if let Some(split) = self.split {
+            let text = |[train, validation, test]: [usize; 3]| format!("{train} / {validation} / {test} sessions");
+            rows.push(("split", beside(text(split), expected.and_then(|known| known.split).map(text))));
         }
         if let Some(reading) = &self.reading {
-            rows.push(("rows read", reading.rows.to_string()));
+            rows.push(("rows read", beside(reading.rows, expected.and_then(|known| known.rows))));
             rows.push(("rows dropped", reading.dropped.values().sum::<u64>().to_string()));
             rows.extend(reading.dropped.iter().map(|(reason, count)| ("", format!("{count} × {reason}"))));
             if reading.empty_sessions > 0 {
@@ -196,5 +201,23 @@ impl fmt::Display for Summary {
         }
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         rows.iter().try_for_each(|(label, value)| writeln!(f, "{label:width$}  {value}"))
+    }
+}
+
+/// A figure beside the one that was expected.
+fn beside<T: fmt::Display + PartialEq>(found: T, expected: Option<T>) -> String {
+    match expected {
+        Some(expected) if expected == found => format!("{found}  (as expected)"),
+        Some(expected) => format!("{found}  (expected {expected})"),
+        None => found.to_string(),
+    }
+}
+
+/// The same where the expected figure was rounded to two places.
+fn beside_rounded(found: f64, expected: Option<f64>) -> String {
+    match expected {
+        Some(expected) if (found - expected).abs() < 0.005 => format!("{found:.3}  (as expected)"),
+        Some(expected) => format!("{found:.3}  (expected {expected:.2})"),
+        None => format!("{found:.3}"),
     }
 }

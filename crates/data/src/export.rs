@@ -9,7 +9,7 @@
 //! | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
 //! | CSV | splits, features; item ids that are empty or hold white space, user ids that are empty or hold a line break |
 //! | JSON Lines, Parquet | splits, features; item ids that are empty |
-//! | MovieLens, LastFM | any log: they hold no slates |
+//! | the formats of public data sets | any log: they are read only |
 //!
 //! The GAN-CDQN files always name users, times and sides of a split: a log without them gets the session's number as
 //! user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so
@@ -35,7 +35,14 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         Format::GanCdqn => &[Part::Propensities, Part::Features],
         Format::IRecGan => &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features],
         Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
-        Format::MovieLens100k | Format::MovieLens | Format::LastFm => return Err(read_only(format, path)),
+        Format::MovieLens100k
+        | Format::MovieLens
+        | Format::LastFm
+        | Format::Cikm
+        | Format::YooChoose
+        | Format::Trivago
+        | Format::OpenBandit
+        | Format::Coat => return Err(read_only(format, path)),
     };
     let lost: Vec<&str> = unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
     if !lost.is_empty() {
@@ -48,13 +55,13 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         Format::Csv => schema_csv::write(dataset, path, file),
         Format::JsonLines => schema_jsonl::write(dataset, path, file),
         Format::Parquet => schema_parquet::write(dataset, path, file),
-        Format::MovieLens100k | Format::MovieLens | Format::LastFm => Err(read_only(format, path)),
+        _ => Err(read_only(format, path)),
     })
 }
 
-/// A format of choices without slates cannot hold any log.
+/// The format of a public data set that is not ours to write.
 fn read_only(format: Format, path: &Path) -> Error {
-    Error::file(path, format!("the format {format} can be read only; it holds no slates"))
+    Error::file(path, format!("the format {format} can be read only"))
 }
 
 /// A step that the format cannot hold.

@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use crate::import::Source;
+use crate::import::{Source, coat, parquet_batches, trivago};
 use crate::{Error, Result};
 
 /// A file format of logs; `docs/data-formats.md` describes each.
@@ -19,6 +19,17 @@ pub enum Format {
     MovieLens,
     /// The `user_taggedartists.dat` of LastFM, HetRec 2011. Read only; slates are simulated.
     LastFm,
+    /// The raw files of CIKM Cup 2016, Track 2: `train-queries.csv`, with `train-clicks.csv` and `train-purchases.csv` beside
+    /// it. Read only.
+    Cikm,
+    /// `yoochoose-clicks.dat` of RecSys Challenge 2015, with `yoochoose-buys.dat` beside it. Read only; slates are simulated.
+    YooChoose,
+    /// The actions of trivago's RecSys Challenge 2019, as CSV or Parquet. Read only.
+    Trivago,
+    /// A log of the Open Bandit Dataset: one row per item shown at a position. Read only.
+    OpenBandit,
+    /// A matrix of ratings of the Coat data set: `train.ascii`, with `propensities.ascii` beside it, or `test.ascii`. Read only.
+    Coat,
     /// Our schema, comma-separated: one row per step.
     Csv,
     /// Our schema, one JSON object per step and line.
@@ -29,19 +40,24 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::GanCdqn,
         Self::IRecGan,
         Self::MovieLens100k,
         Self::MovieLens,
         Self::LastFm,
+        Self::Cikm,
+        Self::YooChoose,
+        Self::Trivago,
+        Self::OpenBandit,
+        Self::Coat,
         Self::Csv,
         Self::JsonLines,
         Self::Parquet,
     ];
 
-    /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`, `lastfm`, `csv`, `jsonl`
-    /// or `parquet`.
+    /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`, `lastfm`, `cikm`,
+    /// `yoochoose`, `trivago`, `open-bandit`, `coat`, `csv`, `jsonl` or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
             Self::GanCdqn => "gan-cdqn",
@@ -49,14 +65,20 @@ impl Format {
             Self::MovieLens100k => "movielens-100k",
             Self::MovieLens => "movielens",
             Self::LastFm => "lastfm",
+            Self::Cikm => "cikm",
+            Self::YooChoose => "yoochoose",
+            Self::Trivago => "trivago",
+            Self::OpenBandit => "open-bandit",
+            Self::Coat => "coat",
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",
             Self::Parquet => "parquet",
         }
     }
 
-    /// The format of a file, by its first bytes: Parquet's magic, a JSON object, the header line, or the four whole
-    /// numbers of a row of `u.data`, which has no header. Sees through gzip.
+    /// The format of a file, by its first bytes: Parquet's magic (and then the names of its columns), a JSON object, the
+    /// header line, or the first row of a file without header: `u.data`, `yoochoose-clicks.dat`, Coat's ratings. Sees through
+    /// gzip.
     ///
     /// # Errors
     /// [`Error::File`] for a directory, an empty file or a header of no known format; [`Error::Io`] when the system
@@ -64,7 +86,9 @@ impl Format {
     pub fn detect(path: &Path) -> Result<Self> {
         let start = Source::open(path, None)?.start(path)?;
         if start.starts_with(b"PAR1") {
-            return Ok(Self::Parquet);
+            let trivago = parquet_batches::column_names(path)
+                .is_ok_and(|names| trivago::COLUMNS.iter().all(|column| names.iter().any(|name| name == column)));
+            return Ok(if trivago { Self::Trivago } else { Self::Parquet });
         }
         let text = String::from_utf8_lossy(&start);
         let text = text.trim_start_matches('\u{feff}');
@@ -84,6 +108,16 @@ impl Format {
             Ok(Self::LastFm)
         } else if header.split('\t').count() == 4 && header.split('\t').all(|field| field.parse::<i64>().is_ok()) {
             Ok(Self::MovieLens100k)
+        } else if has(';', "queryId") && has(';', "items") {
+            Ok(Self::Cikm)
+        } else if has(',', "action_type") && has(',', "impressions") {
+            Ok(Self::Trivago)
+        } else if has(',', "position") && has(',', "propensity_score") {
+            Ok(Self::OpenBandit)
+        } else if is_click(header) {
+            Ok(Self::YooChoose)
+        } else if header.split(' ').count() > 1 && header.split(' ').all(|rating| coat::RATINGS.contains(&rating)) {
+            Ok(Self::Coat)
         } else if has(',', "session") || has(',', "shown") {
             Ok(Self::Csv)
         } else {
@@ -93,6 +127,14 @@ impl Format {
             Err(Error::file(path, problem))
         }
     }
+}
+
+/// Whether a line is a row of YooChoose's clicks: session, time, item, category.
+fn is_click(line: &str) -> bool {
+    let fields: Vec<&str> = line.split(',').collect();
+    let [session, time, item, _] = fields[..] else { return false };
+    let number = |field: &str| field.parse::<u64>().is_ok();
+    number(session) && number(item) && time.contains('T') && time.ends_with('Z')
 }
 
 impl fmt::Display for Format {

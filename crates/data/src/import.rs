@@ -14,6 +14,8 @@
 
 mod ahead;
 mod arrow_columns;
+mod cikm;
+pub(crate) mod coat;
 mod collector;
 mod date;
 mod displays;
@@ -22,16 +24,22 @@ pub(crate) mod irecgan;
 mod lastfm;
 mod movielens;
 mod nearest;
+mod open_bandit;
+pub(crate) mod parquet_batches;
 mod schema;
 mod schema_csv;
 mod schema_jsonl;
 mod schema_parquet;
 mod source;
 mod table;
+pub(crate) mod trivago;
+mod yoochoose;
 
 use std::path::Path;
 
-use crate::{Dataset, Error, Format, Result, Summary};
+use understudy_random::Seed;
+
+use crate::{Dataset, Error, Expected, Format, Result, Summary};
 use collector::Collector;
 pub use displays::{Around, Displays};
 pub(crate) use source::Source;
@@ -51,6 +59,8 @@ pub struct Options<'a> {
     pub skip_bad_rows: bool,
     /// How to simulate displays, for a format that holds none; `None` takes the paper's, see [`Displays::of`].
     pub displays: Option<Displays>,
+    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays have their own.
+    pub seed: Option<Seed>,
     /// Told of the progress.
     pub progress: Option<Progress<'a>>,
 }
@@ -62,7 +72,7 @@ pub struct Options<'a> {
 /// # Errors
 /// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the whole file: a
 /// directory, an empty file, a missing column, a header without rows, a truncated archive; [`Error::Setting`] for displays
-/// that cannot be simulated; [`Error::Io`] when the system refuses.
+/// that cannot be simulated, or a seed that nothing is drawn from; [`Error::Io`] when the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
     let format = options.format.map_or_else(|| Format::detect(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
@@ -72,6 +82,10 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
     if displays.is_some() && Displays::of(format).is_none() {
         return Err(Error::Setting(format!("a log in the format {format} has its own slates, none are simulated")));
     }
+    if options.seed.is_some() && format != Format::Cikm {
+        return Err(Error::Setting(format!("no split of a log in the format {format} is drawn: it takes no seed")));
+    }
+    let as_published = displays.is_none();
     match format {
         Format::MovieLens100k => movielens::read_100k(
             Source::open(path, options.progress)?,
@@ -85,9 +99,21 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
         )?,
         Format::LastFm => lastfm::read(
             Source::open(path, options.progress)?,
-            &displays.unwrap_or_else(Displays::lastfm),
+            &displays.unwrap_or_else(Displays::ten),
             &mut collector,
         )?,
+        Format::YooChoose => yoochoose::read(
+            Source::open(path, options.progress)?,
+            &displays.unwrap_or_else(Displays::ten),
+            &mut collector,
+        )?,
+        Format::Cikm => {
+            let seed = options.seed.unwrap_or(Seed::new(1));
+            split = Some(cikm::read(Source::open(path, options.progress)?, seed, &mut collector)?);
+        }
+        Format::Trivago => trivago::read(path, options.progress, &mut collector)?,
+        Format::OpenBandit => open_bandit::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::Coat => coat::read(Source::open(path, options.progress)?, &mut collector)?,
         Format::GanCdqn => split = Some(gan_cdqn::read(Source::open(path, options.progress)?, &mut collector)?),
         Format::IRecGan => irecgan::read(Source::open(path, options.progress)?, &mut collector)?,
         Format::Csv => schema_csv::read(Source::open(path, options.progress)?, &mut collector)?,
@@ -107,7 +133,11 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
         return Err(Error::file(path, problem));
     }
     dataset.split = split;
-    let summary = Summary { reading: Some(reading), ..Summary::new(&dataset) };
+    if format == Format::Coat {
+        dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
+    }
+    let expected = Expected::of(path, format).filter(|_| as_published);
+    let summary = Summary { reading: Some(reading), expected, ..Summary::new(&dataset) };
     Ok((dataset, summary))
 }
 

@@ -67,6 +67,29 @@ impl Split {
         Self::from_order(&order, fractions)
     }
 
+    /// Splits the sessions at random into `folds` of one size, rounded down: the first `train` of them, the next `validation`,
+    /// and for test the rest with the remainder.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are fewer folds than asked for, or none.
+    pub fn by_fold(log: &Log, folds: usize, train: usize, validation: usize, seed: Seed) -> Result<Self> {
+        Self::of_folds(log.sessions(), folds, train, validation, seed)
+    }
+
+    /// The same for sessions that are no log yet.
+    pub(crate) fn of_folds(sessions: usize, folds: usize, train: usize, validation: usize, seed: Seed) -> Result<Self> {
+        let held_in = train.checked_add(validation).filter(|&held_in| folds > 0 && held_in <= folds);
+        let Some(held_in) = held_in else {
+            return Err(Error::Setting(format!(
+                "{train} and {validation} folds for training and validation, of {folds}"
+            )));
+        };
+        let size = sessions / folds;
+        let mut order: Vec<usize> = (0..sessions).collect();
+        order.shuffle(&mut seed.derive("split by fold").stream(0));
+        Ok(Self::from_ranks(&order, &Sides { train: size * train, validation: size * held_in }))
+    }
+
     /// Splits the sessions by start time: training has the earliest, test the latest. Sessions that start together keep
     /// the order of the log.
     ///
@@ -111,7 +134,10 @@ impl Split {
     }
 
     fn from_order(order: &[usize], fractions: Fractions) -> Result<Self> {
-        let sides = sides(order.len(), fractions)?;
+        Ok(Self::from_ranks(order, &sides(order.len(), fractions)?))
+    }
+
+    fn from_ranks(order: &[usize], sides: &Sides) -> Self {
         let mut split = Self::default();
         for (rank, &session) in order.iter().enumerate() {
             split.side_mut(sides.side(rank)).push(session);
@@ -119,7 +145,7 @@ impl Split {
         for side in [&mut split.train, &mut split.validation, &mut split.test] {
             side.sort_unstable();
         }
-        Ok(split)
+        split
     }
 
     fn side_mut(&mut self, side: Side) -> &mut Vec<usize> {

@@ -47,6 +47,36 @@ pub enum EvalError {
         /// Length of the second.
         right: usize,
     },
+    /// A number that is no probability, or one that would be divided by zero.
+    #[error("{what}: row {row} is {value}, expected a probability in {expected}")]
+    Probability {
+        /// The column.
+        what: &'static str,
+        /// Position in the column.
+        row: usize,
+        /// What stands there.
+        value: f64,
+        /// The range that is allowed.
+        expected: &'static str,
+    },
+    /// A cap on weights that is not positive.
+    #[error("a cap on weights of {cap}, expected a positive number")]
+    Cap {
+        /// The cap.
+        cap: f64,
+    },
+    /// Nothing in the log bears on the question: all weights are 0.
+    #[error("{what}: the evaluated policy never does what the log shows")]
+    NoOverlap {
+        /// What was to be computed.
+        what: &'static str,
+    },
+    /// A place of a slate whose examination cannot be estimated.
+    #[error("examination: no click at place {place} is of an item that could stand at every place")]
+    Unexamined {
+        /// The place, from 0.
+        place: usize,
+    },
 }
 
 /// The result of this crate's functions.

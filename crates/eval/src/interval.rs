@@ -149,7 +149,8 @@ fn t_quantile(freedom: usize) -> f64 {
     }
 }
 
-fn standard_error(values: &[f64], mean: f64) -> f64 {
+/// The standard error of the mean of at least two values.
+pub(crate) fn standard_error(values: &[f64], mean: f64) -> f64 {
     let n = values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (squares / (n - 1.0) / n).sqrt()

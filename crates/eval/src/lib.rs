@@ -2,7 +2,8 @@
 //!
 //! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run. [`interval`] turns
 //! the figures of several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds lies
-//! with 95% confidence. One seed gives a mean and no interval.
+//! with 95% confidence. One seed gives a mean and no interval. [`counterfactual`] estimates from one policy's log what
+//! another would have earned.
 //!
 //! ```
 //! use understudy_eval::{interval, metrics};
@@ -17,6 +18,7 @@
 //! # Ok::<(), understudy_eval::EvalError>(())
 //! ```
 
+pub mod counterfactual;
 mod error;
 pub mod interval;
 pub mod metrics;

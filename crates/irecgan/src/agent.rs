@@ -2,12 +2,13 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Batches, Catalogue, PaddedBatch};
+use understudy_data::{Batches, Catalogue, Log, PaddedBatch};
 use understudy_nn::checkpoint::{self, Checkpoint};
 use understudy_nn::{Adam, AdamConfig, Params, backward, scalar, softmax_cross_entropy};
 use understudy_random::Seed;
 use understudy_user_model::behaviour::{ClickEncoder, Head, PerStep};
 
+use crate::policy::on_host;
 use crate::{Buffer, Error, Result};
 
 const KIND: &str = "irecgan-agent/1";
@@ -37,6 +38,14 @@ impl AgentConfig {
     /// The same with two layers of 64, for small runs.
     pub fn small(items: usize) -> Self {
         Self { hidden: 64, ..Self::new(items) }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        let Self { items, embedding, .. } = self;
+        if *items == 0 || *items > understudy_data::ItemId::MAX_ITEMS || *embedding == 0 {
+            return Err(Error::setting("agent", format!("{items} items, embedding {embedding}: at least 1 of each")));
+        }
+        Ok(())
     }
 }
 
@@ -81,10 +90,8 @@ impl Agent {
     }
 
     pub(crate) fn with_type(config: AgentConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+        config.check()?;
         let AgentConfig { items, embedding, hidden, layers } = config;
-        if items == 0 || items > understudy_data::ItemId::MAX_ITEMS || embedding == 0 {
-            return Err(Error::setting("agent", format!("{items} items, embedding {embedding}: at least 1 of each")));
-        }
         let mut params = Params::new(seed.derive("agent"), dtype, device);
         let clicks = ClickEncoder::new(items, embedding, hidden, layers, params.scope("clicks"))?;
         let actions = Head::new(hidden, items, params.scope("actions"))?;
@@ -109,17 +116,63 @@ impl Agent {
     /// # Errors
     /// [`Error::Setting`] if the batch has no click.
     pub fn loss(&self, batch: &PaddedBatch, returns: &[f32]) -> Result<Tensor> {
+        let clicks = self.click_losses(batch)?;
+        let returns = clicks.of_cells(returns);
+        clicks.weighed(returns)
+    }
+
+    /// # Errors
+    /// [`Error::Setting`] if the batch has no click.
+    pub(crate) fn click_losses(&self, batch: &PaddedBatch) -> Result<ClickLosses> {
         let cells: Vec<u32> =
             (0..batch.clicked_mask.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
         if cells.is_empty() {
             return Err(Error::setting("batch", "no click in it"));
         }
         let clicked: Vec<u32> = cells.iter().map(|&cell| batch.clicked[cell as usize]).collect();
-        let returns: Vec<f32> = cells.iter().map(|&cell| returns[cell as usize]).collect();
         let states = self.clicks.states(batch, &cells)?;
         let losses = softmax_cross_entropy(&states, self.actions.weight(), self.actions.bias(), &clicked)?;
-        let returns = Tensor::new(returns, self.params.device())?.to_dtype(self.params.dtype())?;
-        Ok((losses * returns)?.mean_all()?)
+        Ok(ClickLosses { cells, losses })
+    }
+
+    /// log π(c_t ∈ a_t | s^a_t) of every step of a log, in order; 0 where nothing was clicked.
+    pub fn click_log_probabilities(&self, log: &Log) -> Result<Vec<f32>> {
+        let (mut all, sessions) = (Vec::with_capacity(log.steps()), (0..log.sessions()).collect::<Vec<_>>());
+        for chunk in sessions.chunks(CHUNK) {
+            let batch = PaddedBatch::new(log, chunk, None);
+            let mut of_batch = vec![0.0; batch.step_mask.len()];
+            if batch.clicked_mask.contains(&true) {
+                let clicks = self.click_losses(&batch)?;
+                for (&cell, log_probability) in clicks.cells.iter().zip(clicks.log_probabilities()?) {
+                    of_batch[cell as usize] = log_probability;
+                }
+            }
+            all.extend(
+                of_batch.into_iter().zip(&batch.step_mask).filter(|(_, exists)| **exists).map(|(value, _)| value),
+            );
+        }
+        Ok(all)
+    }
+
+    /// Eq 4's logits of the items of each slate on which one was clicked, in the order shown, with the place of that one: how A reranks the
+    /// lists of a log after the clicks before. The steps are those of the batch, session by session.
+    pub fn rerank(&self, batch: &PaddedBatch) -> Result<Vec<(Vec<f32>, usize)>> {
+        let cells: Vec<u32> =
+            (0..batch.clicked_mask.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
+        let mut reranked = Vec::with_capacity(cells.len());
+        for cells in cells.chunks(CHUNK) {
+            let logits = self.actions.act(&self.clicks.states(batch, cells)?.detach())?;
+            on_host(&logits.to_dtype(DType::F32)?, |logits| {
+                for (logits, &cell) in logits.chunks_exact(self.config.items).zip(cells) {
+                    let places = cell as usize * batch.places..(cell as usize + 1) * batch.places;
+                    let shown = places.filter(|&place| batch.shown_mask[place]);
+                    let scores = shown.map(|place| logits[batch.shown[place] as usize]).collect();
+                    reranked.push((scores, batch.chosen[cell as usize] as usize));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(reranked)
     }
 
     /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of `training`.
@@ -172,6 +225,32 @@ impl Agent {
     }
 }
 
+/// The clicks of a batch, each with -log π(c_t ∈ a_t | s^a_t).
+pub(crate) struct ClickLosses {
+    /// Where they are in the batch.
+    pub cells: Vec<u32>,
+    /// `[clicks]`.
+    losses: Tensor,
+}
+
+impl ClickLosses {
+    /// The numbers of the clicks out of those of all cells.
+    pub fn of_cells(&self, values: &[f32]) -> Vec<f32> {
+        self.cells.iter().map(|&cell| values[cell as usize]).collect()
+    }
+
+    /// log π of each click as it is now, without gradients.
+    pub fn log_probabilities(&self) -> Result<Vec<f32>> {
+        Ok(self.losses.detach().to_dtype(DType::F32)?.neg()?.to_vec1()?)
+    }
+
+    /// The mean of the losses, each times its weight: a scalar tensor.
+    pub fn weighed(self, weights: Vec<f32>) -> Result<Tensor> {
+        let weights = Tensor::new(weights, self.losses.device())?.to_dtype(self.losses.dtype())?;
+        Ok((self.losses * weights)?.mean_all()?)
+    }
+}
+
 /// A in training: the agent with its optimiser.
 #[derive(Debug)]
 pub struct AgentTrainer {
@@ -199,12 +278,27 @@ impl AgentTrainer {
         &self.agent
     }
 
+    /// How it is trained.
+    pub fn config(&self) -> &AgentTraining {
+        &self.config
+    }
+
     /// One pass over the sequences, in batches shuffled from `seed`, each one step up Eq 10. Returns the mean loss of the batches that
     /// hold a click; 0 if none does.
     ///
     /// # Errors
     /// [`Error::Diverged`] if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<f64> {
+        self.epoch_by(buffer, seed, |agent, batch, _, returns| agent.loss(batch, returns))
+    }
+
+    /// The same down another loss, which gets the agent, a batch, its sessions and their returns.
+    pub(crate) fn epoch_by(
+        &mut self,
+        buffer: &Buffer,
+        seed: Seed,
+        mut loss: impl FnMut(&Agent, &PaddedBatch, &[usize], &[f32]) -> Result<Tensor>,
+    ) -> Result<f64> {
         let returns = buffer.returns(self.config.discount, self.config.lambda_r);
         let returns = PerStep::new(&buffer.log, &returns);
         let sessions: Vec<usize> = (0..buffer.log.sessions()).collect();
@@ -214,22 +308,14 @@ impl AgentTrainer {
             if !batch.clicked_mask.contains(&true) {
                 continue;
             }
-            sum += self.descend(&self.agent.loss(&batch, &returns.pad(&chosen, &batch))?)?;
+            sum += self.descend(&loss(&self.agent, &batch, &chosen, &returns.pad(&chosen, &batch))?)?;
             batches += 1;
         }
         Ok(sum / f64::from(batches.max(1)))
     }
 
     fn descend(&mut self, loss: &Tensor) -> Result<f64> {
-        let (value, updates) = (scalar(loss)?, self.adam.steps());
-        let diverged = |problem| Error::Diverged { updates, problem };
-        if !value.is_finite() {
-            return Err(diverged(format!("the loss is {value}")));
-        }
-        match self.adam.step(&backward(loss)?) {
-            Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
-            other => Ok(other.map(|_| value)?),
-        }
+        descend(&mut self.adam, loss)
     }
 
     /// Writes agent and optimiser.
@@ -246,5 +332,18 @@ impl AgentTrainer {
         let mut trainer = Self::new(agent, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         Ok(trainer)
+    }
+}
+
+/// One step down a loss, whose value it returns.
+pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<f64> {
+    let (value, updates) = (scalar(loss)?, adam.steps());
+    let diverged = |problem| Error::Diverged { updates, problem };
+    if !value.is_finite() {
+        return Err(diverged(format!("the loss is {value}")));
+    }
+    match adam.step(&backward(loss)?) {
+        Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
+        other => Ok(other.map(|_| value)?),
     }
 }

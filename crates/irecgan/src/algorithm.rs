@@ -190,7 +190,7 @@ impl IRecGan {
 
     fn r_step(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
         let m = self.config.generated(offline.sessions());
-        let real = self.extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
+        let real = extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
         let mut both = Buffer::real(real);
         if m > 0 {
             let discriminator = self.discriminator.model().freeze()?;
@@ -214,7 +214,7 @@ impl IRecGan {
             return Ok(None);
         }
         let generated = self.simulate(offline, |simulation| simulation.generate(m, seed.derive("line 16")))?;
-        let real = self.extract(offline, m, seed.derive("line 17"));
+        let real = extract(offline, m, seed.derive("line 17"));
         let mut loss = None;
         for epoch in 0..epochs {
             let seed = seed.derive("line 18").index(epoch);
@@ -223,21 +223,8 @@ impl IRecGan {
         Ok(loss)
     }
 
-    /// U and A as they are now, in interaction.
     fn simulate<T>(&self, offline: &Log, run: impl FnOnce(Simulation<'_>) -> Result<T>) -> Result<T> {
-        let users = BehaviourUsers::new(self.users.model())?;
-        let agent = AgentPolicy::new(self.agent.agent(), Selection::Sampled)?;
-        let IRecGanConfig { k, chunk, .. } = self.config;
-        run(Simulation { users: &users, agent: &agent, k, max_steps: longest(offline)?, chunk })
-    }
-
-    /// Some of the offline sequences, each at most once.
-    fn extract(&self, offline: &Log, count: usize, seed: Seed) -> Log {
-        let mut order: Vec<usize> = (0..offline.sessions()).collect();
-        order.shuffle(&mut seed.stream(0));
-        order.truncate(count);
-        order.sort_unstable();
-        offline.select(&order)
+        simulate(&self.config, self.users.model(), self.agent.agent(), offline, run)
     }
 
     /// The seed of one kind of draws of the present stage.
@@ -249,6 +236,28 @@ impl IRecGan {
         self.curve.push(point);
         point
     }
+}
+
+/// U and A as they are now, in interaction.
+pub(crate) fn simulate<T>(
+    config: &IRecGanConfig,
+    users: &BehaviourModel,
+    agent: &Agent,
+    offline: &Log,
+    run: impl FnOnce(Simulation<'_>) -> Result<T>,
+) -> Result<T> {
+    let (users, agent) = (BehaviourUsers::new(users)?, AgentPolicy::new(agent, Selection::Sampled)?);
+    let &IRecGanConfig { k, chunk, .. } = config;
+    run(Simulation { users: &users, agent: &agent, k, max_steps: longest(offline)?, chunk })
+}
+
+/// Some of the offline sequences, each at most once.
+pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
+    let mut order: Vec<usize> = (0..offline.sessions()).collect();
+    order.shuffle(&mut seed.stream(0));
+    order.truncate(count);
+    order.sort_unstable();
+    offline.select(&order)
 }
 
 /// The length at which generated sequences are cut: twice the mean number of clicks, rounded down before it is doubled as in the authors'

@@ -37,10 +37,14 @@
 //! | PG | [`AgentPolicy`] of A after line 4 |
 //! | LSTMD | [`Ranking`] by U after the whole |
 //! | IRecGAN | [`AgentPolicy`] of A after the whole |
+//! | PGIS | A by [`AgentTrainer::importance_epoch`], β an [`Agent`] too |
+//! | AC | the actor of [`ActorCritic`] |
+//! | PGU, ACU | PG and AC that go on with [`unjudged`] sequences |
 //! | PG-online, PG-online&offline, LSTM-offline | [`OnlineMethod`] |
 //!
 //! An agent that was trained is shown both as it samples and by its k likeliest items ([`Selection`]).
 
+mod actor_critic;
 mod agent;
 mod algorithm;
 mod bias;
@@ -49,18 +53,23 @@ mod config;
 mod draw;
 mod error;
 mod generate;
+mod importance;
+mod mixture;
 mod online;
 mod policy;
 mod returns;
 #[cfg(test)]
 mod tests;
 
+pub use actor_critic::{ActorCritic, Critic};
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
 pub use algorithm::{CurvePoint, IRecGan, Stage, longest};
 pub use bias::{Biases, Generated, Logged};
 pub use config::IRecGanConfig;
 pub use error::{Error, Result};
 pub use generate::Simulation;
+pub use importance::ImportanceSampling;
+pub use mixture::unjudged;
 pub use online::{OnlineConfig, OnlineLearning, OnlineMethod};
 pub use policy::{AgentPolicy, Ranking, Selection};
 pub use returns::{Buffer, returns};

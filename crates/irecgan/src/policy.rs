@@ -186,7 +186,7 @@ fn distinct(states: &Tensor) -> Result<(Vec<u32>, Vec<usize>)> {
 }
 
 /// Reads a tensor in row-major order, without a copy if it is on the CPU.
-fn on_host(tensor: &Tensor, read: impl FnOnce(&[f32]) -> Result<()>) -> Result<()> {
+pub(crate) fn on_host(tensor: &Tensor, read: impl FnOnce(&[f32]) -> Result<()>) -> Result<()> {
     let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {

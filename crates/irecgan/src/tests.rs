@@ -2,6 +2,7 @@
 
 mod agent;
 mod algorithm;
+mod baselines;
 mod learning;
 mod simulation;
 

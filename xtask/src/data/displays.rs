@@ -9,18 +9,18 @@ use understudy_random::Seed;
 
 /// Options of the displays; what is not given is the paper's.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Simulated displays (movielens-100k, movielens, lastfm)")]
+#[command(next_help_heading = "Simulated displays (movielens-100k, movielens, lastfm, yoochoose)")]
 pub struct Args {
-    /// What users and displays are drawn from [default: 1].
+    /// What users and displays are drawn from, or the split of cikm [default: 1].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How many active users to keep at most [default: 1000 for MovieLens, all for LastFM].
+    /// How many active users to keep at most [default: 1000 for MovieLens, all for others].
     #[arg(long)]
     pub users: Option<usize>,
-    /// Fewest choices of an active user [default: 20 for MovieLens, 1 for LastFM].
+    /// Fewest choices of an active user [default: 20 for MovieLens, 1 for others].
     #[arg(long)]
     pub min_choices: Option<usize>,
-    /// Items of a display [default: 40 for MovieLens, 10 for LastFM].
+    /// Items of a display [default: 40 for MovieLens, 10 for others].
     #[arg(long, value_name = "ITEMS")]
     pub display_size: Option<usize>,
     /// Fill displays with what is near to the day of the choice, or to the release of the film chosen [default: choice].
@@ -35,22 +35,27 @@ impl Args {
         seed.is_some() || users.is_some() || min_choices.is_some() || display_size.is_some() || around.is_some()
     }
 
-    /// The displays of a file in `format`, or in the one that its first bytes tell; `None` if nothing is given.
-    pub fn settle(&self, path: &Path, format: Option<Format>) -> anyhow::Result<Option<Displays>> {
+    /// The displays of a file in `format`, or in the one that its first bytes tell, and the seed of its split; `None` if
+    /// nothing is given that concerns them.
+    pub fn settle(&self, path: &Path, format: Option<Format>) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
         if !self.given() {
-            return Ok(None);
+            return Ok((None, None));
         }
         let format = format.map_or_else(|| Format::detect(path), Ok)?;
+        if format == Format::Cikm && !(Self { seed: None, ..self.clone() }).given() {
+            return Ok((None, self.seed.map(Seed::new)));
+        }
         let paper = Displays::of(format).with_context(|| {
             format!("{} is in the format {format}, which has its own slates: none are simulated", path.display())
         })?;
-        Ok(Some(Displays {
+        let displays = Displays {
             size: self.display_size.unwrap_or(paper.size),
             users: self.users.or(paper.users),
             min_choices: self.min_choices.unwrap_or(paper.min_choices),
             around: self.around.unwrap_or(paper.around),
             seed: self.seed.map_or(paper.seed, Seed::new),
-        }))
+        };
+        Ok((Some(displays), None))
     }
 }
 

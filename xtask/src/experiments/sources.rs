@@ -194,7 +194,8 @@ impl Source {
     }
 }
 
-fn digest(dataset: &Dataset) -> String {
+/// A digest of item names, slates, choices and the split.
+pub fn digest(dataset: &Dataset) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(dataset.catalogue.digest().as_bytes());
     for session in dataset.log.iter() {

@@ -302,7 +302,8 @@ fn losses(epoch: usize, training: Option<f64>, validation: f64) -> BTreeMap<Stri
         .collect()
 }
 
-fn generated(point: &CurvePoint) -> impl Iterator<Item = (String, f64)> {
+/// What the generated sequences of an epoch were like, by name.
+pub fn generated(point: &CurvePoint) -> impl Iterator<Item = (String, f64)> {
     let figures = [
         ("discriminator_loss", point.discriminator_loss),
         ("score", point.score),

@@ -60,6 +60,11 @@ impl Collector {
         &self.path
     }
 
+    /// The path of a file that lies beside it.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.path.with_file_name(name)
+    }
+
     /// Counts a row, and makes room for the rest of the file once in a while.
     pub(super) fn count_row(&mut self, fraction: &impl Fn() -> f64) {
         const RESERVE_EVERY: u64 = 1 << 15;
@@ -147,6 +152,12 @@ impl Collector {
         }
         *self.reading.dropped.entry(fault.reason()).or_default() += rows;
         Ok(())
+    }
+
+    /// Leaves out a row of a kind that the data set is known to hold and a log cannot: counted, never an error.
+    pub(super) fn leave_out(&mut self, fault: &Fault) {
+        self.items.truncate(self.known_items);
+        *self.reading.dropped.entry(fault.reason()).or_default() += 1;
     }
 
     /// Adds a remark to the summary.

@@ -32,6 +32,30 @@ pub(super) fn seconds(day: i64) -> i64 {
     day * SECONDS
 }
 
+/// The day of a date such as `2016-05-09`.
+pub(super) fn iso_day(text: &str) -> Option<i64> {
+    let mut parts = text.splitn(3, '-');
+    let (year, month, date) = (digits(parts.next()?, 4)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    day(year, month, date)
+}
+
+/// The whole seconds since 1970 of a time such as `2014-04-07T10:51:09.277Z` or `2019-11-24 00:01:03.979311+00:00`, by UTC.
+pub(super) fn iso_seconds(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once(['T', ' '])?;
+    let time = time.strip_suffix('Z').or_else(|| time.strip_suffix("+00:00"))?;
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    digits(fraction, fraction.len().clamp(1, 9))?;
+    let mut parts = time.splitn(3, ':');
+    let (hour, minute, second) = (digits(parts.next()?, 2)?, digits(parts.next()?, 2)?, digits(parts.next()?, 2)?);
+    let whole = hour < 24 && minute < 60 && second < 60;
+    Some(seconds(iso_day(date)?) + i64::from(3600 * hour + 60 * minute + second)).filter(|_| whole)
+}
+
+/// The number that so many decimal digits make.
+fn digits(text: &str, count: usize) -> Option<u32> {
+    (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
 /// The number, from 1, of a month by its English abbreviation.
 pub(super) fn month(name: &str) -> Option<u32> {
     const NAMES: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -69,6 +93,36 @@ mod tests {
         {
             assert_eq!(day(none.0, none.1, none.2), None);
         }
+        // `date -u -d 2014-04-07T10:51:09Z +%s` and the like.
+        let times = [
+            ("2014-04-07T10:51:09.277Z", Some(1_396_867_869)),
+            ("2019-11-24 00:01:03.979311+00:00", Some(1_574_553_663)),
+            ("2019-11-24 00:01:03+00:00", Some(1_574_553_663)),
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("1969-12-31T23:59:59.9Z", Some(-1)),
+        ];
+        for (text, expected) in times {
+            assert_eq!(iso_seconds(text), expected, "{text}");
+        }
+        for text in [
+            "2014-04-07",
+            "2014-04-07T10:51:09",
+            "2014-04-07T10:51:09+02:00",
+            "2014-04-07T24:00:00Z",
+            "2014-04-07T1:2:3Z",
+        ]
+        .into_iter()
+        .chain([
+            "2014-02-30T10:51:09Z",
+            "2014-04-07T10:51:09.Z",
+            "2014-04-07T10:51:09.x1Z",
+            "2014-4-07T10:51:09Z",
+            "T",
+            "",
+        ]) {
+            assert_eq!(iso_seconds(text), None, "{text}");
+        }
+        assert_eq!((iso_day("2016-05-09"), iso_day("2016-5-9"), iso_day("2016-05-09Z")), (Some(16_930), None, None));
         assert_eq!((month("Jan"), month("Dec"), month("jan")), (Some(1), Some(12), None));
     }
 }

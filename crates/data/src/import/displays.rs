@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::{Error, Format, Result, Vocabulary};
 
 /// How displays are simulated for a log that recorded choices and no slates: MovieLens and LastFM, as in experiment A
-/// of the GAN-CDQN paper.
+/// of the GAN-CDQN paper, and YooChoose.
 ///
 /// The display of a choice holds the chosen item and the others that lie nearest in time, in an order drawn at random.
 /// `docs/data-formats.md` gives the rule, and says what such displays cannot show.
@@ -41,12 +41,20 @@ impl Displays {
     /// The paper's displays for a format; `None` for a format that holds slates.
     ///
     /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the published files). LastFM: 10
-    /// artists, all users. The seed is 1.
+    /// artists, all users. YooChoose, of which the paper says nothing: 10 items, all sessions. The seed is 1.
     pub fn of(format: Format) -> Option<Self> {
         match format {
             Format::MovieLens100k | Format::MovieLens => Some(Self::movielens()),
-            Format::LastFm => Some(Self::lastfm()),
-            Format::GanCdqn | Format::IRecGan | Format::Csv | Format::JsonLines | Format::Parquet => None,
+            Format::LastFm | Format::YooChoose => Some(Self::ten()),
+            Format::GanCdqn
+            | Format::IRecGan
+            | Format::Cikm
+            | Format::Trivago
+            | Format::OpenBandit
+            | Format::Coat
+            | Format::Csv
+            | Format::JsonLines
+            | Format::Parquet => None,
         }
     }
 
@@ -54,7 +62,7 @@ impl Displays {
         Self { size: 40, users: Some(1000), min_choices: 20, around: Around::Choice, seed: Seed::new(1) }
     }
 
-    pub(super) fn lastfm() -> Self {
+    pub(super) fn ten() -> Self {
         Self { size: 10, users: None, min_choices: 1, around: Around::Choice, seed: Seed::new(1) }
     }
 }
@@ -62,7 +70,7 @@ impl Displays {
 /// A user's choice of an item; the order is by user, then time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pick {
-    user: u32,
+    pub(super) user: u32,
     /// Seconds since 1970.
     time: i64,
     pub(super) item: u32,
@@ -76,7 +84,7 @@ impl Pick {
 
 /// All choices of a file, by user and time, each once: 16 bytes a choice.
 pub(super) struct Choices {
-    users: Vocabulary,
+    pub(super) users: Vocabulary,
     pub(super) items: Vocabulary,
     pub(super) picks: Vec<Pick>,
 }
@@ -110,12 +118,13 @@ impl Choices {
 
     /// Collects one session per user that is kept: a display around each choice, in the order of their times.
     ///
-    /// `around` is the day around which a choice's display is filled. Of the streams under the seed, number `i` belongs to
-    /// the file's `i`-th user, so that a user's displays do not depend on who else is kept.
+    /// `around` is the day around which a choice's display is filled, `reward` what the choice earns. Of the streams under
+    /// the seed, number `i` belongs to the file's `i`-th user, so that a user's displays do not depend on who else is kept.
     pub(super) fn simulate(
         &self,
         mut pool: Pool,
         around: impl Fn(&Pick) -> i64,
+        reward: impl Fn(&Pick) -> f32,
         displays: &Displays,
         collector: &mut Collector,
     ) -> Result<()> {
@@ -149,7 +158,12 @@ impl Choices {
                 collector.begin_slate();
                 slate.iter().for_each(|&item| collector.show(self.items.name(item)));
                 let choice = Ok(self.items.name(pick.item));
-                collector.push(&Answer { choice, reward: 1.0, propensity: None, timestamp: Some(pick.time) })?;
+                collector.push(&Answer {
+                    choice,
+                    reward: reward(pick),
+                    propensity: None,
+                    timestamp: Some(pick.time),
+                })?;
             }
             collector.close(Some(name))?;
         }

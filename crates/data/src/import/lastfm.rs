@@ -21,7 +21,7 @@ pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Coll
     let (columns, names) = table::columns(collector.path(), &header, HEADER)?;
     let choices = Choices::read(reader, &names, fraction, collector, |row| choice(row, columns))?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
-    choices.simulate(pool, |pick| pick.day(), displays, collector)
+    choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector)
 }
 
 fn choice(

@@ -68,7 +68,7 @@ fn simulate(
     let days: Vec<i64> = released.into_iter().zip(first).map(|(day, first)| day.unwrap_or(first)).collect();
     let pool = Pool::new(days.iter().copied().zip(0..).collect());
     match displays.around {
-        Around::Choice => choices.simulate(pool, |pick| pick.day(), displays, collector),
-        Around::Release => choices.simulate(pool, |pick| days[pick.item as usize], displays, collector),
+        Around::Choice => choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector),
+        Around::Release => choices.simulate(pool, |pick| days[pick.item as usize], |_| 1.0, displays, collector),
     }
 }

@@ -1,57 +1,32 @@
 //! Our schema as Parquet, read by record batches.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::DataType;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_schema::{DataType, Schema};
 
-use super::Progress;
 use super::arrow_columns::{Ids, Lists, Mistyped, booleans, floats, integers};
 use super::collector::{Collector, Place};
 use super::schema::{COLUMNS, Entered, REQUIRED, Row, Steps, show};
-use super::source::open_file;
+use super::{Progress, parquet_batches};
 use crate::error::Fault;
 use crate::{Error, Result};
 
-pub(super) fn read(path: &Path, mut progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
-    let (file, bytes) = open_file(path)?;
-    let damaged = |error: &dyn std::fmt::Display| Error::file(path, format!("is no whole Parquet file: {error}"));
-    let builder = guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(&error)))?;
-    check_columns(path, builder.schema())?;
-    let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let mut reader = guarded(path, || builder.with_batch_size(8192).build().map_err(|error| damaged(&error)))?;
+pub(super) fn read(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
     let mut steps = Steps::default();
-    let mut row = 0;
-    let mut next = || -> Result<_> {
-        let batch = reader.next().transpose().map_err(|error| damaged(&error))?;
-        batch.map(|batch| Ok((batch.num_rows(), Columns::new(path, &batch)?))).transpose()
-    };
-    while let Some((rows, columns)) = guarded(path, &mut next)? {
-        let fraction = (row + rows as u64) as f64 / total as f64;
-        for index in 0..rows {
-            row += 1;
-            collector.count_row(&|| fraction);
-            if let Err(fault) = columns.take(index, &mut steps, collector)? {
-                steps.reject(collector, Place::Line(row), fault)?;
-            }
+    let check = |schema: &Schema| check_columns(path, schema);
+    let columns = |batch: &RecordBatch| Columns::new(path, batch);
+    parquet_batches::for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
+        collector.count_row(&|| fraction);
+        match columns.take(index, &mut steps, collector)? {
+            Ok(()) => Ok(()),
+            Err(fault) => steps.reject(collector, Place::Line(row), fault),
         }
-        if let Some(progress) = &mut progress {
-            progress((bytes as f64 * fraction) as u64, bytes);
-        }
-    }
+    })?;
     steps.finish(collector)
 }
 
-/// Reads a part of the file. On some damaged files the decoder panics where it should fail; nothing that it leaves half
-/// done is used afterwards.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(Error::file(path, "is no whole Parquet file: it cannot be decoded")))
-}
-
-fn check_columns(path: &Path, schema: &arrow_schema::Schema) -> Result<()> {
+fn check_columns(path: &Path, schema: &Schema) -> Result<()> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
         let known = COLUMNS.join(", ");

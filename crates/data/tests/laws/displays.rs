@@ -401,12 +401,11 @@ fn formats_without_slates_are_read_only() {
     let dataset = read(&[("tags", format!("{TAGS}1\t1\t1\t1\t1\t1995\n").as_bytes())], everyone(Format::LastFm, 2));
     let folder = tempfile::tempdir().unwrap();
     let to = |name: &str| -> Box<Path> { folder.path().join(name).into() };
-    for format in Format::ALL {
+    for format in Format::ALL.into_iter().filter(|&format| Displays::of(format).is_some()) {
         let written = export(&dataset, format, &to("log"));
-        match Displays::of(format) {
-            Some(_) => assert!(written.unwrap_err().to_string().contains("can be read only")),
-            None if format == Format::IRecGan => assert!(written.is_err(), "it cannot hold users"),
-            None => written.unwrap(),
-        }
+        assert!(written.unwrap_err().to_string().contains("can be read only"));
+    }
+    for format in [Format::GanCdqn, Format::Csv, Format::JsonLines, Format::Parquet] {
+        export(&dataset, format, &to("log")).unwrap();
     }
 }

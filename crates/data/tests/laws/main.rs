@@ -7,4 +7,5 @@ mod displays;
 mod formats;
 mod generate;
 mod parquet;
+mod public;
 mod splits;

@@ -85,6 +85,28 @@ fn the_same_seed_gives_the_same_split_in_every_release() {
     assert_eq!(by_user, [vec![4, 5, 6, 7, 8, 9], vec![10, 11], vec![0, 1, 2, 3]]);
     let by_session = sides(Split::by_session(&log, Fractions::default(), Seed::new(1)).unwrap());
     assert_eq!(by_session, [vec![0, 1, 3, 5, 8, 10], vec![2, 9, 11], vec![4, 6, 7]]);
+    let by_fold = sides(Split::by_fold(&log, 4, 2, 1, Seed::new(1)).unwrap());
+    assert_eq!(by_fold, [vec![2, 4, 6, 7, 8, 11], vec![1, 3, 10], vec![0, 5, 9]]);
+}
+
+#[test]
+fn folds_are_of_one_size_and_the_last_takes_the_rest() {
+    let split = |sessions, folds, train, validation| {
+        let log = of_users(0..sessions);
+        Split::by_fold(&log, folds, train, validation, Seed::new(1)).map(|split| {
+            let mut all = [&split.train[..], &split.validation, &split.test].concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..sessions as usize).collect::<Vec<_>>());
+            [split.train.len(), split.validation.len(), split.test.len()]
+        })
+    };
+    // The counts that the IRecGAN paper publishes of CIKM Cup 2016, but for its 1,820 test sessions.
+    assert_eq!(split(68_722, 40, 38, 1).unwrap(), [65_284, 1_718, 1_720]);
+    assert_eq!(split(39, 40, 38, 1).unwrap(), [0, 0, 39]);
+    assert_eq!(split(7, 3, 1, 2).unwrap(), [2, 4, 1]);
+    for (folds, train, validation) in [(0, 0, 0), (3, 2, 2), (3, usize::MAX, 1)] {
+        assert!(matches!(split(7, folds, train, validation), Err(Error::Setting(_))));
+    }
 }
 
 #[test]

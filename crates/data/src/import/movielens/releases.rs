@@ -1,6 +1,6 @@
 //! When films were released: the files that lie beside the ratings.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::Fault;
 use crate::import::collector::{Collector, Place};
@@ -15,7 +15,7 @@ const FILM: &str = "movie id";
 pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
     /// Movie id, title, release date, video release date, URL, and 19 genres.
     const FIELDS: usize = 24;
-    let path = beside(collector, "u.item");
+    let path = collector.beside("u.item");
     if !path.exists() {
         return Err(Error::file(&path, "is missing: it lies beside u.data and has the films' dates of release"));
     }
@@ -39,7 +39,7 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
 /// The days of release by the years of the titles in `movies.csv`, as far as it is there and they name one: 1 January, as
 /// in most rows of `u.item`.
 pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
-    let path = beside(collector, "movies.csv");
+    let path = collector.beside("movies.csv");
     if !path.exists() {
         collector.note("no movies.csv beside the ratings".to_owned());
         return Ok(vec![None; films.len()]);
@@ -51,10 +51,6 @@ pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Resul
         let day = year(row.field(title, "title")?).and_then(|year| date::day(year, 1, 1));
         Ok((row.field(movie, "movieId")?.to_owned(), day))
     })
-}
-
-fn beside(collector: &Collector, name: &str) -> PathBuf {
-    collector.path().with_file_name(name)
 }
 
 /// Reads a file of one film per row, of which `take` makes the film's id and day. Films that nobody rated are passed over.

@@ -1,0 +1,208 @@
+//! trivago's RecSys Challenge 2019: one row per action of a user; a click-out has the list that was shown.
+//!
+//! Adamczak et al., "Session-based hotel recommendations dataset", ACM TIST 12(1), 2020.
+
+use std::path::Path;
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::Schema;
+
+use super::arrow_columns::{Ids, Mistyped, integers};
+use super::collector::{Answer, Collector, Place};
+use super::{Progress, Source, parquet_batches, table};
+use crate::error::Fault;
+use crate::{Error, Result};
+
+/// The columns that are read, of twelve.
+pub(crate) const COLUMNS: [&str; 7] =
+    ["user_id", "session_id", "timestamp", "step", "action_type", "reference", "impressions"];
+
+const CLICK_OUT: &str = "clickout item";
+
+pub(super) fn read(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
+    match Source::open(path, None)?.start(path)?.starts_with(b"PAR1") {
+        true => read_parquet(path, progress, collector),
+        false => read_csv(Source::open(path, progress)?, collector),
+    }
+}
+
+fn read_csv(source: Source<'_>, collector: &mut Collector) -> Result<()> {
+    let path = source.path();
+    let fraction = source.fraction();
+    let (mut reader, header) = table::open(source, b',', true)?;
+    let (columns, names) = table::columns(&path, &header, COLUMNS)?;
+    let [user, session, timestamp, step, action, reference, impressions] = columns;
+    let mut sessions = Sessions::default();
+    let mut record = csv::ByteRecord::new();
+    while table::next(&path, &mut reader, &mut record)? {
+        collector.count_row(&fraction);
+        let row = table::Text::new(&record, &names).and_then(|row| {
+            row.number::<u64>(step, "step", "a whole number")?;
+            Ok(Row {
+                user: row.field(user, "user_id")?,
+                session: row.field(session, "session_id")?,
+                timestamp: row.number(timestamp, "timestamp", "a whole number")?,
+                action: row.field(action, "action_type")?,
+                reference: row.field(reference, "reference")?,
+                impressions: row.field(impressions, "impressions")?,
+            })
+        });
+        sessions.take(row, Place::Byte(table::byte(&record)), collector)?;
+    }
+    sessions.finish(collector)
+}
+
+fn read_parquet(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
+    let mut sessions = Sessions::default();
+    let check = |schema: &Schema| {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        match COLUMNS.iter().find(|column| !names.contains(column)) {
+            Some(missing) => Err(Error::file(path, format!("has no column {missing:?}; found {}", names.join(", ")))),
+            None => Ok(()),
+        }
+    };
+    let columns = |batch: &RecordBatch| Columns::new(path, batch);
+    parquet_batches::for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
+        collector.count_row(&|| fraction);
+        sessions.take(columns.row(index), Place::Line(row), collector)
+    })?;
+    sessions.finish(collector)
+}
+
+/// The columns of one batch of a Parquet file.
+struct Columns {
+    text: [Ids; 5],
+    timestamp: Vec<Option<i64>>,
+    step: Vec<Option<i64>>,
+}
+
+impl Columns {
+    fn new(path: &Path, batch: &RecordBatch) -> Result<Self> {
+        fn read<T>(
+            path: &Path,
+            batch: &RecordBatch,
+            name: &str,
+            read: impl Fn(&ArrayRef) -> std::result::Result<T, Mistyped>,
+        ) -> Result<T> {
+            let column = batch.column_by_name(name);
+            let column = column.ok_or_else(|| Error::file(path, format!("has no column {name:?}")))?;
+            read(column).map_err(|Mistyped { found, expected }| {
+                Error::file(path, format!("column {name:?} has type {found}, expected {expected}"))
+            })
+        }
+        let text = |name| read(path, batch, name, |column| Ids::new(column));
+        let number = |name| read(path, batch, name, |column| integers(column));
+        let text =
+            [text("user_id")?, text("session_id")?, text("action_type")?, text("reference")?, text("impressions")?];
+        Ok(Self { text, timestamp: number("timestamp")?, step: number("step")? })
+    }
+
+    fn row(&self, index: usize) -> std::result::Result<Row<'_>, Fault> {
+        let [user, session, action, reference, impressions] =
+            self.text.each_ref().map(|column| column.get(index).unwrap_or_default());
+        let number =
+            |column: &[Option<i64>], name| column[index].ok_or_else(|| Fault::new(name, "a whole number", "null"));
+        number(&self.step, "step")?;
+        Ok(Row { user, session, timestamp: number(&self.timestamp, "timestamp")?, action, reference, impressions })
+    }
+}
+
+/// An action; what the file does not give is empty.
+struct Row<'a> {
+    user: &'a str,
+    session: &'a str,
+    timestamp: i64,
+    action: &'a str,
+    reference: &'a str,
+    impressions: &'a str,
+}
+
+/// Collects the click-outs of sessions whose rows stand together.
+#[derive(Default)]
+struct Sessions {
+    open: Option<Open>,
+    /// Rows of other actions.
+    others: u64,
+}
+
+struct Open {
+    user: String,
+    session: String,
+    /// Why the session as a whole was refused: its rows go by, each with this fault.
+    refused: Option<Fault>,
+}
+
+impl Sessions {
+    fn take(
+        &mut self,
+        row: std::result::Result<Row<'_>, Fault>,
+        place: Place,
+        collector: &mut Collector,
+    ) -> Result<()> {
+        let taken = match row {
+            Ok(row) => self.enter(&row, collector)?.and_then(|()| self.step(&row, collector)),
+            Err(fault) => Err(fault),
+        };
+        taken.or_else(|fault| collector.reject(place, 1, fault))
+    }
+
+    /// Goes to the session of a row. Session ids are a user's own: another may have the same.
+    fn enter(&mut self, row: &Row<'_>, collector: &mut Collector) -> Result<std::result::Result<(), Fault>> {
+        for (field, id) in [("user_id", row.user), ("session_id", row.session)] {
+            if id.is_empty() {
+                return Ok(Err(Fault::value(field, "an id", "")));
+            }
+        }
+        if let Some(open) = &self.open
+            && open.user == row.user
+            && open.session == row.session
+        {
+            return Ok(open.refused.clone().map_or(Ok(()), Err));
+        }
+        self.close(collector)?;
+        let entered = collector.open(&format!("{} {}", row.user, row.session), true);
+        let refused = entered.clone().err();
+        self.open = Some(Open { user: row.user.to_owned(), session: row.session.to_owned(), refused });
+        Ok(entered)
+    }
+
+    fn step(&mut self, row: &Row<'_>, collector: &mut Collector) -> std::result::Result<(), Fault> {
+        if row.action != CLICK_OUT {
+            self.others += 1;
+            return Ok(());
+        }
+        if row.impressions.is_empty() {
+            return Err(Fault::value("impressions", "the items shown, separated by |", ""));
+        }
+        if row.reference.is_empty() {
+            collector.leave_out(&Fault::value("reference", "the item clicked, which a test file withholds", ""));
+            return Ok(());
+        }
+        if !row.impressions.split('|').any(|item| item == row.reference) {
+            collector.leave_out(&Fault::value("reference", "an item of the impressions", row.reference));
+            return Ok(());
+        }
+        collector.begin_slate();
+        for item in row.impressions.split('|') {
+            if item.is_empty() {
+                return Err(Fault::value("impressions", "ids that are not empty", row.impressions));
+            }
+            collector.show(item);
+        }
+        let (choice, timestamp) = (Ok(row.reference), Some(row.timestamp));
+        collector.push(&Answer { choice, reward: 1.0, propensity: None, timestamp })
+    }
+
+    fn close(&mut self, collector: &mut Collector) -> Result<()> {
+        match self.open.take() {
+            Some(Open { user, refused: None, .. }) => collector.close(Some(&user)),
+            _ => Ok(()),
+        }
+    }
+
+    fn finish(mut self, collector: &mut Collector) -> Result<()> {
+        self.close(collector)?;
+        collector.note(format!("{} rows are of other actions than click-outs", self.others));
+        Ok(())
+    }
+}

@@ -1,0 +1,135 @@
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use understudy_data::{Catalogue, PaddedBatch};
+use understudy_nn::checkpoint;
+use understudy_nn::{Adam, Params};
+use understudy_random::Seed;
+use understudy_user_model::behaviour::{ClickEncoder, Head};
+
+use crate::agent::{AgentConfig, AgentTrainer, AgentTraining, ClickLosses, descend};
+use crate::{Buffer, Result};
+
+const KIND: &str = "irecgan-critic/1";
+
+/// V: the return that a state of clicks promises, by an LSTM of the agent's sizes and a linear head.
+#[derive(Debug)]
+pub struct Critic {
+    config: AgentConfig,
+    params: Params,
+    clicks: ClickEncoder,
+    value: Head,
+}
+
+impl Critic {
+    /// An untrained critic with parameters drawn from `seed`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range.
+    pub fn new(config: AgentConfig, seed: Seed, device: &Device) -> Result<Self> {
+        Self::with_type(config, seed, device, DType::F32)
+    }
+
+    pub(crate) fn with_type(config: AgentConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+        config.check()?;
+        let mut params = Params::new(seed.derive("critic"), dtype, device);
+        let AgentConfig { items, embedding, hidden, layers } = config;
+        let clicks = ClickEncoder::new(items, embedding, hidden, layers, params.scope("clicks"))?;
+        let value = Head::new(hidden, 1, params.scope("value"))?;
+        Ok(Self { config, params, clicks, value })
+    }
+
+    /// The trainable parameters.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// V(s_t) at some cells of a batch, `[cells]`.
+    pub fn values(&self, batch: &PaddedBatch, cells: &[u32]) -> Result<Tensor> {
+        Ok(self.value.forward(&self.clicks.states(batch, cells)?)?.squeeze(1)?)
+    }
+
+    /// The mean of (R_t - V(s_t))² over the clicks of a batch.
+    pub(crate) fn loss(values: &Tensor, returns: Vec<f32>) -> Result<Tensor> {
+        let returns = Tensor::new(returns, values.device())?.to_dtype(values.dtype())?;
+        Ok((values - returns)?.sqr()?.mean_all()?)
+    }
+}
+
+/// The baseline AC (§7.2): an actor that learns from R_t - V(s_t) in place of R_t, and a critic that learns V.
+///
+/// V is fitted to the returns of Eq 10 by squared error. Sequences are logged whole and are a few steps long, so the return is at hand and
+/// free of the bias that bootstrapping has while V is wrong. On sequences of the actor's own, V(s_t) leaves the expected gradient as it is. On a log of
+/// another policy it does not: a click that paid less than usual is made less likely, where [`AgentTrainer::epoch`] makes every click likelier.
+#[derive(Debug)]
+pub struct ActorCritic {
+    actor: AgentTrainer,
+    critic: Critic,
+    adam: Adam,
+}
+
+impl ActorCritic {
+    /// Trains both from where they are, the critic by the actor's optimiser.
+    pub fn new(actor: AgentTrainer, critic: Critic) -> Result<Self> {
+        let adam = Adam::new(critic.params(), actor.config().optimiser)?;
+        Ok(Self { actor, critic, adam })
+    }
+
+    /// The actor.
+    pub fn actor(&self) -> &AgentTrainer {
+        &self.actor
+    }
+
+    /// The critic.
+    pub fn critic(&self) -> &Critic {
+        &self.critic
+    }
+
+    /// One pass over the sequences in batches shuffled from `seed`: on each a step of the actor, by V as it is, and one of the critic. Returns the
+    /// mean losses of the actor and of the critic over the batches that hold a click; 0 if none does.
+    ///
+    /// # Errors
+    /// [`Error::Diverged`] if a loss or a gradient is not finite.
+    pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<(f64, f64)> {
+        let Self { actor, critic, adam } = self;
+        let (mut sum, mut batches) = (0.0, 0u32);
+        let of_actor = actor.epoch_by(buffer, seed, |agent, batch, _, returns| {
+            let clicks = agent.click_losses(batch)?;
+            let (values, returns) = (critic.values(batch, &clicks.cells)?, clicks.of_cells(returns));
+            let advantages = advantages(&values, &returns)?;
+            // The critic's step changes nothing that the actor's takes from here on.
+            sum += descend(adam, &Critic::loss(&values, returns)?)?;
+            batches += 1;
+            ClickLosses::weighed(clicks, advantages)
+        })?;
+        Ok((of_actor, sum / f64::from(batches.max(1))))
+    }
+
+    /// Writes actor and critic with their optimisers.
+    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
+        self.actor.save(&folder.join("actor"), catalogue, iteration, seed)?;
+        let (vocabulary, config) = (catalogue.names().digest(), &self.critic.config);
+        let description = checkpoint::Description { model: KIND, config, vocabulary: &vocabulary, iteration, seed };
+        Ok(checkpoint::save(&folder.join("critic"), description, &self.critic.params, Some(&self.adam))?)
+    }
+
+    /// Goes on from what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
+    pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
+        let actor = AgentTrainer::resume(&folder.join("actor"), catalogue, config, device)?;
+        let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND, |_| catalogue.names().digest())?;
+        let critic = Critic::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
+        saved.restore(&critic.params)?;
+        let mut both = Self::new(actor, critic)?;
+        saved.restore_optimiser(&mut both.adam)?;
+        Ok(both)
+    }
+}
+
+/// R_t - V(s_t), without gradients.
+pub(crate) fn advantages(values: &Tensor, returns: &[f32]) -> Result<Vec<f32>> {
+    let values = values.detach().to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    Ok(returns.iter().zip(values).map(|(r, value)| r - value).collect())
+}

@@ -1,0 +1,80 @@
+//! `cargo xtask train`: a recommender from a log of one's own.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use candle_core::Device;
+use clap::builder::RangedU64ValueParser;
+use indicatif::ProgressBar;
+use understudy_data::{Dataset, Log};
+use understudy_irecgan::{IRecGan, IRecGanConfig, Stage};
+use understudy_random::Seed;
+use understudy_user_model::behaviour::sequences;
+
+/// Options of `train`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Cached log, or log file in any format, with rewards of 0 and 1.
+    log: PathBuf,
+    /// Folder to write the recommender into.
+    #[arg(long, value_name = "CHECKPOINT")]
+    to: PathBuf,
+    /// How many percent of the sessions to learn from, the first ones; `evaluate` judges on the rest.
+    #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..100))]
+    percent: u8,
+    /// Passes over the log for U and for A, each.
+    #[arg(long, default_value_t = 10)]
+    epochs: u64,
+    /// Rounds of adversarial training after that.
+    #[arg(long, default_value_t = 5)]
+    adversarial: u64,
+    /// Width of the LSTMs' states; the paper's is 512.
+    #[arg(long, default_value_t = 64, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    hidden: usize,
+    /// What everything is drawn from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Trains IRecGAN on the first sessions of a log and writes its agent.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let dataset = crate::data::read(&args.log)?;
+    let (train, _) = split(&dataset, args.percent)?;
+    let (items, seed) = (dataset.catalogue.len(), Seed::new(args.seed));
+    let all: Vec<usize> = (0..train.sessions()).collect();
+    let train = sequences(&train, &all, items, seed).context("cannot learn from this log")?;
+    if train.sessions() == 0 {
+        bail!("{}: no session with a click among the first {}%", args.log.display(), args.percent);
+    }
+    let widest = train.iter().flat_map(|session| session.steps()).map(|step| step.slate.len()).max();
+    let mut config = IRecGanConfig::new(items, widest.unwrap_or(1).min(items));
+    (config.users.hidden, config.agent.hidden, config.discriminator.hidden) = (args.hidden, args.hidden, args.hidden);
+    (config.users_epochs, config.agent_epochs, config.epochs) = (args.epochs, args.epochs, args.adversarial);
+    config.discriminator.leaving = dataset.log.iter().any(|session| session.left());
+    let mut run = IRecGan::new(config, seed, &Device::Cpu)?;
+    let bar = ProgressBar::new(2 * args.epochs + 1 + args.adversarial);
+    while let Some(point) = run.advance(&train)? {
+        bar.inc(1);
+        bar.set_message(match point.stage {
+            Stage::PretrainUsers => "users",
+            Stage::PretrainAgent => "agent",
+            Stage::PretrainDiscriminator => "discriminator",
+            Stage::Adversarial => "adversarial",
+        });
+    }
+    bar.finish_and_clear();
+    run.agent().save(&args.to, &dataset.catalogue, run.curve().len() as u64, args.seed, None)?;
+    println!("learned from {} sessions; written to {}", train.sessions(), args.to.display());
+    Ok(())
+}
+
+/// The first sessions, and the rest.
+pub fn split(dataset: &Dataset, percent: u8) -> anyhow::Result<(Log, Log)> {
+    let sessions = dataset.log.sessions();
+    let first = sessions * usize::from(percent) / 100;
+    if first == 0 || first == sessions {
+        bail!("{sessions} sessions: too few to learn from {percent}% and to judge on the rest");
+    }
+    let part = |sessions: std::ops::Range<usize>| dataset.log.select(&sessions.collect::<Vec<_>>());
+    Ok((part(0..first), part(first..sessions)))
+}
