@@ -25,7 +25,7 @@ impl Critic {
     /// An untrained critic with parameters drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(config: AgentConfig, seed: Seed, device: &Device) -> Result<Self> {
         Self::with_type(config, seed, device, DType::F32)
     }
@@ -89,7 +89,7 @@ impl ActorCritic {
     /// mean losses of the actor and of the critic over the batches that hold a click; 0 if none does.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss or a gradient is not finite.
+    /// [`Error::Diverged`](crate::Error::Diverged) if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<(f64, f64)> {
         let Self { actor, critic, adam } = self;
         let (mut sum, mut batches) = (0.0, 0u32);
@@ -116,7 +116,7 @@ impl ActorCritic {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it belongs to another catalogue.
     pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
         let actor = AgentTrainer::resume(&folder.join("actor"), catalogue, config, device)?;
         let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND, |_| catalogue.names().digest())?;
