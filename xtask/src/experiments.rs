@@ -11,6 +11,7 @@ mod online_learning;
 mod policies;
 mod regularisers;
 mod rerank;
+mod rerank_lists;
 mod rerank_logs;
 mod rerank_training;
 mod shared;

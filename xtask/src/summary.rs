@@ -73,7 +73,7 @@ pub struct Ledger {
 
 const LEDGER: [&str; 4] = ["claim", "source", "verdict", "by how much ours is better than the rival"];
 const LEDGER_NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the corrected resampled t-test (Nadeau & Bengio 2003) \
-    where seeds are splits that share users, of the paired t-test where each has simulated users of its own; not corrected for the number of \
+    where seeds are splits that share users or test sessions (a test set that is the same for all is not in the interval), of the paired t-test where each has simulated users of its own; not corrected for the number of \
     claims. Above 0 ours is better, by more of the metric or, where the claim says so, by less of it or less spread. Reproduced: better, \
     interval above 0, in every comparison; not reproduced: worse in one; inconclusive: the rest. The best rival is the one with the best mean.";
 

@@ -14,8 +14,9 @@ use understudy_random::Seed;
 use understudy_user_model::behaviour::BehaviourConfig;
 
 use super::learned::interruptible;
+use super::rerank_lists::{List, Ranker, Row};
 use super::rerank_logs::{self, Sides, Source};
-use super::rerank_training::{List, Plan, Ranker, Row, Task, Trainings};
+use super::rerank_training::{Plan, Task, Trainings};
 use super::shared::in_own_pool;
 use super::user_model::grid;
 use crate::claims::{Arm, Better, Claim, Comparison, Rule};
