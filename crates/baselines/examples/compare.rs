@@ -46,7 +46,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = Instant::now();
         let mut begun = Vec::new();
         let watch = |progress: Progress| {
-            if progress.iteration == 0 {
+            if progress.iteration == 0 && progress.seen.is_none() {
                 begun.push(start.elapsed().as_secs_f64());
             }
             ControlFlow::Continue(())

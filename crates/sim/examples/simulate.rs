@@ -1,6 +1,7 @@
-//! Simulates the users of IRecGAN §7.1, keeps a log of random slates, and compares what knowing more about the users earns.
+//! Simulates the users of IRecGAN §7.1 and those of GAN-CDQN, keeps a log of random slates, and compares what knowing more about the
+//! users earns.
 //!
-//! `cargo run --release -p understudy-sim --example simulate [SESSIONS]`
+//! `cargo run --release -p understudy-sim --example simulate -- [SESSIONS]` (default 200 a policy)
 
 use understudy_random::Seed;
 use understudy_sim::bounds::{
@@ -14,15 +15,16 @@ use understudy_sim::{
 const K: usize = 10;
 
 fn main() -> Result<()> {
-    let sessions = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(200);
+    let sessions = std::env::args().nth(1).map_or(200, |count| count.parse().expect("a number of sessions"));
+    println!("Mean reward of a session (here its clicks) over {sessions} sessions, with the 95% interval of the mean.");
     for transitions in [Transitions::SoftmaxUniform, Transitions::Dirichlet(1.0), Transitions::Dirichlet(0.1)] {
         let mdp = Mdp::new(&MdpConfig { transitions, ..Default::default() })?;
-        println!("Mdp, {} states, {} items, slates of {K}, {transitions:?}", mdp.states(), mdp.items());
+        println!("\nMdp, {} states, {} items, slates of {K}, {transitions:?}", mdp.states(), mdp.items());
         simulate(&mdp, sessions)?;
     }
     let config = ChoiceUsersConfig { types: 4, position_weights: vec![1.0, 0.7], ..Default::default() };
     let users = ChoiceUsers::new(&config)?;
-    println!("ChoiceUsers, 4 types, {} items, slates of {K}, sessions of at most {HORIZON} steps", users.items());
+    println!("\nChoiceUsers, 4 types, {} items, slates of {K}, sessions of at most {HORIZON} steps", users.items());
     choose(&users, sessions)
 }
 
@@ -31,7 +33,7 @@ fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
     let log = Rollout::new(Seed::new(1), 0..sessions, K).run(mdp, &random)?;
     let length = log.steps() as f64 / log.sessions() as f64;
     println!(
-        "  log of {} steps, {length:.3} a session; linear algebra says {:.3}",
+        "  a log of random slates: {} steps, {length:.3} a session; {:.3} are expected",
         log.steps(),
         expected_length(mdp, K)?
     );
@@ -42,7 +44,8 @@ fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
     show("max", mdp, &MaxReward::new(mdp), &rollout)?;
     show("belief", mdp, &MdpBelief::new(mdp, K)?, &rollout)?;
     show("oracle", mdp, &oracle, &rollout)?;
-    println!("  oracle, exactly {:>8.3} = {:.3} - 1", oracle.value(), expected_length_of_slates(mdp, oracle.slates())?);
+    let length = expected_length_of_slates(mdp, oracle.slates())?;
+    println!("  oracle, exactly {:>8.3}: of {length:.3} steps a session all but the last are clicks", oracle.value());
     Ok(())
 }
 

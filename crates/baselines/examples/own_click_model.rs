@@ -1,0 +1,45 @@
+//! Luce's choice: P(click on i) = w_i over the sum of w in the display, fitted by the iteration of Hunter (2004) and Caron &
+//! Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which overlooks what an item competed with.
+//!
+//! `cargo run --release -p understudy-baselines --example own_click_model`
+
+use understudy_baselines::{ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select};
+use understudy_data::{Fractions, ItemId, Split};
+use understudy_random::Seed;
+use understudy_sim::{ChoiceUsers, Rollout, policies::UniformRandom};
+
+struct Luce(Vec<f32>);
+fn fit(data: &Data<'_>) -> Luce {
+    let mut w = vec![1.0; data.items];
+    for _ in 0..50 {
+        let (mut clicks, mut exposure) = (vec![1.0; data.items], vec![1.0; data.items]);
+        for (slate, clicked) in Displays::new(data.log, data.train).slates() {
+            let total: f32 = slate.iter().map(|item| w[item.index()]).sum();
+            slate.iter().for_each(|item| exposure[item.index()] += clicked.map_or(0.0, |_| 1.0 / total));
+            clicked.iter().for_each(|place| clicks[slate[*place].index()] += 1.0);
+        }
+        w = clicks.iter().zip(exposure).map(|(clicks, exposure)| clicks / exposure).collect();
+    }
+    Luce(w)
+}
+
+impl ClickModel for Luce {
+    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+        let unknown = |item: &ItemId| Error::Setting { what: "items", problem: format!("item {} is new", item.0) };
+        let score = |item: &ItemId| self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item));
+        displays.slates().map(|(slate, _)| slate.iter().map(score).collect()).collect()
+    }
+    fn likelihood(&self) -> Likelihood {
+        Likelihood::Fitted
+    }
+}
+
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let users = ChoiceUsers::new(&Default::default())?;
+    let log = Rollout::new(Seed::new(1), 0..400, 4).run(&users, &UniformRandom { items: 50 })?;
+    let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
+    let (data, test) = (Data::new(&log, 50, &split), Displays::new(&log, &split.test));
+    let popularity = select(ModelKind::Popularity, &data, Seed::new(3), |_| std::ops::ControlFlow::Continue(()))?;
+    println!("popularity: {:.4?}\nLuce: {:.4?}", evaluate(&*popularity.model, &test)?, evaluate(&fit(&data), &test)?);
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! Trains a recommender in simulated users who tire of what resembles their last click, compares what it earns with greed, random
+//! slates and the optimum, and asks it for slates.
+//!
+//! `cargo run --release -p understudy-cascade-dqn --example recommend`
+
+use understudy_cascade_dqn::anchor::Anchor;
+use understudy_cascade_dqn::{Greedy, QPolicy, Scores, Storage, TrainConfig, Trainer};
+use understudy_data::{ItemId, Log};
+use understudy_random::Seed;
+use understudy_sim::policies::UniformRandom;
+use understudy_sim::{ChoiceUsers, Policy, Rollout};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let anchor = Anchor::new()?;
+    let users = anchor.users();
+    let mut trainer = Trainer::new(anchor.networks(Seed::new(1))?, TrainConfig::default(), Seed::new(1))?;
+    for _ in 0..Anchor::ITERATIONS {
+        trainer.iterate(users)?;
+    }
+    let trained = QPolicy::new(trainer.networks(), Storage::Single)?;
+    println!(
+        "{} items, slates of {}, sessions of at most {} steps; trained for {} updates",
+        users.items(),
+        Anchor::K,
+        Anchor::STEPS,
+        trainer.updates()
+    );
+
+    println!("\nclicks of a session, the same 5000 new users for each");
+    show("trained", users, &trained)?;
+    show("greedy", users, &Greedy::new(|log: &Log| utilities(users, log), users.items(), 1))?;
+    show("random", users, &UniformRandom { items: users.items() })?;
+    println!("{:<8} {:.2}", "optimum", anchor.optimum()?);
+
+    println!("\nthe first session: what the trained recommender shows, and what is clicked");
+    let rollout = Rollout { max_steps: 5, ..rollout(1) };
+    for step in rollout.run(users, &trained)?.iter().flat_map(|session| session.steps()) {
+        let slate: Vec<u32> = step.slate.iter().map(|item| item.0).collect();
+        println!("items {slate:?}: {}", step.choice.item().map_or("none".into(), |item| item.0.to_string()));
+    }
+    Ok(())
+}
+
+/// The same users for every policy.
+fn rollout(sessions: u64) -> Rollout {
+    Rollout { max_steps: Anchor::STEPS, ..Rollout::new(Seed::new(2), 0..sessions, Anchor::K) }
+}
+
+fn show<P: Policy<ChoiceUsers>>(name: &str, users: &ChoiceUsers, policy: &P) -> understudy_sim::Result<()> {
+    let outcomes = rollout(5_000).outcomes(users, policy)?;
+    let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
+    println!("{name:<8} {clicks:.2}");
+    Ok(())
+}
+
+/// What the users truly think of each item shown, given their clicks before.
+fn utilities(users: &ChoiceUsers, log: &Log) -> Scores {
+    let mut scores = Vec::new();
+    for session in log.iter() {
+        let mut clicks: Vec<ItemId> = Vec::new();
+        for step in session.steps() {
+            scores.push(users.utilities(0, &clicks, step.slate).iter().map(|&utility| utility as f32).collect());
+            clicks.extend(step.choice.item());
+        }
+    }
+    Ok(scores)
+}

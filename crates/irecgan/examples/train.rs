@@ -1,0 +1,57 @@
+//! IRecGAN's Algorithm 1 on a log of random slates: its stages, and what the agent that comes of it earns beside random slates and
+//! beside one who knows the users.
+//!
+//! `cargo run --release -p understudy-irecgan --example train`
+
+use candle_core::Device;
+use understudy_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
+use understudy_random::Seed;
+use understudy_sim::bounds::MdpBelief;
+use understudy_sim::policies::UniformRandom;
+use understudy_sim::{Mdp, MdpConfig, Policy, Rollout, Transitions};
+use understudy_user_model::behaviour::sequences;
+
+const ITEMS: usize = 20;
+const K: usize = 4;
+const SESSIONS: u64 = 1_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let transitions = Transitions::Dirichlet(0.1);
+    let users = Mdp::new(&MdpConfig { items: ITEMS, states: 4, transitions, ..MdpConfig::default() })?;
+    let random = UniformRandom { items: ITEMS };
+    let log = Rollout::new(Seed::new(1), 0..SESSIONS, K).run(&users, &random)?;
+    println!("a log of {} sessions, {} steps, {ITEMS} items, random slates of {K}", log.sessions(), log.steps());
+
+    let all: Vec<usize> = (0..log.sessions()).collect();
+    let offline = sequences(&log, &all, ITEMS, Seed::new(2))?;
+    let mut config = IRecGanConfig { users_epochs: 5, agent_epochs: 5, epochs: 3, ..IRecGanConfig::small(ITEMS, K) };
+    (config.users.hidden, config.agent.hidden, config.discriminator.hidden) = (32, 32, 32);
+    config.agent_training.optimiser.learning_rate = 2e-3;
+    let mut algorithm = IRecGan::new(config, Seed::new(3), &Device::Cpu)?;
+    println!("\nstage                   loss of users   of agent   of discriminator   mean score");
+    while let Some(point) = algorithm.advance(&offline)? {
+        let text = |value: Option<f64>| value.map_or("–".into(), |value| format!("{value:.3}"));
+        println!(
+            "{:<23} {:<15} {:<10} {:<18} {}",
+            format!("{:?}", point.stage),
+            text(point.users_loss),
+            text(point.agent_loss),
+            text(point.discriminator_loss),
+            text(point.score)
+        );
+    }
+
+    println!("\nclicks of a session, the same 5000 new users for each");
+    show("agent, likeliest items", &users, &AgentPolicy::new(algorithm.agent(), Selection::Top)?)?;
+    show("agent, drawn slates", &users, &AgentPolicy::new(algorithm.agent(), Selection::Sampled)?)?;
+    show("random", &users, &random)?;
+    show("belief: knows the users", &users, &MdpBelief::new(&users, K)?)?;
+    Ok(())
+}
+
+fn show<P: Policy<Mdp>>(name: &str, users: &Mdp, policy: &P) -> understudy_sim::Result<()> {
+    let outcomes = Rollout::new(Seed::new(4), 0..5_000, K).outcomes(users, policy)?;
+    let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
+    println!("{name:<23} {clicks:.2}");
+    Ok(())
+}

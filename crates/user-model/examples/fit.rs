@@ -1,0 +1,61 @@
+//! Fits a user model to the bundled log of displays and clicks, says how well it predicts the clicks of users whom it has not
+//! seen, and lets it answer slates in their place.
+//!
+//! `cargo run --release -p understudy-user-model --example fit`
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::Device;
+use understudy_data::import::{self, Options};
+use understudy_random::Seed;
+use understudy_sim::policies::UniformRandom;
+use understudy_sim::{Environment, Rollout};
+use understudy_user_model::{
+    LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit,
+};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/simulated-choice.tsv");
+    let (dataset, _) = import::import(&path, Options::default())?;
+    let (log, catalogue) = (&dataset.log, &dataset.catalogue);
+    let split = dataset.split.as_ref().ok_or("the log has no split")?;
+    println!("{} users, {} displays, {} items", log.sessions(), log.steps(), catalogue.len());
+
+    let config = UserModelConfig {
+        state: StateEncoder::position_weights(),
+        // Every display of this log has a click.
+        outside: Outside::Absent,
+        ..UserModelConfig::new(catalogue.len())
+    };
+    let model = UserModel::new(config, catalogue, Seed::new(2), &Device::Cpu)?;
+    let training = TrainConfig { iterations: 500, patience: Some(10), ..TrainConfig::default() };
+    let fitted = fit(&model, log, split, &training, Seed::new(3), |_| ControlFlow::Continue(()))?;
+    println!(
+        "fitted to {} users; best on {} others after {} updates",
+        split.train.len(),
+        split.validation.len(),
+        fitted.best.iteration
+    );
+
+    let figures = evaluate(&model, log, &split.test)?;
+    let shown = split.test.iter().flat_map(|&session| log.session(session).steps());
+    let sizes: Vec<f64> = shown.map(|step| step.slate.len() as f64).collect();
+    let mean = |of: fn(f64) -> f64| sizes.iter().map(|&size| of(size)).sum::<f64>() / sizes.len() as f64;
+    println!("\n{} displays of {} users whom it has not seen", sizes.len(), split.test.len());
+    println!("           NLL, nats a display   precision@1");
+    println!("model      {:<19.3}   {:.3}", figures.nll, figures.precision_at_1.unwrap_or(f64::NAN));
+    println!("uniform    {:<19.3}   {:.3}", mean(f64::ln), mean(f64::recip));
+
+    let users = LearnedUsers::new(model);
+    let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(4), 0..2, 4) };
+    println!("\nthe model as users, who are shown four random items at a time");
+    for (number, session) in rollout.run(&users, &UniformRandom { items: users.items() })?.iter().enumerate() {
+        for step in session.steps() {
+            let shown: Vec<&str> = step.slate.iter().map(|&item| catalogue.raw(item)).collect();
+            let clicked = step.choice.item().map_or("none", |item| catalogue.raw(item));
+            println!("user {number}: of {} clicks {clicked}", shown.join(", "));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The pages: their programs are the examples, and their links lead somewhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The programs of docs/extending.md, in order.
+const EXAMPLES: [&str; 3] = [
+    "crates/sim/examples/own_environment.rs",
+    "crates/sim/examples/own_policy.rs",
+    "crates/baselines/examples/own_click_model.rs",
+];
+const LONGEST: usize = 40;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn the_programs_of_extending_are_the_examples_letter_for_letter() {
+    let page = read(&root().join("docs/extending.md"));
+    let blocks: Vec<&str> =
+        page.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    assert_eq!(blocks.len(), EXAMPLES.len());
+    for (block, name) in blocks.into_iter().zip(EXAMPLES) {
+        assert!(page.contains(&format!("](../{name})")), "no link to {name}");
+        assert_eq!(block, read(&root().join(name)), "{name}");
+        let code = block.lines().skip_while(|line| line.starts_with("//!") || line.is_empty());
+        assert!(code.count() <= LONGEST, "{name} has more than {LONGEST} lines");
+    }
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
+    let mut pages: Vec<PathBuf> =
+        ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| root().join(name)).into();
+    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    pages.extend(docs.filter(|path| path.extension().is_some_and(|kind| kind == "md")));
+    let mut broken = Vec::new();
+    for page in &pages {
+        let text = prose(&read(page));
+        for link in links(&text) {
+            let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let is_page = target.extension().is_some_and(|kind| kind == "md");
+            let leads = target.exists()
+                && (fragment.is_empty() || !is_page || anchors(&prose(&read(&target))).contains(fragment));
+            if !leads {
+                broken.push(format!("{}: {link}", page.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn links_and_anchors_are_found() {
+    let page = "# A `b`, c & d\n[x](y.md#z) and `[no](code)` [two](#a), <https://a.b> [out](https://c.d)\n## A-1\n\
+                ```rust\n# [no](code)\n```\n## A-1\n![plot](p.svg)\n";
+    let text = prose(page);
+    assert_eq!(links(&text).collect::<Vec<_>>(), ["y.md#z", "#a", "p.svg"]);
+    assert_eq!(anchors(&text), ["a-b-c--d", "a-1", "a-1-1"].map(str::to_owned).into());
+    let readme = prose(&read(&root().join("README.md")));
+    assert!(links(&readme).any(|link| link == "ARCHITECTURE.md"));
+}
+
+/// The page without fenced blocks, and without code spans outside of headings.
+fn prose(page: &str) -> String {
+    let (mut text, mut fenced) = (String::new(), false);
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            fenced = !fenced;
+        } else if !fenced {
+            let heading = line.starts_with('#');
+            let spans = line.split('`').enumerate();
+            text.extend(spans.filter(|(at, _)| heading || at % 2 == 0).map(|(_, span)| span));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// The targets of links and images that are not addresses.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    targets.filter(|target| !target.contains("://") && !target.starts_with("mailto:"))
+}
+
+/// The fragments of a page's headings, as GitHub makes them.
+fn anchors(text: &str) -> BTreeSet<String> {
+    let mut anchors = BTreeSet::new();
+    for line in text.lines().filter(|line| line.starts_with('#')) {
+        let heading = line.trim_start_matches('#').trim().to_lowercase();
+        let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
+        let again = (1..).map(|number| format!("{anchor}-{number}")).find(|other| !anchors.contains(other));
+        if !anchors.insert(anchor) {
+            anchors.extend(again);
+        }
+    }
+    anchors
+}
