@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tracing::info;
+use understudy_report::{DataSet, View};
 
-use crate::claims::Claim;
+use crate::logging::CELL;
+use crate::trace::Events;
 
 /// A grid of cells that answers one question of a paper.
 pub trait Experiment: Sync {
@@ -27,14 +30,20 @@ pub trait Experiment: Sync {
     /// [`Interrupted`] when [`Watch::interrupted`] says so.
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome>;
 
+    /// What it asks, one sentence.
+    fn question(&self) -> &'static str;
+
+    /// Its data sets, in the order of the grid.
+    fn datasets(&self) -> Vec<DataSet>;
+
     /// The metrics that its table shows, in order; `results.csv` holds all.
     fn columns(&self) -> &'static [&'static str];
 
     /// What its learning curves show, with the unit.
     fn curve_label(&self) -> &'static str;
 
-    /// What the papers say that its cells can decide.
-    fn claims(&self) -> Vec<Claim>;
+    /// Its plots and tables after those of the papers.
+    fn views(&self) -> Vec<View>;
 
     /// Remarks under the experiment's table, one item of a Markdown list each: where the data come from, figures of public runs.
     fn notes(&self) -> Vec<String>;
@@ -72,6 +81,9 @@ pub struct Outcome {
 pub struct Watch {
     bar: ProgressBar,
     stop: Arc<AtomicBool>,
+    events: Arc<Events>,
+    /// What the log last said of the progress.
+    milestone: AtomicU64,
 }
 
 /// The run was asked to stop before the cell was finished.
@@ -117,13 +129,32 @@ impl Outcome {
 impl Watch {
     /// A line that shows on `bar` and asks to stop once `stop` is set.
     pub fn new(bar: ProgressBar, stop: Arc<AtomicBool>) -> Self {
-        Self { bar, stop }
+        Self { bar, stop, events: Arc::default(), milestone: AtomicU64::new(u64::MAX) }
     }
 
-    /// Shows that `done` of `total` units of work are behind the cell; `total` may change.
+    /// The same, with somewhere for figures to go.
+    pub fn recording(self, events: Arc<Events>) -> Self {
+        Self { events, ..self }
+    }
+
+    /// Shows that `done` of `total` units of work are behind the cell; `total` may change. The log hears of every tenth.
     pub fn progress(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
+        let tenths = 10 * done / total.max(1);
+        let milestone = total << 4 | tenths;
+        if self.milestone.swap(milestone, Ordering::Relaxed) != milestone {
+            info!(target: CELL, "{done} of {total} done");
+        }
+    }
+
+    /// Shows figures of one step of the training while it goes on: a row of the learning curve as soon as it is made, and what else
+    /// there is, such as norms of gradients. None of it becomes part of the outcome.
+    ///
+    /// `part` is the part of the cell that they belong to, empty for the curve of its outcome. A figure named `iteration` is the step
+    /// and not shown again.
+    pub fn record(&self, part: &str, step: u64, figures: impl IntoIterator<Item = (String, f64)>) {
+        self.events.record(part, step, figures);
     }
 
     /// [`Watch::interrupted`] for what is told to break off.

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::settings::{Scale, Settings};
+use crate::shard::Shard;
 
 /// The record of the last run into a results directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,6 +19,9 @@ pub struct RunRecord {
     pub experiments: Vec<String>,
     /// Number of seeds of the last run.
     pub seeds: u64,
+    /// The part of the cells that the last run was to do; none for all.
+    #[serde(default)]
+    pub shard: Option<Shard>,
     /// How the last run ended.
     pub status: Status,
     /// Its cells.
@@ -59,6 +63,8 @@ pub enum Status {
     Failed,
     /// It was asked to stop.
     Interrupted,
+    /// Its part is done, cells of other parts are missing.
+    Partial,
 }
 
 /// Numbers of cells.
@@ -127,11 +133,12 @@ impl RunConfig {
 
 impl RunRecord {
     /// The record of a run that starts now.
-    pub fn start(settings: &Settings, experiments: Vec<String>) -> Self {
+    pub fn start(settings: &Settings, experiments: Vec<String>, shard: Option<Shard>) -> Self {
         Self {
             config: RunConfig::new(settings),
             experiments,
             seeds: settings.seeds,
+            shard,
             status: Status::Running,
             cells: Cells::default(),
             started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),

@@ -1,7 +1,8 @@
 //! `cargo xtask reproduce`: runs experiments, keeps every finished cell, writes the tables.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -10,15 +11,16 @@ use anyhow::{Context, bail};
 use indicatif::MultiProgress;
 use understudy_nn::DeviceKind;
 
-use crate::experiment::{Experiment, Interrupted};
+use crate::costs::{Costs, Plan};
+use crate::experiment::{Cell, Experiment, Interrupted};
 use crate::provenance::{Cells, RunConfig, RunRecord, Status};
 use crate::results_dir::ResultsDir;
 use crate::runner::{Runner, Tally};
 use crate::settings::{Scale, Settings};
+use crate::shard::Shard;
 use crate::store::Store;
-use crate::summary::{self, Ledger, Table};
 use crate::terminal::{say, tell};
-use crate::{experiments, output, plots};
+use crate::{experiments, remarks, reports};
 
 /// Options of `reproduce`.
 #[derive(Debug, clap::Args)]
@@ -51,7 +53,23 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// Show no progress, only the table.
+    /// Print the cells, which are finished, and what the others are expected to cost; run nothing.
+    #[arg(long)]
+    plan: bool,
+
+    /// Run the i-th of n parts of the cells, i from 1; the parts may share one --out, or be merged.
+    #[arg(long, value_name = "i/n")]
+    shard: Option<Shard>,
+
+    /// Take over the cells of these results directories and write the tables; run nothing.
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["shard", "plan", "fresh"])]
+    merge: Vec<PathBuf>,
+
+    /// Run finished cells of --out again, instead of resuming.
+    #[arg(long)]
+    fresh: bool,
+
+    /// Show no progress, only the tables.
     #[arg(long)]
     quiet: bool,
 }
@@ -68,28 +86,63 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     let settings = settings(args)?;
     let experiments = experiments::named(&args.experiments, &settings)?;
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(settings.scale.as_str()));
-    let dir = ResultsDir::open(&out, &RunConfig::new(&settings))?;
+    let cells = || experiments.iter().flat_map(|experiment| experiment.cells());
+    let chosen = args.shard.map_or_else(|| vec![args.merge.is_empty(); cells().count()], |shard| shard.choose(cells()));
+    if args.plan {
+        return plan(&out, &settings, &experiments, &chosen, jobs);
+    }
     let names = experiments.iter().map(|experiment| experiment.name().to_owned()).collect();
-    let mut record = RunRecord::start(&settings, names);
-    dir.write_record(&record)?;
+    let mut record = RunRecord::start(&settings, names, args.shard);
+    let others =
+        args.merge.iter().map(|dir| ResultsDir::cells_of(dir, &record.config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let dir = ResultsDir::open(&out, &record)?;
+    for (other, from) in others.iter().zip(&args.merge) {
+        let new = dir.store().merge(other, cells())?;
+        tell(format_args!("{}: {new} cells taken over", from.display()));
+    }
 
     let stop = stop_on_ctrl_c(bars)?;
-    let store = dir.store()?;
-    let runner = Runner { store: &store, jobs, stop: Arc::clone(&stop), bars, quiet: args.quiet };
-    let tally = runner.run(&experiments)?;
+    let traces = dir.traces();
+    let (store, anew, quiet) = (dir.store(), args.fresh, args.quiet);
+    let runner = Runner { store, traces: &traces, jobs, stop, bars, quiet, anew };
+    let ran = runner.run(&experiments, &chosen)?;
 
+    // Of those who work here together the last to write sees the cells of all.
+    let writing = dir.writing()?;
+    let tally = runner.tally(&experiments, &chosen, ran);
     record.status = status(&tally);
     record.cells = Cells { total: tally.total, run: tally.run(), resumed: tally.resumed, failed: tally.failed.len() };
     record.wall_s = begin.elapsed().as_secs_f64();
-    let (tables, ledger, remarks) = write(&dir, &store, &experiments, &tally, &record)?;
-    for table in &tables {
-        say(table.plain());
-    }
-    say(ledger.plain());
-    for remark in &remarks {
-        say(remark);
+    let remarks = remarks::remarks(&tally.finished, &others_in(dir.store(), &experiments)?, &record);
+    let output = reports::output(&experiments, &tally, &record, remarks)?;
+    dir.write_output(&output, &writing)?;
+    dir.write_record(&record, &writing)?;
+    drop(writing);
+    if args.shard.is_none() {
+        say(output.report.plain());
     }
     conclude(&tally, &dir, &record)
+}
+
+/// Prints the plan.
+fn plan(
+    out: &Path,
+    settings: &Settings,
+    experiments: &[Box<dyn Experiment>],
+    chosen: &[bool],
+    jobs: usize,
+) -> anyhow::Result<()> {
+    let store = if out.exists() { Some(ResultsDir::cells_of(out, &RunConfig::new(settings))?) } else { None };
+    let finished = |cell: &Cell| store.as_ref().is_some_and(|store| matches!(store.load(cell), Ok(Some(_))));
+    let costs = Costs::new(settings.scale, store.as_ref())?;
+    say(Plan::new(experiments, chosen, finished, &costs).plain(jobs));
+    Ok(())
+}
+
+/// The finished cells that are not of these grids.
+fn others_in(store: &Store, experiments: &[Box<dyn Experiment>]) -> anyhow::Result<Vec<Cell>> {
+    let known: BTreeSet<_> = experiments.iter().flat_map(|experiment| experiment.cells()).map(Cell::digest).collect();
+    Ok(store.all()?.into_iter().map(|done| done.cell).filter(|cell| !known.contains(&cell.digest())).collect())
 }
 
 fn settings(args: &Args) -> anyhow::Result<Settings> {
@@ -135,41 +188,10 @@ fn stop_on_ctrl_c(bars: &MultiProgress) -> anyhow::Result<Arc<AtomicBool>> {
 fn status(tally: &Tally) -> Status {
     match tally {
         tally if tally.complete() => Status::Complete,
-        tally if tally.finished.len() + tally.failed.len() < tally.total => Status::Interrupted,
-        _ => Status::Failed,
+        tally if tally.left > 0 => Status::Interrupted,
+        tally if !tally.failed.is_empty() => Status::Failed,
+        _ => Status::Partial,
     }
-}
-
-fn write(
-    dir: &ResultsDir,
-    store: &Store,
-    experiments: &[Box<dyn Experiment>],
-    tally: &Tally,
-    record: &RunRecord,
-) -> anyhow::Result<(Vec<Table>, Ledger, Vec<String>)> {
-    let done = &tally.finished;
-    let tables = experiments
-        .iter()
-        .map(|experiment| Table::new(experiment.as_ref(), done))
-        .collect::<anyhow::Result<Vec<_>>>()?;
-    let others = store.others(experiments.iter().flat_map(|experiment| experiment.cells()))?;
-    let remarks = summary::remarks(done, &others, record);
-    let (mut findings, mut plots) = (Vec::new(), Vec::new());
-    for experiment in experiments {
-        let of_experiment: Vec<_> = done.iter().filter(|done| done.cell.experiment == experiment.name()).collect();
-        for claim in experiment.claims() {
-            findings.push(claim.decide(&of_experiment)?);
-        }
-        plots.extend(plots::learning_curves(experiment.as_ref(), done)?);
-    }
-    let ledger = Ledger::new(&findings);
-    let summary = summary::markdown(&tables, &ledger, &remarks, tally, record);
-    let (results, curves, claims) =
-        (output::results_csv(done)?, output::curves_csv(done)?, output::claims_csv(&findings)?);
-    dir.write_tables(&results, &curves, &claims, summary.as_bytes())?;
-    dir.write_plots(&plots)?;
-    dir.write_record(record)?;
-    Ok((tables, ledger, remarks))
 }
 
 fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Result<()> {
@@ -177,7 +199,7 @@ fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Resu
     for failed in &tally.failed {
         tell(format_args!("failed: {}: {}", failed.cell, failed.error));
     }
-    let (finished, total) = (tally.finished.len(), tally.total);
+    let (finished, total, resumed, seconds) = (tally.finished.len(), tally.total, tally.resumed, record.wall_s);
     match record.status {
         Status::Interrupted => Err(anyhow::Error::new(Interrupted).context(format!(
             "interrupted: {finished} of {total} cells are finished and kept in {shown}; the same command goes on from there"
@@ -186,9 +208,16 @@ fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Resu
             "{} of {total} cells failed; the others are kept in {shown}, and the same command runs the failed ones again",
             tally.failed.len()
         ),
+        Status::Partial if record.shard.is_none() => {
+            bail!("{} of {total} cells are in none of these directories: {shown} is incomplete", total - finished)
+        }
+        Status::Partial => {
+            let part = record.shard.map_or(String::new(), |shard| format!("part {shard} is done: "));
+            say(format_args!("{part}{finished} of {total} cells of all parts are there, in {seconds:.1} s: {shown}"));
+            Ok(())
+        }
         Status::Complete | Status::Running => {
-            let (resumed, seconds) = (tally.resumed, record.wall_s);
-            say(format_args!("{total} cells, {resumed} of them from before, in {seconds:.1} s: {shown}"));
+            say(format_args!("{total} cells, {resumed} of them from before, in {seconds:.1} s: {shown}/report.html"));
             Ok(())
         }
     }

@@ -1,85 +1,123 @@
 //! The layout of a results directory, and whose it is.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use understudy_report::claims_csv;
 
-use crate::atomic;
-use crate::plots::Plot;
+use crate::locks::{self, Guard};
 use crate::provenance::{RunConfig, RunRecord};
+use crate::reports::Output;
 use crate::store::Store;
+use crate::trace::Traces;
+use crate::{atomic, costs};
 
-/// A directory of results that all belong to one configuration.
+/// A directory of results that all belong to one configuration. Several processes may work in it.
 pub struct ResultsDir {
     path: PathBuf,
-    /// Locked as long as this lives.
-    _lock: File,
+    store: Store,
+    /// Shared by all who work here.
+    _present: Guard,
 }
 
 /// The file that says whose the directory is; written before all others.
 const RECORD: &str = "run.json";
 
 /// The files that a run writes beside the cells and `run.json`.
-const TABLES: [&str; 4] = ["results.csv", "curves.csv", "claims.csv", "summary.md"];
+const TABLES: [&str; 6] = ["results.csv", "curves.csv", "times.csv", "claims.csv", "summary.md", "report.html"];
+
+/// The folder of the finished cells.
+const CELLS: &str = "cells";
 
 /// The folder of the plots.
 const PLOTS: &str = "plots";
 
-/// The file that a run locks; it stays, so that no two runs lock different files of this name.
-const LOCK: &str = ".lock";
+/// What those lock who work in the directory, and those who change its tables or `run.json`. The files stay, so that no two runs lock
+/// different files of these names.
+const PRESENT: &str = ".lock";
+const WRITING: &str = ".writing";
 
 impl ResultsDir {
-    /// Opens, or creates, the directory for results of `config`, and keeps other runs out of it until this is dropped.
-    /// What a killed run left unfinished is removed.
+    /// Opens, or creates, the directory for results of `record`, which becomes its last run. What killed runs left unfinished is removed,
+    /// unless another run is at work here.
     ///
     /// # Errors
-    /// Where the path is not a directory, holds something else than results, or results of another configuration; and where
-    /// another run is at work in it.
-    pub fn open(path: &Path, config: &RunConfig) -> anyhow::Result<Self> {
+    /// Where the path is not a directory, holds something else than results, or results of another configuration.
+    pub fn open(path: &Path, record: &RunRecord) -> anyhow::Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
             bail!("{shown} is a file, but results go into a directory: name one with --out");
         }
         fs::create_dir_all(path).with_context(|| format!("cannot create {shown}"))?;
         refuse_strangers(path)?;
-        let dir = Self { path: path.to_owned(), _lock: lock(path)? };
-        if let Some(last) = dir.last_run()? {
-            dir.refuse_other(config, &last.config)?;
+        let writing = locks::exclusive(&path.join(WRITING))?;
+        if let Some(last) = last_run(path)? {
+            refuse_other(path, &record.config, &last.config)?;
         }
-        atomic::sweep(path);
         if let Some(table) = TABLES.iter().find(|table| path.join(table).is_dir()) {
             bail!("{} is a directory, but a file is to be written there", path.join(table).display());
         }
+        let store = Store::open(path.join(CELLS))?;
+        if let Some(alone) = locks::try_exclusive(&path.join(PRESENT))? {
+            atomic::sweep(path);
+            store.sweep();
+            drop(alone);
+        }
+        let dir = Self { path: path.to_owned(), store, _present: locks::shared(&path.join(PRESENT))? };
+        dir.write_record(record, &writing)?;
         Ok(dir)
     }
 
+    /// The cells of a results directory that another run made, to be read.
+    ///
+    /// # Errors
+    /// Where it is none, or one of another scale or device than `config`.
+    pub fn cells_of(path: &Path, config: &RunConfig) -> anyhow::Result<Store> {
+        let shown = path.display();
+        let last =
+            last_run(path)?.with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
+        // The same data may lie elsewhere on another machine: the cells hold digests of them.
+        refuse_other(path, &RunConfig { data_dir: last.config.data_dir.clone(), ..config.clone() }, &last.config)?;
+        Store::open(path.join(CELLS))
+    }
+
     /// The finished cells.
-    pub fn store(&self) -> anyhow::Result<Store> {
-        Store::open(self.path.join("cells"))
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Waits until nobody else writes tables here.
+    pub fn writing(&self) -> anyhow::Result<Guard> {
+        locks::exclusive(&self.path.join(WRITING))
+    }
+
+    /// What running cells leave.
+    pub fn traces(&self) -> Traces {
+        Traces::of(&self.path)
     }
 
     /// Replaces `run.json`.
-    pub fn write_record(&self, record: &RunRecord) -> anyhow::Result<()> {
+    pub fn write_record(&self, record: &RunRecord, _writing: &Guard) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(record)?;
         text.push(b'\n');
-        atomic::write(&self.record_path(), &text)
+        atomic::write(&self.path.join(RECORD), &text)
     }
 
-    /// Replaces `results.csv`, `curves.csv`, `claims.csv` and `summary.md`.
-    pub fn write_tables(&self, results: &[u8], curves: &[u8], claims: &[u8], summary: &[u8]) -> anyhow::Result<()> {
-        for (name, bytes) in TABLES.into_iter().zip([results, curves, claims, summary]) {
+    /// Replaces the tables, the report and the plots.
+    pub fn write_output(&self, output: &Output, _writing: &Guard) -> anyhow::Result<()> {
+        let Output { results, curves, times, report } = output;
+        let claims = claims_csv(report.ledger().findings())?;
+        let (summary, page) = (report.summary().into_bytes(), report.html().into_bytes());
+        let tables = [results.to_csv()?, curves.to_csv()?, costs::times_csv(times)?, claims, summary, page];
+        for (name, bytes) in TABLES.into_iter().zip(&tables) {
             atomic::write(&self.path.join(name), bytes)?;
         }
-        Ok(())
-    }
-
-    /// Writes plots into the folder `plots`, over those of the same names.
-    pub fn write_plots(&self, plots: &[Plot]) -> anyhow::Result<()> {
         let folder = self.path.join(PLOTS);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        for plot in plots {
-            atomic::write(&folder.join(&plot.file), plot.svg.as_bytes())?;
+        for plot in report.plots() {
+            atomic::write(&folder.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
+            atomic::write(&folder.join(format!("{}.png", plot.name)), &plot.png()?)?;
         }
         Ok(())
     }
@@ -88,68 +126,47 @@ impl ResultsDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
-
-    fn record_path(&self) -> PathBuf {
-        self.path.join(RECORD)
-    }
-
-    fn last_run(&self) -> anyhow::Result<Option<RunRecord>> {
-        let path = self.record_path();
-        if !path.exists() {
-            return Ok(None);
-        }
-        let shown = path.display();
-        let text = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
-        let record = serde_json::from_slice(&text).with_context(|| {
-            format!(
-                "{shown} does not say which run {} belongs to: name another directory with --out",
-                self.path.display()
-            )
-        })?;
-        Ok(Some(record))
-    }
-
-    fn refuse_other(&self, config: &RunConfig, last: &RunConfig) -> anyhow::Result<()> {
-        let differences = config.differences(last);
-        if !differences.is_empty() {
-            bail!(
-                "{} holds the results of another run: this one has {}; name another directory with --out, or repeat the \
-                 options of that run to continue it",
-                self.path.display(),
-                differences.join(", ")
-            );
-        }
-        Ok(())
-    }
 }
 
-/// Refuses a directory that holds something and has no `run.json`; a run that was killed at its start, or is just
-/// starting, has left no more than hidden files of its own.
-fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
-    let shown = path.display();
-    if path.join(RECORD).exists() {
-        return Ok(());
+fn last_run(folder: &Path) -> anyhow::Result<Option<RunRecord>> {
+    let path = folder.join(RECORD);
+    if !path.exists() {
+        return Ok(None);
     }
-    for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
-        let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
-        if !atomic::is_unfinished(&entry) && !entry.ends_with(LOCK) {
-            bail!("{shown} is not empty and has no run.json, so it is no results directory: name another with --out");
-        }
+    let shown = path.display();
+    let text = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
+    let record = serde_json::from_slice(&text).with_context(|| {
+        format!("{shown} does not say which run {} belongs to: name another directory with --out", folder.display())
+    })?;
+    Ok(Some(record))
+}
+
+fn refuse_other(folder: &Path, config: &RunConfig, last: &RunConfig) -> anyhow::Result<()> {
+    let differences = config.differences(last);
+    if !differences.is_empty() {
+        bail!(
+            "{} holds the results of another run: this one has {}; name another directory with --out, or repeat the \
+             options of that run to continue it",
+            folder.display(),
+            differences.join(", ")
+        );
     }
     Ok(())
 }
 
-fn lock(folder: &Path) -> anyhow::Result<File> {
-    let path = folder.join(LOCK);
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            bail!(
-                "another run is at work in {}: wait for its end, or name another directory with --out",
-                folder.display()
-            )
-        }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+/// Refuses a directory that holds something and has no `run.json`; a run that was killed at its start, or is just
+/// starting, has left no more than hidden files and folders of its own.
+fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    let mut strangers = false;
+    for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
+        let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
+        strangers |=
+            !atomic::is_unfinished(&entry) && ![PRESENT, WRITING, CELLS].iter().any(|ours| entry.ends_with(ours));
     }
+    // Another run may have written it meanwhile, before all else.
+    if strangers && !path.join(RECORD).exists() {
+        bail!("{shown} is not empty and has no run.json, so it is no results directory: name another with --out");
+    }
+    Ok(())
 }

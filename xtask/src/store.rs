@@ -1,6 +1,5 @@
 //! The cells that are done, one file each, named by the cell's digest.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -10,11 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::atomic;
 use crate::experiment::{Cell, Outcome};
+use crate::locks::{self, Guard};
 
-/// The folder of finished cells.
+/// The folder of finished cells. Several processes may work on one folder.
 pub struct Store {
     folder: PathBuf,
 }
+
+/// The folder, in that of the cells, of a lock for every cell that was begun.
+const BEGUN: &str = ".begun";
 
 /// A finished cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,12 +43,22 @@ struct Stored {
 }
 
 impl Store {
-    /// Opens the store in `folder`, which is created where it is missing; what a killed run left unfinished
-    /// is removed.
+    /// Opens the store in `folder`, which is created where it is missing.
     pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-        atomic::sweep(&folder);
         Ok(Self { folder })
+    }
+
+    /// Removes what killed runs left unfinished. Nobody else may be at work here.
+    pub fn sweep(&self) {
+        atomic::sweep(&self.folder);
+        let _ = fs::remove_dir_all(self.folder.join(BEGUN));
+    }
+
+    /// Keeps a cell for the caller, who is to run it, until the guard is dropped; `None` while another process has it. A process that
+    /// is killed leaves its cells to others.
+    pub fn claim(&self, cell: &Cell) -> anyhow::Result<Option<Guard>> {
+        locks::try_exclusive(&self.folder.join(BEGUN).join(cell.digest()))
     }
 
     /// The file of a cell.
@@ -73,18 +86,40 @@ impl Store {
         finished.with_context(|| path.display().to_string()).map(Some)
     }
 
-    /// The finished cells that are not among `cells`, in no particular order; unusable files are passed over.
-    pub fn others<'a>(&self, cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<Vec<Cell>> {
-        let known: BTreeSet<_> = cells.into_iter().map(|cell| self.path(cell)).collect();
-        let mut others = Vec::new();
+    /// All finished cells, in no particular order; unusable files are passed over.
+    pub fn all(&self) -> anyhow::Result<Vec<Finished>> {
+        let mut all = Vec::new();
         for entry in fs::read_dir(&self.folder).with_context(|| format!("cannot read {}", self.folder.display()))? {
             let path = entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
-            if !known.contains(&path) {
-                let finished = fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text));
-                others.extend(finished.map(|finished| finished.cell));
+            if path.is_file() {
+                all.extend(fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text)));
             }
         }
-        Ok(others)
+        Ok(all)
+    }
+
+    /// Takes over what another store has of these cells, and says how many were new here.
+    ///
+    /// # Errors
+    /// Where a file of the other store is unusable, or holds another outcome than this one's of the same cell.
+    pub fn merge<'a>(&self, other: &Self, cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<usize> {
+        let mut new = 0;
+        for cell in cells {
+            let Some(theirs) = other.load(cell)? else { continue };
+            match self.load(cell)? {
+                None => {
+                    self.save(&theirs)?;
+                    new += 1;
+                }
+                Some(ours) if ours.outcome != theirs.outcome => bail!(
+                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of them out",
+                    self.path(cell).display(),
+                    other.path(cell).display()
+                ),
+                Some(_) => (),
+            }
+        }
+        Ok(new)
     }
 
     /// Keeps a result.
@@ -184,16 +219,51 @@ mod tests {
     }
 
     #[test]
-    fn cells_that_were_not_asked_for_are_found() {
+    fn all_usable_cells_are_found() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().to_owned()).unwrap();
-        let (one, mut two) = (finished(0.5), finished(0.5));
+        let (one, mut two) = (finished(0.5), finished(0.25));
         two.cell.seed = 4;
         store.save(&one).unwrap();
         store.save(&two).unwrap();
+        let _held = store.claim(&one.cell).unwrap();
         fs::write(folder.path().join("notes.json"), "{").unwrap();
-        assert_eq!(store.others([&one.cell]).unwrap(), [two.cell.clone()]);
-        assert_eq!(store.others([&one.cell, &two.cell]).unwrap(), []);
+        let mut all = store.all().unwrap();
+        all.sort_by_key(|done| done.cell.seed);
+        assert_eq!(all, [one, two]);
+    }
+
+    #[test]
+    fn a_cell_has_one_taker_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let (here, there) =
+            (Store::open(folder.path().to_owned()).unwrap(), Store::open(folder.path().to_owned()).unwrap());
+        let (one, mut two) = (finished(0.5).cell, finished(0.5).cell);
+        two.seed = 4;
+        let held = here.claim(&one).unwrap();
+        assert!(held.is_some() && there.claim(&one).unwrap().is_none() && there.claim(&two).unwrap().is_some());
+        drop(held);
+        assert!(there.claim(&one).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_merge_takes_what_is_missing_and_refuses_what_contradicts() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [ours, theirs] = folders.each_ref().map(|folder| Store::open(folder.path().to_owned()).unwrap());
+        let (one, mut two, mut three) = (finished(0.5), finished(0.25), finished(0.75));
+        (two.cell.seed, three.cell.seed) = (4, 5);
+        ours.save(&one).unwrap();
+        for done in [&one, &two, &three] {
+            theirs.save(done).unwrap();
+        }
+        assert_eq!(ours.merge(&theirs, [&one.cell, &two.cell]).unwrap(), 1);
+        assert_eq!(ours.load(&two.cell).unwrap().unwrap(), two);
+        assert_eq!(ours.load(&three.cell).unwrap(), None);
+        ours.save(&Finished { outcome: finished(0.125).outcome, ..one.clone() }).unwrap();
+        let error = ours.merge(&theirs, [&one.cell]).unwrap_err().to_string();
+        assert!(error.contains("different outcomes of the same cell (toy d m seed 3)"), "{error}");
+        fs::write(theirs.path(&one.cell), "{").unwrap();
+        assert!(ours.merge(&theirs, [&one.cell]).is_err());
     }
 
     #[test]
@@ -201,8 +271,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let remains = folder.path().join(".unfinished-x1");
         fs::write(&remains, "half").unwrap();
-        Store::open(folder.path().to_owned()).unwrap();
-        assert!(!remains.exists());
+        let store = Store::open(folder.path().to_owned()).unwrap();
+        drop(store.claim(&finished(0.5).cell).unwrap());
+        store.sweep();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
     #[test]

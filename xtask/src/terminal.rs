@@ -14,6 +14,15 @@ pub fn tell(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 
+/// A time as people say it: `45 s`, `12 min`, `3.4 h`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        ..90.0 => format!("{seconds:.0} s"),
+        ..5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
 /// An error with its causes, in one line. Many errors end with the text of their cause; it is not said twice.
 pub fn reasons(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -39,5 +48,10 @@ mod tests {
         let repeats = anyhow::Error::new(cause()).context("log.csv: no such file").context("data");
         assert_eq!(reasons(&repeats), "data: log.csv: no such file");
         assert_eq!(reasons(&anyhow::Error::new(cause()).context("log.csv")), "log.csv: no such file");
+    }
+
+    #[test]
+    fn times_are_said_as_people_say_them() {
+        assert_eq!([4.4, 89.0, 130.0, 5_300.0, 9_000.0].map(duration), ["4 s", "89 s", "2 min", "88 min", "2.5 h"]);
     }
 }

@@ -9,7 +9,7 @@ use crate::popularity::{Popularity, PopularityConfig, Position, PositionConfig};
 use crate::session_knn::{SessionKnn, SessionKnnConfig};
 use crate::session_rnn::{SessionRnn, SessionRnnConfig};
 use crate::trees::{Trees, TreesConfig};
-use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, evaluate};
+use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, Update, evaluate};
 
 /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any model should beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub enum Settings {
 }
 
 /// How far a selection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// The point of the grid that is being fitted, from 0.
     pub point: usize,
@@ -64,6 +64,8 @@ pub struct Progress {
     pub points: usize,
     /// Updates done, for networks.
     pub iteration: u64,
+    /// The point of the network's learning curve, where one was made now.
+    pub seen: Option<CurvePoint>,
 }
 
 /// What a selection found.
@@ -205,7 +207,7 @@ impl ModelKind {
 impl Settings {
     /// Fits the model to the training sessions; networks and trees stop early by the validation sessions.
     ///
-    /// `watch` hears of every update of a network and may stop it.
+    /// `watch` hears of a network before any update and of every update, and may stop it.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range or the training sessions hold nothing to learn from;
@@ -214,7 +216,7 @@ impl Settings {
         &self,
         data: &Data<'_>,
         seed: Seed,
-        mut watch: impl FnMut(u64) -> ControlFlow<()>,
+        mut watch: impl FnMut(Update) -> ControlFlow<()>,
     ) -> Result<Box<dyn ClickModel>> {
         Ok(match self {
             Self::Popularity(config) => Box::new(Popularity::fit(config, data)?),
@@ -231,8 +233,8 @@ impl Settings {
 /// Fits every point of the kind's [grid](ModelKind::grid) and keeps the one that is best on the validation sessions: by the
 /// likelihood where the model has one, by precision@1 elsewhere, the earlier of two that are equal.
 ///
-/// Point i draws from the i-th seed under `seed`. `watch` hears of every point and every update of a network and may
-/// stop the selection.
+/// Point i draws from the i-th seed under `seed`. `watch` hears of every point, of a network before any update and of every
+/// update, and may stop the selection.
 ///
 /// # Errors
 /// As [`Settings::fit`] and [`evaluate`].
@@ -259,8 +261,9 @@ pub fn select_among(
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
     for (point, settings) in grid.iter().enumerate() {
-        let mut told = |iteration| watch(Progress { point, points: grid.len(), iteration });
-        if told(0).is_break() {
+        let mut told =
+            |Update { iteration, point: seen }| watch(Progress { point, points: grid.len(), iteration, seen });
+        if told(Update { iteration: 0, point: None }).is_break() {
             return Err(Error::Interrupted);
         }
         let model = settings.fit(data, seed.index(point as u64), told)?;

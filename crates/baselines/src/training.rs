@@ -73,8 +73,17 @@ pub struct CurvePoint {
     pub validation_loss: f64,
 }
 
-/// Told of every update of a network; may stop it.
-pub(crate) type Watch<'a> = &'a mut dyn FnMut(u64) -> ControlFlow<()>;
+/// What the fit of a network tells its watcher of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update {
+    /// Updates done.
+    pub iteration: u64,
+    /// The point of the learning curve, where one was made now.
+    pub point: Option<CurvePoint>,
+}
+
+/// Told of a network before any update and of every update; may stop it.
+pub(crate) type Watch<'a> = &'a mut dyn FnMut(Update) -> ControlFlow<()>;
 
 /// Trains `params`, leaves those of the lowest `validate`, the one before any update among them, and returns the learning
 /// curve.
@@ -93,7 +102,13 @@ pub(crate) fn train(
     let settings = AdamConfig { learning_rate: config.learning_rate, ..AdamConfig::default() };
     let mut adam = Adam::new(params, settings)?;
     let (mut best, mut best_params, mut since_best) = (validate()?, params.snapshot()?, 0);
-    let mut curve = vec![CurvePoint { iteration: 0, training_loss: None, validation_loss: best }];
+    let mut tell = |iteration, point| match watch(Update { iteration, point }) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(Error::Interrupted),
+    };
+    let first = CurvePoint { iteration: 0, training_loss: None, validation_loss: best };
+    tell(0, Some(first))?;
+    let mut curve = vec![first];
     let mut losses = Vec::new();
     let epochs = seed.derive("epochs");
     let (mut epoch, mut batches) = (0, Batches::shuffled(examples, config.batch, epochs.index(0)));
@@ -113,22 +128,22 @@ pub(crate) fn train(
             understudy_nn::Error::NotFinite { .. } => diverged(reason.to_string()),
             other => other.into(),
         })?;
+        let mut seen = None;
         if iteration % config.validate_every == 0 || iteration == config.iterations {
             let nll = validate().map_err(|reason| match reason {
                 Error::Metric(EvalError::NotFinite { .. }) => diverged(reason.to_string()),
                 other => other,
             })?;
             let training_loss = Some(losses.iter().sum::<f64>() / losses.len() as f64);
-            curve.push(CurvePoint { iteration, training_loss, validation_loss: nll });
+            seen = Some(CurvePoint { iteration, training_loss, validation_loss: nll });
+            curve.extend(seen);
             losses.clear();
             since_best += 1;
             if nll < best {
                 (best, best_params, since_best) = (nll, params.snapshot()?, 0);
             }
         }
-        if watch(iteration).is_break() {
-            return Err(Error::Interrupted);
-        }
+        tell(iteration, seen)?;
         if since_best == config.patience {
             break;
         }

@@ -477,12 +477,30 @@ fn grids_are_small_and_of_one_kind() {
 }
 
 #[test]
+fn the_watcher_is_told_every_point_of_a_networks_learning_curve() {
+    let log = simulate(40, Outside::Absent);
+    let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
+    let data = Data::new(&log, ITEMS, &split);
+    for grid in [&grids(30)[3], &grids(30)[5]] {
+        let mut heard = Vec::new();
+        let watch = |progress: understudy_baselines::Progress| {
+            assert!(progress.seen.is_none_or(|seen| seen.iteration == progress.iteration));
+            heard.extend(progress.seen);
+            ControlFlow::Continue(())
+        };
+        let selection = select_among(grid, &data, Seed::new(1), watch).unwrap();
+        assert!(heard.len() > 1 && heard == selection.candidates[0].curve, "{heard:?}");
+    }
+}
+
+#[test]
 fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
     let log = simulate(40, Outside::Absent);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
     let grids = grids(30);
-    for (grid, point, iteration) in [(&grids[1], 1, 0), (&grids[3], 0, 7), (&grids[5], 0, 7)] {
+    // Of networks the validation before any update is told too.
+    for (grid, point, iteration, told) in [(&grids[1], 1, 0, 2), (&grids[3], 0, 7, 9), (&grids[5], 0, 7, 9)] {
         let mut heard = Vec::new();
         let watch = |progress: understudy_baselines::Progress| {
             heard.push(progress);
@@ -490,7 +508,7 @@ fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         assert!(matches!(select_among(grid, &data, Seed::new(1), watch), Err(Error::Interrupted)));
-        assert_eq!(heard.len() as u64, 1 + point as u64 + iteration);
+        assert_eq!(heard.len(), told);
     }
 }
 

@@ -93,6 +93,8 @@ pub struct CurvePoint {
     pub loss: Option<f64>,
     /// Mean over updates and transitions of the target y; `None` without an update.
     pub target: Option<f64>,
+    /// Mean over updates of the gradient's Euclidean norm before clipping; `None` without an update.
+    pub gradient_norm: Option<f64>,
 }
 
 /// Cascading DQN: the algorithm of GAN-CDQN, which trains [`QNetworks`] in any [`Environment`].
@@ -124,6 +126,7 @@ struct Losses {
     count: u64,
     loss: f64,
     target: f64,
+    gradient_norm: f64,
 }
 
 impl Trainer {
@@ -186,7 +189,7 @@ impl Trainer {
         let epsilon = self.epsilon();
         let clicks = self.networks.no_clicks(users);
         let tally = interact(environment, self, clicks, steps, seed)?;
-        let Losses { count, loss, target } = self.losses;
+        let Losses { count, loss, target, gradient_norm } = self.losses;
         let mean = |sum: f64| (count > 0).then(|| sum / count as f64);
         let point = CurvePoint {
             iteration: self.curve.len() as u64 + 1,
@@ -196,6 +199,7 @@ impl Trainer {
             reward: tally.reward / users as f64,
             loss: mean(loss),
             target: mean(target),
+            gradient_norm: mean(gradient_norm),
         };
         self.curve.push(point);
         Ok(point)
@@ -225,7 +229,7 @@ impl Trainer {
         if !value.is_finite() {
             return Err(Error::Diverged { updates: self.updates, problem: format!("the loss is {value}") });
         }
-        self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
+        let gradient_norm = self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
             understudy_nn::Error::NotFinite { .. } => {
                 Error::Diverged { updates: self.updates, problem: reason.to_string() }
             }
@@ -246,6 +250,7 @@ impl Trainer {
         self.losses.count += 1;
         self.losses.loss += value / self.networks.config().k as f64;
         self.losses.target += mean_target;
+        self.losses.gradient_norm += gradient_norm;
         Ok(())
     }
 

@@ -13,6 +13,7 @@ pub struct DiscriminatorTrainer {
     model: Discriminator,
     config: DiscriminatorTraining,
     adam: Adam,
+    gradient_norm: Option<f64>,
 }
 
 impl DiscriminatorTrainer {
@@ -25,12 +26,17 @@ impl DiscriminatorTrainer {
             return Err(Error::setting("training", "batches of 0, expected at least 1"));
         }
         let adam = Adam::new(model.params(), config.optimiser)?;
-        Ok(Self { model, config, adam })
+        Ok(Self { model, config, adam, gradient_norm: None })
     }
 
     /// The model in training.
     pub fn model(&self) -> &Discriminator {
         &self.model
+    }
+
+    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before clipping; none before any epoch.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
     }
 
     /// One pass over the sessions of both logs, each batch one step down Eq 5; both are shuffled from `seed`, and the pass ends with
@@ -43,19 +49,23 @@ impl DiscriminatorTrainer {
             let sessions: Vec<usize> = (0..log.sessions()).collect();
             Batches::shuffled(&sessions, self.config.batch, seed.derive(name))
         };
-        let (mut sum, mut batches) = (0.0, 0.0);
+        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0.0);
         for (from_real, from_generated) in shuffled(real, "real").zip(shuffled(generated, "generated")) {
             let batch = |log, sessions: &[usize]| PaddedBatch::new(log, sessions, None);
-            sum += self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
+            let (loss, norm) = self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
+            sum += loss;
+            norms += norm;
             batches += 1.0;
         }
-        match batches > 0.0 {
-            true => Ok(sum / batches),
-            false => Err(Error::setting("logs", "no real or no generated session")),
+        if batches == 0.0 {
+            return Err(Error::setting("logs", "no real or no generated session"));
         }
+        self.gradient_norm = Some(norms / batches);
+        Ok(sum / batches)
     }
 
-    fn descend(&mut self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<f64> {
+    /// The loss before the step, and the norm of its gradient.
+    fn descend(&mut self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<(f64, f64)> {
         let loss = self.model.loss(real, generated)?;
         let value = scalar(&loss)?;
         let updates = self.adam.steps();
@@ -65,7 +75,7 @@ impl DiscriminatorTrainer {
         }
         match self.adam.step(&backward(&loss)?) {
             Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
-            other => Ok(other.map(|_| value)?),
+            other => Ok((value, other?)),
         }
     }
 

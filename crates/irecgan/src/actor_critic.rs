@@ -98,7 +98,7 @@ impl ActorCritic {
             let (values, returns) = (critic.values(batch, &clicks.cells)?, clicks.of_cells(returns));
             let advantages = advantages(&values, &returns)?;
             // The critic's step changes nothing that the actor's takes from here on.
-            sum += descend(adam, &Critic::loss(&values, returns)?)?;
+            sum += descend(adam, &Critic::loss(&values, returns)?)?.0;
             batches += 1;
             ClickLosses::weighed(clicks, advantages)
         })?;

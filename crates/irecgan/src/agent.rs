@@ -257,6 +257,7 @@ pub struct AgentTrainer {
     agent: Agent,
     config: AgentTraining,
     adam: Adam,
+    gradient_norm: Option<f64>,
 }
 
 impl AgentTrainer {
@@ -270,7 +271,7 @@ impl AgentTrainer {
             return Err(Error::setting("agent's training", problem));
         }
         let adam = Adam::new(agent.params(), config.optimiser)?;
-        Ok(Self { agent, config, adam })
+        Ok(Self { agent, config, adam, gradient_norm: None })
     }
 
     /// The agent in training.
@@ -281,6 +282,11 @@ impl AgentTrainer {
     /// How it is trained.
     pub fn config(&self) -> &AgentTraining {
         &self.config
+    }
+
+    /// The mean over the batches of the last epoch that held a click of the gradient's Euclidean norm before clipping; none if none did.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
     }
 
     /// One pass over the sequences, in batches shuffled from `seed`, each one step up Eq 10. Returns the mean loss of the batches that
@@ -302,20 +308,20 @@ impl AgentTrainer {
         let returns = buffer.returns(self.config.discount, self.config.lambda_r);
         let returns = PerStep::new(&buffer.log, &returns);
         let sessions: Vec<usize> = (0..buffer.log.sessions()).collect();
-        let (mut sum, mut batches) = (0.0, 0u32);
+        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0u32);
         for chosen in Batches::shuffled(&sessions, self.config.batch, seed) {
             let batch = PaddedBatch::new(&buffer.log, &chosen, None);
             if !batch.clicked_mask.contains(&true) {
                 continue;
             }
-            sum += self.descend(&loss(&self.agent, &batch, &chosen, &returns.pad(&chosen, &batch))?)?;
+            let loss = loss(&self.agent, &batch, &chosen, &returns.pad(&chosen, &batch))?;
+            let (loss, norm) = descend(&mut self.adam, &loss)?;
+            sum += loss;
+            norms += norm;
             batches += 1;
         }
+        self.gradient_norm = (batches > 0).then(|| norms / f64::from(batches));
         Ok(sum / f64::from(batches.max(1)))
-    }
-
-    fn descend(&mut self, loss: &Tensor) -> Result<f64> {
-        descend(&mut self.adam, loss)
     }
 
     /// Writes agent and optimiser.
@@ -335,8 +341,8 @@ impl AgentTrainer {
     }
 }
 
-/// One step down a loss, whose value it returns.
-pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<f64> {
+/// One step down a loss: its value before it, and the norm of its gradient before clipping.
+pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<(f64, f64)> {
     let (value, updates) = (scalar(loss)?, adam.steps());
     let diverged = |problem| Error::Diverged { updates, problem };
     if !value.is_finite() {
@@ -344,6 +350,6 @@ pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<f64> {
     }
     match adam.step(&backward(loss)?) {
         Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
-        other => Ok(other.map(|_| value)?),
+        other => Ok((value, other?)),
     }
 }

@@ -71,6 +71,17 @@ pub struct CurvePoint {
     pub reward: Option<f64>,
 }
 
+/// The Euclidean norm of a gradient before clipping, mean over the batches of the last epoch of each network; `None` before any.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GradientNorms {
+    /// U's.
+    pub users: Option<f64>,
+    /// A's.
+    pub agent: Option<f64>,
+    /// D's.
+    pub discriminator: Option<f64>,
+}
+
 impl CurvePoint {
     fn of(stage: Stage) -> Self {
         let none = None;
@@ -134,6 +145,15 @@ impl IRecGan {
     /// D.
     pub fn discriminator(&self) -> &Discriminator {
         self.discriminator.model()
+    }
+
+    /// The norms of the last gradients. They are not part of what is [saved](Self::save).
+    pub fn gradient_norms(&self) -> GradientNorms {
+        GradientNorms {
+            users: self.users.gradient_norm(),
+            agent: self.agent.gradient_norm(),
+            discriminator: self.discriminator.gradient_norm(),
+        }
     }
 
     /// Every stage done, in order.

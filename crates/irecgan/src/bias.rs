@@ -35,7 +35,7 @@ pub struct Biases {
     pub value: f64,
     /// Mean |Δ_t| over the steps of π.
     pub delta: f64,
-    /// What P_g lacks of P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), from 0 to 1; 0 where every δ₁ is at most 0.
+    /// What P_g lacks of P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), from 0 to 1; 0 where P_g is nowhere below P_π.
     pub delta_1: f64,
     /// The same of P_data, and δ₂.
     pub delta_2: f64,

@@ -63,7 +63,7 @@ mod tests;
 
 pub use actor_critic::{ActorCritic, Critic};
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
-pub use algorithm::{CurvePoint, IRecGan, Stage, longest};
+pub use algorithm::{CurvePoint, GradientNorms, IRecGan, Stage, longest};
 pub use bias::{Biases, Generated, Logged};
 pub use config::IRecGanConfig;
 pub use error::{Error, Result};

@@ -6,7 +6,7 @@ use understudy_nn::{Adam, scalar};
 use understudy_random::Seed;
 
 use crate::displays::Displays;
-use crate::train::{Course, descend};
+use crate::train::{Course, Step, Update, descend};
 use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 
 /// One validation of min-max training; means per display, in units of reward but for the loss.
@@ -23,6 +23,10 @@ pub struct AdversarialPoint {
     pub validation_shortfall: f64,
     /// The Fenchel-Young loss of r_θ there ([`Regulariser::loss`]), which is η times that maximum plus a constant.
     pub validation_loss: f64,
+    /// Mean over the updates of r_θ since the last validation of the gradient's Euclidean norm before clipping; none before any.
+    pub gradient_norm: Option<f64>,
+    /// The same of φ_α.
+    pub generator_gradient_norm: Option<f64>,
 }
 
 /// What min-max training found; both models then hold the parameters of the best validation.
@@ -46,8 +50,8 @@ pub struct AdversarialFit {
 /// [`UserModel::with_regulariser`]. A generator of the same form can start as their softmax
 /// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to them.
 ///
-/// Batches are shuffled from `seed`. `watch` hears of every iteration done, of the warm-up's updates as iteration 0, and may
-/// stop the fit.
+/// Batches are shuffled from `seed`. `watch` hears of every iteration done, of the warm-up's updates and of the validation after them as
+/// iteration 0, and may stop the fit.
 ///
 /// # Errors
 /// [`Error::Setting`] if the models do not choose among the same options or the generator is not under Shannon's entropy;
@@ -60,7 +64,7 @@ pub fn fit_adversarial(
     split: &Split,
     config: &AdversarialConfig,
     seed: Seed,
-    mut watch: impl FnMut(u64) -> ControlFlow<()>,
+    mut watch: impl FnMut(Update<AdversarialPoint>) -> ControlFlow<()>,
 ) -> Result<AdversarialFit> {
     config.check()?;
     let game = Game::new(model, generator)?;
@@ -73,23 +77,35 @@ pub fn fit_adversarial(
     for batch in course.batches(seed.derive("warm-up"))?.take(warm_up) {
         let displays = Displays::new(&batch, device)?;
         game.raise(&displays, &game.rewards(&displays)?, &mut up, 0)?;
-        if watch(0).is_break() {
+        if watch(Update { iteration: 0, point: None }).is_break() {
             return Err(Error::Interrupted);
         }
     }
     let update = |iteration: u64, batch: &PaddedBatch| {
         let displays = Displays::new(batch, device)?;
         let rewards = game.rewards(&displays)?;
+        let mut generator_norms = 0.0;
         for _ in 0..config.inner {
-            game.raise(&displays, &rewards, &mut up, iteration)?;
+            generator_norms += game.raise(&displays, &rewards, &mut up, iteration)?;
         }
-        game.lower(&displays, &rewards, &mut down, iteration)
+        let Step { loss, gradient_norm } = game.lower(&displays, &rewards, &mut down, iteration)?;
+        Ok([loss, gradient_norm, generator_norms / config.inner as f64])
     };
-    let validate = |iteration, train_objective| {
+    let validate = |iteration, trained: Option<[f64; 3]>| {
         let means = model.mean_over(log, &split.validation, |displays| game.judge(displays))?;
         let [validation_objective, maximum, validation_loss] = means;
         let validation_shortfall = maximum - validation_objective;
-        Ok(AdversarialPoint { iteration, train_objective, validation_objective, validation_shortfall, validation_loss })
+        let [train_objective, gradient_norm, generator_gradient_norm] =
+            std::array::from_fn(|at| trained.map(|means| means[at]));
+        Ok(AdversarialPoint {
+            iteration,
+            train_objective,
+            validation_objective,
+            validation_shortfall,
+            validation_loss,
+            gradient_norm,
+            generator_gradient_norm,
+        })
     };
     let (curve, best) = course.run(&[model, generator], watch, update, validate, |point| point.validation_loss)?;
     Ok(AdversarialFit { curve, best })
@@ -141,15 +157,14 @@ impl<'a> Game<'a> {
         Ok((expected - (config.regulariser.penalty(phi)? / config.eta)?)?.mean_all()?)
     }
 
-    /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards.
-    fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<()> {
+    /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards; the gradient's norm.
+    fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<f64> {
         let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
-        descend(adam, &objective.neg()?, iteration)?;
-        Ok(())
+        Ok(descend(adam, &objective.neg()?, iteration)?.gradient_norm)
     }
 
     /// `θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true))`; the objective before it.
-    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<f64> {
+    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<Step> {
         let phi = self.choice(displays)?.detach();
         descend(adam, &self.objective(&phi, rewards, displays)?, iteration)
     }
@@ -275,7 +290,9 @@ mod tests {
         let run = |config: &AdversarialConfig, stop: Option<u64>| {
             let model = model(UserModelConfig { regulariser: Regulariser::L2, ..base.clone() }, 1, DType::F32);
             let generator = self::model(base.generator(), 1, DType::F32);
-            let watch = |at| if Some(at) == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+            let watch = |at: Update<_>| {
+                if Some(at.iteration) == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            };
             fit_adversarial(&model, &generator, &log, &split, config, Seed::new(1), watch)
         };
         let short = AdversarialConfig { warm_up: 3, ..AdversarialConfig::default() };

@@ -53,4 +53,4 @@ pub use error::{Error, Result};
 pub use evaluation::{Evaluation, evaluate};
 pub use model::{Prediction, UserModel};
 pub use regulariser::Regulariser;
-pub use train::{CurvePoint, Fit, fit};
+pub use train::{CurvePoint, Fit, Update, fit};

@@ -18,6 +18,17 @@ pub struct CurvePoint {
     pub train_nll: Option<f64>,
     /// Mean loss of the validation sessions, per display (nats under Shannon).
     pub validation_nll: f64,
+    /// Mean over the batches since the last validation of the gradient's Euclidean norm before clipping; none before any update.
+    pub gradient_norm: Option<f64>,
+}
+
+/// What a fit tells its watcher of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Update<P = CurvePoint> {
+    /// Updates done.
+    pub iteration: u64,
+    /// The validation, where one was made now.
+    pub point: Option<P>,
 }
 
 /// What a fit found; the model then holds the parameters of the best validation.
@@ -33,7 +44,7 @@ pub struct Fit {
 /// likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the min-max of the paper), by the least Fenchel-Young loss under
 /// another regulariser, which is the same min-max with its inner maximum solved exactly.
 ///
-/// Batches are shuffled from `seed`. `watch` hears of every iteration done and may stop the fit.
+/// Batches are shuffled from `seed`. `watch` hears of the validation before any update and of every iteration done, and may stop the fit.
 ///
 /// # Errors
 /// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. The model then
@@ -44,17 +55,20 @@ pub fn fit(
     split: &Split,
     config: &TrainConfig,
     seed: Seed,
-    watch: impl FnMut(u64) -> ControlFlow<()>,
+    watch: impl FnMut(Update) -> ControlFlow<()>,
 ) -> Result<Fit> {
     config.check()?;
     let mut adam = Adam::new(model.params(), config.optimiser)?;
     let course = Course { log, split, config, seed };
     let update = |iteration: u64, batch: &PaddedBatch| {
         let displays = Displays::new(batch, model.params().device())?;
-        descend(&mut adam, &model.batch_loss(&displays)?, iteration)
+        let Step { loss, gradient_norm } = descend(&mut adam, &model.batch_loss(&displays)?, iteration)?;
+        Ok([loss, gradient_norm])
     };
-    let validate = |iteration, train_nll| {
-        Ok(CurvePoint { iteration, train_nll, validation_nll: model.loss(log, &split.validation)? })
+    let validate = |iteration, means: Option<[f64; 2]>| {
+        let validation_nll = model.loss(log, &split.validation)?;
+        let (train_nll, gradient_norm) = (means.map(|[loss, _]| loss), means.map(|[_, norm]| norm));
+        Ok(CurvePoint { iteration, train_nll, validation_nll, gradient_norm })
     };
     let (curve, best) = course.run(&[model], watch, update, validate, |point| point.validation_nll)?;
     Ok(Fit { curve, best })
@@ -69,34 +83,41 @@ pub(crate) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// Calls `update`, which gives the value of a batch, for every iteration; `validate` makes a point of the curve from the
-    /// iteration and the mean of the values since the last point, and `loss` decides which one is best. `models` then hold the parameters that they
+    /// Calls `update`, which gives the values of a batch, for every iteration; `validate` makes a point of the curve from the
+    /// iteration and the means of the values since the last point, and `loss` decides which one is best. `models` then hold the parameters that they
     /// had at the best point.
-    pub fn run<P: Copy>(
+    pub fn run<P: Copy, const N: usize>(
         &self,
         models: &[&UserModel],
-        mut watch: impl FnMut(u64) -> ControlFlow<()>,
-        mut update: impl FnMut(u64, &PaddedBatch) -> Result<f64>,
-        validate: impl Fn(u64, Option<f64>) -> Result<P>,
+        mut watch: impl FnMut(Update<P>) -> ControlFlow<()>,
+        mut update: impl FnMut(u64, &PaddedBatch) -> Result<[f64; N]>,
+        validate: impl Fn(u64, Option<[f64; N]>) -> Result<P>,
         loss: impl Fn(&P) -> f64,
     ) -> Result<(Vec<P>, P)> {
         let snapshot = || models.iter().map(|model| Ok(model.params().snapshot()?)).collect::<Result<Vec<_>>>();
-        let validate = |iteration, value| {
-            let point = validate(iteration, value)?;
+        let validate = |iteration, means| {
+            let point = validate(iteration, means)?;
             finite("validation loss", loss(&point), iteration)?;
             Ok::<P, Error>(point)
+        };
+        let mut tell = |iteration, point| match watch(Update { iteration, point }) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Error::Interrupted),
         };
         let mut best = validate(0, None)?;
         let mut best_params = snapshot()?;
         let mut curve = vec![best];
-        let (mut sum, mut updates, mut since_best) = (0.0, 0, 0);
+        tell(0, Some(best))?;
+        let (mut sums, mut updates, mut since_best) = ([0.0; N], 0, 0);
         let mut batches = self.batches(self.seed)?;
         for iteration in 1..=self.config.iterations {
-            sum += update(iteration, &batches.next().expect("batches do not end"))?;
+            let values = update(iteration, &batches.next().expect("batches do not end"))?;
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
             updates += 1;
+            let mut seen = None;
             if iteration % self.config.validate_every == 0 || iteration == self.config.iterations {
-                let point =
-                    validate(iteration, Some(std::mem::take(&mut sum) / f64::from(std::mem::take(&mut updates))))?;
+                let point = validate(iteration, Some(sums.map(|sum| sum / f64::from(updates))))?;
+                (sums, updates, seen) = ([0.0; N], 0, Some(point));
                 curve.push(point);
                 since_best += 1;
                 if loss(&point) < loss(&best) {
@@ -105,9 +126,7 @@ impl<'a> Course<'a> {
                     since_best = 0;
                 }
             }
-            if watch(iteration).is_break() {
-                return Err(Error::Interrupted);
-            }
+            tell(iteration, seen)?;
             if Some(since_best) == self.config.patience {
                 break;
             }
@@ -129,14 +148,21 @@ impl<'a> Course<'a> {
     }
 }
 
-/// One step down `loss`, whose value it returns.
-pub(crate) fn descend(adam: &mut Adam, loss: &Tensor, iteration: u64) -> Result<f64> {
+/// What a loss was before a step down it.
+pub(crate) struct Step {
+    pub loss: f64,
+    /// Before clipping.
+    pub gradient_norm: f64,
+}
+
+/// One step down `loss`.
+pub(crate) fn descend(adam: &mut Adam, loss: &Tensor, iteration: u64) -> Result<Step> {
     let value = finite("loss", scalar(loss)?, iteration)?;
     match adam.step(&backward(loss)?) {
         Err(reason @ understudy_nn::Error::NotFinite { .. }) => {
             Err(Error::Diverged { iteration, problem: reason.to_string() })
         }
-        other => Ok(other.map(|_| value)?),
+        other => Ok(Step { loss: value, gradient_norm: other? }),
     }
 }
 

@@ -13,7 +13,7 @@ use understudy_sim::bounds::ChoiceOracle;
 use understudy_sim::policies::{TopItems, UniformRandom};
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
 use understudy_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Regulariser, StateEncoder, TrainConfig,
+    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Regulariser, StateEncoder, TrainConfig, Update,
     UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 
@@ -202,7 +202,7 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 9, 100);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let fresh = || model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
-    let watch = |iteration| if iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let watch = |update: Update| if update.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
     assert!(matches!(fit(&fresh(), &log, &split, &quick(50), Seed::new(1), watch), Err(Error::Interrupted)));
 
     let hasty = TrainConfig {
@@ -210,7 +210,16 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
         optimiser: AdamConfig { learning_rate: 0.05, ..Default::default() },
         ..quick(5_000)
     };
-    let fit = train(&fresh(), &log, hasty);
+    let mut heard = Vec::new();
+    let watch = |update: Update| {
+        assert!(update.point.is_none_or(|point| point.iteration == update.iteration));
+        heard.extend(update.point);
+        ControlFlow::Continue(())
+    };
+    let fit = fit(&fresh(), &log, &split, &hasty, Seed::new(3), watch).unwrap();
+    assert_eq!(heard, fit.curve);
+    let norms = fit.curve.iter().map(|point| point.gradient_norm);
+    assert!(norms.clone().skip(1).all(|norm| norm > Some(0.0)) && fit.curve[0].gradient_norm.is_none());
     assert_eq!(fit.curve.last().unwrap().iteration, fit.best.iteration + 30);
 }
 

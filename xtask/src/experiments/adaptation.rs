@@ -7,15 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use understudy_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{Environment, Policy, Rollout};
 
 use super::counted::Counted;
 use super::policies::{self, LinUcbTraining, Training};
 use super::shared::{Shared, in_own_pool};
-use super::sources::TEST_PER_TRAIN;
 use super::worlds::{Users, UsersConfig, World, Worlds};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -155,23 +154,24 @@ impl Experiment for Adaptation {
         "click rate of the users of an interaction,"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let arm = |method: &str| Arm { method: method.into(), setting: SETTING.into() };
-        let comparison = |world: &World| Comparison {
-            dataset: world.source.dataset.name.clone(),
-            metric: HANDICAPPED,
-            better: Better::Larger,
-            ours: arm(WARM),
-            rivals: vec![arm(SCRATCH)],
-        };
-        vec![Claim {
-            source: self.worlds.cited("GAN-CDQN, experiment D"),
-            sentence: format!(
-                "CDQN from learned users needs at least {FEWER} times fewer interactions to a set click rate than from scratch"
-            ),
-            rule: Rule::Better,
-            pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
-            comparisons: self.worlds.all.iter().map(comparison).collect(),
+    fn question(&self) -> &'static str {
+        "How many interactions with new users does a recommender need, from scratch and from learned users (GAN-CDQN, experiment D)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.worlds.data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![View {
+            kind: Kind::Curves,
+            over: "interactions with each new user",
+            name: "clicks",
+            title: "Recommenders meet new users",
+            axis: "click rate (clicks per slate)",
+            metrics: vec![("click_rate", "click rate")],
+            series: Some(By::Method),
+            ..View::default()
         }]
     }
 
@@ -208,11 +208,11 @@ impl Adaptation {
         let interactions = config.meeting.steps as u64 * config.meeting.groups;
         // What is learned before is behind the first interaction.
         let start = match &config.method {
-            Method::WarmStart { before, .. } => Some(before.run(users, seed, watch)?),
+            Method::WarmStart { before, .. } => Some(before.run(users, seed, "before", watch)?),
             _ => None,
         };
-        let counted = Counted::new(new, watch, interactions);
-        let played = config.play(&counted, start, users, seed.derive("new users"));
+        let counted = Counted::new(new, "", watch, interactions);
+        let played = config.play(&counted, start, users, seed.derive("new users"), watch);
         if watch.interrupted() {
             return Err(Interrupted.into());
         }
@@ -228,6 +228,7 @@ impl Config {
         start: Option<Trainer>,
         users: &Users,
         seed: Seed,
+        watch: &Watch,
     ) -> anyhow::Result<()> {
         let Meeting { users: group, steps, groups } = self.meeting;
         match &self.method {
@@ -239,7 +240,7 @@ impl Config {
                 };
                 let mut trainer = Trainer::new(networks, online.clone(), seed)?;
                 for _ in 0..groups {
-                    trainer.iterate(new)?;
+                    policies::record(&trainer.iterate(new)?, "networks", watch);
                 }
             }
             Method::LinUcb(training) => {
@@ -266,7 +267,8 @@ impl Config {
 /// The click rate that is to be reached.
 fn level<E: Environment>(config: &Config, users: &Users, new: &E, seed: Seed, watch: &Watch) -> anyhow::Result<f64> {
     let (seed, steps) = (seed.derive("level"), config.meeting.steps as u64);
-    let (random, greedy) = (Counted::new(new, watch, steps), Counted::new(new, watch, steps));
+    let (random, greedy) =
+        (Counted::new(new, "level/random", watch, steps), Counted::new(new, "level/greedy", watch, steps));
     config.show(&random, &UniformRandom { items: new.items() }, seed)?;
     config.show(&greedy, &policies::greedy_on_rewards(&users.evaluation), seed)?;
     Ok(f64::midpoint(mean(&random.click_rates()), mean(&greedy.click_rates())))

@@ -5,19 +5,18 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use understudy_irecgan::{Biases, Generated, Logged};
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_sim::Rollout;
 
 use super::shared::in_own_pool;
-use super::simulated::{K, Logging, WORLDS, World};
+use super::simulated::{self, K, WORLDS, World};
 use super::studies::{Studies, Study};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
 /// The experiment `bias`.
 pub struct BiasExperiment {
     cells: Vec<Cell>,
-    settings: Vec<Study>,
     studies: Arc<Studies>,
 }
 
@@ -36,9 +35,6 @@ enum When {
     Before,
     After,
 }
-
-/// Which logs a claim is about.
-type Wanted = fn(&Study) -> bool;
 
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
@@ -62,7 +58,7 @@ impl BiasExperiment {
                 }));
             }
         }
-        Ok(Self { cells, settings: all, studies })
+        Ok(Self { cells, studies })
     }
 }
 
@@ -119,34 +115,49 @@ impl Experiment for BiasExperiment {
         "nothing"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let compare = |metric, wanted: Wanted| {
-            let comparison = |study: &Study| {
-                let arm = |method: &str| Arm { method: method.into(), setting: study.setting() };
-                let (ours, rivals) = (arm(AFTER), vec![arm(BEFORE)]);
-                Comparison { dataset: WORLDS[0].name.into(), metric, better: Better::Smaller, ours, rivals }
-            };
-            self.settings.iter().filter(|study| wanted(study)).map(comparison).collect()
-        };
-        let claim = |(what, metric, wanted): (&str, _, Wanted)| Claim {
-            source: "IRecGAN §6; simulated users".into(),
-            sentence: format!("adversarial training lowers {what}"),
-            rule: Rule::Better,
-            pairing: Pairing::Independent,
-            comparisons: compare(metric, wanted),
-        };
-        // Elsewhere the log's slates are none of the agent's: δ₂ is 1 and w is 0 whatever the training does.
-        let reached: Wanted = |study| study.logging == Logging::Random;
-        let everywhere: Wanted = |_| true;
-        let quantities = [
-            ("Δ, the error of the generated reward", "delta", everywhere),
-            ("δ₁, what generated sequences lack of the agent's true ones", "delta_1", everywhere),
-            ("δ₂, what the data lack of them, after π_random", "delta_2", reached),
-            ("the bias term of Δ, after π_random", "abs_from_delta", reached),
-            ("the bias term of δ₂ on the data, after π_random", "abs_from_data", reached),
-            ("the bias term of the weights, after π_random", "abs_from_weights", reached),
-        ];
-        quantities.into_iter().map(claim).collect()
+    fn question(&self) -> &'static str {
+        "How wrong is the value estimate of IRecGAN, before and after adversarial training (IRecGAN, section 6)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        simulated::data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                kind: Kind::Bars,
+                name: "gaps",
+                title: "What the value estimate lacks",
+                over: "log",
+                axis: "Δ: mean |r̂ - r| of a step; δ: share of probability",
+                metrics: vec![
+                    ("delta", "Δ: error of the generated reward"),
+                    ("delta_1", "δ₁: generated sequences"),
+                    ("delta_2", "δ₂: data"),
+                ],
+                panels: Some(By::Metric),
+                groups: Some(By::Setting),
+                series: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Bars,
+                name: "terms",
+                title: "The terms of the bias of the value estimate",
+                over: "log",
+                axis: "absolute bias (clicks per session)",
+                metrics: vec![
+                    ("abs_from_delta", "term of Δ"),
+                    ("abs_from_data", "term of δ₂ on the data"),
+                    ("abs_from_weights", "term of the weights"),
+                ],
+                panels: Some(By::Metric),
+                groups: Some(By::Setting),
+                series: Some(By::Method),
+                ..View::default()
+            },
+        ]
     }
 
     fn notes(&self) -> Vec<String> {

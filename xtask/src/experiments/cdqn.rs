@@ -5,18 +5,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{ClickModel, ModelKind, Settings as ClickModelSettings};
-use understudy_cascade_dqn::{Architecture, CurvePoint, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
+use understudy_cascade_dqn::{Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_sim::bounds::ChoiceOracle;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, Policy};
 
 use super::policies::{self, Judging, LinUcbTraining, Training};
 use super::shared::{Shared, in_own_pool};
-use super::sources::TEST_PER_TRAIN;
 use super::user_model;
 use super::worlds::{Simulator, UsersConfig, World, Worlds};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -130,8 +129,8 @@ impl Experiment for Cdqn {
             let mut curve = Vec::new();
             let mut metrics = match config.method {
                 Method::Networks(training) => {
-                    let trainer = training.run(&users, seed, watch)?;
-                    curve = trainer.curve().iter().map(point).collect();
+                    let trainer = training.run(&users, seed, "", watch)?;
+                    curve = trainer.curve().iter().map(policies::row).collect();
                     judge.judge(&policy(&trainer)?)?
                 }
                 Method::GreedyOnRewards => judge.judge(&policies::greedy_on_rewards(&users.training))?,
@@ -161,30 +160,49 @@ impl Experiment for Cdqn {
         "click rate in training, exploration included,"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let rivals = [
-            (GDQN, "cascading networks earn more than a single one (GAN-CDQN over GAN-GDQN)"),
-            (RWD1, "the learned reward teaches more than a reward of ±1 (GAN-CDQN over GAN-RWD1)"),
-            (GREEDY, "planning earns more than greed (GAN-CDQN over GAN-Greedy)"),
-        ];
-        let claim = |k: usize, rival: &str, sentence: &str| {
-            let arm = |method: &str| Arm { method: method.into(), setting: setting(k) };
-            let comparison = |world: &World| Comparison {
-                dataset: world.source.dataset.name.clone(),
-                metric: "reward",
-                better: Better::Larger,
-                ours: arm(CDQN),
-                rivals: vec![arm(rival)],
-            };
-            Claim {
-                source: self.worlds.cited("GAN-CDQN, experiment C"),
-                sentence: format!("{sentence}, reward of a session, k = {k}"),
-                rule: Rule::Better,
-                pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
-                comparisons: self.worlds.all.iter().map(comparison).collect(),
-            }
-        };
-        K.into_iter().flat_map(|k| rivals.map(|(rival, sentence)| claim(k, rival, sentence))).collect()
+    fn question(&self) -> &'static str {
+        "Which recommender, trained in a model of some users, earns most from others (GAN-CDQN, experiment C)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.worlds.data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                kind: Kind::Dots,
+                name: "reward",
+                title: "Recommenders in a model of users whom they were not trained on",
+                axis: "reward (units of the learned reward, sum of a session)",
+                metrics: vec![("reward", "reward")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                series: Some(By::Setting),
+                ..View::default()
+            },
+            View {
+                name: "",
+                title: "reward of a session in the users that judge",
+                over: "policy",
+                metrics: vec![("reward", "reward")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                series: Some(By::Setting),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Curves,
+                over: "iteration of training",
+                name: "training",
+                title: "Click rate while recommenders train, exploration included",
+                axis: "click rate (clicks per slate)",
+                metrics: vec![("click_rate", "click rate")],
+                panels: Some(By::Setting),
+                series: Some(By::Method),
+                ..View::default()
+            },
+        ]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -232,15 +250,4 @@ impl Judge<'_> {
 
 fn policy(trainer: &Trainer) -> anyhow::Result<QPolicy> {
     Ok(QPolicy::new(trainer.networks(), Storage::Single)?)
-}
-
-fn point(point: &CurvePoint) -> BTreeMap<String, f64> {
-    let figures = [
-        ("iteration", Some(point.iteration as f64)),
-        ("click_rate", Some(point.click_rate)),
-        ("reward", Some(point.reward)),
-        ("loss", point.loss),
-        ("target", point.target),
-    ];
-    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }

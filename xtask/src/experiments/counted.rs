@@ -7,18 +7,19 @@ use understudy_sim::{Environment, Error, Responses, Result, Slates};
 
 use crate::experiment::{Interrupted, Watch};
 
-/// Users as they are, who show how far they are and keep the click rate of every step.
+/// Users as they are, who show how far they are and the click rate of every step, and keep it.
 pub struct Counted<'a, E> {
     users: &'a E,
+    part: &'a str,
     watch: &'a Watch,
     expected: u64,
     click_rates: Mutex<Vec<f64>>,
 }
 
 impl<'a, E> Counted<'a, E> {
-    /// `expected` is the number of steps that will be taken, for those who watch.
-    pub fn new(users: &'a E, watch: &'a Watch, expected: u64) -> Self {
-        Self { users, watch, expected, click_rates: Mutex::default() }
+    /// `part` is the part of the cell that they meet, and `expected` the number of steps that will be taken, for those who watch.
+    pub fn new(users: &'a E, part: &'a str, watch: &'a Watch, expected: u64) -> Self {
+        Self { users, part, watch, expected, click_rates: Mutex::default() }
     }
 
     /// Clicks per slate of every step, in order.
@@ -51,7 +52,9 @@ impl<E: Environment> Environment for Counted<'_, E> {
         self.users.step(state, slates, streams, responses)?;
         let clicks = responses.choice.iter().filter(|choice| choice.item().is_some()).count();
         let mut rates = self.click_rates.lock().unwrap_or_else(PoisonError::into_inner);
-        rates.push(clicks as f64 / responses.choice.len() as f64);
+        let rate = clicks as f64 / responses.choice.len() as f64;
+        rates.push(rate);
+        self.watch.record(self.part, rates.len() as u64, [("click_rate".to_owned(), rate)]);
         self.watch.progress(rates.len() as u64, self.expected);
         Ok(())
     }
@@ -78,7 +81,7 @@ mod tests {
         let users = ChoiceUsers::new(&ChoiceUsersConfig::default()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let watch = Watch::new(ProgressBar::hidden(), Arc::clone(&stop));
-        let counted = Counted::new(&users, &watch, 3);
+        let counted = Counted::new(&users, "", &watch, 3);
         let policy = UniformRandom { items: 50 };
         let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(1), 0..40, 3) };
         let log = rollout.run(&counted, &policy).unwrap();

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
+use understudy_baselines as baselines;
 use understudy_nn::AdamConfig;
-use understudy_user_model::{Evaluation, Fit, TrainConfig};
+use understudy_user_model::{CurvePoint, Evaluation, Fit, TrainConfig, Update};
 
 use super::sources::Source;
 use crate::experiment::{Interrupted, Watch};
@@ -29,12 +30,33 @@ pub fn training(source: &Source, scale: Scale) -> TrainConfig {
     }
 }
 
-/// Tells a cell's watcher of the iterations, and hears whether to stop.
-pub fn told(watch: &Watch, total: u64) -> impl FnMut(u64) -> ControlFlow<()> {
-    move |iteration| {
+/// Tells a cell's watcher of the iterations and validations of a fit, which is `part` of the cell, and hears whether to stop; `loss`
+/// names what the loss is in.
+pub fn told(watch: &Watch, total: u64, part: &str, loss: &str) -> impl FnMut(Update) -> ControlFlow<()> {
+    move |Update { iteration, point }| {
         watch.progress(iteration, total);
+        if let Some(point) = point {
+            let norm = figures([("gradient_norm", point.gradient_norm)]);
+            watch.record(part, iteration, row(&point, loss).into_iter().chain(norm));
+        }
         watch.control_flow()
     }
+}
+
+/// Tells a cell's watcher of the points of a grid, each a part of the cell, and hears whether to stop.
+pub fn told_of_grid(watch: &Watch) -> impl FnMut(baselines::Progress) -> ControlFlow<()> {
+    move |baselines::Progress { point, points, iteration, seen }| {
+        watch.progress(point as u64, points as u64);
+        if let Some(seen) = seen {
+            watch.record(&format!("grid-{point}"), iteration, baseline_row(&seen));
+        }
+        watch.control_flow()
+    }
+}
+
+/// Figures by name, those that there are.
+pub fn figures<const N: usize>(figures: [(&str, Option<f64>); N]) -> impl Iterator<Item = (String, f64)> {
+    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 /// A result whose interruption is that of the cell.
@@ -83,13 +105,24 @@ pub fn metrics(test: &Evaluation) -> anyhow::Result<BTreeMap<String, f64>> {
 
 /// The learning curve of a fit; `loss` names what it is in.
 pub fn curve(fitted: &Fit, loss: &str) -> Vec<BTreeMap<String, f64>> {
-    let points = fitted.curve.iter().map(|point| {
-        let figures = [
-            ("iteration".to_owned(), Some(point.iteration as f64)),
-            (format!("train_{loss}"), point.train_nll),
-            (format!("validation_{loss}"), Some(point.validation_nll)),
-        ];
-        figures.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    });
-    points.collect()
+    fitted.curve.iter().map(|point| row(point, loss)).collect()
+}
+
+fn row(point: &CurvePoint, loss: &str) -> BTreeMap<String, f64> {
+    let figures = [
+        ("iteration".to_owned(), Some(point.iteration as f64)),
+        (format!("train_{loss}"), point.train_nll),
+        (format!("validation_{loss}"), Some(point.validation_nll)),
+    ];
+    figures.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// A row of a click model's learning curve.
+pub fn baseline_row(point: &baselines::CurvePoint) -> BTreeMap<String, f64> {
+    figures([
+        ("iteration", Some(point.iteration as f64)),
+        ("train_loss", point.training_loss),
+        ("validation_loss", Some(point.validation_loss)),
+    ])
+    .collect()
 }

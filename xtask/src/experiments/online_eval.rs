@@ -5,21 +5,20 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_sim::bounds::{MdpBelief, MdpOracle};
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{Mdp, Policy};
 
 use super::shared::in_own_pool;
-use super::simulated::{K, Logging, Played, WORLDS, World};
+use super::simulated::{self, K, Played, WORLDS, World};
 use super::studies::{Acting, Studies, Study};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
 /// The experiment `online-eval`.
 pub struct OnlineEval {
     cells: Vec<Cell>,
-    settings: Vec<Study>,
     studies: Arc<Studies>,
 }
 
@@ -53,8 +52,32 @@ const ORACLE: &str = "oracle";
 const NO_LOG: &str = "no log";
 /// Behind the names of figures of the k likeliest items.
 const TOP: &str = "_top";
-/// What the paper calls few data.
-const FEW: u64 = 200;
+/// The ranks r of coverage@r, and its metrics.
+const RANKS: [&str; K] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+const COVERAGE: [&str; K] = [
+    "coverage_1",
+    "coverage_2",
+    "coverage_3",
+    "coverage_4",
+    "coverage_5",
+    "coverage_6",
+    "coverage_7",
+    "coverage_8",
+    "coverage_9",
+    "coverage_10",
+];
+const COVERAGE_TOP: [&str; K] = [
+    "coverage_1_top",
+    "coverage_2_top",
+    "coverage_3_top",
+    "coverage_4_top",
+    "coverage_5_top",
+    "coverage_6_top",
+    "coverage_7_top",
+    "coverage_8_top",
+    "coverage_9_top",
+    "coverage_10_top",
+];
 
 impl OnlineEval {
     /// Lays out the grid of cells: users x logs x methods x seeds.
@@ -92,7 +115,7 @@ impl OnlineEval {
             }
             lay_out(world, NO_LOG, &[(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)])?;
         }
-        Ok(Self { cells, settings: all, studies })
+        Ok(Self { cells, studies })
     }
 }
 
@@ -153,68 +176,51 @@ impl Experiment for OnlineEval {
         "loss of U or A on the log, in nats,"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let users = WORLDS[0].name;
-        let arm = |method: &str, study: &Study| Arm { method: method.into(), setting: study.setting() };
-        let compare = |metric, better, ours: &str, rivals: &[&str], study: &Study| Comparison {
-            dataset: users.into(),
-            metric,
-            better,
-            ours: arm(ours, study),
-            rivals: rivals.iter().map(|rival| arm(rival, study)).collect(),
+    fn question(&self) -> &'static str {
+        "What do recommenders that learned from a log of simulated users earn from these users (IRecGAN, Figure 2)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        simulated::data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        let bars = |name, title, axis, metrics| View {
+            kind: Kind::Bars,
+            name,
+            title,
+            axis,
+            metrics,
+            methods: &[LSTM, LSTMD, PG, IRECGAN],
+            series: Some(By::Method),
+            ..View::default()
         };
-        let claim = |sentence: &str, comparisons: Vec<Comparison>| Claim {
-            source: "IRecGAN §7.1, Figure 2; simulated users".into(),
-            sentence: sentence.into(),
-            rule: Rule::Better,
-            pairing: Pairing::Independent,
-            comparisons,
+        let coverage = |name, title, metrics: [&'static str; K]| View {
+            panels: Some(By::Setting),
+            groups: Some(By::Metric),
+            over: "r",
+            ..bars(name, title, "coverage@r (share)", metrics.into_iter().zip(RANKS).collect())
         };
-        let random = |study: &&Study| study.logging == Logging::Random;
-        let sparse = |study: &&Study| random(study) && study.sessions == FEW;
-        let baselines = [LSTM, PG, LSTMD];
-        let all = |_: &&Study| true;
-        let dense = |study: &&Study| !sparse(study);
-        let larger = |metric, ours, rivals: &[&str], wanted: &dyn Fn(&&Study) -> bool| {
-            let studies = self.settings.iter().filter(|study| wanted(study));
-            studies.map(|study| compare(metric, Better::Larger, ours, rivals, study)).collect()
+        let reward = |name, title, metric| View {
+            groups: Some(By::Setting),
+            over: "log: policy(sessions)",
+            references: &[RANDOM, BELIEF],
+            ..bars(name, title, "reward (clicks per session)", vec![(metric, "reward")])
         };
-        let steadier =
-            self.settings.iter().filter(sparse).flat_map(|study| {
-                baselines.map(|rival| compare("gain_top", Better::Steadier, IRECGAN, &[rival], study))
-            });
-        let claims = vec![
-            claim(
-                "IRecGAN earns more than LSTM, PG and LSTMD, after every log but random(200); k likeliest items",
-                larger("reward_top", IRECGAN, &baselines, &dense),
+        vec![
+            coverage(
+                "coverage-top",
+                "Coverage of the most rewarding items after learning from a log, k likeliest items",
+                COVERAGE_TOP,
             ),
-            claim(
-                "IRecGAN earns more than PG, after every log but random(200); slates drawn",
-                larger("reward", IRECGAN, &[PG], &dense),
+            reward("reward-top", "Reward after learning from a log, k likeliest items", "reward_top"),
+            coverage(
+                "coverage-drawn",
+                "Coverage of the most rewarding items after learning from a log, slates drawn",
+                COVERAGE,
             ),
-            claim(
-                "after random(200) IRecGAN's reward varies less than that of others; k likeliest items, gain over random slates as a share of \
-                 the oracle's, over seeds",
-                steadier.collect(),
-            ),
-            claim(
-                "IRecGAN covers more of the relevant items than LSTM, PG and LSTMD (mean of coverage@1 to @10; k likeliest items)",
-                larger("coverage_top", IRECGAN, &baselines, &all),
-            ),
-            claim(
-                "LSTM covers more than PG after π_random (k likeliest items)",
-                larger("coverage_top", LSTM, &[PG], &random),
-            ),
-            claim(
-                "LSTMD covers more than IRecGAN's agent after π_random (k likeliest items)",
-                larger("coverage_top", LSTMD, &[IRECGAN], &random),
-            ),
-            claim(
-                "LSTMD covers more than LSTM where data are few, random(200)",
-                larger("coverage_top", LSTMD, &[LSTM], &sparse),
-            ),
-        ];
-        claims.into_iter().filter(|claim| !claim.comparisons.is_empty()).collect()
+            reward("reward-drawn", "Reward after learning from a log, slates drawn", "reward"),
+        ]
     }
 
     fn notes(&self) -> Vec<String> {

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use understudy_irecgan::{AgentPolicy, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
+use understudy_irecgan::{AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_sim::Mdp;
 
+use super::learned;
 use super::shared::in_own_pool;
-use super::simulated::{Played, WORLDS, World};
-use super::studies;
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
+use super::simulated::{self, Played, WORLDS, World};
+use super::studies::{self, generated, gradient_norms};
 use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -46,9 +47,6 @@ const IRECGAN: &str = "IRecGAN";
 const SETTING: &str = "from scratch";
 /// Iterations that count as late.
 const LATE: usize = 5;
-/// Coverage of drawn slates, and of the k likeliest items.
-const COVERAGE: [(&str, [&str; 2]); 2] =
-    [("slates drawn", ["coverage_1", "coverage_10"]), ("k likeliest items", ["coverage_1_top", "coverage_10_top"])];
 
 impl OnlineExperiment {
     /// Lays out the grid of cells: users x methods x seeds.
@@ -110,9 +108,11 @@ impl Experiment for OnlineExperiment {
                 }
                 let mut row = shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
                 row.insert("iteration".into(), iteration as f64 + 1.0);
+                watch.record("", iteration + 1, row.clone());
                 curve.push(row);
                 if iteration + 1 < iterations {
                     learning.iterate(&users)?;
+                    watch.record("learning", iteration + 1, of_learning(learning.networks()));
                 }
             }
             Ok(Outcome { metrics: late(&curve), curve })
@@ -127,37 +127,39 @@ impl Experiment for OnlineExperiment {
         "coverage@1 and coverage@10 of what is shown,"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let arm = |method: &str| Arm { method: method.into(), setting: SETTING.into() };
-        let compare = |ours: &str, rival: &str, metrics: [&'static str; 2]| {
-            metrics.map(|metric| Comparison {
-                dataset: WORLDS[0].name.into(),
-                metric,
-                better: Better::Larger,
-                ours: arm(ours),
-                rivals: vec![arm(rival)],
-            })
-        };
-        let claim = |sentence: &str, how: &str, comparisons: Vec<Comparison>| Claim {
-            source: "IRecGAN §7.1, Figure 3; simulated users".into(),
-            sentence: format!("{sentence} (coverage@1 and @10, last {LATE} iterations; {how})"),
-            rule: Rule::Better,
-            pairing: Pairing::Independent,
-            comparisons,
-        };
-        let of_coverage = |(how, metrics)| {
-            let policies = [PG_ONLINE, PG_BOTH, IRECGAN];
-            [
-                claim("IRecGAN ends above PG-online&offline", how, compare(IRECGAN, PG_BOTH, metrics).into()),
-                claim("PG-online&offline ends above PG-online", how, compare(PG_BOTH, PG_ONLINE, metrics).into()),
-                claim(
-                    "LSTM-offline ends below all that learn a policy",
-                    how,
-                    policies.into_iter().flat_map(|ours| compare(ours, LSTM, metrics)).collect(),
-                ),
-            ]
-        };
-        COVERAGE.into_iter().flat_map(of_coverage).collect()
+    fn question(&self) -> &'static str {
+        "How fast do recommenders learn that meet simulated users and reuse their sessions (IRecGAN, Figure 3)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        simulated::data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                kind: Kind::Curves,
+                over: "iteration of 200 sessions",
+                name: "coverage-drawn",
+                title: "Learning online, slates drawn",
+                axis: "coverage (share of the r most rewarding items)",
+                metrics: vec![("coverage_1", "coverage@1"), ("coverage_10", "coverage@10")],
+                panels: Some(By::Metric),
+                series: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Curves,
+                over: "iteration of 200 sessions",
+                name: "coverage-top",
+                title: "Learning online, the k likeliest items",
+                axis: "coverage (share of the r most rewarding items)",
+                metrics: vec![("coverage_1_top", "coverage@1"), ("coverage_10_top", "coverage@10")],
+                panels: Some(By::Metric),
+                series: Some(By::Method),
+                ..View::default()
+            },
+        ]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -167,6 +169,15 @@ impl Experiment for OnlineExperiment {
              learns, *_top: its k likeliest items. LSTM-offline always shows the likeliest."
         )]
     }
+}
+
+/// How the learning of an iteration went.
+fn of_learning(networks: &IRecGan) -> impl Iterator<Item = (String, f64)> {
+    let losses = networks.curve().last().into_iter().flat_map(|point| {
+        let losses = [("users_loss", point.users_loss), ("agent_loss", point.agent_loss)];
+        learned::figures(losses).chain(generated(point))
+    });
+    losses.chain(gradient_norms(networks))
 }
 
 /// What the recommender shows at an iteration.

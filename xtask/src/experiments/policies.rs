@@ -1,11 +1,14 @@
 //! The recommenders of GAN-CDQN's comparison: made from learned users and logs, played in environments.
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{ClickModel, Data, Displays, Settings as ClickModelSettings, select_among};
 use understudy_cascade_dqn::{
-    Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores, StateEncoder, TrainConfig, Trainer,
+    CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores, StateEncoder,
+    TrainConfig, Trainer,
 };
 use understudy_data::Log;
 use understudy_nn::AdamConfig;
@@ -13,7 +16,7 @@ use understudy_random::Seed;
 use understudy_sim::{Environment, Outcome, Policy, Rollout};
 
 use super::assortment::Assortment;
-use super::learned::interruptible;
+use super::learned::{figures, interruptible, told_of_grid};
 use super::sources::{Source, Splitting};
 use super::worlds::{Simulator, Users, UsersConfig};
 use crate::experiment::{Interrupted, Watch};
@@ -143,16 +146,34 @@ impl LinUcbTraining {
 }
 
 impl Training {
-    /// A trainer that has trained in the training users.
-    pub fn run(&self, users: &Users, seed: Seed, watch: &Watch) -> anyhow::Result<Trainer> {
+    /// A trainer that has trained in the training users, as `part` of the cell.
+    pub fn run(&self, users: &Users, seed: Seed, part: &str, watch: &Watch) -> anyhow::Result<Trainer> {
         let networks = QNetworks::new(self.networks.clone(), Some(&users.features), seed)?;
         let mut trainer = Trainer::new(networks, self.config.clone(), seed)?;
         for iteration in 0..self.iterations {
             going_on(watch, iteration, self.iterations)?;
-            trainer.iterate(&users.training)?;
+            record(&trainer.iterate(&users.training)?, part, watch);
         }
         Ok(trainer)
     }
+}
+
+/// Shows an iteration of Q-networks to the watcher of the cell.
+pub fn record(point: &CurvePoint, part: &str, watch: &Watch) {
+    let norm = figures([("gradient_norm", point.gradient_norm)]);
+    watch.record(part, point.iteration, row(point).into_iter().chain(norm));
+}
+
+/// A row of the learning curve of Q-networks.
+pub fn row(point: &CurvePoint) -> BTreeMap<String, f64> {
+    figures([
+        ("iteration", Some(point.iteration as f64)),
+        ("click_rate", Some(point.click_rate)),
+        ("reward", Some(point.reward)),
+        ("loss", point.loss),
+        ("target", point.target),
+    ])
+    .collect()
 }
 
 /// Greedy on the learned reward: GAN-Greedy.
@@ -189,10 +210,7 @@ pub fn click_model(
 ) -> anyhow::Result<Box<dyn ClickModel>> {
     let split = source.split(Splitting::BySeed, seed)?;
     let data = Data::new(&source.dataset.log, source.dataset.catalogue.len(), &split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), |progress| {
-        watch.progress(progress.point as u64, progress.points as u64);
-        watch.control_flow()
-    });
+    let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
     Ok(interruptible(selected)?.model)
 }
 

@@ -8,14 +8,14 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_data::Split;
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_user_model::{
-    AdversarialConfig, AdversarialFit, Regulariser, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate,
-    fit, fit_adversarial,
+    AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel, UserModelConfig,
+    evaluate, fit, fit_adversarial,
 };
 
 use super::learned::{self, interruptible};
-use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
+use super::sources::{self, Source, Splitting};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -156,27 +156,26 @@ impl Experiment for Regularisers {
         "Fenchel-Young loss per display"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let claim = |users: &str| {
-            let arm = |setting: &str| Arm { method: users.into(), setting: setting.into() };
-            let comparison = |source: &Source| Comparison {
-                dataset: source.dataset.name.clone(),
-                metric: "precision@1",
-                better: Better::Larger,
-                ours: arm(L2_MIN_MAX),
-                rivals: vec![arm(SHANNON)],
-            };
-            Claim {
-                source: sources::cited(self.sources.iter(), "GAN-CDQN, experiment B"),
-                sentence: format!(
-                    "L2 (min-max from the entropy solution) against Shannon, {users}: which predicts clicks better?"
-                ),
-                rule: Rule::Open,
-                pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
-                comparisons: self.sources.iter().map(comparison).collect(),
-            }
-        };
-        USERS.map(claim).into()
+    fn question(&self) -> &'static str {
+        "Does the regulariser of the users' choice matter for predicting clicks (GAN-CDQN, experiment B)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.sources.iter().map(Source::data_set).collect()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![View {
+            kind: Kind::Dots,
+            name: "precision",
+            title: "Users under different regularisers",
+            axis: "precision@1 (share of clicks)",
+            metrics: vec![("precision@1", "precision@1")],
+            panels: Some(By::Dataset),
+            groups: Some(By::Setting),
+            series: Some(By::Method),
+            ..View::default()
+        }]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -207,9 +206,9 @@ impl Run<'_> {
         Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
     }
 
-    fn fit(&self, model: &UserModel) -> anyhow::Result<understudy_user_model::Fit> {
+    fn fit(&self, model: &UserModel, part: &str) -> anyhow::Result<understudy_user_model::Fit> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
-        let told = learned::told(self.watch, training.iterations);
+        let told = learned::told(self.watch, training.iterations, part, "loss");
         interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
     }
 
@@ -223,7 +222,7 @@ impl Run<'_> {
 
     fn closed_form(&self) -> anyhow::Result<Outcome> {
         let model = self.model(self.config.model.clone())?;
-        let fitted = self.fit(&model)?;
+        let fitted = self.fit(&model, "")?;
         let mut metrics = self.figures(&model)?;
         metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
@@ -235,7 +234,7 @@ impl Run<'_> {
         if min_max.from_entropy {
             let entropy =
                 self.model(UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() })?;
-            self.fit(&entropy)?;
+            self.fit(&entropy, "entropy")?;
             let rewards = entropy.params().snapshot()?;
             model.params().restore(&rewards)?;
             if generator.config() == entropy.config() {
@@ -243,7 +242,17 @@ impl Run<'_> {
             }
         }
         let log = &self.source.dataset.log;
-        let told = learned::told(self.watch, min_max.training.reward.iterations);
+        let told = |update: Update<AdversarialPoint>| {
+            self.watch.progress(update.iteration, min_max.training.reward.iterations);
+            if let Some(point) = update.point {
+                let norms = [
+                    ("gradient_norm", point.gradient_norm),
+                    ("generator_gradient_norm", point.generator_gradient_norm),
+                ];
+                self.watch.record("", update.iteration, row(&point).into_iter().chain(learned::figures(norms)));
+            }
+            self.watch.control_flow()
+        };
         let seed = self.seed.derive("min-max");
         let fitted =
             interruptible(fit_adversarial(&model, &generator, log, &self.split, &min_max.training, seed, told))?;
@@ -252,20 +261,17 @@ impl Run<'_> {
         metrics.extend(of_generator.into_iter().map(|(name, value)| (format!("generator_{name}"), value)));
         metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
         metrics.insert("shortfall".into(), fitted.best.validation_shortfall);
-        Ok(Outcome { metrics, curve: curve(&fitted) })
+        Ok(Outcome { metrics, curve: fitted.curve.iter().map(row).collect() })
     }
 }
 
-fn curve(fitted: &AdversarialFit) -> Vec<BTreeMap<String, f64>> {
-    let points = fitted.curve.iter().map(|point| {
-        let figures = [
-            ("iteration", Some(point.iteration as f64)),
-            ("objective_train", point.train_objective),
-            ("objective_validation", Some(point.validation_objective)),
-            ("shortfall", Some(point.validation_shortfall)),
-            ("validation_loss", Some(point.validation_loss)),
-        ];
-        figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
-    });
-    points.collect()
+fn row(point: &AdversarialPoint) -> BTreeMap<String, f64> {
+    learned::figures([
+        ("iteration", Some(point.iteration as f64)),
+        ("objective_train", point.train_objective),
+        ("objective_validation", Some(point.validation_objective)),
+        ("shortfall", Some(point.validation_shortfall)),
+        ("validation_loss", Some(point.validation_loss)),
+    ])
+    .collect()
 }

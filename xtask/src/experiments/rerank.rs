@@ -11,15 +11,15 @@ use understudy_eval::metrics::precision_at;
 use understudy_irecgan::{IRecGanConfig, ImportanceSampling};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_user_model::behaviour::BehaviourConfig;
 
-use super::learned::interruptible;
+use super::learned::{interruptible, told_of_grid};
 use super::rerank_lists::{List, Ranker, Row};
 use super::rerank_logs::{self, Sides, Source};
 use super::rerank_training::{Plan, Task, Trainings};
 use super::shared::in_own_pool;
 use super::user_model::grid;
-use crate::claims::{Arm, Better, Claim, Comparison, Rule};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -195,36 +195,47 @@ impl Experiment for Rerank {
         "share of clicks that are not among the 10 best of their list (1 best where lists are short)"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let arm = |method: Method| Arm { method: method.name().into(), setting: String::new() };
-        let of_source = |source: &Source| {
-            let metric = source.metric();
-            let claim = |sentence: &str, ours, rivals: &[Method]| Claim {
-                source: source.cited(),
-                sentence: format!("{sentence} ({metric}, {})", source.name),
-                rule: Rule::Better,
-                pairing: source.pairing(),
-                comparisons: vec![Comparison {
-                    dataset: source.name.clone(),
-                    metric,
-                    better: Better::Larger,
-                    ours: arm(ours),
-                    rivals: rivals.iter().copied().map(arm).collect(),
-                }],
-            };
-            let others: Vec<Method> = Method::ALL
-                .into_iter()
-                .filter(|&method| method.counted().is_none() && method != Method::IRecGan)
-                .collect();
-            [
-                claim("IRecGAN reranks better than every other method of Table 1", Method::IRecGan, &others),
-                claim("LSTMD reranks better than LSTM", Method::Lstmd, &[Method::Lstm]),
-                claim("PG reranks better than PGIS", Method::Pg, &[Method::Pgis]),
-                claim("PGU reranks better than PG: generated sequences help", Method::Pgu, &[Method::Pg]),
-                claim("IRecGAN reranks better than PGU: adversarial training helps", Method::IRecGan, &[Method::Pgu]),
-            ]
-        };
-        self.sources.iter().flat_map(of_source).collect()
+    fn question(&self) -> &'static str {
+        "Which model ranks the clicked item of a result list first (IRecGAN, Table 1)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.sources.iter().map(Source::data_set).collect()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                name: "",
+                title: "Reranking result lists (IRecGAN, Table 1)",
+                over: "method",
+                metrics: vec![("precision@10", "precision@10"), ("precision@1", "precision@1")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                series: Some(By::Metric),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Dots,
+                name: "precision-10",
+                title: "Reranking long lists",
+                axis: "precision@10 (share of clicks)",
+                metrics: vec![("precision@10", "precision@10")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Dots,
+                name: "precision-1",
+                title: "Reranking lists",
+                axis: "precision@1 (share of clicks)",
+                metrics: vec![("precision@1", "precision@1")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                ..View::default()
+            },
+        ]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -328,10 +339,7 @@ fn counted(
     watch: &Watch,
 ) -> anyhow::Result<Outcome> {
     let data = Data::new(&source.log, source.items, &sides.split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), |progress| {
-        watch.progress(progress.point as u64, progress.points as u64);
-        watch.control_flow()
-    });
+    let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
     let displays = Displays::new(&source.log, &sides.split.test);
     let scores = interruptible(selected)?.model.scores(&displays)?;
     let lists = scores.into_iter().zip(displays.slates()).filter_map(|(scores, (_, clicked))| Some((scores, clicked?)));

@@ -8,10 +8,10 @@ use understudy_data::{
     Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary,
 };
 use understudy_random::Seed;
+use understudy_report::DataSet;
 use understudy_user_model::behaviour::sequences;
 
 use super::sources::digest;
-use crate::claims::Pairing;
 use crate::settings::{Scale, Settings};
 
 /// A log of lists with clicks.
@@ -208,20 +208,15 @@ impl Source {
         Ok(Sides { split, train, validation, test, shown })
     }
 
-    /// How runs of equal seed belong together: as splits that share users. Those of a fixed test set share all of it, and their intervals lack
-    /// what other test sessions would change.
-    pub fn pairing(&self) -> Pairing {
+    /// What a report says of it. Runs of equal seed belong together as splits that share users. Those of a fixed test set share all of it, and
+    /// their intervals lack what other test sessions would change.
+    pub fn data_set(&self) -> DataSet {
         let test_per_train = match &self.splitting {
             Splitting::Published(split) => split.test.len() as f64 / split.train.len() as f64,
             Splitting::From(from) => (self.log.sessions() - from) as f64 / (TRAIN_OF_FIRST * *from as f64),
             Splitting::BySeed => (1.0 - TRAIN - VALIDATION) / TRAIN,
         };
-        Pairing::Resplit { test_per_train }
-    }
-
-    /// The place of a claim, with what a reader must know of a verdict on these data.
-    pub fn cited(&self) -> String {
-        format!("IRecGAN §7.2, Table 1; {}", self.about)
+        DataSet { name: self.name.clone(), test_per_train, caveat: self.about.clone() }
     }
 
     /// What is compared: precision@10, or precision@1 where no list is longer than ten items and precision@10 is 1 for everyone.
@@ -303,7 +298,7 @@ mod tests {
         let shown_in_test_alone =
             sides.test.iter().flat_map(|session| session.clicks()).filter(|item| !sides.shown[item.index()]);
         assert!((8..=10).contains(&shown_in_test_alone.count()));
-        assert_eq!(source.pairing(), Pairing::Resplit { test_per_train: 10.0 / 18.0 });
+        assert_eq!(source.data_set().test_per_train, 10.0 / 18.0);
     }
 
     #[test]

@@ -15,10 +15,11 @@ use understudy_irecgan::{
 use understudy_random::Seed;
 use understudy_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
 
+use super::learned::figures;
 use super::rerank_lists::{Ranker, Row};
 use super::rerank_logs::Sides;
 use super::shared::Shared;
-use super::studies::generated;
+use super::studies::{generated, gradient_norms};
 use crate::experiment::{Interrupted, Watch};
 
 /// How everything is trained on one log.
@@ -86,6 +87,9 @@ trait Learner {
     /// One epoch, drawn from `seed`: the loss of each ranker in training, and what else it is to be remembered by.
     fn epoch(&mut self, seed: Seed) -> anyhow::Result<(Vec<Option<f64>>, Row)>;
 
+    /// The norms of the gradients of the last epoch, for those who watch.
+    fn norms(&self) -> Vec<(String, f64)>;
+
     /// What it makes of lists.
     fn rankers(&self) -> Vec<Ranker<'_>>;
 }
@@ -129,6 +133,10 @@ impl Learner for OfUsers<'_> {
         Ok((vec![Some(self.0.epoch(self.1, None, seed)?)], Row::new()))
     }
 
+    fn norms(&self) -> Vec<(String, f64)> {
+        figures([("gradient_norm", self.0.gradient_norm())]).collect()
+    }
+
     fn rankers(&self) -> Vec<Ranker<'_>> {
         vec![Ranker::Users(self.0.model())]
     }
@@ -144,6 +152,10 @@ impl Learner for OfAgent<'_> {
         Ok((vec![Some(loss)], Row::new()))
     }
 
+    fn norms(&self) -> Vec<(String, f64)> {
+        figures([("gradient_norm", self.trainer.gradient_norm())]).collect()
+    }
+
     fn rankers(&self) -> Vec<Ranker<'_>> {
         vec![Ranker::Agent(self.trainer.agent())]
     }
@@ -156,6 +168,10 @@ impl Learner for OfPair<'_> {
         Ok((vec![Some(of_actor)], Row::from([("critic_loss".to_owned(), of_critic)])))
     }
 
+    fn norms(&self) -> Vec<(String, f64)> {
+        figures([("gradient_norm", self.0.actor().gradient_norm())]).collect()
+    }
+
     fn rankers(&self) -> Vec<Ranker<'_>> {
         vec![Ranker::Agent(self.0.actor().agent())]
     }
@@ -165,6 +181,10 @@ impl Learner for OfAll<'_> {
     fn epoch(&mut self, _: Seed) -> anyhow::Result<(Vec<Option<f64>>, Row)> {
         let point = self.0.adversarial_epoch(self.1)?;
         Ok((vec![point.users_loss, point.agent_loss], generated(&point).collect()))
+    }
+
+    fn norms(&self) -> Vec<(String, f64)> {
+        gradient_norms(&self.0).collect()
     }
 
     fn rankers(&self) -> Vec<Ranker<'_>> {
@@ -192,6 +212,17 @@ enum Criterion {
     Misses,
     /// Of a policy that is to be known as it is: -log π of the clicks among all items.
     Likelihood(AgentTraining),
+}
+
+impl Stage {
+    /// What a ranker's training is called where it is watched: `line-3/users`.
+    fn part(&self, ranker: Ranker<'_>) -> String {
+        let network = match ranker {
+            Ranker::Users(_) => "users",
+            Ranker::Agent(_) => "agent",
+        };
+        format!("{}/{network}", self.name.replace(' ', "-"))
+    }
 }
 
 impl Criterion {
@@ -226,6 +257,7 @@ impl Task<'_> {
                 0 => (vec![None; count], Row::new()),
                 _ => learner.epoch(seed.index(epoch))?,
             };
+            let norms = if epoch > 0 { learner.norms() } else { Vec::new() };
             since += u64::from(epoch > 0);
             for (at, ranker) in learner.rankers().into_iter().enumerate() {
                 let mut row = ranker.validate(&self.sides.validation)?;
@@ -234,6 +266,7 @@ impl Task<'_> {
                 row.extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
                 row.insert("validation_loss".to_owned(), validation);
                 row.extend(others.clone());
+                self.watch.record(&stage.part(ranker), epoch, row.clone().into_iter().chain(norms.clone()));
                 curves[at].push(row);
                 // Who is not trained is no candidate.
                 let better = epoch > 0 && best[at].as_ref().is_none_or(|best| validation < best.lowest);

@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 
+use crate::logging::{self, CELL};
+
 /// Values that several cells need: the first that asks computes, the others wait for it.
 ///
 /// A value must follow from its key, so that a cell remains a pure function of its configuration. The oldest values are
@@ -27,6 +29,7 @@ impl<K: PartialEq, V> Shared<K, V> {
         let slot = self.slot(key);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = &*slot {
+            tracing::debug!(target: CELL, "takes what was computed before, by this cell or another");
             return Ok(Arc::clone(value));
         }
         Ok(Arc::clone(slot.insert(Arc::new(make()?))))
@@ -46,19 +49,25 @@ impl<K: PartialEq, V> Shared<K, V> {
     }
 }
 
-/// Runs a cell in a pool of its own, as large as the common one: cells that share a pool of one thread would wait for each
-/// other.
+/// Runs a cell in a pool of its own, as large as the common one, whose threads write to the cell's log: cells that share a pool of one
+/// thread would wait for each other.
 pub fn in_own_pool<T: Send>(run: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     // Backward passes recurse once per operation.
     const STACK_BYTES: usize = 256 << 20;
-    let pool =
-        rayon::ThreadPoolBuilder::new().num_threads(rayon::current_num_threads()).stack_size(STACK_BYTES).build();
+    let log = logging::current();
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(rayon::current_num_threads())
+        .stack_size(STACK_BYTES)
+        .start_handler(move |_| logging::enter(log.clone()))
+        .build();
     pool.context("cannot start a thread")?.install(run)
 }
 
 #[cfg(test)]
 mod tests {
     use anyhow::bail;
+    use tracing::dispatcher::{self, Dispatch};
+    use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
 
@@ -70,6 +79,21 @@ mod tests {
         assert!(shared.get(2, || bail!("no")).is_err());
         assert_eq!((get(2, 20), get(1, 12)), (20, 10));
         assert_eq!((get(3, 30), get(2, 21), get(1, 13)), (30, 20, 13));
+    }
+
+    #[test]
+    fn a_pool_of_its_own_writes_to_the_log_of_the_cell() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("log");
+        let logs = Dispatch::new(tracing_subscriber::registry().with(logging::in_files()));
+        logging::enter(Some(logging::CellLog::create(&path).unwrap()));
+        in_own_pool(|| {
+            dispatcher::with_default(&logs, || tracing::warn!("from the pool"));
+            Ok(())
+        })
+        .unwrap();
+        logging::enter(None);
+        assert!(std::fs::read_to_string(path).unwrap().contains("from the pool"));
     }
 
     #[test]

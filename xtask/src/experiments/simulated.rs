@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use understudy_data::{ItemId, Log};
 use understudy_eval::metrics::coverage_at;
 use understudy_random::Seed;
+use understudy_report::DataSet;
 use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
 use understudy_sim::{Mdp, MdpConfig, Policy, Population, Rollout, Transitions};
 use understudy_user_model::behaviour::sequences;
@@ -32,6 +33,11 @@ pub const WORLDS: [World; 2] = [
     World { name: "mdp", transitions: Transitions::SoftmaxUniform },
     World { name: "mdp-dirichlet", transitions: Transitions::Dirichlet(0.1) },
 ];
+
+/// All users as data sets: another MDP for every seed, as in the paper.
+pub fn data_sets() -> Vec<DataSet> {
+    WORLDS.map(|world| DataSet { name: world.name.into(), test_per_train: 0.0, caveat: String::new() }).into()
+}
 
 /// Who made a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use understudy_data::import::{self, Around, Displays, import};
 use understudy_data::{Dataset, Format, Fractions, Split};
 use understudy_eval::metrics;
 use understudy_random::Seed;
+use understudy_report::DataSet;
 
 use crate::experiment::Cell;
 use crate::settings::{Scale, Settings};
@@ -116,12 +117,6 @@ pub fn of<'a>(sources: &'a [Source], cell: &Cell) -> anyhow::Result<&'a Source> 
     sources.iter().find(|source| source.dataset.name == cell.dataset).context("a data set of this run")
 }
 
-/// The place of a claim, with what a reader must know of a verdict that rests on these data.
-pub fn cited<'a>(mut sources: impl Iterator<Item = &'a Source>, place: &str) -> String {
-    let simulated = sources.all(|source| source.simulated_users);
-    format!("{place}{}", if simulated { "; on simulated users, so it tells nothing of the paper's" } else { "" })
-}
-
 impl Source {
     fn read(name: &'static str, path: &Path, format: Format, displays: Option<Displays>) -> anyhow::Result<Self> {
         let about = match (name, displays) {
@@ -153,6 +148,12 @@ impl Source {
             about: "simulated users (not real data)",
             notes: Vec::new(),
         }
+    }
+
+    /// What a report says of it: seeds split its users.
+    pub fn data_set(&self) -> DataSet {
+        let caveat = if self.simulated_users { "simulated users, which tell nothing of the paper's" } else { "" };
+        DataSet { name: self.dataset.name.clone(), test_per_train: TEST_PER_TRAIN, caveat: caveat.into() }
     }
 
     /// The ways in which its users can be split.

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use understudy_data::Log;
-use understudy_irecgan::{AgentPolicy, Buffer, CurvePoint, IRecGan, IRecGanConfig, Ranking, Selection, longest};
+use understudy_irecgan::{
+    AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection, longest,
+};
 use understudy_nn::{AdamConfig, Params};
 use understudy_random::Seed;
 use understudy_sim::{Mdp, MdpConfig};
 use understudy_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 
+use super::learned::figures;
 use super::shared::Shared;
 use super::simulated::{K, Logging, World};
 use crate::experiment::{Interrupted, Watch};
@@ -155,9 +158,10 @@ impl Studies {
         let mut run = IRecGan::new(config.clone(), seed, &self.device)?;
 
         let line_3 = Pretraining { network: Network::Users, epochs: config.users_epochs, patience: study.patience };
-        let mut users_points = line_3.run(&mut run, &train, &held_out, step)?;
+        let mut users_points = line_3.run(&mut run, &train, &held_out, step, watch)?;
         let line_4 = Pretraining { network: Network::Agent, epochs: config.agent_epochs, patience: study.patience };
-        let mut agent_points = line_4.run(&mut run, &train, &held_out, |done| step(config.users_epochs + done))?;
+        let mut agent_points =
+            line_4.run(&mut run, &train, &held_out, |done| step(config.users_epochs + done), watch)?;
         let before = Acting::new(&run)?;
         let (of_line_3, of_line_4) = (users_points.len(), agent_points.len());
 
@@ -166,11 +170,17 @@ impl Studies {
         for epoch in 0..config.epochs {
             step(total - config.epochs + epoch)?;
             let point = run.adversarial_epoch(&train)?;
+            let GradientNorms { users, agent, discriminator } = run.gradient_norms();
             let validation = best_users.consider(&run, &held_out)?;
-            users_points.push(losses(users_points.len(), point.users_loss, validation));
+            let row = losses(users_points.len(), point.users_loss, validation);
+            let norm = figures([("gradient_norm", users)]);
+            watch.record(Network::Users.name(), users_points.len() as u64, row.clone().into_iter().chain(norm));
+            users_points.push(row);
             let validation = best_agent.consider(&run, &held_out)?;
             let mut row = losses(agent_points.len(), point.agent_loss, validation);
             row.extend(generated(&point));
+            let norms = figures([("gradient_norm", agent), ("discriminator_gradient_norm", discriminator)]);
+            watch.record(Network::Agent.name(), agent_points.len() as u64, row.clone().into_iter().chain(norms));
             agent_points.push(row);
         }
         best_users.restore(&run)?;
@@ -236,9 +246,12 @@ impl Pretraining {
         train: &Log,
         held_out: &Buffer,
         step: impl Fn(u64) -> Result<(), Interrupted>,
+        watch: &Watch,
     ) -> anyhow::Result<Vec<BTreeMap<String, f64>>> {
+        let part = self.network.name();
         let mut best = Best::new(self.network);
         let mut points = vec![losses(0, None, best.consider(run, held_out)?)];
+        watch.record(part, 0, points[0].clone());
         let mut since = 0;
         for epoch in 0..self.epochs {
             step(epoch)?;
@@ -247,8 +260,10 @@ impl Pretraining {
                 Network::Agent => run.pretrain_agent(train)?.agent_loss,
             };
             let lowest = best.lowest;
-            let validation = best.consider(run, held_out)?;
-            points.push(losses(points.len(), training, validation));
+            let row = losses(points.len(), training, best.consider(run, held_out)?);
+            let norm = figures([("gradient_norm", self.network.gradient_norm(run))]);
+            watch.record(part, points.len() as u64, row.clone().into_iter().chain(norm));
+            points.push(row);
             since = if best.lowest < lowest { 0 } else { since + 1 };
             if since >= self.patience {
                 break;
@@ -279,6 +294,20 @@ impl Best {
 }
 
 impl Network {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Users => "users",
+            Self::Agent => "agent",
+        }
+    }
+
+    fn gradient_norm(self, run: &IRecGan) -> Option<f64> {
+        match self {
+            Self::Users => run.gradient_norms().users,
+            Self::Agent => run.gradient_norms().agent,
+        }
+    }
+
     fn loss(self, run: &IRecGan, held_out: &Buffer) -> anyhow::Result<f64> {
         Ok(match self {
             Self::Users => run.users().mean_loss(&held_out.log)?,
@@ -300,6 +329,16 @@ fn losses(epoch: usize, training: Option<f64>, validation: f64) -> BTreeMap<Stri
         .into_iter()
         .chain(training)
         .collect()
+}
+
+/// The norms of the gradients of U, A and D by name, as far as they were trained.
+pub fn gradient_norms(run: &IRecGan) -> impl Iterator<Item = (String, f64)> {
+    let GradientNorms { users, agent, discriminator } = run.gradient_norms();
+    figures([
+        ("users_gradient_norm", users),
+        ("agent_gradient_norm", agent),
+        ("discriminator_gradient_norm", discriminator),
+    ])
 }
 
 /// What the generated sequences of an epoch were like, by name.

@@ -1,17 +1,15 @@
 //! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy, and the click models that it compares
 //! them with, on held-out displays (experiment A).
 
-use std::collections::BTreeMap;
-
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
 use understudy_random::Seed;
+use understudy_report::{By, DataSet, Kind, View};
 use understudy_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
 
 use super::learned::{self, interruptible};
-use super::sources::{self, Source, Splitting, TEST_PER_TRAIN};
-use crate::claims::{Arm, Better, Claim, Comparison, Pairing, Rule};
+use super::sources::{self, Source, Splitting};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
 
@@ -46,16 +44,6 @@ struct Learned {
 }
 
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
-/// The baselines of the paper; popularity and position are ours.
-const RIVALS: [ModelKind; 7] = [
-    ModelKind::ItemKnn,
-    ModelKind::SessionKnn,
-    ModelKind::SessionRnn,
-    ModelKind::Trees,
-    ModelKind::DeepFm,
-    ModelKind::WideDeepLogistic,
-    ModelKind::WideDeepCompetitive,
-];
 
 impl UserModel {
     /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
@@ -141,24 +129,48 @@ impl Experiment for UserModel {
         "loss"
     }
 
-    fn claims(&self) -> Vec<Claim> {
-        let rivals = || RIVALS.into_iter().map(ModelKind::name);
-        let claim = |users: &str, sentence: String, rivals: &[&str]| Claim {
-            source: sources::cited(self.sources.iter(), "GAN-CDQN, experiment A"),
-            sentence,
-            rule: Rule::Better,
-            pairing: Pairing::Resplit { test_per_train: TEST_PER_TRAIN },
-            comparisons: self.comparisons(users, rivals),
-        };
-        let mut claims = Vec::new();
-        for users in USERS {
-            let sentence = format!("{users} predicts clicks better than the best of the paper's baselines");
-            claims.push(claim(users, sentence, &rivals().collect::<Vec<_>>()));
-            claims.extend(
-                rivals().map(|rival| claim(users, format!("{users} predicts clicks better than {rival}"), &[rival])),
-            );
-        }
-        claims
+    fn question(&self) -> &'static str {
+        "Which model predicts the clicks of held-out users (GAN-CDQN, experiment A)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.sources.iter().map(Source::data_set).collect()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                name: "",
+                title: "precision@1 of held-out users, split by seed",
+                over: "model",
+                metrics: vec![("precision@1", "precision@1")],
+                settings: "split by seed",
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                name: "",
+                title: "NLL of the clicked item given a click, nats per display, split by seed",
+                over: "model",
+                metrics: vec![("nll_given_click", "NLL")],
+                settings: "split by seed",
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Dots,
+                name: "precision",
+                title: "Which model predicts clicks of held-out users",
+                axis: "precision@1 (share of clicks)",
+                metrics: vec![("precision@1", "precision@1")],
+                panels: Some(By::Dataset),
+                groups: Some(By::Method),
+                series: Some(By::Setting),
+                ..View::default()
+            },
+        ]
     }
 
     fn notes(&self) -> Vec<String> {
@@ -187,18 +199,6 @@ impl Experiment for UserModel {
 }
 
 impl UserModel {
-    fn comparisons(&self, users: &str, rivals: &[&str]) -> Vec<Comparison> {
-        let arm = |method: &str| Arm { method: method.into(), setting: Splitting::BySeed.name().into() };
-        let comparison = |source: &Source| Comparison {
-            dataset: source.dataset.name.clone(),
-            metric: "precision@1",
-            better: Better::Larger,
-            ours: arm(users),
-            rivals: rivals.iter().map(|rival| arm(rival)).collect(),
-        };
-        self.sources.iter().map(comparison).collect()
-    }
-
     fn users(
         &self,
         source: &Source,
@@ -209,7 +209,7 @@ impl UserModel {
     ) -> anyhow::Result<Outcome> {
         let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
         let model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
-        let told = learned::told(watch, training.iterations);
+        let told = learned::told(watch, training.iterations, "", "nll");
         let fitted = interruptible(fit(&model, &dataset.log, &split, &training, seed.derive("training"), told))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
@@ -229,10 +229,7 @@ fn baseline(
 ) -> anyhow::Result<Outcome> {
     let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
     let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), |progress| {
-        watch.progress(progress.point as u64, progress.points as u64);
-        watch.control_flow()
-    });
+    let selected = select_among(grid, &data, seed.derive("baseline"), learned::told_of_grid(watch));
     let selection = interruptible(selected)?;
     let test = baselines::evaluate(&*selection.model, &Displays::new(&dataset.log, &split.test))?;
     let chosen = &selection.candidates[selection.chosen];
@@ -245,14 +242,5 @@ fn baseline(
         ("grid_point", Some(selection.chosen as f64)),
     ];
     let figures = figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    Ok(Outcome { metrics: figures.collect(), curve: chosen.curve.iter().map(point).collect() })
-}
-
-fn point(point: &baselines::CurvePoint) -> BTreeMap<String, f64> {
-    let figures = [
-        ("iteration", Some(point.iteration as f64)),
-        ("train_loss", point.training_loss),
-        ("validation_loss", Some(point.validation_loss)),
-    ];
-    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
+    Ok(Outcome { metrics: figures.collect(), curve: chosen.curve.iter().map(learned::baseline_row).collect() })
 }

@@ -8,6 +8,7 @@ use rand::seq::index;
 use serde::{Deserialize, Serialize};
 use understudy_data::{Catalogue, Choice, Dataset, ItemId, Log, LogBuilder, Split, Step, Vocabulary};
 use understudy_random::Seed;
+use understudy_report::DataSet;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
 use understudy_user_model::{LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
@@ -113,7 +114,7 @@ impl Worlds {
             let seed = Seed::new(seed);
             let split = world.source.split(Splitting::BySeed, seed)?;
             let test = Split { train: split.test.clone(), test: Vec::new(), ..split.clone() };
-            let fit = |split, name| self.fit(&world.source, config, split, seed.derive(name), watch);
+            let fit = |split, name| self.fit(&world.source, config, split, seed, name, watch);
             let Dataset { log, catalogue, .. } = &world.source.dataset;
             let assortment = Assortment::most_shown(log, &split.train, catalogue.len(), config.items);
             let (training, evaluation) = (fit(&split, "training users")?, fit(&test, "evaluation users")?);
@@ -135,11 +136,12 @@ impl Worlds {
         UsersConfig { model, training, random_click_rate, .. }: &UsersConfig,
         split: &Split,
         seed: Seed,
+        name: &str,
         watch: &Watch,
     ) -> anyhow::Result<UserModel> {
-        let dataset = &source.dataset;
+        let (dataset, seed) = (&source.dataset, seed.derive(name));
         let model = UserModel::new(model.clone(), &dataset.catalogue, seed, &self.device)?;
-        let told = learned::told(watch, training.iterations);
+        let told = learned::told(watch, training.iterations, name, "nll");
         interruptible(fit(&model, &dataset.log, split, training, seed.derive("training"), told))?;
         if let Some(rate) = random_click_rate {
             set_level(&model, *rate)?;
@@ -147,9 +149,9 @@ impl Worlds {
         Ok(model)
     }
 
-    /// The place of a claim, with what a reader must know of a verdict that rests on these logs.
-    pub fn cited(&self, place: &str) -> String {
-        sources::cited(self.all.iter().map(|world| &world.source), place)
+    /// The logs as data sets of a report.
+    pub fn data_sets(&self) -> Vec<DataSet> {
+        self.all.iter().map(|world| world.source.data_set()).collect()
     }
 
     /// What is to be said of the logs.

@@ -154,6 +154,8 @@ fn the_reward_that_is_learned_from_is_the_one_asked_for() {
         let mut trainer = Trainer::new(networks, training(reward), Seed::new(2)).unwrap();
         let points: Vec<_> = (0..4).map(|_| trainer.iterate(&users).unwrap()).collect();
         assert_eq!(points[3].target, Some(expected));
+        assert!(points.iter().all(|point| point.gradient_norm.is_some() == point.loss.is_some()));
+        assert!(points[3].gradient_norm > Some(0.0));
         assert_eq!((points[3].click_rate, points[3].steps, points[3].reward), (0.0, 1.0, 0.0));
     }
 }

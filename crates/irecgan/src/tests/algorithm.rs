@@ -28,7 +28,8 @@ fn parameters(run: &IRecGan) -> [Vec<Vec<f32>>; 3] {
 #[test]
 fn the_stages_are_those_of_algorithm_1() {
     let (data, mut run) = (offline(ITEMS, 30, K), start(config()));
-    let mut before = parameters(&run);
+    let untrained = parameters(&run);
+    let mut before = untrained.clone();
     while let Some(point) = run.advance(&data).unwrap() {
         let after = parameters(&run);
         let changed: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before != after).collect();
@@ -41,6 +42,9 @@ fn the_stages_are_those_of_algorithm_1() {
         let found = [point.users_loss, point.agent_loss, point.discriminator_loss, point.score];
         assert_eq!((changed, found.map(|figure| figure.is_some())), (expected.to_vec(), figures));
         assert!(point.score.is_none_or(|score| score > 0.0 && score < 1.0));
+        let norms = run.gradient_norms();
+        let norms = [norms.users, norms.agent, norms.discriminator].map(|norm| norm.is_some_and(|norm| norm > 0.0));
+        assert_eq!(norms, std::array::from_fn(|network| after[network] != untrained[network]));
         before = after;
     }
     let stages: Vec<Stage> = run.curve().iter().map(|point| point.stage).collect();

@@ -1,7 +1,7 @@
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use rand::Rng;
 use understudy_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
-use understudy_nn::{AdamConfig, check_gradients};
+use understudy_nn::{AdamConfig, backward, check_gradients, scalar};
 use understudy_random::Seed;
 use understudy_sim::{Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom};
 
@@ -276,6 +276,24 @@ fn what_users_want_is_learned() {
     // What is left is the entropy of buying, 0.33 nats on a third of the steps.
     assert!(fit.best.validation_nll < 0.2 && fit.curve[0].validation_nll > 1.0, "{fit:?}");
     assert_eq!(trainer.model().mean_loss(&log).unwrap(), fit.best.validation_nll);
+}
+
+#[test]
+fn the_gradient_norm_is_that_before_clipping() {
+    let model = || BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap();
+    let untrained = model();
+    let loss = untrained.loss(&PaddedBatch::new(&prepared(), &[0, 1, 2], None), None).unwrap();
+    let gradients = backward(&loss).unwrap();
+    let squares = |var: &Tensor| scalar(&gradients.get(var).unwrap().unwrap().sqr().unwrap().sum_all().unwrap());
+    let norm = untrained.params().iter().map(|(_, var)| squares(var).unwrap()).sum::<f64>().sqrt();
+    // One batch of all sessions, and a clip that bites.
+    let optimiser = AdamConfig { clip: Some(norm / 10.0), ..AdamConfig::default() };
+    let training = BehaviourTraining { optimiser, batch: 3, ..BehaviourTraining::default() };
+    let mut trainer = BehaviourTrainer::new(model(), training).unwrap();
+    assert_eq!(trainer.gradient_norm(), None);
+    trainer.epoch(&prepared(), None, Seed::new(1)).unwrap();
+    let found = trainer.gradient_norm().unwrap();
+    assert!((found / norm - 1.0).abs() < 1e-5, "{found} {norm}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use understudy_random::Seed;
 
 use super::config::BehaviourTraining;
 use super::model::BehaviourModel;
-use crate::train::descend;
+use crate::train::{Step, descend};
 use crate::{CurvePoint, Error, Fit, Result};
 
 /// U in training: the model with its optimiser and the pace at which it learns.
@@ -19,6 +19,7 @@ pub struct BehaviourTrainer {
     config: BehaviourTraining,
     adam: Adam,
     pace: Pace,
+    gradient_norm: Option<f64>,
 }
 
 /// The learning rate, and what decides when it falls.
@@ -69,7 +70,7 @@ impl BehaviourTrainer {
         config.check()?;
         let adam = Adam::new(model.params(), config.optimiser)?;
         let pace = Pace { learning_rate: config.optimiser.learning_rate, losses: Vec::new() };
-        Ok(Self { model, config, adam, pace })
+        Ok(Self { model, config, adam, pace, gradient_norm: None })
     }
 
     /// The model in training.
@@ -80,6 +81,11 @@ impl BehaviourTrainer {
     /// The learning rate, and what decides when it falls.
     pub fn pace(&self) -> &Pace {
         &self.pace
+    }
+
+    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before clipping; none before any epoch.
+    pub fn gradient_norm(&self) -> Option<f64> {
+        self.gradient_norm
     }
 
     /// One pass over the sessions of a log of [`sequences`](super::sequences), in batches shuffled from `seed`. Each batch is one step up Eq 3, or
@@ -97,15 +103,18 @@ impl BehaviourTrainer {
         }
         let weights = weights.map(|weights| PerStep::new(sequences, weights));
         let sessions: Vec<usize> = (0..sequences.sessions()).collect();
-        let (mut sum, mut batches) = (0.0, 0.0);
+        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0.0);
         for chosen in Batches::shuffled(&sessions, self.config.batch, seed) {
             let batch = PaddedBatch::new(sequences, &chosen, None);
             let padded = weights.as_ref().map(|weights| weights.pad(&chosen, &batch));
             let loss = self.model.loss(&batch, padded.as_deref())?;
             let iteration = self.adam.steps() + 1;
-            sum += descend(&mut self.adam, &loss, iteration)?;
+            let Step { loss, gradient_norm } = descend(&mut self.adam, &loss, iteration)?;
+            sum += loss;
+            norms += gradient_norm;
             batches += 1.0;
         }
+        self.gradient_norm = Some(norms / batches);
         let mean = sum / batches;
         self.adjust(mean)?;
         Ok(mean)
@@ -124,12 +133,17 @@ impl BehaviourTrainer {
         seed: Seed,
         mut watch: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Fit> {
-        let mut best = CurvePoint { iteration: 0, train_nll: None, validation_nll: self.model.mean_loss(validation)? };
+        let point = |trainer: &Self, iteration, train_nll: Option<f64>| {
+            let validation_nll = trainer.model.mean_loss(validation)?;
+            let gradient_norm = train_nll.and(trainer.gradient_norm);
+            Ok::<_, Error>(CurvePoint { iteration, train_nll, validation_nll, gradient_norm })
+        };
+        let mut best = point(self, 0, None)?;
         let mut best_params = self.model.params().snapshot()?;
         let mut curve = vec![best];
         for iteration in 1..=epochs {
             let train_nll = Some(self.epoch(train, None, seed.index(iteration))?);
-            let point = CurvePoint { iteration, train_nll, validation_nll: self.model.mean_loss(validation)? };
+            let point = point(self, iteration, train_nll)?;
             curve.push(point);
             if point.validation_nll < best.validation_nll {
                 best = point;

@@ -1,0 +1,101 @@
+//! Plots as SVG.
+
+mod categories;
+mod curves;
+mod learning;
+mod style;
+
+use std::collections::BTreeMap;
+
+pub(crate) use self::learning::learning_curves;
+pub(crate) use self::style::STYLE;
+use self::style::{Canvas, Drawn};
+use crate::view::Plan;
+use crate::{Curves, Design, Kind, ReportError, Result, Results, View, png};
+
+/// A plot of results.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plot {
+    /// Name of its files, without the ending.
+    pub name: String,
+    /// What it shows, of how many seeds, and what its intervals are.
+    pub caption: String,
+    /// The SVG, without caption: it takes the colours of the page that it stands in.
+    pub(crate) bare: String,
+    /// The SVG, with caption; light or dark, as the reader prefers.
+    pub svg: String,
+}
+
+impl Plot {
+    /// The plot as PNG, light, at twice its size.
+    ///
+    /// # Errors
+    /// Where it cannot be drawn.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        png::png(&self.svg).map_err(|problem| ReportError::Draw { plot: self.name.clone(), problem })
+    }
+
+    /// A plot of what `draw` draws below its caption.
+    fn new(name: String, caption: String, draw: impl Fn(&mut Canvas) -> Drawn) -> Result<Self> {
+        let at_fault = |problem| ReportError::Draw { plot: name.clone(), problem };
+        let bare = style::svg(None, &draw).map_err(at_fault)?;
+        let svg = style::svg(Some(&caption), &draw).map_err(at_fault)?;
+        let svg = svg.replacen('>', &format!("><style>{STYLE}</style>"), 1);
+        Ok(Self { name, caption, bare, svg })
+    }
+}
+
+/// The plots of a view that is not a table; those without figures are left out.
+///
+/// # Errors
+/// Where a figure has no mean, or a plot cannot be drawn.
+pub(crate) fn plots(view: &View, design: &Design, results: &Results, curves: &Curves) -> Result<Vec<Plot>> {
+    let mut plots = Vec::new();
+    for plan in view.plans(design) {
+        let name = slug(&[design.experiment.as_str(), view.name].into_iter().chain(plan.of.iter().map(String::as_str)));
+        let plot = match view.kind {
+            Kind::Table => None,
+            Kind::Bars | Kind::Dots => {
+                let panels = plan.figures(design, results)?;
+                let estimates = || panels.iter().flat_map(|panel| &panel.groups).flat_map(|(_, all)| all).flatten();
+                let caption = caption(view, &plan, estimates().map(|one| one.n), "whiskers");
+                let draw = |canvas: &mut Canvas| categories::draw(canvas, view, &plan.series, &panels);
+                (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
+            }
+            Kind::Curves => {
+                let (series, panels) = curves::panels(&plan, design, curves)?;
+                let counts = panels.iter().flat_map(|panel| &panel.lines).flatten().map(|line| line.seeds);
+                let caption = caption(view, &plan, counts, "bands");
+                let draw = |canvas: &mut Canvas| curves::draw(canvas, view, &series, &panels);
+                (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
+            }
+        };
+        plots.extend(plot);
+    }
+    Ok(plots)
+}
+
+fn caption(view: &View, plan: &Plan, seeds: impl Iterator<Item = usize>, intervals: &str) -> String {
+    let of = if plan.of.is_empty() { String::new() } else { format!(", {}", plan.of.join(", ")) };
+    let (few, many) = seeds.fold((usize::MAX, 0), |(few, many), n| (few.min(n), many.max(n)));
+    let seeds = match (few, many) {
+        (1, 1) => "One seed, so no intervals.".to_owned(),
+        (few, many) if few == many => format!("Mean over {many} seeds; {intervals}: Student's 95% interval."),
+        (few, many) => format!("Mean over {few} to {many} seeds; {intervals}: Student's 95% interval."),
+    };
+    format!("{}{of}. {seeds}", view.title)
+}
+
+/// The parts as a file name: letters, digits, `.` and `-`.
+fn slug<'a>(parts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
+    let words: Vec<String> =
+        parts.clone().filter(|part| !part.is_empty()).map(|part| part.chars().map(plain).collect()).collect();
+    words.join("-").split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
+}
+
+/// The points of a line: a value for each place.
+type Points = BTreeMap<u64, Vec<f64>>;
+
+#[cfg(test)]
+mod tests;

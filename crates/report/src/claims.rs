@@ -1,0 +1,383 @@
+//! The claims ledger: what the papers say, and what the results make of it, by rules that nobody types in.
+
+use std::fmt;
+use std::io::Read;
+
+use serde::Deserialize;
+use understudy_eval::interval::{self, Estimate};
+
+use crate::patterns::{Patterns, split};
+use crate::{Arm, Design, ReportError, Result, Results};
+
+/// A sentence of a paper that results can speak to: a row of the ledger's file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The paper.
+    pub paper: String,
+    /// Its part.
+    pub section: String,
+    /// The experiment that can decide it.
+    pub experiment: String,
+    /// The sentence, in our words.
+    pub sentence: String,
+    /// How the comparisons make a verdict.
+    pub rule: Rule,
+    metrics: Vec<String>,
+    better: Better,
+    ours: Vec<Contender>,
+    rivals: Vec<Contender>,
+    datasets: Patterns,
+    settings: Patterns,
+}
+
+/// How comparisons make a verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum Rule {
+    /// The paper says that ours is better than the best rival: reproduced if it is in every comparison, not reproduced if it is worse in
+    /// one, inconclusive otherwise.
+    #[serde(rename = "beats the best")]
+    BeatsBest,
+    /// The same of every single rival.
+    #[serde(rename = "beats each")]
+    BeatsEach,
+    /// The paper names no winner: ours or the rival's if one is better somewhere and worse nowhere, else inconclusive.
+    #[serde(rename = "which is better")]
+    Open,
+}
+
+/// What is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    /// More of the metric.
+    Larger,
+    /// Less of it.
+    Smaller,
+    /// Less spread over seeds: what is compared, in pairs, is the distance from the arm's median, after Brown & Forsythe (1974).
+    Steadier,
+}
+
+/// A method, in the settings of the claim or in one of its own: `METHOD` or `METHOD @ SETTING`.
+#[derive(Clone, Debug, PartialEq)]
+struct Contender {
+    method: String,
+    setting: Option<String>,
+}
+
+/// What the results say of a claim.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The claim.
+    pub claim: Claim,
+    /// What the rule makes of the differences.
+    pub verdict: Verdict,
+    /// One for each comparison whose runs are there, in order.
+    pub differences: Vec<Difference>,
+    /// What a reader must know of the data.
+    pub caveats: Vec<String>,
+}
+
+/// What came of one comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// The metric.
+    pub metric: String,
+    /// What is better.
+    pub better: Better,
+    /// The arm that the claim is about.
+    pub ours: Arm,
+    /// The best of its rivals.
+    pub rival: Arm,
+    /// By how much ours is better, over the seeds that both have: ours less the rival's, or the other way round where less is better. In the
+    /// metric's unit.
+    pub estimate: Estimate,
+    /// The same as a share of the rival's mean; `None` where that is 0, and of spreads.
+    pub relative: Option<f64>,
+    /// Two-sided; `None` for one seed.
+    pub p: Option<f64>,
+    /// Test users per training user of the splits, see [`crate::DataSet::test_per_train`].
+    pub test_per_train: f64,
+}
+
+/// The end of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// The numbers say what the paper says.
+    Reproduced,
+    /// They say otherwise.
+    NotReproduced,
+    /// The paper names no winner; ours is better.
+    OursBetter,
+    /// The paper names no winner; the rival is better.
+    RivalBetter,
+    /// They do not decide.
+    Inconclusive,
+    /// Some comparison has no runs.
+    NotRun,
+}
+
+/// A row of the ledger's file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    paper: String,
+    section: String,
+    experiment: String,
+    sentence: String,
+    metrics: String,
+    better: Better,
+    ours: String,
+    rivals: String,
+    rule: Rule,
+    datasets: String,
+    settings: String,
+}
+
+impl Claim {
+    /// The claims of a ledger's file: CSV with the columns `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
+    ///
+    /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is `beats the best`, `beats each` or `which is
+    /// better`. `ours` and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` are [`Patterns`] over those of the
+    /// experiment; every combination of data set, setting, metric and ours is a comparison.
+    ///
+    /// # Errors
+    /// Where a row is not such a row, or names no metric, method or rival.
+    pub fn read(reader: impl Read, file: &str) -> Result<Vec<Self>> {
+        let mut table = csv::Reader::from_reader(reader);
+        let rows = table.deserialize::<Row>().enumerate();
+        rows.map(|(at, row)| {
+            let row = row.map_err(|source| ReportError::Csv { file: file.into(), source })?;
+            let empty = [("metrics", &row.metrics), ("ours", &row.ours), ("rivals", &row.rivals)];
+            if let Some((column, _)) = empty.iter().find(|(_, list)| split(list).next().is_none()) {
+                let problem = format!("`{column}` of \"{}\" is empty", row.sentence);
+                return Err(ReportError::Table { file: file.into(), line: at as u64 + 2, problem });
+            }
+            Ok(Self::from(row))
+        })
+        .collect()
+    }
+
+    /// Decides the claim by the results of its experiment, laid out as `design`. A comparison for which a run of the design is missing
+    /// altogether leaves the claim "not run".
+    ///
+    /// # Errors
+    /// Where a difference is not a number.
+    pub fn decide(&self, design: &Design, results: &Results) -> Result<Finding> {
+        let comparisons = self.comparisons(design);
+        let mut differences = Vec::new();
+        for comparison in &comparisons {
+            differences.extend(comparison.difference(self, design, results)?);
+        }
+        let verdict = if comparisons.is_empty() || differences.len() < comparisons.len() {
+            Verdict::NotRun
+        } else {
+            self.rule.verdict(&differences)
+        };
+        let concerned = |name: &str| comparisons.iter().any(|comparison| comparison.ours.dataset == name);
+        let mut caveats: Vec<String> = Vec::new();
+        for data in design.datasets.iter().filter(|data| concerned(&data.name) && !data.caveat.is_empty()) {
+            if !caveats.contains(&data.caveat) {
+                caveats.push(data.caveat.clone());
+            }
+        }
+        Ok(Finding { claim: self.clone(), verdict, differences, caveats })
+    }
+
+    /// The metrics that it compares.
+    pub fn metrics(&self) -> &[String] {
+        &self.metrics
+    }
+
+    /// What the claim is when its experiment was not asked for.
+    pub fn not_run(&self) -> Finding {
+        Finding { claim: self.clone(), verdict: Verdict::NotRun, differences: Vec::new(), caveats: Vec::new() }
+    }
+
+    fn comparisons<'a>(&'a self, design: &Design) -> Vec<Comparison<'a>> {
+        let mut comparisons = Vec::new();
+        for data in design.datasets.iter().filter(|data| self.datasets.choose(&data.name)) {
+            for ours in &self.ours {
+                for setting in ours.settings(&self.settings, &data.name, design) {
+                    let ours = ours.arm(&data.name, &setting);
+                    let rivals: Vec<Arm> = self.rivals.iter().map(|rival| rival.arm(&data.name, &setting)).collect();
+                    let groups = if self.rule == Rule::BeatsEach { 1 } else { rivals.len() };
+                    let comparison = |(metric, rivals): (&'a String, &[Arm])| Comparison {
+                        metric,
+                        ours: ours.clone(),
+                        rivals: rivals.to_vec(),
+                        test_per_train: data.test_per_train,
+                    };
+                    let all =
+                        self.metrics.iter().flat_map(|metric| rivals.chunks(groups).map(move |some| (metric, some)));
+                    comparisons.extend(all.map(comparison));
+                }
+            }
+        }
+        comparisons
+    }
+}
+
+impl From<Row> for Claim {
+    fn from(row: Row) -> Self {
+        let contenders = |list: &str| split(list).map(Contender::from).collect();
+        Self {
+            ours: contenders(&row.ours),
+            rivals: contenders(&row.rivals),
+            metrics: split(&row.metrics).collect(),
+            datasets: Patterns::parse(&row.datasets),
+            settings: Patterns::parse(&row.settings),
+            paper: row.paper,
+            section: row.section,
+            experiment: row.experiment,
+            sentence: row.sentence,
+            better: row.better,
+            rule: row.rule,
+        }
+    }
+}
+
+impl From<String> for Contender {
+    fn from(text: String) -> Self {
+        match text.split_once(" @ ") {
+            Some((method, setting)) => Self { method: method.into(), setting: Some(setting.into()) },
+            None => Self { method: text, setting: None },
+        }
+    }
+}
+
+impl Contender {
+    fn arm(&self, dataset: &str, setting: &str) -> Arm {
+        let setting = self.setting.as_deref().unwrap_or(setting);
+        Arm { dataset: dataset.into(), method: self.method.clone(), setting: setting.into() }
+    }
+
+    /// The settings in which the design has it, of those that the claim is about.
+    fn settings(&self, wanted: &Patterns, dataset: &str, design: &Design) -> Vec<String> {
+        if let Some(setting) = &self.setting {
+            return vec![setting.clone()];
+        }
+        let arms = design.arms.iter().filter(|arm| arm.dataset == dataset && arm.method == self.method);
+        arms.map(|arm| arm.setting.clone()).filter(|setting| wanted.choose(setting)).collect()
+    }
+}
+
+/// One arm against the best of others.
+struct Comparison<'a> {
+    metric: &'a str,
+    ours: Arm,
+    rivals: Vec<Arm>,
+    test_per_train: f64,
+}
+
+/// A value for each seed.
+type BySeed = Vec<(u64, f64)>;
+
+impl Comparison<'_> {
+    /// `None` where ours or a rival has no run, or no seed is common.
+    fn difference(&self, claim: &Claim, design: &Design, results: &Results) -> Result<Option<Difference>> {
+        let values = |arm: &Arm| {
+            let values = results.values(&design.experiment, arm, self.metric);
+            (!values.is_empty()).then(|| claim.better.turned(values))
+        };
+        let Some(ours) = values(&self.ours) else { return Ok(None) };
+        let mut best: Option<(f64, &Arm, BySeed)> = None;
+        for rival in &self.rivals {
+            let Some(values) = values(rival) else { return Ok(None) };
+            let mean = values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64;
+            if best.as_ref().is_none_or(|(highest, ..)| mean > *highest) {
+                best = Some((mean, rival, values));
+            }
+        }
+        let Some((mean, rival, theirs)) = best else { return Ok(None) };
+        let pairs = ours.iter().filter_map(|(seed, a)| Some((*a, theirs.iter().find(|(other, _)| other == seed)?.1)));
+        let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
+        if a.is_empty() {
+            return Ok(None);
+        }
+        let (estimate, p) = interval::resampled_difference(&a, &b, self.test_per_train)
+            .map_err(|source| ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source })?;
+        let relative = (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
+        let (metric, ours, rival) = (self.metric.to_owned(), self.ours.clone(), rival.clone());
+        let (better, test_per_train) = (claim.better, self.test_per_train);
+        Ok(Some(Difference { metric, better, ours, rival, estimate, relative, p, test_per_train }))
+    }
+}
+
+impl Better {
+    /// The name in tables.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Larger => "larger",
+            Self::Smaller => "smaller",
+            Self::Steadier => "steadier",
+        }
+    }
+
+    /// The values, so that larger is better.
+    fn turned(self, mut values: BySeed) -> BySeed {
+        let turn: Box<dyn Fn(f64) -> f64> = match self {
+            Self::Larger => Box::new(|value| value),
+            Self::Smaller => Box::new(|value: f64| -value),
+            Self::Steadier => {
+                let centre = median(&values);
+                Box::new(move |value| -(value - centre).abs())
+            }
+        };
+        values.iter_mut().for_each(|(_, value)| *value = turn(*value));
+        values
+    }
+}
+
+impl Rule {
+    fn verdict(self, differences: &[Difference]) -> Verdict {
+        let count = |sign: i8| differences.iter().filter(|difference| difference.sign() == sign).count();
+        let (better, worse) = (count(1), count(-1));
+        match self {
+            Self::BeatsBest | Self::BeatsEach if worse > 0 => Verdict::NotReproduced,
+            Self::BeatsBest | Self::BeatsEach if better == differences.len() => Verdict::Reproduced,
+            Self::Open if better > 0 && worse == 0 => Verdict::OursBetter,
+            Self::Open if worse > 0 && better == 0 => Verdict::RivalBetter,
+            _ => Verdict::Inconclusive,
+        }
+    }
+}
+
+impl Difference {
+    /// 1 if ours is better, -1 if it is worse, 0 if the 95% interval holds 0 or there is none.
+    pub fn sign(&self) -> i8 {
+        match self.estimate.interval {
+            Some(interval) if interval.low > 0.0 => 1,
+            Some(interval) if interval.high < 0.0 => -1,
+            _ => 0,
+        }
+    }
+}
+
+fn median(values: &BySeed) -> f64 {
+    let mut sorted: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Reproduced, Self::NotReproduced, Self::OursBetter, Self::RivalBetter, Self::Inconclusive, Self::NotRun];
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reproduced => "reproduced",
+            Self::NotReproduced => "not reproduced",
+            Self::OursBetter => "the first is better",
+            Self::RivalBetter => "the second is better",
+            Self::Inconclusive => "inconclusive",
+            Self::NotRun => "not run",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

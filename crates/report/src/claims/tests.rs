@@ -1,0 +1,150 @@
+use super::*;
+use crate::{DataSet, Key};
+
+const HEADER: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings";
+
+fn arm(dataset: &str, method: &str) -> Arm {
+    Arm { dataset: dataset.into(), method: method.into(), setting: "s".into() }
+}
+
+/// Runs of an arm for the seeds 0, 1, ..
+fn insert(results: &mut Results, dataset: &str, method: &str, values: &[f64]) {
+    for (seed, &value) in values.iter().enumerate() {
+        let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed: seed as u64 };
+        results.insert(key, [("m".to_owned(), value)].into());
+    }
+}
+
+fn better() -> Results {
+    let mut results = Results::default();
+    for (dataset, method, values) in [
+        ("a", "ours", [0.9, 0.8, 0.91]),
+        ("a", "r1", [0.1, 0.0, 0.1]),
+        ("a", "r2", [0.5, 0.41, 0.5]),
+        ("b", "ours", [0.5, 0.7, 0.6]),
+        ("b", "r1", [0.6, 0.5, 0.62]),
+        ("c", "ours", [0.1, 0.2, 0.1]),
+        ("c", "r1", [0.9, 1.0, 0.91]),
+    ] {
+        insert(&mut results, dataset, method, &values);
+    }
+    results
+}
+
+/// Every data set with every method that the claims speak of.
+fn design() -> Design {
+    let data = |name: &str| DataSet { name: name.into(), test_per_train: 0.5, caveat: "small".into() };
+    let datasets: Vec<_> = ["a", "b", "c", "d"].map(data).into();
+    let arms = datasets.iter().flat_map(|data| ["ours", "r1"].map(|method| arm(&data.name, method))).collect();
+    Design { experiment: "e".into(), datasets, arms, ..Design::default() }
+}
+
+fn claim(better: &str, rule: &str, datasets: &str, rivals: &str) -> Claim {
+    let row = format!("{HEADER}\np,1,e,x,m,{better},ours,{rivals},{rule},{datasets},\n");
+    Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0)
+}
+
+fn decide(rule: &str, results: &Results, datasets: &str, rivals: &str) -> Finding {
+    claim("larger", rule, datasets, rivals).decide(&design(), results).unwrap()
+}
+
+#[test]
+fn a_verdict_needs_every_comparison_to_be_clear() {
+    let verdict = |rule, datasets| decide(rule, &better(), datasets, "r1").verdict;
+    assert_eq!(verdict("beats the best", "a"), Verdict::Reproduced);
+    assert_eq!(verdict("beats the best", "a | b"), Verdict::Inconclusive);
+    assert_eq!(verdict("beats the best", "a | b | c"), Verdict::NotReproduced);
+    assert_eq!(verdict("beats the best", "a | d"), Verdict::NotRun);
+    assert_eq!(verdict("beats the best", ""), Verdict::NotRun);
+    assert_eq!(verdict("beats the best", "elsewhere"), Verdict::NotRun);
+    assert_eq!(verdict("which is better", "a | b"), Verdict::OursBetter);
+    assert_eq!(verdict("which is better", "b | c"), Verdict::RivalBetter);
+    assert_eq!(verdict("which is better", "a | c"), Verdict::Inconclusive);
+    assert_eq!(verdict("which is better", "b"), Verdict::Inconclusive);
+    assert_eq!(verdict("which is better", "!d"), Verdict::Inconclusive);
+}
+
+#[test]
+fn the_best_rival_counts_or_each_and_a_missing_one_leaves_the_claim_open() {
+    let found = decide("beats the best", &better(), "a", "r1 | r2");
+    assert_eq!(found.differences[0].rival.method, "r2");
+    assert!((found.differences[0].estimate.mean - 0.4).abs() < 1e-12);
+    assert!((found.differences[0].relative.unwrap() - 0.4 / 0.47).abs() < 1e-12);
+    assert_eq!(found.caveats, ["small"]);
+    let each = decide("beats each", &better(), "a", "r1 | r2");
+    assert_eq!(each.differences.iter().map(|one| one.rival.method.as_str()).collect::<Vec<_>>(), ["r1", "r2"]);
+    assert_eq!(decide("beats the best", &better(), "a", "r1 | absent").verdict, Verdict::NotRun);
+}
+
+#[test]
+fn less_may_be_better_and_so_may_less_spread() {
+    let mut design = design();
+    design.datasets.iter_mut().for_each(|data| data.test_per_train = 0.0);
+    let difference = |better: &str| {
+        let found = claim(better, "beats the best", "a", "r1").decide(&design, &self::better()).unwrap();
+        found.differences[0].estimate.mean
+    };
+    assert!((difference("smaller") - (0.2 - 2.61) / 3.0).abs() < 1e-12);
+    // Distances from the medians 0.9 and 0.1: 0, 0.1, 0.01 and 0, 0.1, 0.
+    assert!((difference("steadier") - (0.1 - 0.11) / 3.0).abs() < 1e-12);
+}
+
+#[test]
+fn seeds_are_paired_by_number_and_one_alone_decides_nothing() {
+    let mut results = Results::default();
+    for (seed, value) in [(0, 0.9), (2, 0.91)] {
+        let key = Key { experiment: "e".into(), arm: arm("a", "ours"), seed };
+        results.insert(key, [("m".to_owned(), value)].into());
+    }
+    insert(&mut results, "a", "r1", &[0.1, 0.0, 0.1]);
+    let found = decide("beats the best", &results, "a", "r1");
+    assert_eq!(found.differences[0].estimate.n, 2);
+    assert!((found.differences[0].estimate.mean - 0.805).abs() < 1e-12);
+    let mut one = Results::default();
+    insert(&mut one, "a", "ours", &[0.9]);
+    insert(&mut one, "a", "r1", &[0.1, 0.0, 0.1]);
+    let found = decide("beats the best", &one, "a", "r1");
+    assert_eq!((found.verdict, found.differences[0].p), (Verdict::Inconclusive, None));
+}
+
+/// By hand: differences 0.8, 0.8, 0.81, whose standard deviation is 0.01/√3; t(2) at 97.5% is 4.302653.
+#[test]
+fn splits_that_share_users_widen_the_interval_as_nadeau_and_bengio_say() {
+    let found = decide("beats the best", &better(), "a", "r1");
+    let interval = found.differences[0].estimate.interval.unwrap();
+    let half = 4.302_653 * (1.0_f64 / 3.0 + 0.5).sqrt() * 0.01 / 3.0_f64.sqrt();
+    assert!(((interval.high - interval.low) / 2.0 - half).abs() < 1e-6);
+}
+
+#[test]
+fn a_contender_may_have_a_setting_of_its_own() {
+    let mut results = Results::default();
+    for (setting, value) in [("l2", 1.0), ("shannon", 0.25)] {
+        for seed in 0..2 {
+            let key = Key { experiment: "e".into(), arm: Arm { setting: setting.into(), ..arm("a", "gan") }, seed };
+            results.insert(key, [("m".to_owned(), value + seed as f64)].into());
+        }
+    }
+    let row = format!("{HEADER}\np,1,e,x,m,larger,gan @ l2,gan @ shannon,which is better,a,\n");
+    let claim = Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0);
+    let found = claim.decide(&design(), &results).unwrap();
+    assert_eq!((found.verdict, found.differences[0].estimate.mean), (Verdict::OursBetter, 0.75));
+}
+
+#[test]
+fn every_setting_in_which_ours_is_laid_out_is_compared() {
+    let mut design = design();
+    design.arms = vec![arm("a", "ours"), Arm { setting: "t".into(), ..arm("a", "ours") }, arm("a", "r1")];
+    let found = claim("larger", "beats the best", "a", "r1").decide(&design, &better()).unwrap();
+    assert_eq!((found.verdict, found.differences.len()), (Verdict::NotRun, 1));
+}
+
+#[test]
+fn a_row_that_is_no_claim_is_named() {
+    let read = |row: &str| Claim::read(format!("{HEADER}\n{row}\n").as_bytes(), "ledger.csv").unwrap_err().to_string();
+    assert!(read("p,1,e,x,m,bigger,a,b,beats each,,").contains("bigger"));
+    assert!(read("p,1,e,x,m,larger,a,b,wins,,").contains("wins"));
+    assert!(read("p,1,e,x,,larger,a,b,beats each,,").contains("line 2: `metrics` of \"x\" is empty"));
+    assert!(read("p,1,e,x,m,larger,a, ,beats each,,").contains("`rivals`"));
+    assert!(read("p,1").contains("ledger.csv"));
+}

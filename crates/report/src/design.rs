@@ -1,0 +1,36 @@
+//! What a report must know of the experiments, beside their figures.
+
+use crate::{Arm, View};
+
+/// An experiment: what was asked, on which data, with which arms, and how its figures are to be shown.
+#[derive(Clone, Debug, Default)]
+pub struct Design {
+    /// Name of the experiment, as in the results.
+    pub experiment: String,
+    /// What it asks, one sentence.
+    pub question: String,
+    /// Its data sets.
+    pub datasets: Vec<DataSet>,
+    /// The arms that it is made of, finished or not, in the order of its table.
+    pub arms: Vec<Arm>,
+    /// The metrics of its table, in order.
+    pub columns: Vec<String>,
+    /// Its plots and tables after those of the papers.
+    pub views: Vec<View>,
+    /// What its learning curves show, with the unit.
+    pub curve: String,
+    /// Remarks under its table.
+    pub notes: Vec<String>,
+}
+
+/// A data set of an experiment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataSet {
+    /// Its name.
+    pub name: String,
+    /// How runs of equal seed belong together: test users per training user where seeds are random splits of the same users, 0 where
+    /// every seed has simulated users of its own.
+    pub test_per_train: f64,
+    /// What a reader must know of a verdict that rests on it; empty where there is nothing.
+    pub caveat: String,
+}

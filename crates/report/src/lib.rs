@@ -1,0 +1,56 @@
+//! Results as people read them.
+//!
+//! One tidy table goes in: [`Results`], a figure a row, with [`Curves`] beside it. [`Design`] says what the experiments are: their arms,
+//! columns and [`View`]s, the plots after those of the papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with
+//! their verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network. The crate knows results, not models.
+//!
+//! ```
+//! use understudy_report::{Arm, Claim, DataSet, Design, Key, Results, Verdict};
+//!
+//! let arm = |method: &str| Arm { dataset: "yelp".into(), method: method.into(), setting: String::new() };
+//! let mut results = Results::default();
+//! for (method, values) in [("ours", [0.71, 0.69, 0.72]), ("theirs", [0.61, 0.60, 0.62])] {
+//!     for (seed, value) in values.into_iter().enumerate() {
+//!         let key = Key { experiment: "clicks".into(), arm: arm(method), seed: seed as u64 };
+//!         results.insert(key, [("precision@1".to_owned(), value)].into());
+//!     }
+//! }
+//! let design = Design {
+//!     experiment: "clicks".into(),
+//!     datasets: vec![DataSet { name: "yelp".into(), test_per_train: 0.5, caveat: String::new() }],
+//!     arms: vec![arm("ours"), arm("theirs")],
+//!     ..Design::default()
+//! };
+//! let ledger = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
+//!               A,§7,clicks,ours predicts better,precision@1,larger,ours,theirs,beats the best,,\n";
+//! let claims = Claim::read(ledger.as_bytes(), "ledger.csv")?;
+//! let finding = claims[0].decide(&design, &results)?;
+//! assert_eq!(finding.verdict, Verdict::Reproduced);
+//! assert_eq!(finding.differences[0].estimate.to_string(), "0.097 ± 0.038");
+//! # Ok::<(), understudy_report::ReportError>(())
+//! ```
+
+mod chart;
+mod claims;
+mod design;
+mod error;
+mod ledger;
+mod page;
+mod patterns;
+mod png;
+mod report;
+mod results;
+mod summary;
+mod table;
+mod view;
+
+pub use self::chart::Plot;
+pub use self::claims::{Better, Claim, Difference, Finding, Rule, Verdict};
+pub use self::design::{DataSet, Design};
+pub use self::error::{ReportError, Result};
+pub use self::ledger::{Ledger, claims_csv};
+pub use self::patterns::Patterns;
+pub use self::report::{Report, RunFacts};
+pub use self::results::{Arm, Curves, Figures, Key, Results};
+pub use self::table::Table;
+pub use self::view::{By, Kind, View};

@@ -1,0 +1,53 @@
+//! Names chosen by pattern, as a column of the ledger's file writes them.
+
+/// Patterns: a name is chosen if one that has no `!` before it fits and none that has one does. `*` stands for any text, once in a pattern.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Patterns {
+    wanted: Vec<String>,
+    unwanted: Vec<String>,
+}
+
+impl Patterns {
+    /// The patterns in a list separated by ` | `; the empty list chooses everything.
+    pub fn parse(list: &str) -> Self {
+        let (unwanted, wanted): (Vec<_>, Vec<_>) = split(list).partition(|pattern| pattern.starts_with('!'));
+        let wanted = if wanted.is_empty() { vec!["*".to_owned()] } else { wanted };
+        Self { wanted, unwanted: unwanted.iter().map(|pattern| pattern[1..].to_owned()).collect() }
+    }
+
+    /// Whether the name is chosen.
+    pub fn choose(&self, name: &str) -> bool {
+        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, name));
+        any(&self.wanted) && !any(&self.unwanted)
+    }
+}
+
+/// The parts of a list separated by ` | `.
+pub fn split(list: &str) -> impl Iterator<Item = String> {
+    list.split(" | ").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty())
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_choose_by_head_and_tail_and_exclude() {
+        let dense = Patterns::parse("* | !random(200)");
+        assert!(dense.choose("random(1000)") && dense.choose("max(200)") && !dense.choose("random(200)"));
+        let random = Patterns::parse("random(*)");
+        assert!(random.choose("random(200)") && !random.choose("max(200)") && !random.choose("random("));
+        assert!(Patterns::parse("").choose("") && Patterns::parse("").choose("x"));
+        let named = Patterns::parse("k = 3 | k = 5");
+        assert!(named.choose("k = 5") && !named.choose("k = 4"));
+        let others = Patterns::parse("!cikm | !cikm16");
+        assert!(others.choose("trivago") && !others.choose("cikm16"));
+    }
+}

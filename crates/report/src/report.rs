@@ -1,0 +1,126 @@
+//! A report: everything that a reader gets of a set of results.
+
+use std::collections::BTreeMap;
+
+use crate::chart::{learning_curves, plots};
+use crate::claims::{Claim, Finding};
+use crate::{Arm, Curves, Design, Kind, Ledger, Plot, Result, Results, Table, page, summary};
+
+/// Tables, plots and ledger of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub(crate) facts: RunFacts,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) ledger: Ledger,
+}
+
+/// What is to be said of the run itself.
+#[derive(Clone, Debug, Default)]
+pub struct RunFacts {
+    /// Names and values: scale, seeds, data, machine, ..
+    pub facts: Vec<(String, String)>,
+    /// What a reader must know before all else: that cells are missing, say.
+    pub warnings: Vec<String>,
+    /// What a reader may want to know of the cells.
+    pub remarks: Vec<String>,
+    /// Cells that failed, and why.
+    pub failed: Vec<String>,
+}
+
+/// An experiment in the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Section {
+    pub name: String,
+    pub question: String,
+    /// Plots after those of the papers.
+    pub plots: Vec<Plot>,
+    /// Tables after those of the papers.
+    pub views: Vec<Table>,
+    /// Every arm with every metric.
+    pub table: Table,
+    /// The learning curve of every run.
+    pub learning: Vec<Plot>,
+    pub notes: Vec<String>,
+}
+
+impl Report {
+    /// The report of the results of the experiments that `designs` lay out. `seconds` are the mean times of a run of each arm, by experiment.
+    /// Claims on other experiments are "not run".
+    ///
+    /// # Errors
+    /// Where a figure is not finite, or a plot cannot be drawn.
+    pub fn new(
+        designs: &[Design],
+        results: &Results,
+        curves: &Curves,
+        seconds: &BTreeMap<String, BTreeMap<Arm, f64>>,
+        claims: &[Claim],
+        facts: RunFacts,
+    ) -> Result<Self> {
+        let nothing = BTreeMap::new();
+        let section = |design: &Design| {
+            let seconds = seconds.get(&design.experiment).unwrap_or(&nothing);
+            Section::new(design, results, curves, seconds)
+        };
+        let finding = |claim: &Claim| -> Result<Finding> {
+            let design = designs.iter().find(|design| design.experiment == claim.experiment);
+            design.map_or_else(|| Ok(claim.not_run()), |design| claim.decide(design, results))
+        };
+        Ok(Self {
+            facts,
+            sections: designs.iter().map(section).collect::<Result<_>>()?,
+            ledger: Ledger::new(claims.iter().map(finding).collect::<Result<_>>()?),
+        })
+    }
+
+    /// For the terminal: a table for each experiment, then the ledger, then the remarks.
+    pub fn plain(&self) -> String {
+        let notes = |section: &Section| section.notes.iter().map(|note| format!("\n* {note}")).collect::<String>();
+        let tables = self.sections.iter().map(|section| section.table.plain() + &notes(section));
+        tables.chain([self.ledger.plain()]).chain(self.facts.remarks.iter().cloned()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// `summary.md`.
+    pub fn summary(&self) -> String {
+        summary::markdown(self)
+    }
+
+    /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for nothing from the network.
+    pub fn html(&self) -> String {
+        page::html(self).into_string()
+    }
+
+    /// All plots.
+    pub fn plots(&self) -> impl Iterator<Item = &Plot> {
+        self.sections.iter().flat_map(|section| section.plots.iter().chain(&section.learning))
+    }
+
+    /// The ledger.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+}
+
+impl Section {
+    fn new(design: &Design, results: &Results, curves: &Curves, seconds: &BTreeMap<Arm, f64>) -> Result<Self> {
+        let (mut drawn, mut views) = (Vec::new(), Vec::new());
+        for view in &design.views {
+            if view.kind == Kind::Table {
+                for plan in view.plans(design) {
+                    views.extend(Table::of_plan(view, &plan, design, results)?);
+                }
+            } else {
+                drawn.extend(plots(view, design, results, curves)?);
+            }
+        }
+        Ok(Self {
+            name: design.experiment.clone(),
+            question: design.question.clone(),
+            plots: drawn,
+            views,
+            table: Table::of(design, results, seconds)?,
+            learning: learning_curves(design, curves)?,
+            notes: design.notes.clone(),
+        })
+    }
+}

@@ -1,0 +1,339 @@
+//! What is to be drawn of an experiment, and the figures that go into it.
+
+use understudy_eval::interval::Estimate;
+
+use crate::patterns::Patterns;
+use crate::{Arm, Design, Result, Results};
+
+/// A plot or table of an experiment: which part of its results plays which role.
+///
+/// What has no role (a data set, say) gets a plot for each of its values.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// How it is drawn.
+    pub kind: Kind,
+    /// The part of the file's name behind the experiment's.
+    pub name: &'static str,
+    /// What it shows, for the caption.
+    pub title: &'static str,
+    /// What its values are, with the unit.
+    pub axis: &'static str,
+    /// What bars stand over, or what a curve's iterations are; the name of the first column of a table.
+    pub over: &'static str,
+    /// The metrics, and what they are called in the plot.
+    pub metrics: Vec<(&'static str, &'static str)>,
+    /// The methods, in order; none for all of the experiment.
+    pub methods: &'static [&'static str],
+    /// The settings, as [`Patterns`].
+    pub settings: &'static str,
+    /// What differs from panel to panel, or from column to column of a table.
+    pub panels: Option<By>,
+    /// What differs from group to group, or row to row.
+    pub groups: Option<By>,
+    /// What differs by colour.
+    pub series: Option<By>,
+    /// Methods that are drawn as lines across, from whatever setting they have.
+    pub references: &'static [&'static str],
+}
+
+/// How a view is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Upright bars from zero, in groups.
+    Bars,
+    /// A dot for every group on a line of its own.
+    Dots,
+    /// A line with a band over what the curves call `iteration`.
+    Curves,
+    /// Figures in rows and columns.
+    Table,
+}
+
+/// A part of the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The data set.
+    Dataset,
+    /// The method.
+    Method,
+    /// The setting.
+    Setting,
+    /// The metric.
+    Metric,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Table,
+            name: "",
+            title: "",
+            axis: "",
+            over: "",
+            metrics: Vec::new(),
+            methods: &[],
+            settings: "",
+            panels: None,
+            groups: None,
+            series: None,
+            references: &[],
+        }
+    }
+}
+
+/// One plot of a view: the arms and metrics of its panels.
+pub(crate) struct Plan {
+    /// What the view has a plot for each of: data set, setting.
+    pub of: Vec<String>,
+    pub panels: Vec<Panel>,
+    /// The names of the series.
+    pub series: Vec<String>,
+}
+
+/// A panel of a plot.
+pub(crate) struct Panel {
+    pub title: String,
+    pub groups: Vec<Group>,
+    /// Lines across: name, arm, metric.
+    pub references: Vec<(String, Arm, &'static str)>,
+}
+
+/// A group of a panel: an arm and its metric for every series.
+pub(crate) struct Group {
+    pub name: String,
+    pub members: Vec<(Arm, &'static str)>,
+}
+
+/// A value of each part: what a figure is of.
+#[derive(Clone, Default)]
+struct Place {
+    dataset: String,
+    method: String,
+    setting: String,
+    metric: (&'static str, &'static str),
+}
+
+const PARTS: [By; 4] = [By::Dataset, By::Setting, By::Method, By::Metric];
+
+impl View {
+    /// The plots of the view, with the arms that the design has.
+    pub(crate) fn plans(&self, design: &Design) -> Vec<Plan> {
+        let parts = Parts::new(self, design);
+        let roles = [self.panels, self.groups, self.series];
+        let mut places = vec![Place::default()];
+        for part in PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))) {
+            places = places.iter().flat_map(|place| parts.spread(place, Some(part))).collect();
+        }
+        let free: Vec<By> = PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))).collect();
+        let plan = |place: &Place| {
+            let of = free.iter().filter(|&&part| parts.several(part) || part == By::Dataset);
+            let of = of.map(|&part| place.name(part).to_owned()).filter(|name| !name.is_empty()).collect();
+            let series = parts.spread(place, self.series).iter().map(|place| place.named(self.series)).collect();
+            let panels = parts.spread(place, self.panels);
+            let panel = |place: &Place| Panel {
+                title: place.named(self.panels),
+                references: self.lines_across(place, design),
+                groups: parts
+                    .spread(place, self.groups)
+                    .iter()
+                    .map(|group| Group {
+                        name: group.named(self.groups),
+                        members: parts.spread(group, self.series).iter().map(Place::member).collect(),
+                    })
+                    .collect(),
+            };
+            Plan { of, series, panels: panels.iter().map(panel).collect() }
+        };
+        places.iter().map(plan).collect()
+    }
+
+    fn lines_across(&self, place: &Place, design: &Design) -> Vec<(String, Arm, &'static str)> {
+        let found = |method: &&str| {
+            let arm = design.arms.iter().find(|arm| arm.dataset == place.dataset && arm.method == **method)?;
+            Some(((*method).to_owned(), arm.clone(), place.metric.0))
+        };
+        self.references.iter().filter_map(found).collect()
+    }
+}
+
+/// The values of each part that a view shows, in the design's order.
+struct Parts<'a> {
+    datasets: Vec<String>,
+    methods: Vec<String>,
+    settings: Vec<String>,
+    metrics: &'a [(&'static str, &'static str)],
+}
+
+impl<'a> Parts<'a> {
+    fn new(view: &'a View, design: &Design) -> Self {
+        let wanted = Patterns::parse(view.settings);
+        let shown = |arm: &&Arm| {
+            wanted.choose(&arm.setting) && (view.methods.is_empty() || view.methods.contains(&arm.method.as_str()))
+        };
+        let arms: Vec<&Arm> = design.arms.iter().filter(shown).collect();
+        let distinct = |of: fn(&Arm) -> &String| {
+            let mut values: Vec<String> = Vec::new();
+            for arm in &arms {
+                if !values.contains(of(arm)) {
+                    values.push(of(arm).clone());
+                }
+            }
+            values
+        };
+        let mut methods = distinct(|arm| &arm.method);
+        if !view.methods.is_empty() {
+            methods.sort_by_key(|method| view.methods.iter().position(|wanted| wanted == method));
+        }
+        Self {
+            datasets: distinct(|arm| &arm.dataset),
+            methods,
+            settings: distinct(|arm| &arm.setting),
+            metrics: &view.metrics,
+        }
+    }
+
+    fn several(&self, part: By) -> bool {
+        let count = match part {
+            By::Dataset => self.datasets.len(),
+            By::Method => self.methods.len(),
+            By::Setting => self.settings.len(),
+            By::Metric => self.metrics.len(),
+        };
+        count > 1
+    }
+
+    /// The place with every value of the part in turn; the place itself for no part.
+    fn spread(&self, place: &Place, part: Option<By>) -> Vec<Place> {
+        let place = |change: &dyn Fn(&mut Place)| {
+            let mut changed = place.clone();
+            change(&mut changed);
+            changed
+        };
+        match part {
+            None => vec![place(&|_| ())],
+            Some(By::Dataset) => self.datasets.iter().map(|name| place(&|at| at.dataset.clone_from(name))).collect(),
+            Some(By::Method) => self.methods.iter().map(|name| place(&|at| at.method.clone_from(name))).collect(),
+            Some(By::Setting) => self.settings.iter().map(|name| place(&|at| at.setting.clone_from(name))).collect(),
+            Some(By::Metric) => self.metrics.iter().map(|&metric| place(&|at| at.metric = metric)).collect(),
+        }
+    }
+}
+
+impl Place {
+    fn name(&self, part: By) -> &str {
+        match part {
+            By::Dataset => &self.dataset,
+            By::Method => &self.method,
+            By::Setting => &self.setting,
+            By::Metric => self.metric.1,
+        }
+    }
+
+    fn named(&self, part: Option<By>) -> String {
+        part.map_or(String::new(), |part| self.name(part).to_owned())
+    }
+
+    fn member(&self) -> (Arm, &'static str) {
+        let arm = Arm { dataset: self.dataset.clone(), method: self.method.clone(), setting: self.setting.clone() };
+        (arm, self.metric.0)
+    }
+}
+
+/// The figures of a panel.
+pub(crate) struct Figures {
+    pub title: String,
+    /// Name and a figure for every series.
+    pub groups: Vec<(String, Vec<Option<Estimate>>)>,
+    pub references: Vec<(String, Estimate)>,
+}
+
+impl Plan {
+    /// The figures of its panels: what has none in any series is left out.
+    ///
+    /// # Errors
+    /// Where a figure has no mean.
+    pub(crate) fn figures(&self, design: &Design, results: &Results) -> Result<Vec<Figures>> {
+        let estimate = |(arm, metric): &(Arm, &'static str)| results.estimate(&design.experiment, arm, metric);
+        let mut panels = Vec::new();
+        for panel in &self.panels {
+            let mut groups = Vec::new();
+            for group in &panel.groups {
+                let figures = group.members.iter().map(estimate).collect::<Result<Vec<_>>>()?;
+                if figures.iter().any(Option::is_some) {
+                    groups.push((group.name.clone(), figures));
+                }
+            }
+            let mut references = Vec::new();
+            for (name, arm, metric) in &panel.references {
+                references
+                    .extend(results.estimate(&design.experiment, arm, metric)?.map(|found| (name.clone(), found)));
+            }
+            if !groups.is_empty() {
+                panels.push(Figures { title: panel.title.clone(), groups, references });
+            }
+        }
+        Ok(panels)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Key;
+
+    fn arm(dataset: &str, method: &str, setting: &str) -> Arm {
+        Arm { dataset: dataset.into(), method: method.into(), setting: setting.into() }
+    }
+
+    fn design() -> Design {
+        let mut arms = Vec::new();
+        for dataset in ["d1", "d2"] {
+            for setting in ["s1", "s2"] {
+                arms.extend(["m2", "m1"].map(|method| arm(dataset, method, setting)));
+            }
+            arms.push(arm(dataset, "oracle", "none"));
+        }
+        Design { experiment: "e".into(), arms, ..Design::default() }
+    }
+
+    #[test]
+    fn what_has_no_role_gets_a_plot_for_each_of_its_values() {
+        let view = View {
+            metrics: vec![("x", "X"), ("y", "Y")],
+            methods: &["m1", "m2"],
+            panels: Some(By::Setting),
+            groups: Some(By::Metric),
+            series: Some(By::Method),
+            references: &["oracle"],
+            ..View::default()
+        };
+        let design = design();
+        let plans = view.plans(&design);
+        assert_eq!(plans.iter().map(|plan| plan.of.clone()).collect::<Vec<_>>(), [["d1"], ["d2"]]);
+        assert_eq!(plans[0].series, ["m1", "m2"]);
+        let panel = &plans[1].panels[1];
+        assert_eq!((panel.title.as_str(), panel.groups[1].name.as_str()), ("s2", "Y"));
+        assert_eq!(panel.groups[1].members, [(arm("d2", "m1", "s2"), "y"), (arm("d2", "m2", "s2"), "y")]);
+        assert_eq!(panel.references[0].1, arm("d2", "oracle", "none"));
+    }
+
+    #[test]
+    fn what_has_no_figures_is_left_out() {
+        let view = View {
+            metrics: vec![("x", "X")],
+            settings: "!none",
+            panels: Some(By::Setting),
+            groups: Some(By::Method),
+            ..View::default()
+        };
+        let (design, mut results) = (design(), Results::default());
+        let key = Key { experiment: "e".into(), arm: arm("d1", "m1", "s2"), seed: 0 };
+        results.insert(key, [("x".to_owned(), 2.0)].into());
+        let plans = view.plans(&design);
+        let figures = plans[0].figures(&design, &results).unwrap();
+        assert_eq!(figures.len(), 1);
+        assert_eq!((figures[0].title.as_str(), figures[0].groups[0].0.as_str()), ("s2", "m1"));
+        assert_eq!(figures[0].groups.len(), 1);
+        assert!(plans[1].figures(&design, &results).unwrap().is_empty());
+    }
+}

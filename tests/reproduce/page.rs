@@ -1,0 +1,152 @@
+//! `report.html`: every plot is there, it is seen, and nothing is asked of the network.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::run_experiments;
+
+/// What a page may hold of other addresses: names, which nobody fetches.
+const NAMES: [&str; 1] = ["http://www.w3.org/2000/svg"];
+/// Asks the page, once it is laid out, how large its plots are, what text they hold, and what was fetched.
+const PROBE: &str = r##"<script>addEventListener("load", () => {
+    const plots = [...document.querySelectorAll("figure")].map(figure => {
+        for (let at = figure; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+        const box = figure.querySelector("svg").getBoundingClientRect();
+        const texts = [...figure.querySelectorAll("text")].filter(text => text.getBoundingClientRect().width > 0);
+        return { id: figure.id, width: box.width, height: box.height, texts: texts.length };
+    });
+    const style = getComputedStyle(document.body);
+    const found = { plots, fetched: performance.getEntriesByType("resource").map(entry => entry.name),
+        wide: document.documentElement.scrollWidth > innerWidth, window: innerWidth, ink: style.color, ground: style.backgroundColor };
+    document.documentElement.setAttribute("data-found", JSON.stringify(found));
+})</script>"##;
+
+fn report(folder: &Path) -> (String, BTreeSet<String>) {
+    let out = folder.join("results");
+    run_experiments(&["user-model", "online-learning", "bias"], &out, &["--seeds", "2"]).succeeds();
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    let files = fs::read_dir(out.join("plots")).unwrap().map(|entry| entry.unwrap().path());
+    let svg = files.filter(|path| path.extension().is_some_and(|kind| kind == "svg"));
+    let plots = svg.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    (page, plots)
+}
+
+#[test]
+fn the_page_holds_every_plot_and_names_no_other_address() {
+    let temp = TempDir::new().unwrap();
+    let (page, plots) = report(temp.path());
+    for name in
+        ["user-model-precision", "online-learning-coverage-drawn-mdp", "bias-gaps-mdp", "learning-user-model-simulated"]
+    {
+        assert!(plots.contains(name), "{name} is not among {plots:?}");
+    }
+    let figures: BTreeSet<String> = page.split("<figure id=\"plot-").skip(1).map(until_quote).collect();
+    assert_eq!(figures, plots);
+    assert_eq!(page.matches("<svg").count(), plots.len());
+    assert_eq!(page.matches("<figcaption>").count(), plots.len());
+    assert_eq!(page.matches(" over 2 seeds").count() + page.matches("each of 2 seeds").count(), 2 * plots.len());
+
+    for scheme in ["http:", "https:", "ftp:", "file:", "data:", "//"] {
+        let mut rest = page.as_str();
+        while let Some(at) = rest.find(scheme) {
+            let start = rest[..at].rfind(['"', ' ', '(']).map_or(0, |quote| quote + 1);
+            assert!(
+                NAMES.contains(&until_quote(&rest[start..]).as_str()),
+                "{}",
+                &rest[start..(at + 60).min(rest.len())]
+            );
+            rest = &rest[at + scheme.len()..];
+        }
+    }
+    for fetching in ["<script", "<img", "<link", "<iframe", "<object", "src=", "@import", "url(", "<use", "<image"] {
+        assert!(!page.contains(fetching), "{fetching}");
+    }
+    let links = page.split("href=\"").skip(1).map(until_quote);
+    let anchors: BTreeSet<String> = page.split(" id=\"").skip(1).map(until_quote).collect();
+    for link in links {
+        assert!(link.strip_prefix('#').is_some_and(|anchor| anchors.contains(anchor)), "{link}");
+    }
+    assert!(page.contains("default-src 'none'"));
+}
+
+/// In headless Chromium, light and dark, on a wide and a narrow window. On a machine where none works only the test above looks at the page.
+#[test]
+fn the_page_is_seen_in_a_browser() {
+    let Some(browser) = browser() else {
+        eprintln!("no working Chromium on this machine: the page was not rendered");
+        return;
+    };
+    let temp = TempDir::new().unwrap();
+    let (page, plots) = report(temp.path());
+    // The page forbids scripts, which the probe is one of.
+    let policy = page.find("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
+    let end = policy + page[policy..].find('>').unwrap() + 1;
+    let probed = format!("{}{}", page[..policy].to_owned() + &page[end..], PROBE);
+    let file = temp.path().join("probed.html");
+    fs::write(&file, probed).unwrap();
+
+    let mut grounds = BTreeSet::new();
+    for (scheme, width) in [("0", 1200), ("1", 1200), ("1", 400)] {
+        let found = look(browser, &file, scheme, width);
+        let seen = found["plots"].as_array().unwrap();
+        let ids: BTreeSet<_> = seen.iter().map(|plot| plot["id"].as_str().unwrap().replacen("plot-", "", 1)).collect();
+        assert_eq!(ids, plots);
+        for plot in seen {
+            let size = |name: &str| plot[name].as_f64().unwrap();
+            assert!(size("width") > 300.0 && size("height") > 40.0 && size("texts") >= 4.0, "{plot}");
+            assert!(size("width") <= found["window"].as_f64().unwrap(), "{plot}");
+        }
+        assert_eq!(found["fetched"].as_array().unwrap().len(), 0, "{found}");
+        assert_eq!(found["wide"], false, "the page is wider than its window of {width}");
+        assert_ne!(found["ink"], found["ground"]);
+        grounds.insert(found["ground"].to_string());
+    }
+    assert_eq!(grounds.len(), 2, "light and dark differ");
+}
+
+/// What the probe found.
+fn look(browser: &str, page: &Path, scheme: &str, width: u32) -> Value {
+    let dom = dump(
+        browser,
+        &[&format!("--blink-settings=preferredColorScheme={scheme}"), &format!("--window-size={width},900")],
+        page.to_str().unwrap(),
+    );
+    let dom = dom.unwrap();
+    let (_, found) = dom.split_once("data-found=\"").unwrap_or_else(|| panic!("the probe found nothing:\n{dom:.2000}"));
+    let found = found.split('"').next().unwrap().replace("&quot;", "\"").replace("&amp;", "&");
+    serde_json::from_str(&found).unwrap()
+}
+
+/// The first browser that opens an empty page.
+fn browser() -> Option<&'static str> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
+    names.into_iter().find(|name| dump(name, &[], "about:blank").is_some_and(|dom| dom.contains("<body")))
+}
+
+/// The page's content after it was laid out; no address but the page's own can be resolved.
+fn dump(browser: &str, options: &[&str], page: &str) -> Option<String> {
+    let profile = TempDir::new().unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
+        .args([
+            "--disable-background-networking",
+            "--host-resolver-rules=MAP * ~NOTFOUND",
+            "--virtual-time-budget=2000",
+        ])
+        .arg(format!("--user-data-dir={}", profile.path().display()))
+        .args(options)
+        .arg(page)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn until_quote(text: &str) -> String {
+    text.split(['"', ')', ' ', '<']).next().unwrap_or_default().to_owned()
+}
