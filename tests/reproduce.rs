@@ -48,7 +48,8 @@ fn events_hold_the_curves_and_metrics_of_the_tables() {
     let temp = TempDir::new().unwrap();
     let out = temp.path().join("results");
     let stderr = reproduce(&out, &["--seeds", "1", "--jobs", "2"]).succeeds();
-    assert!(stderr.lines().next().unwrap().ends_with(" s to go"), "{stderr}");
+    let first = stderr.lines().find(|line| line.starts_with("[1/")).unwrap();
+    assert!(first.contains(", about ") && first.ends_with(" to go"), "{stderr}");
     let tables = Tables::read(&out);
 
     // By cell: what the tables say, as the event file is to say it.

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::run_experiments;
 
+/// How long a browser may take for a page.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What a page may hold of other addresses: names, which nobody fetches.
 const NAMES: [&str; 1] = ["http://www.w3.org/2000/svg"];
 /// Asks the page, once it is laid out, how large its plots are, what text they hold, and what was fetched.
@@ -130,8 +135,8 @@ fn browser() -> Option<&'static str> {
 
 /// The page's content after it was laid out; no address but the page's own can be resolved.
 fn dump(browser: &str, options: &[&str], page: &str) -> Option<String> {
-    let profile = TempDir::new().unwrap();
-    let output = Command::new(browser)
+    let (profile, mut dom) = (TempDir::new().unwrap(), tempfile::tempfile().unwrap());
+    let mut child = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
         .args([
             "--disable-background-networking",
@@ -142,9 +147,25 @@ fn dump(browser: &str, options: &[&str], page: &str) -> Option<String> {
         .args(options)
         .arg(page)
         .stdin(Stdio::null())
-        .output()
+        .stdout(dom.try_clone().unwrap())
+        .stderr(Stdio::null())
+        .spawn()
         .ok()?;
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let begin = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None if begin.elapsed() > PATIENCE => {
+                child.kill().unwrap();
+                break child.wait().unwrap();
+            }
+            None => sleep(Duration::from_millis(20)),
+        }
+    };
+    let mut text = String::new();
+    dom.seek(SeekFrom::Start(0)).unwrap();
+    dom.read_to_string(&mut text).unwrap();
+    status.success().then_some(text)
 }
 
 fn until_quote(text: &str) -> String {

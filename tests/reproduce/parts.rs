@@ -1,8 +1,9 @@
 //! A run in parts: planned, on several processes, killed and begun again, put together; the tables are those of one process.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -117,6 +118,25 @@ fn parts_in_one_directory_need_no_merge() {
     assert_eq!(count(&out), Count { total, run: 0, resumed: total });
     reproduce(&out, &with(&["--fresh"])).succeeds();
     assert_eq!(count(&out), Count { total, run: total, resumed: 0 });
+    assert_eq!(tables(&out), expected);
+}
+
+/// Finished cells of before do not make a run whole that was to run them again.
+#[cfg(unix)]
+#[test]
+fn a_fresh_run_that_is_interrupted_is_not_complete() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &SEEDS).succeeds();
+    let expected = tables(&out);
+    let mut child = spawn(&out, &with(&["--fresh", "--jobs", "1"]));
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().starts_with("[1/")), "the run ended before a cell was finished");
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let told: Vec<_> = told.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{told:?}");
+    assert_eq!(record(&out)["status"], "interrupted");
+    reproduce(&out, &SEEDS).succeeds();
     assert_eq!(tables(&out), expected);
 }
 

@@ -11,7 +11,7 @@ use crate::settings::Scale;
 use crate::store::Store;
 use crate::terminal::duration;
 
-/// Times that runs of ours took: `scale` and the columns of `times.csv`. Two cores of a Xeon at 2.1 GHz, other work beside them.
+/// Times that runs of ours took: `scale` and the columns of `times.csv`. Two cores of a shared Xeon (Sapphire Rapids), other work beside them.
 const MEASURED: &str = include_str!("../times.csv");
 
 /// The times of a run as `experiment,dataset,method,setting,cells,seconds`; seconds are the mean of a cell's wall time.

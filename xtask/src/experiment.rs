@@ -39,8 +39,10 @@ pub trait Experiment: Sync {
     /// The metrics that its table shows, in order; `results.csv` holds all.
     fn columns(&self) -> &'static [&'static str];
 
-    /// What its learning curves show, with the unit.
-    fn curve_label(&self) -> &'static str;
+    /// What the validation figures of its learning curves are, with the unit; empty where it has none.
+    fn curve_label(&self) -> &'static str {
+        ""
+    }
 
     /// Its plots and tables after those of the papers.
     fn views(&self) -> Vec<View>;

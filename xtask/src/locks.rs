@@ -2,20 +2,28 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::Once;
 
 use anyhow::Context;
 
 /// A lock that is held until this is dropped; on file systems without locks it stands for nothing.
 #[derive(Debug)]
 pub struct Guard {
-    _file: Option<File>,
+    file: Option<File>,
+}
+
+impl Guard {
+    /// Whether it keeps others away.
+    pub fn holds(&self) -> bool {
+        self.file.is_some()
+    }
 }
 
 /// Takes the lock `path`, which is created where it is missing; `None` while another holds it.
 pub fn try_exclusive(path: &Path) -> anyhow::Result<Option<Guard>> {
     let file = open(path)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Guard { _file: Some(file) })),
+        Ok(()) => Ok(Some(Guard { file: Some(file) })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Ok(Some(without(path, &error))),
     }
@@ -25,7 +33,7 @@ pub fn try_exclusive(path: &Path) -> anyhow::Result<Option<Guard>> {
 pub fn exclusive(path: &Path) -> anyhow::Result<Guard> {
     let file = open(path)?;
     Ok(match file.lock() {
-        Ok(()) => Guard { _file: Some(file) },
+        Ok(()) => Guard { file: Some(file) },
         Err(error) => without(path, &error),
     })
 }
@@ -34,7 +42,7 @@ pub fn exclusive(path: &Path) -> anyhow::Result<Guard> {
 pub fn shared(path: &Path) -> anyhow::Result<Guard> {
     let file = open(path)?;
     Ok(match file.lock_shared() {
-        Ok(()) => Guard { _file: Some(file) },
+        Ok(()) => Guard { file: Some(file) },
         Err(error) => without(path, &error),
     })
 }
@@ -44,16 +52,18 @@ fn open(path: &Path) -> anyhow::Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
-    File::options().create(true).append(true).open(path).with_context(|| format!("cannot open {shown}"))
+    // Shared locks want a file that can be read on some file systems.
+    File::options().create(true).read(true).append(true).open(path).with_context(|| format!("cannot open {shown}"))
 }
 
 /// Cells are pure and their files atomic: without locks the worst is that two processes run the same cell.
 fn without(path: &Path, error: &std::io::Error) -> Guard {
-    tracing::warn!(
-        "{} cannot be locked ({error}): processes that share the directory may run a cell twice",
-        path.display()
-    );
-    Guard { _file: None }
+    static WARNING: Once = Once::new();
+    WARNING.call_once(|| {
+        let shown = path.display();
+        tracing::warn!("{shown} cannot be locked ({error}): processes that share the directory may run a cell twice");
+    });
+    Guard { file: None }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::results_dir::ResultsDir;
 use crate::runner::{Runner, Tally};
 use crate::settings::{Scale, Settings};
 use crate::shard::Shard;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::terminal::{say, tell};
 use crate::{experiments, remarks, reports};
 
@@ -89,16 +89,17 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     let cells = || experiments.iter().flat_map(|experiment| experiment.cells());
     let chosen = args.shard.map_or_else(|| vec![args.merge.is_empty(); cells().count()], |shard| shard.choose(cells()));
     if args.plan {
-        return plan(&out, &settings, &experiments, &chosen, jobs);
+        return plan(&out, &settings, &experiments, &chosen, jobs, args.fresh);
     }
     let names = experiments.iter().map(|experiment| experiment.name().to_owned()).collect();
     let mut record = RunRecord::start(&settings, names, args.shard);
     let others =
         args.merge.iter().map(|dir| ResultsDir::cells_of(dir, &record.config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let found = store::union(&others, cells())?;
     let dir = ResultsDir::open(&out, &record)?;
-    for (other, from) in others.iter().zip(&args.merge) {
-        let new = dir.store().merge(other, cells())?;
-        tell(format_args!("{}: {new} cells taken over", from.display()));
+    if !others.is_empty() {
+        let new = dir.store().take_over(&found)?;
+        tell(format_args!("{} cells found, {new} of them new to {}", found.len(), out.display()));
     }
 
     let stop = stop_on_ctrl_c(bars)?;
@@ -131,9 +132,12 @@ fn plan(
     experiments: &[Box<dyn Experiment>],
     chosen: &[bool],
     jobs: usize,
+    anew: bool,
 ) -> anyhow::Result<()> {
-    let store = if out.exists() { Some(ResultsDir::cells_of(out, &RunConfig::new(settings))?) } else { None };
-    let finished = |cell: &Cell| store.as_ref().is_some_and(|store| matches!(store.load(cell), Ok(Some(_))));
+    let begun = ResultsDir::is_begun(out).then(|| ResultsDir::cells_of(out, &RunConfig::new(settings)));
+    let store = begun.transpose()?;
+    let stored = |store: &Store, cell: &Cell| matches!(store.load(cell), Ok(Some(_)));
+    let finished = |cell: &Cell| !anew && store.as_ref().is_some_and(|store| stored(store, cell));
     let costs = Costs::new(settings.scale, store.as_ref())?;
     say(Plan::new(experiments, chosen, finished, &costs).plain(jobs));
     Ok(())
@@ -187,8 +191,8 @@ fn stop_on_ctrl_c(bars: &MultiProgress) -> anyhow::Result<Arc<AtomicBool>> {
 
 fn status(tally: &Tally) -> Status {
     match tally {
-        tally if tally.complete() => Status::Complete,
         tally if tally.left > 0 => Status::Interrupted,
+        tally if tally.complete() => Status::Complete,
         tally if !tally.failed.is_empty() => Status::Failed,
         _ => Status::Partial,
     }

@@ -1,5 +1,6 @@
 //! The layout of a results directory, and whose it is.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -59,10 +60,10 @@ impl ResultsDir {
             bail!("{} is a directory, but a file is to be written there", path.join(table).display());
         }
         let store = Store::open(path.join(CELLS))?;
-        if let Some(alone) = locks::try_exclusive(&path.join(PRESENT))? {
+        let alone = locks::try_exclusive(&path.join(PRESENT))?;
+        if alone.is_some_and(|alone| alone.holds()) {
             atomic::sweep(path);
             store.sweep();
-            drop(alone);
         }
         let dir = Self { path: path.to_owned(), store, _present: locks::shared(&path.join(PRESENT))? };
         dir.write_record(record, &writing)?;
@@ -80,6 +81,11 @@ impl ResultsDir {
         // The same data may lie elsewhere on another machine: the cells hold digests of them.
         refuse_other(path, &RunConfig { data_dir: last.config.data_dir.clone(), ..config.clone() }, &last.config)?;
         Store::open(path.join(CELLS))
+    }
+
+    /// Whether a run has begun in `path`.
+    pub fn is_begun(path: &Path) -> bool {
+        path.join(RECORD).exists()
     }
 
     /// The finished cells.
@@ -115,9 +121,19 @@ impl ResultsDir {
         }
         let folder = self.path.join(PLOTS);
         fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        let mut plots = BTreeSet::new();
         for plot in report.plots() {
-            atomic::write(&folder.join(format!("{}.svg", plot.name)), plot.svg.as_bytes())?;
-            atomic::write(&folder.join(format!("{}.png", plot.name)), &plot.png()?)?;
+            let [svg, png] = ["svg", "png"].map(|kind| folder.join(format!("{}.{kind}", plot.name)));
+            atomic::write(&svg, plot.svg.as_bytes())?;
+            atomic::write(&png, &plot.png()?)?;
+            plots.extend([svg, png]);
+        }
+        // Of experiments that these tables do not show.
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !plots.contains(path)) {
+            if path.extension().is_some_and(|kind| kind == "svg" || kind == "png") {
+                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
         }
         Ok(())
     }

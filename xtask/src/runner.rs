@@ -111,6 +111,8 @@ impl Runner<'_> {
             let done = ran.0.remove(&i);
             if let Some(Done::Failed(failed)) = done {
                 tally.failed.push(failed);
+            } else if self.anew && *chosen && done.is_none() {
+                tally.left += 1;
             } else if let Some(finished) = self.stored(cell) {
                 tally.finished.push(finished);
                 tally.resumed += usize::from(!matches!(done, Some(Done::Finished)));
@@ -256,7 +258,8 @@ fn refuse_twins(grid: &[Job]) -> anyhow::Result<()> {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

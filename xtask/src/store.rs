@@ -98,28 +98,26 @@ impl Store {
         Ok(all)
     }
 
-    /// Takes over what another store has of these cells, and says how many were new here.
+    /// Keeps those of these results that are not here yet, and says how many were new.
     ///
     /// # Errors
-    /// Where a file of the other store is unusable, or holds another outcome than this one's of the same cell.
-    pub fn merge<'a>(&self, other: &Self, cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<usize> {
-        let mut new = 0;
-        for cell in cells {
-            let Some(theirs) = other.load(cell)? else { continue };
-            match self.load(cell)? {
-                None => {
-                    self.save(&theirs)?;
-                    new += 1;
-                }
-                Some(ours) if ours.outcome != theirs.outcome => bail!(
-                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of them out",
-                    self.path(cell).display(),
-                    other.path(cell).display()
+    /// Where another outcome of the same cell is here; then nothing is changed.
+    pub fn take_over(&self, found: &[Finished]) -> anyhow::Result<usize> {
+        let mut new = Vec::new();
+        for theirs in found {
+            match self.load(&theirs.cell) {
+                Ok(Some(ours)) if ours.outcome != theirs.outcome => bail!(
+                    "{} holds another outcome of the cell {} than the directories to be merged: merge them into a new one",
+                    self.path(&ours.cell).display(),
+                    ours.cell
                 ),
-                Some(_) => (),
+                Ok(Some(_)) => (),
+                // What is unusable here is replaced.
+                Ok(None) | Err(_) => new.push(theirs),
             }
         }
-        Ok(new)
+        new.iter().try_for_each(|finished| self.save(finished))?;
+        Ok(new.len())
     }
 
     /// Keeps a result.
@@ -128,6 +126,31 @@ impl Store {
         text.push(b'\n');
         atomic::write(&self.path(&finished.cell), &text)
     }
+}
+
+/// What these stores have of the cells.
+///
+/// # Errors
+/// Where a file is unusable, or two stores hold different outcomes of one cell.
+pub fn union<'a>(stores: &[Store], cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<Vec<Finished>> {
+    let mut union = Vec::new();
+    for cell in cells {
+        let mut first: Option<(&Store, Finished)> = None;
+        for store in stores {
+            let Some(finished) = store.load(cell)? else { continue };
+            match &first {
+                Some((other, one)) if one.outcome != finished.outcome => bail!(
+                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of them out",
+                    other.path(cell).display(),
+                    store.path(cell).display()
+                ),
+                Some(_) => (),
+                None => first = Some((store, finished)),
+            }
+        }
+        union.extend(first.map(|(_, finished)| finished));
+    }
+    Ok(union)
 }
 
 fn parse(text: &[u8]) -> anyhow::Result<Finished> {
@@ -248,22 +271,33 @@ mod tests {
 
     #[test]
     fn a_merge_takes_what_is_missing_and_refuses_what_contradicts() {
-        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-        let [ours, theirs] = folders.each_ref().map(|folder| Store::open(folder.path().to_owned()).unwrap());
+        let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+        let [ours, theirs, others] = folders.each_ref().map(|folder| Store::open(folder.path().to_owned()).unwrap());
         let (one, mut two, mut three) = (finished(0.5), finished(0.25), finished(0.75));
         (two.cell.seed, three.cell.seed) = (4, 5);
         ours.save(&one).unwrap();
         for done in [&one, &two, &three] {
             theirs.save(done).unwrap();
         }
-        assert_eq!(ours.merge(&theirs, [&one.cell, &two.cell]).unwrap(), 1);
+        others.save(&two).unwrap();
+        let stores = [theirs, others];
+        let found = union(&stores, [&one.cell, &two.cell]).unwrap();
+        assert_eq!(found, [one.clone(), two.clone()]);
+        fs::write(ours.path(&two.cell), "{").unwrap();
+        assert_eq!(ours.take_over(&found).unwrap(), 1);
         assert_eq!(ours.load(&two.cell).unwrap().unwrap(), two);
         assert_eq!(ours.load(&three.cell).unwrap(), None);
-        ours.save(&Finished { outcome: finished(0.125).outcome, ..one.clone() }).unwrap();
-        let error = ours.merge(&theirs, [&one.cell]).unwrap_err().to_string();
+
+        let changed = Finished { outcome: finished(0.125).outcome, ..one.clone() };
+        stores[1].save(&changed).unwrap();
+        let error = union(&stores, [&one.cell]).unwrap_err().to_string();
         assert!(error.contains("different outcomes of the same cell (toy d m seed 3)"), "{error}");
-        fs::write(theirs.path(&one.cell), "{").unwrap();
-        assert!(ours.merge(&theirs, [&one.cell]).is_err());
+        assert!(stores.iter().all(|store| error.contains(store.path(&one.cell).to_str().unwrap())), "{error}");
+        let error = ours.take_over(&[three.clone(), changed]).unwrap_err().to_string();
+        assert!(error.contains(ours.path(&one.cell).to_str().unwrap()), "{error}");
+        assert_eq!(ours.load(&three.cell).unwrap(), None, "nothing is changed");
+        fs::write(stores[0].path(&two.cell), "{").unwrap();
+        assert!(union(&stores, [&two.cell]).is_err());
     }
 
     #[test]

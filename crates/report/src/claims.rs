@@ -137,8 +137,8 @@ impl Claim {
     /// The claims of a ledger's file: CSV with the columns `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
     ///
     /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is `beats the best`, `beats each` or `which is
-    /// better`. `ours` and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` are [`Patterns`] over those of the
-    /// experiment; every combination of data set, setting, metric and ours is a comparison.
+    /// better`. `ours` and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` choose among those of the experiment: names,
+    /// with `*` for any text, those with `!` before them left out, all where none is given. Every combination of data set, setting, metric and ours is a comparison.
     ///
     /// # Errors
     /// Where a row is not such a row, or names no metric, method or rival.
@@ -257,7 +257,10 @@ impl Contender {
             return vec![setting.clone()];
         }
         let arms = design.arms.iter().filter(|arm| arm.dataset == dataset && arm.method == self.method);
-        arms.map(|arm| arm.setting.clone()).filter(|setting| wanted.choose(setting)).collect()
+        let settings: Vec<String> =
+            arms.map(|arm| arm.setting.clone()).filter(|setting| wanted.choose(setting)).collect();
+        // One that is laid out nowhere is missing, and so is its comparison.
+        if settings.is_empty() { vec![String::new()] } else { settings }
     }
 }
 
@@ -269,33 +272,33 @@ struct Comparison<'a> {
     test_per_train: f64,
 }
 
-/// A value for each seed.
-type BySeed = Vec<(u64, f64)>;
-
 impl Comparison<'_> {
-    /// `None` where ours or a rival has no run, or no seed is common.
+    /// `None` where no seed is common to ours and a rival.
     fn difference(&self, claim: &Claim, design: &Design, results: &Results) -> Result<Option<Difference>> {
-        let values = |arm: &Arm| {
-            let values = results.values(&design.experiment, arm, self.metric);
-            (!values.is_empty()).then(|| claim.better.turned(values))
-        };
-        let Some(ours) = values(&self.ours) else { return Ok(None) };
-        let mut best: Option<(f64, &Arm, BySeed)> = None;
+        let values = |arm: &Arm| results.values(&design.experiment, arm, self.metric);
+        let ours = values(&self.ours);
+        let mut best: Option<(f64, &Arm, Vec<f64>, Vec<f64>)> = None;
         for rival in &self.rivals {
-            let Some(values) = values(rival) else { return Ok(None) };
-            let mean = values.iter().map(|(_, value)| value).sum::<f64>() / values.len() as f64;
+            let theirs = values(rival);
+            let theirs = |seed: u64| theirs.iter().find(|(other, _)| *other == seed).map(|(_, value)| *value);
+            let pairs = ours.iter().filter_map(|(seed, value)| Some((*value, theirs(*seed)?)));
+            let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
+            if a.is_empty() {
+                return Ok(None);
+            }
+            let (a, b) = (claim.better.turned(a), claim.better.turned(b));
+            let mean = b.iter().sum::<f64>() / b.len() as f64;
             if best.as_ref().is_none_or(|(highest, ..)| mean > *highest) {
-                best = Some((mean, rival, values));
+                best = Some((mean, rival, a, b));
             }
         }
-        let Some((mean, rival, theirs)) = best else { return Ok(None) };
-        let pairs = ours.iter().filter_map(|(seed, a)| Some((*a, theirs.iter().find(|(other, _)| other == seed)?.1)));
-        let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
-        if a.is_empty() {
-            return Ok(None);
-        }
-        let (estimate, p) = interval::resampled_difference(&a, &b, self.test_per_train)
+        let Some((mean, rival, a, b)) = best else { return Ok(None) };
+        let (mut estimate, mut p) = interval::resampled_difference(&a, &b, self.test_per_train)
             .map_err(|source| ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source })?;
+        // The distances of two values from their median are the same, whatever the values.
+        if claim.better == Better::Steadier && estimate.n < 3 {
+            (estimate.interval, p) = (None, None);
+        }
         let relative = (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
         let (metric, ours, rival) = (self.metric.to_owned(), self.ours.clone(), rival.clone());
         let (better, test_per_train) = (claim.better, self.test_per_train);
@@ -314,17 +317,15 @@ impl Better {
     }
 
     /// The values, so that larger is better.
-    fn turned(self, mut values: BySeed) -> BySeed {
-        let turn: Box<dyn Fn(f64) -> f64> = match self {
-            Self::Larger => Box::new(|value| value),
-            Self::Smaller => Box::new(|value: f64| -value),
+    fn turned(self, values: Vec<f64>) -> Vec<f64> {
+        match self {
+            Self::Larger => values,
+            Self::Smaller => values.into_iter().map(|value| -value).collect(),
             Self::Steadier => {
                 let centre = median(&values);
-                Box::new(move |value| -(value - centre).abs())
+                values.into_iter().map(|value| -(value - centre).abs()).collect()
             }
-        };
-        values.iter_mut().for_each(|(_, value)| *value = turn(*value));
-        values
+        }
     }
 }
 
@@ -353,8 +354,8 @@ impl Difference {
     }
 }
 
-fn median(values: &BySeed) -> f64 {
-    let mut sorted: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }

@@ -17,7 +17,7 @@ pub struct Design {
     pub columns: Vec<String>,
     /// Its plots and tables after those of the papers.
     pub views: Vec<View>,
-    /// What its learning curves show, with the unit.
+    /// What the validation figures of its learning curves are, with the unit.
     pub curve: String,
     /// Remarks under its table.
     pub notes: Vec<String>,

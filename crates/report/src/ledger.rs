@@ -156,8 +156,8 @@ fn shown(difference: &Difference, finding: &Finding) -> String {
 /// The comparison that speaks least for the claim, and how many there are.
 fn least(finding: &Finding) -> Option<(&Difference, usize)> {
     let strength = |one: &Difference| {
-        let half = one.estimate.interval.map_or(f64::INFINITY, |ends| (ends.high - ends.low) / 2.0);
-        if half > 0.0 { one.estimate.mean / half } else { one.estimate.mean * f64::INFINITY }
+        let half = one.estimate.interval.map_or(1.0, |ends| (ends.high - ends.low) / 2.0);
+        one.estimate.mean / half.max(f64::MIN_POSITIVE)
     };
     let least = finding.differences.iter().min_by(|a, b| strength(a).total_cmp(&strength(b)))?;
     Some((least, finding.differences.len()))

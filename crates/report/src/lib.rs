@@ -5,16 +5,14 @@
 //! their verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network. The crate knows results, not models.
 //!
 //! ```
-//! use understudy_report::{Arm, Claim, DataSet, Design, Key, Results, Verdict};
+//! use understudy_report::{Arm, Claim, DataSet, Design, Results, Verdict};
 //!
 //! let arm = |method: &str| Arm { dataset: "yelp".into(), method: method.into(), setting: String::new() };
-//! let mut results = Results::default();
-//! for (method, values) in [("ours", [0.71, 0.69, 0.72]), ("theirs", [0.61, 0.60, 0.62])] {
-//!     for (seed, value) in values.into_iter().enumerate() {
-//!         let key = Key { experiment: "clicks".into(), arm: arm(method), seed: seed as u64 };
-//!         results.insert(key, [("precision@1".to_owned(), value)].into());
-//!     }
-//! }
+//! let table = "experiment,dataset,method,setting,seed,metric,value\n\
+//!              clicks,yelp,ours,,0,precision@1,0.71\nclicks,yelp,theirs,,0,precision@1,0.61\n\
+//!              clicks,yelp,ours,,1,precision@1,0.69\nclicks,yelp,theirs,,1,precision@1,0.60\n\
+//!              clicks,yelp,ours,,2,precision@1,0.72\nclicks,yelp,theirs,,2,precision@1,0.62\n";
+//! let results = Results::read(table.as_bytes(), "results.csv")?;
 //! let design = Design {
 //!     experiment: "clicks".into(),
 //!     datasets: vec![DataSet { name: "yelp".into(), test_per_train: 0.5, caveat: String::new() }],
@@ -49,7 +47,6 @@ pub use self::claims::{Better, Claim, Difference, Finding, Rule, Verdict};
 pub use self::design::{DataSet, Design};
 pub use self::error::{ReportError, Result};
 pub use self::ledger::{Ledger, claims_csv};
-pub use self::patterns::Patterns;
 pub use self::report::{Report, RunFacts};
 pub use self::results::{Arm, Curves, Figures, Key, Results};
 pub use self::table::Table;

@@ -24,7 +24,7 @@ pub struct View {
     pub metrics: Vec<(&'static str, &'static str)>,
     /// The methods, in order; none for all of the experiment.
     pub methods: &'static [&'static str],
-    /// The settings, as [`Patterns`].
+    /// The settings, chosen as in [`Claim::read`](crate::Claim::read).
     pub settings: &'static str,
     /// What differs from panel to panel, or from column to column of a table.
     pub panels: Option<By>,

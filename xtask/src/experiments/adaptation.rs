@@ -150,10 +150,6 @@ impl Experiment for Adaptation {
         &["interactions", "reached", "level", "first_click_rate", "last_click_rate"]
     }
 
-    fn curve_label(&self) -> &'static str {
-        "click rate of the users of an interaction,"
-    }
-
     fn question(&self) -> &'static str {
         "How many interactions with new users does a recommender need, from scratch and from learned users (GAN-CDQN, experiment D)?"
     }

@@ -111,10 +111,6 @@ impl Experiment for BiasExperiment {
         &["delta", "delta_1", "delta_2", "value", "bias", "from_delta", "from_data", "from_weights"]
     }
 
-    fn curve_label(&self) -> &'static str {
-        "nothing"
-    }
-
     fn question(&self) -> &'static str {
         "How wrong is the value estimate of IRecGAN, before and after adversarial training (IRecGAN, section 6)?"
     }

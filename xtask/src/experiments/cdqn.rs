@@ -156,10 +156,6 @@ impl Experiment for Cdqn {
         &["reward", "ctr", "simulator_reward", "simulator_ctr", "true_reward", "true_ctr", "true_optimum"]
     }
 
-    fn curve_label(&self) -> &'static str {
-        "click rate in training, exploration included,"
-    }
-
     fn question(&self) -> &'static str {
         "Which recommender, trained in a model of some users, earns most from others (GAN-CDQN, experiment C)?"
     }

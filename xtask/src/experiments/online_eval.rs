@@ -173,7 +173,7 @@ impl Experiment for OnlineEval {
     }
 
     fn curve_label(&self) -> &'static str {
-        "loss of U or A on the log, in nats,"
+        "loss of U or A on the log, in nats"
     }
 
     fn question(&self) -> &'static str {

@@ -123,10 +123,6 @@ impl Experiment for OnlineExperiment {
         &["coverage_1", "coverage_10", "reward", "coverage_1_top", "coverage_10_top", "reward_top"]
     }
 
-    fn curve_label(&self) -> &'static str {
-        "coverage@1 and coverage@10 of what is shown,"
-    }
-
     fn question(&self) -> &'static str {
         "How fast do recommenders learn that meet simulated users and reuse their sessions (IRecGAN, Figure 3)?"
     }

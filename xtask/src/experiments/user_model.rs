@@ -126,7 +126,7 @@ impl Experiment for UserModel {
     }
 
     fn curve_label(&self) -> &'static str {
-        "loss"
+        "loss, in nats"
     }
 
     fn question(&self) -> &'static str {

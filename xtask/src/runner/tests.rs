@@ -46,10 +46,6 @@ impl Experiment for Toy {
         &[]
     }
 
-    fn curve_label(&self) -> &'static str {
-        "nothing"
-    }
-
     fn views(&self) -> Vec<View> {
         Vec::new()
     }

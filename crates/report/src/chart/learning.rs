@@ -33,8 +33,9 @@ pub fn learning_curves(design: &Design, curves: &Curves) -> Result<Vec<Plot>> {
         let arms = design.arms.iter().filter(|arm| arm.dataset == dataset);
         let panels: Vec<Panel> = arms.filter_map(|arm| Panel::of(design, arm, curves)).collect();
         let seeds = panels.iter().map(|panel| panel.seeds).max()?;
+        let lines = if seeds == 1 { "one seed".to_owned() } else { format!("a line for each of {seeds} seeds") };
         let caption = format!(
-            "Learning curves of {} on {dataset}: {}, a line for each of {seeds} seeds; dot: the lowest validation; training is in its own loss.",
+            "Learning curves of {} on {dataset}: {}, {lines}; dot: the lowest validation; training is in its own loss.",
             design.experiment, design.curve
         );
         let name = slug(&["learning", &design.experiment, dataset].into_iter());
@@ -56,7 +57,7 @@ impl Panel {
 /// The points that have a figure whose name starts so.
 fn line(points: &[Figures], part: &str) -> Line {
     let point = |row: &Figures| Some((*row.get(ITERATION)?, *row.iter().find(|(name, _)| name.starts_with(part))?.1));
-    points.iter().filter_map(point).collect()
+    points.iter().filter_map(point).filter(|(_, value)| value.is_finite()).collect()
 }
 
 fn draw(canvas: &mut Canvas, panels: &[Panel]) -> Drawn {

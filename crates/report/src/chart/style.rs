@@ -216,7 +216,7 @@ pub fn columns(panels: usize, most: usize) -> (usize, usize) {
 /// A range that holds all of the values and a little more; from 0 where that is near.
 pub fn range(values: impl Iterator<Item = f64>, from_zero: bool) -> (f64, f64) {
     let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)));
-    if low > high {
+    if low > high || (from_zero && low == 0.0 && high == 0.0) {
         return (0.0, 1.0);
     }
     let (low, high) = if from_zero { (low.min(0.0), high.max(0.0)) } else { (low, high) };

@@ -90,6 +90,22 @@ fn less_may_be_better_and_so_may_less_spread() {
 }
 
 #[test]
+fn two_values_say_nothing_of_a_spread() {
+    let mut results = Results::default();
+    insert(&mut results, "a", "ours", &[1.0, 1.1]);
+    insert(&mut results, "a", "r1", &[1.0, 2.0]);
+    let found = claim("steadier", "beats the best", "a", "r1").decide(&design(), &results).unwrap();
+    assert_eq!((found.verdict, found.differences[0].p), (Verdict::Inconclusive, None));
+}
+
+#[test]
+fn a_contender_that_is_laid_out_nowhere_leaves_the_claim_open() {
+    let row = format!("{HEADER}\np,1,e,x,m,larger,ours | oops,r1,beats the best,a,\n");
+    let claim = Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0);
+    assert_eq!(claim.decide(&design(), &better()).unwrap().verdict, Verdict::NotRun);
+}
+
+#[test]
 fn seeds_are_paired_by_number_and_one_alone_decides_nothing() {
     let mut results = Results::default();
     for (seed, value) in [(0, 0.9), (2, 0.91)] {
