@@ -121,14 +121,14 @@ impl Plan {
     /// For the terminal.
     pub fn plain(&self, jobs: usize) -> String {
         let Self { total, done, left, unknown, .. } = self;
-        let unknown =
-            if *unknown > 0 { format!(", and {unknown} cells whose time nobody has measured") } else { String::new() };
+        let known =
+            format!("; about {} of one core to go, {} with {jobs} jobs", duration(*left), duration(left / jobs as f64));
+        let known = if total - done > *unknown { known } else { String::new() };
+        let unknown = if *unknown > 0 { format!("; nobody has measured the time of {unknown}") } else { String::new() };
         format!(
-            "{}\n{total} cells, {done} of them finished; about {} of one core to go, {} with {jobs} jobs{unknown}.\n\
+            "{}\n{total} cells, {done} of them finished{known}{unknown}.\n\
              Times of finished cells of this directory, else measured on two cores of ours; ~ on other data.",
             self.table.plain(),
-            duration(*left),
-            duration(left / jobs as f64),
         )
     }
 }

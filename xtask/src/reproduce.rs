@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = ["shard", "plan", "fresh"])]
     merge: Vec<PathBuf>,
 
+    /// Go on where an earlier run into --out stopped: the default, and stronger than --fresh.
+    #[arg(long)]
+    resume: bool,
+
     /// Run finished cells of --out again, instead of resuming.
     #[arg(long)]
     fresh: bool,
@@ -88,8 +92,9 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(settings.scale.as_str()));
     let cells = || experiments.iter().flat_map(|experiment| experiment.cells());
     let chosen = args.shard.map_or_else(|| vec![args.merge.is_empty(); cells().count()], |shard| shard.choose(cells()));
+    let anew = args.fresh && !args.resume;
     if args.plan {
-        return plan(&out, &settings, &experiments, &chosen, jobs, args.fresh);
+        return plan(&out, &settings, &experiments, &chosen, jobs, anew);
     }
     let names = experiments.iter().map(|experiment| experiment.name().to_owned()).collect();
     let mut record = RunRecord::start(&settings, names, args.shard);
@@ -104,7 +109,7 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
 
     let stop = stop_on_ctrl_c(bars)?;
     let traces = dir.traces();
-    let (store, anew, quiet) = (dir.store(), args.fresh, args.quiet);
+    let (store, quiet) = (dir.store(), args.quiet);
     let runner = Runner { store, traces: &traces, jobs, stop, bars, quiet, anew };
     let ran = runner.run(&experiments, &chosen)?;
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use comfy_table::LineStyle;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use maud::{Markup, html};
 
 use crate::view::Plan;
@@ -86,7 +88,9 @@ impl Table {
 
     /// For the terminal.
     pub fn plain(&self) -> String {
-        format!("{}\n{}", self.title, self.ruled())
+        let mut table = self.ruled();
+        table.load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
+        format!("{}\n{table}", self.title)
     }
 
     /// For the terminal, cells broken into lines so that it is no wider than so many columns.
@@ -98,7 +102,7 @@ impl Table {
 
     fn ruled(&self) -> comfy_table::Table {
         let mut table = comfy_table::Table::new();
-        table.load_style(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
+        table.load_style(UTF8_HORIZONTAL_ONLY);
         table.set_header(&self.header);
         table.add_rows(&self.rows);
         table
