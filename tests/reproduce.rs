@@ -371,7 +371,7 @@ fn a_run_ends_with_claims_and_plots() {
     assert_eq!(run.len(), 2 * 8 + 2);
     for line in run {
         assert!(!line.contains(",not run,") && line.contains(",simulated,precision@1,"), "{line}");
-        assert!(line.contains("simulated users, which tell nothing of the paper's"), "{line}");
+        assert!(line.contains("simulated users, not the paper's"), "{line}");
     }
     assert!(!others.is_empty() && others.iter().all(|line| line.contains(",not run,")), "{others:?}");
     assert!(summary(&out).contains("## Claims"));

@@ -24,7 +24,7 @@
 //! let claims = Claim::read(ledger.as_bytes(), "ledger.csv")?;
 //! let finding = claims[0].decide(&design, &results)?;
 //! assert_eq!(finding.verdict, Verdict::Reproduced);
-//! assert_eq!(finding.differences[0].estimate.to_string(), "0.097 ± 0.038");
+//! assert_eq!(finding.differences[0].estimate.to_string(), "0.097 ± 0.023");
 //! # Ok::<(), understudy_report::ReportError>(())
 //! ```
 

@@ -152,7 +152,7 @@ impl Source {
 
     /// What a report says of it: seeds split its users.
     pub fn data_set(&self) -> DataSet {
-        let caveat = if self.simulated_users { "simulated users, which tell nothing of the paper's" } else { "" };
+        let caveat = if self.simulated_users { "simulated users, not the paper's" } else { "" };
         DataSet { name: self.dataset.name.clone(), test_per_train: TEST_PER_TRAIN, caveat: caveat.into() }
     }
 
