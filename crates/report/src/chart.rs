@@ -5,8 +5,6 @@ mod curves;
 mod learning;
 mod style;
 
-use std::collections::BTreeMap;
-
 pub(crate) use self::learning::learning_curves;
 pub(crate) use self::style::STYLE;
 use self::style::{Canvas, Drawn};
@@ -93,9 +91,6 @@ fn slug<'a>(parts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
         parts.clone().filter(|part| !part.is_empty()).map(|part| part.chars().map(plain).collect()).collect();
     words.join("-").split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
 }
-
-/// The points of a line: a value for each place.
-type Points = BTreeMap<u64, Vec<f64>>;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use plotters::prelude::*;
 use understudy_eval::interval;
 
-use super::Points;
 use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small};
 use crate::view::Plan;
 use crate::{Curves, Design, ReportError, Result, View};
@@ -40,7 +39,7 @@ pub fn panels(plan: &Plan, design: &Design, curves: &Curves) -> Result<(Vec<Stri
     for panel in &plan.panels {
         let mut lines = Vec::new();
         for (arm, metric) in panel.groups.iter().flat_map(|group| &group.members) {
-            let mut points = Points::new();
+            let mut points: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
             for point in curves.of(&design.experiment, arm).into_iter().flatten() {
                 if let (Some(&at), Some(&value)) = (point.get(ITERATION), point.get(*metric)) {
                     points.entry(at as u64).or_default().push(value);
