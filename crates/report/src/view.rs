@@ -120,11 +120,11 @@ impl View {
     pub(crate) fn plans(&self, design: &Design) -> Vec<Plan> {
         let parts = Parts::new(self, design);
         let roles = [self.panels, self.groups, self.series];
+        let free: Vec<By> = PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))).collect();
         let mut places = vec![Place::default()];
-        for part in PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))) {
+        for &part in &free {
             places = places.iter().flat_map(|place| parts.spread(place, Some(part))).collect();
         }
-        let free: Vec<By> = PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))).collect();
         let plan = |place: &Place| {
             let of = free.iter().filter(|&&part| parts.several(part) || part == By::Dataset);
             let of = of.map(|&part| place.name(part).to_owned()).filter(|name| !name.is_empty()).collect();

@@ -165,28 +165,22 @@ impl Experiment for Cdqn {
     }
 
     fn views(&self) -> Vec<View> {
+        let reward = View {
+            metrics: vec![("reward", "reward")],
+            panels: Some(By::Dataset),
+            groups: Some(By::Method),
+            series: Some(By::Setting),
+            ..View::default()
+        };
         vec![
             View {
                 kind: Kind::Dots,
                 name: "reward",
                 title: "Recommenders in a model of users whom they were not trained on",
                 axis: "reward (units of the learned reward, sum of a session)",
-                metrics: vec![("reward", "reward")],
-                panels: Some(By::Dataset),
-                groups: Some(By::Method),
-                series: Some(By::Setting),
-                ..View::default()
+                ..reward.clone()
             },
-            View {
-                name: "",
-                title: "reward of a session in the users that judge",
-                over: "policy",
-                metrics: vec![("reward", "reward")],
-                panels: Some(By::Dataset),
-                groups: Some(By::Method),
-                series: Some(By::Setting),
-                ..View::default()
-            },
+            View { title: "reward of a session in the users that judge", over: "policy", ..reward },
             View {
                 kind: Kind::Curves,
                 over: "iteration of training",

@@ -206,7 +206,6 @@ impl Experiment for Rerank {
     fn views(&self) -> Vec<View> {
         vec![
             View {
-                name: "",
                 title: "Reranking result lists (IRecGAN, Table 1)",
                 over: "method",
                 metrics: vec![("precision@10", "precision@10"), ("precision@1", "precision@1")],

@@ -140,7 +140,6 @@ impl Experiment for UserModel {
     fn views(&self) -> Vec<View> {
         vec![
             View {
-                name: "",
                 title: "precision@1 of held-out users, split by seed",
                 over: "model",
                 metrics: vec![("precision@1", "precision@1")],
@@ -150,7 +149,6 @@ impl Experiment for UserModel {
                 ..View::default()
             },
             View {
-                name: "",
                 title: "NLL of the clicked item given a click, nats per display, split by seed",
                 over: "model",
                 metrics: vec![("nll_given_click", "NLL")],
