@@ -63,6 +63,7 @@ impl Trainer {
             vocabulary: &vocabulary,
             iteration: self.curve.len() as u64,
             seed: fingerprint(self.seed),
+            files: &[],
         };
         checkpoint::save(&place.path().join(NETWORKS), description(), self.networks.params(), Some(&self.adam))?;
         if let Some(target) = &self.target {
@@ -111,7 +112,8 @@ impl Trainer {
         let training: Training = parse(&folder.join(TRAINING), &bytes)?;
 
         let path = folder.join(NETWORKS);
-        let saved = checkpoint::load::<QConfig>(&path, KIND, |_| digest_of(features))?;
+        let saved = checkpoint::load::<QConfig>(&path, KIND)?;
+        saved.check_vocabulary(&digest_of(features))?;
         if saved.manifest.seed != fingerprint(seed) {
             return Err(problem(&path, "the training had another seed".into()));
         }
@@ -120,7 +122,8 @@ impl Trainer {
         let mut trainer = Self::new(networks, training.config, seed)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         if let Some(target) = &trainer.target {
-            let saved = checkpoint::load::<QConfig>(&folder.join(TARGET), KIND, |_| digest_of(features))?;
+            let saved = checkpoint::load::<QConfig>(&folder.join(TARGET), KIND)?;
+            saved.check_vocabulary(&digest_of(features))?;
             saved.restore(target.params())?;
         }
         let path = folder.join(REPLAY);

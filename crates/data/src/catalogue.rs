@@ -72,6 +72,39 @@ impl Catalogue {
         self.features.as_ref().map(|features| (&features.values[..], features.dim))
     }
 
+    /// The raw ids as JSON Lines: one string a line, in the order of the items.
+    pub fn vocabulary_jsonl(&self) -> Vec<u8> {
+        jsonl(self.names.iter())
+    }
+
+    /// The item features as JSON Lines: a list of numbers a line, in the order of the items; none where there are none.
+    pub fn features_jsonl(&self) -> Option<Vec<u8>> {
+        self.features().map(|(values, dim)| jsonl(values.chunks(dim)))
+    }
+
+    /// Reads what [`Catalogue::vocabulary_jsonl`] and [`Catalogue::features_jsonl`] wrote.
+    ///
+    /// # Errors
+    /// [`Error::Saved`] with the line that cannot be read, for an id that stands twice, and for features that do not fit the
+    /// items.
+    pub fn from_jsonl(vocabulary: &[u8], features: Option<&[u8]>) -> Result<Self> {
+        let mut names = Vocabulary::default();
+        for (number, raw) in lines::<String>("vocabulary", vocabulary)?.iter().enumerate() {
+            if names.intern(raw) as usize != number {
+                return Err(Error::Saved(format!("line {} of the vocabulary: {raw:?} stands there twice", number + 1)));
+            }
+        }
+        let Some(features) = features else { return Ok(Self::new(names)) };
+        let rows = lines::<Vec<f32>>("item features", features)?;
+        let dim = rows.first().map_or(0, Vec::len);
+        if let Some(line) = rows.iter().position(|row| row.len() != dim) {
+            let problem =
+                format!("line {} of the item features: {} numbers, expected {dim}", line + 1, rows[line].len());
+            return Err(Error::Saved(problem));
+        }
+        Self::new(names).with_features(rows.concat(), dim)
+    }
+
     /// The same catalogue without item features.
     pub(crate) fn without_features(self) -> Self {
         Self { names: self.names, features: None }
@@ -93,6 +126,20 @@ impl Catalogue {
         check_features(&values, dim, self.len())?;
         Ok(Self { names: self.names, features: Some(Features { dim, values }) })
     }
+}
+
+fn jsonl(rows: impl Iterator<Item = impl Serialize>) -> Vec<u8> {
+    rows.flat_map(|row| (serde_json::json!(row).to_string() + "\n").into_bytes()).collect()
+}
+
+fn lines<T: for<'a> Deserialize<'a>>(what: &str, bytes: &[u8]) -> Result<Vec<T>> {
+    let wrong =
+        |line: usize, reason: &dyn std::fmt::Display| Error::Saved(format!("line {line} of the {what}: {reason}"));
+    let text = std::str::from_utf8(bytes).map_err(|reason| wrong(1, &reason))?;
+    (1..)
+        .zip(text.lines())
+        .map(|(line, text)| serde_json::from_str(text).map_err(|reason| wrong(line, &reason)))
+        .collect()
 }
 
 fn check_features(values: &[f32], dim: usize, items: usize) -> Result<()> {

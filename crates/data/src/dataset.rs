@@ -78,6 +78,19 @@ impl Dataset {
         self
     }
 
+    /// The data set of the given sessions, in the given order, without its split.
+    pub fn select(&self, sessions: &[usize]) -> Self {
+        let Self { name, log, catalogue, users, .. } = self;
+        let (name, catalogue, users) = (name.clone(), catalogue.clone(), users.clone());
+        Self { name, log: log.select(sessions), catalogue, users, split: None }
+    }
+
+    /// STUB
+    pub fn session_id(&self, session: usize) -> Option<String> {
+        let _ = session;
+        None
+    }
+
     /// The raw id of a session's user, or the user's number where raw ids are not known.
     pub fn user_name(&self, user: u32) -> String {
         if (user as usize) < self.users.len() { self.users.name(user).to_owned() } else { user.to_string() }

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::Unknown;
+
 /// What can go wrong with a log, on disk or in memory.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,6 +37,17 @@ pub enum Error {
     /// A step or a log breaks an invariant of [`Log`](crate::Log).
     #[error("invalid log: {0}")]
     Log(String),
+    /// What stands beside a saved model cannot be read, or does not fit.
+    #[error("{0}")]
+    Saved(String),
+    /// A log holds items that a model does not know.
+    #[error("{name}: the model does not know {found}; --unknown-items drop-steps leaves out the steps that show them")]
+    Unknown {
+        /// Name of the data set.
+        name: String,
+        /// How much of the log concerns such items.
+        found: Unknown,
+    },
     /// A setting is outside its range.
     #[error("{0}")]
     Setting(String),

@@ -46,6 +46,9 @@ pub mod export;
 mod format;
 pub mod import;
 mod log;
+mod mapping;
+mod origin;
+mod saved;
 mod split;
 mod vocabulary;
 
@@ -56,5 +59,8 @@ pub use error::{Error, Result};
 pub use expected::Expected;
 pub use format::Format;
 pub use log::{Choice, Columns, ItemId, Log, LogBuilder, Session, Step};
+pub use mapping::{Unknown, UnknownItems};
+pub use origin::Origin;
+pub use saved::{Provenance, Saved};
 pub use split::{Fractions, Split};
 pub use vocabulary::Vocabulary;

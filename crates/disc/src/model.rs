@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch};
+use understudy_data::{Catalogue, Log, PaddedBatch, Provenance};
 use understudy_nn::checkpoint::{self, Checkpoint};
 use understudy_nn::{Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits};
 use understudy_random::Seed;
@@ -146,17 +146,24 @@ impl Discriminator {
     }
 
     /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
-    pub fn save(
+    pub fn save<'a>(
         &self,
         folder: &Path,
-        catalogue: &Catalogue,
+        provenance: impl Into<Provenance<'a>>,
         iteration: u64,
         seed: u64,
         optimiser: Option<&Adam>,
     ) -> Result<()> {
-        let vocabulary = catalogue.names().digest();
-        let description =
-            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+        let provenance = provenance.into();
+        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
+        let description = checkpoint::Description {
+            model: KIND,
+            config: &self.config,
+            vocabulary: &vocabulary,
+            iteration,
+            seed,
+            files: &files,
+        };
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
@@ -169,7 +176,8 @@ impl Discriminator {
         catalogue: &Catalogue,
         device: &Device,
     ) -> Result<(Self, Checkpoint<DiscriminatorConfig>)> {
-        let saved = checkpoint::load::<DiscriminatorConfig>(folder, KIND, |_| catalogue.names().digest())?;
+        let saved = checkpoint::load::<DiscriminatorConfig>(folder, KIND)?;
+        saved.check_vocabulary(&catalogue.names().digest())?;
         let model = Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
         saved.restore(&model.params)?;
         Ok((model, saved))

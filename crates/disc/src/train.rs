@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use candle_core::Device;
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch};
+use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use understudy_nn::{Adam, backward, scalar};
 use understudy_random::Seed;
 
@@ -80,8 +80,14 @@ impl DiscriminatorTrainer {
     }
 
     /// Writes model and optimiser.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        self.model.save(folder, catalogue, iteration, seed, Some(&self.adam))
+    pub fn save<'a>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'a>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        self.model.save(folder, provenance, iteration, seed, Some(&self.adam))
     }
 
     /// Goes on from what [`save`](Self::save) wrote.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, PaddedBatch};
+use understudy_data::{Catalogue, PaddedBatch, Provenance};
 use understudy_nn::checkpoint;
 use understudy_nn::{Adam, Params};
 use understudy_random::Seed;
@@ -106,10 +106,19 @@ impl ActorCritic {
     }
 
     /// Writes actor and critic with their optimisers.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        self.actor.save(&folder.join("actor"), catalogue, iteration, seed)?;
-        let (vocabulary, config) = (catalogue.names().digest(), &self.critic.config);
-        let description = checkpoint::Description { model: KIND, config, vocabulary: &vocabulary, iteration, seed };
+    pub fn save<'a>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'a>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        let provenance = provenance.into();
+        self.actor.save(&folder.join("actor"), provenance, iteration, seed)?;
+        let (config, files) = (&self.critic.config, provenance.files());
+        let vocabulary = provenance.catalogue.names().digest();
+        let description =
+            checkpoint::Description { model: KIND, config, vocabulary: &vocabulary, iteration, seed, files: &files };
         Ok(checkpoint::save(&folder.join("critic"), description, &self.critic.params, Some(&self.adam))?)
     }
 
@@ -119,7 +128,8 @@ impl ActorCritic {
     /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it belongs to another catalogue.
     pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
         let actor = AgentTrainer::resume(&folder.join("actor"), catalogue, config, device)?;
-        let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND, |_| catalogue.names().digest())?;
+        let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND)?;
+        saved.check_vocabulary(&catalogue.names().digest())?;
         let critic = Critic::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
         saved.restore(&critic.params)?;
         let mut both = Self::new(actor, critic)?;

@@ -2,7 +2,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch};
+use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
 use understudy_nn::checkpoint::{self, Checkpoint};
 use understudy_nn::{Adam, AdamConfig, Params, backward, scalar, softmax_cross_entropy};
 use understudy_random::Seed;
@@ -199,29 +199,51 @@ impl Agent {
     }
 
     /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
-    pub fn save(
+    pub fn save<'a>(
         &self,
         folder: &Path,
-        catalogue: &Catalogue,
+        provenance: impl Into<Provenance<'a>>,
         iteration: u64,
         seed: u64,
         optimiser: Option<&Adam>,
     ) -> Result<()> {
-        let vocabulary = catalogue.names().digest();
-        let description =
-            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+        let provenance = provenance.into();
+        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
+        let description = checkpoint::Description {
+            model: KIND,
+            config: &self.config,
+            vocabulary: &vocabulary,
+            iteration,
+            seed,
+            files: &files,
+        };
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
-    /// Reads a checkpoint of an agent of this catalogue; it holds the optimiser's state too, if that was saved.
+    /// Reads a checkpoint: the agent, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
+    /// an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
-    pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<(Self, Checkpoint<AgentConfig>)> {
-        let saved = checkpoint::load::<AgentConfig>(folder, KIND, |_| catalogue.names().digest())?;
-        let agent = Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
-        saved.restore(&agent.params)?;
-        Ok((agent, saved))
+    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not hold its items and they are
+    /// not those that are known.
+    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
+        let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
+        let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
+        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
+        Ok((Self::of(&checkpoint, device)?, saved))
+    }
+
+    /// Reads a checkpoint of an agent of this catalogue, for training to go on.
+    fn resume(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<(Self, Checkpoint<AgentConfig>)> {
+        let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
+        checkpoint.check_vocabulary(&catalogue.names().digest())?;
+        Ok((Self::of(&checkpoint, device)?, checkpoint))
+    }
+
+    fn of(checkpoint: &Checkpoint<AgentConfig>, device: &Device) -> Result<Self> {
+        let agent = Self::new(checkpoint.manifest.config.clone(), Seed::new(checkpoint.manifest.seed), device)?;
+        checkpoint.restore(&agent.params)?;
+        Ok(agent)
     }
 }
 
@@ -325,8 +347,14 @@ impl AgentTrainer {
     }
 
     /// Writes agent and optimiser.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        self.agent.save(folder, catalogue, iteration, seed, Some(&self.adam))
+    pub fn save<'a>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'a>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        self.agent.save(folder, provenance, iteration, seed, Some(&self.adam))
     }
 
     /// Goes on from what [`save`](Self::save) wrote.
@@ -334,7 +362,7 @@ impl AgentTrainer {
     /// # Errors
     /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
     pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
-        let (agent, saved) = Agent::load(folder, catalogue, device)?;
+        let (agent, saved) = Agent::resume(folder, catalogue, device)?;
         let mut trainer = Self::new(agent, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         Ok(trainer)

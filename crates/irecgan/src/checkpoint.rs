@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Catalogue, Dataset, Log};
+use understudy_data::{Catalogue, Dataset, Log, Provenance};
 use understudy_disc::DiscriminatorTrainer;
 use understudy_random::Seed;
 use understudy_user_model::behaviour::{BehaviourTrainer, Pace};
@@ -55,8 +55,8 @@ impl IRecGan {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue) -> Result<()> {
-        write(self, None, folder, catalogue)
+    pub fn save<'a>(&self, folder: &Path, provenance: impl Into<Provenance<'a>>) -> Result<()> {
+        write(self, None, folder, provenance.into())
     }
 
     /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed of the run.
@@ -74,9 +74,9 @@ impl OnlineLearning {
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue) -> Result<()> {
+    pub fn save<'a>(&self, folder: &Path, provenance: impl Into<Provenance<'a>>) -> Result<()> {
         let online = Online { config: self.config.clone(), iterations: self.iterations };
-        write(&self.networks, Some((online, &self.data)), folder, catalogue)
+        write(&self.networks, Some((online, &self.data)), folder, provenance.into())
     }
 
     /// Goes on from what [`OnlineLearning::save`] wrote, as if the learning had not stopped. `seed` is the seed it began with.
@@ -94,16 +94,17 @@ impl OnlineLearning {
     }
 }
 
-fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, catalogue: &Catalogue) -> Result<()> {
+fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, provenance: Provenance<'_>) -> Result<()> {
     let fail = |reason: std::io::Error| problem(folder, reason.to_string());
     fs::create_dir_all(folder).map_err(fail)?;
     let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
     let (iteration, seed) = (run.curve.len() as u64, fingerprint(run.seed));
-    run.users.save(&place.path().join("users"), catalogue, iteration, seed)?;
-    run.agent.save(&place.path().join("agent"), catalogue, iteration, seed)?;
-    run.discriminator.save(&place.path().join("discriminator"), catalogue, iteration, seed)?;
+    run.users.save(&place.path().join("users"), provenance, iteration, seed)?;
+    run.agent.save(&place.path().join("agent"), provenance, iteration, seed)?;
+    run.discriminator.save(&place.path().join("discriminator"), provenance, iteration, seed)?;
     if let Some((_, sessions)) = &online {
-        let sessions = Dataset { log: (*sessions).clone(), catalogue: catalogue.clone(), ..Dataset::default() };
+        let sessions =
+            Dataset { log: (*sessions).clone(), catalogue: provenance.catalogue.clone(), ..Dataset::default() };
         let path = place.path().join(SESSIONS);
         understudy_data::cache::save(&sessions, &path).map_err(|reason| problem(&path, reason.to_string()))?;
     }

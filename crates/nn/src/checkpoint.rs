@@ -17,6 +17,9 @@ use crate::{Adam, Error, Params, Result};
 /// The version of the layout written by this build.
 const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
+const TENSORS: &str = "tensors.safetensors";
+/// Hexadecimal digits of a digest in a file's name.
+const DIGITS: usize = 32;
 
 /// What stands beside the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct Manifest<C> {
     pub optimiser_steps: Option<u64>,
     /// File name of the tensors, which carries their digest.
     tensors: String,
+    /// The file names of what the caller saved beside them, by the names that the caller gave; they carry digests too.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<String, String>,
     /// Digest of all the above.
     digest: String,
 }
@@ -54,6 +60,8 @@ pub struct Description<'a, C> {
     pub iteration: u64,
     /// The seed of the run.
     pub seed: u64,
+    /// Files to save beside the tensors, by name, such as `vocabulary.jsonl`.
+    pub files: &'a [(&'a str, Vec<u8>)],
 }
 
 /// A checkpoint that was read and whose digest agreed.
@@ -64,6 +72,7 @@ pub struct Checkpoint<C> {
     folder: PathBuf,
     parameters: BTreeMap<String, Tensor>,
     moments: BTreeMap<String, Tensor>,
+    files: BTreeMap<String, Vec<u8>>,
 }
 
 /// Writes `folder`, which is created if need be, with the parameters and, for training to go on, the optimiser.
@@ -91,35 +100,34 @@ pub fn save<C: Serialize>(
         iteration: description.iteration,
         seed: description.seed,
         optimiser_steps: optimiser.map(Adam::steps),
-        tensors: tensor_file(&bytes),
+        tensors: with_digest(TENSORS, &bytes),
+        files: description.files.iter().map(|(name, bytes)| ((*name).into(), with_digest(name, bytes))).collect(),
         digest: String::new(),
     };
+    let kept: Vec<String> = manifest.files.values().chain([&manifest.tensors]).cloned().collect();
     let mut manifest = serde_json::to_value(manifest).map_err(|reason| fail(reason.to_string()))?;
     manifest["digest"] = digest(&manifest).into();
-    let tensors = tensor_file(&bytes);
     let text = serde_json::to_vec_pretty(&manifest).map_err(|reason| fail(reason.to_string()))?;
     fs::create_dir_all(folder).map_err(|reason| fail(reason.to_string()))?;
-    write(&folder.join(&tensors), &bytes)?;
+    write(&folder.join(with_digest(TENSORS, &bytes)), &bytes)?;
+    description.files.iter().try_for_each(|(name, bytes)| write(&folder.join(with_digest(name, bytes)), bytes))?;
     write(&folder.join(MANIFEST), &text)?;
     for entry in fs::read_dir(folder).map_err(|reason| fail(reason.to_string()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with("tensors-") && name != tensors {
+        let before = [TENSORS].into_iter().chain(description.files.iter().map(|(name, _)| *name));
+        if !kept.contains(&name) && before.into_iter().any(|ours| is_saved_as(&name, ours)) {
             fs::remove_file(entry.path()).map_err(|reason| fail(reason.to_string()))?;
         }
     }
     Ok(())
 }
 
-/// Reads a checkpoint of the given model kind, and of the vocabulary whose digest `vocabulary` gives for its configuration.
+/// Reads a checkpoint of the given model kind.
 ///
 /// # Errors
-/// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format, model or
-/// vocabulary, a manifest that cannot be read, or tensors that are damaged.
-pub fn load<C: DeserializeOwned>(
-    folder: &Path,
-    model: &str,
-    vocabulary: impl Fn(&C) -> String,
-) -> Result<Checkpoint<C>> {
+/// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format or model, a manifest
+/// that cannot be read, or files that are damaged.
+pub fn load<C: DeserializeOwned>(folder: &Path, model: &str) -> Result<Checkpoint<C>> {
     let path = folder.join(MANIFEST);
     let fail = |path: &Path, problem: String| Error::Checkpoint { path: path.to_owned(), problem };
     let text = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
@@ -134,16 +142,19 @@ pub fn load<C: DeserializeOwned>(
         return Err(fail(&path, "the content is damaged: it has another digest than it was written with".into()));
     }
     let manifest: Manifest<C> = serde_json::from_value(head).map_err(|reason| fail(&path, reason.to_string()))?;
-    let expected = vocabulary(&manifest.config);
-    if manifest.vocabulary != expected {
-        let problem = format!("trained with item vocabulary {}, the data has {expected}", manifest.vocabulary);
-        return Err(fail(&path, problem));
-    }
+    let read = |name: &str, file: &str| {
+        let path = folder.join(file);
+        let bytes = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
+        let found = with_digest(name, &bytes);
+        if file != found {
+            return Err(fail(&path, format!("the content is damaged: its digest gives {found}")));
+        }
+        Ok(bytes)
+    };
+    let files = manifest.files.iter().map(|(name, file)| Ok((name.clone(), read(name, file)?)));
+    let files = files.collect::<Result<BTreeMap<_, _>>>()?;
+    let bytes = read(TENSORS, &manifest.tensors)?;
     let path = folder.join(&manifest.tensors);
-    let bytes = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
-    if manifest.tensors != tensor_file(&bytes) {
-        return Err(fail(&path, format!("the content is damaged: its digest gives {}", tensor_file(&bytes))));
-    }
     let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)?;
     let (mut parameters, mut moments) = (BTreeMap::new(), BTreeMap::new());
     for (name, tensor) in tensors {
@@ -153,10 +164,27 @@ pub fn load<C: DeserializeOwned>(
             _ => return Err(fail(&path, format!("tensor {name}: expected parameter.* or moments.*"))),
         };
     }
-    Ok(Checkpoint { manifest, folder: folder.to_owned(), parameters, moments })
+    Ok(Checkpoint { manifest, folder: folder.to_owned(), parameters, moments, files })
 }
 
 impl<C> Checkpoint<C> {
+    /// What was saved beside the tensors under this name.
+    pub fn file(&self, name: &str) -> Option<&[u8]> {
+        self.files.get(name).map(Vec::as_slice)
+    }
+
+    /// Checks that the model was trained with the item vocabulary of this digest.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`] with both digests.
+    pub fn check_vocabulary(&self, expected: &str) -> Result<()> {
+        if self.manifest.vocabulary != expected {
+            let found = &self.manifest.vocabulary;
+            return Err(self.fail(&format!("trained with item vocabulary {found}, the data has {expected}")));
+        }
+        Ok(())
+    }
+
     /// Sets the parameters of a model built from the manifest's configuration.
     ///
     /// # Errors
@@ -187,8 +215,18 @@ fn digest(manifest: &serde_json::Value) -> String {
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
-fn tensor_file(bytes: &[u8]) -> String {
-    format!("tensors-{}.safetensors", &blake3::hash(bytes).to_hex()[..32])
+/// The name of a file with the digest of its content before the extension.
+fn with_digest(name: &str, bytes: &[u8]) -> String {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
+    format!("{stem}-{}.{extension}", &blake3::hash(bytes).to_hex()[..DIGITS])
+}
+
+/// Whether a file's name is one that [`with_digest`] gives to a file called `name`.
+fn is_saved_as(file: &str, name: &str) -> bool {
+    let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
+    let digest =
+        file.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(extension)?.strip_suffix('.'));
+    digest.is_some_and(|digest| digest.len() == DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -230,11 +268,11 @@ mod tests {
 
     fn describe(iteration: u64) -> Description<'static, Vec<usize>> {
         static CONFIG: Vec<usize> = Vec::new();
-        Description { model: MODEL, config: &CONFIG, vocabulary: "abc", iteration, seed: 9 }
+        Description { model: MODEL, config: &CONFIG, vocabulary: "abc", iteration, seed: 9, files: &[] }
     }
 
-    fn problem(folder: &Path, vocabulary: &str) -> String {
-        load::<Vec<usize>>(folder, MODEL, |_| vocabulary.to_owned()).unwrap_err().to_string()
+    fn problem(folder: &Path) -> String {
+        load::<Vec<usize>>(folder, MODEL).unwrap_err().to_string()
     }
 
     #[test]
@@ -247,7 +285,7 @@ mod tests {
 
         let (params, mut adam) = model(3);
         params.get("m.w").unwrap().set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
         checkpoint.restore(&params).unwrap();
         checkpoint.restore_optimiser(&mut adam).unwrap();
         assert_eq!((checkpoint.manifest.iteration, checkpoint.manifest.seed), (1, 9));
@@ -263,25 +301,40 @@ mod tests {
             save(folder.path(), describe(iteration), &params, None).unwrap();
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
         assert_eq!(checkpoint.manifest.iteration, 2);
         assert!(checkpoint.restore_optimiser(&mut adam).unwrap_err().to_string().contains("without its optimiser"));
+    }
+
+    #[test]
+    fn files_beside_the_tensors_come_back_and_go_with_their_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, _) = model(1);
+        for text in ["one", "two"] {
+            let files = [("words.txt", text.as_bytes().to_vec())];
+            save(folder.path(), Description { files: &files, ..describe(1) }, &params, None).unwrap();
+            let saved = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+            assert_eq!((saved.file("words.txt"), saved.file("others.txt")), (Some(text.as_bytes()), None));
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+        }
+        let words =
+            fs::read_dir(folder.path()).unwrap().flatten().find(|file| file.path().extension().unwrap() == "txt");
+        fs::write(words.unwrap().path(), "three").unwrap();
+        assert!(problem(folder.path()).contains("damaged"));
     }
 
     #[test]
     fn what_does_not_fit_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let (params, adam) = model(3);
-        assert!(problem(folder.path(), "abc").contains("manifest.json"));
+        assert!(problem(folder.path()).contains("manifest.json"));
         save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
-        assert!(problem(folder.path(), "xyz").contains("trained with item vocabulary abc, the data has xyz"));
-        assert!(
-            load::<Vec<usize>>(folder.path(), "other", |_| "abc".into())
-                .unwrap_err()
-                .to_string()
-                .contains("expected \"other\"")
-        );
-        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).unwrap();
+        let other = load::<Vec<usize>>(folder.path(), "other").unwrap_err().to_string();
+        assert!(other.contains("expected \"other\""), "{other}");
+        let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+        checkpoint.check_vocabulary("abc").unwrap();
+        let message = checkpoint.check_vocabulary("xyz").unwrap_err().to_string();
+        assert!(message.contains("trained with item vocabulary abc, the data has xyz"), "{message}");
         let message = checkpoint.restore(&model(4).0).unwrap_err().to_string();
         assert!(message.contains("m.w has shape [3, 2], expected [4, 2]"), "{message}");
     }
@@ -298,10 +351,10 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1;
             fs::write(file.path(), damaged).unwrap();
-            assert!(problem(folder.path(), "abc").contains("damaged"));
+            assert!(problem(folder.path()).contains("damaged"));
         }
         fs::write(file.path(), &bytes[..bytes.len() - 1]).unwrap();
-        assert!(problem(folder.path(), "abc").contains("damaged"));
+        assert!(problem(folder.path()).contains("damaged"));
         fs::write(file.path(), &bytes).unwrap();
 
         let manifest = folder.path().join(MANIFEST);
@@ -310,7 +363,7 @@ mod tests {
             let mut damaged = text.clone().into_bytes();
             damaged[at] ^= 1;
             fs::write(&manifest, damaged).unwrap();
-            assert!(load::<Vec<usize>>(folder.path(), MODEL, |_| "abc".into()).is_err(), "byte {at}");
+            assert!(load::<Vec<usize>>(folder.path(), MODEL).is_err(), "byte {at}");
         }
     }
 }

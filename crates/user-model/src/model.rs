@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch};
+use understudy_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use understudy_nn::{Init, Mlp, Params, checkpoint, scalar};
 use understudy_random::Seed;
 
@@ -206,22 +206,40 @@ impl UserModel {
     }
 
     /// Writes a checkpoint; see [`understudy_nn::checkpoint`].
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        let vocabulary = digest(&self.config, catalogue);
-        let description =
-            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+    pub fn save<'a>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'a>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        let provenance = provenance.into();
+        let (vocabulary, files) = (digest(&self.config, provenance.catalogue), provenance.files());
+        let description = checkpoint::Description {
+            model: KIND,
+            config: &self.config,
+            vocabulary: &vocabulary,
+            iteration,
+            seed,
+            files: &files,
+        };
         Ok(checkpoint::save(folder, description, &self.params, None)?)
     }
 
-    /// Reads a checkpoint of a model of this catalogue.
+    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
+    /// an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
-    pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<Self> {
-        let saved = checkpoint::load::<UserModelConfig>(folder, KIND, |config| digest(config, catalogue))?;
-        let model = Self::new(saved.manifest.config.clone(), catalogue, Seed::new(saved.manifest.seed), device)?;
-        saved.restore(&model.params)?;
-        Ok(model)
+    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not hold its items and they are
+    /// not those that are known.
+    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
+        let checkpoint = checkpoint::load::<UserModelConfig>(folder, KIND)?;
+        let manifest = &checkpoint.manifest;
+        let is_known = || manifest.vocabulary == digest(&manifest.config, known);
+        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
+        let model = Self::new(manifest.config.clone(), &saved.catalogue, Seed::new(manifest.seed), device)?;
+        checkpoint.restore(&model.params)?;
+        Ok((model, saved))
     }
 
     /// r_θ of every place `[displays, places]`, 0 where there is none.
@@ -475,20 +493,15 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_gives_the_same_predictions_and_refuses_another_catalogue() {
+    fn a_checkpoint_gives_the_same_predictions_and_its_own_items() {
         let (log, folder) = (log(), tempfile::tempdir().unwrap());
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
             model.save(folder.path(), &catalogue(), 7, 1).unwrap();
-            let loaded = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
-            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
             let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
-            let message = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap_err().to_string();
-            assert!(message.contains("trained with item vocabulary"), "{message}");
-            if model.config.features == ItemFeatures::Given {
-                let scaled = Catalogue::numbered(6).with_features(vec![0.5; 18], 3).unwrap();
-                assert!(UserModel::load(folder.path(), &scaled, &Device::Cpu).is_err());
-            }
+            let (loaded, saved) = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap();
+            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
+            assert_eq!(saved, Saved { catalogue: catalogue(), origin: None });
         }
     }
 
@@ -501,7 +514,7 @@ mod tests {
             model.save(folder.path(), &catalogue(), 7, 1).unwrap();
             let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
             assert_eq!(manifest.contains("regulariser"), regulariser != Regulariser::Shannon, "{manifest}");
-            let loaded = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
+            let (loaded, _) = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
             assert_eq!(loaded.config, model.config);
             assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
         }

@@ -159,7 +159,7 @@ impl LogBuilder {
         self.sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
-    pub(super) fn append(&mut self, step: &Step<'_>) {
+    pub(crate) fn append(&mut self, step: &Step<'_>) {
         let log = &mut self.log;
         log.shown.extend_from_slice(step.slate);
         log.slate_offsets.push(log.shown.len() as u64);
@@ -173,7 +173,7 @@ impl LogBuilder {
         }
     }
 
-    pub(super) fn close_session(&mut self, user: Option<u32>) {
+    pub(crate) fn close_session(&mut self, user: Option<u32>) {
         self.log.session_offsets.push(self.log.steps() as u64);
         if let Some(user) = user {
             self.log.user.get_or_insert_default().push(user);

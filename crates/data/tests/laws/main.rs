@@ -6,6 +6,7 @@ mod caches;
 mod displays;
 mod formats;
 mod generate;
+mod mapping;
 mod parquet;
 mod public;
 mod splits;

@@ -133,6 +133,9 @@ fn a_checkpoint_gives_the_same_agent() {
     }
     assert_eq!(values(resumed.agent().params()), values(trainer.agent().params()));
     let other = Catalogue::numbered(ITEMS + 1);
-    let message = Agent::load(folder.path(), &other, &Device::Cpu).unwrap_err().to_string();
+    let resumed = AgentTrainer::resume(folder.path(), &other, AgentTraining::default(), &Device::Cpu);
+    let message = resumed.unwrap_err().to_string();
     assert!(message.contains("trained with item vocabulary"), "{message}");
+    let (loaded, saved) = Agent::load(folder.path(), &other, &Device::Cpu).unwrap();
+    assert_eq!((values(loaded.params()).len(), saved.catalogue), (values(trainer.agent().params()).len(), catalogue));
 }

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch};
+use understudy_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use understudy_nn::checkpoint::{self, Checkpoint};
 use understudy_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
 use understudy_random::Seed;
@@ -156,29 +156,55 @@ impl BehaviourModel {
     }
 
     /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
-    pub fn save(
+    pub fn save<'a>(
         &self,
         folder: &Path,
-        catalogue: &Catalogue,
+        provenance: impl Into<Provenance<'a>>,
         iteration: u64,
         seed: u64,
         optimiser: Option<&Adam>,
     ) -> Result<()> {
-        let vocabulary = catalogue.names().digest();
-        let description =
-            checkpoint::Description { model: KIND, config: &self.config, vocabulary: &vocabulary, iteration, seed };
+        let provenance = provenance.into();
+        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
+        let description = checkpoint::Description {
+            model: KIND,
+            config: &self.config,
+            vocabulary: &vocabulary,
+            iteration,
+            seed,
+            files: &files,
+        };
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
-    /// Reads a checkpoint of a model of this catalogue; it holds the optimiser's state too, if that was saved.
+    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
+    /// an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
-    pub fn load(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<(Self, Checkpoint<BehaviourConfig>)> {
-        let saved = checkpoint::load::<BehaviourConfig>(folder, KIND, |_| catalogue.names().digest())?;
-        let model = Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
-        saved.restore(&model.params)?;
-        Ok((model, saved))
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
+    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that are known.
+    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
+        let checkpoint = checkpoint::load::<BehaviourConfig>(folder, KIND)?;
+        let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
+        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
+        Ok((Self::of(&checkpoint, device)?, saved))
+    }
+
+    /// Reads a checkpoint of a model of this catalogue, for training to go on.
+    pub(super) fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        device: &Device,
+    ) -> Result<(Self, Checkpoint<BehaviourConfig>)> {
+        let checkpoint = checkpoint::load::<BehaviourConfig>(folder, KIND)?;
+        checkpoint.check_vocabulary(&catalogue.names().digest())?;
+        Ok((Self::of(&checkpoint, device)?, checkpoint))
+    }
+
+    fn of(checkpoint: &Checkpoint<BehaviourConfig>, device: &Device) -> Result<Self> {
+        let model = Self::new(checkpoint.manifest.config.clone(), Seed::new(checkpoint.manifest.seed), device)?;
+        checkpoint.restore(&model.params)?;
+        Ok(model)
     }
 }
 

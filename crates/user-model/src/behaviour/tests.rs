@@ -234,8 +234,12 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
     }
     assert_eq!(values(resumed.model()), values(straight.model()));
     let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
-    let message = BehaviourModel::load(folder.path(), &other, &Device::Cpu).unwrap_err().to_string();
+    let pace = straight.pace().clone();
+    let refused = BehaviourTrainer::resume(folder.path(), &other, training.clone(), pace, &Device::Cpu);
+    let message = refused.unwrap_err().to_string();
     assert!(message.contains("trained with item vocabulary"), "{message}");
+    let (loaded, saved) = BehaviourModel::load(folder.path(), &other, &Device::Cpu).unwrap();
+    assert_eq!((values(&loaded), saved.catalogue), (values(straight.model()), catalogue));
 }
 
 #[test]

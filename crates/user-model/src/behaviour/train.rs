@@ -3,7 +3,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch};
+use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use understudy_nn::{Adam, AdamConfig};
 use understudy_random::Seed;
 
@@ -158,8 +158,14 @@ impl BehaviourTrainer {
     }
 
     /// Writes model and optimiser; [`pace`](Self::pace) is the caller's to keep.
-    pub fn save(&self, folder: &Path, catalogue: &Catalogue, iteration: u64, seed: u64) -> Result<()> {
-        self.model.save(folder, catalogue, iteration, seed, Some(&self.adam))
+    pub fn save<'a>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'a>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        self.model.save(folder, provenance, iteration, seed, Some(&self.adam))
     }
 
     /// Goes on from what [`save`](Self::save) wrote, at the pace of then.
@@ -173,7 +179,7 @@ impl BehaviourTrainer {
         pace: Pace,
         device: &Device,
     ) -> Result<Self> {
-        let (model, saved) = BehaviourModel::load(folder, catalogue, device)?;
+        let (model, saved) = BehaviourModel::resume(folder, catalogue, device)?;
         let mut trainer = Self::new(model, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         trainer.set_learning_rate(pace.learning_rate)?;
