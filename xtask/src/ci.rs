@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::provenance::workspace_root;
+use crate::terminal::say;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
 pub fn run() -> anyhow::Result<()> {
@@ -16,7 +17,8 @@ pub fn run() -> anyhow::Result<()> {
     for step in steps(results.path())? {
         step.run()?;
     }
-    println!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64());
+    supply_chain()?;
+    say(format_args!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -27,14 +29,14 @@ struct Step {
 
 impl Step {
     fn run(mut self) -> anyhow::Result<()> {
-        println!("== {}", self.name);
+        say(format_args!("== {}", self.name));
         let begin = Instant::now();
         let status =
             self.command.status().with_context(|| format!("{}: cannot start {:?}", self.name, self.command))?;
         if !status.success() {
             bail!("{} failed: {:?} ended with {status}", self.name, self.command);
         }
-        println!("== {}: {:.0} s", self.name, begin.elapsed().as_secs_f64());
+        say(format_args!("== {}: {:.0} s", self.name, begin.elapsed().as_secs_f64()));
         Ok(())
     }
 }
@@ -56,18 +58,39 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     ])
 }
 
+/// What the project depends on: who it may come from, under which licences, and what is known against it.
+fn supply_chain() -> anyhow::Result<()> {
+    if !has("deny") {
+        say("== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    let check = cargo(&["deny", "--log-level", "error", "--locked", "check", "bans", "licenses", "sources"]);
+    Step { name: "bans, licences, sources", command: check }.run()?;
+    if !answers(cargo(&["deny", "fetch", "db"])) {
+        say("== advisories: not checked, their database cannot be fetched");
+        return Ok(());
+    }
+    let check = cargo(&["deny", "--log-level", "error", "--locked", "check", "--disable-fetch", "advisories"]);
+    Step { name: "advisories", command: check }.run()
+}
+
 fn tests() -> Command {
-    if has_nextest() {
+    if has("nextest") {
         cargo(&["nextest", "run", "--workspace", "--locked"])
     } else {
         cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--examples", "--locked"])
     }
 }
 
-fn has_nextest() -> bool {
-    let mut probe = cargo(&["nextest", "--version"]);
-    probe.stdout(Stdio::null()).stderr(Stdio::null());
-    probe.status().is_ok_and(|status| status.success())
+/// Whether cargo has this subcommand.
+fn has(subcommand: &str) -> bool {
+    answers(cargo(&[subcommand, "--version"]))
+}
+
+/// Whether a command succeeds; what it prints is not shown.
+fn answers(mut command: Command) -> bool {
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 /// The cargo that runs this command, so that a toolchain chosen by the caller holds for every step.

@@ -12,6 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use understudy_data::import::{self, import};
 use understudy_data::{Dataset, Format, Part, Summary, cache, export::export};
 
+use crate::target::Target;
+use crate::terminal::say;
+
 /// Options of the data commands.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -42,6 +45,9 @@ struct Import {
     /// Cached log to write.
     #[arg(long, value_name = "LOG")]
     to: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     input: Input,
 }
@@ -61,6 +67,9 @@ struct Export {
     /// File to write.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    force: bool,
     /// Format to write: gan-cdqn, irecgan, csv, jsonl or parquet.
     #[arg(long)]
     format: Format,
@@ -88,22 +97,24 @@ struct Input {
 /// Runs a data command.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::Import(Import { input, format, to }) => {
-            check_target(to)?;
+        Command::Import(Import { input, format, to, force }) => {
+            let target = Target::new(to, &[&input.path], *force)?;
             let (dataset, summary) = input.read(*format)?;
-            cache::save(&dataset, to)?;
-            print!("{summary}");
-            println!("written to {}", to.display());
+            target.check()?;
+            cache::save(&dataset, target.path())?;
+            say(format_args!("{summary}written to {}", to.display()));
         }
-        Command::Describe(Describe { input, format }) => print!("{}", input.read(*format)?.1),
-        Command::Export(Export { input, to, format, without }) => {
+        Command::Describe(Describe { input, format }) => say(input.read(*format)?.1.to_string().trim_end()),
+        Command::Export(Export { input, to, force, format, without }) => {
+            let target = Target::new(to, &[&input.path], *force)?;
             let (dataset, summary) = input.read(None)?;
             if summary.reading.is_some() {
-                print!("{summary}");
+                say(summary.to_string().trim_end());
             }
             let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
-            export(&dataset, *format, to).context("cannot export; --without PART leaves a part out")?;
-            println!("written to {}", to.display());
+            target.check()?;
+            export(&dataset, *format, target.path()).context("cannot export; --without PART leaves a part out")?;
+            say(format_args!("written to {}", to.display()));
         }
         Command::List => list()?,
         Command::Generate(args) => generate::run(args)?,
@@ -161,14 +172,6 @@ impl Input {
     }
 }
 
-/// An import must not write over a log that it can read, its own input above all.
-fn check_target(to: &Path) -> anyhow::Result<()> {
-    if to.is_file() && !cache::is_cache(to) {
-        bail!("{} exists and is no cached log; choose another name, or remove it first", to.display());
-    }
-    Ok(())
-}
-
 /// A bar for files that take a moment, on a terminal.
 fn bar(path: &Path) -> ProgressBar {
     const A_MOMENT: u64 = 8 << 20;
@@ -188,15 +191,16 @@ fn list() -> anyhow::Result<()> {
     names.sort();
     let is_recipe = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
     let (recipes, logs): (Vec<_>, Vec<_>) = names.into_iter().partition(is_recipe);
-    println!("bundled logs, simulated (describe one: cargo xtask data describe PATH)");
+    say("bundled logs, simulated (describe one: cargo xtask data describe PATH)");
     for path in logs {
         let (_, summary) = import(&path, import::Options::default())?;
-        println!("  {:<60} {} sessions, {} steps", path.display(), summary.sessions, summary.steps);
+        say(format_args!("  {:<60} {} sessions, {} steps", path.display(), summary.sessions, summary.steps));
     }
-    println!("recipes for public data sets");
+    say("recipes for public data sets");
     for path in recipes.iter().filter(|path| !path.ends_with("README.md")) {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        println!("  {:<60} {}", path.display(), text.lines().next().unwrap_or_default().trim_start_matches("# "));
+        let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
+        say(format_args!("  {:<60} {title}", path.display()));
     }
     Ok(())
 }
@@ -221,16 +225,28 @@ mod tests {
     }
 
     #[test]
-    fn an_import_writes_over_cached_logs_only() {
+    fn nothing_is_replaced_unasked_and_an_input_never() {
         let folder = tempfile::tempdir().unwrap();
         let (log, cached) = (folder.path().join("shop.csv"), folder.path().join("shop.log"));
         let text = "session,step,shown,chosen,reward\na,0,1 2,1,1\n";
         std::fs::write(&log, text).unwrap();
-        let import = |to: &Path| run(Command::Import(Import { input: input(&log), format: None, to: to.to_owned() }));
-        assert!(import(&log).unwrap_err().to_string().contains("no cached log"));
-        assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
-        import(&cached).unwrap();
-        import(&cached).unwrap();
+        let write = |export: bool, to: &Path, force: bool| {
+            let (input, to) = (input(&log), to.to_owned());
+            run(match export {
+                true => Command::Export(Export { input, to, force, format: Format::Csv, without: vec![] }),
+                false => Command::Import(Import { input, format: None, to, force }),
+            })
+        };
+        for export in [false, true] {
+            for force in [false, true] {
+                assert!(write(export, &log, force).unwrap_err().to_string().contains("the input itself"));
+                assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
+            }
+            write(export, &cached, false).unwrap();
+            assert!(write(export, &cached, false).unwrap_err().to_string().contains("--force"));
+            write(export, &cached, true).unwrap();
+            std::fs::remove_file(&cached).unwrap();
+        }
     }
 
     #[test]
@@ -238,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cached = folder.path().join("shop.log");
         let log = datasets().join("simulated-mdp.csv");
-        run(Command::Import(Import { input: input(&log), format: None, to: cached.clone() })).unwrap();
+        run(Command::Import(Import { input: input(&log), format: None, to: cached.clone(), force: false })).unwrap();
         let (dataset, summary) = Input { name: Some("mine".into()), ..input(&cached) }.read(None).unwrap();
         assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
         assert!(input(&cached).read(Some(Format::Csv)).is_err());

@@ -1,5 +1,7 @@
 //! The runner of the workspace: `cargo xtask reproduce | data | train | evaluate | bench | ci`.
 
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where a pipe is closed: use `terminal`")]
+
 mod atomic;
 mod bench;
 mod ci;
@@ -20,6 +22,7 @@ mod runner;
 mod settings;
 mod shard;
 mod store;
+mod target;
 mod tensorboard;
 mod terminal;
 mod trace;

@@ -1,15 +1,19 @@
 //! `cargo xtask train`: a recommender from a log of one's own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use candle_core::Device;
 use clap::builder::RangedU64ValueParser;
 use indicatif::ProgressBar;
-use understudy_data::{Dataset, Log};
+use understudy_data::{Dataset, Origin, Provenance};
 use understudy_irecgan::{IRecGan, IRecGanConfig, Stage};
 use understudy_random::Seed;
 use understudy_user_model::behaviour::sequences;
+
+use crate::provenance::REVISION;
+use crate::target::check_folder;
+use crate::terminal::{say, tell};
 
 /// Options of `train`.
 #[derive(Debug, clap::Args)]
@@ -19,6 +23,9 @@ pub struct Args {
     /// Folder to write the recommender into.
     #[arg(long, value_name = "CHECKPOINT")]
     to: PathBuf,
+    /// Replace a recommender that is there.
+    #[arg(long)]
+    force: bool,
     /// How many percent of the sessions to learn from, the first ones; `evaluate` judges on the rest.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..100))]
     percent: u8,
@@ -38,11 +45,17 @@ pub struct Args {
 
 /// Trains IRecGAN on the first sessions of a log and writes its agent.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    check_folder(&args.to, args.force, is_ours)?;
     let dataset = crate::data::read(&args.log)?;
-    let (train, _) = split(&dataset, args.percent)?;
+    let chosen = first(&dataset, args.percent)?;
     let (items, seed) = (dataset.catalogue.len(), Seed::new(args.seed));
-    let all: Vec<usize> = (0..train.sessions()).collect();
-    let train = sequences(&train, &all, items, seed).context("cannot learn from this log")?;
+    let unused = rewards_without_choice(&dataset, &chosen);
+    if unused > 0 {
+        tell(format_args!(
+            "warning: {unused} slates earned a reward though nothing was chosen; IRecGAN learns from the rewards of choices alone"
+        ));
+    }
+    let train = sequences(&dataset.log, &chosen, items, seed).context("cannot learn from this log")?;
     if train.sessions() == 0 {
         bail!("{}: no session with a click among the first {}%", args.log.display(), args.percent);
     }
@@ -51,6 +64,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     (config.users.hidden, config.agent.hidden, config.discriminator.hidden) = (args.hidden, args.hidden, args.hidden);
     (config.users_epochs, config.agent_epochs, config.epochs) = (args.epochs, args.epochs, args.adversarial);
     config.discriminator.leaving = dataset.log.iter().any(|session| session.left());
+    let settings = serde_json::json!({ "percent": args.percent, "irecgan": config });
+    let origin = Origin::new(&dataset, &chosen, settings, args.seed, REVISION);
     let mut run = IRecGan::new(config, seed, &Device::Cpu)?;
     let bar = ProgressBar::new(2 * args.epochs + 1 + args.adversarial);
     while let Some(point) = run.advance(&train)? {
@@ -63,18 +78,31 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         });
     }
     bar.finish_and_clear();
-    run.agent().save(&args.to, &dataset.catalogue, run.curve().len() as u64, args.seed, None)?;
-    println!("learned from {} sessions; written to {}", train.sessions(), args.to.display());
+    check_folder(&args.to, args.force, is_ours)?;
+    let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
+    run.agent().save(&args.to, provenance, run.curve().len() as u64, args.seed, None)?;
+    say(format_args!("learned from {} sessions; written to {}", train.sessions(), args.to.display()));
     Ok(())
 }
 
-/// The first sessions, and the rest.
-pub fn split(dataset: &Dataset, percent: u8) -> anyhow::Result<(Log, Log)> {
+/// The first sessions, which leave some to judge by.
+fn first(dataset: &Dataset, percent: u8) -> anyhow::Result<Vec<usize>> {
     let sessions = dataset.log.sessions();
     let first = sessions * usize::from(percent) / 100;
     if first == 0 || first == sessions {
         bail!("{sessions} sessions: too few to learn from {percent}% and to judge on the rest");
     }
-    let part = |sessions: std::ops::Range<usize>| dataset.log.select(&sessions.collect::<Vec<_>>());
-    Ok((part(0..first), part(first..sessions)))
+    Ok((0..first).collect())
+}
+
+fn rewards_without_choice(dataset: &Dataset, sessions: &[usize]) -> usize {
+    let steps = sessions.iter().flat_map(|&session| dataset.log.session(session).steps());
+    steps.filter(|step| step.choice.item().is_none() && step.reward != 0.0).count()
+}
+
+/// Whether a file is one that a saved recommender is made of.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name == "manifest.json"
+        || ["tensors-", "vocabulary-", "features-", "origin-"].iter().any(|stem| name.starts_with(stem))
 }

@@ -9,6 +9,8 @@ use understudy_cascade_dqn::Storage;
 use understudy_cascade_dqn::bench::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
 use understudy_nn::DeviceKind;
 
+use crate::terminal::{say, tell};
+
 /// Options of the argmax benchmark.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -76,27 +78,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             pool.install(|| measure_all(args, threads, storage, &items, &device, &mut table))?;
         }
     }
-    println!(
+    say(format_args!(
         "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. slope: of log time over log K, from the row \
          above. read once: reading the cached item halves. candle: one user, each stage as tensor operations, 1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
-    );
+    ));
     if device.is_cuda() {
-        println!(
+        say(
             "GPU: one slate for each user, states and slates on the CPU; reading its copy of the halves once, by a kernel of its own; \
-             the share of slates that are the CPU's."
+             the share of slates that are the CPU's.",
         );
     }
-    println!("{table}");
+    say(table);
     if args.storage.contains(&Kept::Half) {
         for &items in items.iter().filter(|items| **items <= LARGEST_COMPARED) {
-            eprintln!("comparing slates at K = {items}");
+            tell(format_args!("comparing slates at K = {items}"));
             let Agreement { slates, items: shared } = agreement(Sizes { users: COMPARED, ..args.sizes(items) })?;
-            println!(
+            say(format_args!(
                 "16-bit halves at K = {items}: {:.1}% of slates and {:.1}% of their items as with 32 bits",
                 100.0 * slates,
                 100.0 * shared
-            );
+            ));
         }
     }
     Ok(())
@@ -113,7 +115,7 @@ fn measure_all(
 ) -> anyhow::Result<()> {
     let mut before: Option<(usize, f64)> = None;
     for &items in items {
-        eprintln!("measuring K = {items}, {threads} threads, {}", storage.name());
+        tell(format_args!("measuring K = {items}, {threads} threads, {}", storage.name()));
         let sizes = args.sizes(items);
         let Measurement { freeze, slates, read, gpu, .. } =
             measure(sizes, storage.into(), args.repeats.into(), device)?;

@@ -10,6 +10,8 @@ use rand::Rng;
 use understudy_data::import::{Options, import};
 use understudy_random::Seed;
 
+use crate::terminal::{say, tell};
+
 /// Options of the import benchmark.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -26,22 +28,22 @@ const MEGABYTE: f64 = 1e6;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = folder.path().join("generated.csv");
-    eprintln!("writing the log to read");
+    tell("writing the log to read");
     let rows = generate(&path, args.bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let bytes = path.metadata()?.len();
     let megabytes = bytes as f64 / MEGABYTE;
-    println!("{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items");
+    say(format_args!("{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items"));
 
-    eprintln!("importing it");
+    tell("importing it");
     let before = peak_memory();
     let begin = Instant::now();
     let (dataset, summary) = import(&path, Options::default())?;
     let seconds = begin.elapsed().as_secs_f64();
     let after = peak_memory();
     ensure!(summary.steps as u64 == rows, "{} steps of {rows} rows arrived", summary.steps);
-    println!("import      {:>8.0} MB/s {:>12.0} rows/s", megabytes / seconds, rows as f64 / seconds);
+    say(format_args!("import      {:>8.0} MB/s {:>12.0} rows/s", megabytes / seconds, rows as f64 / seconds));
 
-    eprintln!("splitting it into fields");
+    tell("splitting it into fields");
     let begin = Instant::now();
     let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 18).from_path(&path)?;
     let mut record = csv::ByteRecord::new();
@@ -51,19 +53,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let seconds = begin.elapsed().as_secs_f64();
     ensure!(read == rows, "{read} records of {rows} rows");
-    println!(
+    say(format_args!(
         "csv records {:>8.0} MB/s {:>12.0} rows/s (the csv crate, fields unread)",
         megabytes / seconds,
         rows as f64 / seconds
-    );
+    ));
 
     let log = dataset.log.bytes() as f64 / MEGABYTE;
-    println!("log         {log:>8.0} MB");
+    say(format_args!("log         {log:>8.0} MB"));
     match (before, after) {
         (Some(before), Some(after)) => {
-            println!("peak memory {after:>8.0} MB ({before:.0} MB before the import): {:.2} of the log", after / log);
+            say(format_args!(
+                "peak memory {after:>8.0} MB ({before:.0} MB before the import): {:.2} of the log",
+                after / log
+            ));
         }
-        _ => println!("peak memory  unknown on this system"),
+        _ => say("peak memory  unknown on this system"),
     }
     Ok(())
 }

@@ -19,6 +19,8 @@ use understudy_random::{Seed, Stream};
 use understudy_sim::Population;
 use understudy_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
 
+use crate::terminal::{say, tell};
+
 /// Options of the IRecGAN benchmark.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -86,10 +88,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
-            eprintln!("measuring sequences with scored branches, {threads} threads");
+            tell(format_args!("measuring sequences with scored branches, {threads} threads"));
             let simulated = simulate(args, threads == args.threads[0])?;
             table.add_row(row("simulation", threads, args.is_public().then_some(V100[0]), simulated));
-            eprintln!("measuring an epoch of the agent, {threads} threads");
+            tell(format_args!("measuring an epoch of the agent, {threads} threads"));
             let trained = train(args, &log)?;
             table.add_row(row("agent's epoch", threads, args.is_public().then_some(V100[1]), trained));
             anyhow::Ok(())
@@ -99,7 +101,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         true => "run to its end, once".to_owned(),
         false => format!("extrapolated from {} of its {} batches", args.batches, sessions.div_ceil(32)),
     };
-    println!(
+    say(format_args!(
         "simulation: {} sequences of up to {} steps with {} branches a step; agent's epoch: {epoch}, over {sessions} sessions of {:.2} clicks. \
          {} items, LSTMs of {LAYERS} layers of {}, slates of {}.\nMedians of {}. V100: a public run of the authors' code. limit: the products \
          that the case needs at the rate of the best plain product, and for the epoch one pass of Adam over the parameters and their moments at \
@@ -112,8 +114,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.hidden,
         args.k,
         args.repeats,
-    );
-    println!("{table}");
+    ));
+    say(table);
     Ok(())
 }
 
@@ -177,7 +179,7 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
         black_box(buffer);
     }
     if tell {
-        println!(
+        say(format_args!(
             "{} sequences of {:.2} steps on average, at most {}; {} branches with {} steps. {} states have logits of their own, {} steps lead to a \
              state that is used: {:.0} GFLOP.",
             args.sessions,
@@ -188,7 +190,7 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
             work.states,
             work.onward,
             operations / 1e9
-        );
+        ));
     }
     Ok(Measured(runs))
 }

@@ -13,6 +13,7 @@ use comfy_table::{Table, presets};
 
 use crate::bench::nn::case::{Case, Request};
 use crate::bench::nn::peer::Peer;
+use crate::terminal::{say, tell};
 
 /// Options of the network benchmark.
 #[derive(Debug, clap::Args)]
@@ -82,20 +83,21 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         for case in cases(args) {
             let labels = LABELS.iter().zip(labels(case, threads)).filter(|(_, value)| value != NOTHING);
             let labels: Vec<_> = labels.map(|(name, value)| format!("{name} {value}")).collect();
-            eprint!("measuring {} ... ", labels.join(", "));
+            let labels = labels.join(", ");
+            tell(format_args!("measuring {labels}"));
             let measured = measure(Request { case, threads, seconds: args.seconds }, &mut ours, &mut peer)?;
             let beside = measured.peer.map(|seconds| format!(", the peer {} ms", milliseconds(seconds)));
-            eprintln!("{} ms{}", milliseconds(measured.ours), beside.unwrap_or_default());
+            tell(format_args!("{labels}: {} ms{}", milliseconds(measured.ours), beside.unwrap_or_default()));
             results.push(measured);
         }
     }
-    println!(
+    say(format_args!(
         "Median times. A training step of the LSTM is 2 T B 4H (3 (D + 3H) - D) operations, D = {}: each product forward \
          once and backward\ntwice, without the gradient of the inputs. Of GEMM: of the best rate of a GEMM row of as many \
          threads, ours or the peer's.",
         case::INPUTS
-    );
-    println!("{}", table(&results, peer.as_ref().map(Peer::name)));
+    ));
+    say(table(&results, peer.as_ref().map(Peer::name)));
     Ok(())
 }
 

@@ -11,6 +11,8 @@ use understudy_random::Seed;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
 
+use crate::terminal::{say, tell};
+
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -43,8 +45,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             measure(args, "ChoiceUsers, 8 features, memory 3", threads, &users, &mut table)
         })?;
     }
-    println!("Random slates of {K} of {ITEMS} items; median of {} runs of about {} steps.", args.repeats, args.steps);
-    println!("{table}");
+    say(format_args!(
+        "Random slates of {K} of {ITEMS} items; median of {} runs of about {} steps.",
+        args.repeats, args.steps
+    ));
+    say(table);
     Ok(())
 }
 
@@ -57,7 +62,7 @@ fn measure<E: Environment>(
     users: &E,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let tell = |what: &str| eprintln!("measuring {name}, {threads} threads: {what}");
+    let tell = |what: &str| tell(format_args!("measuring {name}, {threads} threads: {what}"));
     tell("the size of the log");
     let policy = UniformRandom { items: ITEMS };
     let pilot = Rollout::new(Seed::new(0), 0..1_000, K).run(users, &policy)?;

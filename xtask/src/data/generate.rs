@@ -12,12 +12,18 @@ use understudy_random::Seed;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
 
+use crate::target::Target;
+use crate::terminal::say;
+
 /// Options of `data generate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Folder to write the logs to.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace logs that are there.
+    #[arg(long)]
+    force: bool,
     /// What everything is drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -44,10 +50,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ("simulated-mdp.jsonl", Format::JsonLines, &mdp),
         ("simulated-mdp.parquet", Format::Parquet, &mdp),
     ];
-    for (name, format, dataset) in logs {
-        let path = args.out.join(name);
-        export(dataset, format, &path)?;
-        println!("{} ({format}): {} sessions, {} steps", path.display(), dataset.log.sessions(), dataset.log.steps());
+    let targets = logs.iter().map(|(name, ..)| Target::new(&args.out.join(name), &[], args.force));
+    let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
+    for ((_, format, dataset), target) in logs.into_iter().zip(targets) {
+        let path = target.path();
+        export(dataset, format, path)?;
+        let (sessions, steps) = (dataset.log.sessions(), dataset.log.steps());
+        say(format_args!("{} ({format}): {sessions} sessions, {steps} steps", path.display()));
     }
     Ok(())
 }
@@ -122,7 +131,7 @@ mod tests {
     #[test]
     fn the_bundled_logs_come_from_their_seed_byte_for_byte() {
         let folder = tempfile::tempdir().unwrap();
-        run(&Args { out: folder.path().to_owned(), seed: 1 }).unwrap();
+        run(&Args { out: folder.path().to_owned(), force: false, seed: 1 }).unwrap();
         let (made, bundled) = (files(folder.path()), files(&super::super::datasets()));
         let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&made), names(&bundled));

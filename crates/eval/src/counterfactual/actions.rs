@@ -27,6 +27,12 @@ impl<'a> ActionLog<'a> {
         Ok(Self { reward, logging, weights: ratios(logging, evaluation)? })
     }
 
+    /// Rows whose weights are known, beside the propensities that they were made from.
+    pub(super) fn weighted(reward: &'a [f64], logging: &'a [f64], weights: Vec<f64>) -> Result<Self> {
+        rewards(reward, weights.len())?;
+        Ok(Self { reward, logging, weights })
+    }
+
     /// w_i, one per row.
     pub fn weights(&self) -> &[f64] {
         &self.weights

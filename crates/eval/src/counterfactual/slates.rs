@@ -1,6 +1,6 @@
 //! Logs of slates with a reward at every place; the value is the expected sum of a slate's rewards.
 
-use super::actions::Predictions;
+use super::actions::{ActionLog, Predictions};
 use super::columns::{ratios, rewards, slate_lengths};
 use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
@@ -38,6 +38,18 @@ impl<'a> SequentialSlates<'a> {
     /// The weight of each whole slate, the product of its places' ratios: `[slates]`.
     pub fn weights(&self) -> Vec<f64> {
         self.0.slates(&self.0.ratios).map(|(_, ratios)| ratios.iter().product()).collect()
+    }
+
+    /// The slates as single actions with a reward each, `[slates]`: for rewards that are no place's, such as one that is paid
+    /// where nothing was chosen. The estimators of places cannot use such rewards.
+    ///
+    /// # Errors
+    /// Where there are not as many rewards as slates, or one is not finite.
+    pub fn whole<'r>(&self, reward: &'r [f64]) -> Result<ActionLog<'r>>
+    where
+        'a: 'r,
+    {
+        ActionLog::weighted(reward, self.0.logging, self.weights())
     }
 
     /// What the weights of whole slates and the propensities of places say of the log's power to answer [`sips`].

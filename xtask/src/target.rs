@@ -1,0 +1,177 @@
+//! What a command may write to: a path that a user names is never replaced unasked.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+
+/// A file that a user asks for.
+#[derive(Debug)]
+pub struct Target {
+    path: PathBuf,
+    inputs: Vec<PathBuf>,
+    force: bool,
+}
+
+impl Target {
+    /// A file at `path`, made from `inputs`; with `force` it may replace a regular file that is none of these.
+    ///
+    /// # Errors
+    /// As [`Target::check`].
+    pub fn new(path: &Path, inputs: &[&Path], force: bool) -> anyhow::Result<Self> {
+        let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
+        let target = Self { path: path.to_owned(), inputs, force };
+        target.check()?;
+        Ok(target)
+    }
+
+    /// Checks again, for what may have come up during the work that led here.
+    ///
+    /// # Errors
+    /// Where something is there that must not be replaced: an input, anything that is no regular file (a folder, a link, a
+    /// device), or, without `force`, any file.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let shown = self.path.display();
+        let Some(found) = what_is_at(&self.path)? else { return Ok(()) };
+        if self.inputs.iter().any(|input| same_file(&self.path, input)) {
+            bail!("{shown} is the input itself; name another file to write");
+        }
+        if !found.is_file() {
+            bail!("{shown} is {}, which is never replaced; name another file to write", kind(found));
+        }
+        if !self.force {
+            bail!("{shown} exists; name another file to write, or replace it with --force");
+        }
+        Ok(())
+    }
+
+    /// Where the file goes.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Checks that a folder to be made or filled holds nothing that is not `ours`; what is ours may be replaced with `force`.
+///
+/// # Errors
+/// Where the path is something else than a folder, or one that holds other things, or anything at all without `force`.
+pub fn check_folder(path: &Path, force: bool, ours: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+    let shown = path.display();
+    let Some(found) = what_is_at(path)? else { return Ok(()) };
+    if !found.is_dir() {
+        bail!("{shown} is {}, but a folder is to be made there; name another", kind(found));
+    }
+    let entries = fs::read_dir(path).with_context(|| format!("cannot read {shown}"))?;
+    let entries = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    if let Some(stranger) = entries.iter().find(|entry| !ours(entry)) {
+        bail!(
+            "{shown} holds other things, such as {}, which are never replaced; name another folder",
+            stranger.display()
+        );
+    }
+    if !entries.is_empty() && !force {
+        bail!("{shown} exists and is not empty; name another folder, or replace its contents with --force");
+    }
+    Ok(())
+}
+
+/// What the path names, links not followed; none where nothing is there.
+fn what_is_at(path: &Path) -> anyhow::Result<Option<fs::FileType>> {
+    match path.symlink_metadata() {
+        Ok(metadata) => Ok(Some(metadata.file_type())),
+        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(reason) => Err(reason).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+fn kind(found: fs::FileType) -> &'static str {
+    match found {
+        found if found.is_symlink() => "a link",
+        found if found.is_dir() => "a folder",
+        found if found.is_file() => "a file",
+        _ => "no regular file",
+    }
+}
+
+/// Whether two paths lead to one file, through links or under several names.
+fn same_file(a: &Path, b: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+        if let (Some(a), Some(b)) = (identity(a), identity(b)) {
+            return a == b;
+        }
+    }
+    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn refused(path: &Path, inputs: &[&Path], force: bool) -> String {
+        Target::new(path, inputs, force).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_existing_file_is_replaced_with_force_only() {
+        let folder = folder();
+        let path = folder.path().join("a");
+        let target = Target::new(&path, &[], false).unwrap();
+        fs::write(&path, "mine").unwrap();
+        assert!(target.check().unwrap_err().to_string().contains("--force"));
+        assert!(refused(&path, &[], false).contains("--force"));
+        Target::new(&path, &[], true).unwrap();
+        assert!(refused(&path.join("b"), &[], true).contains("cannot look at"));
+    }
+
+    #[test]
+    fn an_input_is_never_replaced_by_any_name() {
+        let folder = folder();
+        let [input, other] = ["input", "other"].map(|name| folder.path().join(name));
+        fs::write(&input, "mine").unwrap();
+        fs::hard_link(&input, &other).unwrap();
+        for path in [&input, &other, &folder.path().join(".").join("input")] {
+            assert!(refused(path, &[&input], true).contains("the input itself"), "{path:?}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn only_regular_files_are_replaced() {
+        let folder = folder();
+        let [link, dangling, file] = ["link", "dangling", "file"].map(|name| folder.path().join(name));
+        fs::write(&file, "mine").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("nothing"), &dangling).unwrap();
+        for (path, what) in [
+            (&link, "a link"),
+            (&dangling, "a link"),
+            (&folder.path().to_owned(), "a folder"),
+            (&PathBuf::from("/dev/null"), "no regular file"),
+        ] {
+            let message = refused(path, &[], true);
+            assert!(message.contains(what), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_folder_is_filled_if_it_is_empty_or_ours_and_forced() {
+        let folder = folder();
+        let ours = |path: &Path| path.ends_with("manifest.json");
+        check_folder(&folder.path().join("new"), false, ours).unwrap();
+        check_folder(folder.path(), false, ours).unwrap();
+        fs::write(folder.path().join("manifest.json"), "{}").unwrap();
+        assert!(check_folder(folder.path(), false, ours).unwrap_err().to_string().contains("--force"));
+        check_folder(folder.path(), true, ours).unwrap();
+        fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
+        assert!(check_folder(folder.path(), true, ours).unwrap_err().to_string().contains("thesis.tex"));
+        let file = folder.path().join("manifest.json");
+        assert!(check_folder(&file, true, ours).unwrap_err().to_string().contains("is a file"));
+    }
+}
