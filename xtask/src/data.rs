@@ -82,14 +82,17 @@ struct Export {
 
 #[derive(Debug, clap::Args)]
 struct Input {
-    /// Log file in any format, or a cached log.
+    /// Log file in any format, or a cached log; it may be a pipe, and - is the standard input.
     path: PathBuf,
     /// Name of the data set, if not the file's.
     #[arg(long)]
     name: Option<String>,
-    /// Count bad rows and go on, instead of stopping at the first.
+    /// Count bad rows and go on, instead of stopping at the first, as long as they are few.
     #[arg(long)]
     skip_bad_rows: bool,
+    /// Skip bad rows up to this share of the rows, and of the sessions [default: 0.05].
+    #[arg(long, value_name = "SHARE")]
+    max_bad: Option<f64>,
     #[command(flatten)]
     displays: displays::Args,
 }
@@ -125,7 +128,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// A cached log, or one in any format that its file tells.
 pub fn read(path: &Path) -> anyhow::Result<Dataset> {
     let displays = displays::Args::default();
-    let input = Input { path: path.to_owned(), name: None, skip_bad_rows: false, displays };
+    let input = Input { path: path.to_owned(), name: None, skip_bad_rows: false, max_bad: None, displays };
     Ok(input.read(None)?.0)
 }
 
@@ -137,36 +140,40 @@ fn datasets() -> PathBuf {
 impl Input {
     fn read(&self, format: Option<Format>) -> anyhow::Result<(Dataset, Summary)> {
         let path = &self.path;
-        if !path.exists() {
+        if path.as_os_str() != "-" && !path.exists() {
             let folder = datasets();
             bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
         }
-        if cache::is_cache(path) {
-            if format.is_some() || self.skip_bad_rows || self.displays.given() {
+        let input = understudy_data::Input::open(path)?;
+        let skip_bad_rows = self.skip_bad_rows || self.max_bad.is_some();
+        if input.is_cache() {
+            if format.is_some() || skip_bad_rows || self.displays.given() {
                 bail!(
-                    "{} is a cached log: --format, --skip-bad-rows and how to simulate displays are for other files",
+                    "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate displays are for other files",
                     path.display()
                 );
             }
-            let mut dataset = cache::load(path)?;
+            let mut dataset = input.load()?;
             if let Some(name) = &self.name {
                 dataset.name.clone_from(name);
             }
             let summary = Summary::new(&dataset);
             return Ok((dataset, summary));
         }
-        let bar = bar(path);
+        let bar = bar(input.path());
         let told = bar.clone();
-        let (displays, seed) = self.displays.settle(path, format)?;
+        let (displays, seed) = self.displays.settle(&input, format)?;
+        let defaults = import::Options::default();
         let options = import::Options {
             format,
             name: self.name.clone(),
-            skip_bad_rows: self.skip_bad_rows,
+            skip_bad_rows,
+            max_bad: self.max_bad.unwrap_or(defaults.max_bad),
             displays,
             seed,
             progress: Some(Box::new(move |read, _| told.set_position(read))),
         };
-        let imported = import(path, options);
+        let imported = input.import(options);
         bar.finish_and_clear();
         Ok(imported?)
     }
@@ -217,7 +224,8 @@ mod tests {
     use super::*;
 
     fn input(path: &Path) -> Input {
-        Input { path: path.to_owned(), name: None, skip_bad_rows: false, displays: displays::Args::default() }
+        let displays = displays::Args::default();
+        Input { path: path.to_owned(), name: None, skip_bad_rows: false, max_bad: None, displays }
     }
 
     fn run(command: Command) -> anyhow::Result<()> {

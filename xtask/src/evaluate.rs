@@ -43,8 +43,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let (judged, others) = sessions(&dataset, saved.origin.as_ref(), args)?;
     let (judged, unseen) = with_propensities(&dataset, judged, &args.log)?;
 
-    let (others, _) = dataset.select(&others).mapped_to(&saved.catalogue, UnknownItems::DropSteps)?;
-    let (judged, unknown) = dataset.select(&judged).mapped_to(&saved.catalogue, args.unknown_items)?;
+    let (others, _) = dataset.select(&others)?.mapped_to(&saved.catalogue, UnknownItems::DropSteps)?;
+    let (judged, unknown) = dataset.select(&judged)?.mapped_to(&saved.catalogue, args.unknown_items)?;
     if unknown.any() {
         tell(format_args!("warning: the recommender does not know {unknown}; the steps that show them are left out"));
     }

@@ -2,16 +2,18 @@
 //!
 //! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64), BLAKE3 of the
 //! payload (32 bytes), payload. The payload is bincode and changes with the version; files for other programs are
-//! written by [`export`](crate::export::export).
+//! written by [`export`](crate::export::export). Version 2 had no ids of sessions and is still read.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::{Dataset, Error, Result, atomic};
+use serde::Deserialize;
+
+use crate::{Catalogue, Dataset, Error, Input, Log, Result, SessionIds, Split, Vocabulary, atomic};
 
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 8 + 4 + 8 + 32;
 /// The decoder never takes more than this from a payload: 64 GiB.
 const LIMIT: usize = 1 << 36;
@@ -40,23 +42,27 @@ pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
             .map_err(|error| Error::file(path, format!("cannot encode: {error}")))?;
         buffered.flush().map_err(io)?;
         drop(buffered);
-        let header = header(payload.bytes, &payload.hasher.finalize());
+        let header = header(VERSION, payload.bytes, &payload.hasher.finalize());
         file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)
     })
 }
 
-/// Whether a file begins with the magic of a cache file.
+/// Whether a regular file begins with the magic of a cache file; of a pipe, [`Input::is_cache`] knows.
 pub fn is_cache(path: &Path) -> bool {
     let mut magic = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
+    path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
 }
 
-/// Reads a data set back.
+/// Reads a data set back, from a pipe too, see [`Input`].
 ///
 /// # Errors
 /// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another version, and a payload
 /// that is no valid data set; [`Error::Io`] when the system refuses.
 pub fn load(path: &Path) -> Result<Dataset> {
+    Input::open(path)?.load()
+}
+
+pub(crate) fn load_file(path: &Path) -> Result<Dataset> {
     let io = |source| Error::io(path, source);
     let wrong = |problem: &str| Err(Error::file(path, problem));
     if path.is_dir() {
@@ -77,11 +83,11 @@ pub fn load(path: &Path) -> Result<Dataset> {
         return wrong("is truncated inside its header; import the log again");
     }
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    if version != VERSION {
-        let problem = format!("has cache version {version}, this program reads {VERSION}; import the log again");
+    if !(2..=VERSION).contains(&version) {
+        let problem = format!("has cache version {version}, this program reads 2 to {VERSION}; import the log again");
         return wrong(&problem);
     }
-    let expected = self::header(length - HEADER as u64, &checksum(&mut reader).map_err(io)?);
+    let expected = self::header(version, length - HEADER as u64, &checksum(&mut reader).map_err(io)?);
     if header[12..20] != expected[12..20] {
         return wrong("has another length than it was written with, it is truncated; import the log again");
     }
@@ -89,8 +95,11 @@ pub fn load(path: &Path) -> Result<Dataset> {
         return wrong("is damaged, its checksum does not match; import the log again");
     }
     reader.seek(SeekFrom::Start(HEADER as u64)).map_err(io)?;
-    let dataset: Dataset = bincode::serde::decode_from_std_read(&mut reader, config())
-        .map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
+    let dataset = match version {
+        2 => bincode::serde::decode_from_std_read(&mut reader, config()).map(Version2::into_dataset),
+        _ => bincode::serde::decode_from_std_read(&mut reader, config()),
+    };
+    let dataset = dataset.map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
     if reader.stream_position().map_err(io)? != length {
         return wrong("holds more than a log");
     }
@@ -98,10 +107,27 @@ pub fn load(path: &Path) -> Result<Dataset> {
     Ok(dataset)
 }
 
-fn header(length: u64, checksum: &blake3::Hash) -> [u8; HEADER] {
+/// The payload of version 2.
+#[derive(Deserialize)]
+struct Version2 {
+    name: String,
+    log: Log,
+    catalogue: Catalogue,
+    users: Vocabulary,
+    split: Option<Split>,
+}
+
+impl Version2 {
+    fn into_dataset(self) -> Dataset {
+        let Self { name, log, catalogue, users, split } = self;
+        Dataset { name, log, catalogue, users, split, sessions: SessionIds::default() }
+    }
+}
+
+fn header(version: u32, length: u64, checksum: &blake3::Hash) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(&MAGIC);
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     header[12..20].copy_from_slice(&length.to_le_bytes());
     header[20..].copy_from_slice(checksum.as_bytes());
     header

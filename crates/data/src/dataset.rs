@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, Error, Expected, Log, Result, Split, Vocabulary};
+use crate::{Catalogue, Error, Expected, Log, Result, SessionIds, Split, Vocabulary};
 
 /// A log with what its numbers stand for: what an import returns and what a cache file holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +19,8 @@ pub struct Dataset {
     pub users: Vocabulary,
     /// The split that came with the data, if one did.
     pub split: Option<Split>,
+    /// The sessions' raw ids; empty where they are the sessions' indices, as in a simulated log.
+    pub sessions: SessionIds,
 }
 
 /// A part of a [`Dataset`] that not every format can hold.
@@ -52,13 +55,13 @@ impl Part {
 }
 
 impl Dataset {
-    /// Whether the data set has this part.
+    /// Whether the data set has this part, be it for some sessions only.
     pub fn has(&self, part: Part) -> bool {
         match part {
             Part::Split => self.split.is_some(),
-            Part::Users => self.log.has_users(),
-            Part::Timestamps => self.log.has_timestamps(),
-            Part::Propensities => self.log.has_propensities(),
+            Part::Users => self.log.sessions_with_users() > 0,
+            Part::Timestamps => self.log.sessions_with_timestamps() > 0,
+            Part::Propensities => self.log.sessions_with_propensities() > 0,
             Part::Features => self.catalogue.features().is_some(),
         }
     }
@@ -78,29 +81,56 @@ impl Dataset {
         self
     }
 
-    /// The data set of the given sessions, in the given order, without its split.
-    pub fn select(&self, sessions: &[usize]) -> Self {
-        let Self { name, log, catalogue, users, .. } = self;
-        let (name, catalogue, users) = (name.clone(), catalogue.clone(), users.clone());
-        Self { name, log: log.select(sessions), catalogue, users, split: None }
-    }
-
-    /// STUB
-    pub fn session_id(&self, session: usize) -> Option<String> {
-        let _ = session;
-        None
-    }
-
     /// The raw id of a session's user, or the user's number where raw ids are not known.
     pub fn user_name(&self, user: u32) -> String {
         if (user as usize) < self.users.len() { self.users.name(user).to_owned() } else { user.to_string() }
     }
 
+    /// The raw id of a session, or its index where raw ids are not known.
+    pub fn session_name(&self, session: usize) -> Cow<'_, str> {
+        self.sessions.get(session).map_or_else(|| Cow::Owned(session.to_string()), Cow::Borrowed)
+    }
+
+    /// The data set of the given sessions, in the given order: with their raw ids, on their sides of the split, and with the
+    /// whole catalogue and all users, whose numbers stay.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such session, or one is named twice: its id would be no id any more.
+    pub fn select(&self, sessions: &[usize]) -> Result<Self> {
+        let mut named = vec![false; self.log.sessions()];
+        for &session in sessions {
+            match named.get_mut(session) {
+                Some(named) if !*named => *named = true,
+                Some(_) => {
+                    let name = self.session_name(session);
+                    return Err(Error::Setting(format!("the selection names session {name:?} twice")));
+                }
+                None => {
+                    let problem = format!("the selection names session number {session} of {}", named.len());
+                    return Err(Error::Setting(problem));
+                }
+            }
+        }
+        let mut ids = SessionIds::default();
+        for (place, &session) in sessions.iter().enumerate() {
+            ids.push(place, &self.session_name(session));
+        }
+        Ok(Self {
+            name: self.name.clone(),
+            log: self.log.select(sessions),
+            catalogue: self.catalogue.clone(),
+            users: self.users.clone(),
+            sessions: ids,
+            split: self.split.as_ref().map(|split| split.select(sessions)),
+        })
+    }
+
     /// Checks what a builder would have guaranteed, for a data set that was read from a file.
     pub(crate) fn check(&self) -> Result<()> {
         let users = (!self.users.is_empty()).then_some(self.users.len());
-        self.log.check(self.catalogue.len(), users)?;
-        if users.is_some() && !self.log.has_users() {
+        self.sessions.check(self.log.sessions())?;
+        self.log.check(self.catalogue.len(), users, |session| self.session_name(session))?;
+        if users.is_some() && self.log.sessions_with_users() == 0 {
             return Err(Error::Log("a vocabulary of users, but no user of a session".into()));
         }
         self.catalogue.check()?;
@@ -119,8 +149,11 @@ pub struct Summary {
     pub steps: usize,
     /// Number of items of the catalogue.
     pub items: usize,
-    /// Number of users with at least one session; `None` when the log does not name them.
+    /// Number of users with at least one session; `None` when the log names none.
     pub users: Option<usize>,
+    /// The parts that some sessions have and others lack, with the number of sessions that have them: of users, timestamps and
+    /// propensities.
+    pub of_some: Vec<(Part, usize)>,
     /// Mean number of steps of a session.
     pub mean_length: f64,
     /// Mean number of items of a slate.
@@ -148,6 +181,8 @@ pub struct Reading {
     pub dropped: BTreeMap<String, u64>,
     /// Sessions dropped because no step of theirs was left.
     pub empty_sessions: u64,
+    /// Sessions refused because their id stood before, with other sessions between: parts of sessions.
+    pub refused_sessions: u64,
     /// What else there is to know of how the log was made, for people.
     pub notes: Vec<String>,
 }
@@ -166,12 +201,18 @@ impl Summary {
         let mut users: Vec<u32> = log.iter().filter_map(|session| session.user()).collect();
         users.sort_unstable();
         users.dedup();
+        let parts = [
+            (Part::Users, log.sessions_with_users()),
+            (Part::Timestamps, log.sessions_with_timestamps()),
+            (Part::Propensities, log.sessions_with_propensities()),
+        ];
         Self {
             name: name.clone(),
             sessions,
             steps,
             items: catalogue.len(),
-            users: log.has_users().then_some(users.len()),
+            users: (!users.is_empty()).then_some(users.len()),
+            of_some: parts.into_iter().filter(|&(_, count)| count > 0 && count < sessions).collect(),
             mean_length: ratio(steps as f64, sessions),
             mean_slate: ratio(log.impressions() as f64, steps),
             click_rate: ratio(clicks as f64, steps),
@@ -199,6 +240,9 @@ impl fmt::Display for Summary {
             ("mean reward per step", format!("{:.4}", self.reward_rate)),
             ("leaving observed", format!("{} of {} sessions", self.left, self.sessions)),
         ];
+        let of_some =
+            |&(part, count): &(Part, usize)| (part.name(), format!("of {count} of {} sessions", self.sessions));
+        rows.extend(self.of_some.iter().map(of_some));
         if let Some(split) = self.split {
             let text = |[train, validation, test]: [usize; 3]| format!("{train} / {validation} / {test} sessions");
             rows.push(("split", beside(text(split), expected.and_then(|known| known.split).map(text))));
@@ -207,9 +251,12 @@ impl fmt::Display for Summary {
             rows.push(("rows read", beside(reading.rows, expected.and_then(|known| known.rows))));
             rows.push(("rows dropped", reading.dropped.values().sum::<u64>().to_string()));
             rows.extend(reading.dropped.iter().map(|(reason, count)| ("", format!("{count} × {reason}"))));
-            if reading.empty_sessions > 0 {
-                rows.push(("sessions dropped", format!("{} without a step left", reading.empty_sessions)));
-            }
+            let dropped = [
+                (reading.empty_sessions, "without a step left"),
+                (reading.refused_sessions, "as the rest of a session whose rows do not stand together"),
+            ];
+            let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
+            rows.extend(dropped.map(|(count, why)| ("sessions dropped", format!("{count} {why}"))));
             rows.extend(reading.notes.iter().map(|note| ("note", note.clone())));
         }
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);

@@ -101,13 +101,10 @@ impl Fault {
         Self::new(field, expected, quoted)
     }
 
-    /// An optional column that some steps (or sessions) give and others do not.
-    pub(crate) fn all_or_none(field: &'static str, whose: &'static str, given: bool) -> Self {
-        let expected = match whose {
-            "session" => "a value for every session or for none",
-            _ => "a value on every step or on none",
-        };
-        Self::new(field, expected, if given { "the first value" } else { "none" })
+    /// An optional column that some steps of a session give and others do not.
+    pub(crate) fn all_or_none(field: &'static str, given: bool) -> Self {
+        let found = if given { "the first value of the session" } else { "none" };
+        Self::new(field, "a value on every step of a session or on none", found)
     }
 
     pub(crate) fn reason(&self) -> String {

@@ -1,18 +1,20 @@
 //! Writers of log files: what [`import`](crate::import::import) reads back as the same data set.
 //!
-//! Importing what was exported gives the same [`Dataset`], but for its name, which no format holds. What a format cannot
-//! hold is an error, never a silent loss; [`Dataset::without`] drops a part on purpose.
+//! Importing what was exported gives the same [`Dataset`], but for its name, which no format holds, and the numbers of its
+//! steps, which are written from 0. What a format cannot hold is an error, never a silent loss, but for ids of sessions that
+//! are no numbers in the papers' formats; [`Dataset::without`] drops a part on purpose.
 //!
 //! | format | cannot hold |
 //! |---|---|
 //! | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
 //! | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
-//! | CSV | splits, features; item ids that are empty or hold white space, user ids that are empty or hold a line break |
-//! | JSON Lines, Parquet | splits, features; item ids that are empty |
+//! | CSV | splits, features; item ids that are empty or hold white space, ids of users and sessions that are empty or hold a line break |
+//! | JSON Lines, Parquet | splits, features; ids of items and sessions that are empty |
 //! | the formats of public data sets | any log: they are read only |
 //!
-//! The GAN-CDQN files always name users, times and sides of a split: a log without them gets the session's number as
-//! user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so
+//! Ids of sessions are numbers in the files of the papers: where those of a data set are not all whole numbers, its sessions
+//! are written as their indices. The GAN-CDQN files always name users, times and sides of a split: a session without them gets
+//! its id as user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so
 //! a catalogue that is in another order, or has items never shown, comes back renumbered.
 
 mod gan_cdqn;
@@ -65,8 +67,9 @@ fn read_only(format: Format, path: &Path) -> Error {
 }
 
 /// A step that the format cannot hold.
-fn unheld(path: &Path, session: Session<'_>, t: usize, problem: &str) -> Error {
-    Error::file(path, format!("session {}, step {t}: the format cannot hold {problem}", session.index()))
+fn unheld(dataset: &Dataset, path: &Path, session: Session<'_>, t: usize, problem: &str) -> Error {
+    let name = dataset.session_name(session.index());
+    Error::file(path, format!("session {name:?}, step {t}: the format cannot hold {problem}"))
 }
 
 /// Raw ids must not hold a character that the format gives another meaning.

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use crate::import::{Source, coat, parquet_batches, trivago};
-use crate::{Error, Result};
+use crate::{Error, Input, Result};
 
 /// A file format of logs; `docs/data-formats.md` describes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +78,16 @@ impl Format {
 
     /// The format of a file, by its first bytes: Parquet's magic (and then the names of its columns), a JSON object, the
     /// header line, or the first row of a file without header: `u.data`, `yoochoose-clicks.dat`, Coat's ratings. Sees through
-    /// gzip.
+    /// gzip. Whatever comes through a pipe is gone afterwards: there, [`Input::format`].
     ///
     /// # Errors
     /// [`Error::File`] for a directory, an empty file or a header of no known format; [`Error::Io`] when the system
     /// refuses.
     pub fn detect(path: &Path) -> Result<Self> {
+        Input::open(path)?.format()
+    }
+
+    pub(crate) fn of_file(path: &Path) -> Result<Self> {
         let start = Source::open(path, None)?.start(path)?;
         if start.starts_with(b"PAR1") {
             let trivago = parquet_batches::column_names(path)

@@ -14,6 +14,7 @@
 
 mod ahead;
 mod arrow_columns;
+mod bad_rows;
 mod cikm;
 pub(crate) mod coat;
 mod collector;
@@ -39,7 +40,7 @@ use std::path::Path;
 
 use understudy_random::Seed;
 
-use crate::{Dataset, Error, Expected, Format, Result, Summary};
+use crate::{Dataset, Error, Expected, Format, Input, Result, Summary};
 use collector::Collector;
 pub use displays::{Around, Displays};
 pub(crate) use source::Source;
@@ -48,7 +49,6 @@ pub(crate) use source::Source;
 pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
 
 /// How to import.
-#[derive(Default)]
 pub struct Options<'a> {
     /// The format; `None` detects it, see [`Format::detect`].
     pub format: Option<Format>,
@@ -57,6 +57,10 @@ pub struct Options<'a> {
     /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its step (in the GAN-CDQN
     /// format: its display); the rest of the session stays, and a session without a step left is dropped too.
     pub skip_bad_rows: bool,
+    /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0, 1]; one more is an error.
+    /// A session is dropped as bad where no step is left of those that it lost, and where its id stood before, with others
+    /// between. What a public data set is known to hold and a log cannot is not bad. 0.05 by default.
+    pub max_bad: f64,
     /// How to simulate displays, for a format that holds none; `None` takes the paper's, see [`Displays::of`].
     pub displays: Option<Displays>,
     /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays have their own.
@@ -65,18 +69,41 @@ pub struct Options<'a> {
     pub progress: Option<Progress<'a>>,
 }
 
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            format: None,
+            name: None,
+            skip_bad_rows: false,
+            max_bad: 0.05,
+            displays: None,
+            seed: None,
+            progress: None,
+        }
+    }
+}
+
 /// Reads a log file into a data set, and says what it held.
 ///
-/// Items and users are numbered in the order of their first appearance in the log.
+/// Items and users are numbered in the order of their first appearance in the log. The file may be a pipe, see [`Input`].
 ///
 /// # Errors
 /// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the whole file: a
-/// directory, an empty file, a missing column, a header without rows, a truncated archive; [`Error::Setting`] for displays
-/// that cannot be simulated, or a seed that nothing is drawn from; [`Error::Io`] when the system refuses.
+/// directory, an empty file, a missing column, a header without rows, a truncated archive, more bad rows than may be skipped;
+/// [`Error::Setting`] for displays that cannot be simulated, a seed that nothing is drawn from, or a limit that is no share;
+/// [`Error::Io`] when the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
-    let format = options.format.map_or_else(|| Format::detect(path), Ok)?;
+    Input::open(path)?.import(options)
+}
+
+pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
+    if !(0.0..=1.0).contains(&options.max_bad) {
+        let found = options.max_bad;
+        return Err(Error::Setting(format!("the share of rows that may be bad lies in [0, 1], found {found}")));
+    }
+    let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
-    let mut collector = Collector::new(path, options.skip_bad_rows);
+    let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
     let mut split = None;
     let displays = options.displays;
     if displays.is_some() && Displays::of(format).is_none() {
@@ -120,18 +147,7 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
         Format::JsonLines => schema_jsonl::read(Source::open(path, options.progress)?, &mut collector)?,
         Format::Parquet => schema_parquet::read(path, options.progress, &mut collector)?,
     }
-    let (mut dataset, reading) = collector.finish(name);
-    if dataset.log.sessions() == 0 {
-        let problem = match reading.rows {
-            0 => "has a header and no rows".to_owned(),
-            rows => {
-                let reasons: Vec<String> =
-                    reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
-                format!("none of its {rows} rows could be used ({})", reasons.join("; "))
-            }
-        };
-        return Err(Error::file(path, problem));
-    }
+    let (mut dataset, reading) = collector.finish(name)?;
     dataset.split = split;
     if format == Format::Coat {
         dataset.catalogue = coat::with_features(path, dataset.catalogue)?;

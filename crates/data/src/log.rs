@@ -26,6 +26,11 @@ impl ItemId {
 const SKIP: u32 = u32::MAX - 1;
 const LEAVE: u32 = u32::MAX;
 
+// What stands in a column of a log for a session that lacks it; no builder lets these in as values.
+const NO_USER: u32 = u32::MAX;
+const NO_TIME: i64 = i64::MIN;
+const NO_PROPENSITY: f32 = -1.0;
+
 /// What a user did with a slate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
@@ -76,14 +81,15 @@ pub struct Step<'a> {
     /// For each place of the slate, the probability that the logging policy put this item there, given the places
     /// before it. Their product is the propensity of the slate.
     pub propensity: Option<&'a [f32]>,
-    /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours).
+    /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours); not -2^63.
     pub timestamp: Option<i64>,
 }
 
 /// Many sessions as ragged columns (offsets and values, as in Arrow): no allocation per session or step.
 ///
-/// Sessions are numbered from 0 in the order in which they were appended. Memory is about
-/// `steps · (16 + 4 · slate size)` bytes, twice the slate's share where propensities are logged.
+/// Sessions are numbered from 0 in the order in which they were appended. Users, times and propensities are optional, each
+/// per session: all steps of a session have them, or none. Memory is about `steps · (16 + 4 · slate size)` bytes, twice the
+/// slate's share where a session has propensities.
 ///
 /// ```
 /// use understudy_data::{Choice, ItemId, LogBuilder, Step};
@@ -105,8 +111,11 @@ pub struct Log {
     shown: Vec<ItemId>,
     chosen: Vec<u32>,
     reward: Vec<f32>,
+    /// Per item shown; absent if no session has propensities. So are the two below.
     propensity: Option<Vec<f32>>,
+    /// Per step.
     timestamp: Option<Vec<i64>>,
+    /// Per session.
     user: Option<Vec<u32>>,
 }
 
@@ -155,17 +164,38 @@ impl Log {
 
     /// Whether the log records the propensity of every shown item.
     pub fn has_propensities(&self) -> bool {
-        self.propensity.is_some()
+        self.propensity.as_ref().is_some_and(|column| !column.contains(&NO_PROPENSITY))
     }
 
     /// Whether the log records the time of every step.
     pub fn has_timestamps(&self) -> bool {
-        self.timestamp.is_some()
+        self.timestamp.as_ref().is_some_and(|column| !column.contains(&NO_TIME))
     }
 
     /// Whether the log records the user of every session.
     pub fn has_users(&self) -> bool {
-        self.user.is_some()
+        self.user.as_ref().is_some_and(|column| !column.contains(&NO_USER))
+    }
+
+    /// Number of sessions that have propensities.
+    pub fn sessions_with_propensities(&self) -> usize {
+        match &self.propensity {
+            Some(_) => self.iter().filter(|session| session.step(0).propensity.is_some()).count(),
+            None => 0,
+        }
+    }
+
+    /// Number of sessions that have times.
+    pub fn sessions_with_timestamps(&self) -> usize {
+        match &self.timestamp {
+            Some(_) => self.iter().filter(|session| session.start().is_some()).count(),
+            None => 0,
+        }
+    }
+
+    /// Number of sessions that have a user.
+    pub fn sessions_with_users(&self) -> usize {
+        self.user.as_ref().map_or(0, |column| column.iter().filter(|&&user| user != NO_USER).count())
     }
 
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
@@ -203,14 +233,22 @@ impl Log {
         builder.build()
     }
 
+    fn propensity_at(&self, slate: std::ops::Range<usize>) -> Option<&[f32]> {
+        self.propensity.as_ref().map(|column| &column[slate]).filter(|numbers| numbers[0] != NO_PROPENSITY)
+    }
+
+    fn timestamp_at(&self, step: usize) -> Option<i64> {
+        self.timestamp.as_ref().map(|column| column[step]).filter(|&time| time != NO_TIME)
+    }
+
     fn step(&self, index: usize) -> Step<'_> {
         let slate = self.slate_offsets[index] as usize..self.slate_offsets[index + 1] as usize;
         Step {
             slate: &self.shown[slate.clone()],
             choice: Choice::from_code(self.chosen[index]),
             reward: self.reward[index],
-            propensity: self.propensity.as_ref().map(|column| &column[slate]),
-            timestamp: self.timestamp.as_ref().map(|column| column[index]),
+            propensity: self.propensity_at(slate),
+            timestamp: self.timestamp_at(index),
         }
     }
 }
@@ -225,7 +263,7 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// The session's number in the log.
+    /// The session's index in the log, from 0; its raw id is the data set's to tell.
     pub fn index(self) -> usize {
         self.index
     }
@@ -256,14 +294,14 @@ impl<'a> Session<'a> {
         self.steps().filter_map(|step| step.choice.item())
     }
 
-    /// The user, as an index into the data set's user vocabulary.
+    /// The user, as an index into the data set's user vocabulary; `None` where it is not known.
     pub fn user(self) -> Option<u32> {
-        self.log.user.as_ref().map(|column| column[self.index])
+        self.log.user.as_ref().map(|column| column[self.index]).filter(|&user| user != NO_USER)
     }
 
-    /// Time of the first step.
+    /// Time of the first step, where the session has times.
     pub fn start(self) -> Option<i64> {
-        self.log.timestamp.as_ref().map(|column| column[self.first])
+        self.log.timestamp_at(self.first)
     }
 
     /// Whether the log saw the user leave.

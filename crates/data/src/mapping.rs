@@ -73,7 +73,7 @@ impl Dataset {
                 kept.push(session.index());
             }
         }
-        let kept = if kept.len() < self.log.sessions() { self.select(&kept) } else { self };
+        let kept = if kept.len() < self.log.sessions() { self.select(&kept)? } else { self };
         Ok((Self { log: builder.build(), catalogue: catalogue.clone(), ..kept }, found))
     }
 }

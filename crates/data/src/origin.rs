@@ -49,11 +49,21 @@ struct Fingerprint {
     index: usize,
     /// Number of its steps.
     steps: usize,
-    /// Digests of its raw id with its first step, and with all its steps; none where raw ids are not known.
-    named: Option<(u64, u64)>,
-    /// Digest of its steps and times.
+    /// Digest of its raw id.
+    name: u64,
+    /// Time of its first step, where known.
+    start: Option<i64>,
+    /// Digest of its first step.
+    first: u64,
+    /// Digest of all its steps.
+    whole: u64,
+    /// Digest of its steps and their times.
     content: u64,
 }
+
+/// Logs may number their sessions alike: raw ids tell sessions only where at least this share of those with a common id
+/// agree.
+const AGREEING: f64 = 0.95;
 
 impl Origin {
     /// A model fitted on these sessions of a data set.
@@ -72,7 +82,8 @@ impl Origin {
     ///
     /// * In the same log, sessions are known by their place.
     /// * In another log (reordered, later, or a part), a session is known by its raw id and its steps; one that has grown
-    ///   since, or was cut, is known too.
+    ///   since, or was cut, is known too. Where sessions with a common id mostly disagree, both logs only number theirs alike,
+    ///   and ids tell nothing.
     /// * What is not found by its raw id is looked for by its steps and times: each session that was learned from
     ///   accounts for one session of the data set at most. Short sessions are often alike: this is done only where
     ///   half of the smaller side or more are like no other session of it and, in a log without times, where all of the
@@ -83,25 +94,18 @@ impl Origin {
             self.sessions.iter().for_each(|print| seen[print.index] = true);
             return seen;
         }
-        let mut rest = Vec::new();
-        let mut named: HashMap<u64, Fingerprint> = HashMap::new();
-        for print in &self.sessions {
-            match print.named {
-                Some((first, _)) => _ = named.insert(first, *print),
-                None => rest.push(print.content),
+        let mut left: HashMap<u64, Fingerprint> = self.sessions.iter().map(|print| (print.name, *print)).collect();
+        let names: Vec<u64> = (0..seen.len()).map(|index| name(dataset, index)).collect();
+        let named = || (0..seen.len()).filter_map(|index| Some((index, left.get(&names[index])?)));
+        let agreeing: Vec<usize> =
+            named().filter(|(index, print)| print.is_of(dataset, *index)).map(|(index, _)| index).collect();
+        if agreeing.len() as f64 >= AGREEING * named().count() as f64 {
+            for index in agreeing {
+                seen[index] = true;
+                left.remove(&names[index]);
             }
         }
-        for (index, seen) in seen.iter_mut().enumerate() {
-            let Some(first) = named_prefix(dataset, index, 1) else { continue };
-            let Some(&Fingerprint { steps, named: Some((_, whole)), .. }) = named.get(&first) else { continue };
-            let cut = dataset.log.session(index).len() < steps;
-            if cut || named_prefix(dataset, index, steps) == Some(whole) {
-                named.remove(&first);
-                *seen = true;
-            }
-        }
-        rest.extend(named.into_values().map(|print| print.content));
-        seen_by_content(dataset, rest, &mut seen);
+        seen_by_content(dataset, left.values().map(|print| print.content).collect(), &mut seen);
         seen
     }
 
@@ -137,9 +141,25 @@ impl Origin {
 
 impl Fingerprint {
     fn of(dataset: &Dataset, index: usize) -> Self {
-        let steps = dataset.log.session(index).len();
-        let named = named_prefix(dataset, index, 1).zip(named_prefix(dataset, index, steps));
-        Self { index, steps, named, content: content(dataset, index) }
+        let session = dataset.log.session(index);
+        Self {
+            index,
+            steps: session.len(),
+            name: name(dataset, index),
+            start: session.start(),
+            first: prefix(dataset, index, 1),
+            whole: prefix(dataset, index, session.len()),
+            content: content(dataset, index),
+        }
+    }
+
+    /// Whether a session is this one, grown or cut.
+    fn is_of(&self, dataset: &Dataset, index: usize) -> bool {
+        let session = dataset.log.session(index);
+        let same_start = self.start.zip(session.start()).is_none_or(|(ours, theirs)| ours == theirs);
+        let grown = session.len() >= self.steps && prefix(dataset, index, self.steps) == self.whole;
+        let cut = session.len() < self.steps && prefix(dataset, index, 1) == self.first;
+        same_start && (grown || cut)
     }
 }
 
@@ -170,14 +190,17 @@ fn counts(contents: impl Iterator<Item = u64>) -> HashMap<u64, usize> {
     counts
 }
 
-/// Digest of a session's raw id and its first steps, if it has so many and its raw id is known.
-fn named_prefix(dataset: &Dataset, index: usize, steps: usize) -> Option<u64> {
-    let session = dataset.log.session(index);
-    let id = dataset.session_id(index).filter(|_| session.len() >= steps)?;
+fn name(dataset: &Dataset, index: usize) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    text(&mut hasher, &id);
-    session.steps().take(steps).for_each(|step| digest_step(&mut hasher, dataset, &step));
-    Some(short(&hasher))
+    text(&mut hasher, &dataset.session_name(index));
+    short(&hasher)
+}
+
+/// Digest of a session's first steps.
+fn prefix(dataset: &Dataset, index: usize, steps: usize) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    dataset.log.session(index).steps().take(steps).for_each(|step| digest_step(&mut hasher, dataset, &step));
+    short(&hasher)
 }
 
 /// Digest of a session's steps and times.

@@ -2,7 +2,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use understudy_random::Seed;
 
-use crate::{Error, Log, Result};
+use crate::{Error, Log, Result, Session};
 
 /// Which sessions are for training, validation and test: session numbers, rising, each session on one side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,13 +33,18 @@ impl Default for Fractions {
 }
 
 impl Split {
-    /// Splits the users at random: all sessions of a user fall on the same side.
+    /// Splits the users at random: all sessions of a user fall on the same side. A session without a user is a user of its own.
     ///
     /// # Errors
-    /// [`Error::Log`] if the log does not name its users, [`Error::Setting`] if the fractions are no fractions.
+    /// [`Error::Log`] if no session names a user, [`Error::Setting`] if the fractions are no fractions.
     pub fn by_user(log: &Log, fractions: Fractions, seed: Seed) -> Result<Self> {
-        let session_users: Option<Vec<u32>> = log.iter().map(|session| session.user()).collect();
-        let session_users = session_users.ok_or_else(|| Error::Log("a split by user needs a log with users".into()))?;
+        if log.sessions() > 0 && log.sessions_with_users() == 0 {
+            return Err(Error::Log("a split by user needs a log with users".into()));
+        }
+        // Behind all numbers of users, which are 32 bits wide.
+        let own = |session: usize| (1 << 32) + session as u64;
+        let user = |session: Session<'_>| session.user().map_or_else(|| own(session.index()), u64::from);
+        let session_users: Vec<u64> = log.iter().map(user).collect();
         let mut users = session_users.clone();
         users.sort_unstable();
         users.dedup();
@@ -94,10 +99,13 @@ impl Split {
     /// the order of the log.
     ///
     /// # Errors
-    /// [`Error::Log`] if the log has no times, [`Error::Setting`] if the fractions are no fractions.
+    /// [`Error::Log`] if a session has no times, [`Error::Setting`] if the fractions are no fractions.
     pub fn by_time(log: &Log, fractions: Fractions) -> Result<Self> {
         if log.sessions() > 0 && !log.has_timestamps() {
-            return Err(Error::Log("a split by time needs a log with timestamps".into()));
+            let (timed, sessions) = (log.sessions_with_timestamps(), log.sessions());
+            let problem =
+                format!("a split by time needs timestamps of all sessions, found those of {timed} of {sessions}");
+            return Err(Error::Log(problem));
         }
         let mut order: Vec<usize> = (0..log.sessions()).collect();
         order.sort_by_key(|&session| log.session(session).start());
@@ -107,6 +115,16 @@ impl Split {
     /// Number of sessions on all sides.
     pub fn sessions(&self) -> usize {
         self.train.len() + self.validation.len() + self.test.len()
+    }
+
+    /// The split of the given sessions of a log, renumbered in the given order.
+    pub(crate) fn select(&self, sessions: &[usize]) -> Self {
+        let held: usize =
+            [&self.train, &self.validation, &self.test].into_iter().flatten().max().map_or(0, |&last| last + 1);
+        let mut sides = vec![Side::Train; held];
+        self.validation.iter().for_each(|&session| sides[session] = Side::Validation);
+        self.test.iter().for_each(|&session| sides[session] = Side::Test);
+        Self::from_sides(sessions.len(), |place| sides.get(sessions[place]).copied().unwrap_or(Side::Train))
     }
 
     /// Checks that every session of a log stands on exactly one side.

@@ -29,19 +29,35 @@ const UNKNOWN: u32 = u32::MAX;
 /// Longest decimal number in the table, which then holds at most 4 MB.
 const DIGITS: usize = 6;
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Names {
+/// Texts one after the other in one arena.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Names {
     arena: String,
     ends: Vec<u64>,
 }
 
 impl Names {
-    fn name(&self, number: usize) -> &str {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn name(&self, number: usize) -> &str {
         let start = if number == 0 { 0 } else { self.ends[number - 1] as usize };
         &self.arena[start..self.ends[number] as usize]
     }
 
-    fn push(&mut self, name: &str) -> u32 {
+    /// Whether the ends fit the arena, which those read from a file may not.
+    pub(crate) fn fit(&self) -> bool {
+        let mut start = 0;
+        let each = self.ends.iter().all(|&end| {
+            let fits = self.arena.get(start..end as usize).is_some();
+            start = end as usize;
+            fits
+        });
+        each && start == self.arena.len()
+    }
+
+    pub(crate) fn push(&mut self, name: &str) -> u32 {
         let number = self.ends.len() as u32;
         self.arena.push_str(name);
         self.ends.push(self.arena.len() as u64);
@@ -52,7 +68,7 @@ impl Names {
 impl Vocabulary {
     /// Number of names.
     pub fn len(&self) -> usize {
-        self.names.ends.len()
+        self.names.len()
     }
 
     /// Whether there is no name.
@@ -171,17 +187,14 @@ impl TryFrom<Names> for Vocabulary {
     type Error = &'static str;
 
     fn try_from(names: Names) -> Result<Self, Self::Error> {
+        if !names.fit() {
+            return Err("the names' ends do not fit the names");
+        }
         let mut vocabulary = Self::default();
-        let mut start = 0;
-        for (number, &end) in names.ends.iter().enumerate() {
-            let name = names.arena.get(start..end as usize).ok_or("the names' ends do not fit the names")?;
-            if vocabulary.intern(name) as usize != number {
+        for number in 0..names.len() {
+            if vocabulary.intern(names.name(number)) as usize != number {
                 return Err("a name stands twice in a vocabulary");
             }
-            start = end as usize;
-        }
-        if start != names.arena.len() {
-            return Err("the names' ends do not fit the names");
         }
         Ok(vocabulary)
     }

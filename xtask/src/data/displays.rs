@@ -1,10 +1,8 @@
 //! How to simulate displays for logs that recorded none.
 
-use std::path::Path;
-
 use anyhow::Context;
-use understudy_data::Format;
 use understudy_data::import::{Around, Displays};
+use understudy_data::{Format, Input};
 use understudy_random::Seed;
 
 /// Options of the displays; what is not given is the paper's.
@@ -37,16 +35,16 @@ impl Args {
 
     /// The displays of a file in `format`, or in the one that its first bytes tell, and the seed of its split; `None` if
     /// nothing is given that concerns them.
-    pub fn settle(&self, path: &Path, format: Option<Format>) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
+    pub fn settle(&self, input: &Input, format: Option<Format>) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
         if !self.given() {
             return Ok((None, None));
         }
-        let format = format.map_or_else(|| Format::detect(path), Ok)?;
+        let format = format.map_or_else(|| input.format(), Ok)?;
         if format == Format::Cikm && !(Self { seed: None, ..self.clone() }).given() {
             return Ok((None, self.seed.map(Seed::new)));
         }
         let paper = Displays::of(format).with_context(|| {
-            format!("{} is in the format {format}, which has its own slates: none are simulated", path.display())
+            format!("the log is in the format {format}, which has its own slates: none are simulated")
         })?;
         let displays = Displays {
             size: self.display_size.unwrap_or(paper.size),

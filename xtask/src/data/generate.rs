@@ -85,7 +85,7 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     let names: Vec<String> = (0..USERS).map(|user| user.to_string()).collect();
     let users: Vocabulary = names.iter().map(String::as_str).collect();
     let catalogue = Catalogue::numbered(config.items);
-    Ok(Dataset { name: "simulated-choice".into(), log, catalogue, users, split: Some(split) })
+    Ok(Dataset { name: "simulated-choice".into(), log, catalogue, users, split: Some(split), ..Dataset::default() })
 }
 
 /// The environment of IRecGAN's section 7.1 under the uniform random policy, with propensities and observed leaving.
@@ -93,10 +93,11 @@ fn simulated_mdp(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     let mdp = Mdp::new(&MdpConfig { seed: number, ..Default::default() })?;
     let log = Rollout::new(seed, 0..MDP_SESSIONS, 10).run(&mdp, &UniformRandom { items: mdp.items() })?;
     let catalogue = Catalogue::numbered(mdp.items());
-    Ok(Dataset { name: "simulated-mdp".into(), log, catalogue, users: Vocabulary::default(), split: None })
+    Ok(Dataset { name: "simulated-mdp".into(), log, catalogue, ..Dataset::default() })
 }
 
-/// The same log without the steps on which users left: all that the IRecGAN format can hold.
+/// The same log without the steps on which users left: all that the IRecGAN format can hold. Its sessions are numbered anew,
+/// from 1, as in the authors' files.
 fn only_clicks(dataset: Dataset) -> anyhow::Result<Dataset> {
     let mut clicks = LogBuilder::default();
     for session in dataset.log.iter() {
@@ -108,7 +109,9 @@ fn only_clicks(dataset: Dataset) -> anyhow::Result<Dataset> {
         }
     }
     let log: Log = clicks.build();
-    Ok(Dataset { log, ..dataset })
+    let ids: Vec<String> = (1..=log.sessions()).map(|number| number.to_string()).collect();
+    let sessions = ids.iter().map(String::as_str).collect();
+    Ok(Dataset { log, sessions, ..dataset })
 }
 
 #[cfg(test)]

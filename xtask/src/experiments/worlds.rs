@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use candle_core::Device;
 use rand::seq::index;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Catalogue, Choice, Dataset, ItemId, Log, LogBuilder, Split, Step, Vocabulary};
+use understudy_data::{Catalogue, Choice, Dataset, ItemId, Log, LogBuilder, Split, Step};
 use understudy_random::Seed;
 use understudy_report::DataSet;
 use understudy_sim::policies::UniformRandom;
@@ -242,7 +242,7 @@ fn simulated() -> anyhow::Result<World> {
     let rollout = Rollout { max_steps: 10, ..Rollout::new(seed, 0..SIMULATED_SESSIONS, 5) };
     let log = rollout.run(&users, &UniformRandom { items: SIMULATED_ITEMS })?;
     let catalogue = Catalogue::numbered(SIMULATED_ITEMS);
-    let dataset = Dataset { name: SIMULATED.into(), log, catalogue, users: Vocabulary::default(), split: None };
+    let dataset = Dataset { name: SIMULATED.into(), log, catalogue, ..Dataset::default() };
     Ok(World { source: Source::simulated(dataset), truth: Some(users) })
 }
 

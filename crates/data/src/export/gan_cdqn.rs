@@ -10,7 +10,7 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     let io = |source| Error::io(path, source);
     let separates = |c: char| matches!(c, '\t' | '\n' | '\r');
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), separates)?;
-    let log = &dataset.log;
+    let (log, by_id) = (&dataset.log, dataset.sessions.are_numbers());
     let mut sides = vec![Side::Train; log.sessions()];
     if let Some(split) = &dataset.split {
         split.validation.iter().for_each(|&session| sides[session] = Side::Validation);
@@ -19,23 +19,33 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     writeln!(file, "{}", HEADER.join("\t")).map_err(io)?;
     let mut row = 0_u64;
     for session in log.iter() {
-        let user = session.user().map_or_else(|| session.index().to_string(), |user| dataset.user_name(user));
+        let index = session.index();
+        let number = if by_id { dataset.session_name(index) } else { index.to_string().into() };
+        let user = match session.user() {
+            Some(user) => dataset.user_name(user),
+            None if dataset.users.get(&number).is_some() => {
+                let problem =
+                    format!("a session without a user in whose place {number:?} stands, which is the id of a user");
+                return Err(unheld(dataset, path, session, 0, &problem));
+            }
+            None => number.to_string(),
+        };
         let mut last = None;
         for (t, step) in session.steps().enumerate() {
             let Some(clicked) = step.choice.item() else {
-                return Err(unheld(path, session, t, "a step without a click"));
+                return Err(unheld(dataset, path, session, t, "a step without a click"));
             };
             if step.reward != 1.0 {
-                return Err(unheld(path, session, t, "a reward other than 1"));
+                return Err(unheld(dataset, path, session, t, "a reward other than 1"));
             }
             let time = step.timestamp.unwrap_or(t as i64);
             if last.is_some_and(|last| last >= time) {
-                return Err(unheld(path, session, t, "a time that is not above the one before it"));
+                return Err(unheld(dataset, path, session, t, "a time that is not above the one before it"));
             }
             last = Some(time);
             for &item in step.slate {
                 let (raw, click) = (dataset.catalogue.raw(item), u8::from(item == clicked));
-                let (number, side) = (session.index(), sides[session.index()] as u8);
+                let side = sides[index] as u8;
                 writeln!(file, "{user}\t{time}\t{raw}\t{click}\t{row}\t{number}\t{}\t{side}", item.0).map_err(io)?;
                 row += 1;
             }

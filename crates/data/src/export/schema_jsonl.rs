@@ -8,7 +8,7 @@ use crate::{Choice, Dataset, Error, Result};
 
 #[derive(Serialize)]
 struct Line<'a> {
-    session: usize,
+    session: Id<'a>,
     step: usize,
     shown: &'a [&'a str],
     chosen: Option<&'a str>,
@@ -22,16 +22,30 @@ struct Line<'a> {
     propensity: Option<&'a [f32]>,
 }
 
+/// A number where the ids of all sessions are.
+#[derive(Clone, Copy, Serialize)]
+#[serde(untagged)]
+enum Id<'a> {
+    Number(u64),
+    Text(&'a str),
+}
+
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
+    let numbers = dataset.sessions.are_numbers();
     let mut shown = Vec::new();
     for session in dataset.log.iter() {
+        let name = dataset.session_name(session.index());
+        let id = match name.parse() {
+            Ok(number) if numbers => Id::Number(number),
+            _ => Id::Text(&name),
+        };
         let user = session.user().map(|user| dataset.user_name(user));
         for (t, step) in session.steps().enumerate() {
             shown.clear();
             shown.extend(step.slate.iter().map(|&item| dataset.catalogue.raw(item)));
             let line = Line {
-                session: session.index(),
+                session: id,
                 step: t,
                 shown: &shown,
                 chosen: step.choice.item().map(|item| dataset.catalogue.raw(item)),

@@ -11,14 +11,14 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::check_ids;
-use crate::{Choice, Dataset, Error, Log, Result, Session};
+use crate::{Choice, Dataset, Error, Part, Result, Session};
 
 const BATCH: usize = 16_384;
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Send)) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
     let failed = |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
-    let mut rows = Rows::new(&dataset.log);
+    let mut rows = Rows::new(dataset);
     let empty = rows.finish().map_err(|error| failed(&error))?;
     let properties =
         WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("understudy".into());
@@ -26,8 +26,9 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Sen
     let mut writer = writer.map_err(|error| failed(&error))?;
     let mut pending = 0;
     for session in dataset.log.iter() {
+        let name = dataset.session_name(session.index());
         for t in 0..session.len() {
-            rows.append(dataset, session, t);
+            rows.append(dataset, session, &name, t);
             pending += 1;
             if pending == BATCH {
                 let batch = rows.finish().map_err(|error| failed(&error))?;
@@ -44,71 +45,101 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Sen
 
 /// The columns of the batch being filled.
 struct Rows {
-    session: UInt64Builder,
+    session: SessionColumn,
     step: UInt32Builder,
     shown: ListBuilder<StringBuilder>,
     chosen: StringBuilder,
     reward: Float32Builder,
     left: BooleanBuilder,
-    timestamp: Option<Int64Builder>,
-    user: Option<StringBuilder>,
-    propensity: Option<ListBuilder<Float32Builder>>,
+    timestamp: Optional<Int64Builder>,
+    user: Optional<StringBuilder>,
+    propensity: Optional<ListBuilder<Float32Builder>>,
+}
+
+/// Numbers where the ids of all sessions are.
+enum SessionColumn {
+    Numbers(UInt64Builder),
+    Text(StringBuilder),
+}
+
+/// A column that the log may lack, and whether some of its sessions do.
+struct Optional<B> {
+    column: Option<B>,
+    nullable: bool,
+}
+
+impl<B: Default> Optional<B> {
+    fn new(dataset: &Dataset, part: Part, of_all: bool) -> Self {
+        Self { column: dataset.has(part).then(B::default), nullable: !of_all }
+    }
 }
 
 impl Rows {
-    fn new(log: &Log) -> Self {
+    fn new(dataset: &Dataset) -> Self {
+        let log = &dataset.log;
         Self {
-            session: UInt64Builder::new(),
+            session: match dataset.sessions.are_numbers() {
+                true => SessionColumn::Numbers(UInt64Builder::new()),
+                false => SessionColumn::Text(StringBuilder::new()),
+            },
             step: UInt32Builder::new(),
             shown: ListBuilder::new(StringBuilder::new()),
             chosen: StringBuilder::new(),
             reward: Float32Builder::new(),
             left: BooleanBuilder::new(),
-            timestamp: log.has_timestamps().then(Int64Builder::new),
-            user: log.has_users().then(StringBuilder::new),
-            propensity: log.has_propensities().then(|| ListBuilder::new(Float32Builder::new())),
+            timestamp: Optional::new(dataset, Part::Timestamps, log.has_timestamps()),
+            user: Optional::new(dataset, Part::Users, log.has_users()),
+            propensity: Optional::new(dataset, Part::Propensities, log.has_propensities()),
         }
     }
 
-    fn append(&mut self, dataset: &Dataset, session: Session<'_>, t: usize) {
+    fn append(&mut self, dataset: &Dataset, session: Session<'_>, name: &str, t: usize) {
         let step = session.step(t);
-        self.session.append_value(session.index() as u64);
+        match &mut self.session {
+            // All ids are numbers, so none is null.
+            SessionColumn::Numbers(column) => column.append_option(name.parse().ok()),
+            SessionColumn::Text(column) => column.append_value(name),
+        }
         self.step.append_value(t as u32);
         step.slate.iter().for_each(|&item| self.shown.values().append_value(dataset.catalogue.raw(item)));
         self.shown.append(true);
         self.chosen.append_option(step.choice.item().map(|item| dataset.catalogue.raw(item)));
         self.reward.append_value(step.reward);
         self.left.append_value(step.choice == Choice::Leave);
-        if let Some(column) = &mut self.timestamp {
+        if let Some(column) = &mut self.timestamp.column {
             column.append_option(step.timestamp);
         }
-        if let Some(column) = &mut self.user {
+        if let Some(column) = &mut self.user.column {
             column.append_option(session.user().map(|user| dataset.user_name(user)));
         }
-        if let Some(column) = &mut self.propensity {
+        if let Some(column) = &mut self.propensity.column {
             column.values().append_slice(step.propensity.unwrap_or_default());
-            column.append(true);
+            column.append(step.propensity.is_some());
         }
     }
 
     /// The batch, and empty columns again.
     fn finish(&mut self) -> std::result::Result<RecordBatch, arrow_schema::ArrowError> {
+        let session: ArrayRef = match &mut self.session {
+            SessionColumn::Numbers(column) => Arc::new(column.finish()),
+            SessionColumn::Text(column) => Arc::new(column.finish()),
+        };
         let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
-            ("session", Arc::new(self.session.finish()), false),
+            ("session", session, false),
             ("step", Arc::new(self.step.finish()), false),
             ("shown", Arc::new(self.shown.finish()), false),
             ("chosen", Arc::new(self.chosen.finish()), true),
             ("reward", Arc::new(self.reward.finish()), false),
             ("left", Arc::new(self.left.finish()), false),
         ];
-        if let Some(column) = &mut self.timestamp {
-            columns.push(("timestamp", Arc::new(column.finish()), false));
+        if let Optional { column: Some(column), nullable } = &mut self.timestamp {
+            columns.push(("timestamp", Arc::new(column.finish()), *nullable));
         }
-        if let Some(column) = &mut self.user {
-            columns.push(("user", Arc::new(column.finish()), false));
+        if let Optional { column: Some(column), nullable } = &mut self.user {
+            columns.push(("user", Arc::new(column.finish()), *nullable));
         }
-        if let Some(column) = &mut self.propensity {
-            columns.push(("propensity", Arc::new(column.finish()), false));
+        if let Optional { column: Some(column), nullable } = &mut self.propensity {
+            columns.push(("propensity", Arc::new(column.finish()), *nullable));
         }
         RecordBatch::try_from_iter_with_nullable(columns)
     }

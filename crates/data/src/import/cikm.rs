@@ -118,7 +118,7 @@ impl Queries {
             count += 1;
             match table::Text::new(&record, &names).and_then(|row| self.take(row, columns)) {
                 Ok(step) => steps.extend(step),
-                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, fault)?,
+                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?,
             }
         }
         collector.note(format!("{} of {count} queries have exactly one click", steps.len()));
@@ -161,7 +161,7 @@ impl Queries {
         let name = |item: u32| number(item).map_or(OTHER, |item| self.items.name(item));
         let (mut steps, mut others, mut shown) = (0_u64, 0_u64, HashSet::new());
         for session in sessions {
-            collector.open(&session[0].session.to_string(), false)?;
+            collector.open(&session[0].session.to_string())?;
             for step in *session {
                 steps += 1;
                 others += u64::from(number(step.clicked).is_none());
@@ -196,13 +196,15 @@ fn beside<const N: usize>(
     let path = collector.beside(name);
     let (mut reader, header) = table::open(Source::open(&path, None)?, b';', false)?;
     let (columns, names) = table::columns(&path, &header, columns)?;
+    let (mut bad, mut rows) = (collector.bad_rows_beside(&path), 0);
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
+        rows += 1;
         if let Err(fault) = table::Text::new(&record, &names).and_then(|row| take(row, columns)) {
-            collector.reject_in(&path, Place::Byte(table::byte(&record)), 1, fault)?;
+            bad.reject(Place::Byte(table::byte(&record)), 1, None, fault)?;
         }
     }
-    Ok(())
+    collector.finish_beside(bad, rows)
 }
 
 fn item_id<'r>(text: &'r str, field: &'static str) -> std::result::Result<&'r str, Fault> {

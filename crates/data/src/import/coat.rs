@@ -27,6 +27,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         chances =
             Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| p > 0.0 && p <= 1.0));
     }
+    let mut bad_chances = chances.as_ref().map(|chances| collector.bad_rows_beside(&chances.path));
+    let mut users = 0;
     for user in 0_usize.. {
         let rated = ratings.row()?;
         let chance = chances.as_mut().map(Matrix::row).transpose()?;
@@ -35,19 +37,20 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             return Err(Error::file(&collector.beside("propensities.ascii"), problem));
         }
         let Some(rated) = rated else { break };
+        users += 1;
         collector.count_row(&fraction);
         let rated = match rated {
             Ok(rated) => rated,
             Err(fault) => {
-                collector.reject(ratings.place(), 1, fault)?;
+                collector.reject(ratings.place(), 1, None, fault)?;
                 continue;
             }
         };
         let chance = match chance.flatten().map(|row| row.and_then(|row| as_wide(row, &rated))).transpose() {
             Ok(chance) => chance,
             Err(fault) => {
-                if let Some(chances) = &chances {
-                    collector.reject_in(&chances.path, chances.place(), 1, fault)?;
+                if let (Some(chances), Some(bad)) = (&chances, &mut bad_chances) {
+                    bad.reject(chances.place(), 1, None, fault)?;
                 }
                 continue;
             }
@@ -57,14 +60,14 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         for (item, &reward) in rated.iter().enumerate().filter(|(_, rating)| **rating > 0.0) {
             let name = item.to_string();
             let propensity = chance.as_ref().map_or(drawn, |chance| chance[item]);
-            collector.open(&(user * rated.len() + item).to_string(), true)?;
+            collector.open(&(user * rated.len() + item).to_string())?;
             collector.begin_slate();
             collector.show(&name);
             collector.push(&Answer { choice: Ok(&name), reward, propensity: Some(&[propensity]), timestamp: None })?;
             collector.close(Some(&user.to_string()))?;
         }
     }
-    Ok(())
+    bad_chances.map_or(Ok(()), |bad| collector.finish_beside(bad, users))
 }
 
 /// The catalogue with the features of `features/item_features.ascii`, if it is there: a row per item.

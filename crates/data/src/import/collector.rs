@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashSet;
 
-use super::table;
+use super::bad_rows::BadRows;
+pub(super) use super::bad_rows::Place;
 use crate::error::Fault;
-use crate::{Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Reading, Result, Step, Vocabulary};
+use crate::{Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Reading, Result, SessionIds, Step, Vocabulary};
 
 /// A step about to be collected; its slate has been shown by [`Collector::show`].
 pub(super) struct Answer<'a> {
@@ -17,40 +18,43 @@ pub(super) struct Answer<'a> {
     pub(super) timestamp: Option<i64>,
 }
 
-/// Where a row stands: what an error needs to name its line.
-#[derive(Clone, Copy)]
-pub(super) enum Place {
-    /// The line, or the row of a file without lines, from 1.
-    Line(u64),
-    /// The byte of a delimited file, see [`table::line_at`].
-    Byte(u64),
-}
-
 /// What every reader builds: the log, its vocabularies, and the count of what was dropped.
 pub(super) struct Collector {
     path: PathBuf,
-    skip_bad_rows: bool,
     log: LogBuilder,
     items: Vocabulary,
     users: Vocabulary,
+    sessions: SessionIds,
+    /// The raw id of the open session.
+    session: String,
+    /// Whether the open session lost a row.
+    spoiled: bool,
+    /// Sessions without a step left that lost a row.
+    lost_sessions: u64,
     slate: Vec<ItemId>,
     /// How many items the collected steps know; those beyond belong to a step that may yet be rejected.
     known_items: usize,
     seen: Seen,
+    bad: BadRows,
     reading: Reading,
 }
 
 impl Collector {
-    pub(super) fn new(path: &Path, skip_bad_rows: bool) -> Self {
+    /// `max_bad` is the largest share of rows, and of sessions, that may be bad; `None` if none may.
+    pub(super) fn new(path: &Path, max_bad: Option<f64>) -> Self {
         Self {
             path: path.to_owned(),
-            skip_bad_rows,
             log: LogBuilder::default(),
             items: Vocabulary::default(),
             users: Vocabulary::default(),
+            sessions: SessionIds::default(),
+            session: String::new(),
+            spoiled: false,
+            lost_sessions: 0,
             slate: Vec::new(),
             known_items: 0,
             seen: Seen::default(),
+            bad: BadRows::new(path, max_bad),
             reading: Reading::default(),
         }
     }
@@ -74,13 +78,14 @@ impl Collector {
         }
     }
 
-    /// Opens a session. One that was seen before is a fault, and so is one with a user among sessions without.
-    pub(super) fn open(&mut self, session: &str, has_user: bool) -> std::result::Result<(), Fault> {
+    /// Opens a session. One that was seen before is a fault.
+    pub(super) fn open(&mut self, session: &str) -> std::result::Result<(), Fault> {
+        self.session.clear();
+        self.session.push_str(session);
+        self.spoiled = false;
         if !self.seen.insert(session) {
+            self.reading.refused_sessions += 1;
             return Err(Fault::value("session", "all rows of a session together", session));
-        }
-        if self.log.log().sessions() > 0 && self.log.log().has_users() != has_user {
-            return Err(Fault::all_or_none("user", "session", has_user));
         }
         Ok(())
     }
@@ -115,7 +120,12 @@ impl Collector {
             return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
         }
         let Answer { reward, propensity, timestamp, .. } = *answer;
-        self.log.try_push(&Step { slate: &self.slate, choice, reward, propensity, timestamp })?;
+        if let Err(fault) = self.log.try_push(&Step { slate: &self.slate, choice, reward, propensity, timestamp }) {
+            return Err(match self.log.repeated(&self.slate) {
+                Some(item) => Fault::new("shown", "every item once", format!("{:?} twice", self.items.name(item.0))),
+                None => fault,
+            });
+        }
         self.known_items = self.items.len();
         Ok(())
     }
@@ -129,29 +139,38 @@ impl Collector {
     pub(super) fn close(&mut self, user: Option<&str>) -> Result<()> {
         if self.log.open_steps() == 0 {
             self.reading.empty_sessions += 1;
+            self.lost_sessions += u64::from(self.spoiled);
             return Ok(());
         }
         let user = user.map(|user| self.users.intern(user));
-        self.log.end_session(user)
-    }
-
-    /// Takes note of `rows` rows that cannot be used: an error, or a count if bad rows are skipped.
-    pub(super) fn reject(&mut self, place: Place, rows: u64, fault: Fault) -> Result<()> {
-        self.items.truncate(self.known_items);
-        self.reject_in(&self.path.clone(), place, rows, fault)
-    }
-
-    /// The same for rows of a file that lies beside the log.
-    pub(super) fn reject_in(&mut self, path: &Path, place: Place, rows: u64, fault: Fault) -> Result<()> {
-        if !self.skip_bad_rows {
-            let line = match place {
-                Place::Line(line) => line,
-                Place::Byte(byte) => table::line_at(path, byte),
-            };
-            return Err(Error::row(path, line, fault));
-        }
-        *self.reading.dropped.entry(fault.reason()).or_default() += rows;
+        self.log.end_session(user)?;
+        self.sessions.push(self.log.log().sessions() - 1, &self.session);
         Ok(())
+    }
+
+    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a count if bad rows are
+    /// skipped.
+    pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
+        self.items.truncate(self.known_items);
+        self.spoiled = true;
+        self.bad.reject(place, rows, session, fault)
+    }
+
+    /// The bad rows of a file that lies beside the log: to be given to [`Collector::finish_beside`].
+    pub(super) fn bad_rows_beside(&self, path: &Path) -> BadRows {
+        self.bad.beside(path)
+    }
+
+    /// Checks and counts the bad ones among the `rows` rows of a file that lies beside the log.
+    pub(super) fn finish_beside(&mut self, bad: BadRows, rows: u64) -> Result<()> {
+        bad.check(rows, None)?;
+        self.count_dropped(bad);
+        Ok(())
+    }
+
+    fn count_dropped(&mut self, bad: BadRows) {
+        let dropped = &mut self.reading.dropped;
+        bad.into_reasons().into_iter().for_each(|(why, count)| *dropped.entry(why).or_default() += count);
     }
 
     /// Leaves out a row of a kind that the data set is known to hold and a log cannot: counted, never an error.
@@ -165,10 +184,33 @@ impl Collector {
         self.reading.notes.push(note);
     }
 
-    pub(super) fn finish(self, name: String) -> (Dataset, Reading) {
+    /// The data set, and what was read.
+    ///
+    /// # Errors
+    /// [`Error::File`] if no session is left, or more rows or sessions were dropped than may be.
+    pub(super) fn finish(mut self, name: String) -> Result<(Dataset, Reading)> {
+        let Reading { rows, empty_sessions, refused_sessions, .. } = self.reading;
+        let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.path, None));
+        let kept = self.log.log().sessions() as u64;
+        if kept > 0 {
+            bad.check(rows, Some((self.lost_sessions + refused_sessions, kept + empty_sessions + refused_sessions)))?;
+        }
+        self.count_dropped(bad);
+        if kept == 0 {
+            return Err(Error::file(&self.path, nothing_left(&self.reading)));
+        }
         let (log, catalogue) = (self.log.build(), Catalogue::new(self.items));
-        (Dataset { name, log, catalogue, users: self.users, split: None }, self.reading)
+        let dataset = Dataset { name, log, catalogue, users: self.users, sessions: self.sessions, split: None };
+        Ok((dataset, self.reading))
     }
+}
+
+fn nothing_left(reading: &Reading) -> String {
+    if reading.rows == 0 {
+        return "has a header and no rows".into();
+    }
+    let reasons: Vec<String> = reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+    format!("none of its {} rows could be used ({})", reading.rows, reasons.join("; "))
 }
 
 /// The sessions seen so far.

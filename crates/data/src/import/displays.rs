@@ -108,7 +108,7 @@ impl Choices {
                     let (user, item) = (choices.users.intern(user), choices.items.intern(item));
                     choices.picks.push(Pick { user, time, item });
                 }
-                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, fault)?,
+                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?,
             }
         }
         choices.picks.sort_unstable();
@@ -148,7 +148,7 @@ impl Choices {
             let mut picks = picks.to_vec();
             picks.shuffle(&mut stream);
             picks.sort_by_key(|pick| pick.time);
-            collector.open(name, true)?;
+            collector.open(name)?;
             for pick in &picks {
                 slate.clear();
                 slate.push(pick.item);

@@ -34,14 +34,14 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
             Ok(row) => row,
             Err(fault) => {
                 (user.lost_row, lost_row) = (true, true);
-                collector.reject(place, 1, fault)?;
+                collector.reject(place, 1, None, fault)?;
                 continue;
             }
         };
         if user.session != Some(session) {
             sides.extend(user.close(collector)?);
             (user.session, user.lost_row) = (Some(session), lost_row);
-            user.refused = collector.open(&session.to_string(), true).err();
+            user.refused = collector.open(&session.to_string()).err();
         }
         lost_row = false;
         let taken = match &user.refused {
@@ -49,7 +49,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
             None => user.take(row, columns, place),
         };
         if let Err(fault) = taken {
-            collector.reject(place, 1, fault)?;
+            collector.reject(place, 1, Some(&session.to_string()), fault)?;
         }
     }
     sides.extend(user.close(collector)?);
@@ -132,9 +132,7 @@ impl User {
     /// Collects the displays in the order of their times; the user's side of the split, if a display was left.
     fn close(&mut self, collector: &mut Collector) -> Result<Option<Side>> {
         let user = std::mem::take(self);
-        if user.session.is_none() || user.refused.is_some() {
-            return Ok(None);
-        }
+        let Some(session) = user.session.filter(|_| user.refused.is_none()) else { return Ok(None) };
         let User { name, side, names, mut rows, spoiled, lost_row, .. } = user;
         rows.sort_by_key(|row| row.time);
         let (mut kept, mut shown) = (false, HashSet::new());
@@ -147,7 +145,9 @@ impl User {
             };
             match pushed {
                 Ok(()) => kept = true,
-                Err(fault) => collector.reject(first.place, display.len() as u64, fault)?,
+                Err(fault) => {
+                    collector.reject(first.place, display.len() as u64, Some(&session.to_string()), fault)?;
+                }
             }
         }
         collector.close(Some(&name))?;

@@ -26,8 +26,16 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
         collector.count_row(&fraction);
-        if let Err(fault) = take(&record, columns, &names, &mut open, collector)? {
-            collector.reject(Place::Byte(table::byte(&record)), 1, fault)?;
+        let place = Place::Byte(table::byte(&record));
+        let row = table::Text::new(&record, &names);
+        let row = row.and_then(|row| Ok((row, row.number::<u64>(columns[0], HEADER[0], "a whole number")?)));
+        match row {
+            Ok((row, session)) => {
+                if let Err(fault) = open.take(row, session, columns, collector)? {
+                    collector.reject(place, 1, Some(&session.to_string()), fault)?;
+                }
+            }
+            Err(fault) => collector.reject(place, 1, None, fault)?,
         }
     }
     open.close(collector)
@@ -41,38 +49,32 @@ struct Open {
 }
 
 impl Open {
+    /// Takes a row of a session.
+    fn take(
+        &mut self,
+        row: table::Text<'_>,
+        session: u64,
+        columns: [usize; HEADER.len()],
+        collector: &mut Collector,
+    ) -> Result<std::result::Result<(), Fault>> {
+        if self.session != Some(session) {
+            self.close(collector)?;
+            self.session = Some(session);
+            self.last_query = None;
+            self.refused = collector.open(&session.to_string()).err();
+        }
+        Ok(match &self.refused {
+            Some(fault) => Err(fault.clone()),
+            None => step(row, columns, &mut self.last_query, collector),
+        })
+    }
+
     fn close(&mut self, collector: &mut Collector) -> Result<()> {
         match (self.session.take(), self.refused.take()) {
             (Some(_), None) => collector.close(None),
             _ => Ok(()),
         }
     }
-}
-
-fn take(
-    record: &csv::ByteRecord,
-    columns: [usize; HEADER.len()],
-    names: &[&'static str],
-    open: &mut Open,
-    collector: &mut Collector,
-) -> Result<std::result::Result<(), Fault>> {
-    let [session, ..] = columns;
-    let row = table::Text::new(record, names);
-    let row = row.and_then(|row| Ok((row, row.number::<u64>(session, "session_num", "a whole number")?)));
-    let (row, session) = match row {
-        Ok(row) => row,
-        Err(fault) => return Ok(Err(fault)),
-    };
-    if open.session != Some(session) {
-        open.close(collector)?;
-        open.session = Some(session);
-        open.last_query = None;
-        open.refused = collector.open(&session.to_string(), false).err();
-    }
-    Ok(match &open.refused {
-        Some(fault) => Err(fault.clone()),
-        None => step(row, columns, &mut open.last_query, collector),
-    })
 }
 
 fn step(

@@ -25,13 +25,16 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             break;
         }
         collector.count_row(&fraction);
-        collector.open(&row.to_string(), true)?;
+        collector.open(&row.to_string())?;
         match table::Text::new(&record, &names).and_then(|row| step(row, columns, collector)) {
             Ok(position) => {
                 collector.close(Some(POSITIONS[position]))?;
                 shown[position] += 1;
             }
-            Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, fault)?,
+            Err(fault) => {
+                collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?;
+                collector.close(None)?;
+            }
         }
     }
     let counts: Vec<String> = POSITIONS.iter().zip(shown).map(|(name, count)| format!("{name}: {count}")).collect();

@@ -27,13 +27,15 @@ pub(super) struct Steps {
     session: String,
     user: Option<String>,
     open: Option<Open>,
-    /// Whether the file says on which steps users left, as its first step decides.
-    says_left: Option<bool>,
+    /// Whether the row being read has named the open session.
+    entered: bool,
 }
 
 #[derive(Default)]
 struct Open {
     last_step: Option<i64>,
+    /// Whether the session says on which step its user left, as its first step decides.
+    says_left: Option<bool>,
     /// Why the session as a whole was refused: its rows go by, each with this fault.
     refused: Option<Fault>,
     /// Whether the session's last row so far was dropped: whether the user left is then unknown.
@@ -44,6 +46,7 @@ impl Steps {
     /// Goes to the session that the next row names.
     pub(super) fn enter(&mut self, collector: &mut Collector, session: &str, user: Option<&str>) -> Result<Entered> {
         if let Some(open) = self.open.as_mut().filter(|_| self.session == session) {
+            self.entered = true;
             if let Some(fault) = &open.refused {
                 return Ok(Err(fault.clone()));
             }
@@ -60,19 +63,26 @@ impl Steps {
         self.session.clear();
         self.session.push_str(session);
         self.user = user.map(str::to_owned);
-        let entered = collector.open(session, user.is_some());
+        self.entered = true;
+        let entered = collector.open(session);
         self.open = Some(Open { refused: entered.as_ref().err().cloned(), ..Open::default() });
         Ok(entered)
     }
 
     /// Takes a row of the session entered.
     pub(super) fn take(&mut self, collector: &mut Collector, row: &Row<'_>) -> Entered {
+        self.take_step(collector, row)?;
+        self.entered = false;
+        Ok(())
+    }
+
+    fn take_step(&mut self, collector: &mut Collector, row: &Row<'_>) -> Entered {
         let Some(open) = &mut self.open else { return Ok(()) };
         if open.last_step.is_some_and(|last| row.step <= last) {
             return Err(Fault::new("step", "a number above the one before it", row.step.to_string()));
         }
-        if self.says_left.is_some_and(|says| says != row.left.is_some()) {
-            return Err(Fault::all_or_none("left", "step", row.left.is_some()));
+        if open.says_left.is_some_and(|says| says != row.left.is_some()) {
+            return Err(Fault::all_or_none("left", row.left.is_some()));
         }
         let choice = match (row.chosen, row.left) {
             (Some(_), Some(true)) => return Err(Fault::new("left", "false where an item was chosen", "true")),
@@ -82,7 +92,7 @@ impl Steps {
         };
         let (reward, propensity, timestamp) = (row.reward, row.propensity, row.timestamp);
         collector.push(&Answer { choice, reward, propensity, timestamp })?;
-        self.says_left = Some(row.left.is_some());
+        open.says_left = Some(row.left.is_some());
         open.last_step = Some(row.step);
         open.lost_last = false;
         Ok(())
@@ -93,7 +103,8 @@ impl Steps {
         if let Some(open) = &mut self.open {
             open.lost_last = true;
         }
-        collector.reject(place, 1, fault)
+        let session = std::mem::take(&mut self.entered).then_some(&self.session[..]);
+        collector.reject(place, 1, session, fault)
     }
 
     /// Closes the last session.
@@ -103,7 +114,7 @@ impl Steps {
 
     fn close(&mut self, collector: &mut Collector) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        if self.says_left == Some(false) && !open.lost_last {
+        if open.says_left == Some(false) && !open.lost_last {
             collector.leave_on_last_step();
         }
         // The rows of a session that reappears belong to one that was closed already: no session is lost here.

@@ -139,11 +139,12 @@ impl Sessions {
         place: Place,
         collector: &mut Collector,
     ) -> Result<()> {
-        let taken = match row {
-            Ok(row) => self.enter(&row, collector)?.and_then(|()| self.step(&row, collector)),
-            Err(fault) => Err(fault),
+        let row = match row {
+            Ok(row) => row,
+            Err(fault) => return collector.reject(place, 1, None, fault),
         };
-        taken.or_else(|fault| collector.reject(place, 1, fault))
+        let taken = self.enter(&row, collector)?.and_then(|()| self.step(&row, collector));
+        taken.or_else(|fault| collector.reject(place, 1, Some(row.session), fault))
     }
 
     /// Goes to the session of a row. Session ids are a user's own: another may have the same.
@@ -160,7 +161,7 @@ impl Sessions {
             return Ok(open.refused.clone().map_or(Ok(()), Err));
         }
         self.close(collector)?;
-        let entered = collector.open(&format!("{} {}", row.user, row.session), true);
+        let entered = collector.open(&format!("{} {}", row.user, row.session));
         let refused = entered.clone().err();
         self.open = Some(Open { user: row.user.to_owned(), session: row.session.to_owned(), refused });
         Ok(entered)

@@ -37,8 +37,10 @@ fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, 
     }
     let mut reader = table::open_without_header(Source::open(&path, None)?, b',');
     let (mut bought, mut buys, mut unclicked) = (HashSet::new(), 0_u64, 0_u64);
+    let (mut bad, mut rows) = (collector.bad_rows_beside(&path), 0);
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
+        rows += 1;
         match table::Text::new(&record, &BUYS).and_then(event) {
             Ok((session, item, _)) => {
                 buys += 1;
@@ -49,9 +51,10 @@ fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, 
                     _ => unclicked += 1,
                 }
             }
-            Err(fault) => collector.reject_in(&path, Place::Byte(table::byte(&record)), 1, fault)?,
+            Err(fault) => bad.reject(Place::Byte(table::byte(&record)), 1, None, fault)?,
         }
     }
+    collector.finish_beside(bad, rows)?;
     collector.note(format!("{unclicked} of {buys} buys are of sessions or items without a click in this file"));
     Ok(bought)
 }

@@ -1,10 +1,10 @@
-use super::{Choice, ItemId, Log, Step};
+use super::{Choice, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step};
 use crate::error::Fault;
 use crate::{Error, Result};
 
 /// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item once, the chosen
-/// item is on the slate, nothing follows [`Choice::Leave`], rewards are finite, propensities lie in (0, 1], and an
-/// optional column is given by every step (or session) or by none.
+/// item is on the slate, nothing follows [`Choice::Leave`], rewards are finite, propensities lie in (0, 1], and all steps
+/// of a session have a time, or propensities, or none has.
 #[derive(Clone, Debug, Default)]
 pub struct LogBuilder {
     log: Log,
@@ -20,16 +20,19 @@ impl LogBuilder {
         self.try_push(&step).map_err(Error::from)
     }
 
-    /// Closes the open session. `user` is an index into the data set's user vocabulary.
+    /// Closes the open session. `user` is an index into the data set's user vocabulary, `None` where it is not known.
     ///
     /// # Errors
-    /// [`Error::Log`] if the session has no step, or if some sessions name a user and others do not.
+    /// [`Error::Log`] if the session has no step, or the user is 2^32 - 1.
     pub fn end_session(&mut self, user: Option<u32>) -> Result<()> {
         self.try_end_session(user).map_err(Error::from)
     }
 
-    /// Forgets the steps of the open session.
+    /// Forgets the steps of the open session, and columns that it alone had.
     fn abandon_session(&mut self) {
+        if self.open_steps() == 0 {
+            return;
+        }
         let steps = self.closed_steps();
         let impressions = self.log.slate_offsets[steps] as usize;
         let log = &mut self.log;
@@ -37,15 +40,14 @@ impl LogBuilder {
         log.shown.truncate(impressions);
         log.chosen.truncate(steps);
         log.reward.truncate(steps);
-        if let Some(column) = &mut log.propensity {
+        log.propensity.take_if(|column| {
             column.truncate(impressions);
-        }
-        if let Some(column) = &mut log.timestamp {
+            column.iter().all(|&number| number == NO_PROPENSITY)
+        });
+        log.timestamp.take_if(|column| {
             column.truncate(steps);
-        }
-        if steps == 0 {
-            (log.propensity, log.timestamp) = (None, None);
-        }
+            column.iter().all(|&time| time == NO_TIME)
+        });
     }
 
     /// Number of steps of the open session.
@@ -98,8 +100,8 @@ impl LogBuilder {
         if self.open_steps() == 0 {
             return Err(Fault::new("session", "at least one step", "none"));
         }
-        if self.log.sessions() > 0 && user.is_some() != self.log.user.is_some() {
-            return Err(Fault::all_or_none("user", "session", user.is_some()));
+        if user == Some(NO_USER) {
+            return Err(Fault::new("user", "a number below 2^32 - 1", NO_USER.to_string()));
         }
         self.close_session(user);
         Ok(())
@@ -136,18 +138,23 @@ impl LogBuilder {
                 return Err(Fault::new("propensity", "a probability above 0 and at most 1", p.to_string()));
             }
         }
-        if self.log.steps() > 0 {
-            if step.propensity.is_some() != self.log.propensity.is_some() {
-                return Err(Fault::all_or_none("propensity", "step", step.propensity.is_some()));
+        if step.timestamp == Some(NO_TIME) {
+            return Err(Fault::new("timestamp", "a number above -2^63", NO_TIME.to_string()));
+        }
+        if self.open_steps() > 0 {
+            let last = self.log.step(self.log.steps() - 1);
+            if step.propensity.is_some() != last.propensity.is_some() {
+                return Err(Fault::all_or_none("propensity", step.propensity.is_some()));
             }
-            if step.timestamp.is_some() != self.log.timestamp.is_some() {
-                return Err(Fault::all_or_none("timestamp", "step", step.timestamp.is_some()));
+            if step.timestamp.is_some() != last.timestamp.is_some() {
+                return Err(Fault::all_or_none("timestamp", step.timestamp.is_some()));
             }
         }
         Ok(())
     }
 
-    fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
+    /// An item that stands twice on a slate.
+    pub(crate) fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
         // All pairs are cheaper than sorting for the slates that people see, and need no copy.
         const ALL_PAIRS: usize = 24;
         if slate.len() <= ALL_PAIRS {
@@ -161,22 +168,30 @@ impl LogBuilder {
 
     pub(crate) fn append(&mut self, step: &Step<'_>) {
         let log = &mut self.log;
+        let (steps, impressions) = (log.steps(), log.impressions());
         log.shown.extend_from_slice(step.slate);
         log.slate_offsets.push(log.shown.len() as u64);
         log.chosen.push(step.choice.code());
         log.reward.push(step.reward);
-        if let Some(propensity) = step.propensity {
-            log.propensity.get_or_insert_default().extend_from_slice(propensity);
+        if step.propensity.is_some() || log.propensity.is_some() {
+            let column = log.propensity.get_or_insert_with(|| vec![NO_PROPENSITY; impressions]);
+            match step.propensity {
+                Some(numbers) => column.extend_from_slice(numbers),
+                None => column.resize(log.shown.len(), NO_PROPENSITY),
+            }
         }
-        if let Some(timestamp) = step.timestamp {
-            log.timestamp.get_or_insert_default().push(timestamp);
+        if step.timestamp.is_some() || log.timestamp.is_some() {
+            let column = log.timestamp.get_or_insert_with(|| vec![NO_TIME; steps]);
+            column.push(step.timestamp.unwrap_or(NO_TIME));
         }
     }
 
     pub(crate) fn close_session(&mut self, user: Option<u32>) {
-        self.log.session_offsets.push(self.log.steps() as u64);
-        if let Some(user) = user {
-            self.log.user.get_or_insert_default().push(user);
+        let log = &mut self.log;
+        let sessions = log.sessions();
+        log.session_offsets.push(log.chosen.len() as u64);
+        if user.is_some() || log.user.is_some() {
+            log.user.get_or_insert_with(|| vec![NO_USER; sessions]).push(user.unwrap_or(NO_USER));
         }
     }
 }

@@ -1,11 +1,18 @@
+use std::borrow::Cow;
+
 use super::columns::{check_length, check_offsets};
-use super::{Choice, Log};
+use super::{Choice, Log, NO_USER};
 use crate::{Error, Result};
 
 impl Log {
     /// Checks every invariant of a log that did not come from a [`LogBuilder`](super::LogBuilder), so that a log read
-    /// from a file cannot panic later: `items` and `users` bound the ids.
-    pub(crate) fn check(&self, items: usize, users: Option<usize>) -> Result<()> {
+    /// from a file cannot panic later: `items` and `users` bound the ids, `name` is a session's.
+    pub(crate) fn check<'n>(
+        &self,
+        items: usize,
+        users: Option<usize>,
+        name: impl Fn(usize) -> Cow<'n, str>,
+    ) -> Result<()> {
         check_offsets("session", &self.session_offsets, self.chosen.len())?;
         check_offsets("slate", &self.slate_offsets, self.shown.len())?;
         check_length("slate offset", self.slate_offsets.len(), self.steps() + 1)?;
@@ -17,15 +24,18 @@ impl Log {
             return Err(Error::Log(format!("item number {} of a catalogue of {items}", item.0)));
         }
         if let (Some(column), Some(users)) = (&self.user, users)
-            && let Some(user) = column.iter().find(|&&user| user as usize >= users)
+            && let Some(user) = column.iter().find(|&&user| user != NO_USER && user as usize >= users)
         {
             return Err(Error::Log(format!("user number {user} of {users} users")));
         }
         self.iter().try_for_each(|session| {
             let last = session.len() - 1;
             let mut seen = Vec::new();
+            let first = session.step(0);
             session.steps().enumerate().try_for_each(|(t, step)| {
-                let fail = |problem: &str| Err(Error::Log(format!("session {}, step {t}: {problem}", session.index())));
+                let fail = |problem: &str| {
+                    Err(Error::Log(format!("session {:?}, step {t}: {problem}", name(session.index()))))
+                };
                 seen.clear();
                 seen.extend_from_slice(step.slate);
                 seen.sort_unstable();
@@ -43,6 +53,12 @@ impl Log {
                 }
                 if step.propensity.is_some_and(|column| column.iter().any(|&p| !(p > 0.0 && p <= 1.0))) {
                     return fail("a propensity is not in (0, 1]");
+                }
+                if step.propensity.is_some() != first.propensity.is_some() {
+                    return fail("the session has propensities on some steps and on others none");
+                }
+                if step.timestamp.is_some() != first.timestamp.is_some() {
+                    return fail("the session has times on some steps and on others none");
                 }
                 Ok(())
             })

@@ -17,7 +17,7 @@ pub struct Columns {
     pub chosen: Vec<u32>,
     /// The rewards: `[steps]`.
     pub reward: Vec<f32>,
-    /// The probability of each place given the places before it: `[impressions]`.
+    /// The probability of each place given the places before it, of all sessions: `[impressions]`.
     pub propensity: Option<Vec<f32>>,
 }
 

@@ -146,7 +146,7 @@ fn an_id_that_would_not_come_back_is_an_error() {
     let fails = |item: &str, user: &str, format| {
         let catalogue = Catalogue::new([item, "b"].into_iter().collect());
         let users = [user].into_iter().collect();
-        let dataset = Dataset { name: "odd".into(), log: log.clone(), catalogue, users, split: None };
+        let dataset = Dataset { name: "odd".into(), log: log.clone(), catalogue, users, ..Dataset::default() };
         export(&dataset, format, &folder.path().join("exported")).is_err()
     };
     for item in ["", "a b", "a\tb", "a\nb", "a\rb"] {

@@ -64,7 +64,7 @@ pub fn datasets(holds: Holds) -> impl Strategy<Value = Dataset> {
         }
         let users = if holds.users { ["ann", "42", "üb"].into_iter().collect() } else { Vocabulary::default() };
         let catalogue = Catalogue::new(holds.names.into_iter().collect());
-        Dataset { name: "generated".into(), log: log.build(), catalogue, users, split: None }
+        Dataset { name: "generated".into(), log: log.build(), catalogue, users, ..Dataset::default() }
     })
 }
 

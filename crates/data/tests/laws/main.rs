@@ -7,6 +7,7 @@ mod displays;
 mod formats;
 mod generate;
 mod mapping;
+mod origin;
 mod parquet;
 mod public;
 mod splits;

@@ -63,8 +63,10 @@ fn read(
 ) -> Result<Vec<Option<i64>>> {
     // `None` until the film's row is met.
     let mut released: Vec<Option<Option<i64>>> = vec![None; films.len()];
+    let (mut bad, mut rows) = (collector.bad_rows_beside(path), 0);
     let mut record = csv::ByteRecord::new();
     while table::next(path, &mut reader, &mut record)? {
+        rows += 1;
         let taken = take(&record).and_then(|(film, day)| {
             let Some(known) = films.get(&film).map(|film| &mut released[film as usize]) else { return Ok(()) };
             match known {
@@ -74,9 +76,10 @@ fn read(
             Ok(())
         });
         if let Err(fault) = taken {
-            collector.reject_in(path, Place::Byte(table::byte(&record)), 1, fault)?;
+            bad.reject(Place::Byte(table::byte(&record)), 1, None, fault)?;
         }
     }
+    collector.finish_beside(bad, rows)?;
     Ok(released.into_iter().map(Option::flatten).collect())
 }
 

@@ -1,0 +1,125 @@
+//! What a model was fitted on is found again in other logs.
+
+use proptest::prelude::*;
+use rand::Rng;
+use rand::seq::SliceRandom;
+use understudy_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
+use understudy_random::Seed;
+
+use crate::generate::any_dataset;
+
+fn origin(dataset: &Dataset, sessions: &[usize]) -> Origin {
+    Origin::new(dataset, sessions, serde_json::json!({ "epochs": 3 }), 7, "v1")
+}
+
+/// Sessions of one to four slates of `k` of 50 items (of one item: of 3), with times if asked; the same number gives the same sessions.
+fn log(number: u64, sessions: usize, k: usize, times: bool) -> Dataset {
+    let mut stream = Seed::new(number).stream(0);
+    let mut log = LogBuilder::default();
+    let mut time = 1_000_000 * number as i64;
+    for _ in 0..sessions {
+        for _ in 0..stream.random_range(1..5) {
+            let first = stream.random_range(0..if k == 1 { 3 } else { 50 });
+            let slate: Vec<ItemId> = (0..k as u32).map(|place| ItemId((first + 7 * place) % 50)).collect();
+            let choice = slate.get(stream.random_range(0..=k)).map_or(Choice::Skip, |&item| Choice::Item(item));
+            time += stream.random_range(1..100);
+            let timestamp = times.then_some(time);
+            log.push(Step { slate: &slate, choice, reward: 1.0, propensity: None, timestamp }).unwrap();
+        }
+        log.end_session(None).unwrap();
+    }
+    Dataset { log: log.build(), catalogue: Catalogue::numbered(50), ..Dataset::default() }
+}
+
+/// The data set with its items numbered backwards.
+fn renumbered(dataset: Dataset) -> Dataset {
+    let mut names: Vec<String> = dataset.catalogue.names().iter().map(str::to_owned).collect();
+    names.reverse();
+    let catalogue = Catalogue::new(names.iter().map(String::as_str).collect());
+    dataset.mapped_to(&catalogue, Default::default()).unwrap().0
+}
+
+proptest! {
+    #[test]
+    fn what_is_written_is_read(dataset in any_dataset(), seed in any::<u64>()) {
+        let sessions: Vec<usize> = (0..dataset.log.sessions()).step_by(2).collect();
+        let mut origin = origin(&dataset, &sessions);
+        origin.seed = seed;
+        prop_assert_eq!(Origin::from_jsonl(&origin.to_jsonl()).unwrap(), origin);
+    }
+
+    #[test]
+    fn sessions_of_the_same_log_are_known_by_their_place(dataset in any_dataset(), learned in proptest::collection::vec(any::<bool>(), 8)) {
+        let learned = &learned[..dataset.log.sessions()];
+        let sessions: Vec<usize> = (0..learned.len()).filter(|&session| learned[session]).collect();
+        prop_assert_eq!(origin(&dataset, &sessions).seen(&dataset), learned);
+        prop_assert_eq!(origin(&dataset, &sessions).seen(&renumbered(dataset)), learned);
+    }
+}
+
+/// The data set with these ids of its sessions: a prefix before their indices.
+fn with_ids(dataset: Dataset, prefix: &str) -> Dataset {
+    let ids: Vec<String> = (0..dataset.log.sessions()).map(|session| format!("{prefix}{session}")).collect();
+    Dataset { sessions: ids.iter().map(String::as_str).collect(), ..dataset }
+}
+
+/// Reordered, in part, beside others, and with other items: each session that was learned from is found, and no other. Both
+/// logs have ids of their own, or number their sessions alike.
+#[test]
+fn sessions_are_found_in_other_logs() {
+    for (mine, next, times) in [("a", "b", false), ("a", "b", true), ("", "", false), ("", "", true)] {
+        let (mine, next) = (with_ids(log(1, 200, 4, times), mine), with_ids(log(2, 200, 4, times), next));
+        let origin = origin(&mine, &(0..100).collect::<Vec<_>>());
+
+        let mut order: Vec<usize> = (0..200).collect();
+        order.shuffle(&mut Seed::new(3).stream(0));
+        let expected: Vec<bool> = order.iter().map(|&session| session < 100).collect();
+        assert_eq!(origin.seen(&renumbered(mine.select(&order).unwrap())), expected, "reordered");
+        let part: Vec<usize> = (50..170).collect();
+        let expected: Vec<bool> = part.iter().map(|&session| session < 100).collect();
+        assert_eq!(origin.seen(&mine.select(&part).unwrap()), expected, "a part");
+        assert_eq!(origin.seen(&next), [false; 200], "next week's");
+    }
+}
+
+/// With other ids in the other log, only times, or a log that holds all of the sessions, tell.
+#[test]
+fn sessions_with_other_ids_are_found_by_what_they_hold() {
+    for times in [false, true] {
+        let mine = log(1, 200, 4, times);
+        let half: Vec<usize> = (0..100).collect();
+        let mut order: Vec<usize> = (0..200).collect();
+        order.shuffle(&mut Seed::new(3).stream(0));
+        let seen = origin(&mine, &half).seen(&with_ids(mine.select(&order).unwrap(), "other"));
+        assert_eq!(seen, order.iter().map(|session| half.contains(session)).collect::<Vec<_>>());
+        assert_eq!(origin(&mine, &half).seen(&with_ids(log(2, 200, 4, times), "other")), [false; 200]);
+    }
+}
+
+/// Short sessions of few items are alike by chance: another log's are not taken for those that were learned from, though
+/// both logs number theirs alike.
+#[test]
+fn sessions_that_are_alike_by_chance_are_not_taken_for_each_other() {
+    let (mine, other) = (log(1, 500, 1, false), log(2, 60, 1, false));
+    let alike = |index: usize| mine.log.session(index).steps().eq(other.log.session(index).steps());
+    assert!((0..60).any(alike) && !(0..60).all(alike));
+    assert_eq!(origin(&mine, &(0..500).collect::<Vec<_>>()).seen(&other), [false; 60]);
+}
+
+/// The same session in next week's log has more steps; in a log that was cut it has fewer.
+#[test]
+fn a_session_that_has_grown_or_was_cut_is_known_by_its_id() {
+    let mine = with_ids(log(1, 100, 4, false), "a");
+    let cut = |keep: usize| {
+        let mut log = LogBuilder::default();
+        for session in mine.log.iter() {
+            session.steps().take(keep).for_each(|step| log.push(step).unwrap());
+            log.end_session(None).unwrap();
+        }
+        with_ids(Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() }, "a")
+    };
+    let learned: Vec<usize> = (0..50).collect();
+    let expected: Vec<bool> = (0..100).map(|session| session < 50).collect();
+    assert_eq!(origin(&cut(1), &learned).seen(&mine), expected);
+    assert_eq!(origin(&mine, &learned).seen(&cut(2)), expected);
+}
