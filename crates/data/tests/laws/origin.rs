@@ -91,7 +91,11 @@ fn sessions_with_other_ids_are_found_by_what_they_hold() {
         let mut order: Vec<usize> = (0..200).collect();
         order.shuffle(&mut Seed::new(3).stream(0));
         let seen = origin(&mine, &half).seen(&with_ids(mine.select(&order).unwrap(), "other"));
-        assert_eq!(seen, order.iter().map(|session| half.contains(session)).collect::<Vec<_>>());
+        // Of two sessions that are alike in all, either may be the one that was learned from.
+        let alike = |a: usize, b: usize| mine.log.session(a).steps().eq(mine.log.session(b).steps());
+        let found: Vec<usize> = order.iter().zip(seen).filter(|(_, seen)| *seen).map(|(&session, _)| session).collect();
+        assert_eq!(found.len(), 100);
+        assert!(found.iter().all(|&session| half.iter().any(|&learned| alike(session, learned))));
         assert_eq!(origin(&mine, &half).seen(&with_ids(log(2, 200, 4, times), "other")), [false; 200]);
     }
 }
@@ -100,10 +104,10 @@ fn sessions_with_other_ids_are_found_by_what_they_hold() {
 /// both logs number theirs alike.
 #[test]
 fn sessions_that_are_alike_by_chance_are_not_taken_for_each_other() {
-    let (mine, other) = (log(1, 500, 1, false), log(2, 60, 1, false));
+    let (mine, other) = (log(1, 500, 1, false), log(2, 300, 1, false));
     let alike = |index: usize| mine.log.session(index).steps().eq(other.log.session(index).steps());
-    assert!((0..60).any(alike) && !(0..60).all(alike));
-    assert_eq!(origin(&mine, &(0..500).collect::<Vec<_>>()).seen(&other), [false; 60]);
+    assert!((0..300).any(alike) && !(0..300).all(alike));
+    assert_eq!(origin(&mine, &(0..500).collect::<Vec<_>>()).seen(&other), [false; 300]);
 }
 
 /// The same session in next week's log has more steps; in a log that was cut it has fewer.
