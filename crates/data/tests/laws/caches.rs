@@ -100,6 +100,28 @@ fn a_file_that_is_no_cache_is_told_apart() {
 }
 
 #[test]
+fn a_file_of_version_2_is_read_and_its_sessions_go_by_their_indices() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let full = cache::load(&fixtures.join("version-2-full.log")).unwrap();
+    let users: Vec<String> = full.log.iter().map(|session| full.user_name(session.user().unwrap())).collect();
+    assert_eq!((full.name.as_str(), &users[..]), ("shop", &["ann", "bob", "ann"].map(String::from)[..]));
+    assert_eq!([0, 1, 2].map(|session| full.session_name(session).into_owned()), ["0", "1", "2"]);
+    let step = full.log.session(0).step(1);
+    let slate: Vec<&str> = step.slate.iter().map(|&item| full.catalogue.raw(item)).collect();
+    assert_eq!((slate, step.choice, step.reward), (vec!["hat", "coat", "7"], Choice::Leave, 0.0));
+    assert_eq!((step.propensity, step.timestamp), (Some(&[0.5, 1.0, 0.125][..]), Some(12)));
+    assert_eq!(full.log.session(1).start(), Some(-3));
+    assert_eq!(full.catalogue.features(), Some((&[0.0, 1.0, 2.0, 3.0][..], 1)));
+    assert_eq!(full.split, Some(Split { train: vec![1], validation: vec![0], test: vec![2] }));
+
+    let bare = cache::load(&fixtures.join("version-2-bare.log")).unwrap();
+    assert_eq!((bare.log.sessions(), bare.log.steps(), bare.catalogue.len()), (2, 2, 3));
+    assert!(!bare.log.has_users() && !bare.log.has_timestamps() && !bare.log.has_propensities());
+    let (_folder, path) = saved(&full);
+    assert_eq!(cache::load(&path).unwrap(), full);
+}
+
+#[test]
 fn a_failed_save_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     assert!(cache::save(&Dataset::default(), folder.path()).is_err());
@@ -129,6 +151,11 @@ fn a_whole_file_with_a_log_that_cannot_be_is_refused() {
     let (_folder, path) = saved(&good());
     assert_eq!(cache::load(&path).unwrap(), good());
     let cases = [
+        (Dataset { sessions: ["a", "b"].into_iter().collect(), ..good() }, "ids of the sessions"),
+        (
+            Dataset { sessions: ["w41"].into_iter().collect(), log: log(&[1, 1], &[item(1)], 1.0, None), ..good() },
+            "session \"w41\", step 0: an item stands twice",
+        ),
         (Dataset { catalogue: Catalogue::numbered(1), ..good() }, "item number 1 of a catalogue of 1"),
         (Dataset { users: ["ann"].into_iter().collect(), ..good() }, "no user of a session"),
         (Dataset { split: Some(Split::default()), ..good() }, "leaves out session 0"),

@@ -352,7 +352,8 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
         let error = refused(&files);
         assert!(error.ends_with(expected), "{error}");
         let displays = Some(everyone(Format::MovieLens100k, 2));
-        let (_, summary) = read_with(&files, Options { displays, skip_bad_rows: true, ..Options::default() }).unwrap();
+        let (_, summary) =
+            read_with(&files, Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() }).unwrap();
         let reading = summary.reading.unwrap();
         assert_eq!((summary.steps, reading.rows, reading.dropped.values().sum::<u64>()), (1, 1, 1));
     }
@@ -366,7 +367,7 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
 fn skipped_rows_leave_no_trace_in_the_displays() {
     let rows = "1\t1\t1\t1\t1\t1995\n1\t2\t1\t30\t2\t1995\n2\t3\t1\t2\t1\t1995\n";
     let displays = Some(everyone(Format::LastFm, 5));
-    let options = Options { displays, skip_bad_rows: true, ..Options::default() };
+    let options = Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() };
     let (dataset, summary) = read_with(&[("tags", format!("{TAGS}{rows}").as_bytes())], options).unwrap();
     assert_eq!((summary.sessions, summary.items, summary.mean_slate), (2, 2, 2.0));
     assert_eq!(dataset.catalogue.item("2"), None);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use understudy_data::import::{Options, import};
 use understudy_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split, export::export};
 
-use crate::generate::{Holds, ODD_NAMES, PLAIN_NAMES, any_dataset, datasets};
+use crate::generate::{Holds, NUMBERED_SESSIONS, ODD_NAMES, PLAIN_NAMES, any_dataset, datasets};
 
 fn read(path: &Path) -> Dataset {
     import(path, Options { name: Some("generated".into()), ..Options::default() }).unwrap().0
@@ -15,7 +15,7 @@ fn read(path: &Path) -> Dataset {
 /// A session with raw ids instead of numbers, so that renumbering does not show.
 type RawStep = (Vec<String>, String, f32, Option<Vec<f32>>, Option<i64>);
 
-fn raw(dataset: &Dataset) -> Vec<(Option<String>, Vec<RawStep>)> {
+fn raw(dataset: &Dataset) -> Vec<(String, Option<String>, Vec<RawStep>)> {
     let name = |item| dataset.catalogue.raw(item).to_owned();
     let session = |session: understudy_data::Session<'_>| {
         let steps = session.steps().map(|step| {
@@ -26,7 +26,8 @@ fn raw(dataset: &Dataset) -> Vec<(Option<String>, Vec<RawStep>)> {
             let slate = step.slate.iter().map(|&item| name(item)).collect();
             (slate, choice, step.reward, step.propensity.map(<[f32]>::to_vec), step.timestamp)
         });
-        (session.user().map(|user| dataset.user_name(user)), steps.collect())
+        let user = session.user().map(|user| dataset.user_name(user));
+        (dataset.session_name(session.index()).into_owned(), user, steps.collect())
     };
     dataset.log.iter().map(session).collect()
 }
@@ -71,6 +72,8 @@ proptest! {
     fn irecgan_import_export_import_is_the_identity(
         dataset in datasets(Holds {
             names: PLAIN_NAMES,
+            sessions: NUMBERED_SESSIONS,
+            of_some: false,
             only_clicks: true,
             rewards: |r| f32::from(u8::from(r > 0.0)),
             users: false,
@@ -87,6 +90,8 @@ proptest! {
     fn gan_cdqn_import_export_import_is_the_identity(
         mut dataset in datasets(Holds {
             names: ODD_NAMES,
+            sessions: NUMBERED_SESSIONS,
+            of_some: false,
             only_clicks: true,
             rewards: |_| 1.0,
             users: true,
@@ -160,7 +165,7 @@ fn an_id_that_would_not_come_back_is_an_error() {
 
 #[test]
 fn a_part_that_is_dropped_on_purpose_does_not_hinder_an_export() {
-    let mut dataset = small("session,step,shown,chosen,reward,user,timestamp,propensity\na,0,1 2,1,1,ann,3,1 1\n");
+    let mut dataset = small("session,step,shown,chosen,reward,user,timestamp,propensity\n7,0,1 2,1,1,ann,3,1 1\n");
     dataset.split = Some(Split { train: vec![0], ..Split::default() });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exported");
@@ -168,6 +173,76 @@ fn a_part_that_is_dropped_on_purpose_does_not_hinder_an_export() {
     let bare = Part::ALL.into_iter().fold(dataset, Dataset::without);
     export(&bare, Format::IRecGan, &path).unwrap();
     assert_eq!(raw(&read(&path)), raw(&bare));
+}
+
+#[test]
+fn ids_of_sessions_that_are_no_numbers_give_way_to_indices_in_the_papers_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exported");
+    let names = |ids: [&str; 2], format| {
+        let [first, second] = ids;
+        let csv = format!("session,step,shown,chosen,reward\n{first},0,1 2,1,1\n{second},0,1 2,2,1\n");
+        export(&small(&csv), format, &path).unwrap();
+        let dataset = read(&path);
+        [0, 1].map(|session| dataset.session_name(session).into_owned())
+    };
+    for format in [Format::GanCdqn, Format::IRecGan] {
+        assert_eq!(names(["70", "4"], format), ["70", "4"]);
+        assert_eq!(names(["70", "x"], format), ["0", "1"]);
+        // As indices where one alone would be the id of another.
+        assert_eq!(names(["1", "07"], format), ["0", "1"]);
+    }
+    let unheld = small("session,step,shown,chosen,reward\nw41,0,1 2,1,0.5\n");
+    let error = export(&unheld, Format::IRecGan, &path).unwrap_err().to_string();
+    assert!(error.contains("session \"w41\", step 0: the format cannot hold a reward"), "{error}");
+}
+
+#[test]
+fn a_session_without_a_user_is_none_of_the_users_in_a_gan_cdqn_file() {
+    let some =
+        |user: &str| small(&format!("session,step,shown,chosen,reward,user\n5,0,1 2,1,1,{user}\n6,0,1 2,2,1,\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exported");
+    export(&some("ann"), Format::GanCdqn, &path).unwrap();
+    let users: Vec<_> = raw(&read(&path)).into_iter().map(|(_, user, _)| user.unwrap()).collect();
+    assert_eq!(users, ["ann", "6"]);
+    let error = export(&some("6"), Format::GanCdqn, &path).unwrap_err().to_string();
+    assert!(error.contains("\"6\" stands, which is the id of a user"), "{error}");
+    assert!(export(&some("ann"), Format::IRecGan, &path).unwrap_err().to_string().contains("users"));
+}
+
+#[test]
+fn a_column_is_each_sessions_to_give() {
+    let header = "session,step,shown,chosen,reward,user,timestamp,propensity,left\n";
+    let rows = "a,0,1 2,1,1,ann,5,0.5 1,false\na,1,1 2,,0,ann,6,0.5 1,false\nb,0,1 2,2,1,,,,\nb,1,1 2,,0,,,,\nc,0,1,1,1,,-7,,\n";
+    let dataset = small(&format!("{header}{rows}"));
+    let log = &dataset.log;
+    let parts = log.iter().map(|session| {
+        let step = session.step(0);
+        (session.user().is_some(), session.start(), step.propensity.is_some(), session.left())
+    });
+    let expected = [(true, Some(5), true, false), (false, None, false, true), (false, Some(-7), false, false)];
+    assert_eq!(parts.collect::<Vec<_>>(), expected);
+    assert!(!log.has_users() && !log.has_timestamps() && !log.has_propensities());
+    let counts = [log.sessions_with_users(), log.sessions_with_timestamps(), log.sessions_with_propensities()];
+    assert_eq!(counts, [1, 2, 1]);
+    let table = understudy_data::Summary::new(&dataset).to_string();
+    for part in [
+        "users                 1\n",
+        "users                 of 1 of 3 sessions",
+        "timestamps            of 2 of 3",
+        "propensities          of 1 of 3",
+    ] {
+        assert!(table.contains(part), "{part} is not in\n{table}");
+    }
+    let whole = dataset.select(&[0]).unwrap();
+    assert!(whole.log.has_users() && whole.log.has_timestamps() && whole.log.has_propensities());
+    assert_eq!(understudy_data::Summary::new(&whole).of_some, []);
+    // A column that is all empty is none.
+    assert_eq!(
+        dataset.select(&[1]).unwrap().log,
+        small("session,step,shown,chosen,reward\nb,0,1 2,2,1\nb,1,1 2,,0\n").log
+    );
 }
 
 #[test]
@@ -186,7 +261,7 @@ fn columns_may_stand_in_any_order_and_ids_be_numbers_or_strings() {
         "{\"session\":1,\"step\":0,\"shown\":[5,\"6\"],\"chosen\":6,\"reward\":1,\"propensity\":[1,0.5]}\n",
     )
     .unwrap();
-    let (shown, chosen, ..) = raw(&read(&path)).remove(0).1.remove(0);
+    let (shown, chosen, ..) = raw(&read(&path)).remove(0).2.remove(0);
     assert_eq!((shown, chosen), (vec!["5".to_owned(), "6".to_owned()], "item 6".to_owned()));
 }
 
@@ -205,7 +280,7 @@ fn repeated_rows_of_an_item_are_one_and_displays_come_in_time_order() {
     let rows = "u\t5\tx\t1\t0\t0\t0\t2\nu\t2\ta\t0\t1\t0\t1\t2\nu\t2\tb\t0\t2\t0\t2\t2\nu\t2\ta\t1\t3\t0\t1\t2\nu\t5\ty\t0\t4\t0\t3\t2\n";
     std::fs::write(&path, format!("{header}{rows}")).unwrap();
     let dataset = read(&path);
-    let steps = raw(&dataset).remove(0).1;
+    let steps = raw(&dataset).remove(0).2;
     let seen: Vec<_> =
         steps.iter().map(|(slate, choice, _, _, time)| (slate.join(" "), choice.as_str(), *time)).collect();
     assert_eq!(seen, [("a b".into(), "item a", Some(2)), ("x y".into(), "item x", Some(5))]);

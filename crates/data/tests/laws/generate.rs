@@ -11,15 +11,23 @@ pub const ODD_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x,y;z", "q
 /// Item ids that every format can hold.
 pub const PLAIN_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x", "q\"t", "NaN"];
 
+/// Session ids, likewise; the first are indices where they stand first.
+pub const ODD_SESSIONS: [&str; 8] = ["0", "1", "007", "monday 7", "ü,;\"", "18446744073709551616", "-3", "5"];
+/// Session ids that are numbers, as in the papers' files.
+pub const NUMBERED_SESSIONS: [&str; 8] = ["0", "1", "7", "2", "18446744073709551615", "1000000", "3", "5"];
+
 /// What a generated data set may hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Holds {
     pub names: [&'static str; 8],
+    pub sessions: [&'static str; 8],
     pub only_clicks: bool,
     pub rewards: fn(f32) -> f32,
     pub users: bool,
     pub timestamps: bool,
     pub propensities: bool,
+    /// Whether a session may lack what others have.
+    pub of_some: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -41,10 +49,13 @@ fn step() -> impl Strategy<Value = Planned> {
 
 /// Data sets of 1 to 7 sessions.
 pub fn datasets(holds: Holds) -> impl Strategy<Value = Dataset> {
-    let session = (vec(step(), 1..5), 0..3_u32, any::<bool>());
-    vec(session, 1..8).prop_map(move |sessions| {
+    let session = (vec(step(), 1..5), 0..3_u32, any::<bool>(), any::<[bool; 3]>());
+    let ids = prop_oneof![Just(holds.sessions.to_vec()), Just(holds.sessions.to_vec()).prop_shuffle()];
+    (vec(session, 1..8), ids).prop_map(move |(sessions, ids)| {
         let mut log = LogBuilder::default();
-        for (steps, user, leaves) in &sessions {
+        for (steps, user, leaves, lacks) in &sessions {
+            let [user_of, times, propensities] = [(holds.users, 0), (holds.timestamps, 1), (holds.propensities, 2)]
+                .map(|(held, part)| held && !(holds.of_some && lacks[part]));
             let mut time = -500;
             for (t, planned) in steps.iter().enumerate() {
                 let slate: Vec<ItemId> = planned.slate.iter().map(|&item| ItemId(item as u32)).collect();
@@ -55,22 +66,29 @@ pub fn datasets(holds: Holds) -> impl Strategy<Value = Dataset> {
                     None => Choice::Skip,
                 };
                 time += planned.wait;
-                let propensity = holds.propensities.then_some(&planned.propensity[..slate.len()]);
-                let timestamp = holds.timestamps.then_some(time);
+                let propensity = propensities.then_some(&planned.propensity[..slate.len()]);
+                let timestamp = times.then_some(time);
                 let reward = (holds.rewards)(planned.reward);
                 log.push(Step { slate: &slate, choice, reward, propensity, timestamp }).unwrap();
             }
-            log.end_session(holds.users.then_some(*user)).unwrap();
+            log.end_session(user_of.then_some(*user)).unwrap();
         }
-        let users = if holds.users { ["ann", "42", "üb"].into_iter().collect() } else { Vocabulary::default() };
+        let (log, sessions) = (log.build(), ids.into_iter().take(sessions.len()).collect());
+        let users = if log.sessions_with_users() > 0 {
+            ["ann", "42", "üb"].into_iter().collect()
+        } else {
+            Vocabulary::default()
+        };
         let catalogue = Catalogue::new(holds.names.into_iter().collect());
-        Dataset { name: "generated".into(), log: log.build(), catalogue, users, ..Dataset::default() }
+        Dataset { name: "generated".into(), log, catalogue, users, sessions, split: None }
     })
 }
 
 /// Anything that our own schema can hold.
 pub fn any_dataset() -> impl Strategy<Value = Dataset> {
-    (any::<bool>(), any::<bool>(), any::<bool>()).prop_flat_map(|(users, timestamps, propensities)| {
-        datasets(Holds { names: ODD_NAMES, only_clicks: false, rewards: |r| r, users, timestamps, propensities })
+    any::<[bool; 4]>().prop_flat_map(|[users, timestamps, propensities, of_some]| {
+        let (names, sessions) = (ODD_NAMES, ODD_SESSIONS);
+        let rewards = |r| r;
+        datasets(Holds { names, sessions, only_clicks: false, rewards, users, timestamps, propensities, of_some })
     })
 }

@@ -9,5 +9,7 @@ mod generate;
 mod mapping;
 mod origin;
 mod parquet;
+#[cfg(unix)]
+mod pipes;
 mod public;
 mod splits;

@@ -6,11 +6,13 @@ use proptest::prelude::*;
 use understudy_data::{Dataset, Error, Fractions, Split};
 use understudy_random::Seed;
 
-use crate::generate::{Holds, ODD_NAMES, datasets};
+use crate::generate::{Holds, ODD_NAMES, ODD_SESSIONS, any_dataset, datasets};
 
 fn full() -> impl Strategy<Value = Dataset> {
     datasets(Holds {
         names: ODD_NAMES,
+        sessions: ODD_SESSIONS,
+        of_some: false,
         only_clicks: false,
         rewards: |r| r,
         users: true,
@@ -54,6 +56,47 @@ proptest! {
     }
 
     #[test]
+    fn a_session_without_a_user_is_a_user_of_its_own(users in proptest::collection::vec(0..4_u32, 1..9), seed: u64) {
+        // Users 0 are nobody; with as many names as sessions the split must be that of one whose users are all known.
+        let nobody = |session: usize| if users[session] == 0 { 100 + session as u32 } else { users[session] };
+        let known = of_users((0..users.len()).map(|session| Some(nobody(session))));
+        let some = of_users(users.iter().map(|&user| (user > 0).then_some(user)));
+        prop_assume!(some.sessions_with_users() > 0);
+        let split = |log| Split::by_user(log, Fractions::default(), Seed::new(seed)).unwrap();
+        prop_assert_eq!(split(&some), split(&known));
+    }
+
+    #[test]
+    fn a_selection_keeps_what_belongs_to_its_sessions(
+        dataset in any_dataset(),
+        sides in proptest::collection::vec(0..3, 8),
+        order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
+        count in 0..8_usize,
+    ) {
+        let mut dataset = dataset;
+        let sessions = dataset.log.sessions();
+        let side = |wanted: i32| (0..sessions).filter(|&session| sides[session] == wanted).collect();
+        dataset.split = Some(Split { train: side(0), validation: side(1), test: side(2) });
+        let order: Vec<usize> = order.into_iter().filter(|&session| session < sessions).take(count).collect();
+        let selected = dataset.select(&order).unwrap();
+        prop_assert_eq!(selected.log.sessions(), order.len());
+        for (place, &session) in order.iter().enumerate() {
+            let (kept, given) = (selected.log.session(place), dataset.log.session(session));
+            prop_assert_eq!(selected.session_name(place), dataset.session_name(session));
+            prop_assert_eq!(kept.user(), given.user());
+            prop_assert!(kept.steps().eq(given.steps()));
+            let split = selected.split.as_ref().unwrap();
+            let side = [&split.train, &split.validation, &split.test].map(|side| side.contains(&place));
+            prop_assert_eq!(side, [0, 1, 2].map(|wanted| sides[session] == wanted));
+        }
+        if let Some(&first) = order.first() {
+            let name = format!("{:?} twice", dataset.session_name(first));
+            prop_assert!(dataset.select(&[first, first]).unwrap_err().to_string().contains(&name));
+        }
+        prop_assert!(matches!(dataset.select(&[sessions]), Err(Error::Setting(_))));
+    }
+
+    #[test]
     fn no_session_starts_before_one_of_an_earlier_side(dataset in full(), fractions in fractions()) {
         let split = Split::by_time(&dataset.log, fractions).unwrap();
         let starts = |side: &[usize]| side.iter().filter_map(|&s| dataset.log.session(s).start()).collect::<Vec<_>>();
@@ -66,20 +109,20 @@ proptest! {
     }
 }
 
-fn of_users(users: impl Iterator<Item = u32>) -> understudy_data::Log {
+fn of_users(users: impl Iterator<Item = Option<u32>>) -> understudy_data::Log {
     let mut log = understudy_data::LogBuilder::default();
     for user in users {
         let (slate, choice) = ([understudy_data::ItemId(0)], understudy_data::Choice::Skip);
         log.push(understudy_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
             .unwrap();
-        log.end_session(Some(user)).unwrap();
+        log.end_session(user).unwrap();
     }
     log.build()
 }
 
 #[test]
 fn the_same_seed_gives_the_same_split_in_every_release() {
-    let log = of_users((0..12).map(|session| session / 2));
+    let log = of_users((0..12).map(|session| Some(session / 2)));
     let sides = |split: Split| [split.train, split.validation, split.test];
     let by_user = sides(Split::by_user(&log, Fractions::default(), Seed::new(1)).unwrap());
     assert_eq!(by_user, [vec![4, 5, 6, 7, 8, 9], vec![10, 11], vec![0, 1, 2, 3]]);
@@ -92,7 +135,7 @@ fn the_same_seed_gives_the_same_split_in_every_release() {
 #[test]
 fn folds_are_of_one_size_and_the_last_takes_the_rest() {
     let split = |sessions, folds, train, validation| {
-        let log = of_users(0..sessions);
+        let log = of_users((0..sessions).map(Some));
         Split::by_fold(&log, folds, train, validation, Seed::new(1)).map(|split| {
             let mut all = [&split.train[..], &split.validation, &split.test].concat();
             all.sort_unstable();
@@ -111,7 +154,7 @@ fn folds_are_of_one_size_and_the_last_takes_the_rest() {
 
 #[test]
 fn the_default_fractions_are_half_a_quarter_and_a_quarter() {
-    let log = of_users(0..1406);
+    let log = of_users((0..1406).map(Some));
     let split = Split::by_user(&log, Fractions::default(), Seed::new(3)).unwrap();
     assert_eq!((split.train.len(), split.validation.len(), split.test.len()), (703, 351, 352));
     assert_ne!(split, Split::by_user(&log, Fractions::default(), Seed::new(4)).unwrap());

@@ -93,7 +93,7 @@ fn a_bad_row_names_file_line_field_and_finding() {
             "train.csv:10: impressions: expected the items shown, separated by |, found nothing",
         ),
         (row("u", "s", "1", "1", "8||9"), "train.csv:10: impressions: expected ids that are not empty, found \"8||9\""),
-        (row("u", "s", "1", "1", "8|9|8"), "train.csv:10: shown: expected every item once, found item number 3 twice"),
+        (row("u", "s", "1", "1", "8|9|8"), "train.csv:10: shown: expected every item once, found \"8\" twice"),
         (
             row("00RL8Z82B2Z1", "aff3928535f48", "1", "9", "8|9"),
             "train.csv:10: session: expected all rows of a session together, found \"00RL8Z82B2Z1 aff3928535f48\"",
