@@ -56,8 +56,8 @@ fn evaluate(log: &Log, logging: &Recommender, evaluated: &Recommender, q: &[f64]
         (&clipped_doubly, clipped_dr(&rows, &model, CAP)?),
         ("SNDR", sndr(&rows, &model)?),
     ];
-    for (name, PolicyValue { estimate, standard_error }) in values {
-        println!("  {name:<16} {:<18} standard error {:.4}", estimate.to_string(), standard_error.unwrap_or(f64::NAN));
+    for (name, value) in values {
+        println!("  {name:<16} {:<18} standard error {}", value.estimate_text(), value.standard_error_text());
     }
     let found = rows.diagnostics()?;
     println!(

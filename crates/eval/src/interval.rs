@@ -7,7 +7,7 @@ use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use understudy_random::Seed;
 
-use crate::{EvalError, Result};
+use crate::{EvalError, Result, text};
 
 /// The confidence of every interval of this crate.
 pub const CONFIDENCE: f64 = 0.95;
@@ -19,8 +19,8 @@ pub struct Estimate {
     pub mean: f64,
     /// Number of values.
     pub n: usize,
-    /// The interval; `None` for one value, whose spread is unknown.
-    pub interval: Option<Interval>,
+    /// The interval, or why there is none.
+    pub interval: std::result::Result<Interval, NoInterval>,
 }
 
 /// An interval that covers the true mean in [`CONFIDENCE`] of repetitions of the whole experiment.
@@ -44,13 +44,27 @@ pub enum Method {
     Bootstrap,
 }
 
+/// Why a figure has no interval, or no standard error; `Display` says it in a few words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoInterval {
+    /// One value has no spread to judge by.
+    OneValue,
+    /// All values are equal, but for rounding: that says nothing of how far the next may lie from them.
+    NoSpread,
+    /// Two values lie equally far from their median: to compare spreads takes three.
+    TwoDistances,
+    /// The figure is what a model predicts, and how wrong the model is, nobody knows.
+    ModelError,
+}
+
 /// The mean of `values` (one per seed) with Student's t-interval: mean ± t(n-1) s / √n.
 ///
 /// # Errors
 /// Where there are no values, or one is not finite.
 pub fn student_t(values: &[f64]) -> Result<Estimate> {
     let mean = checked_mean("t-interval", values)?;
-    let interval = (values.len() > 1).then(|| {
+    let interval = several(values).map(|()| {
         let half = t_quantile(values.len() - 1) * standard_error(values, mean);
         Interval { low: mean - half, high: mean + half, method: Method::StudentT }
     });
@@ -69,7 +83,7 @@ pub fn bootstrap(values: &[f64], resamples: usize, seed: Seed) -> Result<Estimat
     if resamples == 0 {
         return Err(EvalError::Empty { what: WHAT });
     }
-    let interval = (values.len() > 1).then(|| {
+    let interval = several(values).map(|()| {
         let mut draws = seed.stream(0);
         let mut means: Vec<f64> = (0..resamples)
             .map(|_| (0..values.len()).map(|_| values[draws.random_range(0..values.len())]).sum::<f64>())
@@ -109,7 +123,7 @@ pub fn paired_difference(a: &[f64], b: &[f64]) -> Result<Estimate> {
 /// As [`paired_difference`].
 pub fn resampled_difference(a: &[f64], b: &[f64], test_per_train: f64) -> Result<(Estimate, Option<f64>)> {
     let plain = paired_difference(a, b)?;
-    let Some(Interval { low, high, .. }) = plain.interval else { return Ok((plain, None)) };
+    let Ok(Interval { low, high, .. }) = plain.interval else { return Ok((plain, None)) };
     let n = plain.n as f64;
     let widening = (1.0 + n * test_per_train).sqrt();
     let half = (high - low) / 2.0 * widening;
@@ -119,24 +133,56 @@ pub fn resampled_difference(a: &[f64], b: &[f64], test_per_train: f64) -> Result
         Ok(t) if standard_error > 0.0 => 2.0 * t.cdf(-(plain.mean / standard_error).abs()),
         _ => f64::from(u8::from(plain.mean == 0.0)),
     };
-    Ok((Estimate { interval: Some(interval), ..plain }, Some(p)))
+    Ok((Estimate { interval: Ok(interval), ..plain }, Some(p)))
 }
 
-/// `0.861 ± 0.012`; `0.861 [0.852, 0.880]` where the ends are not symmetric; `0.861` without interval.
+impl Estimate {
+    /// Half the width of the interval, or why it says nothing: also where all values are equal, but for rounding.
+    ///
+    /// # Errors
+    /// The reason.
+    pub fn half_width(&self) -> std::result::Result<f64, NoInterval> {
+        let Interval { low, high, .. } = self.interval?;
+        with_spread((high - low) / 2.0, self.mean)
+    }
+}
+
+/// `0.861 ± 0.012`; `0.861 [0.852, 0.880]` where the ends are not symmetric; `0.8612 ± n/a (n = 1)` without interval.
 ///
 /// Two digits of the half-width are shown, and the mean to the same decimal.
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Interval { low, high, method }) = self.interval else {
-            return write!(f, "{:.1$}", self.mean, decimals(self.mean, 4));
-        };
-        let half = (high - low) / 2.0;
-        let digits = if half > 0.0 { decimals(half, 2) } else { decimals(self.mean, 4) };
-        match method {
-            Method::StudentT => write!(f, "{:.digits$} ± {:.digits$}", self.mean, half),
-            Method::Bootstrap => write!(f, "{:.digits$} [{:.digits$}, {:.digits$}]", self.mean, low, high),
+        match (self.half_width(), self.interval) {
+            (Ok(_), Ok(Interval { low, high, method: Method::Bootstrap })) => {
+                f.pad(&text::with_ends(self.mean, low, high))
+            }
+            (Ok(half), _) => f.pad(&text::with_error(self.mean, half)),
+            (Err(reason), _) => f.pad(&format!("{} ± n/a ({reason})", text::significant(self.mean, 4))),
         }
     }
+}
+
+impl fmt::Display for NoInterval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::OneValue => "n = 1",
+            Self::NoSpread => "no spread",
+            Self::TwoDistances => "n = 2, a spread needs 3",
+            Self::ModelError => "the model's error is unknown",
+        })
+    }
+}
+
+/// A spread of this share of the value is rounding: sums of a million numbers are off by less.
+const ROUNDING: f64 = 1e-12;
+
+/// The error of a value, if it is more than rounding.
+pub(crate) fn with_spread(error: f64, value: f64) -> std::result::Result<f64, NoInterval> {
+    if error > ROUNDING * value.abs() { Ok(error) } else { Err(NoInterval::NoSpread) }
+}
+
+pub(crate) fn several(values: &[f64]) -> std::result::Result<(), NoInterval> {
+    if values.len() > 1 { Ok(()) } else { Err(NoInterval::OneValue) }
 }
 
 /// The factor t of a two-sided interval at [`CONFIDENCE`]. 1 degree of freedom is the Cauchy distribution, whose
@@ -171,13 +217,4 @@ fn checked_mean(what: &'static str, values: &[f64]) -> Result<f64> {
         return Err(EvalError::NotFinite { what, index, value: values[index] });
     }
     Ok(values.iter().sum::<f64>() / values.len() as f64)
-}
-
-/// Decimals that show `significant` digits of `value`, at most 9.
-fn decimals(value: f64, significant: i32) -> usize {
-    if value == 0.0 {
-        return significant as usize - 1;
-    }
-    let leading = value.abs().log10().floor() as i32;
-    (significant - 1 - leading).clamp(0, 9) as usize
 }

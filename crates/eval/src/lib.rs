@@ -2,7 +2,8 @@
 //!
 //! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run. [`interval`] turns
 //! the figures of several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds lies
-//! with 95% confidence. One seed gives a mean and no interval. [`counterfactual`] estimates from one policy's log what
+//! with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with the digits that
+//! their errors allow. [`counterfactual`] estimates from one policy's log what
 //! another would have earned.
 //!
 //! ```
@@ -22,6 +23,7 @@ pub mod counterfactual;
 mod error;
 pub mod interval;
 pub mod metrics;
+pub mod text;
 
 pub use error::{EvalError, Result};
-pub use interval::{Estimate, Interval, Method};
+pub use interval::{Estimate, Interval, Method, NoInterval};

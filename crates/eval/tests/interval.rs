@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rand::Rng;
 use understudy_eval::interval::{bootstrap, paired_difference, resampled_difference, student_t};
-use understudy_eval::{Estimate, EvalError, Interval, Method};
+use understudy_eval::{Estimate, EvalError, Interval, Method, NoInterval};
 use understudy_random::{Seed, Stream};
 
 fn width(estimate: Estimate) -> f64 {
@@ -21,7 +21,7 @@ fn covered(experiments: u64, n: usize, interval: impl Fn(&[f64], Seed) -> Estima
     let hits = (0..experiments).filter(|&i| {
         let mut draws = seed.stream(i);
         let values: Vec<f64> = (0..n).map(|_| 3.0 + normal(&mut draws)).collect();
-        interval(&values, seed.index(i)).interval.is_some_and(|Interval { low, high, .. }| (low..=high).contains(&3.0))
+        interval(&values, seed.index(i)).interval.is_ok_and(|Interval { low, high, .. }| (low..=high).contains(&3.0))
     });
     hits.count() as f64 / experiments as f64
 }
@@ -148,10 +148,10 @@ fn splits_that_share_users_widen_the_interval() {
 
 #[test]
 fn one_value_has_a_mean_and_no_interval() {
-    let expected = Estimate { mean: 0.86125, n: 1, interval: None };
+    let expected = Estimate { mean: 0.86125, n: 1, interval: Err(NoInterval::OneValue) };
     assert_eq!(student_t(&[0.86125]), Ok(expected));
     assert_eq!(bootstrap(&[0.86125], 100, Seed::new(1)), Ok(expected));
-    assert_eq!(expected.to_string(), "0.8612");
+    assert_eq!(expected.to_string(), "0.8612 ± n/a (n = 1)");
 }
 
 #[test]
@@ -165,11 +165,32 @@ fn what_has_no_mean_is_an_error() {
 #[test]
 fn estimates_show_two_digits_of_their_half_width() {
     let show = |mean: f64, half: f64, method| {
-        let interval = Some(Interval { low: mean - half, high: mean + half, method });
+        let interval = Ok(Interval { low: mean - half, high: mean + half, method });
         Estimate { mean, n: 5, interval }.to_string()
     };
     assert_eq!(show(0.8612, 0.0123, Method::StudentT), "0.861 ± 0.012");
     assert_eq!(show(12345.6, 250.0, Method::StudentT), "12346 ± 250");
-    assert_eq!(show(0.5, 0.0, Method::StudentT), "0.5000 ± 0.0000");
+    assert_eq!(show(0.8612, 0.0999, Method::StudentT), "0.86 ± 0.10");
+    assert_eq!(show(0.8612, 0.000_012, Method::StudentT), "0.861200 ± 0.000012");
+    assert_eq!(show(-0.001, 0.25, Method::StudentT), "0.00 ± 0.25");
+    assert_eq!(show(3.1e-9, 1.2e-10, Method::StudentT), "(3.10 ± 0.12)e-9");
     assert_eq!(show(0.8612, 0.0125, Method::Bootstrap), "0.861 [0.849, 0.874]");
+}
+
+/// Five equal values: their sum is rounded, and so an interval of 1e-16 comes out.
+#[test]
+fn values_without_spread_have_no_interval_to_show() {
+    let equal = student_t(&[0.893_402_777_777_777_8; 5]).unwrap();
+    let off_by_rounding = student_t(&[0.1 + 0.2, 0.3, 0.3]).unwrap();
+    let zeros = student_t(&[0.0, -0.0]).unwrap();
+    for (estimate, text) in [
+        (equal, "0.8934 ± n/a (no spread)"),
+        (off_by_rounding, "0.3000 ± n/a (no spread)"),
+        (zeros, "0 ± n/a (no spread)"),
+        (bootstrap(&[0.5; 4], 20, Seed::new(1)).unwrap(), "0.5000 ± n/a (no spread)"),
+    ] {
+        assert_eq!(estimate.half_width(), Err(NoInterval::NoSpread));
+        assert_eq!(estimate.to_string(), text);
+    }
+    assert_eq!(student_t(&[0.0, 1e-9]).unwrap().to_string(), "(0.5 ± 6.4)e-9");
 }

@@ -113,13 +113,14 @@ pub fn clipped_ips(log: &ActionLog, cap: f64) -> Result<PolicyValue> {
     PolicyValue::mean(&terms)
 }
 
-/// DM, the direct method: mean of q̂(x_i, π_e). As biased as the model, which its interval knows nothing of.
+/// DM, the direct method: mean of q̂(x_i, π_e). As biased as the model; it has no interval and no standard error, since the
+/// spread of the predictions says nothing of how wrong they are.
 /// Source: Beygelzimer & Langford (KDD 2009); OBP's `DirectMethod`.
 ///
 /// # Errors
 /// None for checked predictions, unless their sum overflows.
 pub fn dm(predictions: &Predictions) -> Result<PolicyValue> {
-    PolicyValue::mean(predictions.expected)
+    PolicyValue::predicted(predictions.expected)
 }
 
 /// DR, doubly robust: mean of q̂(x_i, π_e) + w_i (r_i - q̂(x_i, a_i)). Unbiased as [`ips`] is, whatever the model; a

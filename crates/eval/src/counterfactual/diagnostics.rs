@@ -87,7 +87,7 @@ impl Diagnostics {
             (effective < FEWEST_EFFECTIVE_ROWS).then_some(Warning::FewEffectiveRows { effective, rows }),
             (self.tail_share > LARGEST_TAIL_SHARE).then_some(Warning::HeavyTail { share: self.tail_share }),
             (share >= LARGEST_SHARE_BELOW_FLOOR).then_some(Warning::SmallPropensities { share, smallest }),
-            self.mean_weight.interval.is_some_and(misses_one).then_some(Warning::MeanWeight { mean: self.mean_weight }),
+            self.mean_weight.interval.is_ok_and(misses_one).then_some(Warning::MeanWeight { mean: self.mean_weight }),
         ]
         .into_iter()
         .flatten()

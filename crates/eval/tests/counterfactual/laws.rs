@@ -65,8 +65,8 @@ proptest! {
         let log = ActionLog::new(&reward, &logging, &evaluation).unwrap();
         let expected = column(&rows, |row| row.4);
         let perfect = Predictions::new(&reward, &expected).unwrap();
-        prop_assert_eq!(dr(&log, &perfect), dm(&perfect));
-        prop_assert_eq!(clipped_dr(&log, &perfect, cap), dm(&perfect));
+        prop_assert_eq!(mean(dr(&log, &perfect)), mean(dm(&perfect)));
+        prop_assert_eq!(mean(clipped_dr(&log, &perfect, cap)), mean(dm(&perfect)));
         if evaluation.iter().any(|&p| p > 0.0) {
             prop_assert!(close(mean(sndr(&log, &perfect)), mean(dm(&perfect))));
         }
@@ -78,7 +78,7 @@ proptest! {
         let log = ActionLog::new(&reward, &logging, &vec![0.0; rows.len()]).unwrap();
         let (logged, expected) = (column(&rows, |row| row.3), column(&rows, |row| row.4));
         let model = Predictions::new(&logged, &expected).unwrap();
-        prop_assert_eq!(dr(&log, &model), dm(&model));
+        prop_assert_eq!(mean(dr(&log, &model)), mean(dm(&model)));
         let no_overlap = |value| matches!(value, Err(EvalError::NoOverlap { .. }));
         prop_assert!(no_overlap(snips(&log)));
         prop_assert!(no_overlap(sndr(&log, &model)));

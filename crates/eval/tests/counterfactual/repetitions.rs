@@ -56,11 +56,11 @@ pub fn repeat(
                 tallies.push(Tally { name, errors: Vec::new(), stated: Vec::new(), covered: 0 });
             }
             let PolicyValue { estimate, standard_error } = value.unwrap();
-            let interval = estimate.interval.unwrap();
             let tally = &mut tallies[index];
             tally.errors.push(estimate.mean - truth);
-            tally.stated.push(standard_error.unwrap());
-            tally.covered += usize::from(interval.low <= truth && truth <= interval.high);
+            tally.stated.push(standard_error.unwrap_or(f64::NAN));
+            let covers = estimate.interval.is_ok_and(|ends| ends.low <= truth && truth <= ends.high);
+            tally.covered += usize::from(covers);
         }
     }
     println!(

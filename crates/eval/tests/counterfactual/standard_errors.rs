@@ -1,8 +1,8 @@
 //! Standard errors against the jackknife, which knows no derivative: (n - 1)/n Σ (θ_{-i} - θ̄)².
 
 use rand::Rng;
-use understudy_eval::Result;
 use understudy_eval::counterfactual::*;
+use understudy_eval::{NoInterval, Result};
 use understudy_random::{Seed, Stream};
 
 const ROWS: usize = 300;
@@ -48,7 +48,6 @@ fn of_single_actions() {
     check("IPS", ROWS, |rows| estimate(rows, &|log, _| ips(log)));
     check("SNIPS", ROWS, |rows| estimate(rows, &|log, _| snips(log)));
     check("clipped IPS", ROWS, |rows| estimate(rows, &|log, _| clipped_ips(log, 1.5)));
-    check("DM", ROWS, |rows| estimate(rows, &|_, model| dm(model)));
     check("DR", ROWS, |rows| estimate(rows, &dr));
     check("SNDR", ROWS, |rows| estimate(rows, &sndr));
 }
@@ -96,4 +95,31 @@ fn of_the_position_based_estimators() {
     check("given, self-normalised", ROWS, |rows| estimate(rows, &|log| snpbm(log, Examination::Given(&given))));
     check("estimated examination", ROWS, |rows| estimate(rows, &|log| pbm(log, Examination::FromLog)));
     check("estimated, self-normalised", ROWS, |rows| estimate(rows, &|log| snpbm(log, Examination::FromLog)));
+}
+
+/// The spread of what a model predicts over rows is no error of the model.
+#[test]
+fn the_direct_method_has_neither_interval_nor_standard_error() {
+    for expected in [[0.2, 0.8, 0.5], [0.5; 3]] {
+        let value = dm(&Predictions::new(&[0.0; 3], &expected).unwrap()).unwrap();
+        assert!((value.estimate.mean - 0.5).abs() < 1e-12);
+        assert_eq!(value.estimate.interval, Err(NoInterval::ModelError));
+        assert_eq!(value.standard_error, Err(NoInterval::ModelError));
+        assert_eq!(value.estimate_text(), "0.5000 ± n/a (the model's error is unknown)");
+        assert_eq!(value.standard_error_text(), "n/a (the model's error is unknown)");
+    }
+}
+
+#[test]
+fn a_small_standard_error_is_shown_and_one_that_cannot_be_had_is_not() {
+    let value = |reward: &[f64]| {
+        let sure = vec![1.0; reward.len()];
+        ips(&ActionLog::new(reward, &sure, &sure).unwrap()).unwrap()
+    };
+    let small = value(&[0.5, 0.500_02]);
+    assert_eq!(small.standard_error_text(), "1.0e-5");
+    assert_eq!(small.estimate_text(), "0.50001 ± 0.00013");
+    assert_eq!(value(&[0.5]).standard_error_text(), "n/a (n = 1)");
+    assert_eq!(value(&[0.1; 7]).standard_error_text(), "n/a (no spread)");
+    assert_eq!(value(&[0.5, 1.5]).standard_error_text(), "0.50");
 }
