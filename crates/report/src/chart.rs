@@ -43,6 +43,9 @@ impl Plot {
     }
 }
 
+/// What is said where a figure is the same for all seeds.
+const NO_SPREAD: &str = "No whisker: no spread over seeds.";
+
 /// The plots of a view that is not a table; those without figures are left out.
 ///
 /// # Errors
@@ -57,6 +60,8 @@ pub(crate) fn plots(view: &View, design: &Design, results: &Results, curves: &Cu
                 let panels = plan.figures(design, results)?;
                 let estimates = || panels.iter().flat_map(|panel| &panel.groups).flat_map(|(_, all)| all).flatten();
                 let caption = caption(view, &plan, estimates().map(|one| one.n), "whiskers");
+                let without = estimates().any(|one| one.n > 1 && one.half_width().is_err());
+                let caption = if without { format!("{caption} {NO_SPREAD}") } else { caption };
                 let draw = |canvas: &mut Canvas| categories::draw(canvas, view, &plan.series, &panels);
                 (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 
 use serde::Deserialize;
-use understudy_eval::interval::{self, Estimate};
+use understudy_eval::interval::{self, Estimate, NoInterval};
 
 use crate::patterns::{Patterns, split};
 use crate::{Arm, Design, ReportError, Result, Results};
@@ -296,8 +296,8 @@ impl Comparison<'_> {
         let (mut estimate, mut p) = interval::resampled_difference(&a, &b, self.test_per_train)
             .map_err(|source| ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source })?;
         // The distances of two values from their median are the same, whatever the values.
-        if claim.better == Better::Steadier && estimate.n < 3 {
-            (estimate.interval, p) = (None, None);
+        if claim.better == Better::Steadier && estimate.n == 2 {
+            (estimate.interval, p) = (Err(NoInterval::TwoDistances), None);
         }
         let relative = (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
         let (metric, ours, rival) = (self.metric.to_owned(), self.ours.clone(), rival.clone());
@@ -347,8 +347,8 @@ impl Difference {
     /// 1 if ours is better, -1 if it is worse, 0 if the 95% interval holds 0 or there is none.
     pub fn sign(&self) -> i8 {
         match self.estimate.interval {
-            Some(interval) if interval.low > 0.0 => 1,
-            Some(interval) if interval.high < 0.0 => -1,
+            Ok(interval) if interval.low > 0.0 => 1,
+            Ok(interval) if interval.high < 0.0 => -1,
             _ => 0,
         }
     }

@@ -1,6 +1,7 @@
 //! The claims ledger for people and programs.
 
 use maud::{Markup, html};
+use understudy_eval::text;
 
 use crate::claims::{Difference, Finding, Verdict};
 use crate::results::write;
@@ -20,7 +21,7 @@ pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval
     where seeds are splits that share users or test sessions (a test set that is the same for all is not in the interval), of the paired t-test \
     where each has simulated users of its own; not corrected for the number of claims. Above 0 ours is better, by more of the metric or, where \
     the claim says so, by less of it or less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in every comparison; \
-    not reproduced: worse in one; inconclusive: the rest; not run: a comparison has no runs. The best rival is the one with the best mean.";
+    not reproduced: worse in one; inconclusive: the rest; not run: a comparison has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with the best mean.";
 
 impl Ledger {
     /// The ledger of these findings, in order.
@@ -95,7 +96,7 @@ fn of_finding(finding: &Finding) -> Markup {
         html! {
             td { (arms(difference)) br; small { (difference.metric) ", " (difference.better.as_str()) " is better" } }
             td { (difference.estimate) @if let Some(share) = percent(difference) { br; small { (share) } } }
-            td { @if let Some(p) = difference.p { @if p < 0.001 { "< 0.001" } @else { (format!("{p:.3}")) } } }
+            td { (p(difference).unwrap_or_default()) }
             td { (difference.estimate.n) }
         }
     };
@@ -136,7 +137,15 @@ fn arms(difference: &Difference) -> String {
 }
 
 fn percent(difference: &Difference) -> Option<String> {
-    difference.relative.map(|share| format!("{:+.1}%", 100.0 * share))
+    let share = 100.0 * difference.relative?;
+    let sign = if share > 0.0 { "+" } else { "" };
+    let small = share.abs() < 0.05;
+    Some(if small { format!("{sign}{}%", text::significant(share, 1)) } else { format!("{share:+.1}%") })
+}
+
+/// The p-value; differences that are all equal have no chance to judge by.
+fn p(difference: &Difference) -> Option<String> {
+    difference.estimate.half_width().ok().and(difference.p).map(text::p_value)
 }
 
 /// A comparison in a list of those of a claim.
@@ -149,7 +158,7 @@ fn shown(difference: &Difference, finding: &Finding) -> String {
     let rival =
         if differs(|one| &one.rival.method) { format!(" (to {})", difference.rival.method) } else { String::new() };
     let share = percent(difference).map_or(String::new(), |share| format!(" ({share})"));
-    let p = difference.p.map_or(String::new(), |p| format!(", p {p:.2}"));
+    let p = p(difference).map_or(String::new(), |p| format!(", p {p}"));
     format!("{}{setting}{metric} {}{share}{p}{rival}", difference.ours.dataset, difference.estimate)
 }
 
@@ -207,7 +216,10 @@ fn fields(difference: &Difference) -> Vec<String> {
         .into_iter()
         .chain(arms)
         .chain([estimate.n.to_string(), estimate.mean.to_string()])
-        .chain([number(estimate.interval.map(|ends| ends.low)), number(estimate.interval.map(|ends| ends.high))])
+        .chain([
+            number(estimate.interval.ok().map(|ends| ends.low)),
+            number(estimate.interval.ok().map(|ends| ends.high)),
+        ])
         .chain([number(difference.p), difference.test_per_train.to_string()])
         .collect()
 }
@@ -257,6 +269,39 @@ mod tests {
         let plain = Ledger::new(findings()).plain();
         assert!(plain.contains("b 1.05 ± 0.12, least of 2"), "{plain}");
         assert!(plain.contains("A, §1; toy"), "{plain}");
+    }
+
+    /// A finding of one comparison with these values of ours, and of the rival.
+    fn finding(ours: &[f64], rival: &[f64]) -> Finding {
+        let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
+                    A,§1,e,s,x,larger,m1,m2,beats the best,,\n";
+        let arm = |method: &str| Arm { dataset: "a".into(), method: method.into(), setting: String::new() };
+        let datasets = vec![DataSet { name: "a".into(), test_per_train: 0.0, caveat: String::new() }];
+        let arms = vec![arm("m1"), arm("m2")];
+        let design = Design { experiment: "e".into(), datasets, arms, ..Design::default() };
+        let mut results = Results::default();
+        for (method, values) in [("m1", ours), ("m2", rival)] {
+            for (seed, &value) in (0..).zip(values) {
+                let key = Key { experiment: "e".into(), arm: arm(method), seed };
+                results.insert(key, [("x".to_owned(), value)].into());
+            }
+        }
+        Claim::read(text.as_bytes(), "ledger.csv").unwrap()[0].decide(&design, &results).unwrap()
+    }
+
+    #[test]
+    fn small_effects_and_small_p_are_not_shown_as_zero() {
+        let found = finding(&[1000.2, 1000.1, 1000.2], &[1000.0, 999.9, 1000.001]);
+        let text = Ledger::new(vec![found]).markdown();
+        assert!(text.contains("a 0.1997 ± 0.0014 (+0.02%), p < 0.001"), "{text}");
+    }
+
+    #[test]
+    fn differences_without_spread_have_neither_interval_nor_p() {
+        let text = Ledger::new(vec![finding(&[0.75, 0.5], &[0.5, 0.25])]).markdown();
+        assert!(text.contains("| a 0.2500 ± n/a (no spread) (+66.7%) |"), "{text}");
+        let text = Ledger::new(vec![finding(&[0.75], &[0.5])]).markdown();
+        assert!(text.contains("| a 0.2500 ± n/a (n = 1) (+50.0%) |"), "{text}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::Report;
 use crate::report::Section;
 
 /// What every table's figures are.
-pub(crate) const FIGURES: &str =
-    "A figure is the mean over seeds ± the half-width of Student's 95% t-interval; one seed has no interval.";
+pub(crate) const FIGURES: &str = "A figure is the mean over seeds ± the half-width of Student's 95% t-interval. n/a: there is no interval, of one seed (n = 1) or \
+     where all seeds have the same figure (no spread).";
 
 /// The content of `summary.md`.
 pub(crate) fn markdown(report: &Report) -> String {

@@ -44,7 +44,7 @@ impl Table {
                 let figure = results.estimate(experiment, arm, metric)?;
                 row.push(figure.map_or(NOTHING.into(), |figure| figure.to_string()));
             }
-            row.push(seconds.get(arm).map_or(NOTHING.into(), |seconds| format!("{seconds:.1}")));
+            row.push(seconds.get(arm).map_or(NOTHING.into(), |&seconds| time(seconds)));
             rows.push(row);
         }
         Ok(Self { title: experiment.into(), header: heads.map(str::to_owned).collect(), rows })
@@ -127,6 +127,11 @@ impl Table {
     }
 }
 
+/// Seconds, to a tenth.
+fn time(seconds: f64) -> String {
+    if seconds < 0.05 { "< 0.05".into() } else { format!("{seconds:.1}") }
+}
+
 fn line(cells: &[String]) -> String {
     let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     format!("| {} |\n", cells.join(" | "))
@@ -155,10 +160,11 @@ mod tests {
     #[test]
     fn arms_stand_in_the_order_of_the_design_and_those_without_runs_are_left_out() {
         let (design, results) = results();
-        let table = Table::of(&design, &results, &[(arm("d", "a"), 1.25)].into()).unwrap();
+        let table = Table::of(&design, &results, &[(arm("d", "a"), 1.25), (arm("d", "b|1"), 0.004)].into()).unwrap();
         assert_eq!(table.header, ["dataset", "method", "seeds", "x", "y", "s per cell"]);
-        assert_eq!(table.rows[0], ["d", "b|1", "1", "0.2500", "–", "–"]);
-        assert_eq!(table.rows[1], ["d", "a", "1", "1.000", "–", "1.2"]);
+        assert_eq!(table.rows[0], ["d", "b|1", "1", "0.2500 ± n/a (n = 1)", "–", "< 0.05"]);
+        assert_eq!(table.rows[1], ["d", "a", "1", "1.000 ± n/a (n = 1)", "–", "1.2"]);
+        assert_eq!(table.rows[2], ["e", "a", "1", "3.000 ± n/a (n = 1)", "–", "–"]);
         assert_eq!(table.rows.len(), 3);
         assert!(table.markdown().contains("| d | b\\|1 | 1 |"));
     }
@@ -176,6 +182,9 @@ mod tests {
         let plans = view.plans(&design);
         let table = Table::of_plan(&view, &plans[0], &design, &results).unwrap().unwrap();
         assert_eq!(table.header, ["x", "d", "e"]);
-        assert_eq!(table.rows, [["b|1", "0.2500", "–"], ["a", "1.000", "3.000"]]);
+        assert_eq!(
+            table.rows,
+            [["b|1", "0.2500 ± n/a (n = 1)", "–"], ["a", "1.000 ± n/a (n = 1)", "3.000 ± n/a (n = 1)"]]
+        );
     }
 }

@@ -7,7 +7,7 @@ use plotters::style::text_anchor::{HPos, VPos};
 use understudy_eval::interval::Estimate;
 
 use super::style::{
-    Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range, small, width,
+    Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range, small, tick, width,
 };
 use crate::view::Figures;
 use crate::{By, Kind, View};
@@ -64,7 +64,8 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
     let mut chart =
         framed(area, &panel.title, (44, 52)).build_cartesian_2d(0.0..count as f64, low..high).map_err(failed)?;
     let mut mesh = chart.configure_mesh();
-    mesh.disable_x_mesh().x_labels(0).y_labels(6).x_desc(view.over).y_desc(view.axis);
+    let tick = |value: &f64| tick(*value, high - low);
+    mesh.disable_x_mesh().x_labels(0).y_labels(6).x_desc(view.over).y_desc(view.axis).y_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.1))
         .label_style(small(BLACK))
@@ -102,7 +103,8 @@ fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Dr
     let mut chart =
         framed(area, &panel.title, (38, names + 8)).build_cartesian_2d(low..high, 0.0..count as f64).map_err(failed)?;
     let mut mesh = chart.configure_mesh();
-    mesh.disable_y_mesh().y_labels(0).x_labels(5).x_desc(axis);
+    let tick = |value: &f64| tick(*value, high - low);
+    mesh.disable_y_mesh().y_labels(0).x_labels(5).x_desc(axis).x_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.1))
         .label_style(small(BLACK))

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use plotters::prelude::*;
 use understudy_eval::interval;
 
-use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small};
+use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick};
 use crate::view::Plan;
 use crate::{Curves, Design, ReportError, Result, View};
 
@@ -91,6 +91,8 @@ fn draw_panel(area: &Area, view: &View, panel: &Panel, (low, high): (f64, f64)) 
     let mut chart = framed(area, &panel.title, (38, 56)).build_cartesian_2d(0.0..last, low..high).map_err(failed)?;
     let mut mesh = chart.configure_mesh();
     mesh.x_labels(6).y_labels(6).x_desc(view.over).y_desc(view.axis).x_label_formatter(&|at| format!("{at:.0}"));
+    let tick = |value: &f64| tick(*value, high - low);
+    mesh.y_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.1))
         .label_style(small(BLACK))

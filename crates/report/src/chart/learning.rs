@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::curves::ITERATION;
-use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, small};
+use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, small, tick};
 use super::{Plot, slug};
 use crate::{Arm, Curves, Design, Figures, Result};
 
@@ -81,6 +81,8 @@ fn draw_panel(area: &Area, panel: &Panel) -> Drawn {
     let mut chart = framed(area, &panel.title, (34, 44)).build_cartesian_2d(0.0..last, low..high).map_err(failed)?;
     let mut mesh = chart.configure_mesh();
     mesh.x_labels(4).y_labels(5).x_desc(ITERATION).x_label_formatter(&|at| format!("{at:.0}"));
+    let tick = |value: &f64| tick(*value, high - low);
+    mesh.y_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.1))
         .label_style(small(BLACK))

@@ -188,6 +188,17 @@ pub fn marker<'a, C: Clone + 'static>(series: usize, centre: C) -> Element<'a, C
     }
 }
 
+/// A number beside an axis of this span: as short as tells it from its neighbours.
+pub fn tick(value: f64, span: f64) -> String {
+    if value.abs() <= 1e-4 * span {
+        return "0".into();
+    }
+    let near = |text: &String| text.parse().is_ok_and(|shown: f64| (shown - value).abs() <= 1e-4 * span);
+    let plain = (1e-4..1e7).contains(&span).then(|| (0..9).map(|digits| format!("{value:.digits$}")).find(near));
+    let text = plain.flatten().or_else(|| (0..17).map(|digits| format!("{value:.digits$e}")).find(near));
+    text.unwrap_or_else(|| value.to_string())
+}
+
 /// The lines of a text that is no wider than so many pixels.
 fn wrapped(text: &str, pixels: u32) -> Vec<String> {
     let most = (f64::from(pixels) / (f64::from(CAPTION) * LETTER)) as usize;

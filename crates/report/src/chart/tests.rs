@@ -97,6 +97,28 @@ fn one_seed_has_no_intervals_and_the_caption_says_so() {
 }
 
 #[test]
+fn a_figure_without_spread_has_no_whisker_and_the_caption_says_so() {
+    let design = design();
+    let (mut results, curves) = found(&design, 3);
+    for seed in 0..3 {
+        let key = Key { experiment: "toy".into(), arm: arm("m1", "s1"), seed };
+        results.insert(key, [("x".to_owned(), 0.1 + 0.2)].into());
+    }
+    let plots = plots(&view(Kind::Bars), &design, &results, &curves).unwrap();
+    assert!(plots[0].caption.ends_with("95% interval. No whisker: no spread over seeds."), "{}", plots[0].caption);
+    assert!(!only(&view(Kind::Bars), 3).caption.contains("no spread"));
+}
+
+#[test]
+fn numbers_beside_an_axis_are_told_apart_whatever_its_span() {
+    let shown = |values: &[f64], span| values.iter().map(|&value| style::tick(value, span)).collect::<Vec<_>>();
+    assert_eq!(shown(&[0.0, 0.25, 0.1 + 0.2, 1.0], 1.0), ["0", "0.25", "0.3", "1"]);
+    assert_eq!(shown(&[-0.0, 2e-6, 4e-6], 4e-6), ["0", "2e-6", "4e-6"]);
+    assert_eq!(shown(&[0.500_002, 0.500_004], 4e-6), ["5.00002e-1", "5.00004e-1"]);
+    assert_eq!(shown(&[-1e-18, 20.0, 2e9], 4e9), ["0", "0", "2e9"]);
+}
+
+#[test]
 fn learning_curves_have_a_panel_for_each_arm_and_a_dot_for_each_seed() {
     let design = design();
     let (_, curves) = found(&design, 2);
