@@ -1,11 +1,16 @@
 //! The claims ledger: what the papers say, and what the results make of it, by rules that nobody types in.
 
+mod check;
+mod row;
+
 use std::fmt;
 use std::io::Read;
 
 use serde::Deserialize;
 use understudy_eval::interval::{self, Estimate, NoInterval};
+use understudy_eval::{Direction, Metric};
 
+use self::row::Row;
 use crate::patterns::{Patterns, split};
 use crate::{Arm, Design, ReportError, Result, Results};
 
@@ -22,7 +27,9 @@ pub struct Claim {
     pub sentence: String,
     /// How the comparisons make a verdict.
     pub rule: Rule,
-    metrics: Vec<String>,
+    /// Its line in the file.
+    line: u64,
+    metrics: Vec<Metric>,
     better: Better,
     ours: Vec<Contender>,
     rivals: Vec<Contender>,
@@ -81,7 +88,7 @@ pub struct Finding {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The metric.
-    pub metric: String,
+    pub metric: Metric,
     /// What is better.
     pub better: Better,
     /// The arm that the claim is about.
@@ -116,23 +123,6 @@ pub enum Verdict {
     NotRun,
 }
 
-/// A row of the ledger's file.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Row {
-    paper: String,
-    section: String,
-    experiment: String,
-    sentence: String,
-    metrics: String,
-    better: Better,
-    ours: String,
-    rivals: String,
-    rule: Rule,
-    datasets: String,
-    settings: String,
-}
-
 impl Claim {
     /// The claims of a ledger's file: CSV with the columns `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
     ///
@@ -141,18 +131,19 @@ impl Claim {
     /// with `*` for any text, those with `!` before them left out, all where none is given. Every combination of data set, setting, metric and ours is a comparison.
     ///
     /// # Errors
-    /// Where a row is not such a row, or names no metric, method or rival.
+    /// Where a row is not such a row, names no metric, method or rival, or calls better what of its metric is worse.
     pub fn read(reader: impl Read, file: &str) -> Result<Vec<Self>> {
         let mut table = csv::Reader::from_reader(reader);
         let rows = table.deserialize::<Row>().enumerate();
         rows.map(|(at, row)| {
             let row = row.map_err(|source| ReportError::Csv { file: file.into(), source })?;
             let empty = [("metrics", &row.metrics), ("ours", &row.ours), ("rivals", &row.rivals)];
+            let line = at as u64 + 2;
+            let wrong = |problem| ReportError::Table { file: file.into(), line, problem };
             if let Some((column, _)) = empty.iter().find(|(_, list)| split(list).next().is_none()) {
-                let problem = format!("`{column}` of \"{}\" is empty", row.sentence);
-                return Err(ReportError::Table { file: file.into(), line: at as u64 + 2, problem });
+                return Err(wrong(format!("`{column}` of \"{}\" is empty", row.sentence)));
             }
-            Ok(Self::from(row))
+            Self::new(row, line).map_err(wrong)
         })
         .collect()
     }
@@ -161,8 +152,9 @@ impl Claim {
     /// altogether leaves the claim "not run".
     ///
     /// # Errors
-    /// Where a difference is not a number.
+    /// Where the experiment does not report a metric of the claim, or a difference is not a number.
     pub fn decide(&self, design: &Design, results: &Results) -> Result<Finding> {
+        self.check_metrics(design)?;
         let comparisons = self.comparisons(design);
         let mut differences = Vec::new();
         for comparison in &comparisons {
@@ -183,17 +175,12 @@ impl Claim {
         Ok(Finding { claim: self.clone(), verdict, differences, caveats })
     }
 
-    /// The metrics that it compares.
-    pub fn metrics(&self) -> &[String] {
-        &self.metrics
-    }
-
     /// What the claim is when its experiment was not asked for.
     pub fn not_run(&self) -> Finding {
         Finding { claim: self.clone(), verdict: Verdict::NotRun, differences: Vec::new(), caveats: Vec::new() }
     }
 
-    fn comparisons<'a>(&'a self, design: &Design) -> Vec<Comparison<'a>> {
+    fn comparisons(&self, design: &Design) -> Vec<Comparison> {
         let mut comparisons = Vec::new();
         for data in design.datasets.iter().filter(|data| self.datasets.choose(&data.name)) {
             for ours in &self.ours {
@@ -201,47 +188,19 @@ impl Claim {
                     let ours = ours.arm(&data.name, &setting);
                     let rivals: Vec<Arm> = self.rivals.iter().map(|rival| rival.arm(&data.name, &setting)).collect();
                     let groups = if self.rule == Rule::BeatsEach { 1 } else { rivals.len() };
-                    let comparison = |(metric, rivals): (&'a String, &[Arm])| Comparison {
+                    let comparison = |(metric, rivals): (Metric, &[Arm])| Comparison {
                         metric,
                         ours: ours.clone(),
                         rivals: rivals.to_vec(),
                         test_per_train: data.test_per_train,
                     };
                     let all =
-                        self.metrics.iter().flat_map(|metric| rivals.chunks(groups).map(move |some| (metric, some)));
+                        self.metrics.iter().flat_map(|&metric| rivals.chunks(groups).map(move |some| (metric, some)));
                     comparisons.extend(all.map(comparison));
                 }
             }
         }
         comparisons
-    }
-}
-
-impl From<Row> for Claim {
-    fn from(row: Row) -> Self {
-        let contenders = |list: &str| split(list).map(Contender::from).collect();
-        Self {
-            ours: contenders(&row.ours),
-            rivals: contenders(&row.rivals),
-            metrics: split(&row.metrics).collect(),
-            datasets: Patterns::parse(&row.datasets),
-            settings: Patterns::parse(&row.settings),
-            paper: row.paper,
-            section: row.section,
-            experiment: row.experiment,
-            sentence: row.sentence,
-            better: row.better,
-            rule: row.rule,
-        }
-    }
-}
-
-impl From<String> for Contender {
-    fn from(text: String) -> Self {
-        match text.split_once(" @ ") {
-            Some((method, setting)) => Self { method: method.into(), setting: Some(setting.into()) },
-            None => Self { method: text, setting: None },
-        }
     }
 }
 
@@ -265,14 +224,14 @@ impl Contender {
 }
 
 /// One arm against the best of others.
-struct Comparison<'a> {
-    metric: &'a str,
+struct Comparison {
+    metric: Metric,
     ours: Arm,
     rivals: Vec<Arm>,
     test_per_train: f64,
 }
 
-impl Comparison<'_> {
+impl Comparison {
     /// `None` where no seed is common to ours and a rival.
     fn difference(&self, claim: &Claim, design: &Design, results: &Results) -> Result<Option<Difference>> {
         let values = |arm: &Arm| results.values(&design.experiment, arm, self.metric);
@@ -300,7 +259,7 @@ impl Comparison<'_> {
             (estimate.interval, p) = (Err(NoInterval::TwoDistances), None);
         }
         let relative = (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
-        let (metric, ours, rival) = (self.metric.to_owned(), self.ours.clone(), rival.clone());
+        let (metric, ours, rival) = (self.metric, self.ours.clone(), rival.clone());
         let (better, test_per_train) = (claim.better, self.test_per_train);
         Ok(Some(Difference { metric, better, ours, rival, estimate, relative, p, test_per_train }))
     }
@@ -313,6 +272,15 @@ impl Better {
             Self::Larger => "larger",
             Self::Smaller => "smaller",
             Self::Steadier => "steadier",
+        }
+    }
+
+    /// Whether it is what is better of a metric.
+    fn suits(self, direction: Direction) -> bool {
+        match self {
+            Self::Larger => direction == Direction::Larger,
+            Self::Smaller => direction == Direction::Smaller,
+            Self::Steadier => true,
         }
     }
 

@@ -1,5 +1,7 @@
 //! What a report must know of the experiments, beside their figures.
 
+use understudy_eval::Metric;
+
 use crate::{Arm, View};
 
 /// An experiment: what was asked, on which data, with which arms, and how its figures are to be shown.
@@ -13,8 +15,12 @@ pub struct Design {
     pub datasets: Vec<DataSet>,
     /// The arms that it is made of, finished or not, in the order of its table.
     pub arms: Vec<Arm>,
-    /// The metrics of its table, in order.
-    pub columns: Vec<String>,
+    /// The names of data sets that it has where their files are at hand, which a claim may name too.
+    pub public_datasets: Vec<String>,
+    /// The metrics that its runs report; not every run has all.
+    pub metrics: Vec<Metric>,
+    /// Those of its table, in order.
+    pub columns: Vec<Metric>,
     /// Its plots and tables after those of the papers.
     pub views: Vec<View>,
     /// What the validation figures of its learning curves are, with the unit.

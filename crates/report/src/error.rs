@@ -32,6 +32,16 @@ pub enum ReportError {
         /// Why.
         source: understudy_eval::EvalError,
     },
+    /// A claim names what its experiment does not have.
+    #[error("line {line} of the ledger, \"{sentence}\": {problem}")]
+    Claim {
+        /// Line of the ledger's file, from 1.
+        line: u64,
+        /// The claim.
+        sentence: String,
+        /// What was found, and what was expected.
+        problem: String,
+    },
     /// A plot cannot be drawn.
     #[error("cannot draw {plot}: {problem}")]
     Draw {

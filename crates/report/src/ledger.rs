@@ -154,7 +154,8 @@ fn shown(difference: &Difference, finding: &Finding) -> String {
     let differs = |of: fn(&Difference) -> &String| finding.differences.iter().any(|one| of(one) != of(first));
     let setting =
         if differs(|one| &one.ours.setting) { format!(" {}", difference.ours.setting) } else { String::new() };
-    let metric = if differs(|one| &one.metric) { format!(" {}", difference.metric) } else { String::new() };
+    let metric = finding.differences.iter().any(|one| one.metric != first.metric);
+    let metric = if metric { format!(" {}", difference.metric) } else { String::new() };
     let rival =
         if differs(|one| &one.rival.method) { format!(" (to {})", difference.rival.method) } else { String::new() };
     let share = percent(difference).map_or(String::new(), |share| format!(" ({share})"));
@@ -212,7 +213,7 @@ fn fields(difference: &Difference) -> Vec<String> {
     let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
     let Difference { ours, rival, estimate, .. } = difference;
     let arms = [&ours.method, &ours.setting, &rival.method, &rival.setting].map(String::clone);
-    [ours.dataset.clone(), difference.metric.clone(), difference.better.as_str().into()]
+    [ours.dataset.clone(), difference.metric.name().into(), difference.better.as_str().into()]
         .into_iter()
         .chain(arms)
         .chain([estimate.n.to_string(), estimate.mean.to_string()])
@@ -226,12 +227,14 @@ fn fields(difference: &Difference) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use understudy_eval::Metric;
+
     use super::*;
     use crate::{Claim, DataSet, Design, Key, Results};
 
     fn findings() -> Vec<Finding> {
         let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
-                    A,§1,e,\"one, better\",x,larger,m1,m2,beats the best,,\nA,§2,other,never run,x,larger,m1,m2,beats the best,,\n";
+                    A,§1,e,\"one, better\",reward,larger,m1,m2,beats the best,,\nA,§2,other,never run,reward,larger,m1,m2,beats the best,,\n";
         let claims = Claim::read(text.as_bytes(), "ledger.csv").unwrap();
         let arm = |dataset: &str, method: &str| Arm {
             dataset: dataset.into(),
@@ -239,7 +242,8 @@ mod tests {
             setting: String::new(),
         };
         let mut results = Results::default();
-        let mut design = Design { experiment: "e".into(), ..Design::default() };
+        let metrics = vec![Metric::Reward];
+        let mut design = Design { experiment: "e".into(), metrics: metrics.clone(), ..Design::default() };
         for (dataset, gap) in [("a", 2.0), ("b", 1.0)] {
             design.datasets.push(DataSet { name: dataset.into(), test_per_train: 0.0, caveat: "toy".into() });
             for (method, base) in [("m1", 1.0 + gap), ("m2", 1.0)] {
@@ -247,11 +251,11 @@ mod tests {
                 let spread = if (dataset, method) == ("b", "m1") { 0.03 } else { 0.01 };
                 for seed in 0..3 {
                     let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed };
-                    results.insert(key, [("x".to_owned(), base * (1.0 + spread * seed as f64))].into());
+                    results.insert(key, [(Metric::Reward, base * (1.0 + spread * seed as f64))].into());
                 }
             }
         }
-        let elsewhere = Design { experiment: "other".into(), ..Design::default() };
+        let elsewhere = Design { experiment: "other".into(), metrics, ..Design::default() };
         vec![claims[0].decide(&design, &results).unwrap(), claims[1].decide(&elsewhere, &results).unwrap()]
     }
 
@@ -274,16 +278,17 @@ mod tests {
     /// A finding of one comparison with these values of ours, and of the rival.
     fn finding(ours: &[f64], rival: &[f64]) -> Finding {
         let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
-                    A,§1,e,s,x,larger,m1,m2,beats the best,,\n";
+                    A,§1,e,s,reward,larger,m1,m2,beats the best,,\n";
         let arm = |method: &str| Arm { dataset: "a".into(), method: method.into(), setting: String::new() };
         let datasets = vec![DataSet { name: "a".into(), test_per_train: 0.0, caveat: String::new() }];
         let arms = vec![arm("m1"), arm("m2")];
-        let design = Design { experiment: "e".into(), datasets, arms, ..Design::default() };
+        let metrics = vec![Metric::Reward];
+        let design = Design { experiment: "e".into(), datasets, arms, metrics, ..Design::default() };
         let mut results = Results::default();
         for (method, values) in [("m1", ours), ("m2", rival)] {
             for (seed, &value) in (0..).zip(values) {
                 let key = Key { experiment: "e".into(), arm: arm(method), seed };
-                results.insert(key, [("x".to_owned(), value)].into());
+                results.insert(key, [(Metric::Reward, value)].into());
             }
         }
         Claim::read(text.as_bytes(), "ledger.csv").unwrap()[0].decide(&design, &results).unwrap()
@@ -310,7 +315,7 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(
-            lines[1].starts_with("A,§1,e,\"one, better\",reproduced,toy,a,x,larger,m1,,m2,,3,2.02,"),
+            lines[1].starts_with("A,§1,e,\"one, better\",reproduced,toy,a,reward,larger,m1,,m2,,3,2.02,"),
             "{}",
             lines[1]
         );

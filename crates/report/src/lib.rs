@@ -5,6 +5,7 @@
 //! their verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network. The crate knows results, not models.
 //!
 //! ```
+//! use understudy_eval::Metric;
 //! use understudy_report::{Arm, Claim, DataSet, Design, Results, Verdict};
 //!
 //! let arm = |method: &str| Arm { dataset: "yelp".into(), method: method.into(), setting: String::new() };
@@ -17,6 +18,7 @@
 //!     experiment: "clicks".into(),
 //!     datasets: vec![DataSet { name: "yelp".into(), test_per_train: 0.5, caveat: String::new() }],
 //!     arms: vec![arm("ours"), arm("theirs")],
+//!     metrics: vec![Metric::PrecisionAt1],
 //!     ..Design::default()
 //! };
 //! let ledger = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
@@ -48,6 +50,6 @@ pub use self::design::{DataSet, Design};
 pub use self::error::{ReportError, Result};
 pub use self::ledger::{Ledger, claims_csv};
 pub use self::report::{Report, RunFacts};
-pub use self::results::{Arm, Curves, Figures, Key, Results};
+pub use self::results::{Arm, Curves, Figures, Key, Point, Results};
 pub use self::table::Table;
 pub use self::view::{By, Kind, View};

@@ -22,6 +22,14 @@ impl Patterns {
     }
 }
 
+impl Patterns {
+    /// The first pattern that fits none of the names, `!` or not.
+    pub fn fitting_none<'a>(&'a self, names: &[&str]) -> Option<&'a str> {
+        let fits_some = |pattern: &&String| names.iter().any(|name| fits(pattern, name));
+        self.wanted.iter().chain(&self.unwanted).find(|pattern| !fits_some(pattern)).map(String::as_str)
+    }
+}
+
 /// The parts of a list separated by ` | `.
 pub fn split(list: &str) -> impl Iterator<Item = String> {
     list.split(" | ").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty())

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use understudy_eval::interval::{self, Estimate};
+use understudy_eval::{Metric, UnknownMetric};
 
 use crate::{ReportError, Result};
 
@@ -29,8 +30,11 @@ pub struct Arm {
     pub setting: String,
 }
 
-/// The figures of a run, or of a point of its learning curve, by name.
-pub type Figures = BTreeMap<String, f64>;
+/// The figures of a run.
+pub type Figures = BTreeMap<Metric, f64>;
+
+/// A point of a learning curve: its figures by name, `iteration` among them.
+pub type Point = BTreeMap<String, f64>;
 
 /// The results table: the figures of every finished run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,7 +45,7 @@ pub struct Results {
 /// The learning curves: the points of every finished run, in order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Curves {
-    runs: BTreeMap<Key, Vec<Figures>>,
+    runs: BTreeMap<Key, Vec<Point>>,
 }
 
 const HEADER: [&str; 7] = ["experiment", "dataset", "method", "setting", "seed", "metric", "value"];
@@ -56,7 +60,7 @@ impl Results {
     /// The table in `reader`, which has the columns `experiment,dataset,method,setting,seed,metric,value`; `file` names it in errors.
     ///
     /// # Errors
-    /// Where a row is not such a row, a value is not finite, or a figure is there twice.
+    /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure is there twice.
     pub fn read(reader: impl Read, file: &str) -> Result<Self> {
         let at_fault = |source| ReportError::Csv { file: file.into(), source };
         let mut table = csv::Reader::from_reader(reader);
@@ -78,8 +82,9 @@ impl Results {
             }
             let [dataset, method, setting] = [1, 2, 3].map(|at| record[at].to_owned());
             let key = Key { experiment: record[0].into(), arm: Arm { dataset, method, setting }, seed };
-            if results.runs.entry(key).or_default().insert(record[5].into(), value).is_some() {
-                return Err(wrong(format!("`{}` of this run is there twice", &record[5])));
+            let metric: Metric = record[5].parse().map_err(|unknown: UnknownMetric| wrong(unknown.to_string()))?;
+            if results.runs.entry(key).or_default().insert(metric, value).is_some() {
+                return Err(wrong(format!("`{metric}` of this run is there twice")));
             }
         }
         Ok(results)
@@ -91,22 +96,22 @@ impl Results {
     /// Where memory ends.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let rows = self.runs.iter().flat_map(|(key, figures)| {
-            figures.iter().map(|(metric, value)| row(key, [metric.clone(), value.to_string()]))
+            figures.iter().map(|(metric, value)| row(key, [metric.name().into(), value.to_string()]))
         });
         write("results.csv", &HEADER, rows)
     }
 
     /// A metric of an arm by seed, in ascending order of the seeds; empty where the arm has none.
-    pub fn values(&self, experiment: &str, arm: &Arm, metric: &str) -> Vec<(u64, f64)> {
+    pub fn values(&self, experiment: &str, arm: &Arm, metric: Metric) -> Vec<(u64, f64)> {
         let runs = of_arm(&self.runs, experiment, arm);
-        runs.filter_map(|(key, figures)| Some((key.seed, *figures.get(metric)?))).collect()
+        runs.filter_map(|(key, figures)| Some((key.seed, *figures.get(&metric)?))).collect()
     }
 
     /// The mean of a metric of an arm over its seeds, with Student's interval; `None` where the arm has none.
     ///
     /// # Errors
     /// Where a value is not finite.
-    pub fn estimate(&self, experiment: &str, arm: &Arm, metric: &str) -> Result<Option<Estimate>> {
+    pub fn estimate(&self, experiment: &str, arm: &Arm, metric: Metric) -> Result<Option<Estimate>> {
         let values: Vec<f64> = self.values(experiment, arm, metric).into_iter().map(|(_, value)| value).collect();
         if values.is_empty() {
             return Ok(None);
@@ -123,7 +128,7 @@ impl Results {
 
 impl Curves {
     /// Adds the points of a run, in place of those that it had.
-    pub fn insert(&mut self, key: Key, points: Vec<Figures>) {
+    pub fn insert(&mut self, key: Key, points: Vec<Point>) {
         self.runs.insert(key, points);
     }
 
@@ -143,7 +148,7 @@ impl Curves {
     }
 
     /// The curves of an arm, one for each seed that has points.
-    pub fn of(&self, experiment: &str, arm: &Arm) -> Vec<&[Figures]> {
+    pub fn of(&self, experiment: &str, arm: &Arm) -> Vec<&[Point]> {
         let runs = of_arm(&self.runs, experiment, arm).map(|(_, points)| points.as_slice());
         runs.filter(|points| !points.is_empty()).collect()
     }
@@ -182,8 +187,8 @@ mod tests {
         Key { experiment: "e".into(), arm, seed }
     }
 
-    fn figures(of: &[(&str, f64)]) -> Figures {
-        of.iter().map(|&(name, value)| (name.to_owned(), value)).collect()
+    fn point(name: &str, value: f64) -> Point {
+        [(name.to_owned(), value)].into()
     }
 
     fn text(bytes: Result<Vec<u8>>) -> String {
@@ -193,13 +198,13 @@ mod tests {
     #[test]
     fn rows_are_tidy_sorted_and_quoted() {
         let mut results = Results::default();
-        results.insert(key("m, with a comma", 10), figures(&[("nll", 0.5), ("acc", 1.0)]));
-        results.insert(key("m, with a comma", 9), figures(&[("nll", 0.25)]));
+        results.insert(key("m, with a comma", 10), [(Metric::Nll, 0.5), (Metric::Gain, 1.0)].into());
+        results.insert(key("m, with a comma", 9), [(Metric::Nll, 0.25)].into());
         assert_eq!(
             text(results.to_csv()),
             "experiment,dataset,method,setting,seed,metric,value\n\
              e,d,\"m, with a comma\",,9,nll,0.25\n\
-             e,d,\"m, with a comma\",,10,acc,1\n\
+             e,d,\"m, with a comma\",,10,gain,1\n\
              e,d,\"m, with a comma\",,10,nll,0.5\n"
         );
     }
@@ -207,7 +212,7 @@ mod tests {
     #[test]
     fn curves_keep_the_order_of_their_points() {
         let mut curves = Curves::default();
-        curves.insert(key("m", 1), vec![figures(&[("loss", 2.0)]), figures(&[("loss", 1.5)])]);
+        curves.insert(key("m", 1), vec![point("loss", 2.0), point("loss", 1.5)]);
         curves.insert(key("m", 0), Vec::new());
         assert_eq!(
             text(curves.to_csv()),
@@ -221,36 +226,38 @@ mod tests {
         let read = |text: &str| Results::read(text.as_bytes(), "results.csv").unwrap_err().to_string();
         let header = HEADER.join(",");
         assert!(read("a,b\n").contains("line 1: the columns are `a,b`"));
-        assert!(read(&format!("{header}\ne,d,m,s,0,x,1\ne,d,m,s,zero,x,1\n")).contains("line 3: seed `zero`"));
-        assert!(read(&format!("{header}\ne,d,m,s,0,x,NaN\n")).contains("line 2: value `NaN` is not finite"));
+        assert!(read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,zero,nll,1\n")).contains("line 3: seed `zero`"));
+        assert!(read(&format!("{header}\ne,d,m,s,0,nll,NaN\n")).contains("line 2: value `NaN` is not finite"));
         assert!(
-            read(&format!("{header}\ne,d,m,s,0,x,1\ne,d,m,s,0,x,2\n"))
-                .contains("line 3: `x` of this run is there twice")
+            read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,0,nll,2\n"))
+                .contains("line 3: `nll` of this run is there twice")
         );
         assert!(read(&format!("{header}\ne,d,m\n")).contains("results.csv"));
+        let unknown = read(&format!("{header}\ne,d,m,s,0,nl,1\n"));
+        assert!(unknown.contains("line 2: there is no metric `nl`; the closest are `nll`"), "{unknown}");
     }
 
     #[test]
     fn an_arm_is_found_by_all_its_parts() {
         let mut results = Results::default();
-        results.insert(key("m", 3), figures(&[("x", 1.0)]));
-        results.insert(key("m", 1), figures(&[("x", 2.0)]));
-        results.insert(key("m2", 1), figures(&[("x", 9.0)]));
-        assert_eq!(results.values("e", &key("m", 0).arm, "x"), [(1, 2.0), (3, 1.0)]);
-        assert_eq!(results.values("e", &key("m", 0).arm, "y"), []);
-        assert_eq!(results.values("f", &key("m", 0).arm, "x"), []);
-        assert_eq!(results.estimate("e", &key("m", 0).arm, "x").unwrap().unwrap().mean, 1.5);
+        results.insert(key("m", 3), [(Metric::Nll, 1.0)].into());
+        results.insert(key("m", 1), [(Metric::Nll, 2.0)].into());
+        results.insert(key("m2", 1), [(Metric::Nll, 9.0)].into());
+        assert_eq!(results.values("e", &key("m", 0).arm, Metric::Nll), [(1, 2.0), (3, 1.0)]);
+        assert_eq!(results.values("e", &key("m", 0).arm, Metric::Loss), []);
+        assert_eq!(results.values("f", &key("m", 0).arm, Metric::Nll), []);
+        assert_eq!(results.estimate("e", &key("m", 0).arm, Metric::Nll).unwrap().unwrap().mean, 1.5);
         assert_eq!(results.seeds("e", &key("m", 0).arm), 2);
     }
 
     proptest! {
         #[test]
         fn a_table_that_was_written_is_read_again_bit_for_bit(
-            runs in proptest::collection::vec(("[a-c, \"\n]{0,3}", 0..4_u64, "[a-b]", -1e300..1e300_f64), 0..20),
+            runs in proptest::collection::vec(("[a-c, \"\n]{0,3}", 0..4_u64, 0..Metric::ALL.len(), -1e300..1e300_f64), 0..20),
         ) {
             let mut results = Results::default();
             for (method, seed, metric, value) in runs {
-                results.insert(key(&method, seed), [(metric, value)].into());
+                results.insert(key(&method, seed), [(Metric::ALL[metric], value)].into());
             }
             let read = Results::read(results.to_csv().unwrap().as_slice(), "results.csv").unwrap();
             prop_assert_eq!(read, results);

@@ -34,13 +34,13 @@ impl Table {
         let arms: Vec<&Arm> = design.arms.iter().filter(|arm| results.seeds(experiment, arm) > 0).collect();
         let settings = arms.iter().any(|arm| !arm.setting.is_empty());
         let heads = ["dataset", "method"].into_iter().chain(settings.then_some("setting")).chain(["seeds"]);
-        let heads = heads.chain(design.columns.iter().map(String::as_str)).chain(["s per cell"]);
+        let heads = heads.chain(design.columns.iter().map(|metric| metric.name())).chain(["s per cell"]);
         let mut rows = Vec::new();
         for arm in arms {
             let mut row = vec![arm.dataset.clone(), arm.method.clone()];
             row.extend(settings.then(|| arm.setting.clone()));
             row.push(results.seeds(experiment, arm).to_string());
-            for metric in &design.columns {
+            for &metric in &design.columns {
                 let figure = results.estimate(experiment, arm, metric)?;
                 row.push(figure.map_or(NOTHING.into(), |figure| figure.to_string()));
             }
@@ -139,6 +139,8 @@ fn line(cells: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use understudy_eval::Metric;
+
     use super::*;
     use crate::{By, Key};
 
@@ -150,10 +152,10 @@ mod tests {
         let mut results = Results::default();
         for (dataset, method, value) in [("d", "b|1", 0.25), ("d", "a", 1.0), ("e", "a", 3.0)] {
             let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed: 0 };
-            results.insert(key, [("x".to_owned(), value)].into());
+            results.insert(key, [(Metric::Reward, value)].into());
         }
         let arms = vec![arm("d", "b|1"), arm("d", "a"), arm("e", "b|1"), arm("e", "a")];
-        let columns = vec!["x".into(), "y".into()];
+        let columns = vec![Metric::Reward, Metric::Ctr];
         (Design { experiment: "e".into(), arms, columns, ..Design::default() }, results)
     }
 
@@ -161,7 +163,7 @@ mod tests {
     fn arms_stand_in_the_order_of_the_design_and_those_without_runs_are_left_out() {
         let (design, results) = results();
         let table = Table::of(&design, &results, &[(arm("d", "a"), 1.25), (arm("d", "b|1"), 0.004)].into()).unwrap();
-        assert_eq!(table.header, ["dataset", "method", "seeds", "x", "y", "s per cell"]);
+        assert_eq!(table.header, ["dataset", "method", "seeds", "reward", "ctr", "s per cell"]);
         assert_eq!(table.rows[0], ["d", "b|1", "1", "0.2500 ± n/a (n = 1)", "–", "< 0.05"]);
         assert_eq!(table.rows[1], ["d", "a", "1", "1.000 ± n/a (n = 1)", "–", "1.2"]);
         assert_eq!(table.rows[2], ["e", "a", "1", "3.000 ± n/a (n = 1)", "–", "–"]);
@@ -174,7 +176,7 @@ mod tests {
         let (design, results) = results();
         let view = View {
             over: "x",
-            metrics: vec![("x", "x")],
+            metrics: vec![(Metric::Reward, "x")],
             panels: Some(By::Dataset),
             groups: Some(By::Method),
             ..View::default()

@@ -1,5 +1,6 @@
 //! What is to be drawn of an experiment, and the figures that go into it.
 
+use understudy_eval::Metric;
 use understudy_eval::interval::Estimate;
 
 use crate::patterns::Patterns;
@@ -20,8 +21,8 @@ pub struct View {
     pub axis: &'static str,
     /// What bars stand over, or what a curve's iterations are; the name of the first column of a table.
     pub over: &'static str,
-    /// The metrics, and what they are called in the plot.
-    pub metrics: Vec<(&'static str, &'static str)>,
+    /// The metrics, and what they are called in the plot; of learning curves, the figures of that name.
+    pub metrics: Vec<(Metric, &'static str)>,
     /// The methods, in order; none for all of the experiment.
     pub methods: &'static [&'static str],
     /// The settings, chosen as in [`Claim::read`](crate::Claim::read).
@@ -95,13 +96,13 @@ pub(crate) struct Panel {
     pub title: String,
     pub groups: Vec<Group>,
     /// Lines across: name, arm, metric.
-    pub references: Vec<(String, Arm, &'static str)>,
+    pub references: Vec<(String, Arm, Metric)>,
 }
 
 /// A group of a panel: an arm and its metric for every series.
 pub(crate) struct Group {
     pub name: String,
-    pub members: Vec<(Arm, &'static str)>,
+    pub members: Vec<(Arm, Metric)>,
 }
 
 /// A value of each part: what a figure is of.
@@ -110,7 +111,8 @@ struct Place {
     dataset: String,
     method: String,
     setting: String,
-    metric: (&'static str, &'static str),
+    /// `None` before the metrics are spread.
+    metric: Option<(Metric, &'static str)>,
 }
 
 const PARTS: [By; 4] = [By::Dataset, By::Setting, By::Method, By::Metric];
@@ -138,7 +140,7 @@ impl View {
                     .iter()
                     .map(|group| Group {
                         name: group.named(self.groups),
-                        members: parts.spread(group, self.series).iter().map(Place::member).collect(),
+                        members: parts.spread(group, self.series).iter().filter_map(Place::member).collect(),
                     })
                     .collect(),
             };
@@ -147,10 +149,10 @@ impl View {
         places.iter().map(plan).collect()
     }
 
-    fn lines_across(&self, place: &Place, design: &Design) -> Vec<(String, Arm, &'static str)> {
+    fn lines_across(&self, place: &Place, design: &Design) -> Vec<(String, Arm, Metric)> {
         let found = |method: &&str| {
             let arm = design.arms.iter().find(|arm| arm.dataset == place.dataset && arm.method == **method)?;
-            Some(((*method).to_owned(), arm.clone(), place.metric.0))
+            Some(((*method).to_owned(), arm.clone(), place.metric?.0))
         };
         self.references.iter().filter_map(found).collect()
     }
@@ -161,7 +163,7 @@ struct Parts<'a> {
     datasets: Vec<String>,
     methods: Vec<String>,
     settings: Vec<String>,
-    metrics: &'a [(&'static str, &'static str)],
+    metrics: &'a [(Metric, &'static str)],
 }
 
 impl<'a> Parts<'a> {
@@ -214,7 +216,7 @@ impl<'a> Parts<'a> {
             Some(By::Dataset) => self.datasets.iter().map(|name| place(&|at| at.dataset.clone_from(name))).collect(),
             Some(By::Method) => self.methods.iter().map(|name| place(&|at| at.method.clone_from(name))).collect(),
             Some(By::Setting) => self.settings.iter().map(|name| place(&|at| at.setting.clone_from(name))).collect(),
-            Some(By::Metric) => self.metrics.iter().map(|&metric| place(&|at| at.metric = metric)).collect(),
+            Some(By::Metric) => self.metrics.iter().map(|&metric| place(&|at| at.metric = Some(metric))).collect(),
         }
     }
 }
@@ -225,7 +227,7 @@ impl Place {
             By::Dataset => &self.dataset,
             By::Method => &self.method,
             By::Setting => &self.setting,
-            By::Metric => self.metric.1,
+            By::Metric => self.metric.map_or("", |(_, shown)| shown),
         }
     }
 
@@ -233,9 +235,9 @@ impl Place {
         part.map_or(String::new(), |part| self.name(part).to_owned())
     }
 
-    fn member(&self) -> (Arm, &'static str) {
+    fn member(&self) -> Option<(Arm, Metric)> {
         let arm = Arm { dataset: self.dataset.clone(), method: self.method.clone(), setting: self.setting.clone() };
-        (arm, self.metric.0)
+        Some((arm, self.metric?.0))
     }
 }
 
@@ -253,7 +255,7 @@ impl Plan {
     /// # Errors
     /// Where a figure has no mean.
     pub(crate) fn figures(&self, design: &Design, results: &Results) -> Result<Vec<Figures>> {
-        let estimate = |(arm, metric): &(Arm, &'static str)| results.estimate(&design.experiment, arm, metric);
+        let estimate = |(arm, metric): &(Arm, Metric)| results.estimate(&design.experiment, arm, *metric);
         let mut panels = Vec::new();
         for panel in &self.panels {
             let mut groups = Vec::new();
@@ -266,7 +268,7 @@ impl Plan {
             let mut references = Vec::new();
             for (name, arm, metric) in &panel.references {
                 references
-                    .extend(results.estimate(&design.experiment, arm, metric)?.map(|found| (name.clone(), found)));
+                    .extend(results.estimate(&design.experiment, arm, *metric)?.map(|found| (name.clone(), found)));
             }
             if !groups.is_empty() {
                 panels.push(Figures { title: panel.title.clone(), groups, references });
@@ -299,12 +301,11 @@ mod tests {
     #[test]
     fn what_has_no_role_gets_a_plot_for_each_of_its_values() {
         let view = View {
-            metrics: vec![("x", "X"), ("y", "Y")],
+            metrics: vec![(Metric::Reward, "X"), (Metric::Ctr, "Y")],
             methods: &["m1", "m2"],
             panels: Some(By::Setting),
             groups: Some(By::Metric),
             series: Some(By::Method),
-            references: &["oracle"],
             ..View::default()
         };
         let design = design();
@@ -313,14 +314,30 @@ mod tests {
         assert_eq!(plans[0].series, ["m1", "m2"]);
         let panel = &plans[1].panels[1];
         assert_eq!((panel.title.as_str(), panel.groups[1].name.as_str()), ("s2", "Y"));
-        assert_eq!(panel.groups[1].members, [(arm("d2", "m1", "s2"), "y"), (arm("d2", "m2", "s2"), "y")]);
-        assert_eq!(panel.references[0].1, arm("d2", "oracle", "none"));
+        assert_eq!(
+            panel.groups[1].members,
+            [(arm("d2", "m1", "s2"), Metric::Ctr), (arm("d2", "m2", "s2"), Metric::Ctr)]
+        );
+    }
+
+    #[test]
+    fn a_line_across_has_the_metric_of_its_panel_whatever_its_setting() {
+        let view = View {
+            metrics: vec![(Metric::Reward, "X"), (Metric::Ctr, "Y")],
+            panels: Some(By::Metric),
+            groups: Some(By::Method),
+            references: &["oracle", "absent"],
+            ..View::default()
+        };
+        let plans = view.plans(&design());
+        let expected = ("oracle".to_owned(), arm("d1", "oracle", "none"), Metric::Ctr);
+        assert_eq!(plans[0].panels[1].references, [expected]);
     }
 
     #[test]
     fn what_has_no_figures_is_left_out() {
         let view = View {
-            metrics: vec![("x", "X")],
+            metrics: vec![(Metric::Reward, "X")],
             settings: "!none",
             panels: Some(By::Setting),
             groups: Some(By::Method),
@@ -328,7 +345,7 @@ mod tests {
         };
         let (design, mut results) = (design(), Results::default());
         let key = Key { experiment: "e".into(), arm: arm("d1", "m1", "s2"), seed: 0 };
-        results.insert(key, [("x".to_owned(), 2.0)].into());
+        results.insert(key, [(Metric::Reward, 2.0)].into());
         let plans = view.plans(&design);
         let figures = plans[0].figures(&design, &results).unwrap();
         assert_eq!(figures.len(), 1);

@@ -41,7 +41,7 @@ pub fn panels(plan: &Plan, design: &Design, curves: &Curves) -> Result<(Vec<Stri
         for (arm, metric) in panel.groups.iter().flat_map(|group| &group.members) {
             let mut points: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
             for point in curves.of(&design.experiment, arm).into_iter().flatten() {
-                if let (Some(&at), Some(&value)) = (point.get(ITERATION), point.get(*metric)) {
+                if let (Some(&at), Some(&value)) = (point.get(ITERATION), point.get(metric.name())) {
                     points.entry(at as u64).or_default().push(value);
                 }
             }

@@ -5,7 +5,7 @@ use plotters::prelude::*;
 use super::curves::ITERATION;
 use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, small, tick};
 use super::{Plot, slug};
-use crate::{Arm, Curves, Design, Figures, Result};
+use crate::{Arm, Curves, Design, Point, Result};
 
 const COLUMNS: usize = 4;
 const PANEL: (u32, u32) = (240, 190);
@@ -55,8 +55,8 @@ impl Panel {
 }
 
 /// The points that have a figure whose name starts so.
-fn line(points: &[Figures], part: &str) -> Line {
-    let point = |row: &Figures| Some((*row.get(ITERATION)?, *row.iter().find(|(name, _)| name.starts_with(part))?.1));
+fn line(points: &[Point], part: &str) -> Line {
+    let point = |row: &Point| Some((*row.get(ITERATION)?, *row.iter().find(|(name, _)| name.starts_with(part))?.1));
     points.iter().filter_map(point).filter(|(_, value)| value.is_finite()).collect()
 }
 

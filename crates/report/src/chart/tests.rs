@@ -1,3 +1,5 @@
+use understudy_eval::Metric;
+
 use super::*;
 use crate::{Arm, By, DataSet, Key};
 
@@ -25,10 +27,10 @@ fn found(design: &Design, seeds: u64) -> (Results, Curves) {
         for seed in 0..seeds {
             let key = Key { experiment: "toy".into(), arm: arm.clone(), seed };
             let value = at as f64 + 0.1 * seed as f64;
-            results.insert(key.clone(), [("x".to_owned(), value)].into());
+            results.insert(key.clone(), [(Metric::Reward, value)].into());
             let point = |iteration: u32| {
                 let loss = value + 1.0 / f64::from(1 + iteration);
-                [("iteration", f64::from(iteration)), ("train_x", loss), ("validation_x", loss + 0.1)]
+                [("iteration", f64::from(iteration)), ("train_nll", loss), ("validation_nll", loss + 0.1)]
                     .map(|(name, value)| (name.to_owned(), value))
                     .into()
             };
@@ -45,7 +47,7 @@ fn view(kind: Kind) -> View {
         title: "What m earns",
         axis: "reward (clicks per session)",
         over: "log",
-        metrics: vec![("x", "reward")],
+        metrics: vec![(Metric::Reward, "reward")],
         methods: &["m1", "m2"],
         groups: Some(By::Setting),
         series: Some(By::Method),
@@ -84,8 +86,12 @@ fn dots_stand_for_every_arm() {
 
 #[test]
 fn curves_have_a_line_and_a_band_for_every_method() {
-    let view =
-        View { metrics: vec![("validation_x", "loss")], panels: Some(By::Setting), groups: None, ..view(Kind::Curves) };
+    let view = View {
+        metrics: vec![(Metric::ValidationNll, "loss")],
+        panels: Some(By::Setting),
+        groups: None,
+        ..view(Kind::Curves)
+    };
     let plot = only(&view, 4);
     assert_eq!(plot.bare.matches("<polygon").count(), 4);
     assert!(plot.caption.contains("Mean over 4 seeds; bands"), "{}", plot.caption);
@@ -102,7 +108,7 @@ fn a_figure_without_spread_has_no_whisker_and_the_caption_says_so() {
     let (mut results, curves) = found(&design, 3);
     for seed in 0..3 {
         let key = Key { experiment: "toy".into(), arm: arm("m1", "s1"), seed };
-        results.insert(key, [("x".to_owned(), 0.1 + 0.2)].into());
+        results.insert(key, [(Metric::Reward, 0.1 + 0.2)].into());
     }
     let plots = plots(&view(Kind::Bars), &design, &results, &curves).unwrap();
     assert!(plots[0].caption.ends_with("95% interval. No whisker: no spread over seeds."), "{}", plots[0].caption);

@@ -11,7 +11,7 @@ fn arm(dataset: &str, method: &str) -> Arm {
 fn insert(results: &mut Results, dataset: &str, method: &str, values: &[f64]) {
     for (seed, &value) in values.iter().enumerate() {
         let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed: seed as u64 };
-        results.insert(key, [("m".to_owned(), value)].into());
+        results.insert(key, [(Metric::Reward, value), (Metric::Delta, value)].into());
     }
 }
 
@@ -36,11 +36,12 @@ fn design() -> Design {
     let data = |name: &str| DataSet { name: name.into(), test_per_train: 0.5, caveat: "small".into() };
     let datasets: Vec<_> = ["a", "b", "c", "d"].map(data).into();
     let arms = datasets.iter().flat_map(|data| ["ours", "r1"].map(|method| arm(&data.name, method))).collect();
-    Design { experiment: "e".into(), datasets, arms, ..Design::default() }
+    Design { experiment: "e".into(), datasets, arms, metrics: vec![Metric::Reward, Metric::Delta], ..Design::default() }
 }
 
 fn claim(better: &str, rule: &str, datasets: &str, rivals: &str) -> Claim {
-    let row = format!("{HEADER}\np,1,e,x,m,{better},ours,{rivals},{rule},{datasets},\n");
+    let metric = if better == "smaller" { "delta" } else { "reward" };
+    let row = format!("{HEADER}\np,1,e,x,{metric},{better},ours,{rivals},{rule},{datasets},\n");
     Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0)
 }
 
@@ -100,7 +101,7 @@ fn two_values_say_nothing_of_a_spread() {
 
 #[test]
 fn a_contender_that_is_laid_out_nowhere_leaves_the_claim_open() {
-    let row = format!("{HEADER}\np,1,e,x,m,larger,ours | oops,r1,beats the best,a,\n");
+    let row = format!("{HEADER}\np,1,e,x,reward,larger,ours | oops,r1,beats the best,a,\n");
     let claim = Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0);
     assert_eq!(claim.decide(&design(), &better()).unwrap().verdict, Verdict::NotRun);
 }
@@ -110,7 +111,7 @@ fn seeds_are_paired_by_number_and_one_alone_decides_nothing() {
     let mut results = Results::default();
     for (seed, value) in [(0, 0.9), (2, 0.91)] {
         let key = Key { experiment: "e".into(), arm: arm("a", "ours"), seed };
-        results.insert(key, [("m".to_owned(), value)].into());
+        results.insert(key, [(Metric::Reward, value), (Metric::Delta, value)].into());
     }
     insert(&mut results, "a", "r1", &[0.1, 0.0, 0.1]);
     let found = decide("beats the best", &results, "a", "r1");
@@ -138,10 +139,10 @@ fn a_contender_may_have_a_setting_of_its_own() {
     for (setting, value) in [("l2", 1.0), ("shannon", 0.25)] {
         for seed in 0..2 {
             let key = Key { experiment: "e".into(), arm: Arm { setting: setting.into(), ..arm("a", "gan") }, seed };
-            results.insert(key, [("m".to_owned(), value + seed as f64)].into());
+            results.insert(key, [(Metric::Reward, value + seed as f64)].into());
         }
     }
-    let row = format!("{HEADER}\np,1,e,x,m,larger,gan @ l2,gan @ shannon,which is better,a,\n");
+    let row = format!("{HEADER}\np,1,e,x,reward,larger,gan @ l2,gan @ shannon,which is better,a,\n");
     let claim = Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0);
     let found = claim.decide(&design(), &results).unwrap();
     assert_eq!((found.verdict, found.differences[0].estimate.mean), (Verdict::OursBetter, 0.75));
@@ -158,9 +159,49 @@ fn every_setting_in_which_ours_is_laid_out_is_compared() {
 #[test]
 fn a_row_that_is_no_claim_is_named() {
     let read = |row: &str| Claim::read(format!("{HEADER}\n{row}\n").as_bytes(), "ledger.csv").unwrap_err().to_string();
-    assert!(read("p,1,e,x,m,bigger,a,b,beats each,,").contains("bigger"));
-    assert!(read("p,1,e,x,m,larger,a,b,wins,,").contains("wins"));
+    assert!(read("p,1,e,x,reward,bigger,a,b,beats each,,").contains("bigger"));
+    assert!(read("p,1,e,x,reward,larger,a,b,wins,,").contains("wins"));
+    let unknown = read("p,1,e,x,rewrd,larger,a,b,beats each,,");
+    assert!(unknown.contains("line 2: there is no metric `rewrd`; the closest are `reward`, `"), "{unknown}");
+    let turned = read("p,1,e,x,delta,larger,a,b,beats each,,");
+    assert!(turned.contains("line 2: `larger` is not what is better of `delta`: Δ"), "{turned}");
+    assert!(
+        read("p,1,e,x,reward | value,smaller,a,b,beats each,,").contains("`smaller` is not what is better of `reward`")
+    );
+    assert!(read("p,1,e,x,value,larger,a,b,beats each,,").contains("not what is better of `value`"));
     assert!(read("p,1,e,x,,larger,a,b,beats each,,").contains("line 2: `metrics` of \"x\" is empty"));
-    assert!(read("p,1,e,x,m,larger,a, ,beats each,,").contains("`rivals`"));
+    assert!(read("p,1,e,x,reward,larger,a, ,beats each,,").contains("`rivals`"));
     assert!(read("p,1").contains("ledger.csv"));
+}
+
+/// A ledger's row on the experiment `e`, with one column changed.
+fn changed(column: &str, to: &str) -> Claim {
+    let names: Vec<_> = HEADER.split(',').collect();
+    let row = ["p", "1", "e", "x", "reward", "larger", "ours", "r1 @ s", "beats the best", "a | public", "!s"];
+    let cells: Vec<_> = names.iter().zip(row).map(|(name, cell)| if *name == column { to } else { cell }).collect();
+    Claim::read(format!("{HEADER}\n{}\n", cells.join(",")).as_bytes(), "ledger.csv").unwrap().remove(0)
+}
+
+#[test]
+fn a_claim_on_what_its_experiment_does_not_have_is_refused() {
+    let design = Design { public_datasets: vec!["public".into()], ..design() };
+    assert!(changed("", "").check(&design).is_ok());
+    for (column, to, part) in [
+        ("metrics", "coverage", "e has no metric `coverage`, expected one of `reward`, `delta`"),
+        ("ours", "our", "e has no method `our`, expected one of `ours`, `r1`"),
+        ("rivals", "r1 | r3", "e has no method `r3`"),
+        ("rivals", "r1 @ t", "e has no setting of r1 `t`, expected one of `s`"),
+        ("settings", "t*", "e has no setting `t*`, expected one of `s`"),
+        ("settings", "!t", "e has no setting `t`"),
+        ("datasets", "a | e", "e has no data set `e`, expected one of `a`, `b`, `c`, `d`, `public`"),
+    ] {
+        let error = changed(column, to).check(&design).unwrap_err().to_string();
+        assert!(error.starts_with("line 2 of the ledger, \"x\": ") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn a_claim_on_a_metric_that_its_experiment_does_not_report_is_not_decided() {
+    let error = changed("metrics", "coverage").decide(&design(), &better()).unwrap_err();
+    assert!(matches!(error, ReportError::Claim { line: 2, .. }), "{error}");
 }
