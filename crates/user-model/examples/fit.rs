@@ -1,5 +1,5 @@
 //! Fits a user model to the bundled log of displays and clicks, says how well it predicts the clicks of users whom it has not
-//! seen, and lets it answer slates in their place.
+//! seen, and lets it answer slates, pay and leave in their place.
 //!
 //! `cargo run --release -p understudy-user-model --example fit`
 
@@ -24,13 +24,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let config = UserModelConfig {
         state: StateEncoder::position_weights(),
-        // Every display of this log has a click.
-        outside: Outside::Absent,
+        // Every display of this log has a click, so there is no choosing nothing.
+        outside: Outside::observed(log),
         ..UserModelConfig::new(catalogue.len())
     };
-    let model = UserModel::new(config, catalogue, Seed::new(2), &Device::Cpu)?;
+    let mut model = UserModel::new(config, catalogue, Seed::new(2), &Device::Cpu)?;
     let training = TrainConfig { iterations: 500, patience: Some(10), ..TrainConfig::default() };
-    let fitted = fit(&model, log, split, &training, Seed::new(3), |_| ControlFlow::Continue(()))?;
+    let fitted = fit(&mut model, log, split, &training, Seed::new(3), |_| ControlFlow::Continue(()))?;
     println!(
         "fitted to {} users; best on {} others after {} updates",
         split.train.len(),
@@ -47,14 +47,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("model      {:<19.3}   {:.3}", figures.nll, figures.precision_at_1.unwrap_or(f64::NAN));
     println!("uniform    {:<19.3}   {:.3}", mean(f64::ln), mean(f64::recip));
 
-    let users = LearnedUsers::new(model);
-    let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(4), 0..2, 4) };
+    let users = LearnedUsers::new(model)?;
+    let policy = UniformRandom { items: users.items() };
+    let rollout = Rollout::new(Seed::new(4), 0..1_000, 4);
+    let played = rollout.run(&users, &policy)?;
+    println!("\n           clicks a session   reward a session");
+    for (name, log) in [("log", log), ("model", &played)] {
+        let steps = || log.iter().flat_map(|session| session.steps());
+        let clicks = steps().filter(|step| step.choice.item().is_some()).count() as f64;
+        let reward: f64 = steps().map(|step| f64::from(step.reward)).sum();
+        let sessions = log.sessions() as f64;
+        println!("{name:<10} {:<18.2} {:.2}", clicks / sessions, reward / sessions);
+    }
+
     println!("\nthe model as users, who are shown four random items at a time");
-    for (number, session) in rollout.run(&users, &UniformRandom { items: users.items() })?.iter().enumerate() {
+    for session in played.iter().take(3) {
         for step in session.steps() {
             let shown: Vec<&str> = step.slate.iter().map(|&item| catalogue.raw(item)).collect();
             let clicked = step.choice.item().map_or("none", |item| catalogue.raw(item));
-            println!("user {number}: of {} clicks {clicked}", shown.join(", "));
+            println!("user {}: of {} clicks {clicked}", session.index(), shown.join(", "));
         }
     }
     Ok(())

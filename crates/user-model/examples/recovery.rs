@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let log = simulate(2, sessions)?;
             let config =
                 UserModelConfig { features: ItemFeatures::Given, state: state.clone(), ..UserModelConfig::new(items) };
-            let model = UserModel::new(config, &catalogue, Seed::new(3), &Device::Cpu)?;
+            let mut model = UserModel::new(config, &catalogue, Seed::new(3), &Device::Cpu)?;
             let split = Split::by_session(&log, Fractions { train: 0.75, validation: 0.25 }, Seed::new(4))?;
             let training = TrainConfig {
                 optimiser: AdamConfig { learning_rate: 2e-3, ..AdamConfig::default() },
@@ -47,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 patience: Some(15),
                 ..TrainConfig::default()
             };
-            fit(&model, &log, &split, &training, Seed::new(5), |_| ControlFlow::Continue(()))?;
+            fit(&mut model, &log, &split, &training, Seed::new(5), |_| ControlFlow::Continue(()))?;
 
             let Comparison { divergence, ranked_alike, nll, true_nll } = compare(&model, &users, &test)?;
             println!("{name},{sessions},{divergence:.4},{:.1},{nll:.4},{true_nll:.4}", 100.0 * ranked_alike);

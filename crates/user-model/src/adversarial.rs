@@ -50,6 +50,7 @@ pub struct AdversarialFit {
 /// [`UserModel::with_regulariser`]. A generator of the same form can start as their softmax
 /// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to them.
 ///
+/// What the training sessions pay and when they end is counted along with it, for both models ([`UserModel::learn_outcomes`]).
 /// Batches are shuffled from `seed`. `watch` hears of every iteration done, of the warm-up's updates and of the validation after them as
 /// iteration 0, and may stop the fit.
 ///
@@ -58,8 +59,8 @@ pub struct AdversarialFit {
 /// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. After the last two
 /// the models hold the parameters of the last update.
 pub fn fit_adversarial(
-    model: &UserModel,
-    generator: &UserModel,
+    model: &mut UserModel,
+    generator: &mut UserModel,
     log: &Log,
     split: &Split,
     config: &AdversarialConfig,
@@ -67,6 +68,9 @@ pub fn fit_adversarial(
     mut watch: impl FnMut(Update<AdversarialPoint>) -> ControlFlow<()>,
 ) -> Result<AdversarialFit> {
     config.check()?;
+    model.learn_outcomes(log, &split.train)?;
+    generator.learn_outcomes(log, &split.train)?;
+    let (model, generator) = (&*model, &*generator);
     let game = Game::new(model, generator)?;
     let mut up = Adam::new(generator.params(), config.generator)?;
     let mut down = Adam::new(model.params(), config.reward.optimiser)?;
@@ -269,9 +273,9 @@ mod tests {
         let (log, base) = (clicks(), configs()[0].clone());
         let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
         let refused = |generator: UserModelConfig, config: AdversarialConfig| {
-            let (model, generator) = (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
+            let (mut model, mut generator) = (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
             let watch = |_| ControlFlow::Continue(());
-            match fit_adversarial(&model, &generator, &log, &split, &config, Seed::new(1), watch) {
+            match fit_adversarial(&mut model, &mut generator, &log, &split, &config, Seed::new(1), watch) {
                 Err(Error::Setting { what, .. }) => what,
                 other => panic!("{other:?}"),
             }
@@ -288,12 +292,12 @@ mod tests {
         let (log, base) = (clicks(), configs()[0].clone());
         let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
         let run = |config: &AdversarialConfig, stop: Option<u64>| {
-            let model = model(UserModelConfig { regulariser: Regulariser::L2, ..base.clone() }, 1, DType::F32);
-            let generator = self::model(base.generator(), 1, DType::F32);
+            let mut model = model(UserModelConfig { regulariser: Regulariser::L2, ..base.clone() }, 1, DType::F32);
+            let mut generator = self::model(base.generator(), 1, DType::F32);
             let watch = |at: Update<_>| {
                 if Some(at.iteration) == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             };
-            fit_adversarial(&model, &generator, &log, &split, config, Seed::new(1), watch)
+            fit_adversarial(&mut model, &mut generator, &log, &split, config, Seed::new(1), watch)
         };
         let short = AdversarialConfig { warm_up: 3, ..AdversarialConfig::default() };
         for at in [0, 5] {

@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use understudy_data::{Choice, Log};
 use understudy_nn::{Activation, AdamConfig};
 
-use crate::{Error, Regulariser, Result};
+use crate::{Endings, Error, Regulariser, Result, RewardHead};
 
 /// Everything that fixes a [`UserModel`](crate::UserModel) but its parameters.
 ///
@@ -27,6 +27,20 @@ pub struct UserModelConfig {
     pub regulariser: Regulariser,
     /// Whether users may choose nothing, and what they do then.
     pub outside: Outside,
+    /// What the log shows of its users beside their choices. Nothing in a model that was not fitted: [`fit`](crate::fit) counts it in the
+    /// training sessions, [`UserModel::learn_outcomes`](crate::UserModel::learn_outcomes) in any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcomes: Option<Outcomes>,
+}
+
+/// What a log shows of its users beside their choices.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outcomes {
+    /// What a step pays, in the log's unit.
+    pub rewards: RewardHead,
+    /// After which steps sessions end.
+    pub endings: Endings,
 }
 
 /// The item features f_a ∈ R^d.
@@ -85,7 +99,8 @@ pub enum Outside {
 }
 
 impl Outside {
-    /// Choosing nothing as `log` shows it: the share of such steps on which the user left, 0 if there is none.
+    /// Choosing nothing as `log` shows it: absent if every step has a click; else the share of the steps without one on which the user
+    /// left. That is 0 in a log that never saw a user leave; how its sessions end is then for [`Endings`] to say.
     pub fn observed(log: &Log) -> Self {
         let (mut skipped, mut left) = (0u64, 0u64);
         for step in log.iter().flat_map(|session| session.steps()) {
@@ -95,7 +110,10 @@ impl Outside {
                 Choice::Leave => left += 1,
             }
         }
-        Self::Nothing { leaving: left as f64 / (skipped + left).max(1) as f64 }
+        match skipped + left {
+            0 => Self::Absent,
+            nothing => Self::Nothing { leaving: left as f64 / nothing as f64 },
+        }
     }
 }
 
@@ -123,6 +141,7 @@ impl UserModelConfig {
             eta: 1.0,
             regulariser: Regulariser::Shannon,
             outside: Outside::Nothing { leaving: 0.0 },
+            outcomes: None,
         }
     }
 
@@ -149,6 +168,11 @@ impl UserModelConfig {
             && !(0.0..=1.0).contains(&leaving)
         {
             return Err(Error::setting("outside option", format!("leaving with probability {leaving}")));
+        }
+        if let Some(Outcomes { rewards, endings }) = &self.outcomes
+            && let Some(problem) = rewards.problem(self.items).or_else(|| endings.problem())
+        {
+            return Err(Error::setting("outcomes", problem));
         }
         self.regulariser.check()?;
         match self.state {

@@ -10,21 +10,44 @@ use understudy_sim::{Environment, Responses, Slates};
 use crate::config::Outside;
 use crate::displays::Histories;
 use crate::encoder::Encoder;
-use crate::{Error, Result, UserModel};
+use crate::{Endings, Error, Result, UserModel};
 
-/// A learned user as an environment: shown a slate, it chooses by the φ* of the model's regulariser, and a click pays r_θ(s, a).
+/// A learned user as an environment: shown a slate, it chooses by the φ* of the model's regulariser, is paid for, and leaves or stays.
 ///
-/// Choosing nothing pays 0, and the user then leaves with the probability that the model's [`Outside`] names; at 0 a
-/// session goes on until the rollout stops it. Draws belong to their session, but the last bits of a probability may depend on
+/// *Pay.* What [`Pays`] says: as a rule the log's own reward, in the log's unit, as its [`RewardHead`](crate::RewardHead) expects it of
+/// the choice. r_θ is no reward that anybody earned: its level is not identified by choices alone, and it is negative for items that are
+/// worth less than nothing.
+///
+/// *Leaving.* A user who chose nothing leaves with the probability that the model's [`Outside`] names; beyond that a session is over
+/// after a step as often as in the log ([`Endings`](crate::Endings)).
+///
+/// Draws belong to their session, but the last bits of a probability may depend on
 /// the batch that was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
 #[derive(Debug)]
 pub struct LearnedUsers {
     model: UserModel,
+    pays: Pays,
+    endings: Endings,
 }
 
-/// The hidden state of learned users: what they clicked, as far as the model looks back.
+/// What learned users report as the reward of a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pays {
+    /// The log's own reward, as its [`RewardHead`](crate::RewardHead) expects it.
+    #[default]
+    Reward,
+    /// 1 for a click, 0 for nothing.
+    Clicks,
+    /// r_θ(s, a) for a click, 0 for nothing: what GAN-CDQN's recommenders are trained on. Comparable within one model alone.
+    Utility,
+}
+
+/// The hidden state of learned users: what they clicked, as far as the model looks back, and how many slates they saw.
 #[derive(Clone, Debug)]
-pub struct LearnedState(Memory);
+pub struct LearnedState {
+    memory: Memory,
+    steps: usize,
+}
 
 #[derive(Clone, Debug)]
 enum Memory {
@@ -33,9 +56,35 @@ enum Memory {
 }
 
 impl LearnedUsers {
-    /// The users that `model` describes.
-    pub fn new(model: UserModel) -> Self {
-        Self { model }
+    /// The users that `model` describes, paying the reward of the log that it was fitted on.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it was fitted on none.
+    pub fn new(model: UserModel) -> Result<Self> {
+        Self::paying(model, Pays::Reward)
+    }
+
+    /// The same under the reward of this name.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for [`Pays::Reward`] of a model that was fitted on no log.
+    pub fn paying(model: UserModel, pays: Pays) -> Result<Self> {
+        let outcomes = model.config().outcomes.as_ref();
+        if pays == Pays::Reward && outcomes.is_none() {
+            let problem = "the model does not know what its log pays; fit it, or call learn_outcomes with a log, or ask for \
+                           Pays::Clicks or Pays::Utility by name";
+            return Err(Error::setting("reward of learned users", problem));
+        }
+        let endings = outcomes.map_or(Endings::NONE, |outcomes| outcomes.endings.clone());
+        Ok(Self { model, pays, endings })
+    }
+
+    /// The same, but that sessions end on steps without a click alone, as often as the model's [`Outside`] says: as GAN-CDQN's experiments
+    /// have it. Where that is never, they go on until the rollout stops them.
+    #[must_use]
+    pub fn leaving_by_choice_alone(mut self) -> Self {
+        self.endings = Endings::NONE;
+        self
     }
 
     /// The model.
@@ -45,7 +94,7 @@ impl LearnedUsers {
 
     /// The states times the first layer of the reward network, `[rows, first]`.
     fn states(&self, state: &LearnedState) -> Result<Tensor> {
-        let clicks = match &state.0 {
+        let clicks = match &state.memory {
             Memory::Lstm(_, state) => return self.model.project(state.output()),
             Memory::Clicks(clicks) => clicks,
         };
@@ -67,8 +116,27 @@ impl LearnedUsers {
         Ok([rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?, log_outside.to_vec1()?])
     }
 
+    /// What a step pays on which an item of this r_θ, or nothing, was chosen.
+    fn reward(&self, choice: Choice, utility: f32) -> f32 {
+        match (self.pays, &self.model.config().outcomes) {
+            (Pays::Utility, _) => utility,
+            (Pays::Reward, Some(outcomes)) => outcomes.rewards.expected(choice),
+            (Pays::Reward, None) | (Pays::Clicks, _) => f32::from(choice.item().is_some()),
+        }
+    }
+
+    /// Whether the session is over after step `t`. An ending that is certain, one way or the other, takes no draw.
+    fn ends(&self, t: usize, choice: Choice, stream: &mut Stream) -> bool {
+        match self.endings.probability(t, choice) {
+            0.0 => false,
+            1.0 => true,
+            hazard => stream.random::<f64>() < hazard,
+        }
+    }
+
     fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
-        match &mut state.0 {
+        state.steps += 1;
+        match &mut state.memory {
             Memory::Clicks(rows) => {
                 let window = self.model.encoder.window();
                 for (clicks, item) in
@@ -100,13 +168,14 @@ impl Environment for LearnedUsers {
     }
 
     fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<LearnedState> {
-        Ok(LearnedState(match &self.model.encoder {
+        let memory = match &self.model.encoder {
             Encoder::PositionWeights { .. } => Memory::Clicks(vec![Vec::new(); streams.len()]),
             Encoder::Lstm(lstm) => {
                 let frozen = lstm.freeze().map_err(Error::from)?;
                 Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
             }
-        }))
+        };
+        Ok(LearnedState { memory, steps: 0 })
     }
 
     fn step(
@@ -125,27 +194,28 @@ impl Environment for LearnedUsers {
         for (row, stream) in streams.iter_mut().enumerate() {
             let places = row * slates.k()..(row + 1) * slates.k();
             let log_outside = self.model.may_choose_nothing().then_some(log_outside[row]);
-            match draw(&log_phi[places.clone()], log_outside, stream) {
-                Some(place) => {
-                    responses.push(Choice::Item(slates.row(row)[place]), rewards[places.start + place], false)
-                }
-                None => {
-                    let leaves = stream.random::<f64>() < leaving;
-                    responses.push(if leaves { Choice::Leave } else { Choice::Skip }, 0.0, leaves);
-                }
-            }
+            let place = draw(&log_phi[places.clone()], log_outside, stream);
+            let choice = match place {
+                Some(place) => Choice::Item(slates.row(row)[place]),
+                None if stream.random::<f64>() < leaving => Choice::Leave,
+                None => Choice::Skip,
+            };
+            let utility = place.map_or(0.0, |place| rewards[places.start + place]);
+            let ended = choice == Choice::Leave || self.ends(state.steps, choice, stream);
+            responses.push(choice, self.reward(choice, utility), ended);
         }
         Ok(self.observe(state, &responses.choice)?)
     }
 
     fn select(&self, state: &LearnedState, rows: &[usize]) -> understudy_sim::Result<LearnedState> {
-        Ok(LearnedState(match &state.0 {
+        let memory = match &state.memory {
             Memory::Clicks(clicks) => Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect()),
             Memory::Lstm(lstm, state) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
             }
-        }))
+        };
+        Ok(LearnedState { memory, steps: state.steps })
     }
 }
 

@@ -4,7 +4,8 @@
 //! r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`] makes of the rewards: softmax(η r_θ) under Shannon's entropy
 //! (Chen et al. 2019, GAN-CDQN, Lemma 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
 //! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max; [`evaluate`] gives its held-out figures, and
-//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment). IRecGAN's user model is in [`behaviour`].
+//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment), which pays the log's own reward ([`RewardHead`]) and
+//! ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user model is in [`behaviour`].
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -20,15 +21,15 @@
 //! let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
 //!
 //! let catalogue = Catalogue::numbered(20);
-//! let model = UserModel::new(UserModelConfig::new(20), &catalogue, Seed::new(3), &Device::Cpu)?;
+//! let mut model = UserModel::new(UserModelConfig::new(20), &catalogue, Seed::new(3), &Device::Cpu)?;
 //! let training = TrainConfig { iterations: 20, ..TrainConfig::default() };
-//! let fitted = fit(&model, &log, &split, &training, Seed::new(4), |_| ControlFlow::Continue(()))?;
+//! let fitted = fit(&mut model, &log, &split, &training, Seed::new(4), |_| ControlFlow::Continue(()))?;
 //! assert!(fitted.best.validation_nll <= fitted.curve[0].validation_nll);
 //! assert!(evaluate(&model, &log, &split.test)?.precision_at_2 > Some(0.0));
 //!
-//! // The learned users answer a policy as the simulated ones did.
-//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) }.run(&LearnedUsers::new(model), &UniformRandom { items: 20 })?;
-//! assert_eq!(log.sessions(), 10);
+//! // The learned users answer a policy, pay and leave as the simulated ones did: here a click earns 1.
+//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) }.run(&LearnedUsers::new(model)?, &UniformRandom { items: 20 })?;
+//! assert!(log.iter().flat_map(|session| session.steps()).all(|step| step.reward == f32::from(step.choice.item().is_some())));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -37,20 +38,25 @@ pub mod behaviour;
 mod config;
 mod displays;
 mod encoder;
+mod endings;
 mod environment;
 mod error;
 mod evaluation;
+pub mod level;
 mod model;
 mod regulariser;
+mod reward_head;
 #[cfg(test)]
 mod testing;
 mod train;
 
 pub use adversarial::{AdversarialFit, AdversarialPoint, fit_adversarial};
-pub use config::{AdversarialConfig, ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig};
-pub use environment::{LearnedState, LearnedUsers};
+pub use config::{AdversarialConfig, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig, UserModelConfig};
+pub use endings::Endings;
+pub use environment::{LearnedState, LearnedUsers, Pays};
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, evaluate};
 pub use model::{Prediction, UserModel};
 pub use regulariser::Regulariser;
+pub use reward_head::RewardHead;
 pub use train::{CurvePoint, Fit, Update, fit};

@@ -5,10 +5,10 @@ use understudy_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use understudy_nn::{Init, Mlp, Params, checkpoint, scalar};
 use understudy_random::Seed;
 
-use crate::config::{ItemFeatures, Outside, UserModelConfig};
+use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
 use crate::displays::{Displays, Histories};
 use crate::encoder::{Encoder, Features};
-use crate::{Error, Regulariser, Result};
+use crate::{Endings, Error, Regulariser, Result, RewardHead};
 
 const KIND: &str = "gan-user-model/1";
 /// Shown items that are evaluated at a time, or those of one session: few enough for a layer to stay in the processor's cache.
@@ -116,6 +116,20 @@ impl UserModel {
         let items: Vec<u32> = (0..self.config.items as u32).collect();
         let vectors = self.features.project(&items, &self.reward.item_weight)?;
         Ok(vectors.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// Counts in these sessions of a log what its users' steps pay and when their sessions end, in place of what the model knew of it.
+    /// [`fit`](crate::fit) does so with the training sessions.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the log has an item that the model does not know, or a reward that is not a finite number.
+    pub fn learn_outcomes(&mut self, log: &Log, sessions: &[usize]) -> Result<()> {
+        let outcomes =
+            Outcomes { rewards: RewardHead::observed(log, sessions), endings: Endings::observed(log, sessions) };
+        let config = UserModelConfig { outcomes: Some(outcomes), ..self.config.clone() };
+        config.check()?;
+        self.config = config;
+        Ok(())
     }
 
     /// Adds a constant to the reward of every item in every state, which moves the odds of choosing nothing and no others.

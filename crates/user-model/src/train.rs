@@ -42,7 +42,8 @@ pub struct Fit {
 
 /// Fits the reward on the training sessions of `split`, keeping the parameters that are best on its validation sessions: by maximum
 /// likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the min-max of the paper), by the least Fenchel-Young loss under
-/// another regulariser, which is the same min-max with its inner maximum solved exactly.
+/// another regulariser, which is the same min-max with its inner maximum solved exactly. What the training sessions pay and when they
+/// end is counted along with it ([`UserModel::learn_outcomes`]).
 ///
 /// Batches are shuffled from `seed`. `watch` hears of the validation before any update and of every iteration done, and may stop the fit.
 ///
@@ -50,7 +51,7 @@ pub struct Fit {
 /// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. The model then
 /// holds the parameters of the last update.
 pub fn fit(
-    model: &UserModel,
+    model: &mut UserModel,
     log: &Log,
     split: &Split,
     config: &TrainConfig,
@@ -58,6 +59,8 @@ pub fn fit(
     watch: impl FnMut(Update) -> ControlFlow<()>,
 ) -> Result<Fit> {
     config.check()?;
+    model.learn_outcomes(log, &split.train)?;
+    let model = &*model;
     let mut adam = Adam::new(model.params(), config.optimiser)?;
     let course = Course { log, split, config, seed };
     let update = |iteration: u64, batch: &PaddedBatch| {

@@ -13,7 +13,7 @@ use understudy_sim::bounds::ChoiceOracle;
 use understudy_sim::policies::{TopItems, UniformRandom};
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
 use understudy_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Regulariser, StateEncoder, TrainConfig, Update,
+    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser, StateEncoder, TrainConfig, Update,
     UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 
@@ -36,7 +36,7 @@ fn model(config: UserModelConfig, catalogue: &Catalogue) -> UserModel {
     UserModel::new(config, catalogue, Seed::new(1), &Device::Cpu).unwrap()
 }
 
-fn train(model: &UserModel, log: &Log, config: TrainConfig) -> Fit {
+fn train(model: &mut UserModel, log: &Log, config: TrainConfig) -> Fit {
     let split = Split::by_session(log, Fractions::default(), Seed::new(2)).unwrap();
     fit(model, log, &split, &config, Seed::new(3), |_| ControlFlow::Continue(())).unwrap()
 }
@@ -56,8 +56,8 @@ fn uniform_choices_cost_log_of_k_plus_one() {
     let blind = ChoiceUsersConfig { preference: 0.0, attraction: 0.0, boredom: 0.0, ..Default::default() };
     let (_, log) = simulate(blind, 5, 1_500);
     for state in encoders() {
-        let model = model(UserModelConfig { state, ..UserModelConfig::new(ITEMS) }, &Catalogue::numbered(ITEMS));
-        let fit = train(&model, &log, quick(150));
+        let mut model = model(UserModelConfig { state, ..UserModelConfig::new(ITEMS) }, &Catalogue::numbered(ITEMS));
+        let fit = train(&mut model, &log, quick(150));
         assert!((fit.best.validation_nll - 5f64.ln()).abs() < 0.01, "{:?}", fit.best);
         let all: Vec<usize> = (0..log.sessions()).collect();
         let evaluation = evaluate(&model, &log, &all).unwrap();
@@ -75,10 +75,10 @@ fn the_environment_pays_the_reward_that_the_likelihood_sees() {
     for state in encoders() {
         let config = UserModelConfig { state, eta: 1.3, ..UserModelConfig::new(ITEMS) };
         let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 200);
-        let model = model(config, &catalogue);
-        train(&model, &log, quick(30));
+        let mut model = model(config, &catalogue);
+        train(&mut model, &log, quick(30));
         let rollout = Rollout { max_steps: 25, ..Rollout::new(Seed::new(7), 0..40, 3) };
-        let users = LearnedUsers::new(model);
+        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let (log, model) = (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let predictions = model.predict(&log, &all).unwrap();
@@ -105,10 +105,10 @@ fn learned_users_choose_with_the_probabilities_of_the_model() {
     let (shannon, l2) = (Regulariser::Shannon, Regulariser::L2);
     for (state, regulariser) in [(weights.clone(), shannon), (lstm, shannon), (weights, l2)] {
         let config = UserModelConfig { state, regulariser, ..UserModelConfig::new(ITEMS) };
-        let model = model(config, &Catalogue::numbered(ITEMS));
-        train(&model, &log, quick(60));
+        let mut model = model(config, &Catalogue::numbered(ITEMS));
+        train(&mut model, &log, quick(60));
         let rollout = Rollout { max_steps: 2, ..Rollout::new(Seed::new(8), 0..3_000, 3) };
-        let users = LearnedUsers::new(model);
+        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let (log, model) = (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let (mut excess, mut variance) = ([0.0; 4], [0.0; 4]);
@@ -137,7 +137,8 @@ fn an_outside_option_that_leaves_ends_sessions_and_an_absent_one_is_never_chosen
     let leaving = Outside::Nothing { leaving: 1.0 };
     for (outside, choice) in [(leaving, Some(Choice::Leave)), (Outside::Absent, None)] {
         let config = UserModelConfig { outside, ..UserModelConfig::new(ITEMS) };
-        let users = LearnedUsers::new(model(config, &Catalogue::numbered(ITEMS)));
+        let model = model(config, &Catalogue::numbered(ITEMS));
+        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let log = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
         for session in log.iter() {
             let last = session.step(session.len() - 1).choice;
@@ -158,7 +159,8 @@ fn users_leave_as_often_as_the_log_says() {
     let Outside::Nothing { leaving } = outside else { panic!("{outside:?}") };
     assert!((leaving - 0.2).abs() < 0.05, "{leaving}");
     let config = UserModelConfig { outside, ..UserModelConfig::new(ITEMS) };
-    let users = LearnedUsers::new(model(config, &Catalogue::numbered(ITEMS)));
+    let model = model(config, &Catalogue::numbered(ITEMS));
+        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
     let rollout = Rollout { max_steps: 10, ..Rollout::new(Seed::new(8), 0..2_000, 3) };
     let played = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
     assert!(matches!(Outside::observed(&played), Outside::Nothing { leaving: p } if (p - leaving).abs() < 0.05));
@@ -168,7 +170,8 @@ fn users_leave_as_often_as_the_log_says() {
 fn learned_users_answer_alike_on_any_number_of_threads() {
     for state in encoders() {
         let config = UserModelConfig { state, ..UserModelConfig::new(ITEMS) };
-        let users = LearnedUsers::new(model(config, &Catalogue::numbered(ITEMS)));
+        let model = model(config, &Catalogue::numbered(ITEMS));
+        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let rollout = Rollout { max_steps: 300, chunk: 16, ..Rollout::new(Seed::new(8), 0..64, 3) };
         let logs = [1, 2, 8].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -186,8 +189,8 @@ fn the_same_seed_fits_the_same_bits_and_the_best_validation_is_kept() {
     for state in encoders() {
         let run = || {
             let config = UserModelConfig { state: state.clone(), ..UserModelConfig::new(ITEMS) };
-            let model = model(config, &Catalogue::numbered(ITEMS));
-            (train(&model, &log, quick(60)), model)
+            let mut model = model(config, &Catalogue::numbered(ITEMS));
+            (train(&mut model, &log, quick(60)), model)
         };
         let ((one, model), (two, _)) = (run(), run());
         assert_eq!(one, two);
@@ -203,7 +206,7 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let fresh = || model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
     let watch = |update: Update| if update.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    assert!(matches!(fit(&fresh(), &log, &split, &quick(50), Seed::new(1), watch), Err(Error::Interrupted)));
+    assert!(matches!(fit(&mut fresh(), &log, &split, &quick(50), Seed::new(1), watch), Err(Error::Interrupted)));
 
     let hasty = TrainConfig {
         patience: Some(3),
@@ -216,7 +219,7 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
         heard.extend(update.point);
         ControlFlow::Continue(())
     };
-    let fit = fit(&fresh(), &log, &split, &hasty, Seed::new(3), watch).unwrap();
+    let fit = fit(&mut fresh(), &log, &split, &hasty, Seed::new(3), watch).unwrap();
     assert_eq!(heard, fit.curve);
     let norms = fit.curve.iter().map(|point| point.gradient_norm);
     assert!(norms.clone().skip(1).all(|norm| norm > Some(0.0)) && fit.curve[0].gradient_norm.is_none());
@@ -228,8 +231,8 @@ fn a_diverging_fit_says_so() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 9, 100);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let wild = TrainConfig { optimiser: AdamConfig { learning_rate: 1e30, ..Default::default() }, ..quick(50) };
-    let model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
-    let result = fit(&model, &log, &split, &wild, Seed::new(1), |_| ControlFlow::Continue(()));
+    let mut model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
+    let result = fit(&mut model, &log, &split, &wild, Seed::new(1), |_| ControlFlow::Continue(()));
     assert!(matches!(result, Err(Error::Diverged { .. })), "{result:?}");
 }
 
@@ -242,14 +245,14 @@ fn the_min_max_of_entropy_and_maximum_likelihood_reach_the_same_held_out_likelih
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let all: Vec<usize> = (0..test.sessions()).collect();
     let config = UserModelConfig { state: StateEncoder::position_weights(), ..UserModelConfig::new(ITEMS) };
-    let [untrained, likelihood, reward, generator] =
+    let [untrained, mut likelihood, mut reward, mut generator] =
         [(); 4].map(|()| model(config.clone(), &Catalogue::numbered(ITEMS)));
     let training = quick(60);
-    train(&likelihood, &log, training.clone());
+    train(&mut likelihood, &log, training.clone());
     let optimiser = AdamConfig { learning_rate: 4e-3, ..Default::default() };
     let config = AdversarialConfig { generator: optimiser, inner: 2, warm_up: 0, reward: training };
     let watch = |_| ControlFlow::Continue(());
-    let fit = fit_adversarial(&reward, &generator, &log, &split, &config, Seed::new(3), watch).unwrap();
+    let fit = fit_adversarial(&mut reward, &mut generator, &log, &split, &config, Seed::new(3), watch).unwrap();
 
     let [untrained, likelihood, reward, generator] =
         [untrained, likelihood, reward, generator].map(|model| evaluate(&model, &test, &all).unwrap().nll);
@@ -275,9 +278,9 @@ fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
             let (_, log) = simulate(truth.clone(), 10, sessions);
             let (features, head) = (ItemFeatures::Given, vec![24]);
             let config = UserModelConfig { features, head, state: state.clone(), ..UserModelConfig::new(ITEMS) };
-            let model = model(config, &catalogue);
+            let mut model = model(config, &catalogue);
             let optimiser = AdamConfig { learning_rate: 1e-2, ..Default::default() };
-            train(&model, &log, TrainConfig { optimiser, validate_every: 25, ..quick(700) });
+            train(&mut model, &log, TrainConfig { optimiser, validate_every: 25, ..quick(700) });
             compare(&model, &users, &test).unwrap()
         };
         let (small, large) = (learn(40), learn(2_000));
@@ -292,8 +295,8 @@ fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
 #[test]
 fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
     let (users, log) = simulate(ChoiceUsersConfig { attraction: 0.2, boredom: 0.2, ..Default::default() }, 11, 600);
-    let model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
-    train(&model, &log, quick(200));
+    let mut model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
+    train(&mut model, &log, quick(200));
     let mut all_items = LogBuilder::default();
     let slate: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
     let (choice, propensity, timestamp) = (Choice::Skip, None, None);

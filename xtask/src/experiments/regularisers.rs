@@ -206,7 +206,7 @@ impl Run<'_> {
         Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
     }
 
-    fn fit(&self, model: &UserModel, part: &str) -> anyhow::Result<understudy_user_model::Fit> {
+    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<understudy_user_model::Fit> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
         let told = learned::told(self.watch, training.iterations, part, "loss");
         interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
@@ -221,23 +221,23 @@ impl Run<'_> {
     }
 
     fn closed_form(&self) -> anyhow::Result<Outcome> {
-        let model = self.model(self.config.model.clone())?;
-        let fitted = self.fit(&model, "")?;
+        let mut model = self.model(self.config.model.clone())?;
+        let fitted = self.fit(&mut model, "")?;
         let mut metrics = self.figures(&model)?;
         metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
     }
 
     fn min_max(&self, min_max: &MinMax) -> anyhow::Result<Outcome> {
-        let model = self.model(self.config.model.clone())?;
-        let generator = self.model(min_max.generator.clone())?;
+        let mut model = self.model(self.config.model.clone())?;
+        let mut generator = self.model(min_max.generator.clone())?;
         if min_max.from_entropy {
-            let entropy =
-                self.model(UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() })?;
-            self.fit(&entropy, "entropy")?;
+            let config = UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() };
+            let mut entropy = self.model(config.clone())?;
+            self.fit(&mut entropy, "entropy")?;
             let rewards = entropy.params().snapshot()?;
             model.params().restore(&rewards)?;
-            if generator.config() == entropy.config() {
+            if *generator.config() == config {
                 generator.params().restore(&rewards)?;
             }
         }
@@ -255,7 +255,7 @@ impl Run<'_> {
         };
         let seed = self.seed.derive("min-max");
         let fitted =
-            interruptible(fit_adversarial(&model, &generator, log, &self.split, &min_max.training, seed, told))?;
+            interruptible(fit_adversarial(&mut model, &mut generator, log, &self.split, &min_max.training, seed, told))?;
         let mut metrics = self.figures(&model)?;
         let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;
         metrics.extend(of_generator.into_iter().map(|(name, value)| (format!("generator_{name}"), value)));

@@ -206,9 +206,9 @@ impl UserModel {
         watch: &Watch,
     ) -> anyhow::Result<Outcome> {
         let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
-        let model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
+        let mut model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
         let told = learned::told(watch, training.iterations, "", "nll");
-        let fitted = interruptible(fit(&model, &dataset.log, &split, &training, seed.derive("training"), told))?;
+        let fitted = interruptible(fit(&mut model, &dataset.log, &split, &training, seed.derive("training"), told))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
         metrics.insert("nll".into(), test.nll);

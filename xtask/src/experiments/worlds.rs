@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use candle_core::Device;
-use rand::seq::index;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Catalogue, Choice, Dataset, ItemId, Log, LogBuilder, Split, Step};
+use understudy_data::{Catalogue, Dataset, Split};
 use understudy_random::Seed;
 use understudy_report::DataSet;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
-use understudy_user_model::{LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+use understudy_user_model::level::{RANDOM_CLICK_RATE, SLATE};
+use understudy_user_model::{
+    LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
+};
 
 use super::assortment::{Assortment, Shoppers};
 use super::learned::{self, interruptible};
@@ -63,7 +65,7 @@ pub struct UsersConfig {
     /// What may be recommended: so many items, the most often shown to the training users.
     items: usize,
     /// Where no display of the log is without a click, which leaves the level of the rewards open: the rewards are moved by a
-    /// constant, so that users without clicks click so many of the slates of [`SLATE`] random items.
+    /// constant, so that users without clicks click so many of the slates of [`SLATE`] random items ([`UserModel::set_level`]).
     random_click_rate: Option<f64>,
 }
 
@@ -75,11 +77,6 @@ const SIMULATED_SESSIONS: u64 = 900;
 const LONG: &str = "ml-latest";
 /// Fitted users in memory, some 50 MB a piece where catalogues are large.
 const KEPT: usize = 32;
-/// Items on a slate whose click rate sets the level of rewards.
-const SLATE: usize = 3;
-const SLATES: u64 = 512;
-/// Then an ordinary item is worth as much as none: beside nothing, three of utility 0 are clicked 3 times in 4.
-const RANDOM_CLICK_RATE: f64 = 0.75;
 
 impl Worlds {
     /// The logs of the data folder, if one is given, and that of simulated users.
@@ -121,8 +118,8 @@ impl Worlds {
             let features =
                 standardised(assortment.rows(&training.item_vectors()?, config.features()), config.features());
             Ok(Users {
-                training: assortment.shoppers(LearnedUsers::new(training)),
-                evaluation: assortment.shoppers(LearnedUsers::new(evaluation)),
+                training: assortment.shoppers(planned_in(training)?),
+                evaluation: assortment.shoppers(planned_in(evaluation)?),
                 assortment,
                 features,
             })
@@ -140,11 +137,11 @@ impl Worlds {
         watch: &Watch,
     ) -> anyhow::Result<UserModel> {
         let (dataset, seed) = (&source.dataset, seed.derive(name));
-        let model = UserModel::new(model.clone(), &dataset.catalogue, seed, &self.device)?;
+        let mut model = UserModel::new(model.clone(), &dataset.catalogue, seed, &self.device)?;
         let told = learned::told(watch, training.iterations, name, "nll");
-        interruptible(fit(&model, &dataset.log, split, training, seed.derive("training"), told))?;
+        interruptible(fit(&mut model, &dataset.log, split, training, seed.derive("training"), told))?;
         if let Some(rate) = random_click_rate {
-            set_level(&model, *rate)?;
+            model.set_level(*rate)?;
         }
         Ok(model)
     }
@@ -189,7 +186,11 @@ impl World {
             device: settings.device.to_string(),
             model: UserModelConfig {
                 state: StateEncoder::position_weights(),
-                outside: Outside::observed(log),
+                // "Nothing" stands on every slate in GAN-CDQN; where the log never shows it, the level rule says how often it is chosen.
+                outside: match Outside::observed(log) {
+                    Outside::Absent => Outside::Nothing { leaving: 0.0 },
+                    outside => outside,
+                },
                 ..UserModelConfig::new(items)
             },
             training: learned::training(&self.source, settings.scale),
@@ -246,41 +247,9 @@ fn simulated() -> anyhow::Result<World> {
     Ok(World { source: Source::simulated(dataset), truth: Some(users) })
 }
 
-/// Adds a constant to all rewards: afterwards users without clicks click this share of random slates.
-fn set_level(model: &UserModel, rate: f64) -> anyhow::Result<()> {
-    let items = model.config().items;
-    ensure!(items >= SLATE, "{items} items, expected at least {SLATE}");
-    let log = random_slates(items)?;
-    let sessions: Vec<usize> = (0..log.sessions()).collect();
-    let utilities: Vec<Vec<f32>> = model.predict(&log, &sessions)?.into_iter().map(|display| display.utility).collect();
-    let (mut low, mut high) = (-100.0, 100.0);
-    // The rate rises with the constant.
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if click_rate(&utilities, middle) < rate { low = middle } else { high = middle }
-    }
-    Ok(model.raise_rewards(low / model.config().eta)?)
-}
-
-/// Sessions of one step each.
-fn random_slates(items: usize) -> anyhow::Result<Log> {
-    let mut builder = LogBuilder::default();
-    for mut stream in Seed::new(0).derive("level of rewards").streams(0..SLATES) {
-        let slate: Vec<ItemId> =
-            index::sample(&mut stream, items, SLATE).into_iter().map(|item| ItemId(item as u32)).collect();
-        builder.push(Step { slate: &slate, choice: Choice::Skip, reward: 0.0, propensity: None, timestamp: None })?;
-        builder.end_session(None)?;
-    }
-    Ok(builder.build())
-}
-
-/// Mean chance of a click on slates of these utilities, each raised by `more`, under the softmax beside 0.
-fn click_rate(utilities: &[Vec<f32>], more: f64) -> f64 {
-    let chance = |slate: &Vec<f32>| {
-        let weight: f64 = slate.iter().map(|&utility| (f64::from(utility) + more).exp()).sum();
-        weight / (1.0 + weight)
-    };
-    utilities.iter().map(chance).sum::<f64>() / utilities.len() as f64
+/// GAN-CDQN's users: they pay r_θ, and leave on steps without a click alone.
+fn planned_in(model: UserModel) -> anyhow::Result<LearnedUsers> {
+    Ok(LearnedUsers::paying(model, Pays::Utility)?.leaving_by_choice_alone())
 }
 
 #[cfg(test)]
@@ -292,24 +261,5 @@ mod tests {
         let table = standardised(vec![1.0, 10.0, 3.0, 10.0, 5.0, 10.0], 2);
         let unit = (8.0f32 / 6.0).sqrt();
         assert_eq!(table, [-2.0 / unit, 0.0, 0.0, 0.0, 2.0 / unit, 0.0]);
-    }
-
-    /// An untrained model has rewards near 0, so that three items are clicked about 3 times in 4. Afterwards random slates are clicked
-    /// half of the time: within 0.05 in 4,000 sessions, six standard errors; and the order of rewards is what it was.
-    #[test]
-    fn the_level_of_rewards_is_that_of_random_slates() {
-        let model = UserModel::new(UserModelConfig::new(30), &Catalogue::numbered(30), Seed::new(1), &Device::Cpu);
-        let model = model.unwrap();
-        let log = random_slates(30).unwrap();
-        let rewards = || model.predict(&log, &[0, 1]).unwrap()[1].utility.clone();
-        let before = rewards();
-        set_level(&model, 0.5).unwrap();
-        let after = rewards();
-        let moved = after[0] - before[0];
-        assert!(moved < -0.5 && after.iter().zip(&before).all(|(a, b)| (a - b - moved).abs() < 1e-5));
-        let rollout = Rollout { max_steps: 1, ..Rollout::new(Seed::new(2), 0..4_000, SLATE) };
-        let outcomes = rollout.outcomes(&LearnedUsers::new(model), &UniformRandom { items: 30 }).unwrap();
-        let rate = outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / 4_000.0;
-        assert!((rate - 0.5).abs() < 0.05, "{rate}");
     }
 }

@@ -12,7 +12,7 @@ use understudy_random::Seed;
 use understudy_sim::{
     ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates, policies::UniformRandom,
 };
-use understudy_user_model::{LearnedUsers, UserModel, UserModelConfig};
+use understudy_user_model::{LearnedUsers, Pays, UserModel, UserModelConfig};
 
 const ITEMS: usize = 20;
 const K: usize = 3;
@@ -164,7 +164,7 @@ fn the_reward_that_is_learned_from_is_the_one_asked_for() {
 fn learned_users_train_cascades_and_single_networks() {
     let model =
         UserModel::new(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS), Seed::new(3), &Device::Cpu).unwrap();
-    let learned = LearnedUsers::new(model);
+    let learned = LearnedUsers::paying(model, Pays::Utility).unwrap();
     for architecture in [Architecture::Cascade, Architecture::Greedy] {
         let config = QConfig { architecture, ..QConfig::new(ITEMS, K) };
         let networks = QNetworks::new(config, None, Seed::new(1)).unwrap();
