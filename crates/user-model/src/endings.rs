@@ -18,7 +18,7 @@ const ROWS: usize = 64;
 pub struct Endings {
     /// Hazards after step t, from 0, of a click and of choosing nothing: `[steps, 2]`, the last row for later steps too; empty where all
     /// are 0.
-    pub hazards: Vec<[f64; 2]>,
+    pub hazards: Vec<[f32; 2]>,
     /// The number of steps after which every session is over, where there is one.
     pub longest: Option<usize>,
 }
@@ -45,7 +45,7 @@ impl Endings {
             }
         }
         let of_choice = by_choice.map(|cell| cell.hazard(all.ended / all.steps.max(1.0)));
-        let hazard = |cells: &[Cell; 2]| [0, 1].map(|choice| cells[choice].hazard(of_choice[choice]));
+        let hazard = |cells: &[Cell; 2]| [0, 1].map(|choice| cells[choice].hazard(of_choice[choice]) as f32);
         let hazards = if all.ended > 0.0 { cells.iter().map(hazard).collect() } else { Vec::new() };
         let left = sessions().any(|session| session.left());
         Self { hazards, longest: (longest > 0 && !left).then_some(longest) }
@@ -58,7 +58,7 @@ impl Endings {
             Some(_) if self.longest.is_some_and(|longest| t + 1 >= longest) => 1.0,
             Some(choice) => {
                 let row = self.hazards.get(t).or(self.hazards.last());
-                row.map_or(0.0, |row| row[choice])
+                row.map_or(0.0, |row| f64::from(row[choice]))
             }
         }
     }
@@ -129,7 +129,8 @@ mod tests {
     }
 
     proptest! {
-        /// All that is lost is the pseudo-step of each hazard: of 200 sessions or more, less than 3% of the mean length.
+        /// All that is lost is the pseudo-step of each hazard: of 240 sessions or more, less than 3% of the mean length, and of the single
+        /// longest session at most all of it.
         #[test]
         fn sessions_that_never_choose_nothing_keep_their_mean_length(
             lengths in prop::collection::vec(1usize..8, 4..12), longest in 8usize..90
@@ -138,7 +139,8 @@ mod tests {
             let sessions: Vec<_> = lengths.map(|length| vec![CLICK; length]).collect();
             let logged = sessions.iter().map(Vec::len).sum::<usize>() as f64 / sessions.len() as f64;
             let found = mean_length(&endings(&sessions), CLICK, 200);
-            prop_assert!((found / logged - 1.0).abs() < 0.03, "{found}, logged {logged}");
+            let lost = 0.03 * logged + longest as f64 / sessions.len() as f64;
+            prop_assert!((found - logged).abs() < lost, "{found}, logged {logged}");
         }
     }
 
@@ -175,9 +177,9 @@ mod tests {
     #[test]
     fn hazards_are_shares_with_one_step_of_the_pooled_hazard_more() {
         let found = endings(&[vec![CLICK], vec![Choice::Skip], vec![CLICK; 3]]);
-        let (click, skip) = (1.5 / 4.0, 1.5 / 2.0);
+        let (click, skip): (f64, f64) = (1.5 / 4.0, 1.5 / 2.0);
         let expected = [[(1.0 + click) / 3.0, (1.0 + skip) / 2.0], [click / 2.0, skip]];
-        assert_eq!(found, Endings { hazards: expected.to_vec(), longest: Some(3) });
+        assert_eq!(found, Endings { hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(), longest: Some(3) });
         assert_eq!(found.probability(2, CLICK), 1.0);
     }
 

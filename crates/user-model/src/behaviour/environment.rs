@@ -11,6 +11,10 @@ use crate::Result;
 
 /// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a purchase, reward 1, by Eq 2.
 ///
+/// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times (2^5.3 = 39 as published), which
+/// makes U's odds of a purchase as many times those of the log. [`as_logged`](Self::as_logged) undoes it, and belongs wherever the reward is
+/// to be read in the log's unit; without it these are the published users.
+///
 /// On the CPU a session does not depend on the sessions around it, not in the last bit.
 #[derive(Debug)]
 pub struct BehaviourUsers {
@@ -21,6 +25,10 @@ pub struct BehaviourUsers {
     table: Vec<f32>,
     embedding: usize,
     items: usize,
+    /// The logarithm of a purchase's weight in training.
+    log_weight: f64,
+    /// What is taken from the log-odds of a purchase.
+    discount: f64,
 }
 
 /// The hidden state s^u of each session.
@@ -33,7 +41,17 @@ impl BehaviourUsers {
         let clicks = model.clicks.freeze()?;
         let table = clicks.table().flatten_all()?.to_vec1()?;
         let (embedding, items) = (model.config().embedding, model.config().items);
-        Ok(Self { click: model.click.freeze()?, reward: model.reward.freeze()?, clicks, table, embedding, items })
+        let (click, reward) = (model.click.freeze()?, model.reward.freeze()?);
+        let log_weight = model.config().purchase_weight.ln();
+        Ok(Self { clicks, click, reward, table, embedding, items, log_weight, discount: 0.0 })
+    }
+
+    /// The same users, who buy as often as in the log: the odds of a purchase are divided by its weight in training. A weight of 0 leaves
+    /// nothing to divide, and them as they are.
+    #[must_use]
+    pub fn as_logged(mut self) -> Self {
+        self.discount = if self.log_weight.is_finite() { self.log_weight } else { 0.0 };
+        self
     }
 
     /// The state of `rows` sessions that begin.
@@ -85,7 +103,7 @@ impl BehaviourUsers {
 
     /// The probability that a click on the item is a purchase.
     fn purchase(&self, item: ItemId, reward: &[f32]) -> f64 {
-        1.0 / (1.0 + (-dot(reward, self.embedded(item.index()))).exp())
+        1.0 / (1.0 + (self.discount - dot(reward, self.embedded(item.index()))).exp())
     }
 
     fn embedded(&self, entry: usize) -> &[f32] {

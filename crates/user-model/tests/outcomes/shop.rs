@@ -1,9 +1,9 @@
 //! Users with a known reward for what they click, who leave with a known hazard.
 
 use rand::Rng;
-use understudy_data::Choice;
+use understudy_data::{Choice, ItemId};
 use understudy_random::Stream;
-use understudy_sim::{ChoiceUsers, Environment, Responses, Result, Slates};
+use understudy_sim::{ChoiceUsers, Environment, Outside, Responses, Result, Slates};
 
 /// [`ChoiceUsers`] whose clicks earn what the item is worth, and whose sessions may end after any step.
 pub struct Shop {
@@ -22,6 +22,19 @@ impl Shop {
     /// The mean reward of a click on each item.
     pub fn worth(&self) -> Vec<f64> {
         self.sales.iter().zip(&self.prices).map(|(sale, price)| sale * price).collect()
+    }
+
+    /// What a session of this slate alone earns, if the probabilities of its first step are those of every step.
+    pub fn value(&self, slate: [ItemId; 3]) -> f64 {
+        let probabilities = self.users.choice_probabilities(0, &[], &slate);
+        let worth = self.worth();
+        let sold: f64 = slate.iter().zip(&probabilities).map(|(item, p)| p * worth[item.index()]).sum();
+        let leaving = match self.users.config().outside {
+            Outside::Skip { leaving } => probabilities[3] * leaving,
+            Outside::Leave => probabilities[3],
+            Outside::Absent => 0.0,
+        };
+        (sold + leaving * f64::from(self.farewell)) / (leaving + (1.0 - leaving) * self.hazard)
     }
 }
 
