@@ -132,8 +132,9 @@ fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["estimator", "reward a slate", "standard error"]);
     for (name, value) in values {
-        let error = value.standard_error.map_or("–".into(), |error| format!("{error:.4}"));
-        table.add_row([name.clone(), value.estimate.to_string(), error]);
+        // The reason why there is no error stands beside the estimate.
+        let error = value.standard_error.map_or("n/a".into(), |_| value.standard_error_text());
+        table.add_row([name.clone(), value.estimate_text(), error]);
     }
     say(table);
     say(format_args!(
