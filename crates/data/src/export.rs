@@ -9,7 +9,7 @@
 //! | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
 //! | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
 //! | CSV | splits, features; item ids that are empty or hold white space, ids of users and sessions that are empty or hold a line break |
-//! | JSON Lines, Parquet | splits, features; ids of items and sessions that are empty |
+//! | JSON Lines, Parquet | splits, features; ids that are empty |
 //! | the formats of public data sets | any log: they are read only |
 //!
 //! Ids of sessions are numbers in the files of the papers: where those of a data set are not all whole numbers, its sessions

@@ -5,6 +5,7 @@
 //! * A [`Dataset`] is a log with its [`Catalogue`] of items, its users and, perhaps, a [`Split`]: what
 //!   [`import`](import::import) reads from the [`Format`]s of the papers or of your own logs, what [`export`](export::export)
 //!   writes, and what [`cache`] keeps between runs.
+//! * An [`Input`] is a file or a pipe that a log is read from.
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge to tensors.
 //!
 //! ```

@@ -31,7 +31,7 @@ enum Id<'a> {
 }
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
-    check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
+    check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let numbers = dataset.sessions.are_numbers();
     let mut shown = Vec::new();
     for session in dataset.log.iter() {

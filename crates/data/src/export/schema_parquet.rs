@@ -16,7 +16,7 @@ use crate::{Choice, Dataset, Error, Part, Result, Session};
 const BATCH: usize = 16_384;
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Send)) -> Result<()> {
-    check_ids(path, dataset.catalogue.names().iter(), |_| false)?;
+    check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let failed = |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
     let mut rows = Rows::new(dataset);
     let empty = rows.finish().map_err(|error| failed(&error))?;

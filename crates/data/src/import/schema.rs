@@ -43,8 +43,9 @@ struct Open {
 }
 
 impl Steps {
-    /// Goes to the session that the next row names.
+    /// Goes to the session that the next row names. A user without a name is none, as in CSV.
     pub(super) fn enter(&mut self, collector: &mut Collector, session: &str, user: Option<&str>) -> Result<Entered> {
+        let user = user.filter(|user| !user.is_empty());
         if let Some(open) = self.open.as_mut().filter(|_| self.session == session) {
             self.entered = true;
             if let Some(fault) = &open.refused {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use understudy_data::import::{Options, import};
-use understudy_data::{Error, Format, Summary};
+use understudy_data::{Error, Format, Part, Summary};
 
 const CSV: &str = "session,step,shown,chosen,reward\n";
 const IRECGAN: &str = "session_num;query_num;click_item;rec_list;purchase\n";
@@ -392,6 +392,15 @@ fn an_id_that_is_empty_is_refused_in_json_too() {
         let content = format!("{{\"session\":\"{session}\",\"step\":0,\"shown\":[\"b\",\"{item}\"],\"reward\":1}}\n");
         assert_eq!(row_error(content.as_bytes()).1, named);
     }
+}
+
+#[test]
+fn a_user_without_a_name_is_none_in_json_too() {
+    let line = |session: &str, user: &str| {
+        format!("{{\"session\":\"{session}\",\"step\":0,\"shown\":[1],\"reward\":1,\"user\":\"{user}\"}}\n")
+    };
+    let summary = skipped((line("a", "") + &line("b", "") + &line("c", "ann")).as_bytes());
+    assert_eq!((summary.users, summary.of_some), (Some(1), vec![(Part::Users, 1)]));
 }
 
 #[test]
