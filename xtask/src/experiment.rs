@@ -10,7 +10,8 @@ use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
-use understudy_report::{DataSet, View};
+use understudy_eval::Metric;
+use understudy_report::{DataSet, Figures, Point, View};
 
 use crate::logging::CELL;
 use crate::trace::Events;
@@ -36,8 +37,16 @@ pub trait Experiment: Sync {
     /// Its data sets, in the order of the grid.
     fn datasets(&self) -> Vec<DataSet>;
 
+    /// The names of data sets that it has where their files are at hand, which the ledger may name whether they are or not.
+    fn public_datasets(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// The metrics that its table shows, in order; `results.csv` holds all.
-    fn columns(&self) -> &'static [&'static str];
+    fn columns(&self) -> &'static [Metric];
+
+    /// The metrics that its cells report beside those, each by some of them.
+    fn further_metrics(&self) -> Vec<Metric>;
 
     /// What the validation figures of its learning curves are, with the unit; empty where it has none.
     fn curve_label(&self) -> &'static str {
@@ -73,10 +82,10 @@ pub struct Cell {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcome {
-    /// The cell's figures by name.
-    pub metrics: BTreeMap<String, f64>,
+    /// The cell's figures; in the store, by name.
+    pub metrics: Figures,
     /// The learning curve: one row per point, e.g. `iteration`, `train_nll`, `valid_nll`.
-    pub curve: Vec<BTreeMap<String, f64>>,
+    pub curve: Vec<Point>,
 }
 
 /// A running cell's line to the person who watches it.
@@ -123,8 +132,9 @@ impl fmt::Display for Cell {
 impl Outcome {
     /// The first figure that is not finite, by name.
     pub fn not_finite(&self) -> Option<(&str, f64)> {
-        let rows = std::iter::once(&self.metrics).chain(&self.curve);
-        rows.flatten().find(|(_, value)| !value.is_finite()).map(|(name, &value)| (name.as_str(), value))
+        let metrics = self.metrics.iter().map(|(metric, &value)| (metric.name(), value));
+        let points = self.curve.iter().flatten().map(|(name, &value)| (name.as_str(), value));
+        metrics.chain(points).find(|(_, value)| !value.is_finite())
     }
 }
 
@@ -252,7 +262,7 @@ mod tests {
         assert_eq!(outcome.not_finite(), None);
         outcome.curve.push([("loss".to_owned(), f64::INFINITY)].into());
         assert_eq!(outcome.not_finite(), Some(("loss", f64::INFINITY)));
-        outcome.metrics.insert("nll".into(), f64::NAN);
+        outcome.metrics.insert(Metric::Nll, f64::NAN);
         assert_eq!(outcome.not_finite().unwrap().0, "nll");
     }
 }

@@ -238,10 +238,16 @@ impl Job<'_> {
     fn run(&self, watch: &Watch) -> anyhow::Result<Outcome> {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.experiment.run(self.cell, watch)))
             .unwrap_or_else(|panic| bail!("panicked: {}", panic_text(&*panic)))?;
-        match outcome.not_finite() {
-            Some((name, value)) => bail!("`{name}` is {value}"),
-            None => Ok(outcome),
+        if let Some((name, value)) = outcome.not_finite() {
+            bail!("`{name}` is {value}");
         }
+        let (columns, further) = (self.experiment.columns(), self.experiment.further_metrics());
+        if let Some(metric) =
+            outcome.metrics.keys().find(|metric| !columns.contains(metric) && !further.contains(metric))
+        {
+            bail!("it reports `{metric}`, which is in neither `columns` nor `further_metrics` of the experiment");
+        }
+        Ok(outcome)
     }
 }
 

@@ -169,6 +169,7 @@ fn digest(finished: &Finished) -> anyhow::Result<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use understudy_eval::Metric;
 
     use super::*;
 
@@ -181,8 +182,8 @@ mod tests {
             seed: 3,
             config: json!({"rate": 0.1}),
         };
-        let row = || [("nll".to_owned(), value)].into();
-        let outcome = Outcome { metrics: row(), curve: vec![row()] };
+        let outcome =
+            Outcome { metrics: [(Metric::Nll, value)].into(), curve: vec![[("nll".to_owned(), value)].into()] };
         Finished { cell, outcome, seconds: 0.25, revision: "abc".into() }
     }
 
@@ -194,7 +195,7 @@ mod tests {
             let saved = finished(value);
             store.save(&saved).unwrap();
             let loaded = store.load(&saved.cell).unwrap().unwrap();
-            assert_eq!(loaded.outcome.metrics["nll"].to_bits(), value.to_bits());
+            assert_eq!(loaded.outcome.metrics[&Metric::Nll].to_bits(), value.to_bits());
             assert_eq!(loaded, saved);
         }
     }

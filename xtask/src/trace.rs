@@ -77,7 +77,8 @@ impl Trace<'_> {
                         self.events.record("", step, row.clone());
                     }
                 }
-                self.events.record("metrics", 0, outcome.metrics.clone());
+                let metrics = outcome.metrics.iter().map(|(metric, &value)| (metric.name().to_owned(), value));
+                self.events.record("metrics", 0, metrics);
                 info!(target: CELL, "finished in {seconds:.3} s");
             }
             Err(error) if error.is::<Interrupted>() => info!(target: CELL, "interrupted after {seconds:.3} s"),

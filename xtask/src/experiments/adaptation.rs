@@ -1,13 +1,13 @@
 //! The experiment `adaptation`: recommenders that meet new users, and how many interactions they need (GAN-CDQN,
 //! experiment D).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use understudy_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
+use understudy_eval::Metric;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, View};
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{Environment, Policy, Rollout};
 
@@ -62,7 +62,7 @@ const WARM: &str = "CDQN warm start";
 const SCRATCH: &str = "CDQN from scratch";
 /// How many times fewer interactions the warm start is to need.
 const FEWER: f64 = 5.0;
-const HANDICAPPED: &str = "handicapped";
+const HANDICAPPED: Metric = Metric::Handicapped;
 
 impl Adaptation {
     /// Lays out the grid of cells: data sets x recommenders x seeds.
@@ -146,8 +146,12 @@ impl Experiment for Adaptation {
         })
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["interactions", "reached", "level", "first_click_rate", "last_click_rate"]
+    fn columns(&self) -> &'static [Metric] {
+        &[Metric::Interactions, Metric::Reached, Metric::Level, Metric::FirstClickRate, Metric::LastClickRate]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![HANDICAPPED]
     }
 
     fn question(&self) -> &'static str {
@@ -165,7 +169,7 @@ impl Experiment for Adaptation {
             name: "clicks",
             title: "Recommenders meet new users",
             axis: "click rate (clicks per slate)",
-            metrics: vec![("click_rate", "click rate")],
+            metrics: vec![(Metric::ClickRate, "click rate")],
             series: Some(By::Method),
             ..View::default()
         }]
@@ -274,17 +278,15 @@ fn outcome(method: &str, Meeting { steps, groups, .. }: Meeting, rates: &[f64], 
     let session = steps.min(rates.len());
     let reached = rates.windows(session).position(|rates| mean(rates) >= level).map(|at| at as f64 + 1.0);
     let interactions = reached.unwrap_or(steps as f64 * groups as f64);
-    let mut metrics: BTreeMap<String, f64> = [
-        ("interactions", interactions),
-        ("reached", f64::from(u8::from(reached.is_some()))),
-        ("level", level),
-        ("first_click_rate", mean(&rates[..session])),
-        ("last_click_rate", mean(&rates[rates.len() - session..])),
-    ]
-    .map(|(name, value)| (name.to_owned(), value))
-    .into();
+    let mut metrics = Figures::from([
+        (Metric::Interactions, interactions),
+        (Metric::Reached, f64::from(u8::from(reached.is_some()))),
+        (Metric::Level, level),
+        (Metric::FirstClickRate, mean(&rates[..session])),
+        (Metric::LastClickRate, mean(&rates[rates.len() - session..])),
+    ]);
     let handicap = [(WARM, FEWER), (SCRATCH, 1.0)].into_iter().find(|(name, _)| *name == method);
-    metrics.extend(handicap.map(|(_, times)| (HANDICAPPED.to_owned(), -times * interactions)));
+    metrics.extend(handicap.map(|(_, times)| (HANDICAPPED, -times * interactions)));
     let point = |(at, rate): (usize, &f64)| {
         [("iteration".to_owned(), at as f64 + 1.0), ("click_rate".to_owned(), *rate)].into()
     };
@@ -299,22 +301,28 @@ fn mean(rates: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    fn found(method: &str, rates: &[f64], level: f64) -> BTreeMap<String, f64> {
+    fn found(method: &str, rates: &[f64], level: f64) -> Figures {
         outcome(method, Meeting { users: 1, steps: 2, groups: 2 }, rates, level).metrics
     }
 
     #[test]
     fn interactions_count_until_the_level_holds_for_a_session() {
         let metrics = found(WARM, &[0.1, 0.6, 0.3, 0.7], 0.4);
-        assert_eq!([metrics["interactions"], metrics["reached"], metrics[HANDICAPPED]], [2.0, 1.0, -10.0]);
-        assert_eq!([metrics["first_click_rate"], metrics["last_click_rate"]], [0.35, 0.5]);
+        assert_eq!(
+            [metrics[&Metric::Interactions], metrics[&Metric::Reached], metrics[&HANDICAPPED]],
+            [2.0, 1.0, -10.0]
+        );
+        assert_eq!([metrics[&Metric::FirstClickRate], metrics[&Metric::LastClickRate]], [0.35, 0.5]);
     }
 
     #[test]
     fn a_level_that_is_never_reached_counts_all_interactions() {
         let metrics = found(SCRATCH, &[0.1, 0.9, 0.1, 0.3], 0.6);
-        assert_eq!([metrics["interactions"], metrics["reached"], metrics[HANDICAPPED]], [4.0, 0.0, -4.0]);
+        assert_eq!(
+            [metrics[&Metric::Interactions], metrics[&Metric::Reached], metrics[&HANDICAPPED]],
+            [4.0, 0.0, -4.0]
+        );
         let metrics = found("random", &[0.1], 0.5);
-        assert_eq!((metrics["interactions"], metrics.get(HANDICAPPED)), (4.0, None));
+        assert_eq!((metrics[&Metric::Interactions], metrics.get(&HANDICAPPED)), (4.0, None));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use understudy_eval::Metric;
 use understudy_irecgan::{Biases, Generated, Logged};
 use understudy_random::Seed;
 use understudy_report::{By, DataSet, Kind, View};
@@ -88,27 +89,39 @@ impl Experiment for BiasExperiment {
             let generated = Generated { users: &acting.users, max_steps: learned.longest };
             let found = Biases::estimate(&users, &acting.sampled, generated, logged, lambda_1, &rollout)?;
             let metrics = [
-                ("value", found.value),
-                ("estimate", found.value + found.total()),
-                ("bias", found.total()),
-                ("from_delta", found.from_delta),
-                ("from_data", found.from_data),
-                ("from_weights", found.from_weights),
-                ("delta", found.delta),
-                ("delta_1", found.delta_1),
-                ("delta_2", found.delta_2),
-                ("reached", found.reached),
-                ("abs_from_delta", found.from_delta.abs()),
-                ("abs_from_data", found.from_data.abs()),
-                ("abs_from_weights", found.from_weights.abs()),
+                (Metric::Value, found.value),
+                (Metric::Estimate, found.value + found.total()),
+                (Metric::Bias, found.total()),
+                (Metric::FromDelta, found.from_delta),
+                (Metric::FromData, found.from_data),
+                (Metric::FromWeights, found.from_weights),
+                (Metric::Delta, found.delta),
+                (Metric::Delta1, found.delta_1),
+                (Metric::Delta2, found.delta_2),
+                (Metric::Reached, found.reached),
+                (Metric::AbsFromDelta, found.from_delta.abs()),
+                (Metric::AbsFromData, found.from_data.abs()),
+                (Metric::AbsFromWeights, found.from_weights.abs()),
             ];
-            let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            Ok(Outcome { metrics, curve: Vec::new() })
+            Ok(Outcome { metrics: metrics.into(), curve: Vec::new() })
         })
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["delta", "delta_1", "delta_2", "value", "bias", "from_delta", "from_data", "from_weights"]
+    fn columns(&self) -> &'static [Metric] {
+        &[
+            Metric::Delta,
+            Metric::Delta1,
+            Metric::Delta2,
+            Metric::Value,
+            Metric::Bias,
+            Metric::FromDelta,
+            Metric::FromData,
+            Metric::FromWeights,
+        ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![Metric::Estimate, Metric::Reached, Metric::AbsFromDelta, Metric::AbsFromData, Metric::AbsFromWeights]
     }
 
     fn question(&self) -> &'static str {
@@ -128,9 +141,9 @@ impl Experiment for BiasExperiment {
                 over: "log",
                 axis: "Δ: mean |r̂ - r| of a step; δ: share of probability",
                 metrics: vec![
-                    ("delta", "Δ: error of the generated reward"),
-                    ("delta_1", "δ₁: generated sequences"),
-                    ("delta_2", "δ₂: data"),
+                    (Metric::Delta, "Δ: error of the generated reward"),
+                    (Metric::Delta1, "δ₁: generated sequences"),
+                    (Metric::Delta2, "δ₂: data"),
                 ],
                 panels: Some(By::Metric),
                 groups: Some(By::Setting),
@@ -144,9 +157,9 @@ impl Experiment for BiasExperiment {
                 over: "log",
                 axis: "absolute bias (clicks per session)",
                 metrics: vec![
-                    ("abs_from_delta", "term of Δ"),
-                    ("abs_from_data", "term of δ₂ on the data"),
-                    ("abs_from_weights", "term of the weights"),
+                    (Metric::AbsFromDelta, "term of Δ"),
+                    (Metric::AbsFromData, "term of δ₂ on the data"),
+                    (Metric::AbsFromWeights, "term of the weights"),
                 ],
                 panels: Some(By::Metric),
                 groups: Some(By::Setting),

@@ -1,13 +1,13 @@
 //! The experiment `cdqn`: recommenders that were trained in learned users, judged in others (GAN-CDQN, experiment C).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{ClickModel, ModelKind, Settings as ClickModelSettings};
 use understudy_cascade_dqn::{Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
+use understudy_eval::Metric;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, View};
 use understudy_sim::bounds::ChoiceOracle;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, Policy};
@@ -146,14 +146,26 @@ impl Experiment for Cdqn {
             if let Some(truth) = &world.truth {
                 let steps = judging.steps;
                 let optimum = self.optima.get((k, steps), || Ok(ChoiceOracle::new(truth, k, steps)?.value()))?;
-                metrics.insert("true_optimum".into(), *optimum);
+                metrics.insert(Metric::TrueOptimum, *optimum);
             }
             Ok(Outcome { metrics, curve })
         })
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["reward", "ctr", "simulator_reward", "simulator_ctr", "true_reward", "true_ctr", "true_optimum"]
+    fn columns(&self) -> &'static [Metric] {
+        &[
+            Metric::Reward,
+            Metric::Ctr,
+            Metric::SimulatorReward,
+            Metric::SimulatorCtr,
+            Metric::TrueReward,
+            Metric::TrueCtr,
+            Metric::TrueOptimum,
+        ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        Vec::new()
     }
 
     fn question(&self) -> &'static str {
@@ -166,7 +178,7 @@ impl Experiment for Cdqn {
 
     fn views(&self) -> Vec<View> {
         let reward = View {
-            metrics: vec![("reward", "reward")],
+            metrics: vec![(Metric::Reward, "reward")],
             panels: Some(By::Dataset),
             groups: Some(By::Method),
             series: Some(By::Setting),
@@ -187,7 +199,7 @@ impl Experiment for Cdqn {
                 name: "training",
                 title: "Click rate while recommenders train, exploration included",
                 axis: "click rate (clicks per slate)",
-                metrics: vec![("click_rate", "click rate")],
+                metrics: vec![(Metric::ClickRate, "click rate")],
                 panels: Some(By::Setting),
                 series: Some(By::Method),
                 ..View::default()
@@ -219,21 +231,21 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn judge<P>(&self, policy: &P) -> anyhow::Result<BTreeMap<String, f64>>
+    fn judge<P>(&self, policy: &P) -> anyhow::Result<Figures>
     where
         P: Policy<Simulator> + Policy<ChoiceUsers>,
     {
         let Self { judging, k, seed, watch, .. } = *self;
         let mut played = Vec::new();
-        for (prefix, users) in ["", "simulator_"].into_iter().zip(self.users) {
-            played.push((prefix, judging.play(users, policy, k, seed, watch)?));
+        let names = [[Metric::Reward, Metric::Ctr], [Metric::SimulatorReward, Metric::SimulatorCtr]];
+        for (names, users) in names.into_iter().zip(self.users) {
+            played.push((names, judging.play(users, policy, k, seed, watch)?));
         }
         if let Some(users) = &self.world.truth {
-            played.push(("true_", judging.play(users, policy, k, seed, watch)?));
+            played.push(([Metric::TrueReward, Metric::TrueCtr], judging.play(users, policy, k, seed, watch)?));
         }
-        let figures = played.into_iter().flat_map(|(prefix, played)| {
-            [(format!("{prefix}reward"), played.reward), (format!("{prefix}ctr"), played.click_rate)]
-        });
+        let figures =
+            played.into_iter().flat_map(|([reward, ctr], played)| [(reward, played.reward), (ctr, played.click_rate)]);
         Ok(figures.collect())
     }
 }

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
 use understudy_baselines as baselines;
+use understudy_eval::Metric;
 use understudy_nn::AdamConfig;
+use understudy_report::Figures;
 use understudy_user_model::{CurvePoint, Evaluation, Fit, TrainConfig, Update};
 
 use super::sources::Source;
@@ -93,14 +95,14 @@ impl From<understudy_baselines::Error> for Stopped {
 }
 
 /// The figures of a test that every regulariser has.
-pub fn metrics(test: &Evaluation) -> anyhow::Result<BTreeMap<String, f64>> {
+pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
     let unclicked = "no test display has a click";
     let figures = [
-        ("precision@1", test.precision_at_1.context(unclicked)?),
-        ("precision@2", test.precision_at_2.context(unclicked)?),
+        (Metric::PrecisionAt1, test.precision_at_1.context(unclicked)?),
+        (Metric::PrecisionAt2, test.precision_at_2.context(unclicked)?),
     ];
-    let likelihood = test.nll_given_click.filter(|nll| nll.is_finite()).map(|nll| ("nll_given_click", nll));
-    Ok(figures.into_iter().chain(likelihood).map(|(name, value)| (name.to_owned(), value)).collect())
+    let likelihood = test.nll_given_click.filter(|nll| nll.is_finite()).map(|nll| (Metric::NllGivenClick, nll));
+    Ok(figures.into_iter().chain(likelihood).collect())
 }
 
 /// The learning curve of a fit; `loss` names what it is in.

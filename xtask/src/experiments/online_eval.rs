@@ -1,17 +1,17 @@
 //! The experiment `online-eval`: recommenders that were trained on logs of simulated users meet these users (IRecGAN §7.1, Figure 2).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use understudy_eval::Metric;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, Point, View};
 use understudy_sim::bounds::{MdpBelief, MdpOracle};
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{Mdp, Policy};
 
 use super::shared::in_own_pool;
-use super::simulated::{self, K, Played, WORLDS, World};
+use super::simulated::{self, K, Played, Slates, WORLDS, World};
 use super::studies::{Acting, Studies, Study};
 use crate::experiment::{Cell, Experiment, Outcome, Watch};
 use crate::settings::{Scale, Settings};
@@ -50,34 +50,8 @@ const RANDOM: &str = "random";
 const BELIEF: &str = "belief";
 const ORACLE: &str = "oracle";
 const NO_LOG: &str = "no log";
-/// Behind the names of figures of the k likeliest items.
-const TOP: &str = "_top";
-/// The ranks r of coverage@r, and its metrics.
+/// The ranks r of coverage@r.
 const RANKS: [&str; K] = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
-const COVERAGE: [&str; K] = [
-    "coverage_1",
-    "coverage_2",
-    "coverage_3",
-    "coverage_4",
-    "coverage_5",
-    "coverage_6",
-    "coverage_7",
-    "coverage_8",
-    "coverage_9",
-    "coverage_10",
-];
-const COVERAGE_TOP: [&str; K] = [
-    "coverage_1_top",
-    "coverage_2_top",
-    "coverage_3_top",
-    "coverage_4_top",
-    "coverage_5_top",
-    "coverage_6_top",
-    "coverage_7_top",
-    "coverage_8_top",
-    "coverage_9_top",
-    "coverage_10_top",
-];
 
 impl OnlineEval {
     /// Lays out the grid of cells: users x logs x methods x seeds.
@@ -159,17 +133,22 @@ impl Experiment for OnlineEval {
         })
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Metric] {
         &[
-            "reward",
-            "reward_top",
-            "coverage",
-            "coverage_top",
-            "coverage_1_top",
-            "coverage_5_top",
-            "coverage_10_top",
-            "oracle_share_top",
+            Metric::Reward,
+            Metric::RewardTop,
+            Metric::Coverage,
+            Metric::CoverageTop,
+            Metric::CoverageAt1Top,
+            Metric::CoverageAt5Top,
+            Metric::CoverageAt10Top,
+            Metric::OracleShareTop,
         ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        let others = [Metric::OracleShare, Metric::Gain, Metric::GainTop];
+        Metric::COVERAGE_AT.into_iter().chain(Metric::COVERAGE_AT_TOP).chain(others).collect()
     }
 
     fn curve_label(&self) -> &'static str {
@@ -195,7 +174,7 @@ impl Experiment for OnlineEval {
             series: Some(By::Method),
             ..View::default()
         };
-        let coverage = |name, title, metrics: [&'static str; K]| View {
+        let coverage = |name, title, metrics: [Metric; K]| View {
             panels: Some(By::Setting),
             groups: Some(By::Metric),
             over: "r",
@@ -211,15 +190,15 @@ impl Experiment for OnlineEval {
             coverage(
                 "coverage-top",
                 "Coverage of the most rewarding items after learning from a log, k likeliest items",
-                COVERAGE_TOP,
+                Metric::COVERAGE_AT_TOP,
             ),
-            reward("reward-top", "Reward after learning from a log, k likeliest items", "reward_top"),
+            reward("reward-top", "Reward after learning from a log, k likeliest items", Metric::RewardTop),
             coverage(
                 "coverage-drawn",
                 "Coverage of the most rewarding items after learning from a log, slates drawn",
-                COVERAGE,
+                Metric::COVERAGE_AT,
             ),
-            reward("reward-drawn", "Reward after learning from a log, slates drawn", "reward"),
+            reward("reward-drawn", "Reward after learning from a log, slates drawn", Metric::Reward),
         ]
     }
 
@@ -246,39 +225,41 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn figures<P: Policy<Mdp>>(&self, policy: &P, suffix: &str) -> anyhow::Result<BTreeMap<String, f64>> {
-        Ok(Played::of(policy, self.users, self.sessions, self.seed, self.watch)?.figures(suffix))
+    fn played<P: Policy<Mdp>>(&self, policy: &P) -> anyhow::Result<Played> {
+        Played::of(policy, self.users, self.sessions, self.seed, self.watch)
     }
 
     /// U as a recommender.
-    fn ranking(&self, acting: &Acting, curve: Vec<BTreeMap<String, f64>>) -> anyhow::Result<Outcome> {
+    fn ranking(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
         let one = self.one(&acting.ranking)?;
         Ok(Outcome { curve, ..one })
     }
 
     /// A, both ways.
-    fn agent(&self, acting: &Acting, curve: Vec<BTreeMap<String, f64>>) -> anyhow::Result<Outcome> {
-        let metrics =
-            [self.figures(&acting.sampled, "")?, self.figures(&acting.top, TOP)?].into_iter().flatten().collect();
-        Ok(Outcome { metrics: self.with_share(metrics)?, curve })
+    fn agent(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
+        let (drawn, top) = (self.played(&acting.sampled)?, self.played(&acting.top)?);
+        Ok(Outcome { metrics: self.figures(drawn, top)?, curve })
     }
 
     /// A policy that has one way to its slates.
     fn one<P: Policy<Mdp>>(&self, policy: &P) -> anyhow::Result<Outcome> {
-        let figures = self.figures(policy, "")?;
-        let again: Vec<_> = figures.iter().map(|(name, value)| (format!("{name}{TOP}"), *value)).collect();
-        let metrics = self.with_share(figures.into_iter().chain(again).collect())?;
-        Ok(Outcome { metrics, curve: Vec::new() })
+        let played = self.played(policy)?;
+        Ok(Outcome { metrics: self.figures(played, played)?, curve: Vec::new() })
     }
 
-    fn with_share(&self, mut metrics: BTreeMap<String, f64>) -> anyhow::Result<BTreeMap<String, f64>> {
+    /// The figures of slates drawn and of the k likeliest items, with their shares of the optimum.
+    fn figures(&self, drawn: Played, top: Played) -> anyhow::Result<Figures> {
         let optimum = MdpOracle::new(self.users, K)?.value();
         let random = UniformRandom { items: self.users.items() };
-        let random = Played::of(&random, self.users, self.sessions, self.seed, self.watch)?.reward;
-        for suffix in ["", TOP] {
-            let reward = metrics[&format!("reward{suffix}")];
-            metrics.insert(format!("oracle_share{suffix}"), reward / optimum);
-            metrics.insert(format!("gain{suffix}"), (reward - random) / (optimum - random));
+        let random = self.played(&random)?.reward;
+        let mut metrics = Figures::new();
+        for (played, slates, share, gain) in [
+            (drawn, Slates::Drawn, Metric::OracleShare, Metric::Gain),
+            (top, Slates::Top, Metric::OracleShareTop, Metric::GainTop),
+        ] {
+            metrics.extend(played.figures(slates));
+            metrics.insert(share, played.reward / optimum);
+            metrics.insert(gain, (played.reward - random) / (optimum - random));
         }
         Ok(metrics)
     }

@@ -1,19 +1,18 @@
 //! The experiment `online-learning`: recommenders that start from nothing and learn from the users they meet (IRecGAN §7.1, Figure 3).
 
-use std::collections::BTreeMap;
-
 use anyhow::bail;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
+use understudy_eval::Metric;
 use understudy_irecgan::{AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, Point, View};
 use understudy_sim::Mdp;
 
 use super::learned;
 use super::shared::in_own_pool;
-use super::simulated::{self, Played, WORLDS, World};
+use super::simulated::{self, Played, Slates, WORLDS, World};
 use super::studies::{self, generated, gradient_norms};
 use crate::experiment::{Cell, Experiment, Interrupted, Outcome, Watch};
 use crate::settings::{Scale, Settings};
@@ -100,27 +99,39 @@ impl Experiment for OnlineExperiment {
             let Config { online, iterations, sessions, .. } = serde_json::from_value(cell.config.clone())?;
             let (method, seed) = (online.method, Seed::new(cell.seed));
             let mut learning = OnlineLearning::new(online, seed, &self.device)?;
-            let mut curve = Vec::new();
+            let mut shown_so_far = Vec::new();
             for iteration in 0..iterations {
                 watch.progress(iteration, iterations);
                 if watch.interrupted() {
                     bail!(Interrupted);
                 }
-                let mut row = shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
-                row.insert("iteration".into(), iteration as f64 + 1.0);
-                watch.record("", iteration + 1, row.clone());
-                curve.push(row);
+                let figures = shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
+                watch.record("", iteration + 1, point(iteration, &figures));
+                shown_so_far.push(figures);
                 if iteration + 1 < iterations {
                     learning.iterate(&users)?;
                     watch.record("learning", iteration + 1, of_learning(learning.networks()));
                 }
             }
-            Ok(Outcome { metrics: late(&curve), curve })
+            let curve = (0..).zip(&shown_so_far).map(|(iteration, figures)| point(iteration, figures)).collect();
+            Ok(Outcome { metrics: late(&shown_so_far), curve })
         })
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["coverage_1", "coverage_10", "reward", "coverage_1_top", "coverage_10_top", "reward_top"]
+    fn columns(&self) -> &'static [Metric] {
+        &[
+            Metric::CoverageAt1,
+            Metric::CoverageAt10,
+            Metric::Reward,
+            Metric::CoverageAt1Top,
+            Metric::CoverageAt10Top,
+            Metric::RewardTop,
+        ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        let means = [Metric::Coverage, Metric::CoverageTop];
+        Metric::COVERAGE_AT.into_iter().chain(Metric::COVERAGE_AT_TOP).chain(means).collect()
     }
 
     fn question(&self) -> &'static str {
@@ -139,7 +150,7 @@ impl Experiment for OnlineExperiment {
                 name: "coverage-drawn",
                 title: "Learning online, slates drawn",
                 axis: "coverage (share of the r most rewarding items)",
-                metrics: vec![("coverage_1", "coverage@1"), ("coverage_10", "coverage@10")],
+                metrics: vec![(Metric::CoverageAt1, "coverage@1"), (Metric::CoverageAt10, "coverage@10")],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
                 ..View::default()
@@ -150,7 +161,7 @@ impl Experiment for OnlineExperiment {
                 name: "coverage-top",
                 title: "Learning online, the k likeliest items",
                 axis: "coverage (share of the r most rewarding items)",
-                metrics: vec![("coverage_1_top", "coverage@1"), ("coverage_10_top", "coverage@10")],
+                metrics: vec![(Metric::CoverageAt1Top, "coverage@1"), (Metric::CoverageAt10Top, "coverage@10")],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
                 ..View::default()
@@ -184,7 +195,7 @@ fn shown(
     sessions: u64,
     seed: Seed,
     watch: &Watch,
-) -> anyhow::Result<BTreeMap<String, f64>> {
+) -> anyhow::Result<Figures> {
     let networks = learning.networks();
     let ways = match method {
         OnlineMethod::LstmOffline => {
@@ -197,14 +208,20 @@ fn shown(
             [play(Selection::Sampled)?, play(Selection::Top)?]
         }
     };
-    Ok(ways.iter().zip(["", "_top"]).flat_map(|(played, suffix)| played.figures(suffix)).collect())
+    Ok(ways.iter().zip([Slates::Drawn, Slates::Top]).flat_map(|(played, slates)| played.figures(slates)).collect())
 }
 
 /// The mean of every figure over the last iterations.
-fn late(curve: &[BTreeMap<String, f64>]) -> BTreeMap<String, f64> {
-    let last = &curve[curve.len().saturating_sub(LATE)..];
-    let mean = |name: &String| last.iter().map(|row| row[name]).sum::<f64>() / last.len() as f64;
-    last[0].keys().filter(|name| *name != "iteration").map(|name| (name.clone(), mean(name))).collect()
+fn late(shown: &[Figures]) -> Figures {
+    let last = &shown[shown.len().saturating_sub(LATE)..];
+    let mean = |metric: &Metric| last.iter().map(|figures| figures[metric]).sum::<f64>() / last.len() as f64;
+    last[0].keys().map(|metric| (*metric, mean(metric))).collect()
+}
+
+/// What is shown at an iteration, counted from 0, as a point of the learning curve.
+fn point(iteration: u64, figures: &Figures) -> Point {
+    let named = figures.iter().map(|(metric, &value)| (metric.name().to_owned(), value));
+    named.chain([("iteration".to_owned(), iteration as f64 + 1.0)]).collect()
 }
 
 #[cfg(test)]
@@ -213,9 +230,9 @@ mod tests {
 
     #[test]
     fn late_figures_are_means_over_the_last_iterations() {
-        let row = |at: u32| [("iteration".to_owned(), f64::from(at)), ("reward".to_owned(), f64::from(at * at))].into();
-        let curve: Vec<_> = (1..=7).map(row).collect();
-        assert_eq!(late(&curve), [("reward".to_owned(), (9.0 + 16.0 + 25.0 + 36.0 + 49.0) / 5.0)].into());
-        assert_eq!(late(&curve[..2]), [("reward".to_owned(), 2.5)].into());
+        let shown: Vec<Figures> = (1..=7).map(|at: u32| [(Metric::Reward, f64::from(at * at))].into()).collect();
+        assert_eq!(late(&shown), [(Metric::Reward, (9.0 + 16.0 + 25.0 + 36.0 + 49.0) / 5.0)].into());
+        assert_eq!(late(&shown[..2]), [(Metric::Reward, 2.5)].into());
+        assert_eq!(point(2, &shown[0]), [("iteration".to_owned(), 3.0), ("reward".to_owned(), 1.0)].into());
     }
 }

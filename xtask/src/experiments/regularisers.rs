@@ -7,8 +7,9 @@ use anyhow::Context;
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_data::Split;
+use understudy_eval::Metric;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, View};
 use understudy_user_model::{
     AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel, UserModelConfig,
     evaluate, fit, fit_adversarial,
@@ -49,6 +50,12 @@ struct MinMax {
 
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 const SHANNON: &str = "shannon";
+/// Figures of a test, and what they are called where the generator is tested.
+const GENERATOR: [(Metric, Metric); 3] = [
+    (Metric::NllGivenClick, Metric::GeneratorNllGivenClick),
+    (Metric::PrecisionAt1, Metric::GeneratorPrecisionAt1),
+    (Metric::PrecisionAt2, Metric::GeneratorPrecisionAt2),
+];
 const L2_MIN_MAX: &str = "L2 min-max";
 
 impl Regularisers {
@@ -140,16 +147,20 @@ impl Experiment for Regularisers {
         }
     }
 
-    fn columns(&self) -> &'static [&'static str] {
+    fn columns(&self) -> &'static [Metric] {
         &[
-            "nll_given_click",
-            "precision@1",
-            "precision@2",
-            "clicks_ruled_out",
-            "generator_precision@1",
-            "generator_precision@2",
-            "shortfall",
+            Metric::NllGivenClick,
+            Metric::PrecisionAt1,
+            Metric::PrecisionAt2,
+            Metric::ClicksRuledOut,
+            Metric::GeneratorPrecisionAt1,
+            Metric::GeneratorPrecisionAt2,
+            Metric::Shortfall,
         ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![Metric::Loss, Metric::BestIteration, Metric::GeneratorNllGivenClick]
     }
 
     fn curve_label(&self) -> &'static str {
@@ -170,7 +181,7 @@ impl Experiment for Regularisers {
             name: "precision",
             title: "Users under different regularisers",
             axis: "precision@1 (share of clicks)",
-            metrics: vec![("precision@1", "precision@1")],
+            metrics: vec![(Metric::PrecisionAt1, "precision@1")],
             panels: Some(By::Dataset),
             groups: Some(By::Setting),
             series: Some(By::Method),
@@ -212,11 +223,11 @@ impl Run<'_> {
         interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
     }
 
-    fn figures(&self, model: &UserModel) -> anyhow::Result<BTreeMap<String, f64>> {
+    fn figures(&self, model: &UserModel) -> anyhow::Result<Figures> {
         let test = evaluate(model, &self.source.dataset.log, &self.split.test)?;
         let mut figures = learned::metrics(&test)?;
-        figures.insert("loss".into(), test.fenchel_young);
-        figures.insert("clicks_ruled_out".into(), test.clicks_ruled_out.context("no test display has a click")?);
+        figures.insert(Metric::Loss, test.fenchel_young);
+        figures.insert(Metric::ClicksRuledOut, test.clicks_ruled_out.context("no test display has a click")?);
         Ok(figures)
     }
 
@@ -224,7 +235,7 @@ impl Run<'_> {
         let mut model = self.model(self.config.model.clone())?;
         let fitted = self.fit(&mut model, "")?;
         let mut metrics = self.figures(&model)?;
-        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
+        metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
     }
 
@@ -258,9 +269,10 @@ impl Run<'_> {
             interruptible(fit_adversarial(&mut model, &mut generator, log, &self.split, &min_max.training, seed, told))?;
         let mut metrics = self.figures(&model)?;
         let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;
-        metrics.extend(of_generator.into_iter().map(|(name, value)| (format!("generator_{name}"), value)));
-        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
-        metrics.insert("shortfall".into(), fitted.best.validation_shortfall);
+        let named = |(metric, name)| Some((name, *of_generator.get(&metric)?));
+        metrics.extend(GENERATOR.into_iter().filter_map(named));
+        metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
+        metrics.insert(Metric::Shortfall, fitted.best.validation_shortfall);
         Ok(Outcome { metrics, curve: fitted.curve.iter().map(row).collect() })
     }
 }

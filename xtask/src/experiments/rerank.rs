@@ -1,22 +1,21 @@
 //! The experiment `rerank`: recommenders rerank the lists of a log, and the clicked items are to come first (IRecGAN §7.2, Table 1).
 
-use std::collections::BTreeMap;
-
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
 use understudy_data::Log;
 use understudy_disc::DiscriminatorConfig;
+use understudy_eval::Metric;
 use understudy_eval::metrics::precision_at;
 use understudy_irecgan::{IRecGanConfig, ImportanceSampling};
 use understudy_nn::AdamConfig;
 use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
+use understudy_report::{By, DataSet, Figures, Kind, View};
 use understudy_user_model::behaviour::BehaviourConfig;
 
 use super::learned::{interruptible, told_of_grid};
 use super::rerank_lists::{List, Ranker, Row};
-use super::rerank_logs::{self, Sides, Source};
+use super::rerank_logs::{self, PUBLIC, Sides, Source};
 use super::rerank_training::{Plan, Task, Trainings};
 use super::shared::in_own_pool;
 use super::user_model::grid;
@@ -160,7 +159,7 @@ fn plan(source: &Source, scale: Scale) -> Plan {
         let (epochs, adversarial) = if scale == Scale::Smoke { (2, 1) } else { (10, 5) };
         networks = IRecGanConfig { users_epochs: epochs, agent_epochs: epochs, epochs: adversarial, ..networks };
     }
-    let metric = source.metric().to_owned();
+    let metric = source.metric();
     Plan { networks, sampling: ImportanceSampling::default(), metric, patience }
 }
 
@@ -187,8 +186,16 @@ impl Experiment for Rerank {
         }
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["precision@10", "precision@1", "precision@10_known", "precision@1_known"]
+    fn columns(&self) -> &'static [Metric] {
+        &[Metric::PrecisionAt10, Metric::PrecisionAt1, Metric::PrecisionAt10Known, Metric::PrecisionAt1Known]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![Metric::Known]
+    }
+
+    fn public_datasets(&self) -> &'static [&'static str] {
+        &PUBLIC
     }
 
     fn curve_label(&self) -> &'static str {
@@ -208,7 +215,7 @@ impl Experiment for Rerank {
             View {
                 title: "Reranking result lists (IRecGAN, Table 1)",
                 over: "method",
-                metrics: vec![("precision@10", "precision@10"), ("precision@1", "precision@1")],
+                metrics: vec![(Metric::PrecisionAt10, "precision@10"), (Metric::PrecisionAt1, "precision@1")],
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
                 series: Some(By::Metric),
@@ -219,7 +226,7 @@ impl Experiment for Rerank {
                 name: "precision-10",
                 title: "Reranking long lists",
                 axis: "precision@10 (share of clicks)",
-                metrics: vec![("precision@10", "precision@10")],
+                metrics: vec![(Metric::PrecisionAt10, "precision@10")],
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
                 ..View::default()
@@ -229,7 +236,7 @@ impl Experiment for Rerank {
                 name: "precision-1",
                 title: "Reranking lists",
                 axis: "precision@1 (share of clicks)",
-                metrics: vec![("precision@1", "precision@1")],
+                metrics: vec![(Metric::PrecisionAt1, "precision@1")],
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
                 ..View::default()
@@ -346,19 +353,22 @@ fn counted(
 }
 
 /// The figures of reranked test lists, in the order of the clicks.
-fn figures(lists: &[List], sides: &Sides) -> anyhow::Result<BTreeMap<String, f64>> {
+fn figures(lists: &[List], sides: &Sides) -> anyhow::Result<Figures> {
     let known = known(&sides.test, &sides.shown);
     anyhow::ensure!(lists.len() == known.len(), "{} lists of {} clicks", lists.len(), known.len());
     let all: Vec<&List> = lists.iter().collect();
     let of_known: Vec<&List> = lists.iter().zip(&known).filter(|(_, known)| **known).map(|(list, _)| list).collect();
-    let mut metrics = BTreeMap::from([("known".to_owned(), of_known.len() as f64 / all.len() as f64)]);
-    for (lists, suffix) in [(all, ""), (of_known, "_known")] {
+    let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / all.len() as f64)]);
+    for (lists, names) in [
+        (all, [Metric::PrecisionAt1, Metric::PrecisionAt10]),
+        (of_known, [Metric::PrecisionAt1Known, Metric::PrecisionAt10Known]),
+    ] {
         if lists.is_empty() {
             continue;
         }
-        for r in [1, 10] {
+        for (r, metric) in [1, 10].into_iter().zip(names) {
             let precision = precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)))?;
-            metrics.insert(format!("precision@{r}{suffix}"), precision);
+            metrics.insert(metric, precision);
         }
     }
     Ok(metrics)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::ensure;
 use candle_core::{D, Device};
 use understudy_data::{Log, PaddedBatch};
+use understudy_eval::Metric;
 use understudy_eval::metrics::{mean_nll, precision_at};
 use understudy_irecgan::Agent;
 use understudy_nn::Params;
@@ -60,8 +61,12 @@ impl Ranker<'_> {
         });
         let precision = |r| precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)));
         let nll = mean_nll(&log_p.collect::<Vec<_>>())?;
-        let figures = [("precision@1", precision(1)?), ("precision@10", precision(10)?), ("nll_given_click", nll)];
-        Ok(figures.map(|(name, value)| (name.to_owned(), value)).into())
+        let figures = [
+            (Metric::PrecisionAt1, precision(1)?),
+            (Metric::PrecisionAt10, precision(10)?),
+            (Metric::NllGivenClick, nll),
+        ];
+        Ok(figures.map(|(metric, value)| (metric.name().to_owned(), value)).into())
     }
 }
 

@@ -7,6 +7,7 @@ use understudy_data::import::{Options, import};
 use understudy_data::{
     Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary,
 };
+use understudy_eval::Metric;
 use understudy_random::Seed;
 use understudy_report::DataSet;
 use understudy_user_model::behaviour::sequences;
@@ -58,6 +59,11 @@ const TRAIN: f64 = 0.8;
 const VALIDATION: f64 = 0.1;
 /// Share of training where later sessions test; the rest validates.
 const TRAIN_OF_FIRST: f64 = 0.9;
+/// The public data sets by name.
+pub const PUBLIC: [&str; 3] = [CIKM, CIKM16, TRIVAGO_2019];
+const CIKM: &str = "cikm";
+const CIKM16: &str = "cikm16";
+const TRIVAGO_2019: &str = "trivago";
 /// The two published held-out logs of CIKM Cup 2016.
 const HELD_OUT: [&str; 2] = ["cikm16/sessions-a.csv", "cikm16/sessions-b.csv"];
 /// The raw files of CIKM Cup 2016.
@@ -88,7 +94,7 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
             let mut dataset = load(&path, Format::Cikm)?;
             let split = dataset.split.take().context("the import of CIKM's raw files draws a split")?;
             let about = "the published protocol on CIKM Cup 2016".into();
-            sources.push(Source::new("cikm", &[dataset], Splitting::Published(split), about, scale)?);
+            sources.push(Source::new(CIKM, &[dataset], Splitting::Published(split), about, scale)?);
         }
         Some(_) => missing.push("NOT RUN below scale paper: cikm, the published protocol.".into()),
         None => missing.push(format!("NOT RUN: cikm, the published protocol; {} is not in the data folder.", RAW[0])),
@@ -98,14 +104,14 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
             let parts = [load(&a, Format::IRecGan)?, load(&b, Format::IRecGan)?];
             let about = "SMALL: two held-out logs of CIKM Cup 2016, sessions-a trains, sessions-b tests; order inside lists is lost".into();
             let from = Splitting::From(kept(&parts[0], scale));
-            sources.push(Source::new("cikm16", &parts, from, about, scale)?);
+            sources.push(Source::new(CIKM16, &parts, from, about, scale)?);
         }
         _ => missing.push(format!("NOT RUN: cikm16; {} are not in the data folder.", HELD_OUT.join(" and "))),
     }
     match find(&TRIVAGO) {
         Some(path) => {
             let about = "all click-outs of trivago's RecSys Challenge 2019; not the paper's data".into();
-            sources.push(Source::new("trivago", &[load(&path, Format::Trivago)?], Splitting::BySeed, about, scale)?);
+            sources.push(Source::new(TRIVAGO_2019, &[load(&path, Format::Trivago)?], Splitting::BySeed, about, scale)?);
         }
         None => missing.push(format!("NOT RUN: trivago; {} is not in the data folder.", TRIVAGO[0])),
     }
@@ -220,9 +226,9 @@ impl Source {
     }
 
     /// What is compared: precision@10, or precision@1 where no list is longer than ten items and precision@10 is 1 for everyone.
-    pub fn metric(&self) -> &'static str {
+    pub fn metric(&self) -> Metric {
         let long = self.log.iter().flat_map(|session| session.steps()).any(|step| step.slate.len() > 10);
-        if long { "precision@10" } else { "precision@1" }
+        if long { Metric::PrecisionAt10 } else { Metric::PrecisionAt1 }
     }
 
     /// Clicks, and the mean of the rewards on them.
@@ -291,7 +297,7 @@ mod tests {
         assert_eq!((sources.len(), missing.len()), (1, 2));
         // Item 119 and 120 are in both files.
         let (source, sides) = (&sources[0], sources[0].sides(Seed::new(1)).unwrap());
-        assert_eq!((source.items, source.metric(), source.leaving()), (1 + 21 + 9, "precision@1", false));
+        assert_eq!((source.items, source.metric(), source.leaving()), (1 + 21 + 9, Metric::PrecisionAt1, false));
         assert_eq!(sides.split.test, (20..30).collect::<Vec<_>>());
         assert_eq!((sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()), (18, 2, 10));
         assert_ne!(sides.split.train, source.sides(Seed::new(2)).unwrap().split.train);

@@ -8,6 +8,7 @@ use anyhow::bail;
 use candle_core::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use understudy_data::Log;
+use understudy_eval::Metric;
 use understudy_irecgan::{
     ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, IRecGanConfig, ImportanceSampling,
     unjudged,
@@ -30,7 +31,7 @@ pub struct Plan {
     /// How PGIS weighs clicks.
     pub sampling: ImportanceSampling,
     /// The share of validation clicks by which epochs are chosen: `precision@10`, or `precision@1` where no list is longer.
-    pub metric: String,
+    pub metric: Metric,
     /// Epochs without a new best after which a stage stops.
     pub patience: u64,
 }
@@ -231,7 +232,7 @@ impl Criterion {
             (Self::Likelihood(training), Ranker::Agent(agent)) => {
                 Ok(agent.mean_loss(&Buffer::real(task.sides.validation.clone()), training)?)
             }
-            _ => Ok(1.0 - figures[task.plan.metric.as_str()]),
+            _ => Ok(1.0 - figures[task.plan.metric.name()]),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The simulated users of IRecGAN §7.1: who they are, what logs they leave, and how recommenders fare with them.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use understudy_data::{ItemId, Log};
+use understudy_eval::Metric;
 use understudy_eval::metrics::coverage_at;
 use understudy_random::Seed;
-use understudy_report::DataSet;
+use understudy_report::{DataSet, Figures};
 use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
 use understudy_sim::{Mdp, MdpConfig, Policy, Population, Rollout, Transitions};
 use understudy_user_model::behaviour::sequences;
@@ -140,6 +139,15 @@ impl LoggingPolicy {
     }
 }
 
+/// How the slates of a policy come about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slates {
+    /// Drawn.
+    Drawn,
+    /// The k likeliest items.
+    Top,
+}
+
 impl Played {
     /// `sessions` sessions of a policy; all policies meet the same users.
     pub fn of<P: Policy<Mdp>>(
@@ -176,11 +184,13 @@ impl Played {
         self.coverage.iter().sum::<f64>() / RANKS as f64
     }
 
-    /// All figures by name, `suffix` behind each.
-    pub fn figures(&self, suffix: &str) -> BTreeMap<String, f64> {
-        let figures = [("reward", self.reward), ("coverage", self.mean_coverage())];
-        let named = figures.map(|(name, value)| (format!("{name}{suffix}"), value));
-        let by_rank = (1..).zip(self.coverage).map(|(r, value)| (format!("coverage_{r}{suffix}"), value));
-        named.into_iter().chain(by_rank).collect()
+    /// All figures, named after how the slates came about.
+    pub fn figures(&self, slates: Slates) -> Figures {
+        let (reward, coverage, by_rank) = match slates {
+            Slates::Drawn => (Metric::Reward, Metric::Coverage, Metric::COVERAGE_AT),
+            Slates::Top => (Metric::RewardTop, Metric::CoverageTop, Metric::COVERAGE_AT_TOP),
+        };
+        let means = [(reward, self.reward), (coverage, self.mean_coverage())];
+        means.into_iter().chain(by_rank.into_iter().zip(self.coverage)).collect()
     }
 }

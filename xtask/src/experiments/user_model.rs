@@ -4,6 +4,7 @@
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
+use understudy_eval::Metric;
 use understudy_random::Seed;
 use understudy_report::{By, DataSet, Kind, View};
 use understudy_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
@@ -121,8 +122,18 @@ impl Experiment for UserModel {
         }
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &["nll", "nll_given_click", "precision@1", "precision@2"]
+    fn columns(&self) -> &'static [Metric] {
+        &[Metric::Nll, Metric::NllGivenClick, Metric::PrecisionAt1, Metric::PrecisionAt2]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![
+            Metric::ValidationNll,
+            Metric::ValidationNllGivenClick,
+            Metric::ValidationPrecisionAt1,
+            Metric::BestIteration,
+            Metric::GridPoint,
+        ]
     }
 
     fn curve_label(&self) -> &'static str {
@@ -142,7 +153,7 @@ impl Experiment for UserModel {
             View {
                 title: "precision@1 of held-out users, split by seed",
                 over: "model",
-                metrics: vec![("precision@1", "precision@1")],
+                metrics: vec![(Metric::PrecisionAt1, "precision@1")],
                 settings: "split by seed",
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
@@ -151,7 +162,7 @@ impl Experiment for UserModel {
             View {
                 title: "NLL of the clicked item given a click, nats per display, split by seed",
                 over: "model",
-                metrics: vec![("nll_given_click", "NLL")],
+                metrics: vec![(Metric::NllGivenClick, "NLL")],
                 settings: "split by seed",
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
@@ -162,7 +173,7 @@ impl Experiment for UserModel {
                 name: "precision",
                 title: "Which model predicts clicks of held-out users",
                 axis: "precision@1 (share of clicks)",
-                metrics: vec![("precision@1", "precision@1")],
+                metrics: vec![(Metric::PrecisionAt1, "precision@1")],
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
                 series: Some(By::Setting),
@@ -211,9 +222,9 @@ impl UserModel {
         let fitted = interruptible(fit(&mut model, &dataset.log, &split, &training, seed.derive("training"), told))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
-        metrics.insert("nll".into(), test.nll);
-        metrics.insert("validation_nll".into(), fitted.best.validation_nll);
-        metrics.insert("best_iteration".into(), fitted.best.iteration as f64);
+        metrics.insert(Metric::Nll, test.nll);
+        metrics.insert(Metric::ValidationNll, fitted.best.validation_nll);
+        metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "nll") })
     }
 }
@@ -232,13 +243,13 @@ fn baseline(
     let test = baselines::evaluate(&*selection.model, &Displays::new(&dataset.log, &split.test))?;
     let chosen = &selection.candidates[selection.chosen];
     let figures = [
-        ("nll_given_click", test.nll_given_click),
-        ("precision@1", Some(test.precision_at_1)),
-        ("precision@2", Some(test.precision_at_2)),
-        ("validation_nll_given_click", chosen.validation.nll_given_click),
-        ("validation_precision@1", Some(chosen.validation.precision_at_1)),
-        ("grid_point", Some(selection.chosen as f64)),
+        (Metric::NllGivenClick, test.nll_given_click),
+        (Metric::PrecisionAt1, Some(test.precision_at_1)),
+        (Metric::PrecisionAt2, Some(test.precision_at_2)),
+        (Metric::ValidationNllGivenClick, chosen.validation.nll_given_click),
+        (Metric::ValidationPrecisionAt1, Some(chosen.validation.precision_at_1)),
+        (Metric::GridPoint, Some(selection.chosen as f64)),
     ];
-    let figures = figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    let figures = figures.into_iter().filter_map(|(metric, value)| Some((metric, value?)));
     Ok(Outcome { metrics: figures.collect(), curve: chosen.curve.iter().map(learned::baseline_row).collect() })
 }

@@ -5,6 +5,7 @@ use std::sync::{Barrier, Mutex, Once};
 
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt;
+use understudy_eval::Metric;
 use understudy_report::{DataSet, View};
 
 use super::*;
@@ -42,8 +43,12 @@ impl Experiment for Toy {
         Vec::new()
     }
 
-    fn columns(&self) -> &'static [&'static str] {
-        &[]
+    fn columns(&self) -> &'static [Metric] {
+        &[Metric::Value]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![Metric::Reached]
     }
 
     fn views(&self) -> Vec<View> {
@@ -84,7 +89,12 @@ impl Experiment for Toy {
             }
             _ => 1.0 / (cell.seed + 3) as f64,
         };
-        Ok(Outcome { metrics: BTreeMap::from([("value".into(), value)]), curve: Vec::new() })
+        let metric = match cell.method.as_str() {
+            "undeclared" => Metric::Nll,
+            "further" => Metric::Reached,
+            _ => Metric::Value,
+        };
+        Ok(Outcome { metrics: BTreeMap::from([(metric, value)]), curve: Vec::new() })
     }
 
     fn notes(&self) -> Vec<String> {
@@ -118,6 +128,15 @@ fn log(folder: &Path, method: &str, seed: u64) -> String {
 
 fn values(tally: &Tally) -> Vec<(Cell, Outcome)> {
     tally.finished.iter().map(|done| (done.cell.clone(), done.outcome.clone())).collect()
+}
+
+#[test]
+fn a_cell_that_reports_what_its_experiment_does_not_declare_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (tally, _) = run(Toy::new(&["a", "further", "undeclared"], 1), folder.path(), 1).unwrap();
+    assert_eq!(tally.finished.len(), 2);
+    assert_eq!(tally.failed.len(), 1);
+    assert!(tally.failed[0].error.contains("it reports `nll`"), "{}", tally.failed[0].error);
 }
 
 #[test]
