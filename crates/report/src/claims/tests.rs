@@ -78,6 +78,21 @@ fn the_best_rival_counts_or_each_and_a_missing_one_leaves_the_claim_open() {
 }
 
 #[test]
+fn a_verdict_has_the_caveats_of_the_data_that_it_rests_on_each_once() {
+    let mut design = design();
+    for (data, caveat) in design.datasets.iter_mut().zip(["small", "old", "small", ""]) {
+        data.caveat = caveat.into();
+    }
+    let caveats = |datasets| {
+        let claim = claim("larger", "beats the best", datasets, "r1");
+        claim.decide(&design, &better()).unwrap().caveats
+    };
+    assert_eq!(caveats("a | c | d"), ["small"]);
+    assert_eq!(caveats("a | b"), ["small", "old"]);
+    assert!(caveats("d").is_empty());
+}
+
+#[test]
 fn less_may_be_better_and_so_may_less_spread() {
     let mut design = design();
     design.datasets.iter_mut().for_each(|data| data.test_per_train = 0.0);
