@@ -179,7 +179,10 @@ mod tests {
         let found = endings(&[vec![CLICK], vec![Choice::Skip], vec![CLICK; 3]]);
         let (click, skip): (f64, f64) = (1.5 / 4.0, 1.5 / 2.0);
         let expected = [[(1.0 + click) / 3.0, (1.0 + skip) / 2.0], [click / 2.0, skip]];
-        assert_eq!(found, Endings { hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(), longest: Some(3) });
+        assert_eq!(
+            found,
+            Endings { hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(), longest: Some(3) }
+        );
         assert_eq!(found.probability(2, CLICK), 1.0);
     }
 

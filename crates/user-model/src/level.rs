@@ -122,7 +122,11 @@ mod tests {
         for (config, rate, expected) in [
             (UserModelConfig::new(2), 0.5, "2 items, expected at least 3"),
             (UserModelConfig::new(9), 1.0, "a click rate of 1"),
-            (UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(9) }, 0.5, "expected an outside option"),
+            (
+                UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(9) },
+                0.5,
+                "expected an outside option",
+            ),
         ] {
             let message = model(config).set_level(rate).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

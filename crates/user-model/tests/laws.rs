@@ -13,8 +13,8 @@ use understudy_sim::bounds::ChoiceOracle;
 use understudy_sim::policies::{TopItems, UniformRandom};
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
 use understudy_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser, StateEncoder, TrainConfig, Update,
-    UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
+    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser, StateEncoder, TrainConfig,
+    Update, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 
 use comparison::compare;
@@ -160,7 +160,7 @@ fn users_leave_as_often_as_the_log_says() {
     assert!((leaving - 0.2).abs() < 0.05, "{leaving}");
     let config = UserModelConfig { outside, ..UserModelConfig::new(ITEMS) };
     let model = model(config, &Catalogue::numbered(ITEMS));
-        let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
+    let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
     let rollout = Rollout { max_steps: 10, ..Rollout::new(Seed::new(8), 0..2_000, 3) };
     let played = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
     assert!(matches!(Outside::observed(&played), Outside::Nothing { leaving: p } if (p - leaving).abs() < 0.05));

@@ -265,8 +265,15 @@ impl Run<'_> {
             self.watch.control_flow()
         };
         let seed = self.seed.derive("min-max");
-        let fitted =
-            interruptible(fit_adversarial(&mut model, &mut generator, log, &self.split, &min_max.training, seed, told))?;
+        let fitted = interruptible(fit_adversarial(
+            &mut model,
+            &mut generator,
+            log,
+            &self.split,
+            &min_max.training,
+            seed,
+            told,
+        ))?;
         let mut metrics = self.figures(&model)?;
         let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;
         let named = |(metric, name)| Some((name, *of_generator.get(&metric)?));

@@ -11,9 +11,7 @@ use understudy_report::DataSet;
 use understudy_sim::policies::UniformRandom;
 use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
 use understudy_user_model::level::{RANDOM_CLICK_RATE, SLATE};
-use understudy_user_model::{
-    LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
-};
+use understudy_user_model::{LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 
 use super::assortment::{Assortment, Shoppers};
 use super::learned::{self, interruptible};

@@ -16,11 +16,12 @@ use understudy_user_model::{Outside, StateEncoder, TrainConfig, UserModel, UserM
 
 /// A small model of the log's users, with the outside option that the log shows.
 fn fitted(log: &Log, catalogue: &Catalogue, iterations: u64) -> UserModel {
-    let config = UserModelConfig {
-        state: StateEncoder::position_weights(),
-        outside: Outside::observed(log),
-        ..UserModelConfig::new(catalogue.len())
-    };
+    fitted_with(Outside::observed(log), log, catalogue, iterations)
+}
+
+fn fitted_with(outside: Outside, log: &Log, catalogue: &Catalogue, iterations: u64) -> UserModel {
+    let state = StateEncoder::position_weights();
+    let config = UserModelConfig { state, outside, ..UserModelConfig::new(catalogue.len()) };
     let mut model = UserModel::new(config, catalogue, Seed::new(1), &Device::Cpu).unwrap();
     let split = Split::by_session(log, Fractions { train: 0.8, validation: 0.2 }, Seed::new(2)).unwrap();
     let optimiser = AdamConfig { learning_rate: 4e-3, ..AdamConfig::default() };

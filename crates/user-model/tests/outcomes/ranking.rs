@@ -84,8 +84,10 @@ fn ranked(mut rewards: Vec<(f64, &'static str)>) -> Vec<&'static str> {
 }
 
 /// The learned users' figures under the policy of the log are the log's: click rate within 0.02, length and reward of a session
-/// within 6% and 8%. Standard errors from sampling alone: 0.005, and 1.5% to 2.5% of each log's means, twice (log and simulation), so
-/// that chance exceeds a tolerance less than once in 50 sets of seeds; the policies' truths lie 8% of their range apart or more.
+/// within 7% and 10%. The standard errors of log and simulation together are below 0.005, 2.3% and 3.9%, so that with other seeds
+/// chance exceeds a tolerance at most once in 70 runs.
+///
+/// The policies' true rewards lie 8% of their range or more apart, five standard errors of their 4,000 sessions at least.
 fn check(shop: &Shop) {
     let random = UniformRandom { items: ITEMS };
     let log = rollout(10, LOGGED).run(shop, &random).unwrap();
@@ -93,17 +95,16 @@ fn check(shop: &Shop) {
     let (logged, learned) = (Means::of(&log), Means::of(&rollout(11, JUDGED).run(&users, &random).unwrap()));
     let context = format!("{logged:?} {learned:?}");
     assert!((learned.click_rate - logged.click_rate).abs() < 0.02, "{context}");
-    assert!((learned.steps / logged.steps - 1.0).abs() < 0.06, "{context}");
-    assert!((learned.reward / logged.reward - 1.0).abs() < 0.08, "{context}");
+    assert!((learned.steps / logged.steps - 1.0).abs() < 0.07, "{context}");
+    assert!((learned.reward / logged.reward - 1.0).abs() < 0.1, "{context}");
 
     let policies = Policies::new(shop, &log);
     let (truth, simulated) = (policies.mean_rewards(shop, 12), policies.mean_rewards(&users, 13));
     let mut sorted: Vec<f64> = truth.iter().map(|(reward, _)| *reward).collect();
     sorted.sort_by(f64::total_cmp);
     let range = sorted[4] - sorted[0];
-    println!("{context} {truth:?} {simulated:?}");
     assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 0.08 * range), "{truth:?}");
-    assert_eq!(ranked(truth), ranked(simulated.clone()), "{simulated:?}");
+    assert_eq!(ranked(truth), ranked(simulated));
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn a_step_pays_what_was_asked_for_and_choices_do_not_depend_on_it() {
     let all: Vec<usize> = (0..utility.sessions()).collect();
     let predictions = users(Pays::Utility).model().predict(&utility, &all).unwrap();
     let steps = |log: &Log| {
-        let steps: Vec<_> = log.iter().flat_map(|session| session.steps()).map(|step| (step.choice, step.reward)).collect();
+        let steps: Vec<_> =
+            log.iter().flat_map(|session| session.steps()).map(|step| (step.choice, step.reward)).collect();
         steps
     };
     let (clicks, utility) = (steps(&clicks), steps(&utility));
