@@ -1,5 +1,5 @@
-//! Fits a user model to the bundled log of displays and clicks, says how well it predicts the clicks of users whom it has not
-//! seen, and lets it answer slates, pay and leave in their place.
+//! Fits a user model to the bundled log of displays and clicks, says how well it predicts the
+//! clicks of users whom it has not seen, and lets it answer slates, pay and leave in their place.
 //!
 //! `cargo run --release -p understudy-user-model --example fit`
 

@@ -50,9 +50,10 @@ pub struct AdversarialFit {
 /// [`UserModel::with_regulariser`]. A generator of the same form can start as their softmax
 /// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to them.
 ///
-/// What the training sessions pay and when they end is counted along with it, for both models ([`UserModel::learn_outcomes`]).
-/// Batches are shuffled from `seed`. `watch` hears of every iteration done, of the warm-up's updates and of the validation after them as
-/// iteration 0, and may stop the fit.
+/// What the training sessions pay and when they end is counted along with it, for both models
+/// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `watch` hears of every
+/// iteration done, of the warm-up's updates and of the validation after them as iteration 0, and
+/// may stop the fit.
 ///
 /// # Errors
 /// [`Error::Setting`] if the models do not choose among the same options or the generator is not under Shannon's entropy;

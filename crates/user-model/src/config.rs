@@ -27,8 +27,9 @@ pub struct UserModelConfig {
     pub regulariser: Regulariser,
     /// Whether users may choose nothing, and what they do then.
     pub outside: Outside,
-    /// What the log shows of its users beside their choices. Nothing in a model that was not fitted: [`fit`](crate::fit) counts it in the
-    /// training sessions, [`UserModel::learn_outcomes`](crate::UserModel::learn_outcomes) in any.
+    /// What the log shows of its users beside their choices. Nothing in a model that was not
+    /// fitted: [`fit`](crate::fit) counts it in the training sessions,
+    /// [`UserModel::learn_outcomes`](crate::UserModel::learn_outcomes) in any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Outcomes>,
 }
@@ -99,8 +100,9 @@ pub enum Outside {
 }
 
 impl Outside {
-    /// Choosing nothing as `log` shows it: absent if every step has a click; else the share of the steps without one on which the user
-    /// left. That is 0 in a log that never saw a user leave; how its sessions end is then for [`Endings`] to say.
+    /// Choosing nothing as `log` shows it: absent if every step has a click; else the share of the
+    /// steps without one on which the user left. That is 0 in a log that never saw a user leave;
+    /// how its sessions end is then for [`Endings`] to say.
     pub fn observed(log: &Log) -> Self {
         let (mut skipped, mut left) = (0u64, 0u64);
         for step in log.iter().flat_map(|session| session.steps()) {

@@ -4,20 +4,23 @@ use understudy_data::{Choice, Log};
 /// Steps that have a hazard of their own; later ones share the last.
 const ROWS: usize = 64;
 
-/// How sessions end other than by a user who chose nothing and left ([`Choice::Leave`]): a life table of the log's sessions.
+/// How sessions end other than by a user who chose nothing and left ([`Choice::Leave`]): a life
+/// table of the log's sessions.
 ///
-/// The hazard of a step is the probability that the session is over after it, given its number and whether an item was chosen: (e +
-/// h) / (n + 1), where e of n such steps were the last of their session and h is the hazard of all steps of that choice, itself drawn in the
-/// same way towards that of all steps. A log that sees every user leave has hazards of 0.
+/// The hazard of a step is the probability that the session is over after it, given its number and
+/// whether an item was chosen: (e + h) / (n + 1), where e of n such steps were the last of their
+/// session and h is the hazard of all steps of that choice, itself drawn in the same way towards
+/// that of all steps. A log that sees every user leave has hazards of 0.
 ///
-/// *Sessions that were cut.* Whether the last step of a session of the greatest length ended it, or whoever made the log cut it there,
-/// the log does not tell, so such steps count neither as endings nor as none. If the log never saw a user leave, no learned user goes
-/// beyond that length either; if it did, users go on until they leave, or the rollout cuts them.
+/// *Sessions that were cut.* Whether the last step of a session of the greatest length ended it, or
+/// whoever made the log cut it there, the log does not tell, so such steps count neither as endings
+/// nor as none. If the log never saw a user leave, no learned user goes beyond that length either;
+/// if it did, users go on until they leave, or the rollout cuts them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Endings {
-    /// Hazards after step t, from 0, of a click and of choosing nothing: `[steps, 2]`, the last row for later steps too; empty where all
-    /// are 0.
+    /// Hazards after step t, from 0, of a click and of choosing nothing: `[steps, 2]`, the last row
+    /// for later steps too; empty where all are 0.
     pub hazards: Vec<[f32; 2]>,
     /// The number of steps after which every session is over, where there is one.
     pub longest: Option<usize>,
@@ -51,7 +54,8 @@ impl Endings {
         Self { hazards, longest: (longest > 0 && !left).then_some(longest) }
     }
 
-    /// The probability that the session is over after step `t`, from 0; 0 after [`Choice::Leave`], which has ended it.
+    /// The probability that the session is over after step `t`, from 0; 0 after [`Choice::Leave`],
+    /// which has ended it.
     pub fn probability(&self, t: usize, choice: Choice) -> f64 {
         match column(choice) {
             None => 0.0,
@@ -129,8 +133,8 @@ mod tests {
     }
 
     proptest! {
-        /// All that is lost is the pseudo-step of each hazard: of 240 sessions or more, less than 3% of the mean length, and of the single
-        /// longest session at most all of it.
+        /// All that is lost is the pseudo-step of each hazard: of 240 sessions or more, less than
+        /// 3% of the mean length, and of the single longest session at most all of it.
         #[test]
         fn sessions_that_never_choose_nothing_keep_their_mean_length(
             lengths in prop::collection::vec(1usize..8, 4..12), longest in 8usize..90
@@ -172,8 +176,9 @@ mod tests {
         assert!((found.probability(2, CLICK) - 0.98).abs() < 0.02 && found.probability(1, CLICK) < 0.01, "{found:?}");
     }
 
-    /// By hand: after step 0, 1 of 2 clicks ends and 1 of 1 skip; sessions of the greatest length, 3, tell of their first two
-    /// steps alone. h = 2/4 over all, (1 + ½) / (3 + 1) of clicks, (1 + ½) / (1 + 1) of skips.
+    /// By hand: after step 0, 1 of 2 clicks ends and 1 of 1 skip; sessions of the greatest length,
+    /// 3, tell of their first two steps alone. h = 2/4 over all, (1 + ½) / (3 + 1) of clicks, (1 +
+    /// ½) / (1 + 1) of skips.
     #[test]
     fn hazards_are_shares_with_one_step_of_the_pooled_hazard_more() {
         let found = endings(&[vec![CLICK], vec![Choice::Skip], vec![CLICK; 3]]);

@@ -12,17 +12,20 @@ use crate::displays::Histories;
 use crate::encoder::Encoder;
 use crate::{Endings, Error, Result, UserModel};
 
-/// A learned user as an environment: shown a slate, it chooses by the φ* of the model's regulariser, is paid for, and leaves or stays.
+/// A learned user as an environment: shown a slate, it chooses by the φ* of the model's
+/// regulariser, is paid for, and leaves or stays.
 ///
-/// *Pay.* What [`Pays`] says: as a rule the log's own reward, in the log's unit, as its [`RewardHead`](crate::RewardHead) expects it of
-/// the choice. r_θ is no reward that anybody earned: its level is not identified by choices alone, and it is negative for items that are
+/// *Pay.* What [`Pays`] says: as a rule the log's own reward, in the log's unit, as its
+/// [`RewardHead`](crate::RewardHead) expects it of the choice. r_θ is no reward that anybody
+/// earned: its level is not identified by choices alone, and it is negative for items that are
 /// worth less than nothing.
 ///
-/// *Leaving.* A user who chose nothing leaves with the probability that the model's [`Outside`] names; beyond that a session is over
-/// after a step as often as in the log ([`Endings`](crate::Endings)).
+/// *Leaving.* A user who chose nothing leaves with the probability that the model's [`Outside`]
+/// names; beyond that a session is over after a step as often as in the log
+/// ([`Endings`](crate::Endings)).
 ///
-/// Draws belong to their session, but the last bits of a probability may depend on
-/// the batch that was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
+/// Draws belong to their session, but the last bits of a probability may depend on the batch that
+/// was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
 #[derive(Debug)]
 pub struct LearnedUsers {
     model: UserModel,
@@ -38,11 +41,13 @@ pub enum Pays {
     Reward,
     /// 1 for a click, 0 for nothing.
     Clicks,
-    /// r_θ(s, a) for a click, 0 for nothing: what GAN-CDQN's recommenders are trained on. Comparable within one model alone.
+    /// r_θ(s, a) for a click, 0 for nothing: what GAN-CDQN's recommenders are trained on.
+    /// Comparable within one model alone.
     Utility,
 }
 
-/// The hidden state of learned users: what they clicked, as far as the model looks back, and how many slates they saw.
+/// The hidden state of learned users: what they clicked, as far as the model looks back, and how
+/// many slates they saw.
 #[derive(Clone, Debug)]
 pub struct LearnedState {
     memory: Memory,
@@ -79,8 +84,9 @@ impl LearnedUsers {
         Ok(Self { model, pays, endings })
     }
 
-    /// The same, but that sessions end on steps without a click alone, as often as the model's [`Outside`] says: as GAN-CDQN's experiments
-    /// have it. Where that is never, they go on until the rollout stops them.
+    /// The same, but that sessions end on steps without a click alone, as often as the model's
+    /// [`Outside`] says: as GAN-CDQN's experiments have it. Where that is never, they go on until
+    /// the rollout stops them.
     #[must_use]
     pub fn leaving_by_choice_alone(mut self) -> Self {
         self.endings = Endings::NONE;
@@ -125,7 +131,8 @@ impl LearnedUsers {
         }
     }
 
-    /// Whether the session is over after step `t`. An ending that is certain, one way or the other, takes no draw.
+    /// Whether the session is over after step `t`. An ending that is certain, one way or the other,
+    /// takes no draw.
     fn ends(&self, t: usize, choice: Choice, stream: &mut Stream) -> bool {
         match self.endings.probability(t, choice) {
             0.0 => false,

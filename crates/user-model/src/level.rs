@@ -1,9 +1,10 @@
 //! The level of r_θ, where the choices of a log leave it open.
 //!
-//! A constant added to all rewards moves the odds of choosing nothing and no others (Lemma 1 with the outside option at 0). Where every
-//! step of a log has a click, nothing in it speaks against any large constant: click rates as fitted are near 1, and a policy cannot be
-//! judged by them. Two ways out, for such logs: leave the outside option away
-//! ([`Outside::Absent`], which [`Outside::observed`] returns), or fix the level by [`UserModel::set_level`].
+//! A constant added to all rewards moves the odds of choosing nothing and no others (Lemma 1 with
+//! the outside option at 0). Where every step of a log has a click, nothing in it speaks against
+//! any large constant: click rates as fitted are near 1, and a policy cannot be judged by them. Two
+//! ways out, for such logs: leave the outside option away ([`Outside::Absent`], which
+//! [`Outside::observed`] returns), or fix the level by [`UserModel::set_level`].
 
 use candle_core::{DType, Device, Tensor};
 use rand::seq::index;
@@ -15,17 +16,20 @@ use crate::{Error, Regulariser, Result, UserModel};
 
 /// Items on each of the random slates whose click rate sets the level.
 pub const SLATE: usize = 3;
-/// The click rate on random slates at which an ordinary item is worth as much as none: beside nothing, three of utility 0 are
-/// clicked 3 times in 4.
+/// The click rate on random slates at which an ordinary item is worth as much as none: beside
+/// nothing, three of utility 0 are clicked 3 times in 4.
 pub const RANDOM_CLICK_RATE: f64 = 0.75;
 const SLATES: u64 = 512;
 
 impl UserModel {
-    /// Adds a constant to the rewards of all items, after which users without clicks click this share of slates of [`SLATE`] random
-    /// items, by the mean over 512 slates that are the same in every call; [`RANDOM_CLICK_RATE`] is the usual share. Differences between rewards stay as they are.
+    /// Adds a constant to the rewards of all items, after which users without clicks click this
+    /// share of slates of [`SLATE`] random items, by the mean over 512 slates that are the same in
+    /// every call; [`RANDOM_CLICK_RATE`] is the usual share. Differences between rewards stay as
+    /// they are.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the rate is not between 0 and 1, if there are fewer items than a slate holds, or if users have no outside option.
+    /// [`Error::Setting`] if the rate is not between 0 and 1, if there are fewer items than a slate
+    /// holds, or if users have no outside option.
     pub fn set_level(&self, random_click_rate: f64) -> Result<()> {
         if !(random_click_rate > 0.0 && random_click_rate < 1.0) {
             let problem = format!("a click rate of {random_click_rate}, expected above 0 and below 1");
@@ -96,8 +100,9 @@ mod tests {
         UserModel::new(config, &catalogue, Seed::new(1), &Device::Cpu).unwrap()
     }
 
-    /// An untrained model has rewards near 0, so that three items are clicked about 3 times in 4. Afterwards random slates are clicked
-    /// half of the time: within 0.05 in 4,000 sessions, six standard errors; and the order of rewards is what it was.
+    /// An untrained model has rewards near 0, so that three items are clicked about 3 times in 4.
+    /// Afterwards random slates are clicked half of the time: within 0.05 in 4,000 sessions, six
+    /// standard errors; and the order of rewards is what it was.
     #[test]
     fn the_level_of_rewards_is_that_of_random_slates() {
         for regulariser in [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }] {

@@ -1,11 +1,14 @@
 //! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in for them.
 //!
-//! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items by a reward network
-//! r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`] makes of the rewards: softmax(η r_θ) under Shannon's entropy
-//! (Chen et al. 2019, GAN-CDQN, Lemma 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
-//! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max; [`evaluate`] gives its held-out figures, and
-//! [`LearnedUsers`] is the model as an [`Environment`](understudy_sim::Environment), which pays the log's own reward ([`RewardHead`]) and
-//! ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user model is in [`behaviour`].
+//! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items
+//! by a reward network r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`]
+//! makes of the rewards: softmax(η r_θ) under Shannon's entropy (Chen et al. 2019, GAN-CDQN, Lemma
+//! 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
+//! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max;
+//! [`evaluate`] gives its held-out figures, and [`LearnedUsers`] is the model as an
+//! [`Environment`](understudy_sim::Environment), which pays the log's own reward ([`RewardHead`])
+//! and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user model is in
+//! [`behaviour`].
 //!
 //! ```
 //! use std::ops::ControlFlow;

@@ -118,11 +118,12 @@ impl UserModel {
         Ok(vectors.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
     }
 
-    /// Counts in these sessions of a log what its users' steps pay and when their sessions end, in place of what the model knew of it.
-    /// [`fit`](crate::fit) does so with the training sessions.
+    /// Counts in these sessions of a log what its users' steps pay and when their sessions end, in
+    /// place of what the model knew of it. [`fit`](crate::fit) does so with the training sessions.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the log has an item that the model does not know, or a reward that is not a finite number.
+    /// [`Error::Setting`] if the log has an item that the model does not know, or a reward that is
+    /// not a finite number.
     pub fn learn_outcomes(&mut self, log: &Log, sessions: &[usize]) -> Result<()> {
         let outcomes =
             Outcomes { rewards: RewardHead::observed(log, sessions), endings: Endings::observed(log, sessions) };

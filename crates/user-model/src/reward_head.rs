@@ -1,16 +1,19 @@
 use serde::{Deserialize, Serialize};
 use understudy_data::{Choice, Log};
 
-/// What the log's own reward is on average, given what the user did: the mean that a learned user pays.
+/// What the log's own reward is on average, given what the user did: the mean that a learned user
+/// pays.
 ///
-/// E[reward | click on item i] is a shrunken mean, (Σ r + κ r̄) / (n_i + κ) over the n_i logged clicks on the item, where r̄ is
-/// the mean over all clicks and κ = s² / τ² weighs the variance within items against that between them (empirical Bayes: the
-/// estimators of moments of the one-way random-effects model, Searle, Casella & McCulloch 1992, §3.6). Where the log shows no
-/// difference between items beyond chance, τ² is 0 and all items pay r̄; rewards without noise are not shrunken. An item that was
-/// never clicked pays r̄. Steps without a choice pay one mean if the user stayed and one if the user left.
+/// E[reward | click on item i] is a shrunken mean, (Σ r + κ r̄) / (n_i + κ) over the n_i logged
+/// clicks on the item, where r̄ is the mean over all clicks and κ = s² / τ² weighs the variance
+/// within items against that between them (empirical Bayes: the estimators of moments of the
+/// one-way random-effects model, Searle, Casella & McCulloch 1992, §3.6). Where the log shows no
+/// difference between items beyond chance, τ² is 0 and all items pay r̄; rewards without noise are
+/// not shrunken. An item that was never clicked pays r̄. Steps without a choice pay one mean if the
+/// user stayed and one if the user left.
 ///
-/// Rewards are in the log's unit and may be any real number. Where they are 0 or 1, a mean is a probability: users pay it as it is, which
-/// has the expectation of a draw and less variance.
+/// Rewards are in the log's unit and may be any real number. Where they are 0 or 1, a mean is a
+/// probability: users pay it as it is, which has the expectation of a draw and less variance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RewardHead {
@@ -177,7 +180,8 @@ mod tests {
         assert_eq!((head.expected(Choice::Skip), head.expected(Choice::Leave)), (0.5, -3.0));
     }
 
-    /// By hand: Σ (r - r̄_i)² = 1 + 0.75, s² = 1.75 / 6 = 0.29, and between = 2 · 4 · 0.125² = 0.125 is less.
+    /// By hand: Σ (r - r̄_i)² = 1 + 0.75, s² = 1.75 / 6 = 0.29, and between = 2 · 4 · 0.125² =
+    /// 0.125 is less.
     #[test]
     fn items_that_differ_by_chance_alone_pay_the_same() {
         let steps = [(0, 1.0), (0, 0.0), (0, 1.0), (0, 0.0), (1, 1.0), (1, 0.0), (1, 0.0), (1, 0.0)];
@@ -185,8 +189,9 @@ mod tests {
         assert_eq!((head.click, head.items), (0.375, vec![]));
     }
 
-    /// By hand: items 0 and 1 of four clicks each with means 0.75 and 0; Σ (r - r̄_i)² = 0.75, s² = 0.75 / 6 = 0.125, between =
-    /// 2 · 4 · 0.375² = 1.125, τ² = (1.125 - 0.125) / (8 - 32 / 8) = 0.25, κ = 0.5; (3 + 0.5 · 0.375) / 4.5 and 0.1875 / 4.5.
+    /// By hand: items 0 and 1 of four clicks each with means 0.75 and 0; Σ (r - r̄_i)² = 0.75, s² =
+    /// 0.75 / 6 = 0.125, between = 2 · 4 · 0.375² = 1.125, τ² = (1.125 - 0.125) / (8 - 32 / 8) =
+    /// 0.25, κ = 0.5; (3 + 0.5 · 0.375) / 4.5 and 0.1875 / 4.5.
     #[test]
     fn the_shrinkage_is_that_of_the_moments() {
         let steps = [(0, 1.0), (0, 1.0), (0, 1.0), (0, 0.0), (1, 0.0), (1, 0.0), (1, 0.0), (1, 0.0)];

@@ -40,9 +40,10 @@ pub struct Fit {
     pub best: CurvePoint,
 }
 
-/// Fits the reward on the training sessions of `split`, keeping the parameters that are best on its validation sessions: by maximum
-/// likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the min-max of the paper), by the least Fenchel-Young loss under
-/// another regulariser, which is the same min-max with its inner maximum solved exactly. What the training sessions pay and when they
+/// Fits the reward on the training sessions of `split`, keeping the parameters that are best on its
+/// validation sessions: by maximum likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the
+/// min-max of the paper), by the least Fenchel-Young loss under another regulariser, which is the
+/// same min-max with its inner maximum solved exactly. What the training sessions pay and when they
 /// end is counted along with it ([`UserModel::learn_outcomes`]).
 ///
 /// Batches are shuffled from `seed`. `watch` hears of the validation before any update and of every iteration done, and may stop the fit.

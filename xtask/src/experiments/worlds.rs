@@ -62,8 +62,9 @@ pub struct UsersConfig {
     training: TrainConfig,
     /// What may be recommended: so many items, the most often shown to the training users.
     items: usize,
-    /// Where no display of the log is without a click, which leaves the level of the rewards open: the rewards are moved by a
-    /// constant, so that users without clicks click so many of the slates of [`SLATE`] random items ([`UserModel::set_level`]).
+    /// Where no display of the log is without a click, which leaves the level of the rewards open:
+    /// the rewards are moved by a constant, so that users without clicks click so many of the
+    /// slates of [`SLATE`] random items ([`UserModel::set_level`]).
     random_click_rate: Option<f64>,
 }
 
@@ -184,7 +185,8 @@ impl World {
             device: settings.device.to_string(),
             model: UserModelConfig {
                 state: StateEncoder::position_weights(),
-                // "Nothing" stands on every slate in GAN-CDQN; where the log never shows it, the level rule says how often it is chosen.
+                // "Nothing" stands on every slate in GAN-CDQN; where the log never shows it, the
+                // level rule says how often it is chosen.
                 outside: match Outside::observed(log) {
                     Outside::Absent => Outside::Nothing { leaving: 0.0 },
                     outside => outside,

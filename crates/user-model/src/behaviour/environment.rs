@@ -11,9 +11,10 @@ use crate::Result;
 
 /// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a purchase, reward 1, by Eq 2.
 ///
-/// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times (2^5.3 = 39 as published), which
-/// makes U's odds of a purchase as many times those of the log. [`as_logged`](Self::as_logged) undoes it, and belongs wherever the reward is
-/// to be read in the log's unit; without it these are the published users.
+/// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times
+/// (2^5.3 = 39 as published), which makes U's odds of a purchase as many times those of the log.
+/// [`as_logged`](Self::as_logged) undoes it, and belongs wherever the reward is to be read in the
+/// log's unit; without it these are the published users.
 ///
 /// On the CPU a session does not depend on the sessions around it, not in the last bit.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl BehaviourUsers {
         Ok(Self { clicks, click, reward, table, embedding, items, log_weight, discount: 0.0 })
     }
 
-    /// The same users, who buy as often as in the log: the odds of a purchase are divided by its weight in training. A weight of 0 leaves
-    /// nothing to divide, and them as they are.
+    /// The same users, who buy as often as in the log: the odds of a purchase are divided by its
+    /// weight in training. A weight of 0 leaves nothing to divide, and them as they are.
     #[must_use]
     pub fn as_logged(mut self) -> Self {
         self.discount = if self.log_weight.is_finite() { self.log_weight } else { 0.0 };

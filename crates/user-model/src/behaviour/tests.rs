@@ -282,9 +282,9 @@ fn what_users_want_is_learned() {
     assert_eq!(trainer.model().mean_loss(&log).unwrap(), fit.best.validation_nll);
 }
 
-/// Users who buy one click in five, and a model in whose training a purchase counts 2^5.3 times: its odds are 39 · 0.25, some 0.91 of
-/// clicks. As logged they buy 0.2 again: within 0.06, which is what 600 clicks of training allow (three standard errors of 0.016 and
-/// some for the fit).
+/// Users who buy one click in five, and a model in whose training a purchase counts 2^5.3 times:
+/// its odds are 39 · 0.25, some 0.91 of clicks. As logged they buy 0.2 again: within 0.06, which is
+/// what 600 clicks of training allow (three standard errors of 0.016 and some for the fit).
 #[test]
 fn as_logged_users_buy_as_often_as_the_log_in_spite_of_the_weight_of_a_purchase() {
     let (mut builder, mut stream) = (LogBuilder::default(), Seed::new(7).stream(0));

@@ -30,8 +30,8 @@ fn reward<E: Environment, P: Policy<E>>(users: &E, policy: &P) -> f64 {
     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / 1.5e3
 }
 
-/// The 169 sessions pay 3.06 on average. A session's length has a standard error of 0.06 in 1,500 sessions;
-/// the tolerance is 10% of the log's mean.
+/// The 169 sessions pay 3.06 on average. A session's length has a standard error of 0.06 in 1,500
+/// sessions; the tolerance is 10% of the log's mean.
 #[test]
 fn the_bundled_log_of_clicks_alone_pays_a_session_what_it_paid() {
     let Dataset { log, catalogue, .. } = bundled("simulated-mdp-clicks.csv");
@@ -41,12 +41,14 @@ fn the_bundled_log_of_clicks_alone_pays_a_session_what_it_paid() {
     let (logged, learned) = (Means::of(&log), played(&users, &UniformRandom { items }));
     assert!((learned.reward / logged.reward - 1.0).abs() < 0.1, "{logged:?} {learned:?}");
     assert!((learned.steps / logged.steps - 1.0).abs() < 0.1, "{logged:?} {learned:?}");
-    // Nothing in this log says that a session's end depends on what is shown: every policy earns the same.
+    // Nothing in this log says that a session's end depends on what is shown: every policy earns
+    // the same.
     assert!(reward(&users, &most_clicked(&log, items)) >= reward(&users, &UniformRandom { items }));
 }
 
-/// What the outcomes are for. An outside option that this log never shows is hardly ever chosen and never ends a session, and r_θ, whose
-/// level the log leaves open, is no reward of the log's: such users earn more than ten times the log's 3.06 in sessions cut at 40 steps.
+/// What the outcomes are for. An outside option that this log never shows is hardly ever chosen and
+/// never ends a session, and r_θ, whose level the log leaves open, is no reward of the log's: such
+/// users earn more than ten times the log's 3.06 in sessions cut at 40 steps.
 #[test]
 fn bare_utilities_and_an_option_that_is_never_shown_pay_the_wrong_reward() {
     let Dataset { log, catalogue, .. } = bundled("simulated-mdp-clicks.csv");
@@ -57,8 +59,9 @@ fn bare_utilities_and_an_option_that_is_never_shown_pay_the_wrong_reward() {
     assert!(played.steps == 40.0 && played.reward > 30.0, "{played:?}");
 }
 
-/// The log that shows its users leave. Its 250 sessions pay 2.07 with a standard error of 0.15, of which the model knows what the log
-/// shows; that of the 1,500 learned ones is 0.06. The tolerances are 15%, and 0.05 for the click rate.
+/// The log that shows its users leave. Its 250 sessions pay 2.07 with a standard error of 0.15, of
+/// which the model knows what the log shows; that of the 1,500 learned ones is 0.06. The tolerances
+/// are 15%, and 0.05 for the click rate.
 #[test]
 fn the_bundled_log_with_leaving_pays_a_session_what_it_paid() {
     let Dataset { log, catalogue, .. } = bundled("simulated-mdp.csv");

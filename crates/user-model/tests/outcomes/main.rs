@@ -1,5 +1,6 @@
-//! Learned users pay what the log pays and leave as the log shows: they rank policies as the truth does, on logs of simulated users whose
-//! truth is known, and give the log's own figures back. All seeds are fixed.
+//! Learned users pay what the log pays and leave as the log shows: they rank policies as the truth
+//! does, on logs of simulated users whose truth is known, and give the log's own figures back. All
+//! seeds are fixed.
 
 mod bundled;
 mod ranking;

@@ -12,14 +12,16 @@ const K: usize = 3;
 const LOGGED: u64 = 3_000;
 const JUDGED: u64 = 4_000;
 
-/// Users who skip and leave, and buy or do not: rewards are 0 or 1, and -0.5 where the user leaves. What they buy is not what they like.
+/// Users who skip and leave, and buy or do not: rewards are 0 or 1, and -0.5 where the user leaves.
+/// What they buy is not what they like.
 fn leavers() -> Shop {
     let sales = (0..ITEMS).map(|item| [0.9, 0.1, 0.5, 0.3][item % 4]).collect();
     let config = ChoiceUsersConfig { base: -0.7, outside: Outside::Skip { leaving: 0.6 }, ..calm() };
     Shop { users: ChoiceUsers::new(&config).unwrap(), sales, prices: vec![1.0; ITEMS], farewell: -0.5, hazard: 0.0 }
 }
 
-/// Users who always click, and whose sessions just end: every click is a sale, at a price that may be a loss.
+/// Users who always click, and whose sessions just end: every click is a sale, at a price that may
+/// be a loss.
 fn clickers() -> Shop {
     let prices = (0..ITEMS).map(|item| [3.0, -1.0, 0.25, 8.0][item % 4]).collect();
     let config = ChoiceUsersConfig { outside: Outside::Absent, ..calm() };
@@ -30,8 +32,9 @@ fn calm() -> ChoiceUsersConfig {
     ChoiceUsersConfig { items: ITEMS, attraction: 0.2, boredom: 0.2, ..Default::default() }
 }
 
-/// Five policies: random, the items clicked most in the log, and three fixed slates: those that earn most and least a session by the
-/// truth, if the first step's probabilities are those of all, and a good one, below a fifth of all.
+/// Five policies: random, the items clicked most in the log, and three fixed slates: those that
+/// earn most and least a session by the truth, if the first step's probabilities are those of all,
+/// and a good one, below a fifth of all.
 struct Policies([(&'static str, Option<TopItems>); 5]);
 
 impl Policies {
@@ -83,11 +86,13 @@ fn ranked(mut rewards: Vec<(f64, &'static str)>) -> Vec<&'static str> {
     rewards.into_iter().map(|(_, name)| name).collect()
 }
 
-/// The learned users' figures under the policy of the log are the log's: click rate within 0.02, length and reward of a session
-/// within 7% and 10%. The standard errors of log and simulation together are below 0.005, 2.3% and 3.9%, so that with other seeds
-/// chance exceeds a tolerance at most once in 70 runs.
+/// The learned users' figures under the policy of the log are the log's: click rate within 0.02,
+/// length and reward of a session within 7% and 10%. The standard errors of log and simulation
+/// together are below 0.005, 2.3% and 3.9%, so that with other seeds chance exceeds a tolerance at
+/// most once in 70 runs.
 ///
-/// The policies' true rewards lie 8% of their range or more apart, five standard errors of their 4,000 sessions at least.
+/// The policies' true rewards lie 8% of their range or more apart, five standard errors of their
+/// 4,000 sessions at least.
 fn check(shop: &Shop) {
     let random = UniformRandom { items: ITEMS };
     let log = rollout(10, LOGGED).run(shop, &random).unwrap();

@@ -5,7 +5,8 @@ use understudy_data::{Choice, ItemId};
 use understudy_random::Stream;
 use understudy_sim::{ChoiceUsers, Environment, Outside, Responses, Result, Slates};
 
-/// [`ChoiceUsers`] whose clicks earn what the item is worth, and whose sessions may end after any step.
+/// [`ChoiceUsers`] whose clicks earn what the item is worth, and whose sessions may end after any
+/// step.
 pub struct Shop {
     pub users: ChoiceUsers,
     /// The probability that a click on each item is a sale.
@@ -24,7 +25,8 @@ impl Shop {
         self.sales.iter().zip(&self.prices).map(|(sale, price)| sale * price).collect()
     }
 
-    /// What a session of this slate alone earns, if the probabilities of its first step are those of every step.
+    /// What a session of this slate alone earns, if the probabilities of its first step are those
+    /// of every step.
     pub fn value(&self, slate: [ItemId; 3]) -> f64 {
         let probabilities = self.users.choice_probabilities(0, &[], &slate);
         let worth = self.worth();

@@ -11,7 +11,8 @@ use crate::fitted;
 
 const ITEMS: usize = 6;
 
-/// Sessions of one to five steps on all items; a click on item i earns i - 2, every third step is without one and earns -0.25.
+/// Sessions of one to five steps on all items; a click on item i earns i - 2, every third step is
+/// without one and earns -0.25.
 fn log() -> Log {
     let slate: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
     let mut log = LogBuilder::default();
@@ -69,7 +70,8 @@ fn a_step_pays_what_was_asked_for_and_choices_do_not_depend_on_it() {
     }
 }
 
-/// The log never sees a user leave, and no session is longer than five steps: mean length 3. In 200 sessions its standard error is 0.1.
+/// The log never sees a user leave, and no session is longer than five steps: mean length 3. In 200
+/// sessions its standard error is 0.1.
 #[test]
 fn sessions_end_as_long_as_those_of_the_log_unless_they_are_to_end_by_choice_alone() {
     for state in [StateEncoder::position_weights(), StateEncoder::lstm()] {
