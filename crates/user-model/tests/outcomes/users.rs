@@ -100,7 +100,7 @@ fn fitting_learns_the_outcomes_of_the_training_sessions_and_a_checkpoint_keeps_t
     assert_eq!((rewards.expected(Choice::Item(ItemId(5))), rewards.skip, endings.longest), (3.0, -0.25, Some(5)));
     assert_eq!(endings.hazards.len(), 4);
     model.save(folder.path(), &catalogue, 3, 1).unwrap();
-    let loaded = UserModel::load(folder.path(), &catalogue, &Device::Cpu).unwrap();
+    let (loaded, _) = UserModel::load(folder.path(), &catalogue, &Device::Cpu).unwrap();
     assert_eq!(loaded.config(), model.config());
     assert_eq!(play(&LearnedUsers::new(loaded).unwrap()), play(&LearnedUsers::new(model).unwrap()));
 }
