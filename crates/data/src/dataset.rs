@@ -240,9 +240,14 @@ impl fmt::Display for Summary {
             ("mean reward per step", format!("{:.4}", self.reward_rate)),
             ("leaving observed", format!("{} of {} sessions", self.left, self.sessions)),
         ];
-        let of_some =
-            |&(part, count): &(Part, usize)| (part.name(), format!("of {count} of {} sessions", self.sessions));
-        rows.extend(self.of_some.iter().map(of_some));
+        rows.extend(self.of_some.iter().map(|&(part, count)| {
+            let label = match part {
+                Part::Users => "sessions with users",
+                Part::Timestamps => "sessions with times",
+                _ => "with propensities",
+            };
+            (label, format!("{count} of {}", self.sessions))
+        }));
         if let Some(split) = self.split {
             let text = |[train, validation, test]: [usize; 3]| format!("{train} / {validation} / {test} sessions");
             rows.push(("split", beside(text(split), expected.and_then(|known| known.split).map(text))));

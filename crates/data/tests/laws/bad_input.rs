@@ -248,7 +248,7 @@ fn a_session_without_a_user_stands_among_others() {
         let (dataset, summary) = with_file(users(true).as_bytes(), |path| import(path, options).unwrap());
         assert_eq!((summary.sessions, summary.users), (6, Some(5)));
         assert_eq!((dataset.log.session(0).user(), dataset.session_name(5).as_ref()), (None, "s5"));
-        assert!(summary.to_string().contains("of 5 of 6 sessions"), "{summary}");
+        assert!(summary.to_string().contains("sessions with users   5 of 6\n"), "{summary}");
     }
 }
 

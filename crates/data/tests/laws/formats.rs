@@ -229,9 +229,9 @@ fn a_column_is_each_sessions_to_give() {
     let table = understudy_data::Summary::new(&dataset).to_string();
     for part in [
         "users                 1\n",
-        "users                 of 1 of 3 sessions",
-        "timestamps            of 2 of 3",
-        "propensities          of 1 of 3",
+        "sessions with users   1 of 3\n",
+        "sessions with times   2 of 3\n",
+        "with propensities     1 of 3\n",
     ] {
         assert!(table.contains(part), "{part} is not in\n{table}");
     }
