@@ -1,8 +1,9 @@
 //! The private cache of an imported [`Dataset`]: one file that is whole and ours, or an error.
 //!
-//! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64), BLAKE3 of the
-//! payload (32 bytes), payload. The payload is bincode and changes with the version; files for other programs are
-//! written by [`export`](crate::export::export). Version 2 had no ids of sessions and is still read.
+//! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64),
+//! BLAKE3 of the payload (32 bytes), payload. The payload is bincode and changes with the version;
+//! files for other programs are written by [`export`](crate::export::export). Version 2 had no ids
+//! of sessions and is still read.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -47,7 +48,8 @@ pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
     })
 }
 
-/// Whether a regular file begins with the magic of a cache file; of a pipe, [`Input::is_cache`] knows.
+/// Whether a regular file begins with the magic of a cache file; of a pipe, [`Input::is_cache`]
+/// knows.
 pub fn is_cache(path: &Path) -> bool {
     let mut magic = [0; MAGIC.len()];
     path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC

@@ -91,11 +91,12 @@ impl Dataset {
         self.sessions.get(session).map_or_else(|| Cow::Owned(session.to_string()), Cow::Borrowed)
     }
 
-    /// The data set of the given sessions, in the given order: with their raw ids, on their sides of the split, and with the
-    /// whole catalogue and all users, whose numbers stay.
+    /// The data set of the given sessions, in the given order: with their raw ids, on their sides
+    /// of the split, and with the whole catalogue and all users, whose numbers stay.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no such session, or one is named twice: its id would be no id any more.
+    /// [`Error::Setting`] if there is no such session, or one is named twice: its id would be no id
+    /// any more.
     pub fn select(&self, sessions: &[usize]) -> Result<Self> {
         let mut named = vec![false; self.log.sessions()];
         for &session in sessions {
@@ -151,8 +152,8 @@ pub struct Summary {
     pub items: usize,
     /// Number of users with at least one session; `None` when the log names none.
     pub users: Option<usize>,
-    /// The parts that some sessions have and others lack, with the number of sessions that have them: of users, timestamps and
-    /// propensities.
+    /// The parts that some sessions have and others lack, with the number of sessions that have
+    /// them: of users, timestamps and propensities.
     pub of_some: Vec<(Part, usize)>,
     /// Mean number of steps of a session.
     pub mean_length: f64,
@@ -181,7 +182,8 @@ pub struct Reading {
     pub dropped: BTreeMap<String, u64>,
     /// Sessions dropped because no step of theirs was left.
     pub empty_sessions: u64,
-    /// Sessions refused because their id stood before, with other sessions between: parts of sessions.
+    /// Sessions refused because their id stood before, with other sessions between: parts of
+    /// sessions.
     pub refused_sessions: u64,
     /// What else there is to know of how the log was made, for people.
     pub notes: Vec<String>,

@@ -1,8 +1,9 @@
 //! Writers of log files: what [`import`](crate::import::import) reads back as the same data set.
 //!
-//! Importing what was exported gives the same [`Dataset`], but for its name, which no format holds, and the numbers of its
-//! steps, which are written from 0. What a format cannot hold is an error, never a silent loss, but for ids of sessions that
-//! are no numbers in the papers' formats; [`Dataset::without`] drops a part on purpose.
+//! Importing what was exported gives the same [`Dataset`], but for its name, which no format holds,
+//! and the numbers of its steps, which are written from 0. What a format cannot hold is an error,
+//! never a silent loss, but for ids of sessions that are no numbers in the papers' formats;
+//! [`Dataset::without`] drops a part on purpose.
 //!
 //! | format | cannot hold |
 //! |---|---|
@@ -12,10 +13,11 @@
 //! | JSON Lines, Parquet | splits, features; ids that are empty |
 //! | the formats of public data sets | any log: they are read only |
 //!
-//! Ids of sessions are numbers in the files of the papers: where those of a data set are not all whole numbers, its sessions
-//! are written as their indices. The GAN-CDQN files always name users, times and sides of a split: a session without them gets
-//! its id as user, the step's number as time, and training as side. Items are numbered by their first appearance on reading, so
-//! a catalogue that is in another order, or has items never shown, comes back renumbered.
+//! Ids of sessions are numbers in the files of the papers: where those of a data set are not all
+//! whole numbers, its sessions are written as their indices. The GAN-CDQN files always name users,
+//! times and sides of a split: a session without them gets its id as user, the step's number as
+//! time, and training as side. Items are numbered by their first appearance on reading, so a
+//! catalogue that is in another order, or has items never shown, comes back renumbered.
 
 mod gan_cdqn;
 mod irecgan;

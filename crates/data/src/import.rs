@@ -57,9 +57,10 @@ pub struct Options<'a> {
     /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its step (in the GAN-CDQN
     /// format: its display); the rest of the session stays, and a session without a step left is dropped too.
     pub skip_bad_rows: bool,
-    /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0, 1]; one more is an error.
-    /// A session is dropped as bad where no step is left of those that it lost, and where its id stood before, with others
-    /// between. What a public data set is known to hold and a log cannot is not bad. 0.05 by default.
+    /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0,
+    /// 1]; one more is an error. A session is dropped as bad where no step is left of those that it
+    /// lost, and where its id stood before, with others between. What a public data set is known to
+    /// hold and a log cannot is not bad. 0.05 by default.
     pub max_bad: f64,
     /// How to simulate displays, for a format that holds none; `None` takes the paper's, see [`Displays::of`].
     pub displays: Option<Displays>,
@@ -85,13 +86,15 @@ impl Default for Options<'_> {
 
 /// Reads a log file into a data set, and says what it held.
 ///
-/// Items and users are numbered in the order of their first appearance in the log. The file may be a pipe, see [`Input`].
+/// Items and users are numbered in the order of their first appearance in the log. The file may be
+/// a pipe, see [`Input`].
 ///
 /// # Errors
-/// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the whole file: a
-/// directory, an empty file, a missing column, a header without rows, a truncated archive, more bad rows than may be skipped;
-/// [`Error::Setting`] for displays that cannot be simulated, a seed that nothing is drawn from, or a limit that is no share;
-/// [`Error::Io`] when the system refuses.
+/// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the
+/// whole file: a directory, an empty file, a missing column, a header without rows, a truncated
+/// archive, more bad rows than may be skipped; [`Error::Setting`] for displays that cannot be
+/// simulated, a seed that nothing is drawn from, or a limit that is no share; [`Error::Io`] when
+/// the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
     Input::open(path)?.import(options)
 }

@@ -9,12 +9,13 @@ use crate::{Dataset, Error, Format, Result, Summary, cache};
 
 /// What to read a log from: a regular file as it lies, or a copy of what came through a pipe.
 ///
-/// A path that is no regular file (a named pipe, `/dev/stdin`, the shell's `<(…)`), and `-`, which is the standard input,
-/// can be read once and from the front only, while a format is told from the first bytes and Parquet is read from the end. So
-/// they are copied into a temporary file, which goes with this value. Errors name what was given.
+/// A path that is no regular file (a named pipe, `/dev/stdin`, the shell's `<(…)`), and `-`, which
+/// is the standard input, can be read once and from the front only, while a format is told from the
+/// first bytes and Parquet is read from the end. So they are copied into a temporary file, which
+/// goes with this value. Errors name what was given.
 ///
-/// [`import`](import::import), [`Format::detect`] and [`cache::load`] open one by themselves; to call two of them for the same
-/// pipe, open it once and call the methods here.
+/// [`import`](import::import), [`Format::detect`] and [`cache::load`] open one by themselves; to
+/// call two of them for the same pipe, open it once and call the methods here.
 ///
 /// ```
 /// use understudy_data::import::Options;
@@ -45,8 +46,8 @@ impl Input {
     /// Opens a path; reads all of it if it is `-` or names neither a regular file nor a directory.
     ///
     /// # Errors
-    /// [`Error::File`] if what comes through a pipe cannot be read or copied. A path that names nothing, or a directory, is
-    /// an error of whoever reads it.
+    /// [`Error::File`] if what comes through a pipe cannot be read or copied. A path that names
+    /// nothing, or a directory, is an error of whoever reads it.
     pub fn open(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
             return Self::copied(PathBuf::from("<standard input>"), "stdin", &mut io::stdin().lock());

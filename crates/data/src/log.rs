@@ -81,15 +81,17 @@ pub struct Step<'a> {
     /// For each place of the slate, the probability that the logging policy put this item there, given the places
     /// before it. Their product is the propensity of the slate.
     pub propensity: Option<&'a [f32]>,
-    /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours); not -2^63.
+    /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours);
+    /// not -2^63.
     pub timestamp: Option<i64>,
 }
 
 /// Many sessions as ragged columns (offsets and values, as in Arrow): no allocation per session or step.
 ///
-/// Sessions are numbered from 0 in the order in which they were appended. Users, times and propensities are optional, each
-/// per session: all steps of a session have them, or none. Memory is about `steps · (16 + 4 · slate size)` bytes, twice the
-/// slate's share where a session has propensities.
+/// Sessions are numbered from 0 in the order in which they were appended. Users, times and
+/// propensities are optional, each per session: all steps of a session have them, or none. Memory
+/// is about `steps · (16 + 4 · slate size)` bytes, twice the slate's share where a session has
+/// propensities.
 ///
 /// ```
 /// use understudy_data::{Choice, ItemId, LogBuilder, Step};

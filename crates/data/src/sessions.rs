@@ -5,8 +5,8 @@ use crate::{Error, Result};
 
 /// The raw ids of a log's sessions: strings, integers as their decimal digits, each once.
 ///
-/// Ids that are the sessions' indices, from session 0 to the last of that kind in a row, are not stored; the others take
-/// their bytes and 8 more. So a simulated log has an empty list.
+/// Ids that are the sessions' indices, from session 0 to the last of that kind in a row, are not
+/// stored; the others take their bytes and 8 more. So a simulated log has an empty list.
 ///
 /// ```
 /// use understudy_data::SessionIds;

@@ -33,10 +33,12 @@ impl Default for Fractions {
 }
 
 impl Split {
-    /// Splits the users at random: all sessions of a user fall on the same side. A session without a user is a user of its own.
+    /// Splits the users at random: all sessions of a user fall on the same side. A session without
+    /// a user is a user of its own.
     ///
     /// # Errors
-    /// [`Error::Log`] if no session names a user, [`Error::Setting`] if the fractions are no fractions.
+    /// [`Error::Log`] if no session names a user, [`Error::Setting`] if the fractions are no
+    /// fractions.
     pub fn by_user(log: &Log, fractions: Fractions, seed: Seed) -> Result<Self> {
         if log.sessions() > 0 && log.sessions_with_users() == 0 {
             return Err(Error::Log("a split by user needs a log with users".into()));
@@ -99,7 +101,8 @@ impl Split {
     /// the order of the log.
     ///
     /// # Errors
-    /// [`Error::Log`] if a session has no times, [`Error::Setting`] if the fractions are no fractions.
+    /// [`Error::Log`] if a session has no times, [`Error::Setting`] if the fractions are no
+    /// fractions.
     pub fn by_time(log: &Log, fractions: Fractions) -> Result<Self> {
         if log.sessions() > 0 && !log.has_timestamps() {
             let (timed, sessions) = (log.sessions_with_timestamps(), log.sessions());

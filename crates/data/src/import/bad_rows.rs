@@ -52,7 +52,8 @@ impl BadRows {
         Self::new(path, self.limit)
     }
 
-    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a count.
+    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
+    /// count.
     pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
         if self.limit.is_none() {
             return Err(Error::row(&self.path, place.line(&self.path), fault));
@@ -73,7 +74,8 @@ impl BadRows {
         self.reasons.values().sum()
     }
 
-    /// Checks the shares of what is lost: the bad rows of `rows`, and so many `sessions` of all, if there are any.
+    /// Checks the shares of what is lost: the bad rows of `rows`, and so many `sessions` of all, if
+    /// there are any.
     pub(super) fn check(&self, rows: u64, sessions: Option<(u64, u64)>) -> Result<()> {
         let Some(limit) = self.limit else { return Ok(()) };
         let beyond = |&(_, lost, all): &(_, u64, u64)| lost as f64 > limit * all as f64;

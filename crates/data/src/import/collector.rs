@@ -40,7 +40,8 @@ pub(super) struct Collector {
 }
 
 impl Collector {
-    /// `max_bad` is the largest share of rows, and of sessions, that may be bad; `None` if none may.
+    /// `max_bad` is the largest share of rows, and of sessions, that may be bad; `None` if none
+    /// may.
     pub(super) fn new(path: &Path, max_bad: Option<f64>) -> Self {
         Self {
             path: path.to_owned(),
@@ -148,15 +149,16 @@ impl Collector {
         Ok(())
     }
 
-    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a count if bad rows are
-    /// skipped.
+    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
+    /// count if bad rows are skipped.
     pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
         self.items.truncate(self.known_items);
         self.spoiled = true;
         self.bad.reject(place, rows, session, fault)
     }
 
-    /// The bad rows of a file that lies beside the log: to be given to [`Collector::finish_beside`].
+    /// The bad rows of a file that lies beside the log: to be given to
+    /// [`Collector::finish_beside`].
     pub(super) fn bad_rows_beside(&self, path: &Path) -> BadRows {
         self.bad.beside(path)
     }

@@ -2,9 +2,10 @@ use super::{Choice, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step};
 use crate::error::Fault;
 use crate::{Error, Result};
 
-/// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item once, the chosen
-/// item is on the slate, nothing follows [`Choice::Leave`], rewards are finite, propensities lie in (0, 1], and all steps
-/// of a session have a time, or propensities, or none has.
+/// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item
+/// once, the chosen item is on the slate, nothing follows [`Choice::Leave`], rewards are finite,
+/// propensities lie in (0, 1], and all steps of a session have a time, or propensities, or none
+/// has.
 #[derive(Clone, Debug, Default)]
 pub struct LogBuilder {
     log: Log,
@@ -20,7 +21,8 @@ impl LogBuilder {
         self.try_push(&step).map_err(Error::from)
     }
 
-    /// Closes the open session. `user` is an index into the data set's user vocabulary, `None` where it is not known.
+    /// Closes the open session. `user` is an index into the data set's user vocabulary, `None`
+    /// where it is not known.
     ///
     /// # Errors
     /// [`Error::Log`] if the session has no step, or the user is 2^32 - 1.

@@ -1,6 +1,7 @@
 //! Laws of the crate, and what bad input gives.
 
 mod bad_input;
+mod bad_shares;
 mod batches;
 mod caches;
 mod displays;
