@@ -87,6 +87,11 @@ impl Input {
         self.copy.as_ref().map_or(&self.given, |copy| &copy.path)
     }
 
+    /// What was given, as errors name it.
+    pub fn given(&self) -> &Path {
+        &self.given
+    }
+
     /// Whether it is a cached log.
     pub fn is_cache(&self) -> bool {
         cache::is_cache(self.path())

@@ -33,7 +33,7 @@ impl Args {
         seed.is_some() || users.is_some() || min_choices.is_some() || display_size.is_some() || around.is_some()
     }
 
-    /// The displays of a file in `format`, or in the one that its first bytes tell, and the seed of its split; `None` if
+    /// The displays of a log in `format`, or in the one that its first bytes tell, and the seed of its split; `None` if
     /// nothing is given that concerns them.
     pub fn settle(&self, input: &Input, format: Option<Format>) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
         if !self.given() {
@@ -44,7 +44,8 @@ impl Args {
             return Ok((None, self.seed.map(Seed::new)));
         }
         let paper = Displays::of(format).with_context(|| {
-            format!("the log is in the format {format}, which has its own slates: none are simulated")
+            let given = input.given().display();
+            format!("{given} is in the format {format}, which has its own slates: none are simulated")
         })?;
         let displays = Displays {
             size: self.display_size.unwrap_or(paper.size),

@@ -209,3 +209,58 @@ fn grow<T>(column: &mut Vec<T>, fraction: f64, growth: f64) {
     // A guess from a share of the file: what cannot be had now is asked for again when it is needed.
     let _ = column.try_reserve_exact((expected - len) as usize);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLATE: [ItemId; 2] = [ItemId(0), ItemId(1)];
+
+    fn step(timestamp: Option<i64>, propensity: Option<&[f32]>) -> Step<'_> {
+        Step { slate: &SLATE, choice: Choice::Skip, reward: 0.0, propensity, timestamp }
+    }
+
+    #[test]
+    fn all_steps_of_a_session_have_a_column_or_none_has() {
+        let (with, without) = (step(Some(1), Some(&[0.5, 1.0])), step(None, None));
+        for [first, other] in [[with, without], [without, with]] {
+            let mut log = LogBuilder::default();
+            log.push(first).unwrap();
+            for mixed in [step(other.timestamp, first.propensity), step(first.timestamp, other.propensity)] {
+                assert!(log.push(mixed).unwrap_err().to_string().contains("every step of a session or on none"));
+            }
+            log.end_session(None).unwrap();
+            log.push(other).unwrap();
+            log.end_session(Some(3)).unwrap();
+            let log = log.build();
+            assert_eq!([log.session(0).step(0), log.session(1).step(0)], [first, other]);
+            assert_eq!([log.session(0).user(), log.session(1).user()], [None, Some(3)]);
+            assert_eq!(
+                [log.sessions_with_timestamps(), log.sessions_with_propensities(), log.sessions_with_users()],
+                [1; 3]
+            );
+        }
+    }
+
+    #[test]
+    fn a_session_that_was_not_closed_leaves_no_column_behind() {
+        let (mut log, mut other) = (LogBuilder::default(), LogBuilder::default());
+        for log in [&mut log, &mut other] {
+            log.push(step(None, None)).unwrap();
+            log.end_session(None).unwrap();
+        }
+        log.push(step(Some(1), Some(&[0.5, 1.0]))).unwrap();
+        assert_eq!(log.build(), other.build());
+    }
+
+    #[test]
+    fn what_stands_for_nothing_is_no_value() {
+        let mut log = LogBuilder::default();
+        assert!(log.push(step(Some(NO_TIME), None)).is_err());
+        assert!(log.push(step(None, Some(&[NO_PROPENSITY, 1.0]))).is_err());
+        log.push(step(Some(NO_TIME + 1), None)).unwrap();
+        assert!(log.end_session(Some(NO_USER)).is_err());
+        log.end_session(Some(NO_USER - 1)).unwrap();
+        assert_eq!(log.build().session(0).start(), Some(NO_TIME + 1));
+    }
+}
