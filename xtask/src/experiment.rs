@@ -37,7 +37,8 @@ pub trait Experiment: Sync {
     /// Its data sets, in the order of the grid.
     fn datasets(&self) -> Vec<DataSet>;
 
-    /// The names of data sets that it has where their files are at hand, which the ledger may name whether they are or not.
+    /// The names of data sets that it has where their files are at hand, which the ledger may name
+    /// whether they are or not.
     fn public_datasets(&self) -> &'static [&'static str] {
         &[]
     }

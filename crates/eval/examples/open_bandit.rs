@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use understudy_eval::counterfactual::*;
+use understudy_eval::{Estimate, Interval};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -91,12 +92,9 @@ fn compare(run: &Run, rows: &[Row]) -> Result<f64> {
     for (name, PolicyValue { estimate, .. }) in ours {
         let theirs = *run.figures.get(name).ok_or("a figure is missing from the reference")?;
         let difference = (estimate.mean - theirs).abs();
-        let half = estimate.interval.map_or(f64::NAN, |interval| 500.0 * (interval.high - interval.low));
-        println!(
-            "  {name:<12} {:>7.4} ± {half:.2}   pipeline {:>7.4}   difference {difference:.1e}",
-            1e3 * estimate.mean,
-            1e3 * theirs
-        );
+        let interval = estimate.interval.map(|ends| Interval { low: 1e3 * ends.low, high: 1e3 * ends.high, ..ends });
+        let clicks = Estimate { mean: 1e3 * estimate.mean, interval, ..estimate };
+        println!("  {name:<12} {clicks}   pipeline {:.4}   difference {difference:.1e}", 1e3 * theirs);
         worst = worst.max(difference);
     }
     println!("  {} itself earned {:.4} on its own log of as many displays", run.evaluated, 1e3 * run.own_log_mean);

@@ -1,10 +1,11 @@
 //! What another policy would have earned, estimated from the log of the policy that ran.
 //!
-//! The logging policy π_b wrote down with which probability it did what it did. Rows that the evaluated policy π_e
-//! would have produced more often count for more, by the weight π_e / π_b. Every estimator returns a [`PolicyValue`]:
-//! estimate, standard error and Student's 95% interval over independent rows (slates, for logs of slates), or why there
-//! is none, as for [`dm`]; a self-normalised one is linearised first. The intervals know of chance alone, not of a wrong propensity, a wrong
-//! click model or an untruthful reward model.
+//! The logging policy π_b wrote down with which probability it did what it did. Rows that the
+//! evaluated policy π_e would have produced more often count for more, by the weight π_e / π_b.
+//! Every estimator returns a [`PolicyValue`]: estimate, standard error and Student's 95% interval
+//! over independent rows (slates, for logs of slates), or why there is none, as for [`dm`]; a
+//! self-normalised one is linearised first. The intervals know of chance alone, not of a wrong
+//! propensity, a wrong click model or an untruthful reward model.
 //!
 //! | log | holds | estimators |
 //! |---|---|---|

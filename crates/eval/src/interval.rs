@@ -50,7 +50,8 @@ pub enum Method {
 pub enum NoInterval {
     /// One value has no spread to judge by.
     OneValue,
-    /// All values are equal, but for rounding: that says nothing of how far the next may lie from them.
+    /// All values are equal, but for rounding: that says nothing of how far the next may lie from
+    /// them.
     NoSpread,
     /// Two values lie equally far from their median: to compare spreads takes three.
     TwoDistances,
@@ -137,7 +138,8 @@ pub fn resampled_difference(a: &[f64], b: &[f64], test_per_train: f64) -> Result
 }
 
 impl Estimate {
-    /// Half the width of the interval, or why it says nothing: also where all values are equal, but for rounding.
+    /// Half the width of the interval, or why it says nothing: also where all values are equal, but
+    /// for rounding.
     ///
     /// # Errors
     /// The reason.
@@ -147,7 +149,8 @@ impl Estimate {
     }
 }
 
-/// `0.861 ± 0.012`; `0.861 [0.852, 0.880]` where the ends are not symmetric; `0.8612 ± n/a (n = 1)` without interval.
+/// `0.861 ± 0.012`; `0.861 [0.852, 0.880]` where the ends are not symmetric; `0.8612 ± n/a (n = 1)`
+/// without interval.
 ///
 /// Two digits of the half-width are shown, and the mean to the same decimal.
 impl fmt::Display for Estimate {

@@ -1,10 +1,10 @@
 //! How good a user model or a recommender is, and how far to trust the figure.
 //!
-//! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run; a [`Metric`] is the
-//! name of one that an experiment reports. [`interval`] turns
-//! the figures of several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds lies
-//! with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with the digits that
-//! their errors allow. [`counterfactual`] estimates from one policy's log what
+//! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run;
+//! a [`Metric`] is the name of one that an experiment reports. [`interval`] turns the figures of
+//! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
+//! lies with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with
+//! the digits that their errors allow. [`counterfactual`] estimates from one policy's log what
 //! another would have earned.
 //!
 //! ```

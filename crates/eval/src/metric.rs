@@ -31,7 +31,8 @@ const OFFERED: usize = 3;
 
 macro_rules! metrics {
     ($($variant:ident, $name:literal, $unit:literal, $better:ident, $description:literal;)*) => {
-        /// A figure that a run of an experiment reports: its name in `results.csv`, the ledger and stored outcomes.
+        /// A figure that a run of an experiment reports: its name in `results.csv`, the ledger and
+        /// stored outcomes.
         ///
         /// The order is that of the names, in which tables are sorted.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -16,16 +16,16 @@ pub fn significant(value: f64, digits: usize) -> String {
     if is_plain(value) { fixed(value, decimals(value, digits)) } else { format!("{value:.after_first$e}") }
 }
 
-/// `value` and its positive `error`, both to the decimal of the error's second significant digit: `0.861 ± 0.012`, and
-/// `(3.10 ± 0.12)e-9` where both are tiny or one is huge.
+/// `value` and its positive `error`, both to the decimal of the error's second significant digit:
+/// `0.861 ± 0.012`, and `(3.10 ± 0.12)e-9` where both are tiny or one is huge.
 pub fn with_error(value: f64, error: f64) -> String {
     let (exponent, digits) = layout(value, error);
     let number = |value: f64| fixed(mantissa(value, exponent), digits);
     scaled(format!("{} ± {}", number(value), number(error)), exponent)
 }
 
-/// `value` and the ends of its interval, written as [`with_error`] does for half the interval's width:
-/// `0.861 [0.852, 0.880]`.
+/// `value` and the ends of its interval, written as [`with_error`] does for half the interval's
+/// width: `0.861 [0.852, 0.880]`.
 pub fn with_ends(value: f64, low: f64, high: f64) -> String {
     let (exponent, digits) = layout(value, (high - low) / 2.0);
     let number = |value: f64| fixed(mantissa(value, exponent), digits);
@@ -37,7 +37,8 @@ pub fn p_value(p: f64) -> String {
     if p < 0.001 { "< 0.001".into() } else { fixed(p, 3) }
 }
 
-/// The power of ten that is written apart, 0 for none, and the decimals that show two digits of `error`.
+/// The power of ten that is written apart, 0 for none, and the decimals that show two digits of
+/// `error`.
 fn layout(value: f64, error: f64) -> (i32, usize) {
     let largest = value.abs().max(error);
     let exponent = if is_plain(largest) { 0 } else { leading(largest, 1) };

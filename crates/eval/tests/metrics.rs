@@ -110,10 +110,11 @@ proptest! {
         let rewards: Vec<Vec<f32>> =
             sessions.iter().map(|clicks| clicks.iter().map(|&clicked| f32::from(u8::from(clicked))).collect()).collect();
         let displays: usize = sessions.iter().map(Vec::len).sum();
+        let clicks = sessions.iter().flatten().filter(|clicked| **clicked).count();
         let rate = click_rate(sessions.iter().flatten().copied()).unwrap();
         let reward = cumulative_reward(rewards.iter().map(Vec::as_slice)).unwrap();
-        prop_assert!((rate * displays as f64 - reward * sessions.len() as f64).abs() < 1e-9);
-        prop_assert!((0.0..=1.0).contains(&rate));
+        prop_assert!((rate * displays as f64 - clicks as f64).abs() < 1e-9, "{rate}");
+        prop_assert!((reward * sessions.len() as f64 - clicks as f64).abs() < 1e-9, "{reward}");
     }
 }
 

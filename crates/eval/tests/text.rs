@@ -37,7 +37,8 @@ proptest! {
         let (parts, power) = numbers(&text);
         prop_assert_eq!(parts.len(), 2, "{}", text);
         let [shown, spread] = [0, 1].map(|at| parts[at].parse::<f64>().unwrap() * power);
-        // Half a unit of the second digit is at most 5% of the number; the value is rounded to the same decimal.
+        // Half a unit of the second digit is at most 5% of the number; the value is rounded to the
+        // same decimal.
         prop_assert!((spread - error).abs() <= 0.0501 * error, "{text}: {error}");
         prop_assert!((shown - value).abs() <= 0.0501 * error, "{text}: {value}");
         prop_assert_eq!(decimals(&parts[0]), decimals(&parts[1]), "{}", text);

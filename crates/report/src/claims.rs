@@ -131,7 +131,8 @@ impl Claim {
     /// with `*` for any text, those with `!` before them left out, all where none is given. Every combination of data set, setting, metric and ours is a comparison.
     ///
     /// # Errors
-    /// Where a row is not such a row, names no metric, method or rival, or calls better what of its metric is worse.
+    /// Where a row is not such a row, names no metric, method or rival, or calls better what of its
+    /// metric is worse.
     pub fn read(reader: impl Read, file: &str) -> Result<Vec<Self>> {
         let mut table = csv::Reader::from_reader(reader);
         let rows = table.deserialize::<Row>().enumerate();

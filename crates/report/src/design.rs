@@ -15,7 +15,8 @@ pub struct Design {
     pub datasets: Vec<DataSet>,
     /// The arms that it is made of, finished or not, in the order of its table.
     pub arms: Vec<Arm>,
-    /// The names of data sets that it has where their files are at hand, which a claim may name too.
+    /// The names of data sets that it has where their files are at hand, which a claim may name
+    /// too.
     pub public_datasets: Vec<String>,
     /// The metrics that its runs report; not every run has all.
     pub metrics: Vec<Metric>,

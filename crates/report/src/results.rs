@@ -60,7 +60,8 @@ impl Results {
     /// The table in `reader`, which has the columns `experiment,dataset,method,setting,seed,metric,value`; `file` names it in errors.
     ///
     /// # Errors
-    /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure is there twice.
+    /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure
+    /// is there twice.
     pub fn read(reader: impl Read, file: &str) -> Result<Self> {
         let at_fault = |source| ReportError::Csv { file: file.into(), source };
         let mut table = csv::Reader::from_reader(reader);

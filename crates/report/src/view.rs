@@ -21,7 +21,8 @@ pub struct View {
     pub axis: &'static str,
     /// What bars stand over, or what a curve's iterations are; the name of the first column of a table.
     pub over: &'static str,
-    /// The metrics, and what they are called in the plot; of learning curves, the figures of that name.
+    /// The metrics, and what they are called in the plot; of learning curves, the figures of that
+    /// name.
     pub metrics: Vec<(Metric, &'static str)>,
     /// The methods, in order; none for all of the experiment.
     pub methods: &'static [&'static str],

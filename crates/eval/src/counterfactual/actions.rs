@@ -113,9 +113,9 @@ pub fn clipped_ips(log: &ActionLog, cap: f64) -> Result<PolicyValue> {
     PolicyValue::mean(&terms)
 }
 
-/// DM, the direct method: mean of q̂(x_i, π_e). As biased as the model; it has no interval and no standard error, since the
-/// spread of the predictions says nothing of how wrong they are.
-/// Source: Beygelzimer & Langford (KDD 2009); OBP's `DirectMethod`.
+/// DM, the direct method: mean of q̂(x_i, π_e). As biased as the model; it has no interval and no
+/// standard error, since the spread of the predictions says nothing of how wrong they are. Source:
+/// Beygelzimer & Langford (KDD 2009); OBP's `DirectMethod`.
 ///
 /// # Errors
 /// None for checked predictions, unless their sum overflows.

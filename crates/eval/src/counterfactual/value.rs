@@ -8,17 +8,20 @@ use crate::{Estimate, EvalError, NoInterval, Result, text};
 pub struct PolicyValue {
     /// The estimate with its Student t-interval, in the unit of the rewards.
     pub estimate: Estimate,
-    /// Its standard error, that of the ratio by linearisation where the estimator is self-normalised; or why there is none.
+    /// Its standard error, that of the ratio by linearisation where the estimator is
+    /// self-normalised; or why there is none.
     pub standard_error: std::result::Result<f64, NoInterval>,
 }
 
 impl PolicyValue {
-    /// The estimate as text: `0.752 ± 0.029`, the half-width of the interval; `0.7706 ± n/a (REASON)` without one.
+    /// The estimate as text: `0.752 ± 0.029`, the half-width of the interval; `0.7706 ± n/a
+    /// (REASON)` without one.
     pub fn estimate_text(&self) -> String {
         self.estimate.to_string()
     }
 
-    /// The standard error as text, with two digits: `0.015`, `1.2e-5`; `n/a (REASON)` where there is none.
+    /// The standard error as text, with two digits: `0.015`, `1.2e-5`; `n/a (REASON)` where there
+    /// is none.
     pub fn standard_error_text(&self) -> String {
         match self.standard_error.and_then(|error| with_spread(error, self.estimate.mean)) {
             Ok(error) => text::significant(error, 2),
@@ -33,7 +36,8 @@ impl PolicyValue {
         Ok(Self { estimate, standard_error })
     }
 
-    /// The mean of a model's predictions: their spread over rows says nothing of how wrong they are.
+    /// The mean of a model's predictions: their spread over rows says nothing of how wrong they
+    /// are.
     pub(super) fn predicted(predictions: &[f64]) -> Result<Self> {
         let estimate = Estimate { interval: Err(NoInterval::ModelError), ..student_t(predictions)? };
         Ok(Self { estimate, standard_error: Err(NoInterval::ModelError) })

@@ -187,7 +187,8 @@ proptest! {
     fn position_based_weights_are_right_for_position_based_users(
         population in population(1..=3), p in prop::array::uniform3(0.05..1.0), attraction in prop::array::uniform4(0.0..1.0),
     ) {
-        prop_assert_eq!(attraction.len(), ITEMS);
+        // One number for each of the items.
+        let attraction: [f64; ITEMS] = attraction;
         let reward = |slate: &[usize], place: usize| p[place] * attraction[slate[place]];
         let (k, columns) = (population.k, population.columns(reward));
         let (logging, evaluation) = (&columns.logging_everywhere, &columns.evaluation_everywhere);

@@ -1,10 +1,12 @@
-//! Whether a claim names only what its experiment has: a name that is misspelt would be "not run" for ever.
+//! Whether a claim names only what its experiment has: a name that is misspelt would be "not run"
+//! for ever.
 
 use super::{Claim, Contender};
 use crate::{Design, ReportError, Result};
 
 impl Claim {
-    /// Checks the claim's metrics, methods, settings and data sets against the whole grid of its experiment.
+    /// Checks the claim's metrics, methods, settings and data sets against the whole grid of its
+    /// experiment.
     ///
     /// # Errors
     /// Where the experiment does not have one of them.
