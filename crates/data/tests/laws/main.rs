@@ -9,6 +9,7 @@ mod formats;
 mod generate;
 mod mapping;
 mod origin;
+mod mutants;
 mod parquet;
 #[cfg(unix)]
 mod pipes;
