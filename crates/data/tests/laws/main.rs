@@ -8,8 +8,8 @@ mod displays;
 mod formats;
 mod generate;
 mod mapping;
-mod origin;
 mod mutants;
+mod origin;
 mod parquet;
 #[cfg(unix)]
 mod pipes;
