@@ -39,7 +39,7 @@ fn a_log_comes_through_a_pipe_in_every_format_and_keeps_its_ids() {
     let (cached, exported) = (temp.path().join("shop.log"), temp.path().join("exported"));
     said(xtask(&["data", "import", "-", "--to", text(&cached)], CSV.as_bytes()));
     for format in ["csv", "jsonl", "parquet"] {
-        let export = ["data", "export", text(&cached), "--to", text(&exported), "--format", format];
+        let export = ["data", "export", text(&cached), "--to", text(&exported), "--format", format, "--force"];
         said(xtask(&export, b""));
         let bytes = fs::read(&exported).unwrap();
         for given in ["-", "/dev/stdin"] {
@@ -47,7 +47,7 @@ fn a_log_comes_through_a_pipe_in_every_format_and_keeps_its_ids() {
             assert!(said.contains("data set              stdin\nsessions              2\n"), "{format}: {said}");
         }
         let back = temp.path().join("back.csv");
-        said(xtask(&["data", "export", "-", "--to", text(&back), "--format", "csv"], &bytes));
+        said(xtask(&["data", "export", "-", "--to", text(&back), "--format", "csv", "--force"], &bytes));
         let rows = fs::read_to_string(&back).unwrap();
         assert!(rows.contains("\nmon-1,0,hat shoe,shoe,1,false\nmon-2,0,hat coat,,0,true\n"), "{format}: {rows}");
     }

@@ -5,10 +5,10 @@ mod bad_shares;
 mod batches;
 mod caches;
 mod displays;
+mod edges;
 mod formats;
 mod generate;
 mod mapping;
-mod mutants;
 mod origin;
 mod parquet;
 #[cfg(unix)]
