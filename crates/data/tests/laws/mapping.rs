@@ -5,8 +5,11 @@ use understudy_data::{Catalogue, Dataset, Error, ItemId, UnknownItems};
 
 use crate::generate::any_dataset;
 
-/// The steps of a data set by raw ids, session by session.
-fn steps(dataset: &Dataset) -> Vec<Vec<(Vec<String>, Option<String>, u32)>> {
+/// The slate and the choice of a step by raw ids, and the bits of its reward.
+type RawStep = (Vec<String>, Option<String>, u32);
+
+/// The steps of a data set, session by session.
+fn steps(dataset: &Dataset) -> Vec<Vec<RawStep>> {
     let raw = |item: ItemId| dataset.catalogue.raw(item).to_owned();
     let session = |session: understudy_data::Session<'_>| {
         let step = |step: understudy_data::Step<'_>| {
@@ -46,7 +49,7 @@ proptest! {
     ) {
         let names = dataset.catalogue.names().iter().zip(&keep).filter(|(_, keep)| **keep);
         let known = catalogue(&names.map(|(name, _)| name.to_owned()).collect::<Vec<_>>());
-        let is_known = |(slate, ..): &(Vec<String>, Option<String>, u32)| slate.iter().all(|raw| known.item(raw).is_some());
+        let is_known = |(slate, ..): &RawStep| slate.iter().all(|raw| known.item(raw).is_some());
         let all = steps(&dataset);
         let kept = all.iter().map(|session| session.iter().filter(|step| is_known(step)).cloned().collect::<Vec<_>>());
         let kept: Vec<_> = kept.filter(|session| !session.is_empty()).collect();
