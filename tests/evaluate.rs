@@ -87,6 +87,15 @@ fn nobody_is_judged_by_sessions_that_it_learned_from() {
     assert!(succeeds(evaluate(&write("part.csv", &rows[340..]), &policy, &[])).contains("40 slates in 20 sessions"));
     let refused = fails(evaluate(&write("learned.csv", &rows[..200]), &policy, &[]));
     assert!(refused.contains("learned from all 100 sessions"), "{refused}");
+
+    // The same sessions, judged by money; and the same under other ids, which are too much alike to be told.
+    let money: Vec<String> = rows.iter().map(|row| row.replace(",1,0.16", ",-3.5,0.16")).collect();
+    let money = write("money.csv", &money.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(succeeds(evaluate(&money, &policy, &[])).contains("40 slates in 20 sessions"));
+    let renamed: Vec<String> = rows[2..].iter().map(|row| format!("x{row}")).collect();
+    let renamed = write("renamed.csv", &renamed.iter().map(String::as_str).collect::<Vec<_>>());
+    let judged = evaluate(&renamed, &policy, &[]);
+    assert!(String::from_utf8_lossy(&judged.stderr).contains("180 sessions show and choose the same"), "{judged:?}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use candle_core::Device;
 use comfy_table::{Table, presets};
-use understudy_data::{Dataset, Origin, UnknownItems};
+use understudy_data::{Dataset, Mapping, Origin, UnknownItems};
+use understudy_eval::text::significant;
 use understudy_irecgan::{Agent, AgentPolicy, Selection};
 
 use self::rows::{Found, Rows};
@@ -27,8 +28,8 @@ pub struct Args {
     /// sessions that it did not learn from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
-    /// What becomes of items that the recommender does not know: refuse, drop-steps (leave out the steps that show them) or as-unknown
-    /// (for recommenders that have an entry for them).
+    /// What becomes of items that the recommender does not know: refuse, drop-steps (it never shows them, so that slates with them weigh
+    /// nothing, and clicks on them are no part of its history) or as-unknown (for recommenders that have an entry for them).
     #[arg(long, value_name = "RULE", default_value_t)]
     unknown_items: UnknownItems,
     /// Weights are clipped here in the estimators that clip.
@@ -41,31 +42,26 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let dataset = crate::data::read(&args.log)?;
     let (agent, saved) = Agent::load(&args.policy, &dataset.catalogue, &Device::Cpu)?;
     let (judged, others) = sessions(&dataset, saved.origin.as_ref(), args)?;
-    let (judged, unseen) = with_propensities(&dataset, judged, &args.log)?;
+    let (judged, others) = (dataset.log.select(&judged), dataset.log.select(&others));
 
-    let (others, _) = dataset.select(&others)?.mapped_to(&saved.catalogue, UnknownItems::DropSteps)?;
-    let (judged, unknown) = dataset.select(&judged)?.mapped_to(&saved.catalogue, args.unknown_items)?;
+    let mapping = Mapping::new(&dataset.catalogue, &saved.catalogue);
+    let unknown = mapping.unknown(&judged);
+    args.unknown_items.check(&dataset.name, unknown)?;
     if unknown.any() {
-        tell(format_args!("warning: the recommender does not know {unknown}; the steps that show them are left out"));
-    }
-    if unseen > 0 {
-        tell(format_args!("warning: {unseen} sessions have no propensities and are left out"));
-    }
-    if judged.log.sessions() == 0 {
-        bail!(
-            "{}: every step of the sessions to judge by shows an item that the recommender does not know",
-            args.log.display()
-        );
+        tell(format_args!(
+            "warning: the recommender does not know {unknown}; it never shows these, so such slates weigh nothing"
+        ));
     }
     let policy = AgentPolicy::new(&agent, Selection::Sampled)?;
-    let rows = Rows::new(&policy, &judged.log, &others.log, saved.catalogue.len())?;
+    let rows = Rows::new(&policy, &judged, &others, &mapping, saved.catalogue.len())?;
+    let earned = rows.earned();
+    let earned = if earned.abs() < 5e-5 { significant(earned, 2) } else { format!("{earned:.4}") };
     say(format_args!(
-        "{} slates in {} sessions, on which the logging policy earned {:.4} a slate",
+        "{} slates in {} sessions, on which the logging policy earned {earned} a slate",
         rows.slates(),
-        judged.log.sessions(),
-        rows.earned()
+        judged.sessions(),
     ));
-    print(&rows.judge(args.cap)?, judged.log.iter().any(|session| session.len() > 1));
+    print(&rows.judge(args.cap)?, judged.iter().any(|session| session.len() > 1));
     Ok(())
 }
 
@@ -73,7 +69,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     let all = dataset.log.sessions();
     let shown = args.log.display();
-    let seen = origin.map(|origin| origin.seen(dataset));
+    let overlap = origin.map(|origin| origin.overlap(dataset));
+    let alike = overlap.as_ref().map_or(0, |overlap| overlap.alike);
+    let seen = overlap.map(|overlap| overlap.seen);
     let learned = seen.as_ref().map_or(0, |seen| seen.iter().filter(|&&seen| seen).count());
     let judged: Vec<usize> = match (args.percent, &seen) {
         (Some(percent), _) => (all * usize::from(percent) / 100..all).collect(),
@@ -107,24 +105,36 @@ fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::
             }
         }
     }
+    if alike > 0 {
+        tell(format_args!(
+            "warning: {alike} sessions show and choose the same as sessions that the recommender learned from, under other ids; short \
+             sessions are often alike by chance, but if these are the same, the figures flatter"
+        ));
+    }
     tell(format_args!("judged by {} of {all} sessions; the recommender learned from {learned} of them", judged.len()));
     let others = (0..all).filter(|session| judged.binary_search(session).is_err()).collect();
-    Ok((judged, others))
+    Ok((with_propensities(dataset, judged, &args.log)?, others))
 }
 
-/// Those of the sessions whose every slate has propensities, and how many have not.
-fn with_propensities(dataset: &Dataset, sessions: Vec<usize>, log: &Path) -> anyhow::Result<(Vec<usize>, usize)> {
+/// Those of the sessions whose every slate has propensities.
+fn with_propensities(dataset: &Dataset, sessions: Vec<usize>, log: &Path) -> anyhow::Result<Vec<usize>> {
     let all = sessions.len();
     let has = |&session: &usize| dataset.log.session(session).steps().all(|step| step.propensity.is_some());
     let kept: Vec<usize> = sessions.into_iter().filter(has).collect();
     if kept.is_empty() {
+        let whose = match dataset.log.sessions_with_propensities() {
+            0 => "the log has no propensities".to_owned(),
+            some => format!("{some} sessions have propensities, but none of the {all} to judge by"),
+        };
         bail!(
-            "{}: the log has no propensities; without the probability of what was shown, nothing can be said of what was not",
+            "{}: {whose}; without the probability of what was shown, nothing can be said of what was not",
             log.display()
         );
     }
-    let left_out = all - kept.len();
-    Ok((kept, left_out))
+    if kept.len() < all {
+        tell(format_args!("warning: {} sessions have no propensities and are left out", all - kept.len()));
+    }
+    Ok(kept)
 }
 
 fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
@@ -132,16 +142,17 @@ fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["estimator", "reward a slate", "standard error"]);
     for (name, value) in values {
+        let error = value.standard_error_text();
         // The reason why there is no error stands beside the estimate.
-        let error = value.standard_error.map_or("n/a".into(), |_| value.standard_error_text());
+        let error = if error.starts_with("n/a") { "n/a".into() } else { error };
         table.add_row([name.clone(), value.estimate_text(), error]);
     }
     say(table);
     say(format_args!(
-        "{:.0} of {} weights' worth; largest weight {:.1}; the largest 1% hold {:.0}%; smallest propensity {:.2e}; mean weight {}",
-        diagnostics.effective_sample_size,
+        "{:.0} of {} weights' worth; largest weight {}; the largest 1% hold {:.0}%; smallest propensity {:.2e}; mean weight {}",
+        diagnostics.effective_sample_size.floor(),
         diagnostics.rows,
-        diagnostics.largest_weight,
+        significant(diagnostics.largest_weight, 2),
         100.0 * diagnostics.tail_share,
         diagnostics.smallest_propensity,
         diagnostics.mean_weight

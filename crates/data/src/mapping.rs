@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::{Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Result, Step};
+use crate::{Catalogue, Choice, Dataset, Error, ItemId, Log, LogBuilder, Result, Step};
 
 /// What becomes of the items of a log that a model does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub enum UnknownItems {
     AsUnknown,
 }
 
+/// Where the items of one catalogue stand in another, by raw ids.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    places: Vec<Option<ItemId>>,
+}
+
 /// How much of a log concerns items that a model does not know: counts of the unknown, and of all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
@@ -28,6 +34,37 @@ pub struct Unknown {
     pub clicks: (usize, usize),
 }
 
+impl Mapping {
+    /// From the items of a log to those of a model, say.
+    pub fn new(from: &Catalogue, to: &Catalogue) -> Self {
+        Self { places: from.names().iter().map(|raw| to.item(raw)).collect() }
+    }
+
+    /// The item in the other catalogue, if that knows it.
+    pub fn item(&self, item: ItemId) -> Option<ItemId> {
+        self.places[item.index()]
+    }
+
+    /// How much of a log concerns items that the other catalogue does not know.
+    pub fn unknown(&self, log: &Log) -> Unknown {
+        let mut shown = vec![false; self.places.len()];
+        let (mut slates, mut clicks, mut items) = ((0, 0), (0, 0), (0, 0));
+        let count = |counts: &mut (usize, usize), unknown: bool| {
+            counts.0 += usize::from(unknown);
+            counts.1 += 1;
+        };
+        let unknown = |item: &ItemId| self.item(*item).is_none();
+        for step in log.iter().flat_map(|session| session.steps()) {
+            step.slate.iter().for_each(|item| shown[item.index()] = true);
+            count(&mut slates, step.slate.iter().any(unknown));
+            step.choice.item().iter().for_each(|item| count(&mut clicks, unknown(item)));
+        }
+        let places = self.places.iter().zip(shown).filter(|(_, shown)| *shown);
+        places.for_each(|(place, _)| count(&mut items, place.is_none()));
+        Unknown { items, slates, clicks }
+    }
+}
+
 impl Dataset {
     /// The data set in the items of `catalogue`, which are matched by their raw ids, and how much of it was unknown.
     ///
@@ -35,35 +72,24 @@ impl Dataset {
     /// follows it in its session has a shorter history.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if items are unknown and `unknown` is [`UnknownItems::Refuse`]; [`Error::Setting`] for
-    /// [`UnknownItems::AsUnknown`], since no model so far has such an entry.
+    /// As [`UnknownItems::check`].
     pub fn mapped_to(self, catalogue: &Catalogue, unknown: UnknownItems) -> Result<(Self, Unknown)> {
+        let mapping = Mapping::new(&self.catalogue, catalogue);
+        let found = mapping.unknown(&self.log);
+        unknown.check(&self.name, found)?;
         if self.catalogue.names() == catalogue.names() {
-            let found = Unknown::among(&self, &vec![Some(ItemId(0)); self.catalogue.len()]);
             return Ok((Self { catalogue: catalogue.clone(), ..self }, found));
-        }
-        let places: Vec<Option<ItemId>> = self.catalogue.names().iter().map(|raw| catalogue.item(raw)).collect();
-        let found = Unknown::among(&self, &places);
-        match unknown {
-            _ if !found.any() => {}
-            UnknownItems::DropSteps => {}
-            UnknownItems::Refuse => return Err(Error::Unknown { name: self.name, found }),
-            UnknownItems::AsUnknown => {
-                return Err(Error::Setting(
-                    "the model has no entry for unknown items; drop-steps leaves them out".into(),
-                ));
-            }
         }
         let (mut builder, mut kept, mut slate) = (LogBuilder::default(), Vec::new(), Vec::new());
         for session in self.log.iter() {
             for step in session.steps() {
                 slate.clear();
-                slate.extend(step.slate.iter().map_while(|item| places[item.index()]));
+                slate.extend(step.slate.iter().map_while(|&item| mapping.item(item)));
                 if slate.len() < step.slate.len() {
                     continue;
                 }
                 let choice = match step.choice {
-                    Choice::Item(item) => places[item.index()].map_or(Choice::Skip, Choice::Item),
+                    Choice::Item(item) => mapping.item(item).map_or(Choice::Skip, Choice::Item),
                     other => other,
                 };
                 builder.append(&Step { slate: &slate, choice, ..step });
@@ -79,25 +105,6 @@ impl Dataset {
 }
 
 impl Unknown {
-    /// `places` says where each item of the data set's catalogue is in the model's.
-    fn among(dataset: &Dataset, places: &[Option<ItemId>]) -> Self {
-        let mut shown = vec![false; places.len()];
-        let (mut slates, mut clicks) = ((0, 0), (0, 0));
-        let count = |counts: &mut (usize, usize), unknown: bool| {
-            counts.0 += usize::from(unknown);
-            counts.1 += 1;
-        };
-        let unknown = |item: &ItemId| places[item.index()].is_none();
-        for step in dataset.log.iter().flat_map(|session| session.steps()) {
-            step.slate.iter().for_each(|item| shown[item.index()] = true);
-            count(&mut slates, step.slate.iter().any(unknown));
-            step.choice.item().iter().for_each(|item| count(&mut clicks, unknown(item)));
-        }
-        let mut items = (0, 0);
-        shown.iter().zip(places).filter(|(shown, _)| **shown).for_each(|(_, place)| count(&mut items, place.is_none()));
-        Self { items, slates, clicks }
-    }
-
     /// Whether a slate holds an unknown item.
     pub fn any(&self) -> bool {
         self.slates.0 > 0
@@ -119,6 +126,23 @@ impl fmt::Display for Unknown {
 impl UnknownItems {
     /// All rules.
     pub const ALL: [Self; 3] = [Self::Refuse, Self::DropSteps, Self::AsUnknown];
+
+    /// Whether the rule lets a log of this name pass that shows so many unknown items.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`] if there are any and they are to be refused; [`Error::Setting`] if they are to be the model's own
+    /// entry, since no model so far has one.
+    pub fn check(self, name: &str, found: Unknown) -> Result<()> {
+        match self {
+            _ if !found.any() => Ok(()),
+            Self::DropSteps => Ok(()),
+            Self::Refuse => Err(Error::Unknown { name: name.to_owned(), found }),
+            Self::AsUnknown => {
+                let problem = "the model has no entry for unknown items; drop-steps leaves them out";
+                Err(Error::Setting(problem.into()))
+            }
+        }
+    }
 
     /// The rule's name on a command line: `refuse`, `drop-steps` or `as-unknown`.
     pub fn name(self) -> &'static str {

@@ -9,8 +9,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 
 /// What a model was fitted on: stored with everything that is fitted, and asked before anything is judged.
 ///
-/// Sessions are recognised in any log by what they hold, see [`Origin::seen`]. Digests find
-/// sessions, not forgeries.
+/// Sessions are recognised in other logs, see [`Origin::overlap`]. Digests find sessions, not forgeries.
 ///
 /// ```
 /// use understudy_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
@@ -23,7 +22,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// }
 /// let shop = Dataset { log: log.build(), catalogue: Catalogue::numbered(4), ..Dataset::default() };
 /// let origin = Origin::new(&shop, &[0, 2], serde_json::json!({ "epochs": 3 }), 7, "v1");
-/// assert_eq!(origin.seen(&shop), [true, false, true]);
+/// assert_eq!(origin.overlap(&shop).seen, [true, false, true]);
 /// # Ok::<(), understudy_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +41,8 @@ pub struct Origin {
     sessions: Vec<Fingerprint>,
 }
 
-/// A session that was learned from. Digests are of raw ids, so that they do not depend on the numbering of items.
+/// A session that was learned from. Digests are of raw ids, so that they do not depend on the numbering of items, and of what
+/// was shown and chosen, not of what it earned: a log may be trained on for its clicks and judged by its money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fingerprint {
     /// Its index in the log.
@@ -51,19 +51,23 @@ struct Fingerprint {
     steps: usize,
     /// Digest of its raw id.
     name: u64,
-    /// Time of its first step, where known.
-    start: Option<i64>,
     /// Digest of its first step.
     first: u64,
     /// Digest of all its steps.
     whole: u64,
-    /// Digest of its steps and their times.
+    /// Digest of its steps, with their times where it has them.
     content: u64,
 }
 
-/// Logs may number their sessions alike: raw ids tell sessions only where at least this share of those with a common id
-/// agree.
-const AGREEING: f64 = 0.95;
+/// The sessions of a data set that a model was fitted on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overlap {
+    /// For each session, whether the model was fitted on it.
+    pub seen: Vec<bool>,
+    /// How many of the others show and choose the same as a session that was learned from, under another id. Short sessions
+    /// are often alike by chance: whether these are the same, the log does not tell.
+    pub alike: usize,
+}
 
 impl Origin {
     /// A model fitted on these sessions of a data set.
@@ -78,35 +82,37 @@ impl Origin {
         self.sessions.len()
     }
 
-    /// For each session of a data set, whether the model was fitted on it.
+    /// The sessions of a data set that the model was fitted on.
     ///
     /// * In the same log, sessions are known by their place.
-    /// * In another log (reordered, later, or a part), a session is known by its raw id and its steps; one that has grown
-    ///   since, or was cut, is known too. Where sessions with a common id mostly disagree, both logs only number theirs alike,
-    ///   and ids tell nothing.
-    /// * What is not found by its raw id is looked for by its steps and times: each session that was learned from
-    ///   accounts for one session of the data set at most. Short sessions are often alike: this is done only where
-    ///   half of the smaller side or more are like no other session of it and, in a log without times, where all of the
-    ///   smaller side is found in the other.
-    pub fn seen(&self, dataset: &Dataset) -> Vec<bool> {
+    /// * In another log (reordered, later, or a part), they are known by their raw ids, whatever became of them since. Logs that
+    ///   number their sessions alike have common ids too: ids tell nothing where most sessions of a common id begin
+    ///   differently.
+    /// * The rest is looked for by what was shown and chosen, and when. If the data set holds more of the sessions that are
+    ///   unlike all others than independent logs have in common by chance, then each session that was learned from
+    ///   accounts for one that is like it; otherwise those that are alike are only counted.
+    pub fn overlap(&self, dataset: &Dataset) -> Overlap {
         let mut seen = vec![false; dataset.log.sessions()];
         if self.log == log_digest(dataset) {
-            self.sessions.iter().for_each(|print| seen[print.index] = true);
-            return seen;
+            for print in &self.sessions {
+                if let Some(seen) = seen.get_mut(print.index) {
+                    *seen = true;
+                }
+            }
+            return Overlap { seen, alike: 0 };
         }
         let mut left: HashMap<u64, Fingerprint> = self.sessions.iter().map(|print| (print.name, *print)).collect();
         let names: Vec<u64> = (0..seen.len()).map(|index| name(dataset, index)).collect();
-        let named = || (0..seen.len()).filter_map(|index| Some((index, left.get(&names[index])?)));
-        let agreeing: Vec<usize> =
-            named().filter(|(index, print)| print.is_of(dataset, *index)).map(|(index, _)| index).collect();
-        if agreeing.len() as f64 >= AGREEING * named().count() as f64 {
-            for index in agreeing {
+        let common: Vec<usize> = (0..seen.len()).filter(|&index| left.contains_key(&names[index])).collect();
+        let agreeing = common.iter().filter(|&&index| left[&names[index]].is_of(dataset, index)).count();
+        if 2 * agreeing >= common.len() {
+            for index in common {
                 seen[index] = true;
                 left.remove(&names[index]);
             }
         }
-        seen_by_content(dataset, left.values().map(|print| print.content).collect(), &mut seen);
-        seen
+        let alike = seen_by_content(dataset, left.values().map(|print| print.content).collect(), &mut seen);
+        Overlap { seen, alike }
     }
 
     /// As JSON Lines: all but the sessions, then one of these a line.
@@ -141,40 +147,36 @@ impl Origin {
 
 impl Fingerprint {
     fn of(dataset: &Dataset, index: usize) -> Self {
-        let session = dataset.log.session(index);
-        Self {
-            index,
-            steps: session.len(),
-            name: name(dataset, index),
-            start: session.start(),
-            first: prefix(dataset, index, 1),
-            whole: prefix(dataset, index, session.len()),
-            content: content(dataset, index),
-        }
+        let steps = dataset.log.session(index).len();
+        let (first, whole) = (prefix(dataset, index, 1), prefix(dataset, index, steps));
+        Self { index, steps, name: name(dataset, index), first, whole, content: content(dataset, index) }
     }
 
     /// Whether a session is this one, grown or cut.
     fn is_of(&self, dataset: &Dataset, index: usize) -> bool {
-        let session = dataset.log.session(index);
-        let same_start = self.start.zip(session.start()).is_none_or(|(ours, theirs)| ours == theirs);
-        let grown = session.len() >= self.steps && prefix(dataset, index, self.steps) == self.whole;
-        let cut = session.len() < self.steps && prefix(dataset, index, 1) == self.first;
-        same_start && (grown || cut)
+        match dataset.log.session(index).len() {
+            steps if steps < self.steps => prefix(dataset, index, 1) == self.first,
+            _ => prefix(dataset, index, self.steps) == self.whole,
+        }
     }
 }
 
-/// Takes note of the sessions that are not yet known to be seen and have the content of one of `learned`.
-fn seen_by_content(dataset: &Dataset, learned: Vec<u64>, seen: &mut [bool]) {
+/// Takes note of the sessions, among those not yet seen, that have the content of one of `learned`, if so many cannot be alike
+/// by chance; otherwise returns how many are alike.
+fn seen_by_content(dataset: &Dataset, learned: Vec<u64>, seen: &mut [bool]) -> usize {
     let unknown: Vec<(usize, u64)> =
         (0..seen.len()).filter(|&index| !seen[index]).map(|index| (index, content(dataset, index))).collect();
     let mut left = counts(learned.iter().copied());
-    let contents = counts(unknown.iter().map(|&(_, content)| content));
-    let (smaller, larger) = if learned.len() <= unknown.len() { (&left, &contents) } else { (&contents, &left) };
-    let contained = smaller.iter().all(|(content, count)| larger.get(content).is_some_and(|found| found >= count));
-    let single = smaller.values().filter(|&&count| count == 1).count();
-    let unlike = 2 * single >= smaller.values().sum();
-    if !unlike || !(dataset.log.has_timestamps() || contained) {
-        return;
+    let found = counts(unknown.iter().map(|&(_, content)| content));
+    let common = |times: usize| left.iter().filter(move |(_, count)| **count == times);
+    let single = common(1).filter(|(content, _)| found.contains_key(content)).count();
+    // Good and Turing: a session of an independent log is like one that was seen once with probability 2 N₂ / n.
+    let per_pair = 2.0 * unknown.len() as f64 / learned.len().max(1) as f64;
+    let pairs = common(2).count() as f64;
+    let by_chance = per_pair * pairs;
+    let spread = (by_chance + per_pair * per_pair * pairs).sqrt();
+    if (single as f64) < FEWEST + by_chance + 3.0 * spread {
+        return left.iter().map(|(content, count)| found.get(content).copied().unwrap_or(0).min(*count)).sum();
     }
     for (index, content) in unknown {
         if let Some(count) = left.get_mut(&content).filter(|count| **count > 0) {
@@ -182,7 +184,11 @@ fn seen_by_content(dataset: &Dataset, learned: Vec<u64>, seen: &mut [bool]) {
             seen[index] = true;
         }
     }
+    0
 }
+
+/// Fewer common sessions than this are nothing to go by, however unlikely they are.
+const FEWEST: f64 = 3.0;
 
 fn counts(contents: impl Iterator<Item = u64>) -> HashMap<u64, usize> {
     let mut counts = HashMap::new();
@@ -203,7 +209,7 @@ fn prefix(dataset: &Dataset, index: usize, steps: usize) -> u64 {
     short(&hasher)
 }
 
-/// Digest of a session's steps and times.
+/// Digest of a session's steps, with their times where it has them.
 fn content(dataset: &Dataset, index: usize) -> u64 {
     let mut hasher = blake3::Hasher::new();
     for step in dataset.log.session(index).steps() {
@@ -219,8 +225,8 @@ fn log_digest(dataset: &Dataset) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// What was shown, what was chosen, and what it earned. That a user left is not told from choosing nothing: a session that
-/// goes on in next week's log ended with leaving in this one.
+/// What was shown and what was chosen. That a user left is not told from choosing nothing: a session that goes on in next
+/// week's log ended with leaving in this one.
 fn digest_step(hasher: &mut blake3::Hasher, dataset: &Dataset, step: &Step<'_>) {
     hasher.update(&(step.slate.len() as u64).to_le_bytes());
     step.slate.iter().for_each(|&item| text(hasher, dataset.catalogue.raw(item)));
@@ -228,8 +234,6 @@ fn digest_step(hasher: &mut blake3::Hasher, dataset: &Dataset, step: &Step<'_>) 
         Choice::Item(item) => text(hasher, dataset.catalogue.raw(item)),
         Choice::Skip | Choice::Leave => _ = hasher.update(&u64::MAX.to_le_bytes()),
     }
-    // Both zeros are one reward.
-    hasher.update(&(step.reward + 0.0).to_le_bytes());
 }
 
 fn text(hasher: &mut blake3::Hasher, text: &str) {
