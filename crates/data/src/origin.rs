@@ -26,6 +26,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// # Ok::<(), understudy_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Origin {
     /// Name of the data set.
     pub dataset: String,
@@ -44,6 +45,7 @@ pub struct Origin {
 /// A session that was learned from. Digests are of raw ids, so that they do not depend on the numbering of items, and of what
 /// was shown and chosen, not of what it earned: a log may be trained on for its clicks and judged by its money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Fingerprint {
     /// Its index in the log.
     index: usize,
