@@ -127,6 +127,31 @@ fn nothing_of_others_is_replaced() {
     assert!(fails(export("/dev/null", &["--force"])).contains("no regular file"));
 }
 
+#[test]
+fn training_never_replaces_its_log_nor_what_is_no_recommenders() {
+    let (temp, log, policy) = trained(&rewards_without_choice(ITEMS), "50");
+    let text = fs::read_to_string(&log).unwrap();
+    let train = |log: &Path, to: &Path| {
+        let [log, to] = [log, to].map(|path| path.to_str().unwrap());
+        fails(xtask(&[&["train", log, "--to", to, "--force"], &QUICK[..]].concat()))
+    };
+    let digested = format!("tensors-{}.safetensors", "0123456789abcdef".repeat(2));
+    for (folder, name, reason) in
+        [("a", "manifest.json", "holds other things"), ("b", digested.as_str(), "which is read as input")]
+    {
+        let folder = temp.path().join(folder);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(name), &text).unwrap();
+        let refused = train(&folder.join(name), &folder);
+        assert!(refused.contains(name) && refused.contains(reason), "{refused}");
+        assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), text);
+    }
+    let manifest = Path::new(&policy).join("manifest.json");
+    fs::write(&manifest, "mine").unwrap();
+    assert!(train(Path::new(&log), Path::new(&policy)).contains("holds other things"));
+    assert_eq!(fs::read_to_string(&manifest).unwrap(), "mine");
+}
+
 fn bundled(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     root.join("datasets").join(name).to_str().unwrap().to_owned()

@@ -60,6 +60,25 @@ fn a_log_comes_through_a_pipe_in_every_format_and_keeps_its_ids() {
 }
 
 #[test]
+fn the_standard_inputs_file_is_never_replaced() {
+    let temp = TempDir::new().unwrap();
+    let path = temp.path().join("shop.csv");
+    fs::write(&path, CSV).unwrap();
+    for given in ["-", "/dev/stdin"] {
+        for command in [&["import", given][..], &["export", given, "--format", "jsonl"]] {
+            let mut program = Command::new(env!("CARGO_BIN_EXE_xtask"));
+            program.arg("data").args(command).args(["--to", text(&path), "--force"]);
+            let output = program.stdin(fs::File::open(&path).unwrap()).output().unwrap();
+            assert!(refused(output).contains("is the input itself"), "{command:?}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), CSV);
+        }
+    }
+    let other = temp.path().join("other.csv");
+    fs::write(&other, CSV).unwrap();
+    said(xtask(&["data", "import", "-", "--to", text(&other), "--force"], CSV.as_bytes()));
+}
+
+#[test]
 fn the_shells_pipes_are_read() {
     let temp = TempDir::new().unwrap();
     let path = temp.path().join("shop.csv");

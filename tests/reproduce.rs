@@ -252,6 +252,36 @@ fn a_directory_in_the_place_of_a_file_is_named() {
 }
 
 #[test]
+fn a_rerun_removes_plots_of_experiments_and_nothing_else() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    let place = |name: &str| out.join("plots").join(name);
+    let [old, mine] = [["cdqn-old.svg", "learning-bias-old.png"], ["my.png", "cdqnotes.svg"]];
+    for name in old.iter().chain(&mine) {
+        fs::write(place(name), "drawn").unwrap();
+    }
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    assert!(old.iter().all(|name| !place(name).exists()) && mine.iter().all(|name| place(name).exists()));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_in_the_place_of_a_table_is_not_replaced() {
+    let temp = TempDir::new().unwrap();
+    let [out, elsewhere] = ["results", "elsewhere"].map(|name| temp.path().join(name));
+    reproduce(&out, &["--seeds", "1"]).succeeds();
+    for name in ["results.csv", "run.json"] {
+        fs::rename(out.join(name), &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, out.join(name)).unwrap();
+        reproduce(&out, &["--seeds", "1"]).fails_with(&format!("{name} is a link, but a file is to be written there"));
+        assert!(out.join(name).is_symlink());
+        fs::remove_file(out.join(name)).unwrap();
+        fs::rename(&elsewhere, out.join(name)).unwrap();
+    }
+}
+
+#[test]
 fn wrong_arguments_are_named() {
     let temp = TempDir::new().unwrap();
     let out = temp.path().join("results");

@@ -101,7 +101,7 @@ struct Input {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Import(Import { input, format, to, force }) => {
-            let target = Target::new(to, &[&input.path], *force)?;
+            let target = Target::new(to, inputs(&input.path), *force)?;
             let (dataset, summary) = input.read(*format)?;
             target.check()?;
             cache::save(&dataset, target.path())?;
@@ -109,7 +109,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         Command::Describe(Describe { input, format }) => say(input.read(*format)?.1.to_string().trim_end()),
         Command::Export(Export { input, to, force, format, without }) => {
-            let target = Target::new(to, &[&input.path], *force)?;
+            let target = Target::new(to, inputs(&input.path), *force)?;
             let (dataset, summary) = input.read(None)?;
             if summary.reading.is_some() {
                 say(summary.to_string().trim_end());
@@ -123,6 +123,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         Command::Generate(args) => generate::run(args)?,
     }
     Ok(())
+}
+
+/// The files that formats read beside the one that is named.
+const BESIDE: [&str; 7] = [
+    "u.item",
+    "movies.csv",
+    "train-clicks.csv",
+    "train-purchases.csv",
+    "yoochoose-buys.dat",
+    "propensities.ascii",
+    "features/item_features.ascii",
+];
+
+/// A log file and all that may be read with it, whatever its format.
+pub fn inputs(log: &Path) -> Vec<PathBuf> {
+    let beside = if log.as_os_str() == "-" { &[][..] } else { &BESIDE };
+    [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
 }
 
 /// A cached log, or one in any format that its file tells.
@@ -255,6 +272,23 @@ mod tests {
             write(export, &cached, true).unwrap();
             std::fs::remove_file(&cached).unwrap();
         }
+    }
+
+    #[test]
+    fn a_file_that_is_read_beside_the_input_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::create_dir(place("features")).unwrap();
+        std::fs::copy(datasets().join("simulated-mdp.csv"), place("log.csv")).unwrap();
+        for name in BESIDE {
+            std::fs::write(place(name), "mine").unwrap();
+            let (input, to) = (input(&place("log.csv")), place(name));
+            let refused =
+                run(Command::Import(Import { input, format: None, to, force: true })).unwrap_err().to_string();
+            assert!(refused.contains("is read with it"), "{name}: {refused}");
+            assert_eq!(std::fs::read_to_string(place(name)).unwrap(), "mine");
+        }
+        assert_eq!(inputs(Path::new("-")), [Path::new("-")]);
     }
 
     #[test]

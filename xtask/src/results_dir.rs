@@ -12,7 +12,7 @@ use crate::provenance::{RunConfig, RunRecord};
 use crate::reports::Output;
 use crate::store::Store;
 use crate::trace::Traces;
-use crate::{atomic, costs};
+use crate::{atomic, costs, experiments};
 
 /// A directory of results that all belong to one configuration. Several processes may work in it.
 pub struct ResultsDir {
@@ -44,7 +44,8 @@ impl ResultsDir {
     /// unless another run is at work here.
     ///
     /// # Errors
-    /// Where the path is not a directory, holds something else than results, or results of another configuration.
+    /// Where the path is not a directory, holds something else than results, results of another configuration, or in the
+    /// place of a table what is no regular file.
     pub fn open(path: &Path, record: &RunRecord) -> anyhow::Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
@@ -56,9 +57,7 @@ impl ResultsDir {
         if let Some(last) = last_run(path)? {
             refuse_other(path, &record.config, &last.config)?;
         }
-        if let Some(table) = TABLES.iter().find(|table| path.join(table).is_dir()) {
-            bail!("{} is a directory, but a file is to be written there", path.join(table).display());
-        }
+        TABLES.iter().chain([&RECORD]).try_for_each(|name| atomic::check(&path.join(name)))?;
         let store = Store::open(path.join(CELLS))?;
         let alone = locks::try_exclusive(&path.join(PRESENT))?;
         if alone.is_some_and(|alone| alone.holds()) {
@@ -128,10 +127,10 @@ impl ResultsDir {
             atomic::write(&png, &plot.png()?)?;
             plots.extend([svg, png]);
         }
-        // Of experiments that these tables do not show.
+        // Those of experiments that these tables do not show.
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         for path in entries.flatten().map(|entry| entry.path()).filter(|path| !plots.contains(path)) {
-            if path.extension().is_some_and(|kind| kind == "svg" || kind == "png") {
+            if is_plot(&path) {
                 fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
@@ -142,6 +141,17 @@ impl ResultsDir {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether a file is one that a run may have drawn: the name begins with that of an experiment.
+fn is_plot(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let of = name.strip_prefix("learning-").unwrap_or(&name);
+    let ours = experiments::NAMES
+        .iter()
+        .any(|experiment| of.strip_prefix(experiment).is_some_and(|rest| rest.starts_with('-')));
+    let drawn = path.extension().is_some_and(|kind| kind == "svg" || kind == "png");
+    ours && drawn && path.symlink_metadata().is_ok_and(|found| found.is_file())
 }
 
 fn last_run(folder: &Path) -> anyhow::Result<Option<RunRecord>> {

@@ -1,4 +1,6 @@
 //! What a command may write to: a path that a user names is never replaced unasked.
+//!
+//! An input of `-` is the standard input, whatever file that is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,9 +19,9 @@ impl Target {
     /// A file at `path`, made from `inputs`; with `force` it may replace a regular file that is none of these.
     ///
     /// # Errors
-    /// As [`Target::check`].
-    pub fn new(path: &Path, inputs: &[&Path], force: bool) -> anyhow::Result<Self> {
-        let inputs = inputs.iter().map(|&input| input.to_owned()).collect();
+    /// As [`Target::check`], and for `-`.
+    pub fn new(path: &Path, inputs: Vec<PathBuf>, force: bool) -> anyhow::Result<Self> {
+        refuse_standard_output(path, "file")?;
         let target = Self { path: path.to_owned(), inputs, force };
         target.check()?;
         Ok(target)
@@ -34,7 +36,7 @@ impl Target {
         let shown = self.path.display();
         let Some(found) = what_is_at(&self.path)? else { return Ok(()) };
         if self.inputs.iter().any(|input| same_file(&self.path, input)) {
-            bail!("{shown} is the input itself; name another file to write");
+            bail!("{shown} is the input itself or a file that is read with it; name another file to write");
         }
         if !found.is_file() {
             bail!("{shown} is {}, which is never replaced; name another file to write", kind(found));
@@ -51,11 +53,14 @@ impl Target {
     }
 }
 
-/// Checks that a folder to be made or filled holds nothing that is not `ours`; what is ours may be replaced with `force`.
+/// Checks that a folder to be made or filled from `inputs` holds none of these and nothing that is not `ours`; what is
+/// ours may be replaced with `force`.
 ///
 /// # Errors
-/// Where the path is something else than a folder, or one that holds other things, or anything at all without `force`.
-pub fn check_folder(path: &Path, force: bool, ours: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+/// Where the path is `-` or something else than a folder, or one that holds an input or other things, or anything at all
+/// without `force`.
+pub fn check_folder(path: &Path, inputs: &[PathBuf], force: bool, ours: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+    refuse_standard_output(path, "folder")?;
     let shown = path.display();
     let Some(found) = what_is_at(path)? else { return Ok(()) };
     if !found.is_dir() {
@@ -69,6 +74,9 @@ pub fn check_folder(path: &Path, force: bool, ours: impl Fn(&Path) -> bool) -> a
             stranger.display()
         );
     }
+    if let Some(input) = entries.iter().find(|entry| inputs.iter().any(|input| same_file(entry, input))) {
+        bail!("{shown} holds {}, which is read as input; name another folder", input.display());
+    }
     if !entries.is_empty() && !force {
         bail!("{shown} exists and is not empty; name another folder, or replace its contents with --force");
     }
@@ -76,7 +84,7 @@ pub fn check_folder(path: &Path, force: bool, ours: impl Fn(&Path) -> bool) -> a
 }
 
 /// What the path names, links not followed; none where nothing is there.
-fn what_is_at(path: &Path) -> anyhow::Result<Option<fs::FileType>> {
+pub fn what_is_at(path: &Path) -> anyhow::Result<Option<fs::FileType>> {
     match path.symlink_metadata() {
         Ok(metadata) => Ok(Some(metadata.file_type())),
         Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -84,26 +92,42 @@ fn what_is_at(path: &Path) -> anyhow::Result<Option<fs::FileType>> {
     }
 }
 
-fn kind(found: fs::FileType) -> &'static str {
+/// The kind of a thing, for messages.
+pub fn kind(found: fs::FileType) -> &'static str {
     match found {
         found if found.is_symlink() => "a link",
-        found if found.is_dir() => "a folder",
+        found if found.is_dir() => "a directory",
         found if found.is_file() => "a file",
         _ => "no regular file",
     }
 }
 
-/// Whether two paths lead to one file, through links or under several names.
-fn same_file(a: &Path, b: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
-        if let (Some(a), Some(b)) = (identity(a), identity(b)) {
-            return a == b;
-        }
+fn refuse_standard_output(path: &Path, wanted: &str) -> anyhow::Result<()> {
+    if is_standard(path) {
+        bail!("--to -: no command writes to the standard output; name a {wanted}");
     }
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    Ok(())
+}
+
+fn is_standard(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Whether a path leads to the file of an input, through links or under several names.
+#[cfg(unix)]
+fn same_file(path: &Path, input: &Path) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+
+    let standard_input = || fs::File::from(std::io::stdin().as_fd().try_clone_to_owned()?).metadata();
+    let input = if is_standard(input) { standard_input() } else { input.metadata() };
+    matches!((path.metadata(), input), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+}
+
+/// As on Unix, but for the standard input and hard links.
+#[cfg(not(unix))]
+fn same_file(path: &Path, input: &Path) -> bool {
+    !is_standard(input) && matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]
@@ -115,18 +139,18 @@ mod tests {
     }
 
     fn refused(path: &Path, inputs: &[&Path], force: bool) -> String {
-        Target::new(path, inputs, force).unwrap_err().to_string()
+        Target::new(path, inputs.iter().map(|&input| input.to_owned()).collect(), force).unwrap_err().to_string()
     }
 
     #[test]
     fn an_existing_file_is_replaced_with_force_only() {
         let folder = folder();
         let path = folder.path().join("a");
-        let target = Target::new(&path, &[], false).unwrap();
+        let target = Target::new(&path, vec![], false).unwrap();
         fs::write(&path, "mine").unwrap();
         assert!(target.check().unwrap_err().to_string().contains("--force"));
         assert!(refused(&path, &[], false).contains("--force"));
-        Target::new(&path, &[], true).unwrap();
+        Target::new(&path, vec![], true).unwrap();
         assert!(refused(&path.join("b"), &[], true).contains("cannot look at"));
     }
 
@@ -152,7 +176,7 @@ mod tests {
         for (path, what) in [
             (&link, "a link"),
             (&dangling, "a link"),
-            (&folder.path().to_owned(), "a folder"),
+            (&folder.path().to_owned(), "a directory"),
             (&PathBuf::from("/dev/null"), "no regular file"),
         ] {
             let message = refused(path, &[], true);
@@ -164,14 +188,37 @@ mod tests {
     fn a_folder_is_filled_if_it_is_empty_or_ours_and_forced() {
         let folder = folder();
         let ours = |path: &Path| path.ends_with("manifest.json");
-        check_folder(&folder.path().join("new"), false, ours).unwrap();
-        check_folder(folder.path(), false, ours).unwrap();
+        check_folder(&folder.path().join("new"), &[], false, ours).unwrap();
+        check_folder(folder.path(), &[], false, ours).unwrap();
         fs::write(folder.path().join("manifest.json"), "{}").unwrap();
-        assert!(check_folder(folder.path(), false, ours).unwrap_err().to_string().contains("--force"));
-        check_folder(folder.path(), true, ours).unwrap();
+        assert!(check_folder(folder.path(), &[], false, ours).unwrap_err().to_string().contains("--force"));
+        check_folder(folder.path(), &[], true, ours).unwrap();
         fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
-        assert!(check_folder(folder.path(), true, ours).unwrap_err().to_string().contains("thesis.tex"));
+        assert!(check_folder(folder.path(), &[], true, ours).unwrap_err().to_string().contains("thesis.tex"));
         let file = folder.path().join("manifest.json");
-        assert!(check_folder(&file, true, ours).unwrap_err().to_string().contains("is a file"));
+        assert!(check_folder(&file, &[], true, ours).unwrap_err().to_string().contains("is a file"));
+    }
+
+    #[test]
+    fn a_folder_that_holds_an_input_is_refused() {
+        let folder = folder();
+        let [input, other] = ["manifest.json", "other"].map(|name| folder.path().join(name));
+        fs::write(&input, "mine").unwrap();
+        fs::hard_link(&input, &other).unwrap();
+        for given in [&input, &other] {
+            let refused = check_folder(folder.path(), &[given.clone()], true, |_| true).unwrap_err().to_string();
+            assert!(refused.contains("read as input"), "{refused}");
+        }
+        fs::remove_file(&other).unwrap();
+        check_folder(folder.path(), &[other], true, |_| true).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_written_to_the_standard_output() {
+        let path = Path::new("-");
+        assert!(refused(path, &[], true).contains("no command writes to the standard output; name a file"));
+        let refused = check_folder(path, &[], true, |_| true).unwrap_err().to_string();
+        assert!(refused.contains("no command writes to the standard output; name a folder"), "{refused}");
+        Target::new(Path::new("./-"), vec![], false).unwrap();
     }
 }

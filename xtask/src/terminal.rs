@@ -1,12 +1,19 @@
 //! What the program tells the person at the terminal. A reader that has gone away ends nothing: lines that nobody reads
-//! are dropped, where `println!` would panic.
+//! are dropped, where `println!` would panic. Lines that somebody waits for and that cannot be written, as on a full
+//! disk, end the program.
 
 use std::fmt::Display;
-use std::io::{Write, stderr, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
 
-/// Writes a line to the standard output.
+/// Writes a line to the standard output. A closed pipe is no error; any other ends the program with exit code 1.
 pub fn say(line: impl Display) {
-    let _ = writeln!(stdout(), "{line}");
+    let written = writeln!(stdout(), "{line}").and_then(|()| stdout().flush());
+    if let Err(reason) = written
+        && reason.kind() != ErrorKind::BrokenPipe
+    {
+        tell(format_args!("error: cannot write to the standard output: {reason}"));
+        std::process::exit(1);
+    }
 }
 
 /// Writes a line to the standard error.

@@ -1,5 +1,6 @@
 //! `cargo xtask train`: a recommender from a log of one's own.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -8,6 +9,7 @@ use clap::builder::RangedU64ValueParser;
 use indicatif::ProgressBar;
 use understudy_data::{Dataset, Origin, Provenance};
 use understudy_irecgan::{IRecGan, IRecGanConfig, Stage};
+use understudy_nn::checkpoint::is_saved_as;
 use understudy_random::Seed;
 use understudy_user_model::behaviour::sequences;
 
@@ -45,7 +47,8 @@ pub struct Args {
 
 /// Trains IRecGAN on the first sessions of a log and writes its agent.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    check_folder(&args.to, args.force, is_ours)?;
+    let inputs = crate::data::inputs(&args.log);
+    check_folder(&args.to, &inputs, args.force, is_ours)?;
     let dataset = crate::data::read(&args.log)?;
     let chosen = first(&dataset, args.percent)?;
     let (items, seed) = (dataset.catalogue.len(), Seed::new(args.seed));
@@ -78,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         });
     }
     bar.finish_and_clear();
-    check_folder(&args.to, args.force, is_ours)?;
+    check_folder(&args.to, &inputs, args.force, is_ours)?;
     let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
     run.agent().save(&args.to, provenance, run.curve().len() as u64, args.seed, None)?;
     say(format_args!("learned from {} sessions; written to {}", train.sessions(), args.to.display()));
@@ -100,9 +103,60 @@ fn rewards_without_choice(dataset: &Dataset, sessions: &[usize]) -> usize {
     steps.filter(|step| step.choice.item().is_none() && step.reward != 0.0).count()
 }
 
-/// Whether a file is one that a saved recommender is made of.
+/// Whether a file is one that a saved recommender is made of: its manifest, or what that names by a digest.
 fn is_ours(path: &Path) -> bool {
+    const FILES: [&str; 4] = ["tensors.safetensors", "vocabulary.jsonl", "features.jsonl", "origin.jsonl"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name == "manifest.json"
-        || ["tensors-", "vocabulary-", "features-", "origin-"].iter().any(|stem| name.starts_with(stem))
+    let named = || FILES.iter().any(|file| is_saved_as(&name, file));
+    let regular = path.symlink_metadata().is_ok_and(|found| found.is_file());
+    regular && if name == "manifest.json" { is_manifest(path) } else { named() }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    let content = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    content.is_some_and(|content: serde_json::Map<String, serde_json::Value>| {
+        ["model", "digest"].iter().all(|key| content.contains_key(*key))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_recommenders_own_files_are_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let digest = "0123456789abcdef0123456789abcdef";
+        let ours = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            is_ours(&path)
+        };
+        assert!(ours("manifest.json", r#"{"model": "agent", "digest": "00"}"#));
+        for text in ["mine", "[]", r#"{"model": "mine"}"#, r#"{"digest": "00"}"#] {
+            assert!(!ours("manifest.json", text), "{text}");
+        }
+        for name in ["tensors-?.safetensors", "vocabulary-?.jsonl", "features-?.jsonl", "origin-?.jsonl"] {
+            assert!(ours(&name.replace('?', digest), ""), "{name}");
+            for other in [&digest[1..], &format!("{digest}0"), &digest.to_uppercase(), "notes"] {
+                assert!(!ours(&name.replace('?', other), ""), "{other}");
+            }
+        }
+        for name in ["tensors-?.jsonl", "origin-?.safetensors", "thesis-?.jsonl", "manifest.json.old"] {
+            assert!(!ours(&name.replace('?', digest), r#"{"model": 1, "digest": 1}"#), "{name}");
+        }
+        let place = folder.path().join(format!("origin-{}.jsonl", digest.replace('0', "1")));
+        fs::create_dir(&place).unwrap();
+        assert!(!is_ours(&place));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_a_manifest_is_not_ours() {
+        let folder = tempfile::tempdir().unwrap();
+        let [link, file] = ["manifest.json", "elsewhere"].map(|name| folder.path().join(name));
+        fs::write(&file, r#"{"model": "agent", "digest": "00"}"#).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(!is_ours(&link));
+    }
 }

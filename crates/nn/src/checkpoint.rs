@@ -75,7 +75,8 @@ pub struct Checkpoint<C> {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Writes `folder`, which is created if need be, with the parameters and, for training to go on, the optimiser.
+/// Writes `folder`, which is created if need be, with the parameters and, for training to go on, the optimiser. The files
+/// of the checkpoint that was there before go.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] if the folder cannot be written.
@@ -109,13 +110,15 @@ pub fn save<C: Serialize>(
     manifest["digest"] = digest(&manifest).into();
     let text = serde_json::to_vec_pretty(&manifest).map_err(|reason| fail(reason.to_string()))?;
     fs::create_dir_all(folder).map_err(|reason| fail(reason.to_string()))?;
+    let before = named_by(&folder.join(MANIFEST));
     write(&folder.join(with_digest(TENSORS, &bytes)), &bytes)?;
     description.files.iter().try_for_each(|(name, bytes)| write(&folder.join(with_digest(name, bytes)), bytes))?;
     write(&folder.join(MANIFEST), &text)?;
     for entry in fs::read_dir(folder).map_err(|reason| fail(reason.to_string()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let before = [TENSORS].into_iter().chain(description.files.iter().map(|(name, _)| *name));
-        if !kept.contains(&name) && before.into_iter().any(|ours| is_saved_as(&name, ours)) {
+        // A save that was interrupted leaves files that no manifest names.
+        let mut names = [TENSORS].into_iter().chain(description.files.iter().map(|(name, _)| *name));
+        if !kept.contains(&name) && (before.contains(&name) || names.any(|ours| is_saved_as(&name, ours))) {
             fs::remove_file(entry.path()).map_err(|reason| fail(reason.to_string()))?;
         }
     }
@@ -221,12 +224,24 @@ fn with_digest(name: &str, bytes: &[u8]) -> String {
     format!("{stem}-{}.{extension}", &blake3::hash(bytes).to_hex()[..DIGITS])
 }
 
-/// Whether a file's name is one that [`with_digest`] gives to a file called `name`.
-fn is_saved_as(file: &str, name: &str) -> bool {
+/// The files of the checkpoint that this manifest belongs to; none where it is no whole manifest.
+fn named_by(manifest: &Path) -> Vec<String> {
+    let head = fs::read(manifest).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let head = head.filter(|head: &serde_json::Value| head["digest"] == digest(head)).unwrap_or_default();
+    let files = head["files"].as_object().into_iter().flatten().map(|(name, file)| (name.as_str(), file));
+    let files = files.chain([(TENSORS, &head["tensors"])]).filter_map(|(name, file)| Some((name, file.as_str()?)));
+    files.filter(|(name, file)| is_saved_as(file, name)).map(|(_, file)| file.to_owned()).collect()
+}
+
+/// Whether a file's name is one under which [`save`] writes a file called `name`: with the digest of its content, 32
+/// hexadecimal digits, before the extension.
+pub fn is_saved_as(file: &str, name: &str) -> bool {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
     let digest =
         file.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(extension)?.strip_suffix('.'));
-    digest.is_some_and(|digest| digest.len() == DIGITS && digest.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    digest.is_some_and(|digest| {
+        digest.len() == DIGITS && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
@@ -321,6 +336,46 @@ mod tests {
             fs::read_dir(folder.path()).unwrap().flatten().find(|file| file.path().extension().unwrap() == "txt");
         fs::write(words.unwrap().path(), "three").unwrap();
         assert!(problem(folder.path()).contains("damaged"));
+    }
+
+    #[test]
+    fn the_files_of_the_checkpoint_before_go_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, _) = model(1);
+        let names = || {
+            let mut names: Vec<_> =
+                fs::read_dir(folder.path()).unwrap().flatten().map(|file| file.file_name()).collect();
+            names.sort();
+            names
+        };
+        save(folder.path(), describe(1), &params, None).unwrap();
+        let without = names();
+        let files = [("words.txt", b"one".to_vec()), ("features.jsonl", b"two".to_vec())];
+        save(folder.path(), Description { files: &files, ..describe(1) }, &params, None).unwrap();
+        assert_eq!(names().len(), 4);
+        let other = format!("words-{}.txt", "0".repeat(DIGITS));
+        fs::write(folder.path().join(&other), "mine").unwrap();
+        save(folder.path(), describe(1), &params, None).unwrap();
+        fs::remove_file(folder.path().join(other)).unwrap();
+        assert_eq!(names(), without);
+    }
+
+    #[test]
+    fn a_manifest_that_was_not_written_here_has_no_file_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (params, _) = model(1);
+        let [plain, digested] = ["mine.txt".to_owned(), format!("words-{}.txt", "0".repeat(DIGITS))];
+        for file in [&plain, &digested] {
+            fs::write(folder.path().join(file), "mine").unwrap();
+        }
+        let mut manifest = serde_json::json!({ "files": { "mine.txt": plain, "words.txt": digested }, "digest": "" });
+        fs::write(folder.path().join(MANIFEST), manifest.to_string()).unwrap();
+        save(folder.path(), describe(1), &params, None).unwrap();
+        assert!([&plain, &digested].iter().all(|file| folder.path().join(file).exists()));
+        manifest["digest"] = digest(&manifest).into();
+        fs::write(folder.path().join(MANIFEST), manifest.to_string()).unwrap();
+        save(folder.path(), describe(1), &params, None).unwrap();
+        assert_eq!([&plain, &digested].map(|file| folder.path().join(file).exists()), [true, false]);
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ("simulated-mdp.jsonl", Format::JsonLines, &mdp),
         ("simulated-mdp.parquet", Format::Parquet, &mdp),
     ];
-    let targets = logs.iter().map(|(name, ..)| Target::new(&args.out.join(name), &[], args.force));
+    let targets = logs.iter().map(|(name, ..)| Target::new(&args.out.join(name), vec![], args.force));
     let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
     for ((_, format, dataset), target) in logs.into_iter().zip(targets) {
         let path = target.path();

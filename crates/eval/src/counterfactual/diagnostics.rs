@@ -103,8 +103,14 @@ impl fmt::Display for Warning {
             }
             Self::FewEffectiveRows { effective, rows } => write!(
                 f,
-                "the {rows} weights are worth {effective:.0} equally weighted ones, fewer than {FEWEST_EFFECTIVE_ROWS}: \
-                 the policies differ too much for this log, and intervals are too narrow"
+                "the {rows} weights are worth {} equally weighted ones, fewer than {FEWEST_EFFECTIVE_ROWS}: {}, and \
+                 intervals are too narrow",
+                // Rounded down, it stays below the bound.
+                effective.floor(),
+                match (*rows as f64) < FEWEST_EFFECTIVE_ROWS {
+                    true => "the log is too small",
+                    false => "the policies differ too much for this log, or the log is too small",
+                }
             ),
             Self::HeavyTail { share } => write!(
                 f,

@@ -82,12 +82,24 @@ fn hand_computed_diagnostics() {
     assert!((found.mean_weight.mean - 0.99).abs() < 1e-12);
     let said: Vec<String> = found.warnings().iter().map(ToString::to_string).collect();
     assert_eq!(said.len(), 3, "{said:?}");
-    assert!(said[0].starts_with("the 200 weights are worth 8 equally weighted ones, fewer than 100"), "{said:?}");
+    assert!(said[0].starts_with("the 200 weights are worth 7 equally weighted ones, fewer than 100: the policies differ too much for this log, or the log is too small"), "{said:?}");
     assert!(said[1].starts_with("the largest 1% of the weights hold 51% of their sum"), "{said:?}");
     assert!(
         said[2].starts_with("1.00% of the logged propensities are below 0.001, the smallest is 5.0e-4"),
         "{said:?}"
     );
+}
+
+/// What is below the bound is not said to be at it; where the rows alone are too few, the policies are not to blame.
+#[test]
+fn effective_rows_are_rounded_down() {
+    let said = |effective, rows| Warning::FewEffectiveRows { effective, rows }.to_string();
+    let many = said(99.99, 100);
+    assert!(many.starts_with("the 100 weights are worth 99 equally weighted ones, fewer than 100"), "{many}");
+    assert!(many.contains("differ too much for this log, or the log is too small,"), "{many}");
+    let few = said(29.0, 29);
+    assert!(few.starts_with("the 29 weights are worth 29 equally weighted ones, fewer than 100: the log is"), "{few}");
+    assert!(few.contains("too small") && !few.contains("policies"), "{few}");
 }
 
 /// A policy that the log's propensities do not fit: all weights are 0.8 or 0.9.
