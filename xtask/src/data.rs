@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
+use understudy_data::export::{export, replaced_ids};
 use understudy_data::import::{self, import};
-use understudy_data::{Dataset, Format, Part, Summary, cache, export::export};
+use understudy_data::{Dataset, Format, Part, Summary, cache};
 
 use crate::target::Target;
-use crate::terminal::say;
+use crate::terminal::{say, tell};
 
 /// Options of the data commands.
 #[derive(Debug, clap::Args)]
@@ -116,7 +117,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
             let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
             target.check()?;
-            export(&dataset, *format, target.path()).context("cannot export; --without PART leaves a part out")?;
+            export(&dataset, *format, target.path())?;
+            let replaced = replaced_ids(&dataset, *format);
+            if replaced > 0 {
+                tell(format_args!(
+                    "warning: {format} holds whole numbers as session ids; those of {replaced} sessions were replaced by \
+                     their indices"
+                ));
+            }
             say(format_args!("written to {}", to.display()));
         }
         Command::List => list()?,

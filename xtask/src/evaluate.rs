@@ -18,7 +18,7 @@ use crate::terminal::{say, tell};
 /// Options of `evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cached log, or log file in any format, with propensities.
+    /// Cached log, or log file in any format, with propensities; it may be a pipe, and - is the standard input.
     #[arg(long)]
     log: PathBuf,
     /// What `cargo xtask train` wrote.

@@ -20,7 +20,7 @@ use crate::terminal::{say, tell};
 /// Options of `train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cached log, or log file in any format, with rewards of 0 and 1.
+    /// Cached log, or log file in any format, with rewards of 0 and 1; it may be a pipe, and - is the standard input.
     log: PathBuf,
     /// Folder to write the recommender into.
     #[arg(long, value_name = "CHECKPOINT")]

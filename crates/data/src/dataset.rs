@@ -238,8 +238,8 @@ impl fmt::Display for Summary {
             ("users", self.users.map_or("unknown".into(), |users| users.to_string())),
             ("mean session length", beside_rounded(self.mean_length, expected.and_then(|known| known.mean_length))),
             ("mean slate size", format!("{:.3}", self.mean_slate)),
-            ("click rate", format!("{:.4}", self.click_rate)),
-            ("mean reward per step", format!("{:.4}", self.reward_rate)),
+            ("click rate", figure(self.click_rate)),
+            ("mean reward per step", figure(self.reward_rate)),
             ("leaving observed", format!("{} of {} sessions", self.left, self.sessions)),
         ];
         rows.extend(self.of_some.iter().map(|&(part, count)| {
@@ -269,6 +269,11 @@ impl fmt::Display for Summary {
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         rows.iter().try_for_each(|(label, value)| writeln!(f, "{label:width$}  {value}"))
     }
+}
+
+/// A figure to four places, or to two digits where it would look like 0.
+fn figure(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.00005 { format!("{value:.1e}") } else { format!("{value:.4}") }
 }
 
 /// A figure beside the one that was expected.

@@ -14,7 +14,7 @@
 //! | the formats of public data sets | any log: they are read only |
 //!
 //! Ids of sessions are numbers in the files of the papers: where those of a data set are not all
-//! whole numbers, its sessions are written as their indices. The GAN-CDQN files always name users,
+//! whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN files always name users,
 //! times and sides of a split: a session without them gets its id as user, the step's number as
 //! time, and training as side. Items are numbered by their first appearance on reading, so a
 //! catalogue that is in another order, or has items never shown, comes back renumbered.
@@ -50,7 +50,9 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     };
     let lost: Vec<&str> = unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
     if !lost.is_empty() {
-        let problem = format!("the format {format} cannot hold the data set's {}; drop them first", lost.join(", "));
+        let (parts, option) = (lost.join(", "), lost.join(","));
+        let problem =
+            format!("the format {format} cannot hold the data set's {parts}; --without {option} exports it without");
         return Err(Error::file(path, problem));
     }
     atomic::write(path, |file| match format {
@@ -61,6 +63,16 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         Format::Parquet => schema_parquet::write(dataset, path, file),
         _ => Err(read_only(format, path)),
     })
+}
+
+/// How many sessions an export to a format would give other ids, their indices: those of the papers
+/// hold whole numbers only.
+pub fn replaced_ids(dataset: &Dataset, format: Format) -> usize {
+    if !matches!(format, Format::GanCdqn | Format::IRecGan) || dataset.sessions.are_numbers() {
+        return 0;
+    }
+    let replaced = |&session: &usize| dataset.session_name(session) != session.to_string();
+    (0..dataset.log.sessions()).filter(replaced).count()
 }
 
 /// The format of a public data set that is not ours to write.

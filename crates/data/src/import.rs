@@ -45,6 +45,17 @@ use collector::Collector;
 pub use displays::{Around, Displays};
 pub(crate) use source::Source;
 
+/// The files that the importers read beside a log, as paths from its folder.
+pub const BESIDE: [&str; 7] = [
+    movielens::releases::U_ITEM,
+    movielens::releases::MOVIES_CSV,
+    yoochoose::BUYS_FILE,
+    cikm::CLICKS_FILE,
+    cikm::PURCHASES_FILE,
+    coat::PROPENSITIES,
+    coat::ITEM_FEATURES,
+];
+
 /// Called now and then with the bytes of the file read so far and in all.
 pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
 

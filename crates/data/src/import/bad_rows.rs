@@ -78,7 +78,9 @@ impl BadRows {
     /// there are any.
     pub(super) fn check(&self, rows: u64, sessions: Option<(u64, u64)>) -> Result<()> {
         let Some(limit) = self.limit else { return Ok(()) };
-        let beyond = |&(_, lost, all): &(_, u64, u64)| lost as f64 > limit * all as f64;
+        // 29 of 100 are not more than 0.29, though the product of the two is below 29.
+        const ROUNDING: f64 = 1.0 + 1e-9;
+        let beyond = |&(_, lost, all): &(_, u64, u64)| lost as f64 > limit * all as f64 * ROUNDING;
         let sessions = sessions.map(|(lost, all)| ("sessions", lost, all));
         let lost = sessions.into_iter().chain([("rows", self.rows(), rows)]).find(beyond);
         let Some((what, lost, all)) = lost else { return Ok(()) };
@@ -86,7 +88,7 @@ impl BadRows {
         let reasons: Vec<String> = self.reasons.iter().map(|(why, count)| format!("{count} × {why}")).collect();
         let examples: Vec<String> = self.examples.iter().map(|example| example.text(&self.path)).collect();
         let problem = format!(
-            "{lost} of its {all} {what} ({share:.1} %) cannot be used, more than the {limit} % that may be skipped; rows by \
+            "{lost} of its {all} {what} ({share:.1} %) cannot be used, more than the {limit:.1} % that may be skipped; rows by \
              reason: {}; the first: {}; mend them, or raise the limit with --max-bad SHARE",
             reasons.join("; "),
             examples.join("; "),

@@ -30,6 +30,10 @@ const CLICKS: [&str; 2] = ["queryId", "itemId"];
 /// Of six.
 const PURCHASES: [&str; 2] = ["sessionId", "itemId"];
 
+/// What lies beside the queries.
+pub(super) const CLICKS_FILE: &str = "train-clicks.csv";
+pub(super) const PURCHASES_FILE: &str = "train-purchases.csv";
+
 const WHOLE: &str = "a whole number";
 
 /// Reads the queries, with the clicks and purchases that lie beside.
@@ -88,7 +92,7 @@ struct Click {
 
 impl Queries {
     fn read_clicks(&mut self, collector: &mut Collector) -> Result<()> {
-        beside("train-clicks.csv", CLICKS, collector, |row, [query, item]| {
+        beside(CLICKS_FILE, CLICKS, collector, |row, [query, item]| {
             let query = row.number(query, CLICKS[0], WHOLE)?;
             let item = self.items.intern(item_id(row.field(item, CLICKS[1])?, CLICKS[1])?);
             let first = Click { item, only: true, met: false };
@@ -98,7 +102,7 @@ impl Queries {
     }
 
     fn read_purchases(&mut self, collector: &mut Collector) -> Result<()> {
-        beside("train-purchases.csv", PURCHASES, collector, |row, [session, item]| {
+        beside(PURCHASES_FILE, PURCHASES, collector, |row, [session, item]| {
             let session = row.number(session, PURCHASES[0], WHOLE)?;
             let item = self.items.intern(item_id(row.field(item, PURCHASES[1])?, PURCHASES[1])?);
             self.purchases.insert((session, item));

@@ -13,6 +13,10 @@ use crate::{Catalogue, Error, Result};
 /// What a rating may be; 0 is none.
 pub(crate) const RATINGS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 
+/// What lies beside the ratings.
+pub(super) const PROPENSITIES: &str = "propensities.ascii";
+pub(super) const ITEM_FEATURES: &str = "features/item_features.ascii";
+
 /// Collects a session of one step per rating.
 pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let fraction = source.fraction();
@@ -23,7 +27,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     });
     let mut chances = None;
     if !at_random {
-        let source = Source::open(&collector.beside("propensities.ascii"), None)?;
+        let source = Source::open(&collector.beside(PROPENSITIES), None)?;
         chances =
             Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| p > 0.0 && p <= 1.0));
     }
@@ -34,7 +38,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         let chance = chances.as_mut().map(Matrix::row).transpose()?;
         if chance.as_ref().is_some_and(|chance| chance.is_some() != rated.is_some()) {
             let problem = format!("has not as many rows as {}, one per user", path.display());
-            return Err(Error::file(&collector.beside("propensities.ascii"), problem));
+            return Err(Error::file(&collector.beside(PROPENSITIES), problem));
         }
         let Some(rated) = rated else { break };
         users += 1;
@@ -72,7 +76,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
 
 /// The catalogue with the features of `features/item_features.ascii`, if it is there: a row per item.
 pub(super) fn with_features(path: &Path, catalogue: Catalogue) -> Result<Catalogue> {
-    let path = path.with_file_name("features").join("item_features.ascii");
+    let path = path.with_file_name(ITEM_FEATURES);
     if !path.exists() {
         return Ok(catalogue);
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use hashbrown::HashSet;
 
+use super::BESIDE;
 use super::bad_rows::BadRows;
 pub(super) use super::bad_rows::Place;
 use crate::error::Fault;
@@ -31,6 +32,8 @@ pub(super) struct Collector {
     spoiled: bool,
     /// Sessions without a step left that lost a row.
     lost_sessions: u64,
+    /// Sessions that bad rows named while another was open: lost, unless they have rows of their own.
+    named: HashSet<String>,
     slate: Vec<ItemId>,
     /// How many items the collected steps know; those beyond belong to a step that may yet be rejected.
     known_items: usize,
@@ -52,6 +55,7 @@ impl Collector {
             session: String::new(),
             spoiled: false,
             lost_sessions: 0,
+            named: HashSet::new(),
             slate: Vec::new(),
             known_items: 0,
             seen: Seen::default(),
@@ -65,8 +69,9 @@ impl Collector {
         &self.path
     }
 
-    /// The path of a file that lies beside it.
+    /// The path of a file that lies beside it, one of [`BESIDE`].
     pub(super) fn beside(&self, name: &str) -> PathBuf {
+        debug_assert!(BESIDE.contains(&name), "{name}");
         self.path.with_file_name(name)
     }
 
@@ -150,10 +155,13 @@ impl Collector {
     }
 
     /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
-    /// count if bad rows are skipped.
+    /// count if bad rows are skipped. A session that is not open, and never will be, is lost.
     pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
         self.items.truncate(self.known_items);
-        self.spoiled = true;
+        match session.filter(|session| *session != self.session) {
+            Some(other) => _ = self.named.insert(other.to_owned()),
+            None => self.spoiled = true,
+        }
         self.bad.reject(place, rows, session, fault)
     }
 
@@ -191,6 +199,9 @@ impl Collector {
     /// # Errors
     /// [`Error::File`] if no session is left, or more rows or sessions were dropped than may be.
     pub(super) fn finish(mut self, name: String) -> Result<(Dataset, Reading)> {
+        let never_open = self.named.iter().filter(|session| self.seen.insert(session)).count() as u64;
+        self.lost_sessions += never_open;
+        self.reading.empty_sessions += never_open;
         let Reading { rows, empty_sessions, refused_sessions, .. } = self.reading;
         let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.path, None));
         let kept = self.log.log().sessions() as u64;

@@ -58,6 +58,11 @@ impl Displays {
         }
     }
 
+    /// Whether every user of the file is kept.
+    pub(super) fn keep_all(&self) -> bool {
+        self.users.is_none() && self.min_choices <= 1
+    }
+
     pub(super) fn movielens() -> Self {
         Self { size: 40, users: Some(1000), min_choices: 20, around: Around::Choice, seed: Seed::new(1) }
     }
@@ -91,9 +96,11 @@ pub(super) struct Choices {
 
 impl Choices {
     /// Reads a file of one choice per row. `names` are those of its columns; `take` makes user, item and time of a row.
+    /// `user` is the column of the users if all are kept, so that one of whom no row can be read is a session lost.
     pub(super) fn read(
         mut reader: csv::Reader<Source<'_>>,
         names: &[&'static str],
+        user: Option<usize>,
         fraction: impl Fn() -> f64,
         collector: &mut Collector,
         take: impl for<'r> Fn(table::Text<'r>) -> std::result::Result<(&'r str, &'r str, i64), Fault>,
@@ -108,7 +115,10 @@ impl Choices {
                     let (user, item) = (choices.users.intern(user), choices.items.intern(item));
                     choices.picks.push(Pick { user, time, item });
                 }
-                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?,
+                Err(fault) => {
+                    let named = user.and_then(|column| table::lone_field(&record, column));
+                    collector.reject(Place::Byte(table::byte(&record)), 1, named, fault)?;
+                }
             }
         }
         choices.picks.sort_unstable();

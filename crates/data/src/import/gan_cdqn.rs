@@ -34,7 +34,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
             Ok(row) => row,
             Err(fault) => {
                 (user.lost_row, lost_row) = (true, true);
-                collector.reject(place, 1, None, fault)?;
+                let named = table::lone_number(&record, columns[5]).map(|session| session.to_string());
+                collector.reject(place, 1, named.as_deref(), fault)?;
                 continue;
             }
         };

@@ -35,7 +35,10 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
                     collector.reject(place, 1, Some(&session.to_string()), fault)?;
                 }
             }
-            Err(fault) => collector.reject(place, 1, None, fault)?,
+            Err(fault) => {
+                let named = table::lone_number(&record, columns[0]).map(|session| session.to_string());
+                collector.reject(place, 1, named.as_deref(), fault)?;
+            }
         }
     }
     open.close(collector)

@@ -19,7 +19,8 @@ pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Coll
     let fraction = source.fraction();
     let (reader, header) = table::open(source, b'\t', false)?;
     let (columns, names) = table::columns(collector.path(), &header, HEADER)?;
-    let choices = Choices::read(reader, &names, fraction, collector, |row| choice(row, columns))?;
+    let user = displays.keep_all().then_some(columns[0]);
+    let choices = Choices::read(reader, &names, user, fraction, collector, |row| choice(row, columns))?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
     choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector)
 }

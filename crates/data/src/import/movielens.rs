@@ -3,7 +3,7 @@
 //!
 //! A rating is a choice, whatever its value.
 
-mod releases;
+pub(super) mod releases;
 
 use super::collector::Collector;
 use super::displays::{Around, Choices, Displays, id};
@@ -19,7 +19,8 @@ const RATINGS_CSV: [&str; 4] = ["userId", "movieId", "rating", "timestamp"];
 pub(super) fn read_100k(source: Source<'_>, displays: &Displays, collector: &mut Collector) -> Result<()> {
     let fraction = source.fraction();
     let reader = table::open_without_header(source, b'\t');
-    let choices = Choices::read(reader, &U_DATA, fraction, collector, |row| choice(row, U_DATA, [0, 1, 2, 3]))?;
+    let user = displays.keep_all().then_some(0);
+    let choices = Choices::read(reader, &U_DATA, user, fraction, collector, |row| choice(row, U_DATA, [0, 1, 2, 3]))?;
     let released = releases::u_item(&choices.items, collector)?;
     simulate(&choices, released, displays, collector)
 }
@@ -28,7 +29,8 @@ pub(super) fn read_csv(source: Source<'_>, displays: &Displays, collector: &mut 
     let fraction = source.fraction();
     let (reader, header) = table::open(source, b',', true)?;
     let (columns, names) = table::columns(collector.path(), &header, RATINGS_CSV)?;
-    let choices = Choices::read(reader, &names, fraction, collector, |row| choice(row, RATINGS_CSV, columns))?;
+    let user = displays.keep_all().then_some(columns[0]);
+    let choices = Choices::read(reader, &names, user, fraction, collector, |row| choice(row, RATINGS_CSV, columns))?;
     let released = releases::movies_csv(&choices.items, collector)?;
     simulate(&choices, released, displays, collector)
 }

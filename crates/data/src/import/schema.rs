@@ -99,12 +99,18 @@ impl Steps {
         Ok(())
     }
 
-    /// Drops the row that was being read.
-    pub(super) fn reject(&mut self, collector: &mut Collector, place: Place, fault: Fault) -> Result<()> {
+    /// Drops the row that was being read. `named` is the session that it names, if it could not be entered.
+    pub(super) fn reject(
+        &mut self,
+        collector: &mut Collector,
+        place: Place,
+        named: Option<&str>,
+        fault: Fault,
+    ) -> Result<()> {
         if let Some(open) = &mut self.open {
             open.lost_last = true;
         }
-        let session = std::mem::take(&mut self.entered).then_some(&self.session[..]);
+        let session = if std::mem::take(&mut self.entered) { Some(&self.session[..]) } else { named };
         collector.reject(place, 1, session, fault)
     }
 

@@ -27,12 +27,16 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         header.iter().filter_map(|name| COLUMNS.into_iter().find(|column| column == name)).collect();
     let mut rows =
         Rows { columns: COLUMNS.map(|name| header.iter().position(|field| field == name)), propensity: Vec::new() };
+    let [session, ..] = rows.columns;
     let mut steps = Steps::default();
     ahead::for_each(&path, reader, fraction, |record, fraction| {
         collector.count_row(&|| fraction);
         match rows.take(record, &names, &mut steps, collector)? {
             Ok(()) => Ok(()),
-            Err(fault) => steps.reject(collector, Place::Byte(table::byte(record)), fault),
+            Err(fault) => {
+                let named = session.and_then(|column| table::lone_field(record, column));
+                steps.reject(collector, Place::Byte(table::byte(record)), named, fault)
+            }
         }
     })?;
     steps.finish(collector)

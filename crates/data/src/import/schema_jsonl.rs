@@ -51,7 +51,7 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         }
         collector.count_row(&fraction);
         if let Err(fault) = take(&line, &mut steps, collector)? {
-            steps.reject(collector, Place::Line(number), fault)?;
+            steps.reject(collector, Place::Line(number), session_of(&line).as_deref(), fault)?;
         }
     }
     steps.finish(collector)
@@ -80,6 +80,17 @@ fn key(line: &[u8]) -> std::result::Result<Key<'_>, Fault> {
     let session = id(required(row.session, "session")?, "session")?;
     let user = row.user.map(|raw| id(raw, "user")).transpose()?;
     Ok((row, session, user))
+}
+
+/// The session that a line names, whatever else is wrong with it.
+fn session_of(line: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        session: &'a RawValue,
+    }
+    let named: Named<'_> = serde_json::from_slice(line).ok()?;
+    id(named.session, "session").ok().filter(|id| !id.is_empty())
 }
 
 fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered {

@@ -20,7 +20,7 @@ pub(super) fn read(path: &Path, progress: Option<Progress<'_>>, collector: &mut 
         collector.count_row(&|| fraction);
         match columns.take(index, &mut steps, collector)? {
             Ok(()) => Ok(()),
-            Err(fault) => steps.reject(collector, Place::Line(row), fault),
+            Err(fault) => steps.reject(collector, Place::Line(row), None, fault),
         }
     })?;
     steps.finish(collector)

@@ -92,6 +92,16 @@ fn holds_line_break(text: &[u8]) -> bool {
     text.iter().fold(false, |found, &byte| found | matches!(byte, b'\n' | b'\r'))
 }
 
+/// A field of a row that may be at fault elsewhere; `None` if it is missing, empty, or no text.
+pub(super) fn lone_field(row: &csv::ByteRecord, column: usize) -> Option<&str> {
+    row.get(column).and_then(|field| std::str::from_utf8(field).ok()).filter(|field| !field.is_empty())
+}
+
+/// The same of a column of whole numbers.
+pub(super) fn lone_number(row: &csv::ByteRecord, column: usize) -> Option<u64> {
+    lone_field(row, column)?.trim_ascii().parse().ok()
+}
+
 /// The byte of the file (unpacked) at which a row begins, or at which line breaks before it begin.
 pub(super) fn byte(row: &csv::ByteRecord) -> u64 {
     row.position().map_or(0, csv::Position::byte)

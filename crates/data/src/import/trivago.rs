@@ -47,7 +47,8 @@ fn read_csv(source: Source<'_>, collector: &mut Collector) -> Result<()> {
                 impressions: row.field(impressions, "impressions")?,
             })
         });
-        sessions.take(row, Place::Byte(table::byte(&record)), collector)?;
+        let named = || id(table::lone_field(&record, user)?, table::lone_field(&record, session)?);
+        sessions.take(row, named, Place::Byte(table::byte(&record)), collector)?;
     }
     sessions.finish(collector)
 }
@@ -64,7 +65,7 @@ fn read_parquet(path: &Path, progress: Option<Progress<'_>>, collector: &mut Col
     let columns = |batch: &RecordBatch| Columns::new(path, batch);
     parquet_batches::for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
         collector.count_row(&|| fraction);
-        sessions.take(columns.row(index), Place::Line(row), collector)
+        sessions.take(columns.row(index), || columns.id(index), Place::Line(row), collector)
     })?;
     sessions.finish(collector)
 }
@@ -97,6 +98,11 @@ impl Columns {
         Ok(Self { text, timestamp: number("timestamp")?, step: number("step")? })
     }
 
+    fn id(&self, index: usize) -> Option<String> {
+        let [user, session, ..] = &self.text;
+        id(user.get(index)?, session.get(index)?)
+    }
+
     fn row(&self, index: usize) -> std::result::Result<Row<'_>, Fault> {
         let [user, session, action, reference, impressions] =
             self.text.each_ref().map(|column| column.get(index).unwrap_or_default());
@@ -115,6 +121,11 @@ struct Row<'a> {
     action: &'a str,
     reference: &'a str,
     impressions: &'a str,
+}
+
+/// The id of a session in the log; `None` if either part is missing.
+fn id(user: &str, session: &str) -> Option<String> {
+    (!user.is_empty() && !session.is_empty()).then(|| format!("{user} {session}"))
 }
 
 /// Collects the click-outs of sessions whose rows stand together.
@@ -136,15 +147,16 @@ impl Sessions {
     fn take(
         &mut self,
         row: std::result::Result<Row<'_>, Fault>,
+        named: impl Fn() -> Option<String>,
         place: Place,
         collector: &mut Collector,
     ) -> Result<()> {
         let row = match row {
             Ok(row) => row,
-            Err(fault) => return collector.reject(place, 1, None, fault),
+            Err(fault) => return collector.reject(place, 1, named().as_deref(), fault),
         };
         let taken = self.enter(&row, collector)?.and_then(|()| self.step(&row, collector));
-        taken.or_else(|fault| collector.reject(place, 1, Some(row.session), fault))
+        taken.or_else(|fault| collector.reject(place, 1, named().as_deref(), fault))
     }
 
     /// Goes to the session of a row. Session ids are a user's own: another may have the same.

@@ -15,6 +15,9 @@ use crate::{Error, Result};
 const CLICKS: [&str; 4] = ["Session ID", "Timestamp", "Item ID", "Category"];
 const BUYS: [&str; 5] = ["Session ID", "Timestamp", "Item ID", "Price", "Quantity"];
 
+/// What lies beside the clicks.
+pub(super) const BUYS_FILE: &str = "yoochoose-buys.dat";
+
 pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Collector) -> Result<()> {
     if displays.around == Around::Release {
         let problem = "YooChoose knows no day of release: displays lie around the day of the click";
@@ -22,7 +25,7 @@ pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Coll
     }
     let fraction = source.fraction();
     let reader = table::open_without_header(source, b',');
-    let choices = Choices::read(reader, &CLICKS, fraction, collector, event)?;
+    let choices = Choices::read(reader, &CLICKS, displays.keep_all().then_some(0), fraction, collector, event)?;
     let bought = bought(&choices, collector)?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
     let reward = |pick: &Pick| f32::from(u8::from(bought.contains(&(pick.user, pick.item))));
@@ -31,7 +34,7 @@ pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Coll
 
 /// What was bought, as pairs of a session and an item.
 fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, u32)>> {
-    let path = collector.beside("yoochoose-buys.dat");
+    let path = collector.beside(BUYS_FILE);
     if !path.exists() {
         return Err(Error::file(&path, "is missing: it lies beside the clicks and has what was bought"));
     }

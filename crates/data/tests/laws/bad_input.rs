@@ -6,8 +6,8 @@ use understudy_data::import::{Options, import};
 use understudy_data::{Error, Format, Part, Summary};
 
 pub const CSV: &str = "session,step,shown,chosen,reward\n";
-const IRECGAN: &str = "session_num;query_num;click_item;rec_list;purchase\n";
-const GAN: &str = "SessionId\tTime\tItemId\tis_click\traw_index\tsession_new_index\titem_new_index\ttr_val_tst\n";
+pub const IRECGAN: &str = "session_num;query_num;click_item;rec_list;purchase\n";
+pub const GAN: &str = "SessionId\tTime\tItemId\tis_click\traw_index\tsession_new_index\titem_new_index\ttr_val_tst\n";
 
 pub fn with_file<T>(content: &[u8], use_it: impl FnOnce(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! What logs and splits do at the edges: each of these tests fails where one operator or constant is another.
 
-use understudy_data::{Choice, Error, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use understudy_data::{Choice, Dataset, Error, Fractions, ItemId, Log, LogBuilder, Split, Step, Summary};
 use understudy_random::Seed;
 
 fn step<'a>(slate: &'a [ItemId], choice: Choice, timestamp: Option<i64>) -> Step<'a> {
@@ -181,5 +181,26 @@ fn optional_columns_are_given_by_all_steps_of_a_session_or_by_none() {
         builder.push(first).unwrap();
         assert!(matches!(builder.push(second), Err(Error::Log(_))));
         assert!(builder.push(first).is_ok(), "the builder is as it was before");
+    }
+}
+
+#[test]
+fn a_figure_that_is_not_zero_does_not_look_like_zero() {
+    let figures = [
+        (0.0, "0.0000"),
+        (1e-6, "1.0e-6"),
+        (-1e-6, "-1.0e-6"),
+        (-0.000_012_34, "-1.2e-5"),
+        (0.000_05, "0.0001"),
+        (0.000_049_99, "5.0e-5"),
+        (-0.00006, "-0.0001"),
+        (0.25, "0.2500"),
+    ];
+    for (value, expected) in figures {
+        let rates = Summary { click_rate: value, reward_rate: value, ..Summary::new(&Dataset::default()) };
+        let table = rates.to_string();
+        for label in ["click rate           ", "mean reward per step "] {
+            assert!(table.contains(&format!("{label} {expected}\n")), "{expected}\nis not in\n{table}");
+        }
     }
 }

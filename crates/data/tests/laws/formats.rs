@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use proptest::prelude::*;
+use understudy_data::export::{export, replaced_ids};
 use understudy_data::import::{Options, import};
-use understudy_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split, export::export};
+use understudy_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split};
 
 use crate::generate::{Holds, NUMBERED_SESSIONS, ODD_NAMES, PLAIN_NAMES, any_dataset, datasets};
 
@@ -145,6 +146,23 @@ fn what_a_format_cannot_hold_is_an_error() {
 }
 
 #[test]
+fn leaving_a_part_out_is_advised_where_the_format_cannot_hold_it_and_nowhere_else() {
+    let dataset = small("session,step,shown,chosen,reward,user,timestamp\na,0,1 2,1,1,ann,5\n");
+    let folder = tempfile::tempdir().unwrap();
+    let error = export(&dataset, Format::IRecGan, &folder.path().join("exported")).unwrap_err().to_string();
+    assert!(
+        error.ends_with("cannot hold the data set's users, timestamps; --without users,timestamps exports it without")
+    );
+    let nowhere = folder.path().join("no such folder").join("exported");
+    let rewarded = small("session,step,shown,chosen,reward\na,0,1 2,1,0.5\n");
+    for error in [export(&dataset, Format::Csv, &nowhere), export(&rewarded, Format::IRecGan, &folder.path().join("e"))]
+    {
+        let error = error.unwrap_err().to_string();
+        assert!(!error.contains("--without"), "{error}");
+    }
+}
+
+#[test]
 fn an_id_that_would_not_come_back_is_an_error() {
     let log = small("session,step,shown,chosen,reward,user\na,0,1 2,1,1,ann\n").log;
     let folder = tempfile::tempdir().unwrap();
@@ -182,15 +200,24 @@ fn ids_of_sessions_that_are_no_numbers_give_way_to_indices_in_the_papers_formats
     let names = |ids: [&str; 2], format| {
         let [first, second] = ids;
         let csv = format!("session,step,shown,chosen,reward\n{first},0,1 2,1,1\n{second},0,1 2,2,1\n");
-        export(&small(&csv), format, &path).unwrap();
+        let given = small(&csv);
+        export(&given, format, &path).unwrap();
         let dataset = read(&path);
-        [0, 1].map(|session| dataset.session_name(session).into_owned())
+        let names = [0, 1].map(|session| dataset.session_name(session).into_owned());
+        let replaced = ids.iter().zip(&names).filter(|(id, name)| *id != name).count();
+        assert_eq!(replaced_ids(&given, format), replaced);
+        names
     };
     for format in [Format::GanCdqn, Format::IRecGan] {
         assert_eq!(names(["70", "4"], format), ["70", "4"]);
         assert_eq!(names(["70", "x"], format), ["0", "1"]);
         // As indices where one alone would be the id of another.
         assert_eq!(names(["1", "07"], format), ["0", "1"]);
+        // One of them is its index already.
+        assert_eq!(names(["0", "07"], format), ["0", "1"]);
+    }
+    for format in [Format::Csv, Format::JsonLines] {
+        assert_eq!(names(["1", "07"], format), ["1", "07"]);
     }
     let unheld = small("session,step,shown,chosen,reward\nw41,0,1 2,1,0.5\n");
     let error = export(&unheld, Format::IRecGan, &path).unwrap_err().to_string();

@@ -8,8 +8,8 @@ mod yoochoose;
 
 use std::path::Path;
 
-use understudy_data::import::{Options, import};
-use understudy_data::{Choice, Dataset, Expected, Format, Result, Summary, export::export};
+use understudy_data::import::{BESIDE, Options, import};
+use understudy_data::{Choice, Dataset, Error, Expected, Format, Result, Summary, export::export};
 
 /// Imports the first of the files, with the others beside it.
 fn read_with(files: &[(&str, &str)], options: Options<'_>) -> Result<(Dataset, Summary)> {
@@ -95,4 +95,36 @@ fn formats_of_public_data_sets_are_read_only() {
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
     }
     assert!(!path.exists());
+}
+
+/// Every file that is read beside a log, and no other, is one of which the importer says that it is empty.
+#[test]
+fn what_importers_read_beside_a_log_is_listed() {
+    let (ratings, clicks) = ("0 3\n", "queryId;itemId\n1;1\n");
+    let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;0;2016-05-09;1\n";
+    let cases: [(Format, &[(&str, &str)]); 7] = [
+        (Format::MovieLens100k, &[("u.data", "1\t1\t3\t5\n"), ("u.item", "")]),
+        (Format::MovieLens, &[("ratings.csv", "userId,movieId,rating,timestamp\n1,1,3,5\n"), ("movies.csv", "")]),
+        (Format::YooChoose, &[("clicks.dat", "11,2014-04-01T03:00:25.575Z,7,0\n"), ("yoochoose-buys.dat", "")]),
+        (Format::Cikm, &[("train-queries.csv", queries), ("train-clicks.csv", "")]),
+        (Format::Cikm, &[("train-queries.csv", queries), ("train-clicks.csv", clicks), ("train-purchases.csv", "")]),
+        (Format::Coat, &[("train.ascii", ratings), ("propensities.ascii", "")]),
+        (
+            Format::Coat,
+            &[("train.ascii", ratings), ("propensities.ascii", "1 1\n"), ("features/item_features.ascii", "")],
+        ),
+    ];
+    let mut named = Vec::new();
+    for (format, files) in cases {
+        let beside = files.last().unwrap().0;
+        match read_with(files, Options { format: Some(format), ..Options::default() }).unwrap_err() {
+            Error::File { path, problem } => assert!(path.ends_with(beside) && problem == "is empty", "{problem}"),
+            other => panic!("{other}"),
+        }
+        named.push(beside);
+    }
+    named.sort_unstable();
+    let mut listed = BESIDE.to_vec();
+    listed.sort_unstable();
+    assert_eq!(named, listed);
 }

@@ -8,10 +8,10 @@ use crate::{Error, Result};
 /// Steps on which the user chose nothing and stayed are left out, and with them sessions that have no other. A log in which no
 /// session ends with [`Choice::Leave`] lacks the slates on which its users left: each session gets one of random items, as many
 /// as its last slate holds, drawn from its own stream of `seed`. In a log that has them, a session without one was cut, and
-/// stays so.
+/// stays so. The reward of a step without a choice is ignored, and is 0 in the sequences.
 ///
 /// # Errors
-/// [`Error::Setting`] if a reward is neither 0 nor 1, or a slate holds an item that is not below `items`.
+/// [`Error::Setting`] if the reward of a click is neither 0 nor 1, or a slate holds an item that is not below `items`.
 pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
@@ -21,7 +21,8 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
         for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip) {
             check(&step, items)
                 .map_err(|problem| Error::setting("sequences", format!("session {index}, step {t}: {problem}")))?;
-            builder.push(Step { propensity: None, timestamp: None, ..step })?;
+            let reward = if step.choice.item().is_some() { step.reward } else { 0.0 };
+            builder.push(Step { reward, propensity: None, timestamp: None, ..step })?;
             places = step.slate.len();
         }
         if places > 0 && !leaving_is_logged {
@@ -38,7 +39,7 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
 }
 
 fn check(step: &Step<'_>, items: usize) -> std::result::Result<(), String> {
-    if step.reward != 0.0 && step.reward != 1.0 {
+    if step.choice.item().is_some() && step.reward != 0.0 && step.reward != 1.0 {
         return Err(format!("the reward is {}, expected 0 or 1", step.reward));
     }
     match step.slate.iter().find(|item| item.index() >= items) {

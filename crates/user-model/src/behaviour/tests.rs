@@ -98,6 +98,20 @@ fn sequences_refuse_rewards_and_items_that_do_not_fit() {
     assert!(message.contains("the reward is 0.5, expected 0 or 1"), "{message}");
 }
 
+#[test]
+fn sequences_ignore_rewards_of_steps_without_a_choice() {
+    let with = |reward| {
+        let mut builder = LogBuilder::default();
+        session(
+            &mut builder,
+            &[(&[0], click(0), 1.0), (&[0, 1], Choice::Skip, reward), (&[1, 2], Choice::Leave, reward)],
+        );
+        sequences(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap()
+    };
+    assert_eq!(with(-1.0), with(0.0));
+    assert_eq!(with(1.0), with(0.0));
+}
+
 /// The loss from the click probabilities and, on first steps, whose state is 0, from the reward head's bias by hand.
 #[test]
 fn the_loss_equals_the_formulas_of_the_paper() {

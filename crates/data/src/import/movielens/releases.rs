@@ -10,12 +10,16 @@ use crate::{Error, Result, Vocabulary};
 /// How errors name a film's id: as the README of 100k and the header of the CSV do.
 const FILM: &str = "movie id";
 
+/// What lies beside the ratings.
+pub(in crate::import) const U_ITEM: &str = "u.item";
+pub(in crate::import) const MOVIES_CSV: &str = "movies.csv";
+
 /// The days of release by `u.item`, which 100k always has: rows without a header, separated by bars, whose titles are in
 /// Latin-1 and are not read. `None` for a film without a date.
 pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
     /// Movie id, title, release date, video release date, URL, and 19 genres.
     const FIELDS: usize = 24;
-    let path = collector.beside("u.item");
+    let path = collector.beside(U_ITEM);
     if !path.exists() {
         return Err(Error::file(&path, "is missing: it lies beside u.data and has the films' dates of release"));
     }
@@ -39,7 +43,7 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
 /// The days of release by the years of the titles in `movies.csv`, as far as it is there and they name one: 1 January, as
 /// in most rows of `u.item`.
 pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
-    let path = collector.beside("movies.csv");
+    let path = collector.beside(MOVIES_CSV);
     if !path.exists() {
         collector.note("no movies.csv beside the ratings".to_owned());
         return Ok(vec![None; films.len()]);

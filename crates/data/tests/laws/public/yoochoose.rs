@@ -85,3 +85,18 @@ fn a_bad_row_names_file_line_field_and_finding() {
     }
     assert!(refused(&files(CLICKS, BUYS)[..1]).contains("yoochoose-buys.dat: is missing"));
 }
+
+#[test]
+fn a_session_of_which_no_row_can_be_read_is_lost() {
+    let clicks = format!("{CLICKS}90,2014-04-01T10:30:13.438Z,7\n91,noon,7,0\n12,noon,714717867,0\n");
+    let lost = |displays| {
+        let options = Options { skip_bad_rows: true, max_bad: 0.4, displays, ..Options::default() };
+        read_with(&files(&clicks, BUYS), options).unwrap().1.reading.unwrap().empty_sessions
+    };
+    assert_eq!(lost(None), 2);
+    let options = Options { skip_bad_rows: true, max_bad: 0.35, ..Options::default() };
+    let error = read_with(&files(&clicks, BUYS), options).unwrap_err().to_string();
+    assert!(error.contains("2 of its 5 sessions (40.0 %) cannot be used"), "{error}");
+    // Of those who would be drawn from all, nothing is known.
+    assert_eq!(lost(Some(Displays { users: Some(3), ..Displays::of(Format::YooChoose).unwrap() })), 0);
+}
