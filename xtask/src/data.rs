@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use understudy_data::export::{export, replaced_ids};
-use understudy_data::import::{self, import};
+use understudy_data::import::{self, BESIDE, import};
 use understudy_data::{Dataset, Format, Part, Summary, cache};
 
 use crate::target::Target;
@@ -132,17 +132,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// The files that formats read beside the one that is named.
-const BESIDE: [&str; 7] = [
-    "u.item",
-    "movies.csv",
-    "train-clicks.csv",
-    "train-purchases.csv",
-    "yoochoose-buys.dat",
-    "propensities.ascii",
-    "features/item_features.ascii",
-];
 
 /// A log file and all that may be read with it, whatever its format.
 pub fn inputs(log: &Path) -> Vec<PathBuf> {
