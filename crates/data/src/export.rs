@@ -14,9 +14,9 @@
 //! | the formats of public data sets | any log: they are read only |
 //!
 //! Ids of sessions are numbers in the files of the papers: where those of a data set are not all
-//! whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN files always name users,
-//! times and sides of a split: a session without them gets its id as user, the step's number as
-//! time, and training as side. Items are numbered by their first appearance on reading, so a
+//! whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN
+//! files always name users, times and sides of a split: a session without them gets its id as user,
+//! the step's number as time, and training as side. Items are numbered by their first appearance on reading, so a
 //! catalogue that is in another order, or has items never shown, comes back renumbered.
 
 mod gan_cdqn;
@@ -52,7 +52,7 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     if !lost.is_empty() {
         let (parts, option) = (lost.join(", "), lost.join(","));
         let problem =
-            format!("the format {format} cannot hold the data set's {parts}; --without {option} exports it without");
+            format!("the format {format} cannot hold the data set's {parts}; --without {option} exports the rest");
         return Err(Error::file(path, problem));
     }
     atomic::write(path, |file| match format {

@@ -151,7 +151,7 @@ fn leaving_a_part_out_is_advised_where_the_format_cannot_hold_it_and_nowhere_els
     let folder = tempfile::tempdir().unwrap();
     let error = export(&dataset, Format::IRecGan, &folder.path().join("exported")).unwrap_err().to_string();
     assert!(
-        error.ends_with("cannot hold the data set's users, timestamps; --without users,timestamps exports it without")
+        error.ends_with("cannot hold the data set's users, timestamps; --without users,timestamps exports the rest")
     );
     let nowhere = folder.path().join("no such folder").join("exported");
     let rewarded = small("session,step,shown,chosen,reward\na,0,1 2,1,0.5\n");
