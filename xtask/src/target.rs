@@ -206,7 +206,8 @@ mod tests {
         fs::write(&input, "mine").unwrap();
         fs::hard_link(&input, &other).unwrap();
         for given in [&input, &other] {
-            let refused = check_folder(folder.path(), &[given.clone()], true, |_| true).unwrap_err().to_string();
+            let refused =
+                check_folder(folder.path(), std::slice::from_ref(given), true, |_| true).unwrap_err().to_string();
             assert!(refused.contains("read as input"), "{refused}");
         }
         fs::remove_file(&other).unwrap();

@@ -204,3 +204,23 @@ fn a_figure_that_is_not_zero_does_not_look_like_zero() {
         }
     }
 }
+
+/// By hand, of one session of two slates of two: offsets 8 · (2 + 3), items, choices and rewards 4 · (4 + 2 + 2), propensities
+/// 4 · 4, times 8 · 2, users 4.
+#[test]
+fn a_log_takes_the_bytes_of_its_columns() {
+    let slate = items(2);
+    let bytes = |timestamp, propensity, user| {
+        let mut builder = LogBuilder::default();
+        for _ in 0..2 {
+            builder.push(Step { propensity, ..step(&slate, Choice::Skip, timestamp) }).unwrap();
+        }
+        builder.end_session(user).unwrap();
+        builder.build().bytes()
+    };
+    assert_eq!(bytes(None, None, None), 72);
+    assert_eq!(bytes(Some(1), None, None), 88);
+    assert_eq!(bytes(None, Some(&[0.5, 0.5]), None), 88);
+    assert_eq!(bytes(None, None, Some(3)), 76);
+    assert_eq!(bytes(Some(1), Some(&[0.5, 0.5]), Some(3)), 108);
+}
