@@ -10,7 +10,7 @@ fn main() {
     for path in SOURCES {
         println!("cargo:rerun-if-changed={path}");
     }
-    println!("cargo:rustc-env=UNDERSTUDY_REVISION={}", revision().unwrap_or_else(|| "unknown".into()));
+    println!("cargo:rustc-env=FORETASTE_REVISION={}", revision().unwrap_or_else(|| "unknown".into()));
 }
 
 /// The commit, with `-dirty` where a source differs from it; none without git.

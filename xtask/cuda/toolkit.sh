@@ -4,12 +4,12 @@
 #   xtask/cuda/toolkit.sh cargo build ...    run a command with this toolkit
 #   eval "$(xtask/cuda/toolkit.sh)"          or let the shell keep it
 #
-# UNDERSTUDY_CUDA   where the toolkit lies (target/cuda)
+# FORETASTE_CUDA   where the toolkit lies (target/cuda)
 # CUDA_COMPUTE_CAP  the GPU to build for (the one that nvidia-smi finds, else 90)
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-root=$(realpath -m "${UNDERSTUDY_CUDA:-$here/../../target/cuda}")
+root=$(realpath -m "${FORETASTE_CUDA:-$here/../../target/cuda}")
 home=$root/home
 stubs=$home/lib64/stubs
 

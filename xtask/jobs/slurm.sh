@@ -22,8 +22,8 @@
 #SBATCH --mem-per-cpu=2G
 #SBATCH --time=04:00:00
 
-#SBATCH --job-name=understudy
-#SBATCH --output=understudy-%A_%a.log
+#SBATCH --job-name=foretaste
+#SBATCH --output=foretaste-%A_%a.log
 #SBATCH --open-mode=append
 #SBATCH --requeue
 #SBATCH --signal=B:TERM@60

@@ -132,7 +132,7 @@ node_is_idle() {
 every_task_has_cells() {
     local task
     for task in 1 2 3; do
-        grep --quiet --no-messages '^\[' "$work/understudy-${array}_$task.log" || return
+        grep --quiet --no-messages '^\[' "$work/foretaste-${array}_$task.log" || return
     done
 }
 
@@ -152,7 +152,7 @@ states() {
 }
 
 starts() {
-    grep --count ' reproduce ' "$work/understudy-${array}_$1.log"
+    grep --count ' reproduce ' "$work/foretaste-${array}_$1.log"
 }
 
 cells() {

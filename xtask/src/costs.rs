@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
-use understudy_report::{Arm, Table};
+use foretaste_report::{Arm, Table};
 
 use crate::experiment::{Cell, Experiment};
 use crate::reports::{Times, arm};

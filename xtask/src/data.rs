@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
+use foretaste_data::export::{export, replaced_ids};
+use foretaste_data::import::{self, BESIDE, import};
+use foretaste_data::{Dataset, Format, Part, Summary, cache};
 use indicatif::{ProgressBar, ProgressStyle};
-use understudy_data::export::{export, replaced_ids};
-use understudy_data::import::{self, BESIDE, import};
-use understudy_data::{Dataset, Format, Part, Summary, cache};
 
 use crate::target::Target;
 use crate::terminal::{say, tell};
@@ -158,7 +158,7 @@ impl Input {
             let folder = datasets();
             bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
         }
-        let input = understudy_data::Input::open(path)?;
+        let input = foretaste_data::Input::open(path)?;
         let skip_bad_rows = self.skip_bad_rows || self.max_bad.is_some();
         if input.is_cache() {
             if format.is_some() || skip_bad_rows || self.displays.given() {

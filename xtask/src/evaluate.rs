@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use candle_core::Device;
 use comfy_table::{Table, presets};
-use understudy_data::{Dataset, Mapping, Origin, UnknownItems};
-use understudy_eval::text::significant;
-use understudy_irecgan::{Agent, AgentPolicy, Selection};
+use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
+use foretaste_eval::text::significant;
+use foretaste_irecgan::{Agent, AgentPolicy, Selection};
 
 use self::rows::{Found, Rows};
 use crate::terminal::{say, tell};

@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use foretaste_eval::Metric;
+use foretaste_report::{DataSet, Figures, Point, View};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::info;
-use understudy_eval::Metric;
-use understudy_report::{DataSet, Figures, Point, View};
 
 use crate::logging::CELL;
 use crate::trace::Events;
@@ -109,6 +109,7 @@ impl Cell {
     /// The cell's address: hexadecimal, the same for equal cells on every machine.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
+        // The project's first name: under another, no stored cell would be found again.
         hasher.update(format!("understudy cell {FORMAT}\n").as_bytes());
         for part in [&self.experiment, &self.dataset, &self.method, &self.setting] {
             hasher.update(&(part.len() as u64).to_le_bytes());

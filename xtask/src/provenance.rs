@@ -96,8 +96,9 @@ pub struct Machine {
 /// Versions that results depend on.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Versions {
-    /// This workspace.
-    pub understudy: String,
+    /// This workspace, which had another name at first.
+    #[serde(alias = "understudy")]
+    pub foretaste: String,
     /// candle-core, as locked.
     pub candle: String,
     /// The compiler on the path, or `unknown`.
@@ -106,7 +107,7 @@ pub struct Versions {
 
 /// The revision of the sources that this program was built from, with `-dirty` where they were changed since, or
 /// `unknown`.
-pub const REVISION: &str = env!("UNDERSTUDY_REVISION");
+pub const REVISION: &str = env!("FORETASTE_REVISION");
 
 impl RunConfig {
     /// The part of the settings that all results of a directory share.
@@ -178,7 +179,7 @@ fn machine() -> Machine {
 
 fn versions() -> Versions {
     Versions {
-        understudy: env!("CARGO_PKG_VERSION").into(),
+        foretaste: env!("CARGO_PKG_VERSION").into(),
         candle: locked("candle-core").unwrap_or("unknown").into(),
         rustc: answer("rustc", &["--version"]).unwrap_or_else(|| "unknown".into()),
     }
@@ -212,6 +213,12 @@ mod tests {
                 "device `cuda` instead of `cpu`"
             ]
         );
+    }
+
+    #[test]
+    fn versions_of_the_projects_first_name_are_read() {
+        let text = r#"{ "understudy": "0.1.0", "candle": "0.11.1", "rustc": "unknown" }"#;
+        assert_eq!(serde_json::from_str::<Versions>(text).unwrap().foretaste, "0.1.0");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use understudy_report::{Arm, Claim, Curves, Design, Key, Report, Results, RunFacts};
+use foretaste_report::{Arm, Claim, Curves, Design, Key, Report, Results, RunFacts};
 
 use crate::experiment::{Cell, Experiment};
 use crate::provenance::RunRecord;
@@ -129,7 +129,7 @@ mod tests {
 
     fn experiments() -> Vec<Box<dyn Experiment>> {
         let settings =
-            Settings { scale: Scale::Quick, seeds: 2, data_dir: None, device: understudy_nn::DeviceKind::Cpu };
+            Settings { scale: Scale::Quick, seeds: 2, data_dir: None, device: foretaste_nn::DeviceKind::Cpu };
         experiments::named(&[], &settings).unwrap()
     }
 
@@ -205,7 +205,7 @@ mod tests {
             for claim in claims().iter().filter(|claim| claim.experiment == experiment.name()) {
                 let finding = claim.decide(&design, &results).unwrap();
                 undecided
-                    .extend((finding.verdict == understudy_report::Verdict::NotRun).then(|| claim.sentence.clone()));
+                    .extend((finding.verdict == foretaste_report::Verdict::NotRun).then(|| claim.sentence.clone()));
             }
         }
         assert!(undecided.iter().all(|sentence| sentence.contains("(precision@10, ")), "{undecided:?}");

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
+use foretaste_nn::DeviceKind;
 use indicatif::MultiProgress;
-use understudy_nn::DeviceKind;
 
 use crate::costs::{Costs, Plan};
 use crate::experiment::{Cell, Experiment, Interrupted};

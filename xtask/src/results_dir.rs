@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use understudy_report::claims_csv;
+use foretaste_report::claims_csv;
 
 use crate::locks::{self, Guard};
 use crate::provenance::{RunConfig, RunRecord};

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
+use foretaste_nn::DeviceKind;
 use serde::{Deserialize, Serialize};
-use understudy_nn::DeviceKind;
 
 /// What every experiment gets to know of the command line; its cells follow from this alone.
 #[derive(Clone, Debug)]

@@ -168,8 +168,8 @@ fn digest(finished: &Finished) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use foretaste_eval::Metric;
     use serde_json::json;
-    use understudy_eval::Metric;
 
     use super::*;
 

@@ -23,7 +23,7 @@ impl EventFile {
         }
         let now = wall_time();
         // Readers take files in the order of their names.
-        let mut file = File::create(folder.join(format!("{PREFIX}{:010}.understudy", now as u64)))?;
+        let mut file = File::create(folder.join(format!("{PREFIX}{:010}.foretaste", now as u64)))?;
         file.write_all(&record(&version(now)))?;
         Ok(Self(file))
     }

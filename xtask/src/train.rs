@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use candle_core::Device;
 use clap::builder::RangedU64ValueParser;
+use foretaste_data::{Dataset, Origin, Provenance};
+use foretaste_irecgan::{IRecGan, IRecGanConfig, Stage};
+use foretaste_nn::checkpoint::is_saved_as;
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::sequences;
 use indicatif::ProgressBar;
-use understudy_data::{Dataset, Origin, Provenance};
-use understudy_irecgan::{IRecGan, IRecGanConfig, Stage};
-use understudy_nn::checkpoint::is_saved_as;
-use understudy_random::Seed;
-use understudy_user_model::behaviour::sequences;
 
 use crate::provenance::REVISION;
 use crate::target::check_folder;

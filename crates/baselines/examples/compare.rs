@@ -1,16 +1,16 @@
 //! Chooses and judges every baseline on a log with a split, in the GAN-CDQN authors' format, and prints a table as CSV.
 //!
-//! `cargo run --release -p understudy-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]` (default: seed 1,
+//! `cargo run --release -p foretaste-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]` (default: seed 1,
 //! full grids, all models). Every point of a grid goes to the standard error: its validation figures, where it stopped, seconds.
 
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use understudy_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
-use understudy_data::import::{self, Options};
-use understudy_data::{Fractions, Split};
-use understudy_random::Seed;
+use foretaste_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
+use foretaste_data::import::{self, Options};
+use foretaste_data::{Fractions, Split};
+use foretaste_random::Seed;
 
 /// glibc gives freed pages back, and every intermediate tensor then pays for them again.
 #[global_allocator]

@@ -1,12 +1,12 @@
 //! Luce's choice: P(click on i) = w_i over the sum of w in the display, fitted by the iteration of Hunter (2004) and Caron &
 //! Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which overlooks what an item competed with.
 //!
-//! `cargo run --release -p understudy-baselines --example own_click_model`
+//! `cargo run --release -p foretaste-baselines --example own_click_model`
 
-use understudy_baselines::{ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select};
-use understudy_data::{Fractions, ItemId, Split};
-use understudy_random::Seed;
-use understudy_sim::{ChoiceUsers, Rollout, policies::UniformRandom};
+use foretaste_baselines::{ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select};
+use foretaste_data::{Fractions, ItemId, Split};
+use foretaste_random::Seed;
+use foretaste_sim::{ChoiceUsers, Rollout, policies::UniformRandom};
 
 struct Luce(Vec<f32>);
 fn fit(data: &Data<'_>) -> Luce {

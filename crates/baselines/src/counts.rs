@@ -51,7 +51,7 @@ impl CoClicks {
     /// [`Error::Setting`] if the displays hold an item that is none of `items`.
     pub fn new(displays: &Displays<'_>, items: usize) -> Result<Self> {
         displays.check(items)?;
-        let distinct = |clicks: &Vec<understudy_data::ItemId>| {
+        let distinct = |clicks: &Vec<foretaste_data::ItemId>| {
             let mut clicks: Vec<u32> = clicks.iter().map(|item| item.0).collect();
             clicks.sort_unstable();
             clicks.dedup();

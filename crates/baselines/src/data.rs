@@ -1,5 +1,5 @@
-use understudy_data::{Log, Split};
-use understudy_random::Seed;
+use foretaste_data::{Log, Split};
+use foretaste_random::Seed;
 
 use crate::Displays;
 

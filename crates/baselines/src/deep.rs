@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use understudy_nn::{Activation, Init, Mlp, Scope};
+use foretaste_nn::{Activation, Init, Mlp, Scope};
 
 use crate::Result;
 
@@ -47,8 +47,8 @@ impl Deep {
 mod tests {
     use super::*;
     use candle_core::{DType, Device};
-    use understudy_nn::Params;
-    use understudy_random::Seed;
+    use foretaste_nn::Params;
+    use foretaste_random::Seed;
 
     /// Three entries of two displays: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two of the second display.
     #[test]

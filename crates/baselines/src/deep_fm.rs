@@ -1,5 +1,5 @@
 use candle_core::{D, Tensor};
-use understudy_nn::{Init, Scope, lookup};
+use foretaste_nn::{Init, Scope, lookup};
 
 use crate::deep::Deep;
 use crate::fields::{Fields, PLACES};

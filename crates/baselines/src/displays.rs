@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use understudy_data::{ItemId, Log};
+use foretaste_data::{ItemId, Log};
 
 use crate::{Error, Result};
 

@@ -3,10 +3,10 @@
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]
-    Network(#[from] understudy_nn::Error),
+    Network(#[from] foretaste_nn::Error),
     /// A metric could not be computed.
     #[error(transparent)]
-    Metric(#[from] understudy_eval::EvalError),
+    Metric(#[from] foretaste_eval::EvalError),
     /// The boosted trees could not be grown.
     #[error("gradient-boosted trees: {0}")]
     Trees(#[from] forust_ml::errors::ForustError),

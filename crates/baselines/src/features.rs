@@ -1,4 +1,4 @@
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 use crate::counts::{CoClicks, Counts};
 use crate::displays::Display;

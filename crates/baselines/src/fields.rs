@@ -1,5 +1,5 @@
 use candle_core::{DType, Device, Tensor};
-use understudy_nn::lookup;
+use foretaste_nn::lookup;
 
 use crate::{Displays, Result};
 

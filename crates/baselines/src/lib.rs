@@ -23,10 +23,10 @@
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use understudy_baselines::{Data, Displays, ModelKind, evaluate, select};
-//! use understudy_data::{Fractions, Split};
-//! use understudy_random::Seed;
-//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//! use foretaste_baselines::{Data, Displays, ModelKind, evaluate, select};
+//! use foretaste_data::{Fractions, Split};
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
 //!
 //! // A log of simulated users, in place of yours.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;

@@ -1,4 +1,4 @@
-use understudy_eval::metrics;
+use foretaste_eval::metrics;
 
 use crate::{CurvePoint, Displays, Result};
 
@@ -67,7 +67,7 @@ pub struct Evaluation {
 }
 
 /// Evaluates a model. Equal scores share their places by expectation, see
-/// [`precision_at`](understudy_eval::metrics::precision_at).
+/// [`precision_at`](foretaste_eval::metrics::precision_at).
 ///
 /// # Errors
 /// As [`ClickModel::scores`]; [`Error::Metric`](crate::Error::Metric) if nothing was clicked or a score is not a number.

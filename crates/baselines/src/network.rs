@@ -1,7 +1,7 @@
 use candle_core::{DType, Device, Tensor};
+use foretaste_nn::{Params, masked_log_softmax};
+use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
-use understudy_nn::{Params, masked_log_softmax};
-use understudy_random::Seed;
 
 use crate::deep_fm::DeepFm;
 use crate::fields::{Choices, Fields, labels};
@@ -208,7 +208,7 @@ fn check(config: &NetworkConfig) -> Result<()> {
 mod tests {
     use super::*;
     use crate::testing::{log, small};
-    use understudy_nn::check_gradients;
+    use foretaste_nn::check_gradients;
 
     fn configs() -> Vec<NetworkConfig> {
         let mut configs = Vec::new();

@@ -58,8 +58,7 @@ impl Popularity {
 impl ClickModel for Popularity {
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
         displays.check(self.log_weight.len())?;
-        let score =
-            |slate: &[understudy_data::ItemId]| slate.iter().map(|item| self.log_weight[item.index()]).collect();
+        let score = |slate: &[foretaste_data::ItemId]| slate.iter().map(|item| self.log_weight[item.index()]).collect();
         Ok(displays.slates().map(|(slate, _)| score(slate)).collect())
     }
 

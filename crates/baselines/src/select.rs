@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 
+use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
-use understudy_random::Seed;
 
 use crate::item_knn::{ItemKnn, ItemKnnConfig};
 use crate::network::{Architecture, Loss, Network, NetworkConfig};

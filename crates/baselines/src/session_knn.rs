@@ -1,5 +1,5 @@
+use foretaste_data::ItemId;
 use serde::{Deserialize, Serialize};
-use understudy_data::ItemId;
 
 use crate::counts::{CoClicks, ranks};
 use crate::displays::Display;

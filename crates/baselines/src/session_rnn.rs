@@ -1,10 +1,10 @@
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
+use foretaste_data::ItemId;
+use foretaste_nn::{Init, Lstm, Params, lookup, softmax_cross_entropy};
+use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
-use understudy_data::ItemId;
-use understudy_nn::{Init, Lstm, Params, lookup, softmax_cross_entropy};
-use understudy_random::Seed;
 
 use crate::data::sample;
 use crate::model::nll;
@@ -224,8 +224,8 @@ fn row(session: usize, time: usize, n: usize) -> u32 {
 mod tests {
     use super::*;
     use crate::testing::{log, small};
+    use foretaste_nn::{backward, check_gradients};
     use rand::Rng;
-    use understudy_nn::{backward, check_gradients};
 
     fn model(candidates: usize) -> SessionRnn {
         let config = SessionRnnConfig { hidden: 3, candidates, ..SessionRnnConfig::default() };

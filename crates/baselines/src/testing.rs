@@ -1,6 +1,6 @@
 //! Small logs for the unit tests.
 
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 
 /// A log of sessions of (slate, clicked item).
 pub(crate) fn log(sessions: &[&[(&[u32], Option<u32>)]]) -> Log {

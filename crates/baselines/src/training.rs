@@ -1,11 +1,11 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
+use foretaste_data::Batches;
+use foretaste_eval::EvalError;
+use foretaste_nn::{Adam, AdamConfig, Params};
+use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
-use understudy_data::Batches;
-use understudy_eval::EvalError;
-use understudy_nn::{Adam, AdamConfig, Params};
-use understudy_random::Seed;
 
 use crate::{Error, Result};
 
@@ -123,9 +123,9 @@ pub(crate) fn train(
         };
         let diverged = |problem: String| Error::Diverged { iteration, problem };
         let loss = loss(&batch, seed.derive("loss").index(iteration))?;
-        losses.push(understudy_nn::scalar(&loss)?);
+        losses.push(foretaste_nn::scalar(&loss)?);
         step(&mut adam, &loss).map_err(|reason| match reason {
-            understudy_nn::Error::NotFinite { .. } => diverged(reason.to_string()),
+            foretaste_nn::Error::NotFinite { .. } => diverged(reason.to_string()),
             other => other.into(),
         })?;
         let mut seen = None;
@@ -153,6 +153,6 @@ pub(crate) fn train(
 }
 
 /// One update down the gradient of `loss`.
-fn step(adam: &mut Adam, loss: &Tensor) -> understudy_nn::Result<f64> {
-    adam.step(&understudy_nn::backward(loss)?)
+fn step(adam: &mut Adam, loss: &Tensor) -> foretaste_nn::Result<f64> {
+    adam.step(&foretaste_nn::backward(loss)?)
 }

@@ -1,8 +1,8 @@
+use foretaste_random::Seed;
 use forust_ml::objective::ObjectiveType;
 use forust_ml::{GradientBooster, Matrix};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use understudy_random::Seed;
 
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
@@ -231,7 +231,7 @@ mod tests {
             log(&steps.iter().map(|session| &session[..]).collect::<Vec<_>>())
         };
         let train: Vec<usize> = (0..20).collect();
-        let table = |log: &understudy_data::Log| {
+        let table = |log: &foretaste_data::Log| {
             let data = Data { log, items: 8, train: &train, validation: &train };
             let (rows, labels) = out_of_fold(&TreesConfig::default(), &data, &data.training(), Seed::new(1)).unwrap();
             assert_eq!((rows.len(), labels.iter().sum::<f64>()), (60, 20.0));

@@ -2,16 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use proptest::prelude::*;
-use understudy_baselines::{
+use foretaste_baselines::{
     Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss, ModelKind,
     NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig, SessionRnnConfig, Settings, Training,
     TreesConfig, evaluate, select, select_among,
 };
-use understudy_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outside, Rollout};
+use foretaste_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outside, Rollout};
+use proptest::prelude::*;
 
 const ITEMS: usize = 20;
 
@@ -483,7 +483,7 @@ fn the_watcher_is_told_every_point_of_a_networks_learning_curve() {
     let data = Data::new(&log, ITEMS, &split);
     for grid in [&grids(30)[3], &grids(30)[5]] {
         let mut heard = Vec::new();
-        let watch = |progress: understudy_baselines::Progress| {
+        let watch = |progress: foretaste_baselines::Progress| {
             assert!(progress.seen.is_none_or(|seen| seen.iteration == progress.iteration));
             heard.extend(progress.seen);
             ControlFlow::Continue(())
@@ -502,7 +502,7 @@ fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
     // Of networks the validation before any update is told too.
     for (grid, point, iteration, told) in [(&grids[1], 1, 0, 2), (&grids[3], 0, 7, 9), (&grids[5], 0, 7, 9)] {
         let mut heard = Vec::new();
-        let watch = |progress: understudy_baselines::Progress| {
+        let watch = |progress: foretaste_baselines::Progress| {
             heard.push(progress);
             let stop = (progress.point, progress.iteration) == (point, iteration);
             if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

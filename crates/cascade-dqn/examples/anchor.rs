@@ -1,15 +1,15 @@
-//! Trains in the population of `understudy_cascade_dqn::anchor` and prints how much of the optimum is reached.
+//! Trains in the population of `foretaste_cascade_dqn::anchor` and prints how much of the optimum is reached.
 //!
-//! `cargo run --release -p understudy-cascade-dqn --example anchor -- [SEEDS [ITERATIONS]]` (default 5 seeds)
+//! `cargo run --release -p foretaste-cascade-dqn --example anchor -- [SEEDS [ITERATIONS]]` (default 5 seeds)
 
 use std::time::Instant;
 
-use understudy_cascade_dqn::anchor::Anchor;
-use understudy_cascade_dqn::{
+use foretaste_cascade_dqn::anchor::Anchor;
+use foretaste_cascade_dqn::{
     Architecture, ItemFeatures, QConfig, QNetworks, QPolicy, Result, Storage, TrainConfig, Trainer,
 };
-use understudy_random::Seed;
-use understudy_sim::Rollout;
+use foretaste_random::Seed;
+use foretaste_sim::Rollout;
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));

@@ -1,10 +1,10 @@
 //! Measures the argmax over catalogues of 10^3 to 10^6 items, and prints how its time grows with K.
 //!
-//! `cargo run --release -p understudy-cascade-dqn --example argmax -- [LARGEST_K]` (default 1000000, which takes some 10 GB)
+//! `cargo run --release -p foretaste-cascade-dqn --example argmax -- [LARGEST_K]` (default 1000000, which takes some 10 GB)
 
 use candle_core::Device;
-use understudy_cascade_dqn::bench::{Sizes, agreement, measure, measure_candle};
-use understudy_cascade_dqn::{Result, Storage};
+use foretaste_cascade_dqn::bench::{Sizes, agreement, measure, measure_candle};
+use foretaste_cascade_dqn::{Result, Storage};
 
 fn main() -> Result<()> {
     let largest = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of items"));

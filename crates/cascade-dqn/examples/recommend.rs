@@ -1,14 +1,14 @@
 //! Trains a recommender in simulated users who tire of what resembles their last click, compares what it earns with greed, random
 //! slates and the optimum, and asks it for slates.
 //!
-//! `cargo run --release -p understudy-cascade-dqn --example recommend`
+//! `cargo run --release -p foretaste-cascade-dqn --example recommend`
 
-use understudy_cascade_dqn::anchor::Anchor;
-use understudy_cascade_dqn::{Greedy, QPolicy, Scores, Storage, TrainConfig, Trainer};
-use understudy_data::{ItemId, Log};
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, Policy, Rollout};
+use foretaste_cascade_dqn::anchor::Anchor;
+use foretaste_cascade_dqn::{Greedy, QPolicy, Scores, Storage, TrainConfig, Trainer};
+use foretaste_data::{ItemId, Log};
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, Policy, Rollout};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let anchor = Anchor::new()?;
@@ -46,7 +46,7 @@ fn rollout(sessions: u64) -> Rollout {
     Rollout { max_steps: Anchor::STEPS, ..Rollout::new(Seed::new(2), 0..sessions, Anchor::K) }
 }
 
-fn show<P: Policy<ChoiceUsers>>(name: &str, users: &ChoiceUsers, policy: &P) -> understudy_sim::Result<()> {
+fn show<P: Policy<ChoiceUsers>>(name: &str, users: &ChoiceUsers, policy: &P) -> foretaste_sim::Result<()> {
     let outcomes = rollout(5_000).outcomes(users, policy)?;
     let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
     println!("{name:<8} {clicks:.2}");

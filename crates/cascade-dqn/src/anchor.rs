@@ -1,9 +1,9 @@
 //! Users whose optimum is known and far from what greedy earns: a sanity check of whatever claims to plan.
 
-use understudy_data::ItemId;
-use understudy_random::Seed;
-use understudy_sim::bounds::ChoiceOracle;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outside};
+use foretaste_data::ItemId;
+use foretaste_random::Seed;
+use foretaste_sim::bounds::ChoiceOracle;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outside};
 
 use crate::{ItemFeatures, QConfig, QNetworks, Result, StateEncoder};
 

@@ -10,10 +10,10 @@ mod tests;
 mod top;
 
 use candle_core::{DType, Tensor};
+use foretaste_data::ItemId;
+use foretaste_nn::{Activation, lookup, matmul};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use understudy_data::ItemId;
-use understudy_nn::{Activation, lookup, matmul};
 
 #[cfg(feature = "cuda")]
 pub use self::cuda::CudaCascade;

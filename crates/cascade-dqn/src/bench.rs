@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
+use foretaste_data::ItemId;
+use foretaste_random::{Seed, Stream};
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_random::{Seed, Stream};
 
 use crate::argmax::{Candidates, Cascade, Storage};
 use crate::config::{ItemFeatures, QConfig, StateEncoder};

@@ -9,11 +9,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, WithDType};
+use foretaste_nn::checkpoint::{self, Description};
+use foretaste_random::Seed;
 use rand::RngCore;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use understudy_nn::checkpoint::{self, Description};
-use understudy_random::Seed;
 
 use crate::config::QConfig;
 use crate::replay::Contents;

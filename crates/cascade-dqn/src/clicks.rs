@@ -1,4 +1,4 @@
-use understudy_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId};
 
 /// The last m clicked items of each of a batch of sessions, newest first: all that the recommenders of this crate know of a
 /// user.

@@ -1,5 +1,5 @@
+use foretaste_nn::Activation;
 use serde::{Deserialize, Serialize};
-use understudy_nn::Activation;
 
 use crate::{Error, Result};
 
@@ -117,7 +117,7 @@ impl QConfig {
 
     pub(crate) fn check(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::setting("Q-networks", problem));
-        if self.k == 0 || self.k > self.items || self.items > understudy_data::ItemId::MAX_ITEMS {
+        if self.k == 0 || self.k > self.items || self.items > foretaste_data::ItemId::MAX_ITEMS {
             return fail(format!("slates of {} out of {} items", self.k, self.items));
         }
         if self.features.dim() == 0 || self.hidden == 0 {

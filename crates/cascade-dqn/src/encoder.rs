@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use understudy_nn::{Init, Lstm, Scope, lookup};
+use foretaste_nn::{Init, Lstm, Scope, lookup};
 
 use crate::config::{ItemFeatures, QConfig, StateEncoder};
 use crate::{Clicks, Error, Result};

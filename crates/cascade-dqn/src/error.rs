@@ -5,10 +5,10 @@ use std::path::PathBuf;
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]
-    Network(#[from] understudy_nn::Error),
+    Network(#[from] foretaste_nn::Error),
     /// The environment failed.
     #[error(transparent)]
-    Environment(#[from] understudy_sim::Error),
+    Environment(#[from] foretaste_sim::Error),
     /// A setting or an argument is outside its range.
     #[error("{what}: {problem}")]
     Setting {
@@ -41,7 +41,7 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-impl From<Error> for understudy_sim::Error {
+impl From<Error> for foretaste_sim::Error {
     fn from(reason: Error) -> Self {
         match reason {
             Error::Environment(reason) => reason,

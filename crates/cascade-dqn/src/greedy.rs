@@ -1,6 +1,6 @@
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_random::Stream;
-use understudy_sim::{Environment, Policy, Responses, Slates};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Policy, Responses, Slates};
 
 use crate::argmax::top_items;
 use crate::policy::show;
@@ -13,8 +13,8 @@ use crate::{Clicks, Error, Result};
 /// to it as a log: a session for each, in which one step for every click shows that item alone, and a last step the whole catalogue in
 /// the order of the items. With `all` the numbers of the log's sessions,
 ///
-/// * W&D-LR and W&D-CCF are `model.scores(&Displays::new(log, &all))` of a `ClickModel` of understudy-baselines,
-/// * GAN-Greedy is the `utility` of each of `model.predict(log, &all)` of a `UserModel` of understudy-user-model.
+/// * W&D-LR and W&D-CCF are `model.scores(&Displays::new(log, &all))` of a `ClickModel` of foretaste-baselines,
+/// * GAN-Greedy is the `utility` of each of `model.predict(log, &all)` of a `UserModel` of foretaste-user-model.
 #[derive(Clone, Debug)]
 pub struct Greedy<F> {
     scores: F,
@@ -32,8 +32,8 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
     }
 
     fn slates(&self, clicks: &Clicks, k: usize) -> Result<Vec<ItemId>> {
-        let (log, last) = self.log(clicks).map_err(understudy_sim::Error::from)?;
-        let scores = (self.scores)(&log).map_err(understudy_sim::Error::Model)?;
+        let (log, last) = self.log(clicks).map_err(foretaste_sim::Error::from)?;
+        let scores = (self.scores)(&log).map_err(foretaste_sim::Error::Model)?;
         if scores.len() != log.steps() || last.iter().any(|&display| scores[display].len() != self.items) {
             let problem = format!(
                 "{} displays, expected {} and {} items on each last one",
@@ -48,7 +48,7 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
     }
 
     /// The users as a log, and the number of the last display of each.
-    fn log(&self, clicks: &Clicks) -> understudy_data::Result<(Log, Vec<usize>)> {
+    fn log(&self, clicks: &Clicks) -> foretaste_data::Result<(Log, Vec<usize>)> {
         let all: Vec<ItemId> = (0..self.items as u32).map(ItemId).collect();
         let (mut builder, mut last, mut steps) = (LogBuilder::default(), Vec::new(), 0);
         for row in 0..clicks.rows() {
@@ -72,7 +72,7 @@ fn step(slate: &[ItemId], choice: Choice) -> Step<'_> {
 impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy<F> {
     type Memory = Clicks;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<Clicks> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
         Ok(Clicks::new(rows, self.history))
     }
 
@@ -83,17 +83,17 @@ impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         show(&self.slates(clicks, k)?, k, slates);
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> understudy_sim::Result<Clicks> {
+    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
         Ok(clicks.select(rows))
     }
 }

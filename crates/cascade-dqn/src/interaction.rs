@@ -1,5 +1,5 @@
-use understudy_random::Seed;
-use understudy_sim::{Environment, Error, Responses, Slates};
+use foretaste_random::Seed;
+use foretaste_sim::{Environment, Error, Responses, Slates};
 
 use crate::{Clicks, Result};
 

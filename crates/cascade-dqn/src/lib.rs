@@ -7,9 +7,9 @@
 //! argmax to an NVIDIA GPU.
 //!
 //! ```
-//! use understudy_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
-//! use understudy_random::Seed;
-//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+//! use foretaste_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 //!
 //! // Simulated users, in place of a user model that was learned from your log.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 30, ..ChoiceUsersConfig::default() })?;
@@ -36,7 +36,7 @@
 //! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
 //! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model's rewards or a click model's scores |
 //! | LinUCB | [`LinUcb`] |
-//! | random | [`UniformRandom`](understudy_sim::policies::UniformRandom) |
+//! | random | [`UniformRandom`](foretaste_sim::policies::UniformRandom) |
 //!
 //! All know of a user what was shown and clicked, and base their choice on the last clicks.
 //!

@@ -1,7 +1,7 @@
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{Environment, Policy, Responses, Slates};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use understudy_random::{Seed, Stream};
-use understudy_sim::{Environment, Policy, Responses, Slates};
 
 use crate::argmax::top_items;
 use crate::interaction::{Learner, interact};
@@ -161,7 +161,7 @@ impl Learner for LinUcb {
 impl<E: Environment + ?Sized> Policy<E> for LinUcb {
     type Memory = Clicks;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<Clicks> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
         Ok(Clicks::new(rows, self.config.history))
     }
 
@@ -172,7 +172,7 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         if k != self.k {
             return Err(Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into());
         }
@@ -180,12 +180,12 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> understudy_sim::Result<Clicks> {
+    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
         Ok(clicks.select(rows))
     }
 }
@@ -197,8 +197,8 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_data::{Choice, ItemId};
     use rand::Rng;
-    use understudy_data::{Choice, ItemId};
 
     /// θ and the width against the normal equations, solved by elimination.
     #[test]

@@ -1,7 +1,7 @@
 use candle_core::{DType, Device, Tensor};
-use understudy_data::ItemId;
-use understudy_nn::{Init, Params, lookup};
-use understudy_random::Seed;
+use foretaste_data::ItemId;
+use foretaste_nn::{Init, Params, lookup};
+use foretaste_random::Seed;
 
 use crate::argmax::{Cascade, Storage};
 use crate::config::{Architecture, ItemFeatures, QConfig};
@@ -162,7 +162,7 @@ impl QNetworks {
 mod tests {
     use super::*;
     use crate::config::StateEncoder;
-    use understudy_nn::{Activation, check_gradients};
+    use foretaste_nn::{Activation, check_gradients};
 
     fn configs() -> Vec<QConfig> {
         let base = QConfig {

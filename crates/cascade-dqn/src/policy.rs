@@ -1,5 +1,5 @@
-use understudy_random::Stream;
-use understudy_sim::{Environment, Policy, Responses, Slates};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Policy, Responses, Slates};
 
 use crate::argmax::{Candidates, Cascade, Storage};
 use crate::{Clicks, Error, QNetworks, Result};
@@ -25,7 +25,7 @@ impl QPolicy {
 impl<E: Environment + ?Sized> Policy<E> for QPolicy {
     type Memory = Clicks;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<Clicks> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
         Ok(self.networks.no_clicks(rows))
     }
 
@@ -36,7 +36,7 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         let trained = self.networks.config().k;
         if k != trained {
             return Err(
@@ -52,18 +52,18 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> understudy_sim::Result<Clicks> {
+    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
         Ok(clicks.select(rows))
     }
 }
 
 /// Certain slates, `[rows · k]`.
-pub(crate) fn show(items: &[understudy_data::ItemId], k: usize, slates: &mut Slates) {
+pub(crate) fn show(items: &[foretaste_data::ItemId], k: usize, slates: &mut Slates) {
     slates.clear(k);
     let certain = vec![1.0; k];
     items.chunks_exact(k).for_each(|slate| slates.push(slate, Some(&certain)));

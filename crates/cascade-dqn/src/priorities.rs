@@ -1,5 +1,5 @@
+use foretaste_random::Stream;
 use rand::Rng;
-use understudy_random::Stream;
 
 /// Non-negative weights, of which one is drawn in proportion in logarithmic time: a binary tree of sums. The sums depend on the
 /// weights alone, not on the order in which they were set.
@@ -51,8 +51,8 @@ impl SumTree {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
-    use understudy_random::Seed;
 
     proptest! {
         #[test]

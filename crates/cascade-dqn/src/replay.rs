@@ -1,7 +1,7 @@
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::Stream;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, ItemId};
-use understudy_random::Stream;
 
 use crate::priorities::SumTree;
 use crate::{Clicks, Error, Result};
@@ -220,8 +220,8 @@ impl Replay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
-    use understudy_random::Seed;
 
     const CAPACITY: usize = 5;
 

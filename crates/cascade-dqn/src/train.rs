@@ -1,10 +1,10 @@
 use candle_core::{Device, Tensor};
+use foretaste_data::{Choice, ItemId};
+use foretaste_nn::{Adam, AdamConfig, backward, scalar};
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, ItemId};
-use understudy_nn::{Adam, AdamConfig, backward, scalar};
-use understudy_random::{Seed, Stream};
-use understudy_sim::{Environment, Responses, Slates};
 
 use crate::argmax::{Candidates, Cascade, Chosen, Storage};
 use crate::interaction::{Learner, interact};
@@ -230,7 +230,7 @@ impl Trainer {
             return Err(Error::Diverged { updates: self.updates, problem: format!("the loss is {value}") });
         }
         let gradient_norm = self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
-            understudy_nn::Error::NotFinite { .. } => {
+            foretaste_nn::Error::NotFinite { .. } => {
                 Error::Diverged { updates: self.updates, problem: reason.to_string() }
             }
             reason => reason.into(),

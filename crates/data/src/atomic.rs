@@ -33,13 +33,13 @@ fn builder() -> tempfile::Builder<'static, 'static> {
     use std::os::unix::fs::PermissionsExt;
     let mut builder = tempfile::Builder::new();
     // As for any new file: the process's umask decides, not the privacy of temporary files.
-    builder.prefix(".understudy-").permissions(std::fs::Permissions::from_mode(0o666));
+    builder.prefix(".foretaste-").permissions(std::fs::Permissions::from_mode(0o666));
     builder
 }
 
 #[cfg(not(unix))]
 fn builder() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".understudy-");
+    builder.prefix(".foretaste-");
     builder
 }

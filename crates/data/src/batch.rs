@@ -1,5 +1,5 @@
+use foretaste_random::Seed;
 use rand::seq::SliceRandom;
-use understudy_random::Seed;
 
 use crate::Log;
 
@@ -8,7 +8,7 @@ use crate::Log;
 /// A cell outside its mask holds 0 and means nothing. `T` is the longest session of the batch and `K` its largest slate.
 ///
 /// ```
-/// # use understudy_data::{Choice, ItemId, LogBuilder, PaddedBatch, Step};
+/// # use foretaste_data::{Choice, ItemId, LogBuilder, PaddedBatch, Step};
 /// # let mut log = LogBuilder::default();
 /// # for slate in [&[ItemId(4), ItemId(2)][..], &[ItemId(7)]] {
 /// #     let choice = Choice::Item(*slate.last().unwrap());
@@ -22,7 +22,7 @@ use crate::Log;
 /// assert_eq!(batch.shown, [4, 2, 7, 0]);
 /// assert_eq!(batch.shown_mask, [true, true, true, false]);
 /// assert_eq!((&batch.chosen[..], &batch.clicked[..]), (&[1, 0][..], &[2, 7][..]));
-/// # Ok::<(), understudy_data::Error>(())
+/// # Ok::<(), foretaste_data::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PaddedBatch {
@@ -98,8 +98,8 @@ impl PaddedBatch {
 /// One epoch of mini-batches: every session once, in a seeded random order.
 ///
 /// ```
-/// use understudy_data::Batches;
-/// use understudy_random::Seed;
+/// use foretaste_data::Batches;
+/// use foretaste_random::Seed;
 ///
 /// let epoch: Vec<Vec<usize>> = Batches::shuffled(&[3, 5, 8, 9, 11], 2, Seed::new(1).index(0)).collect();
 /// assert_eq!(epoch.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);

@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::{Catalogue, Dataset, Error, Input, Log, Result, SessionIds, Split, Vocabulary, atomic};
 
+/// From the project's first name, Understudy.
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
 const VERSION: u32 = 3;
 const HEADER: usize = 8 + 4 + 8 + 32;

@@ -1,7 +1,7 @@
 //! Readers of log files: streaming, with errors that name file, line and field.
 //!
 //! ```
-//! use understudy_data::import::{self, Options};
+//! use foretaste_data::import::{self, Options};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("shop.csv");
@@ -38,7 +38,7 @@ mod yoochoose;
 
 use std::path::Path;
 
-use understudy_random::Seed;
+use foretaste_random::Seed;
 
 use crate::{Dataset, Error, Expected, Format, Input, Result, Summary};
 use collector::Collector;

@@ -18,8 +18,8 @@ use crate::{Dataset, Error, Format, Result, Summary, cache};
 /// call two of them for the same pipe, open it once and call the methods here.
 ///
 /// ```
-/// use understudy_data::import::Options;
-/// use understudy_data::Input;
+/// use foretaste_data::import::Options;
+/// use foretaste_data::Input;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("shop.csv");
@@ -69,7 +69,7 @@ impl Input {
 
     fn copied(given: PathBuf, name: impl AsRef<Path>, pipe: &mut impl Read) -> Result<Self> {
         let copy = (|| {
-            let folder = tempfile::Builder::new().prefix("understudy-").tempdir()?;
+            let folder = tempfile::Builder::new().prefix("foretaste-").tempdir()?;
             let path = folder.path().join(name);
             io::copy(pipe, &mut File::create_new(&path)?)?;
             Ok(Spool { folder, path })

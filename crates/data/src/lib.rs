@@ -9,9 +9,9 @@
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge to tensors.
 //!
 //! ```
-//! use understudy_data::import::{self, Options};
-//! use understudy_data::{Batches, Fractions, PaddedBatch, Split};
-//! use understudy_random::Seed;
+//! use foretaste_data::import::{self, Options};
+//! use foretaste_data::{Batches, Fractions, PaddedBatch, Split};
+//! use foretaste_random::Seed;
 //!
 //! let folder = tempfile::tempdir()?;
 //! let path = folder.path().join("shop.csv");

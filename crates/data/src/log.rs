@@ -94,7 +94,7 @@ pub struct Step<'a> {
 /// propensities.
 ///
 /// ```
-/// use understudy_data::{Choice, ItemId, LogBuilder, Step};
+/// use foretaste_data::{Choice, ItemId, LogBuilder, Step};
 ///
 /// let mut log = LogBuilder::default();
 /// let slate = [ItemId(4), ItemId(2)];
@@ -104,7 +104,7 @@ pub struct Step<'a> {
 /// let log = log.build();
 /// assert_eq!((log.sessions(), log.steps()), (1, 2));
 /// assert_eq!(log.session(0).clicks().collect::<Vec<_>>(), [ItemId(2)]);
-/// # Ok::<(), understudy_data::Error>(())
+/// # Ok::<(), foretaste_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Log {

@@ -12,7 +12,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// Sessions are recognised in other logs, see [`Origin::overlap`]. Digests find sessions, not forgeries.
 ///
 /// ```
-/// use understudy_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
+/// use foretaste_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
 ///
 /// let mut log = LogBuilder::default();
 /// for item in [1, 0, 2] {
@@ -23,7 +23,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// let shop = Dataset { log: log.build(), catalogue: Catalogue::numbered(4), ..Dataset::default() };
 /// let origin = Origin::new(&shop, &[0, 2], serde_json::json!({ "epochs": 3 }), 7, "v1");
 /// assert_eq!(origin.overlap(&shop).seen, [true, false, true]);
-/// # Ok::<(), understudy_data::Error>(())
+/// # Ok::<(), foretaste_data::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

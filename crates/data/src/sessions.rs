@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// stored; the others take their bytes and 8 more. So a simulated log has an empty list.
 ///
 /// ```
-/// use understudy_data::SessionIds;
+/// use foretaste_data::SessionIds;
 ///
 /// let ids: SessionIds = ["0", "1", "monday-7"].into_iter().collect();
 /// assert_eq!((ids.get(1), ids.get(2)), (None, Some("monday-7")));

@@ -1,6 +1,6 @@
+use foretaste_random::Seed;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use understudy_random::Seed;
 
 use crate::{Error, Log, Result, Session};
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// All names stand in one arena: about `bytes + 16` bytes a name and no allocation per name.
 ///
 /// ```
-/// use understudy_data::Vocabulary;
+/// use foretaste_data::Vocabulary;
 ///
 /// let mut items = Vocabulary::default();
 /// assert_eq!((items.intern("214821275"), items.intern("shoe"), items.intern("214821275")), (0, 1, 0));

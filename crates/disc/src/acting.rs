@@ -1,6 +1,6 @@
 use candle_core::{Device, Tensor};
-use understudy_data::{Choice, ItemId};
-use understudy_nn::{FrozenLstm, LstmState, lookup, matmul, softmax_logits};
+use foretaste_data::{Choice, ItemId};
+use foretaste_nn::{FrozenLstm, LstmState, lookup, matmul, softmax_logits};
 
 use crate::model::sigmoid;
 use crate::{Discriminator, Result};

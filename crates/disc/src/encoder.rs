@@ -1,6 +1,6 @@
 use candle_core::Tensor;
-use understudy_data::PaddedBatch;
-use understudy_nn::{Lstm, lookup};
+use foretaste_data::PaddedBatch;
+use foretaste_nn::{Lstm, lookup};
 
 use crate::Result;
 

@@ -3,7 +3,7 @@
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]
-    Network(#[from] understudy_nn::Error),
+    Network(#[from] foretaste_nn::Error),
     /// A setting or an argument is outside its range.
     #[error("{what}: {problem}")]
     Setting {

@@ -7,12 +7,12 @@
 //!
 //! ```
 //! use candle_core::Device;
-//! use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-//! use understudy_disc::{Discriminator, DiscriminatorConfig, DiscriminatorTrainer, DiscriminatorTraining};
-//! use understudy_random::Seed;
+//! use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+//! use foretaste_disc::{Discriminator, DiscriminatorConfig, DiscriminatorTrainer, DiscriminatorTraining};
+//! use foretaste_random::Seed;
 //!
 //! // Real users click the first item of [0, 1], generated ones the second.
-//! let log = |clicked| -> Result<Log, understudy_data::Error> {
+//! let log = |clicked| -> Result<Log, foretaste_data::Error> {
 //!     let (slate, mut log) = ([ItemId(0), ItemId(1)], LogBuilder::default());
 //!     for _ in 0..20 {
 //!         let choice = Choice::Item(ItemId(clicked));
@@ -29,7 +29,7 @@
 //! for epoch in 0..30 {
 //!     trainer.epoch(&real, &generated, Seed::new(2).index(epoch))?;
 //! }
-//! let d = |log| Ok::<f64, understudy_disc::Error>(trainer.model().probabilities(log)?[0]);
+//! let d = |log| Ok::<f64, foretaste_disc::Error>(trainer.model().probabilities(log)?[0]);
 //! assert!(d(&real)? > 0.6 && d(&generated)? < 0.4);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

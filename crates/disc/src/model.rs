@@ -1,10 +1,10 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch, Provenance};
-use understudy_nn::checkpoint::{self, Checkpoint};
-use understudy_nn::{Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits};
-use understudy_random::Seed;
+use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance};
+use foretaste_nn::checkpoint::{self, Checkpoint};
+use foretaste_nn::{Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits};
+use foretaste_random::Seed;
 
 use crate::{DiscriminatorConfig, Error, Result, encoder};
 
@@ -145,7 +145,7 @@ impl Discriminator {
         Ok(probabilities)
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,

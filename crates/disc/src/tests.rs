@@ -1,8 +1,8 @@
 use candle_core::{DType, Device};
+use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
+use foretaste_nn::{AdamConfig, Params, check_gradients};
+use foretaste_random::Seed;
 use proptest::prelude::*;
-use understudy_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
-use understudy_nn::{AdamConfig, Params, check_gradients};
-use understudy_random::Seed;
 
 use crate::{Discriminator, DiscriminatorConfig, DiscriminatorTrainer, DiscriminatorTraining};
 

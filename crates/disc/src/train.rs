@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use candle_core::Device;
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
-use understudy_nn::{Adam, backward, scalar};
-use understudy_random::Seed;
+use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
+use foretaste_nn::{Adam, backward, scalar};
+use foretaste_random::Seed;
 
 use crate::{Discriminator, DiscriminatorTraining, Error, Result};
 
@@ -74,7 +74,7 @@ impl DiscriminatorTrainer {
             return Err(diverged(format!("the loss is {value}")));
         }
         match self.adam.step(&backward(&loss)?) {
-            Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
+            Err(reason @ foretaste_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
             other => Ok((value, other?)),
         }
     }

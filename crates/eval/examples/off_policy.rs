@@ -1,17 +1,17 @@
 //! Estimates, from the log of one recommender, what two others would have earned, beside the truth that the simulator
 //! knows.
 //!
-//! `cargo run -p understudy-eval --example off_policy`
+//! `cargo run -p foretaste-eval --example off_policy`
 //!
 //! Users have one of four types, which the recommender sees; it shows one item, and a click earns 1.
 
 use std::error::Error;
 
+use foretaste_data::ItemId;
+use foretaste_eval::counterfactual::*;
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Responses, Slates};
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_eval::counterfactual::*;
-use understudy_random::{Seed, Stream};
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Responses, Slates};
 
 const TYPES: usize = 4;
 const ITEMS: usize = 8;
@@ -97,7 +97,7 @@ struct Log {
 }
 
 impl Log {
-    fn draw(users: &ChoiceUsers, recommender: &Recommender, seed: Seed) -> understudy_sim::Result<Self> {
+    fn draw(users: &ChoiceUsers, recommender: &Recommender, seed: Seed) -> foretaste_sim::Result<Self> {
         let mut streams = seed.derive("users").streams(0..ROWS as u64);
         let mut own = seed.derive("recommender").stream(0);
         let mut state = users.reset(&mut streams)?;

@@ -1,15 +1,15 @@
 //! Holds our figures on the Open Bandit Dataset against those of the Open Bandit Pipeline, written by
 //! `tests/obp/reference.py`.
 //!
-//! `cargo run -p understudy-eval --example open_bandit -- DIR REFERENCE.json`, where DIR holds
+//! `cargo run -p foretaste-eval --example open_bandit -- DIR REFERENCE.json`, where DIR holds
 //! `{random,bts}/{men,women}/*.csv`. Fails where a figure differs by more than 1e-6.
 
 use std::error::Error;
 use std::path::Path;
 
+use foretaste_eval::counterfactual::*;
+use foretaste_eval::{Estimate, Interval};
 use serde::Deserialize;
-use understudy_eval::counterfactual::*;
-use understudy_eval::{Estimate, Interval};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 

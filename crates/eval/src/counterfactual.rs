@@ -18,7 +18,7 @@
 //! estimate.
 //!
 //! ```
-//! use understudy_eval::counterfactual::{ActionLog, ips, snips};
+//! use foretaste_eval::counterfactual::{ActionLog, ips, snips};
 //!
 //! // Two actions; the log chose the first with probability 0.8, and only the second earns.
 //! let reward = [0.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
@@ -29,7 +29,7 @@
 //! assert!((snips(&log)?.estimate.mean - 0.8).abs() < 1e-12);
 //! let warnings = log.diagnostics()?.warnings();
 //! assert!(warnings[0].to_string().starts_with("the 10 weights are worth 3 equally weighted ones"));
-//! # Ok::<(), understudy_eval::EvalError>(())
+//! # Ok::<(), foretaste_eval::EvalError>(())
 //! ```
 //!
 //! Definitions, and when to trust which: `docs/counterfactual.md`. The figures of all but the position-based estimators

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
+use foretaste_random::Seed;
 use rand::Rng;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
-use understudy_random::Seed;
 
 use crate::{EvalError, Result, text};
 

@@ -8,7 +8,7 @@
 //! another would have earned.
 //!
 //! ```
-//! use understudy_eval::{interval, metrics};
+//! use foretaste_eval::{interval, metrics};
 //!
 //! // Two displays, the scores of their items, and which item was chosen.
 //! let displays = [(&[0.1, 2.0, 0.3][..], 1), (&[0.5, 0.2, 0.9][..], 0)];
@@ -17,7 +17,7 @@
 //!
 //! let nll_by_seed = [0.861, 0.858, 0.871, 0.866, 0.853];
 //! assert_eq!(interval::student_t(&nll_by_seed)?.to_string(), "0.8618 ± 0.0087");
-//! # Ok::<(), understudy_eval::EvalError>(())
+//! # Ok::<(), foretaste_eval::EvalError>(())
 //! ```
 
 pub mod counterfactual;

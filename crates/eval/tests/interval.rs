@@ -1,10 +1,10 @@
 //! Laws of the intervals.
 
+use foretaste_eval::interval::{bootstrap, paired_difference, resampled_difference, student_t};
+use foretaste_eval::{Estimate, EvalError, Interval, Method, NoInterval};
+use foretaste_random::{Seed, Stream};
 use proptest::prelude::*;
 use rand::Rng;
-use understudy_eval::interval::{bootstrap, paired_difference, resampled_difference, student_t};
-use understudy_eval::{Estimate, EvalError, Interval, Method, NoInterval};
-use understudy_random::{Seed, Stream};
 
 fn width(estimate: Estimate) -> f64 {
     estimate.interval.map_or(f64::NAN, |interval| interval.high - interval.low)

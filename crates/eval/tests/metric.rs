@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use foretaste_eval::{Direction, Metric};
 use proptest::prelude::*;
-use understudy_eval::{Direction, Metric};
 
 #[test]
 fn metrics_are_ordered_by_name_and_no_two_share_one() {

@@ -1,8 +1,8 @@
 //! Laws of the metrics.
 
+use foretaste_eval::EvalError;
+use foretaste_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_nll, precision_at};
 use proptest::prelude::*;
-use understudy_eval::EvalError;
-use understudy_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_nll, precision_at};
 
 /// Scores with many ties, and a chosen position.
 fn display() -> impl Strategy<Value = (Vec<f32>, usize)> {

@@ -1,7 +1,7 @@
 //! Laws of figures as text.
 
+use foretaste_eval::text::{p_value, significant, with_ends, with_error};
 use proptest::prelude::*;
-use understudy_eval::text::{p_value, significant, with_ends, with_error};
 
 /// Numbers of every magnitude and sign.
 fn any_size() -> impl Strategy<Value = f64> {

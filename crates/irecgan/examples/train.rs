@@ -1,15 +1,15 @@
 //! IRecGAN's Algorithm 1 on a log of random slates: its stages, and what the agent that comes of it earns beside random slates and
 //! beside one who knows the users.
 //!
-//! `cargo run --release -p understudy-irecgan --example train`
+//! `cargo run --release -p foretaste-irecgan --example train`
 
 use candle_core::Device;
-use understudy_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
-use understudy_random::Seed;
-use understudy_sim::bounds::MdpBelief;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{Mdp, MdpConfig, Policy, Rollout, Transitions};
-use understudy_user_model::behaviour::sequences;
+use foretaste_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
+use foretaste_random::Seed;
+use foretaste_sim::bounds::MdpBelief;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Mdp, MdpConfig, Policy, Rollout, Transitions};
+use foretaste_user_model::behaviour::sequences;
 
 const ITEMS: usize = 20;
 const K: usize = 4;
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn show<P: Policy<Mdp>>(name: &str, users: &Mdp, policy: &P) -> understudy_sim::Result<()> {
+fn show<P: Policy<Mdp>>(name: &str, users: &Mdp, policy: &P) -> foretaste_sim::Result<()> {
     let outcomes = Rollout::new(Seed::new(4), 0..5_000, K).outcomes(users, policy)?;
     let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
     println!("{name:<23} {clicks:.2}");

@@ -1,11 +1,11 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, PaddedBatch, Provenance};
-use understudy_nn::checkpoint;
-use understudy_nn::{Adam, Params};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::{ClickEncoder, Head};
+use foretaste_data::{Catalogue, PaddedBatch, Provenance};
+use foretaste_nn::checkpoint;
+use foretaste_nn::{Adam, Params};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::{ClickEncoder, Head};
 
 use crate::agent::{AgentConfig, AgentTrainer, AgentTraining, ClickLosses, descend};
 use crate::{Buffer, Result};

@@ -1,12 +1,12 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
+use foretaste_nn::checkpoint::{self, Checkpoint};
+use foretaste_nn::{Adam, AdamConfig, Params, backward, scalar, softmax_cross_entropy};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::{ClickEncoder, Head, PerStep};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
-use understudy_nn::checkpoint::{self, Checkpoint};
-use understudy_nn::{Adam, AdamConfig, Params, backward, scalar, softmax_cross_entropy};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::{ClickEncoder, Head, PerStep};
 
 use crate::policy::on_host;
 use crate::{Buffer, Error, Result};
@@ -42,7 +42,7 @@ impl AgentConfig {
 
     pub(crate) fn check(&self) -> Result<()> {
         let Self { items, embedding, .. } = self;
-        if *items == 0 || *items > understudy_data::ItemId::MAX_ITEMS || *embedding == 0 {
+        if *items == 0 || *items > foretaste_data::ItemId::MAX_ITEMS || *embedding == 0 {
             return Err(Error::setting("agent", format!("{items} items, embedding {embedding}: at least 1 of each")));
         }
         Ok(())
@@ -198,7 +198,7 @@ impl Agent {
         }
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -377,7 +377,7 @@ pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<(f64, f64)> {
         return Err(diverged(format!("the loss is {value}")));
     }
     match adam.step(&backward(loss)?) {
-        Err(reason @ understudy_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
+        Err(reason @ foretaste_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
         other => Ok((value, other?)),
     }
 }

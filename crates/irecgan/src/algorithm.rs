@@ -1,10 +1,10 @@
 use candle_core::Device;
+use foretaste_data::Log;
+use foretaste_disc::{Discriminator, DiscriminatorTrainer};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
-use understudy_data::Log;
-use understudy_disc::{Discriminator, DiscriminatorTrainer};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 
 use crate::agent::{Agent, AgentTrainer};
 use crate::config::IRecGanConfig;
@@ -14,7 +14,7 @@ use crate::{Buffer, Error, Result};
 
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
 ///
-/// All methods take the offline data as a log of [`sequences`](understudy_user_model::behaviour::sequences).
+/// All methods take the offline data as a log of [`sequences`](foretaste_user_model::behaviour::sequences).
 /// [`advance`](Self::advance) takes the next stage of the algorithm; after each the whole can be [saved](Self::save), and a run that is
 /// resumed is one that was not stopped, bit for bit. Where the log lacks the steps on which users left, `leaving` of the discriminator's
 /// settings is to be off.
@@ -98,7 +98,7 @@ impl CurvePoint {
 
     fn describe(&mut self, generated: &Buffer) {
         let (sequences, steps) = (generated.log.sessions() as f64, generated.scores.len() as f64);
-        let sum = |value: fn(&understudy_data::Step<'_>) -> f64| {
+        let sum = |value: fn(&foretaste_data::Step<'_>) -> f64| {
             generated.log.iter().flat_map(|session| session.steps()).map(|step| value(&step)).sum::<f64>()
         };
         self.score = Some(generated.scores.iter().map(|&score| f64::from(score)).sum::<f64>() / steps);

@@ -1,8 +1,8 @@
 //! The biases of the value that IRecGAN learns from, where the users are known (§6).
 
-use understudy_data::{Choice, ItemId, Log, Step};
-use understudy_sim::{Mdp, Policy, Rollout};
-use understudy_user_model::behaviour::BehaviourUsers;
+use foretaste_data::{Choice, ItemId, Log, Step};
+use foretaste_sim::{Mdp, Policy, Rollout};
+use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::{AgentPolicy, Error, Result, Selection};
 
@@ -257,10 +257,10 @@ fn set_probability(probabilities: &[f64], slate: &[ItemId]) -> f64 {
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
+    use foretaste_random::Seed;
+    use foretaste_sim::{MdpConfig, policies::UniformRandom};
+    use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel};
     use proptest::prelude::*;
-    use understudy_random::Seed;
-    use understudy_sim::{MdpConfig, policies::UniformRandom};
-    use understudy_user_model::behaviour::{BehaviourConfig, BehaviourModel};
 
     use super::*;
     use crate::{Agent, AgentConfig, Simulation};

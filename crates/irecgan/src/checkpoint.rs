@@ -8,12 +8,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
+use foretaste_data::{Catalogue, Dataset, Log, Provenance};
+use foretaste_disc::DiscriminatorTrainer;
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::{BehaviourTrainer, Pace};
 use rand::RngCore;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Catalogue, Dataset, Log, Provenance};
-use understudy_disc::DiscriminatorTrainer;
-use understudy_random::Seed;
-use understudy_user_model::behaviour::{BehaviourTrainer, Pace};
 
 use crate::agent::AgentTrainer;
 use crate::{CurvePoint, Error, IRecGan, IRecGanConfig, OnlineConfig, OnlineLearning, Result};
@@ -89,7 +89,7 @@ impl OnlineLearning {
             return Err(problem(folder, "a run of Algorithm 1, expected one of online learning"));
         };
         let path = place.join(SESSIONS);
-        let data = understudy_data::cache::load(&path).map_err(|reason| problem(&path, reason.to_string()))?.log;
+        let data = foretaste_data::cache::load(&path).map_err(|reason| problem(&path, reason.to_string()))?.log;
         Ok(Self { config, seed, networks, data, iterations })
     }
 }
@@ -106,7 +106,7 @@ fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, provenanc
         let sessions =
             Dataset { log: (*sessions).clone(), catalogue: provenance.catalogue.clone(), ..Dataset::default() };
         let path = place.path().join(SESSIONS);
-        understudy_data::cache::save(&sessions, &path).map_err(|reason| problem(&path, reason.to_string()))?;
+        foretaste_data::cache::save(&sessions, &path).map_err(|reason| problem(&path, reason.to_string()))?;
     }
 
     let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,6 +1,6 @@
+use foretaste_disc::{DiscriminatorConfig, DiscriminatorTraining};
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 use serde::{Deserialize, Serialize};
-use understudy_disc::{DiscriminatorConfig, DiscriminatorTraining};
-use understudy_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 
 use crate::agent::{AgentConfig, AgentTraining};
 use crate::{Error, Result};

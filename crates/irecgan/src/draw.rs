@@ -1,9 +1,9 @@
 //! Slates from the logits of all items.
 
+use foretaste_data::ItemId;
+use foretaste_nn::{BlockSum, Logits, LogitsRow, gumbel_top_k};
+use foretaste_random::Stream;
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_nn::{BlockSum, Logits, LogitsRow, gumbel_top_k};
-use understudy_random::Stream;
 
 use crate::{Error, Result};
 
@@ -125,8 +125,8 @@ fn total(weights: &[f32; Logits::BLOCK]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
-    use understudy_random::Seed;
 
     fn logits(values: &[f32], bias: f32) -> Logits {
         let mut logits = Logits::new(values.len());

@@ -5,19 +5,19 @@ use std::path::PathBuf;
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]
-    Network(#[from] understudy_nn::Error),
+    Network(#[from] foretaste_nn::Error),
     /// The user behaviour model U failed.
     #[error(transparent)]
-    Users(#[from] understudy_user_model::Error),
+    Users(#[from] foretaste_user_model::Error),
     /// The discriminator D failed.
     #[error(transparent)]
-    Discriminator(#[from] understudy_disc::Error),
+    Discriminator(#[from] foretaste_disc::Error),
     /// A simulation failed.
     #[error(transparent)]
-    Simulation(#[from] understudy_sim::Error),
+    Simulation(#[from] foretaste_sim::Error),
     /// A log could not be built.
     #[error(transparent)]
-    Log(#[from] understudy_data::Error),
+    Log(#[from] foretaste_data::Error),
     /// A setting or an argument is outside its range.
     #[error("{what}: {problem}")]
     Setting {
@@ -50,7 +50,7 @@ impl From<candle_core::Error> for Error {
     }
 }
 
-impl From<Error> for understudy_sim::Error {
+impl From<Error> for foretaste_sim::Error {
     fn from(reason: Error) -> Self {
         match reason {
             Error::Simulation(reason) => reason,

@@ -1,8 +1,8 @@
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_disc::{DiscriminatorState, FrozenDiscriminator};
-use understudy_random::Seed;
-use understudy_sim::{Moment, Population, Rollout};
-use understudy_user_model::behaviour::BehaviourUsers;
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_disc::{DiscriminatorState, FrozenDiscriminator};
+use foretaste_random::Seed;
+use foretaste_sim::{Moment, Population, Rollout};
+use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::returns::join;
 use crate::{AgentPolicy, Buffer, Error, Result};

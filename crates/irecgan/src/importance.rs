@@ -1,6 +1,6 @@
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::PerStep;
 use serde::{Deserialize, Serialize};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::PerStep;
 
 use crate::agent::{AgentTrainer, ClickLosses};
 use crate::{Buffer, Error, Result};

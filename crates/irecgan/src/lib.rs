@@ -7,10 +7,10 @@
 //!
 //! ```
 //! use candle_core::Device;
-//! use understudy_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
-//! use understudy_random::Seed;
-//! use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
-//! use understudy_user_model::behaviour::sequences;
+//! use foretaste_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use foretaste_user_model::behaviour::sequences;
 //!
 //! // A log of simulated users, in place of yours.
 //! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;

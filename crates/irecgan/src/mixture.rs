@@ -1,6 +1,6 @@
-use understudy_data::Log;
-use understudy_random::Seed;
-use understudy_user_model::behaviour::BehaviourModel;
+use foretaste_data::Log;
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::BehaviourModel;
 
 use crate::algorithm::{extract, simulate};
 use crate::{Agent, Buffer, IRecGanConfig, Result};

@@ -1,9 +1,9 @@
 use candle_core::Device;
+use foretaste_data::Log;
+use foretaste_random::Seed;
+use foretaste_sim::{Environment, Rollout};
+use foretaste_user_model::behaviour::sequences;
 use serde::{Deserialize, Serialize};
-use understudy_data::Log;
-use understudy_random::Seed;
-use understudy_sim::{Environment, Rollout};
-use understudy_user_model::behaviour::sequences;
 
 use crate::returns::join;
 use crate::{AgentPolicy, Buffer, Error, IRecGan, IRecGanConfig, Ranking, Result, Selection};

@@ -1,12 +1,12 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Storage, Tensor};
+use foretaste_data::Choice;
+use foretaste_nn::{FrozenSoftmax, Logits};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Policy, Responses, Slates};
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks};
 use rayon::prelude::*;
-use understudy_data::Choice;
-use understudy_nn::{FrozenSoftmax, Logits};
-use understudy_random::Stream;
-use understudy_sim::{Environment, Policy, Responses, Slates};
-use understudy_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks};
 
 use crate::draw::{draw, top};
 use crate::{Agent, Error, Result};
@@ -88,7 +88,7 @@ impl AgentPolicy {
 impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     type Memory = ClickStates;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<ClickStates> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<ClickStates> {
         Ok(self.clicks.begin(rows)?)
     }
 
@@ -99,15 +99,15 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         Ok(self.show(self.clicks.output(memory).map_err(Error::from)?, k, streams, slates)?)
     }
 
-    fn observe(&self, memory: &mut ClickStates, _: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, memory: &mut ClickStates, _: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
         Ok(self.observe_choices(memory, &responses.choice)?)
     }
 
-    fn select(&self, memory: &ClickStates, rows: &[usize]) -> understudy_sim::Result<ClickStates> {
+    fn select(&self, memory: &ClickStates, rows: &[usize]) -> foretaste_sim::Result<ClickStates> {
         Ok(self.clicks.select(memory, rows)?)
     }
 }
@@ -140,7 +140,7 @@ impl Ranking {
 impl<E: Environment + ?Sized> Policy<E> for Ranking {
     type Memory = BehaviourState;
 
-    fn begin(&self, rows: usize) -> understudy_sim::Result<BehaviourState> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.users.begin(rows)?)
     }
 
@@ -151,15 +151,15 @@ impl<E: Environment + ?Sized> Policy<E> for Ranking {
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         Ok(self.show(memory, k, slates)?)
     }
 
-    fn observe(&self, memory: &mut BehaviourState, _: &Slates, responses: &Responses) -> understudy_sim::Result<()> {
+    fn observe(&self, memory: &mut BehaviourState, _: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
         Ok(self.users.observe(memory, &responses.choice)?)
     }
 
-    fn select(&self, memory: &BehaviourState, rows: &[usize]) -> understudy_sim::Result<BehaviourState> {
+    fn select(&self, memory: &BehaviourState, rows: &[usize]) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.users.select(memory, rows)?)
     }
 }

@@ -1,4 +1,4 @@
-use understudy_data::Log;
+use foretaste_data::Log;
 
 /// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one sequence, Eq 10.
 ///
@@ -55,10 +55,10 @@ impl Buffer {
 
 /// The sessions of some logs one after the other; users, times and propensities are left behind.
 pub(crate) fn join(logs: &[&Log]) -> crate::Result<Log> {
-    let mut builder = understudy_data::LogBuilder::default();
+    let mut builder = foretaste_data::LogBuilder::default();
     for session in logs.iter().flat_map(|log| log.iter()) {
         for step in session.steps() {
-            builder.push(understudy_data::Step { propensity: None, timestamp: None, ..step })?;
+            builder.push(foretaste_data::Step { propensity: None, timestamp: None, ..step })?;
         }
         builder.end_session(None)?;
     }

@@ -7,12 +7,12 @@ mod learning;
 mod simulation;
 
 use candle_core::Device;
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_disc::DiscriminatorConfig;
-use understudy_nn::Params;
-use understudy_random::Seed;
-use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
-use understudy_user_model::behaviour::{BehaviourConfig, sequences};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_disc::DiscriminatorConfig;
+use foretaste_nn::Params;
+use foretaste_random::Seed;
+use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+use foretaste_user_model::behaviour::{BehaviourConfig, sequences};
 
 use crate::{AgentConfig, IRecGan, IRecGanConfig};
 

@@ -147,7 +147,7 @@ mod tests {
     use super::*;
     use crate::{Init, backward, lookup};
     use candle_core::{DType, Device};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     fn problem(dtype: DType) -> (Params, Tensor) {
         let mut params = Params::new(Seed::new(8), dtype, &Device::Cpu);

@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::{AdamConfig, Init};
     use candle_core::DType;
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     const MODEL: &str = "test";
 

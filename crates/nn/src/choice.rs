@@ -1,6 +1,6 @@
 use candle_core::{D, Tensor};
+use foretaste_random::Stream;
 use rand::Rng;
-use understudy_random::Stream;
 
 use crate::{Error, Result};
 
@@ -71,8 +71,8 @@ mod tests {
     use crate::gradient_check::check_gradients;
     use crate::{Init, Params};
     use candle_core::{DType, Device};
+    use foretaste_random::Seed;
     use proptest::prelude::*;
-    use understudy_random::Seed;
 
     fn rows(values: &[f64], mask: &[u8], outside: bool) -> (Vec<f64>, f64) {
         let utilities = Tensor::new(values, &Device::Cpu).unwrap().unsqueeze(0).unwrap();

@@ -27,7 +27,7 @@ fn ptx() -> Result<&'static str> {
 mod tests {
     use candle_core::{DType, Device, Tensor};
     use candle_nn::ops::sigmoid;
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     use super::*;
     use crate::{Init, Params};

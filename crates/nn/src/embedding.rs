@@ -73,7 +73,7 @@ impl Backward for Lookup {
 mod tests {
     use super::*;
     use crate::{Params, backward, check_gradients};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     const IDS: [u32; 6] = [3, 0, 3, 4, 0, 3];
 

@@ -7,8 +7,8 @@
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
-//! use understudy_nn::{Activation, Adam, AdamConfig, Mlp, Params, backward};
-//! use understudy_random::Seed;
+//! use foretaste_nn::{Activation, Adam, AdamConfig, Mlp, Params, backward};
+//! use foretaste_random::Seed;
 //!
 //! let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
 //! let mlp = Mlp::new(&[2, 8, 1], Activation::Elu, params.scope("head"))?;
@@ -22,7 +22,7 @@
 //! }
 //! let error = mlp.forward(&x)?.sub(&xor)?.abs()?.max_all()?.to_scalar::<f32>()?;
 //! assert!(error < 0.1, "{error}");
-//! # Ok::<(), understudy_nn::Error>(())
+//! # Ok::<(), foretaste_nn::Error>(())
 //! ```
 
 mod adam;

@@ -256,9 +256,9 @@ mod tests {
     use crate::gradient_check::check_gradients;
     use crate::{Params, backward};
     use candle_core::Device;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
     use rand::Rng;
-    use understudy_random::Seed;
 
     fn setup(layers: usize) -> (Params, Lstm, Tensor) {
         let mut params = Params::new(Seed::new(4), DType::F64, &Device::Cpu);

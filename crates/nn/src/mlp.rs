@@ -89,7 +89,7 @@ mod tests {
     use crate::Params;
     use crate::gradient_check::check_gradients;
     use candle_core::{DType, Device};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     #[test]
     fn gradients_match_finite_differences() {

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
+use foretaste_random::Seed;
 use rand_distr::{Distribution, StandardNormal, Uniform};
-use understudy_random::Seed;
 
 use crate::{Error, Result};
 

@@ -65,8 +65,8 @@ fn check(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) -> Re
 mod tests {
     use super::*;
     use crate::{Adam, AdamConfig, Gradients, Init, Params, backward, check_gradients};
+    use foretaste_random::Seed;
     use rand::Rng;
-    use understudy_random::Seed;
 
     struct Case {
         params: Params,

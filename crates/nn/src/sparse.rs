@@ -9,7 +9,7 @@ use crate::{Error, Result};
 ///
 /// ```
 /// use candle_core::{Device, Tensor};
-/// use understudy_nn::Sparse;
+/// use foretaste_nn::Sparse;
 ///
 /// // [[2, 0, 3], [0, 0, 0]] times a matrix [3, 2].
 /// let sparse = Sparse::new(2, 3, [(0, 0), (0, 2)])?;
@@ -201,7 +201,7 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 mod tests {
     use super::*;
     use crate::{Init, Params, backward, check_gradients};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     /// Rows 0 and 3 empty, an entry twice in one place, rows of the matrix used by several rows.
     fn sparse() -> Sparse {

@@ -381,7 +381,7 @@ mod tests {
     use super::*;
     use crate::{Init, Params, check_gradients};
     use candle_core::Device;
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     /// a b + c, elementwise.
     struct Fused(Tensor, Tensor);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, Var};
-use understudy_nn::{Lstm, LstmState, Params, backward};
-use understudy_random::Seed;
+use foretaste_nn::{Lstm, LstmState, Params, backward};
+use foretaste_random::Seed;
 
 const INPUTS: usize = 5;
 const HIDDEN: usize = 7;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_nn::{
+use foretaste_nn::{
     Adam, AdamConfig, Embedding, Gradients, Init, Params, backward, softmax_cross_entropy, softmax_logits,
 };
-use understudy_random::Seed;
+use foretaste_random::Seed;
 
 /// The loss looks rows up, so that steps touch those alone.
 #[test]

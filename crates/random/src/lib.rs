@@ -12,7 +12,7 @@
 //!
 //! ```
 //! use rand::Rng;
-//! use understudy_random::Seed;
+//! use foretaste_random::Seed;
 //!
 //! let users = Seed::new(7).derive("users");
 //! let (mut a, mut b) = (users.stream(3), users.stream(3));
@@ -40,6 +40,7 @@ impl Seed {
     pub fn new(seed: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
+        // The project's first name: under another, every seed would give other figures.
         Self(key).derive("understudy")
     }
 

@@ -6,9 +6,9 @@ mod row;
 use std::fmt;
 use std::io::Read;
 
+use foretaste_eval::interval::{self, Estimate, NoInterval};
+use foretaste_eval::{Direction, Metric};
 use serde::Deserialize;
-use understudy_eval::interval::{self, Estimate, NoInterval};
-use understudy_eval::{Direction, Metric};
 
 use self::row::Row;
 use crate::patterns::{Patterns, split};

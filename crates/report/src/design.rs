@@ -1,6 +1,6 @@
 //! What a report must know of the experiments, beside their figures.
 
-use understudy_eval::Metric;
+use foretaste_eval::Metric;
 
 use crate::{Arm, View};
 

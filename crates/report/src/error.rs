@@ -30,7 +30,7 @@ pub enum ReportError {
         /// Whose figure it is.
         what: String,
         /// Why.
-        source: understudy_eval::EvalError,
+        source: foretaste_eval::EvalError,
     },
     /// A claim names what its experiment does not have.
     #[error("line {line} of the ledger, \"{sentence}\": {problem}")]

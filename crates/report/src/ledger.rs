@@ -1,7 +1,7 @@
 //! The claims ledger for people and programs.
 
+use foretaste_eval::text;
 use maud::{Markup, html};
-use understudy_eval::text;
 
 use crate::claims::{Difference, Finding, Verdict};
 use crate::results::write;
@@ -227,7 +227,7 @@ fn fields(difference: &Difference) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use understudy_eval::Metric;
+    use foretaste_eval::Metric;
 
     use super::*;
     use crate::{Claim, DataSet, Design, Key, Results};

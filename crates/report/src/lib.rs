@@ -5,8 +5,8 @@
 //! their verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network. The crate knows results, not models.
 //!
 //! ```
-//! use understudy_eval::Metric;
-//! use understudy_report::{Arm, Claim, DataSet, Design, Results, Verdict};
+//! use foretaste_eval::Metric;
+//! use foretaste_report::{Arm, Claim, DataSet, Design, Results, Verdict};
 //!
 //! let arm = |method: &str| Arm { dataset: "yelp".into(), method: method.into(), setting: String::new() };
 //! let table = "experiment,dataset,method,setting,seed,metric,value\n\
@@ -27,7 +27,7 @@
 //! let finding = claims[0].decide(&design, &results)?;
 //! assert_eq!(finding.verdict, Verdict::Reproduced);
 //! assert_eq!(finding.differences[0].estimate.to_string(), "0.097 ± 0.023");
-//! # Ok::<(), understudy_report::ReportError>(())
+//! # Ok::<(), foretaste_report::ReportError>(())
 //! ```
 
 mod chart;

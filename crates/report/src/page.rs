@@ -23,7 +23,7 @@ pub(crate) fn html(report: &Report) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { "Understudy: results" }
+                title { "Foretaste: results" }
                 style { (PreEscaped(LOOK)) (PreEscaped(STYLE)) }
             }
             body {

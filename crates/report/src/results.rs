@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use understudy_eval::interval::{self, Estimate};
-use understudy_eval::{Metric, UnknownMetric};
+use foretaste_eval::interval::{self, Estimate};
+use foretaste_eval::{Metric, UnknownMetric};
 
 use crate::{ReportError, Result};
 

@@ -139,7 +139,7 @@ fn line(cells: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use understudy_eval::Metric;
+    use foretaste_eval::Metric;
 
     use super::*;
     use crate::{By, Key};

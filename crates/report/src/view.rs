@@ -1,7 +1,7 @@
 //! What is to be drawn of an experiment, and the figures that go into it.
 
-use understudy_eval::Metric;
-use understudy_eval::interval::Estimate;
+use foretaste_eval::Metric;
+use foretaste_eval::interval::Estimate;
 
 use crate::patterns::Patterns;
 use crate::{Arm, Design, Result, Results};

@@ -1,10 +1,10 @@
-//! `cargo bench -p understudy-sim`: the hot paths of a simulation, on one thread.
+//! `cargo bench -p foretaste-sim`: the hot paths of a simulation, on one thread.
 
 use divan::{Bencher, counter::ItemsCount};
-use understudy_random::Seed;
-use understudy_sim::bounds::{MdpBelief, MdpOracle};
-use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Rollout};
+use foretaste_random::Seed;
+use foretaste_sim::bounds::{MdpBelief, MdpOracle};
+use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Rollout};
 
 const ITEMS: usize = 50;
 

@@ -2,12 +2,12 @@
 //! with chance 0.7 / (1 + b), b their boredom with its category, item mod 3. A click adds 1 to it, and the next slate
 //! halves it. Who takes nothing leaves.
 //!
-//! `cargo run --release -p understudy-sim --example own_environment`
+//! `cargo run --release -p foretaste-sim --example own_environment`
 
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{Environment, Responses, Result, Rollout, Slates, policies::TopItems};
 use rand::Rng;
-use understudy_data::{Choice, ItemId};
-use understudy_random::{Seed, Stream};
-use understudy_sim::{Environment, Responses, Result, Rollout, Slates, policies::TopItems};
 
 struct Bored;
 

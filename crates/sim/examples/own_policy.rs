@@ -1,11 +1,11 @@
 //! Thompson sampling within a session, over a catalogue of so many items: shows the k items of the largest click rates, drawn from
 //! the posterior Beta(1 + clicks, 1 + displays without a click). What it earns beside random slates, and the most that can be earned.
 //!
-//! `cargo run --release -p understudy-sim --example own_policy`
+//! `cargo run --release -p foretaste-sim --example own_policy`
 
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{bounds::ChoiceOracle, policies::UniformRandom, *};
 use rand_distr::{Beta, Distribution};
-use understudy_random::{Seed, Stream};
-use understudy_sim::{bounds::ChoiceOracle, policies::UniformRandom, *};
 
 struct Thompson(usize);
 impl<E: Environment + ?Sized> Policy<E> for Thompson {

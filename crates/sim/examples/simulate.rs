@@ -1,14 +1,14 @@
 //! Simulates the users of IRecGAN §7.1 and those of GAN-CDQN, keeps a log of random slates, and compares what knowing more about the
 //! users earns.
 //!
-//! `cargo run --release -p understudy-sim --example simulate -- [SESSIONS]` (default 200 a policy)
+//! `cargo run --release -p foretaste-sim --example simulate -- [SESSIONS]` (default 200 a policy)
 
-use understudy_random::Seed;
-use understudy_sim::bounds::{
+use foretaste_random::Seed;
+use foretaste_sim::bounds::{
     ChoiceBelief, ChoiceOracle, MdpBelief, MdpOracle, expected_length, expected_length_of_slates,
 };
-use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
-use understudy_sim::{
+use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
+use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Result, Rollout, Transitions,
 };
 

@@ -1,8 +1,8 @@
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::{Seed, Stream};
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, ItemId};
-use understudy_random::{Seed, Stream};
 
 use crate::draw::rank;
 use crate::recent::Recent;

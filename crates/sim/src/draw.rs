@@ -1,8 +1,8 @@
 //! The draws that the environments and policies share.
 
+use foretaste_data::ItemId;
+use foretaste_random::Stream;
 use rand::{Rng, RngCore};
-use understudy_data::ItemId;
-use understudy_random::Stream;
 
 /// Samples `k` of `n` items without replacement, each ordered slate with the same probability.
 ///
@@ -106,8 +106,8 @@ pub(crate) fn accumulate(weights: &mut [f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
-    use understudy_random::Seed;
 
     proptest! {
         #[test]

@@ -17,7 +17,7 @@ pub enum Error {
     Model(Box<dyn std::error::Error + Send + Sync>),
     /// The log of a rollout could not be built.
     #[error(transparent)]
-    Log(#[from] understudy_data::Error),
+    Log(#[from] foretaste_data::Error),
 }
 
 impl Error {

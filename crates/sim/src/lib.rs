@@ -2,7 +2,7 @@
 //!
 //! An [`Environment`] is a population of users that answers slates; a [`Policy`] is a recommender that shows them. Both
 //! work on batches of sessions, because a learned user model or recommender is only fast in batches. A [`Rollout`] runs
-//! whole sessions of one in the other and keeps their [`Log`](understudy_data::Log), or only their [`Outcome`]s;
+//! whole sessions of one in the other and keeps their [`Log`](foretaste_data::Log), or only their [`Outcome`]s;
 //! a [`Population`] takes single steps and branches into many futures.
 //!
 //! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users that GAN-CDQN assumes).
@@ -10,19 +10,19 @@
 //! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be reached.
 //!
 //! ```
-//! use understudy_random::Seed;
-//! use understudy_sim::{Mdp, MdpConfig, Rollout, bounds::MdpOracle, policies::UniformRandom};
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{Mdp, MdpConfig, Rollout, bounds::MdpOracle, policies::UniformRandom};
 //!
 //! let mdp = Mdp::new(&MdpConfig::default())?;
 //! let rollout = Rollout::new(Seed::new(1), 0..2_000, 10);
-//! let mean_reward = |outcomes: Vec<understudy_sim::Outcome>| {
+//! let mean_reward = |outcomes: Vec<foretaste_sim::Outcome>| {
 //!     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64
 //! };
 //! let random = mean_reward(rollout.outcomes(&mdp, &UniformRandom { items: mdp.items() })?);
 //! let oracle = MdpOracle::new(&mdp, 10)?;
 //! let best = mean_reward(rollout.outcomes(&mdp, &oracle)?);
 //! assert!(random < best && (best / oracle.value() - 1.0).abs() < 0.1);
-//! # Ok::<(), understudy_sim::Error>(())
+//! # Ok::<(), foretaste_sim::Error>(())
 //! ```
 //!
 //! Every session draws from streams of its own, one for the user and one for the policy, so a seed gives the same bits on any

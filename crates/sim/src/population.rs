@@ -1,8 +1,8 @@
 use std::ops::Range;
 
+use foretaste_data::ItemId;
+use foretaste_random::{Seed, Stream};
 use rand::RngCore;
-use understudy_data::ItemId;
-use understudy_random::{Seed, Stream};
 
 use crate::{Environment, Error, Policy, Responses, Result, Slates};
 
@@ -13,8 +13,8 @@ use crate::{Environment, Error, Policy, Responses, Result, Slates};
 /// users. Sessions that ended are dropped from the batch before the next step.
 ///
 /// ```
-/// use understudy_random::Seed;
-/// use understudy_sim::{Mdp, MdpConfig, Population, policies::UniformRandom};
+/// use foretaste_random::Seed;
+/// use foretaste_sim::{Mdp, MdpConfig, Population, policies::UniformRandom};
 ///
 /// let mdp = Mdp::new(&MdpConfig::default())?;
 /// let mut population = Population::begin(&mdp, &UniformRandom { items: 50 }, 10, Seed::new(1), 0..100)?;
@@ -24,7 +24,7 @@ use crate::{Environment, Error, Policy, Responses, Result, Slates};
 /// let mut futures = population.branch(4, Seed::new(1).derive("futures"), 1)?;
 /// assert_eq!(futures.rows().len(), 4 * survivors);
 /// futures.step()?;
-/// # Ok::<(), understudy_sim::Error>(())
+/// # Ok::<(), foretaste_sim::Error>(())
 /// ```
 pub struct Population<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> {
     environment: &'a E,

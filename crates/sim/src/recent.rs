@@ -1,4 +1,4 @@
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 /// The last m clicked items of each session, newest first.
 #[derive(Clone, Debug, PartialEq, Eq)]

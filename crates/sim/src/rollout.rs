@@ -1,8 +1,8 @@
 use std::ops::Range;
 
+use foretaste_data::Log;
+use foretaste_random::Seed;
 use rayon::prelude::*;
-use understudy_data::Log;
-use understudy_random::Seed;
 
 use crate::tape::{Tape, join};
 use crate::{Environment, Error, Moment, Policy, Population, Result};
@@ -14,8 +14,8 @@ use crate::{Environment, Error, Moment, Policy, Population, Result};
 /// depends on its batch (a neural network's may, in the last bits).
 ///
 /// ```
-/// use understudy_random::Seed;
-/// use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+/// use foretaste_random::Seed;
+/// use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
 ///
 /// let mdp = Mdp::new(&MdpConfig::default())?;
 /// let rollout = Rollout::new(Seed::new(7), 0..1_000, 10);
@@ -23,7 +23,7 @@ use crate::{Environment, Error, Moment, Policy, Population, Result};
 /// assert_eq!(log.sessions(), 1_000);
 /// let clicks: u32 = rollout.outcomes(&mdp, &UniformRandom { items: 50 })?.iter().map(|outcome| outcome.clicks).sum();
 /// assert_eq!(clicks as usize, log.iter().flat_map(|session| session.clicks()).count());
-/// # Ok::<(), understudy_sim::Error>(())
+/// # Ok::<(), foretaste_sim::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
@@ -33,7 +33,7 @@ pub struct Rollout {
     pub sessions: Range<u64>,
     /// Items per slate.
     pub k: usize,
-    /// Sessions longer than this are cut: they end without [`Choice::Leave`](understudy_data::Choice::Leave).
+    /// Sessions longer than this are cut: they end without [`Choice::Leave`](foretaste_data::Choice::Leave).
     pub max_steps: usize,
     /// Sessions advanced as one batch. Small enough for the streams and the steps of a chunk to stay in the L2 cache;
     /// a neural environment wants larger batches.

@@ -1,4 +1,4 @@
-use understudy_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId};
 
 /// Slates for a batch of sessions: row-major `[rows, k]`, with the probability of each place where the policy knows it.
 ///

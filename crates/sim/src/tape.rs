@@ -1,7 +1,7 @@
 //! From the steps of a batch, time by time, to the columns of a log, session by session.
 
+use foretaste_data::{Columns, Log};
 use rayon::prelude::*;
-use understudy_data::{Columns, Log};
 
 use crate::{Moment, Observer, Result};
 

@@ -1,17 +1,17 @@
 //! Fits a user model to the bundled log of displays and clicks, says how well it predicts the
 //! clicks of users whom it has not seen, and lets it answer slates, pay and leave in their place.
 //!
-//! `cargo run --release -p understudy-user-model --example fit`
+//! `cargo run --release -p foretaste-user-model --example fit`
 
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use understudy_data::import::{self, Options};
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{Environment, Rollout};
-use understudy_user_model::{
+use foretaste_data::import::{self, Options};
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Environment, Rollout};
+use foretaste_user_model::{
     LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit,
 };
 

@@ -1,6 +1,6 @@
 //! Learns simulated users whose reward is known, from logs of growing size, and prints how close the learned model comes.
 //!
-//! `cargo run --release -p understudy-user-model --example recovery -- [LARGEST]` (default 10,000 sessions).
+//! `cargo run --release -p foretaste-user-model --example recovery -- [LARGEST]` (default 10,000 sessions).
 
 #[path = "../tests/common/comparison.rs"]
 mod comparison;
@@ -8,12 +8,12 @@ mod comparison;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use understudy_data::{Catalogue, Fractions, Split};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
-use understudy_user_model::{ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+use foretaste_data::{Catalogue, Fractions, Split};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+use foretaste_user_model::{ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 
 use comparison::{Comparison, compare};
 

@@ -1,9 +1,9 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use understudy_data::{Log, PaddedBatch, Split};
-use understudy_nn::{Adam, scalar};
-use understudy_random::Seed;
+use foretaste_data::{Log, PaddedBatch, Split};
+use foretaste_nn::{Adam, scalar};
+use foretaste_random::Seed;
 
 use crate::displays::Displays;
 use crate::train::{Course, Step, Update, descend};
@@ -190,8 +190,8 @@ mod tests {
     use crate::testing::{catalogue, configs, log};
     use crate::{Outside, StateEncoder, UserModelConfig};
     use candle_core::{DType, Device};
-    use understudy_data::{Choice, Fractions, ItemId, LogBuilder, Step};
-    use understudy_nn::{AdamConfig, check_gradients};
+    use foretaste_data::{Choice, Fractions, ItemId, LogBuilder, Step};
+    use foretaste_nn::{AdamConfig, check_gradients};
 
     const NOTHING: Outside = Outside::Nothing { leaving: 0.0 };
     const REGULARISERS: [Regulariser; 3] = [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2];

@@ -2,13 +2,13 @@
 //! click becomes a purchase.
 //!
 //! [`sequences`] makes the paper's sequences τ of a log, [`BehaviourModel`] is U, [`BehaviourTrainer`] fits it by Eq 3 and moves it by
-//! Eq 7, and [`BehaviourUsers`] is U as an [`Environment`](understudy_sim::Environment).
+//! Eq 7, and [`BehaviourUsers`] is U as an [`Environment`](foretaste_sim::Environment).
 //!
 //! ```
 //! use candle_core::Device;
-//! use understudy_random::Seed;
-//! use understudy_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
-//! use understudy_user_model::behaviour::{
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use foretaste_user_model::behaviour::{
 //!     BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining, BehaviourUsers, sequences,
 //! };
 //!

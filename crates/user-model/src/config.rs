@@ -1,6 +1,6 @@
+use foretaste_data::{Choice, Log};
+use foretaste_nn::{Activation, AdamConfig};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, Log};
-use understudy_nn::{Activation, AdamConfig};
 
 use crate::{Endings, Error, Regulariser, Result, RewardHead};
 

@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use understudy_data::PaddedBatch;
+use foretaste_data::PaddedBatch;
 
 use crate::Result;
 

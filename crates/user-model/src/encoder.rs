@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use understudy_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope, Sparse, lookup};
+use foretaste_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope, Sparse, lookup};
 
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
 use crate::displays::Histories;

@@ -1,5 +1,5 @@
+use foretaste_data::{Choice, Log};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, Log};
 
 /// Steps that have a hazard of their own; later ones share the last.
 const ROWS: usize = 64;
@@ -99,8 +99,8 @@ fn column(choice: Choice) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use foretaste_data::{ItemId, LogBuilder, Step};
     use proptest::prelude::*;
-    use understudy_data::{ItemId, LogBuilder, Step};
 
     use super::*;
 

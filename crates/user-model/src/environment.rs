@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
+use foretaste_data::{Choice, ItemId};
+use foretaste_nn::{FrozenLstm, LstmState};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
-use understudy_data::{Choice, ItemId};
-use understudy_nn::{FrozenLstm, LstmState};
-use understudy_random::Stream;
-use understudy_sim::{Environment, Responses, Slates};
 
 use crate::config::Outside;
 use crate::displays::Histories;
@@ -174,7 +174,7 @@ impl Environment for LearnedUsers {
         self.model.config().items
     }
 
-    fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<LearnedState> {
+    fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &self.model.encoder {
             Encoder::PositionWeights { .. } => Memory::Clicks(vec![Vec::new(); streams.len()]),
             Encoder::Lstm(lstm) => {
@@ -191,7 +191,7 @@ impl Environment for LearnedUsers {
         slates: &Slates,
         streams: &mut [Stream],
         responses: &mut Responses,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         let [rewards, log_phi, log_outside] = self.utilities(state, slates)?;
         let leaving = match self.model.config().outside {
             Outside::Nothing { leaving } => leaving,
@@ -214,7 +214,7 @@ impl Environment for LearnedUsers {
         Ok(self.observe(state, &responses.choice)?)
     }
 
-    fn select(&self, state: &LearnedState, rows: &[usize]) -> understudy_sim::Result<LearnedState> {
+    fn select(&self, state: &LearnedState, rows: &[usize]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &state.memory {
             Memory::Clicks(clicks) => Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect()),
             Memory::Lstm(lstm, state) => {
@@ -244,7 +244,7 @@ fn draw(log_phi: &[f32], log_outside: Option<f32>, stream: &mut Stream) -> Optio
     }
 }
 
-impl From<Error> for understudy_sim::Error {
+impl From<Error> for foretaste_sim::Error {
     fn from(reason: Error) -> Self {
         Self::Model(Box::new(reason))
     }

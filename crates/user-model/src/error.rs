@@ -3,13 +3,13 @@
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]
-    Network(#[from] understudy_nn::Error),
+    Network(#[from] foretaste_nn::Error),
     /// A metric could not be computed.
     #[error(transparent)]
-    Metric(#[from] understudy_eval::EvalError),
+    Metric(#[from] foretaste_eval::EvalError),
     /// A log could not be built.
     #[error(transparent)]
-    Log(#[from] understudy_data::Error),
+    Log(#[from] foretaste_data::Error),
     /// A setting is outside its range, or does not fit the data.
     #[error("{what}: {problem}")]
     Setting {

@@ -1,5 +1,5 @@
-use understudy_data::Log;
-use understudy_eval::metrics;
+use foretaste_data::Log;
+use foretaste_eval::metrics;
 
 use crate::{Prediction, Result, UserModel};
 
@@ -78,7 +78,7 @@ mod tests {
     use crate::testing::{catalogue, configs, log};
     use crate::{Regulariser, UserModelConfig};
     use candle_core::Device;
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     fn model(regulariser: Regulariser, eta: f64) -> UserModel {
         let config = UserModelConfig { regulariser, eta, ..configs()[0].clone() };

@@ -7,9 +7,9 @@
 //! [`Outside::observed`] returns), or fix the level by [`UserModel::set_level`].
 
 use candle_core::{DType, Device, Tensor};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_random::Seed;
 use rand::seq::index;
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_random::Seed;
 
 use crate::config::Outside;
 use crate::{Error, Regulariser, Result, UserModel};
@@ -88,9 +88,9 @@ fn click_rate(regulariser: Regulariser, utilities: &[Vec<f32>], more: f64) -> Re
 
 #[cfg(test)]
 mod tests {
-    use understudy_data::Catalogue;
-    use understudy_sim::Rollout;
-    use understudy_sim::policies::UniformRandom;
+    use foretaste_data::Catalogue;
+    use foretaste_sim::Rollout;
+    use foretaste_sim::policies::UniformRandom;
 
     use super::*;
     use crate::{LearnedUsers, Pays, UserModelConfig};

@@ -6,17 +6,17 @@
 //! 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
 //! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max;
 //! [`evaluate`] gives its held-out figures, and [`LearnedUsers`] is the model as an
-//! [`Environment`](understudy_sim::Environment), which pays the log's own reward ([`RewardHead`])
+//! [`Environment`](foretaste_sim::Environment), which pays the log's own reward ([`RewardHead`])
 //! and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user model is in
 //! [`behaviour`].
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use candle_core::Device;
-//! use understudy_data::{Catalogue, Fractions, Split};
-//! use understudy_random::Seed;
-//! use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
-//! use understudy_user_model::{LearnedUsers, TrainConfig, UserModel, UserModelConfig, evaluate, fit};
+//! use foretaste_data::{Catalogue, Fractions, Split};
+//! use foretaste_random::Seed;
+//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//! use foretaste_user_model::{LearnedUsers, TrainConfig, UserModel, UserModelConfig, evaluate, fit};
 //!
 //! // A log of simulated users, in place of yours.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
-use understudy_nn::{Init, Mlp, Params, checkpoint, scalar};
-use understudy_random::Seed;
+use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
+use foretaste_nn::{Init, Mlp, Params, checkpoint, scalar};
+use foretaste_random::Seed;
 
 use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
 use crate::displays::{Displays, Histories};
@@ -220,7 +220,7 @@ impl UserModel {
         Ok(predictions)
     }
 
-    /// Writes a checkpoint; see [`understudy_nn::checkpoint`].
+    /// Writes a checkpoint; see [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -335,8 +335,8 @@ mod tests {
     use super::*;
     use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
-    use understudy_data::LogBuilder;
-    use understudy_nn::check_gradients;
+    use foretaste_data::LogBuilder;
+    use foretaste_nn::check_gradients;
 
     #[test]
     fn gradients_match_finite_differences() {

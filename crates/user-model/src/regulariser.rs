@@ -1,6 +1,6 @@
 use candle_core::{D, Tensor};
+use foretaste_nn::masked_log_softmax;
 use serde::{Deserialize, Serialize};
-use understudy_nn::masked_log_softmax;
 
 use crate::{Error, Result};
 

@@ -1,5 +1,5 @@
+use foretaste_data::{Choice, Log};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Choice, Log};
 
 /// What the log's own reward is on average, given what the user did: the mean that a learned user
 /// pays.
@@ -119,8 +119,8 @@ fn shrinkage(items: &[Tally], clicks: Tally, within: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use foretaste_data::{ItemId, LogBuilder, Step};
     use proptest::prelude::*;
-    use understudy_data::{ItemId, LogBuilder, Step};
 
     use super::*;
 

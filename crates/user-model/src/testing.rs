@@ -1,7 +1,7 @@
 //! A small log and every kind of model, for the unit tests.
 
-use understudy_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
-use understudy_nn::Activation;
+use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_nn::Activation;
 
 use crate::{ItemFeatures, StateEncoder, UserModelConfig};
 

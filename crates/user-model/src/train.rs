@@ -1,9 +1,9 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use understudy_data::{Batches, Log, PaddedBatch, Split};
-use understudy_nn::{Adam, backward, scalar};
-use understudy_random::Seed;
+use foretaste_data::{Batches, Log, PaddedBatch, Split};
+use foretaste_nn::{Adam, backward, scalar};
+use foretaste_random::Seed;
 
 use crate::displays::Displays;
 use crate::{Error, Result, TrainConfig, UserModel};
@@ -163,7 +163,7 @@ pub(crate) struct Step {
 pub(crate) fn descend(adam: &mut Adam, loss: &Tensor, iteration: u64) -> Result<Step> {
     let value = finite("loss", scalar(loss)?, iteration)?;
     match adam.step(&backward(loss)?) {
-        Err(reason @ understudy_nn::Error::NotFinite { .. }) => {
+        Err(reason @ foretaste_nn::Error::NotFinite { .. }) => {
             Err(Error::Diverged { iteration, problem: reason.to_string() })
         }
         other => Ok(Step { loss: value, gradient_norm: other? }),

@@ -6,13 +6,13 @@ mod comparison;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use understudy_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_sim::bounds::ChoiceOracle;
-use understudy_sim::policies::{TopItems, UniformRandom};
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
-use understudy_user_model::{
+use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_sim::bounds::ChoiceOracle;
+use foretaste_sim::policies::{TopItems, UniformRandom};
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
+use foretaste_user_model::{
     AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser, StateEncoder, TrainConfig,
     Update, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };

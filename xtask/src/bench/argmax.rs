@@ -5,9 +5,9 @@ use candle_core::Device;
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
-use understudy_cascade_dqn::Storage;
-use understudy_cascade_dqn::bench::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
-use understudy_nn::DeviceKind;
+use foretaste_cascade_dqn::Storage;
+use foretaste_cascade_dqn::bench::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
+use foretaste_nn::DeviceKind;
 
 use crate::terminal::{say, tell};
 

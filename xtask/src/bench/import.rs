@@ -6,9 +6,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use foretaste_data::import::{Options, import};
+use foretaste_random::Seed;
 use rand::Rng;
-use understudy_data::import::{Options, import};
-use understudy_random::Seed;
 
 use crate::terminal::{say, tell};
 

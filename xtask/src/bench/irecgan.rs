@@ -7,17 +7,17 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
-use rand::Rng;
-use rayon::prelude::*;
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_disc::{Discriminator, DiscriminatorConfig};
-use understudy_irecgan::{
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_disc::{Discriminator, DiscriminatorConfig};
+use foretaste_irecgan::{
     Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig, Selection, Simulation,
 };
-use understudy_nn::matmul;
-use understudy_random::{Seed, Stream};
-use understudy_sim::Population;
-use understudy_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
+use foretaste_nn::matmul;
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::Population;
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
+use rand::Rng;
+use rayon::prelude::*;
 
 use crate::terminal::{say, tell};
 

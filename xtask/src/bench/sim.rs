@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
+use foretaste_data::Log;
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
 use rand::RngCore;
 use rayon::prelude::*;
-use understudy_data::Log;
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
 
 use crate::terminal::{say, tell};
 

@@ -1,9 +1,9 @@
 //! How to simulate displays for logs that recorded none.
 
 use anyhow::Context;
-use understudy_data::import::{Around, Displays};
-use understudy_data::{Format, Input};
-use understudy_random::Seed;
+use foretaste_data::import::{Around, Displays};
+use foretaste_data::{Format, Input};
+use foretaste_random::Seed;
 
 /// Options of the displays; what is not given is the paper's.
 #[derive(Clone, Debug, Default, clap::Args)]

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use rand::Rng;
-use rand::distr::weighted::WeightedIndex;
-use understudy_data::{
+use foretaste_data::{
     Catalogue, Choice, Dataset, Format, Fractions, Log, LogBuilder, Part, Split, Step, Vocabulary, export::export,
 };
-use understudy_random::Seed;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
+use foretaste_random::Seed;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
+use rand::Rng;
+use rand::distr::weighted::WeightedIndex;
 
 use crate::target::Target;
 use crate::terminal::say;
@@ -148,7 +148,7 @@ mod tests {
     fn every_bundled_log_is_in_the_format_that_its_first_bytes_tell() {
         for (name, _) in files(&super::super::datasets()) {
             let path = super::super::datasets().join(&name);
-            let (dataset, summary) = understudy_data::import::import(&path, Default::default()).unwrap();
+            let (dataset, summary) = foretaste_data::import::import(&path, Default::default()).unwrap();
             assert!(summary.sessions > 100, "{name}");
             assert_eq!(dataset.split.is_some(), name.ends_with(".tsv"), "{name}");
         }

@@ -1,6 +1,6 @@
 //! q̂: what a slate earns, from the items on it.
 
-use understudy_data::{ItemId, Mapping, Session};
+use foretaste_data::{ItemId, Mapping, Session};
 
 /// The mean reward of the slates that show an item, shrunk towards the mean of all by the weight of one slate; a slate is
 /// expected to earn the mean over its items. Items are those of the recommender; what it does not know is left out.
@@ -48,7 +48,7 @@ impl RewardModel {
 
 #[cfg(test)]
 mod tests {
-    use understudy_data::{Catalogue, Choice, Log, LogBuilder, Step};
+    use foretaste_data::{Catalogue, Choice, Log, LogBuilder, Step};
 
     use super::*;
 

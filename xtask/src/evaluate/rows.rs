@@ -1,15 +1,15 @@
 //! A log beside a recommender, as columns that the estimators take.
 
 use anyhow::Context;
-use rand::Rng;
-use understudy_data::{Choice, ItemId, Log, Mapping, Session};
-use understudy_eval::counterfactual::{
+use foretaste_data::{Choice, ItemId, Log, Mapping, Session};
+use foretaste_eval::counterfactual::{
     Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips, rips, sndr, snips,
     snrips,
 };
-use understudy_irecgan::AgentPolicy;
-use understudy_random::{Seed, Stream};
-use understudy_sim::{Mdp, Policy};
+use foretaste_irecgan::AgentPolicy;
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::{Mdp, Policy};
+use rand::Rng;
 
 use super::reward_model::RewardModel;
 
@@ -219,10 +219,10 @@ fn draw(probabilities: &[f64], cumulative: &[f64], drawn: &[usize], stream: &mut
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
-    use understudy_data::{Catalogue, LogBuilder, Step};
-    use understudy_irecgan::{Agent, AgentConfig, Selection};
-    use understudy_sim::policies::UniformRandom;
-    use understudy_sim::{MdpConfig, Rollout};
+    use foretaste_data::{Catalogue, LogBuilder, Step};
+    use foretaste_irecgan::{Agent, AgentConfig, Selection};
+    use foretaste_sim::policies::UniformRandom;
+    use foretaste_sim::{MdpConfig, Rollout};
 
     use super::*;
 

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use foretaste_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Environment, Policy, Rollout};
 use serde::{Deserialize, Serialize};
-use understudy_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, View};
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{Environment, Policy, Rollout};
 
 use super::counted::Counted;
 use super::policies::{self, LinUcbTraining, Training};

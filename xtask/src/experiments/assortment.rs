@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_random::Stream;
-use understudy_sim::{Environment, Responses, Result, Slates};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Responses, Result, Slates};
 
 /// The items that may be recommended, known to recommenders by their place, in the order of the catalogue.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Assortment {
     }
 
     /// A log of places as one of items.
-    pub fn log(&self, places: &Log) -> understudy_data::Result<Log> {
+    pub fn log(&self, places: &Log) -> foretaste_data::Result<Log> {
         let mut log = LogBuilder::default();
         for session in places.iter() {
             for step in session.steps() {
@@ -107,9 +107,9 @@ impl<E: Environment> Environment for Shoppers<E> {
 
 #[cfg(test)]
 mod tests {
-    use understudy_random::Seed;
-    use understudy_sim::policies::{TopItems, UniformRandom};
-    use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+    use foretaste_random::Seed;
+    use foretaste_sim::policies::{TopItems, UniformRandom};
+    use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 
     use super::*;
 

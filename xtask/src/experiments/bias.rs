@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use foretaste_eval::Metric;
+use foretaste_irecgan::{Biases, Generated, Logged};
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Kind, View};
+use foretaste_sim::Rollout;
 use serde::{Deserialize, Serialize};
-use understudy_eval::Metric;
-use understudy_irecgan::{Biases, Generated, Logged};
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
-use understudy_sim::Rollout;
 
 use super::shared::in_own_pool;
 use super::simulated::{self, K, WORLDS, World};

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use foretaste_baselines::{ClickModel, ModelKind, Settings as ClickModelSettings};
+use foretaste_cascade_dqn::{Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_sim::bounds::ChoiceOracle;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, Policy};
 use serde::{Deserialize, Serialize};
-use understudy_baselines::{ClickModel, ModelKind, Settings as ClickModelSettings};
-use understudy_cascade_dqn::{Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, View};
-use understudy_sim::bounds::ChoiceOracle;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, Policy};
 
 use super::policies::{self, Judging, LinUcbTraining, Training};
 use super::shared::{Shared, in_own_pool};

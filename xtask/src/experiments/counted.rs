@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use understudy_random::Stream;
-use understudy_sim::{Environment, Error, Responses, Result, Slates};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Error, Responses, Result, Slates};
 
 use crate::experiment::{Interrupted, Watch};
 
@@ -69,10 +69,10 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use foretaste_random::Seed;
+    use foretaste_sim::policies::UniformRandom;
+    use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
     use indicatif::ProgressBar;
-    use understudy_random::Seed;
-    use understudy_sim::policies::UniformRandom;
-    use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
 
     use super::*;
 

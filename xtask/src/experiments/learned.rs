@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};
-use understudy_baselines as baselines;
-use understudy_eval::Metric;
-use understudy_nn::AdamConfig;
-use understudy_report::Figures;
-use understudy_user_model::{CurvePoint, Evaluation, Fit, TrainConfig, Update};
+use foretaste_baselines as baselines;
+use foretaste_eval::Metric;
+use foretaste_nn::AdamConfig;
+use foretaste_report::Figures;
+use foretaste_user_model::{CurvePoint, Evaluation, Fit, TrainConfig, Update};
 
 use super::sources::Source;
 use crate::experiment::{Interrupted, Watch};
@@ -76,19 +76,19 @@ pub enum Stopped {
     Failed(anyhow::Error),
 }
 
-impl From<understudy_user_model::Error> for Stopped {
-    fn from(error: understudy_user_model::Error) -> Self {
+impl From<foretaste_user_model::Error> for Stopped {
+    fn from(error: foretaste_user_model::Error) -> Self {
         match error {
-            understudy_user_model::Error::Interrupted => Self::Interrupted,
+            foretaste_user_model::Error::Interrupted => Self::Interrupted,
             other => Self::Failed(other.into()),
         }
     }
 }
 
-impl From<understudy_baselines::Error> for Stopped {
-    fn from(error: understudy_baselines::Error) -> Self {
+impl From<foretaste_baselines::Error> for Stopped {
+    fn from(error: foretaste_baselines::Error) -> Self {
         match error {
-            understudy_baselines::Error::Interrupted => Self::Interrupted,
+            foretaste_baselines::Error::Interrupted => Self::Interrupted,
             other => Self::Failed(other.into()),
         }
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
+use foretaste_sim::bounds::{MdpBelief, MdpOracle};
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Mdp, Policy};
 use serde::{Deserialize, Serialize};
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, Point, View};
-use understudy_sim::bounds::{MdpBelief, MdpOracle};
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{Mdp, Policy};
 
 use super::shared::in_own_pool;
 use super::simulated::{self, K, Played, Slates, WORLDS, World};

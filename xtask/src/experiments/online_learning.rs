@@ -2,13 +2,13 @@
 
 use anyhow::bail;
 use candle_core::Device;
+use foretaste_eval::Metric;
+use foretaste_irecgan::{AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
+use foretaste_sim::Mdp;
 use serde::{Deserialize, Serialize};
-use understudy_eval::Metric;
-use understudy_irecgan::{AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, Point, View};
-use understudy_sim::Mdp;
 
 use super::learned;
 use super::shared::in_own_pool;

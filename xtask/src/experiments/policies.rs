@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use rand::Rng;
-use serde::{Deserialize, Serialize};
-use understudy_baselines::{ClickModel, Data, Displays, Settings as ClickModelSettings, select_among};
-use understudy_cascade_dqn::{
+use foretaste_baselines::{ClickModel, Data, Displays, Settings as ClickModelSettings, select_among};
+use foretaste_cascade_dqn::{
     CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores, StateEncoder,
     TrainConfig, Trainer,
 };
-use understudy_data::Log;
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_sim::{Environment, Outcome, Policy, Rollout};
+use foretaste_data::Log;
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_sim::{Environment, Outcome, Policy, Rollout};
+use rand::Rng;
+use serde::{Deserialize, Serialize};
 
 use super::assortment::Assortment;
 use super::learned::{figures, interruptible, told_of_grid};

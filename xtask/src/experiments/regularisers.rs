@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use candle_core::Device;
-use serde::{Deserialize, Serialize};
-use understudy_data::Split;
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, View};
-use understudy_user_model::{
+use foretaste_data::Split;
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_user_model::{
     AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel, UserModelConfig,
     evaluate, fit, fit_adversarial,
 };
+use serde::{Deserialize, Serialize};
 
 use super::learned::{self, interruptible};
 use super::sources::{self, Source, Splitting};
@@ -217,7 +217,7 @@ impl Run<'_> {
         Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
     }
 
-    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<understudy_user_model::Fit> {
+    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<foretaste_user_model::Fit> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
         let told = learned::told(self.watch, training.iterations, part, "loss");
         interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))

@@ -1,17 +1,17 @@
 //! The experiment `rerank`: recommenders rerank the lists of a log, and the clicked items are to come first (IRecGAN §7.2, Table 1).
 
 use anyhow::Context;
+use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
+use foretaste_data::Log;
+use foretaste_disc::DiscriminatorConfig;
+use foretaste_eval::Metric;
+use foretaste_eval::metrics::precision_at;
+use foretaste_irecgan::{IRecGanConfig, ImportanceSampling};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_user_model::behaviour::BehaviourConfig;
 use serde::{Deserialize, Serialize};
-use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
-use understudy_data::Log;
-use understudy_disc::DiscriminatorConfig;
-use understudy_eval::Metric;
-use understudy_eval::metrics::precision_at;
-use understudy_irecgan::{IRecGanConfig, ImportanceSampling};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Figures, Kind, View};
-use understudy_user_model::behaviour::BehaviourConfig;
 
 use super::learned::{interruptible, told_of_grid};
 use super::rerank_lists::{List, Ranker, Row};

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::ensure;
 use candle_core::{D, Device};
-use understudy_data::{Log, PaddedBatch};
-use understudy_eval::Metric;
-use understudy_eval::metrics::{mean_nll, precision_at};
-use understudy_irecgan::Agent;
-use understudy_nn::Params;
-use understudy_user_model::behaviour::BehaviourModel;
+use foretaste_data::{Log, PaddedBatch};
+use foretaste_eval::Metric;
+use foretaste_eval::metrics::{mean_nll, precision_at};
+use foretaste_irecgan::Agent;
+use foretaste_nn::Params;
+use foretaste_user_model::behaviour::BehaviourModel;
 
 /// A row of a learning curve.
 pub type Row = BTreeMap<String, f64>;
@@ -86,9 +86,9 @@ fn by_users(model: &BehaviourModel, batch: &PaddedBatch) -> anyhow::Result<Vec<L
 
 #[cfg(test)]
 mod tests {
-    use understudy_data::{Choice, ItemId, LogBuilder, Step};
-    use understudy_random::Seed;
-    use understudy_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
+    use foretaste_data::{Choice, ItemId, LogBuilder, Step};
+    use foretaste_random::Seed;
+    use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 
     use super::*;
 

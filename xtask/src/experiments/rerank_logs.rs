@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use understudy_data::import::{Options, import};
-use understudy_data::{
-    Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary,
-};
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::DataSet;
-use understudy_user_model::behaviour::sequences;
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary};
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::DataSet;
+use foretaste_user_model::behaviour::sequences;
 
 use super::sources::digest;
 use crate::settings::{Scale, Settings};
@@ -269,7 +267,7 @@ impl Source {
 mod tests {
     use std::fmt::Write;
 
-    use understudy_nn::DeviceKind;
+    use foretaste_nn::DeviceKind;
 
     use super::*;
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
-use understudy_data::Log;
-use understudy_eval::Metric;
-use understudy_irecgan::{
+use foretaste_data::Log;
+use foretaste_eval::Metric;
+use foretaste_irecgan::{
     ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, IRecGanConfig, ImportanceSampling,
     unjudged,
 };
-use understudy_random::Seed;
-use understudy_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
+use serde::{Deserialize, Serialize};
 
 use super::learned::figures;
 use super::rerank_lists::{Ranker, Row};

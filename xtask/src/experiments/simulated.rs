@@ -1,15 +1,15 @@
 //! The simulated users of IRecGAN §7.1: who they are, what logs they leave, and how recommenders fare with them.
 
 use anyhow::{Context, bail};
+use foretaste_data::{ItemId, Log};
+use foretaste_eval::Metric;
+use foretaste_eval::metrics::coverage_at;
+use foretaste_random::Seed;
+use foretaste_report::{DataSet, Figures};
+use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
+use foretaste_sim::{Mdp, MdpConfig, Policy, Population, Rollout, Transitions};
+use foretaste_user_model::behaviour::sequences;
 use serde::{Deserialize, Serialize};
-use understudy_data::{ItemId, Log};
-use understudy_eval::Metric;
-use understudy_eval::metrics::coverage_at;
-use understudy_random::Seed;
-use understudy_report::{DataSet, Figures};
-use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
-use understudy_sim::{Mdp, MdpConfig, Policy, Population, Rollout, Transitions};
-use understudy_user_model::behaviour::sequences;
 
 use crate::experiment::{Interrupted, Watch};
 

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
+use foretaste_data::import::{self, Around, Displays, import};
+use foretaste_data::{Dataset, Format, Fractions, Split};
+use foretaste_eval::metrics;
+use foretaste_random::Seed;
+use foretaste_report::DataSet;
 use serde::{Deserialize, Serialize};
-use understudy_data::import::{self, Around, Displays, import};
-use understudy_data::{Dataset, Format, Fractions, Split};
-use understudy_eval::metrics;
-use understudy_random::Seed;
-use understudy_report::DataSet;
 
 use crate::experiment::Cell;
 use crate::settings::{Scale, Settings};

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use serde::{Deserialize, Serialize};
-use understudy_data::Log;
-use understudy_irecgan::{
+use foretaste_data::Log;
+use foretaste_irecgan::{
     AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection, longest,
 };
-use understudy_nn::{AdamConfig, Params};
-use understudy_random::Seed;
-use understudy_sim::{Mdp, MdpConfig};
-use understudy_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
+use foretaste_nn::{AdamConfig, Params};
+use foretaste_random::Seed;
+use foretaste_sim::{Mdp, MdpConfig};
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
+use serde::{Deserialize, Serialize};
 
 use super::learned::figures;
 use super::shared::Shared;

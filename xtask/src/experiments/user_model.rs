@@ -2,12 +2,12 @@
 //! them with, on held-out displays (experiment A).
 
 use candle_core::Device;
+use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
+use foretaste_eval::Metric;
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Kind, View};
+use foretaste_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
 use serde::{Deserialize, Serialize};
-use understudy_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
-use understudy_eval::Metric;
-use understudy_random::Seed;
-use understudy_report::{By, DataSet, Kind, View};
-use understudy_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
 
 use super::learned::{self, interruptible};
 use super::sources::{self, Source, Splitting};

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use candle_core::Device;
+use foretaste_data::{Catalogue, Dataset, Split};
+use foretaste_random::Seed;
+use foretaste_report::DataSet;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
+use foretaste_user_model::level::{RANDOM_CLICK_RATE, SLATE};
+use foretaste_user_model::{LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 use serde::{Deserialize, Serialize};
-use understudy_data::{Catalogue, Dataset, Split};
-use understudy_random::Seed;
-use understudy_report::DataSet;
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
-use understudy_user_model::level::{RANDOM_CLICK_RATE, SLATE};
-use understudy_user_model::{LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 
 use super::assortment::{Assortment, Shoppers};
 use super::learned::{self, interruptible};

@@ -3,10 +3,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Barrier, Mutex, Once};
 
+use foretaste_eval::Metric;
+use foretaste_report::{DataSet, View};
 use serde_json::json;
 use tracing_subscriber::layer::SubscriberExt;
-use understudy_eval::Metric;
-use understudy_report::{DataSet, View};
 
 use super::*;
 use crate::logging;

@@ -7,8 +7,8 @@ use candle_core::cuda::WrapErr;
 use candle_core::cuda::cudarc::driver::{CudaSlice, LaunchArgs, LaunchConfig, PushKernelArg};
 use candle_core::cuda::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use candle_core::{CudaDevice, Device, Tensor};
-use understudy_data::ItemId;
-use understudy_nn::Activation;
+use foretaste_data::ItemId;
+use foretaste_nn::Activation;
 
 use super::{Candidates, Cascade, Chosen, Frame, FrozenStage, Panels, Pool, Top};
 use crate::{Error, Result};
@@ -175,7 +175,7 @@ impl CudaCascade {
 }
 
 /// The name under which candle keeps the kernels.
-const MODULE: &str = "understudy_argmax";
+const MODULE: &str = "foretaste_argmax";
 
 /// No item, on a slate or in a list.
 const NO_ITEM: u32 = u32::MAX;
@@ -229,8 +229,8 @@ fn ptx() -> candle_core::Result<&'static str> {
 
 #[cfg(test)]
 mod tests {
+    use foretaste_random::Seed;
     use rand::Rng;
-    use understudy_random::Seed;
 
     use super::super::tests::{config, states, subsets};
     use super::*;

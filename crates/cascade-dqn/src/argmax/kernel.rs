@@ -1,8 +1,8 @@
 //! The fused pass: hidden sums, σ and the output layer for sixteen items at a time, in registers. `cuda/cascade.cu` does the same
 //! operations in the same order, so that a GPU finds the same bits.
 
+use foretaste_nn::Activation;
 use pulp::{Arch, Simd, WithSimd};
-use understudy_nn::Activation;
 
 use super::panels::{Panels, WIDTH, Widen};
 

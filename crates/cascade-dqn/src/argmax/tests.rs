@@ -1,9 +1,9 @@
 use candle_core::{Device, Tensor};
+use foretaste_data::ItemId;
+use foretaste_nn::Activation;
+use foretaste_random::Seed;
 use proptest::prelude::*;
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_nn::Activation;
-use understudy_random::Seed;
 
 use super::panels::Widen;
 use super::*;

@@ -1,4 +1,4 @@
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 /// The items of the n largest values seen, largest first; of equal values the item of the smaller id comes first, provided
 /// that items are offered in the order of their ids.

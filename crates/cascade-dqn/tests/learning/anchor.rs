@@ -1,7 +1,7 @@
-use understudy_cascade_dqn::anchor::Anchor;
-use understudy_cascade_dqn::{QPolicy, Storage, TrainConfig, Trainer};
-use understudy_random::Seed;
-use understudy_sim::{ChoiceUsers, Policy, Rollout};
+use foretaste_cascade_dqn::anchor::Anchor;
+use foretaste_cascade_dqn::{QPolicy, Storage, TrainConfig, Trainer};
+use foretaste_random::Seed;
+use foretaste_sim::{ChoiceUsers, Policy, Rollout};
 
 use crate::policies::greedy_on_the_truth;
 

@@ -1,18 +1,18 @@
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use understudy_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Training, select_among};
-use understudy_cascade_dqn::anchor::Anchor;
-use understudy_cascade_dqn::{
+use foretaste_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Training, select_among};
+use foretaste_cascade_dqn::anchor::Anchor;
+use foretaste_cascade_dqn::{
     Architecture, Clicks, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy, Reward, Scores, Storage,
     TrainConfig, Trainer,
 };
-use understudy_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
-use understudy_random::Seed;
-use understudy_sim::{
+use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_random::Seed;
+use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates, policies::UniformRandom,
 };
-use understudy_user_model::{LearnedUsers, Pays, UserModel, UserModelConfig};
+use foretaste_user_model::{LearnedUsers, Pays, UserModel, UserModelConfig};
 
 const ITEMS: usize = 20;
 const K: usize = 3;
@@ -193,8 +193,8 @@ fn lin_ucb_learns_what_users_like() {
         policy.learn(&users, 50, 5, Seed::new(5).index(iteration)).unwrap();
     }
     let rollout = Rollout { max_steps: 5, ..Rollout::new(Seed::new(6), 0..2_000, K) };
-    let rate = |outcomes: Vec<understudy_sim::Outcome>| {
-        let sum = |count: fn(&understudy_sim::Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
+    let rate = |outcomes: Vec<foretaste_sim::Outcome>| {
+        let sum = |count: fn(&foretaste_sim::Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
         f64::from(sum(|outcome| outcome.clicks)) / f64::from(sum(|outcome| outcome.steps))
     };
     let learned = rate(rollout.outcomes(&users, &policy).unwrap());

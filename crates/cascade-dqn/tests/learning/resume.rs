@@ -1,9 +1,9 @@
 use std::fs;
 use std::path::Path;
 
-use understudy_cascade_dqn::anchor::Anchor;
-use understudy_cascade_dqn::{Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer};
-use understudy_random::Seed;
+use foretaste_cascade_dqn::anchor::Anchor;
+use foretaste_cascade_dqn::{Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer};
+use foretaste_random::Seed;
 
 fn trainings() -> [TrainConfig; 3] {
     let base = TrainConfig {

@@ -21,7 +21,7 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Sen
     let mut rows = Rows::new(dataset);
     let empty = rows.finish().map_err(|error| failed(&error))?;
     let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("understudy".into());
+        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("foretaste".into());
     let writer = ArrowWriter::try_new(file, empty.schema(), Some(properties.build()));
     let mut writer = writer.map_err(|error| failed(&error))?;
     let mut pending = 0;

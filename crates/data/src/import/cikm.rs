@@ -5,8 +5,8 @@
 
 use std::cmp::Reverse;
 
+use foretaste_random::Seed;
 use hashbrown::{HashMap, HashSet};
-use understudy_random::Seed;
 
 use super::collector::{Answer, Collector, Place};
 use super::{Source, date, table};

@@ -1,7 +1,7 @@
 //! Displays for logs that recorded choices and no slates.
 
+use foretaste_random::Seed;
 use rand::seq::SliceRandom;
-use understudy_random::Seed;
 
 use super::collector::{Answer, Collector, Place};
 use super::nearest::Pool;

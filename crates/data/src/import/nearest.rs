@@ -1,7 +1,7 @@
 //! Which items lie nearest to a day.
 
+use foretaste_random::Stream;
 use rand::Rng;
-use understudy_random::Stream;
 
 /// Items by day; an item may stand on several days.
 pub(super) struct Pool {

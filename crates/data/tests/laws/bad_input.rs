@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use understudy_data::import::{Options, import};
-use understudy_data::{Error, Format, Part, Summary};
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Error, Format, Part, Summary};
 
 pub const CSV: &str = "session,step,shown,chosen,reward\n";
 pub const IRECGAN: &str = "session_num;query_num;click_item;rec_list;purchase\n";
@@ -201,7 +201,7 @@ fn a_truncated_archive_is_refused() {
     let parquet = with_file(format!("{CSV}{rows}").as_bytes(), |path| {
         let (dataset, _) = import(path, Options::default()).unwrap();
         let to = path.with_extension("parquet");
-        understudy_data::export::export(&dataset, Format::Parquet, &to).unwrap();
+        foretaste_data::export::export(&dataset, Format::Parquet, &to).unwrap();
         std::fs::read(to).unwrap()
     });
     for length in [4, 20, parquet.len() / 2, parquet.len() - 1] {
@@ -261,7 +261,7 @@ fn progress_ends_at_the_length_of_the_file() {
     let rows: String = (0..200_000).map(|step| format!("a,{step},1 2,1,1\n")).collect();
     with_file(format!("{CSV}{rows}").as_bytes(), |path| {
         let mut told = Vec::new();
-        let progress: understudy_data::import::Progress<'_> = Box::new(|read, total| told.push((read, total)));
+        let progress: foretaste_data::import::Progress<'_> = Box::new(|read, total| told.push((read, total)));
         import(path, Options { progress: Some(progress), ..Options::default() }).unwrap();
         let length = std::fs::metadata(path).unwrap().len();
         assert!(told.len() > 1 && told.is_sorted());

@@ -1,7 +1,7 @@
 //! A log with few bad rows is read without them; one with many is an error.
 
-use understudy_data::import::{Options, import};
-use understudy_data::{Error, Result, Summary};
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Error, Result, Summary};
 
 use crate::bad_input::{CSV, GAN, IRECGAN, with_file};
 

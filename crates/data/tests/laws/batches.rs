@@ -1,8 +1,8 @@
 //! Laws of padded batches.
 
+use foretaste_data::{Batches, PaddedBatch};
+use foretaste_random::Seed;
 use proptest::prelude::*;
-use understudy_data::{Batches, PaddedBatch};
-use understudy_random::Seed;
 
 use crate::generate::any_dataset;
 

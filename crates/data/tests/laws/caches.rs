@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use foretaste_data::{Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache};
+use foretaste_random::Seed;
 use proptest::prelude::*;
-use understudy_data::{Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache};
-use understudy_random::Seed;
 
 use crate::generate::any_dataset;
 
@@ -57,12 +57,12 @@ proptest! {
 
 #[test]
 fn every_single_truncation_and_bit_flip_of_a_small_file_is_detected() {
-    let mut log = understudy_data::LogBuilder::default();
-    let slate = [understudy_data::ItemId(0)];
-    let choice = understudy_data::Choice::Leave;
-    log.push(understudy_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+    let mut log = foretaste_data::LogBuilder::default();
+    let slate = [foretaste_data::ItemId(0)];
+    let choice = foretaste_data::Choice::Leave;
+    log.push(foretaste_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
     log.end_session(None).unwrap();
-    let catalogue = understudy_data::Catalogue::numbered(1);
+    let catalogue = foretaste_data::Catalogue::numbered(1);
     let (_folder, path) = saved(&Dataset { log: log.build(), catalogue, ..Dataset::default() });
     let bytes = std::fs::read(&path).unwrap();
     for length in 0..bytes.len() {

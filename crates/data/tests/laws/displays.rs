@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use foretaste_data::import::{Around, Displays, Options, import};
+use foretaste_data::{Choice, Dataset, Error, Format, Result, Summary, export::export};
+use foretaste_random::Seed;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use understudy_data::import::{Around, Displays, Options, import};
-use understudy_data::{Choice, Dataset, Error, Format, Result, Summary, export::export};
-use understudy_random::Seed;
 
 const DAY: i64 = 86_400;
 /// 1 January 1995, in days since 1970.

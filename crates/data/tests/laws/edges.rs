@@ -1,7 +1,7 @@
 //! What logs and splits do at the edges: each of these tests fails where one operator or constant is another.
 
-use understudy_data::{Choice, Dataset, Error, Fractions, ItemId, Log, LogBuilder, Split, Step, Summary};
-use understudy_random::Seed;
+use foretaste_data::{Choice, Dataset, Error, Fractions, ItemId, Log, LogBuilder, Split, Step, Summary};
+use foretaste_random::Seed;
 
 fn step<'a>(slate: &'a [ItemId], choice: Choice, timestamp: Option<i64>) -> Step<'a> {
     Step { slate, choice, reward: 0.5, propensity: None, timestamp }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use foretaste_data::export::{export, replaced_ids};
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split};
 use proptest::prelude::*;
-use understudy_data::export::{export, replaced_ids};
-use understudy_data::import::{Options, import};
-use understudy_data::{Catalogue, Choice, Dataset, Error, Format, Part, Split};
 
 use crate::generate::{Holds, NUMBERED_SESSIONS, ODD_NAMES, PLAIN_NAMES, any_dataset, datasets};
 
@@ -18,7 +18,7 @@ type RawStep = (Vec<String>, String, f32, Option<Vec<f32>>, Option<i64>);
 
 fn raw(dataset: &Dataset) -> Vec<(String, Option<String>, Vec<RawStep>)> {
     let name = |item| dataset.catalogue.raw(item).to_owned();
-    let session = |session: understudy_data::Session<'_>| {
+    let session = |session: foretaste_data::Session<'_>| {
         let steps = session.steps().map(|step| {
             let choice = match step.choice {
                 Choice::Item(item) => format!("item {}", name(item)),
@@ -253,7 +253,7 @@ fn a_column_is_each_sessions_to_give() {
     assert!(!log.has_users() && !log.has_timestamps() && !log.has_propensities());
     let counts = [log.sessions_with_users(), log.sessions_with_timestamps(), log.sessions_with_propensities()];
     assert_eq!(counts, [1, 2, 1]);
-    let table = understudy_data::Summary::new(&dataset).to_string();
+    let table = foretaste_data::Summary::new(&dataset).to_string();
     for part in [
         "users                 1\n",
         "sessions with users   1 of 3\n",
@@ -264,7 +264,7 @@ fn a_column_is_each_sessions_to_give() {
     }
     let whole = dataset.select(&[0]).unwrap();
     assert!(whole.log.has_users() && whole.log.has_timestamps() && whole.log.has_propensities());
-    assert_eq!(understudy_data::Summary::new(&whole).of_some, []);
+    assert_eq!(foretaste_data::Summary::new(&whole).of_some, []);
     // A column that is all empty is none.
     assert_eq!(
         dataset.select(&[1]).unwrap().log,

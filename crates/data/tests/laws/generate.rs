@@ -1,9 +1,9 @@
 //! Arbitrary data sets.
 
+use foretaste_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Step, Vocabulary};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
-use understudy_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Step, Vocabulary};
 
 /// Item ids that a format may stumble over: numbers with leading zeros, long numbers, delimiters, quotes, letters
 /// beyond ASCII.

@@ -1,7 +1,7 @@
 //! A log in the items of another catalogue.
 
+use foretaste_data::{Catalogue, Dataset, Error, ItemId, UnknownItems};
 use proptest::prelude::*;
-use understudy_data::{Catalogue, Dataset, Error, ItemId, UnknownItems};
 
 use crate::generate::any_dataset;
 
@@ -11,8 +11,8 @@ type RawStep = (Vec<String>, Option<String>, u32);
 /// The steps of a data set, session by session.
 fn steps(dataset: &Dataset) -> Vec<Vec<RawStep>> {
     let raw = |item: ItemId| dataset.catalogue.raw(item).to_owned();
-    let session = |session: understudy_data::Session<'_>| {
-        let step = |step: understudy_data::Step<'_>| {
+    let session = |session: foretaste_data::Session<'_>| {
+        let step = |step: foretaste_data::Step<'_>| {
             (step.slate.iter().map(|&item| raw(item)).collect(), step.choice.item().map(raw), step.reward.to_bits())
         };
         session.steps().map(step).collect()
@@ -65,7 +65,7 @@ proptest! {
 
 #[test]
 fn unknown_items_are_shares_of_what_is_shown_and_chosen() {
-    use understudy_data::{Choice, LogBuilder, Step};
+    use foretaste_data::{Choice, LogBuilder, Step};
     let mut log = LogBuilder::default();
     for (slate, choice) in
         [([0, 1], Choice::Item(ItemId(1))), ([2, 3], Choice::Item(ItemId(2))), ([3, 1], Choice::Skip)]

@@ -1,10 +1,10 @@
 //! What a model was fitted on is found again in other logs.
 
+use foretaste_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
+use foretaste_random::Seed;
 use proptest::prelude::*;
 use rand::Rng;
 use rand::seq::SliceRandom;
-use understudy_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
-use understudy_random::Seed;
 
 use crate::generate::any_dataset;
 

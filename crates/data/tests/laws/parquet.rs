@@ -10,9 +10,9 @@ use arrow_array::{
     UInt16Array, UInt64Array,
 };
 use arrow_schema::{Field, Schema};
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Dataset, Result};
 use parquet::arrow::ArrowWriter;
-use understudy_data::import::{Options, import};
-use understudy_data::{Dataset, Result};
 
 fn slates() -> ArrayRef {
     let mut slates = ListBuilder::new(StringBuilder::new());

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::JoinHandle;
 
-use understudy_data::import::{Options, import};
-use understudy_data::{Error, Format, Input, cache, export::export};
+use foretaste_data::import::{Options, import};
+use foretaste_data::{Error, Format, Input, cache, export::export};
 
 const CSV: &str = "session,step,shown,chosen,reward\na,0,1 2,1,1\nb,0,2 3,3,1\n";
 

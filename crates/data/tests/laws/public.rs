@@ -8,8 +8,8 @@ mod yoochoose;
 
 use std::path::Path;
 
-use understudy_data::import::{BESIDE, Options, import};
-use understudy_data::{Choice, Dataset, Error, Expected, Format, Result, Summary, export::export};
+use foretaste_data::import::{BESIDE, Options, import};
+use foretaste_data::{Choice, Dataset, Error, Expected, Format, Result, Summary, export::export};
 
 /// Imports the first of the files, with the others beside it.
 fn read_with(files: &[(&str, &str)], options: Options<'_>) -> Result<(Dataset, Summary)> {
@@ -39,7 +39,7 @@ type RawStep = (Vec<String>, Option<String>, f32);
 
 fn steps(dataset: &Dataset) -> Vec<Vec<RawStep>> {
     let raw = |item| dataset.catalogue.raw(item).to_owned();
-    let step = |step: understudy_data::Step<'_>| {
+    let step = |step: foretaste_data::Step<'_>| {
         assert_ne!(step.choice, Choice::Leave, "no public data set says when users left");
         (step.slate.iter().map(|&item| raw(item)).collect(), step.choice.item().map(raw), step.reward)
     };

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use foretaste_data::{Dataset, Error, Fractions, Split};
+use foretaste_random::Seed;
 use proptest::prelude::*;
-use understudy_data::{Dataset, Error, Fractions, Split};
-use understudy_random::Seed;
 
 use crate::generate::{Holds, ODD_NAMES, ODD_SESSIONS, any_dataset, datasets};
 
@@ -110,11 +110,11 @@ proptest! {
     }
 }
 
-fn of_users(users: impl Iterator<Item = Option<u32>>) -> understudy_data::Log {
-    let mut log = understudy_data::LogBuilder::default();
+fn of_users(users: impl Iterator<Item = Option<u32>>) -> foretaste_data::Log {
+    let mut log = foretaste_data::LogBuilder::default();
     for user in users {
-        let (slate, choice) = ([understudy_data::ItemId(0)], understudy_data::Choice::Skip);
-        log.push(understudy_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
+        let (slate, choice) = ([foretaste_data::ItemId(0)], foretaste_data::Choice::Skip);
+        log.push(foretaste_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
             .unwrap();
         log.end_session(user).unwrap();
     }

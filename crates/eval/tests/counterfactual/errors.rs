@@ -1,7 +1,7 @@
 //! Logs that cannot be evaluated are refused, with the row and the reason; hand-computed diagnostics.
 
-use understudy_eval::EvalError;
-use understudy_eval::counterfactual::*;
+use foretaste_eval::EvalError;
+use foretaste_eval::counterfactual::*;
 
 const ONE: [f64; 2] = [1.0, 0.0];
 const HALF: [f64; 2] = [0.5, 0.5];

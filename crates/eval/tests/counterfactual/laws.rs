@@ -1,8 +1,8 @@
 //! What holds for every log.
 
+use foretaste_eval::counterfactual::*;
+use foretaste_eval::{EvalError, Result};
 use proptest::prelude::*;
-use understudy_eval::counterfactual::*;
-use understudy_eval::{EvalError, Result};
 
 use crate::population::{ITEMS, population};
 

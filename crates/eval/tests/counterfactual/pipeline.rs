@@ -4,8 +4,8 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-use understudy_eval::Result;
-use understudy_eval::counterfactual::*;
+use foretaste_eval::Result;
+use foretaste_eval::counterfactual::*;
 
 const TOLERANCE: f64 = 1e-6;
 

@@ -1,7 +1,7 @@
 //! Policies that know the user's type, with every probability that an estimator may ask for.
 
+use foretaste_random::{Seed, Stream};
 use rand::Rng;
-use understudy_random::{Seed, Stream};
 
 pub const TYPES: usize = 3;
 pub const ITEMS: usize = 6;

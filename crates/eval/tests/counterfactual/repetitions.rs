@@ -1,8 +1,8 @@
 //! Estimates from many logs against the true value.
 
-use understudy_eval::Result;
-use understudy_eval::counterfactual::PolicyValue;
-use understudy_random::Seed;
+use foretaste_eval::Result;
+use foretaste_eval::counterfactual::PolicyValue;
+use foretaste_random::Seed;
 
 pub const LOGS: u64 = 200;
 

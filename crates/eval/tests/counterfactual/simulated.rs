@@ -1,18 +1,18 @@
 //! Logs of simulated users, against the evaluated policy's true value: bias, and coverage of the 95% intervals over 200
 //! logs.
 //!
-//! `cargo test -p understudy-eval --test counterfactual simulated -- --nocapture` prints the tables.
+//! `cargo test -p foretaste-eval --test counterfactual simulated -- --nocapture` prints the tables.
 //!
 //! Where an interval is exact, it covers in 179 to 199 of 200 logs but for one time in 1,900, and the mean error stays
 //! within 3.5 of its standard errors but for one time in 1,700: the false-alarm rate is 1 in 900 per figure. Seeds are
 //! fixed.
 
+use foretaste_data::ItemId;
+use foretaste_eval::Result;
+use foretaste_eval::counterfactual::*;
+use foretaste_random::Seed;
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Responses, Slates};
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_eval::Result;
-use understudy_eval::counterfactual::*;
-use understudy_random::Seed;
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Responses, Slates};
 
 use crate::policies::{ITEMS, K, PlackettLuce, TYPES, scores};
 use crate::repetitions::{COVERED, LOGS, Tally, repeat};

@@ -1,9 +1,9 @@
 //! Standard errors against the jackknife, which knows no derivative: (n - 1)/n Σ (θ_{-i} - θ̄)².
 
+use foretaste_eval::counterfactual::*;
+use foretaste_eval::{NoInterval, Result};
+use foretaste_random::{Seed, Stream};
 use rand::Rng;
-use understudy_eval::counterfactual::*;
-use understudy_eval::{NoInterval, Result};
-use understudy_random::{Seed, Stream};
 
 const ROWS: usize = 300;
 

@@ -1,4 +1,4 @@
-"""The Open Bandit Pipeline's figures, for the tests of understudy-eval and its example open_bandit.
+"""The Open Bandit Pipeline's figures, for the tests of foretaste-eval and its example open_bandit.
 
     pip install -r requirements.txt
     python reference.py synthetic                     # actions.csv, slates.csv and reference.json in this folder

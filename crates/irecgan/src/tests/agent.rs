@@ -1,9 +1,9 @@
 use candle_core::{D, DType, Device, Tensor};
-use understudy_data::{Catalogue, PaddedBatch};
-use understudy_nn::{backward, check_gradients};
-use understudy_random::Seed;
-use understudy_sim::{Environment, Mdp, MdpConfig, Policy, Slates};
-use understudy_user_model::behaviour::PerStep;
+use foretaste_data::{Catalogue, PaddedBatch};
+use foretaste_nn::{backward, check_gradients};
+use foretaste_random::Seed;
+use foretaste_sim::{Environment, Mdp, MdpConfig, Policy, Slates};
+use foretaste_user_model::behaviour::PerStep;
 
 use super::{log_of, tiny, values};
 use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};
@@ -56,7 +56,7 @@ fn with_scores_of_one_the_gradient_is_that_of_policy_gradient() {
     let clicks = buffer.log.iter().map(|session| session.clicks().count()).sum::<usize>();
     let expected = backward(&(objective / -(clicks as f64)).unwrap()).unwrap();
     for (name, var) in agent.params().iter() {
-        let values = |gradients: &understudy_nn::Gradients| {
+        let values = |gradients: &foretaste_nn::Gradients| {
             gradients.get(var).unwrap().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
         };
         for (found, expected) in values(&found).iter().zip(values(&expected)) {
@@ -72,8 +72,8 @@ fn slates(policy: &impl Policy<Mdp>, rows: usize, k: usize) -> Slates {
     let mut streams = Seed::new(4).streams(0..rows as u64);
     let state = mdp.reset(&mut streams).unwrap();
     let mut memory = policy.begin(rows).unwrap();
-    let (mut shown, mut responses) = (Slates::with_k(k), understudy_sim::Responses::default());
-    (0..rows).for_each(|_| responses.push(understudy_data::Choice::Item(understudy_data::ItemId(1)), 0.0, false));
+    let (mut shown, mut responses) = (Slates::with_k(k), foretaste_sim::Responses::default());
+    (0..rows).for_each(|_| responses.push(foretaste_data::Choice::Item(foretaste_data::ItemId(1)), 0.0, false));
     policy.observe(&mut memory, &shown, &responses).unwrap();
     policy.recommend(&memory, &state, k, &mut streams, &mut shown).unwrap();
     shown

@@ -1,6 +1,6 @@
 use candle_core::Device;
-use understudy_data::Catalogue;
-use understudy_random::Seed;
+use foretaste_data::Catalogue;
+use foretaste_random::Seed;
 
 use super::{offline, on_threads, start, tiny, values};
 use crate::{Buffer, Error, IRecGan, IRecGanConfig, Stage};

@@ -1,8 +1,8 @@
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch};
-use understudy_nn::{AdamConfig, Gradients, backward, check_gradients};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::PerStep;
+use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_nn::{AdamConfig, Gradients, backward, check_gradients};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::PerStep;
 
 use super::{log_of, offline, on_threads, start, tiny, values};
 use crate::actor_critic::advantages;
@@ -201,7 +201,7 @@ fn unjudged_sequences_are_generated_and_offline_at_the_ratio_and_score_one() {
     assert_eq!(buffer.log.sessions(), 10 + 30);
     assert!(buffer.scores.len() == buffer.log.steps() && buffer.scores.iter().all(|&score| score == 1.0));
     let sequences = |log: &Log, from: usize| -> Vec<Vec<_>> {
-        let of = |session: understudy_data::Session<'_>| {
+        let of = |session: foretaste_data::Session<'_>| {
             session.steps().map(|step| (step.slate.to_vec(), step.choice, step.reward)).collect()
         };
         log.iter().skip(from).map(of).collect()

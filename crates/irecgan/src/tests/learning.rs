@@ -1,10 +1,10 @@
 use candle_core::Device;
-use understudy_data::{Catalogue, ItemId, PaddedBatch};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_sim::bounds::{MdpBelief, MdpOracle};
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{Mdp, Policy, Rollout};
+use foretaste_data::{Catalogue, ItemId, PaddedBatch};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_sim::bounds::{MdpBelief, MdpOracle};
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Mdp, Policy, Rollout};
 
 use super::{log_of, on_threads, tiny};
 use crate::{
@@ -31,7 +31,7 @@ fn policy_gradient_raises_the_probability_of_rewarded_clicks() {
         [0, 1].map(|row| {
             let mut returns = vec![0.0; batch.rows * batch.steps];
             returns[row * batch.steps] = 2.0;
-            (-understudy_nn::scalar(&trainer.agent().loss(&batch, &returns).unwrap()).unwrap()).exp()
+            (-foretaste_nn::scalar(&trainer.agent().loss(&batch, &returns).unwrap()).unwrap()).exp()
         })
     };
     let before = probabilities(&trainer);

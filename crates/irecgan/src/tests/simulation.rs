@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
-use understudy_data::{Choice, Log, PaddedBatch};
-use understudy_random::Seed;
-use understudy_user_model::behaviour::BehaviourUsers;
+use foretaste_data::{Choice, Log, PaddedBatch};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::BehaviourUsers;
 
 use super::{Taken, log_of, on_threads, sharpen, start, tiny};
 use crate::{AgentPolicy, Buffer, IRecGan, Selection, Simulation};
@@ -76,7 +76,7 @@ fn next_steps(networks: &IRecGan, clicks: &[u32]) -> Vec<(Taken, f64)> {
                 let step = (slate.clone(), choice, reward);
                 let batch = PaddedBatch::new(&with(&step), &[0], None);
                 let last: Vec<f32> = (0..batch.steps).map(|t| f32::from(u8::from(t == clicks.len()))).collect();
-                let loss = understudy_nn::scalar(&networks.users().loss(&batch, Some(&last)).unwrap()).unwrap();
+                let loss = foretaste_nn::scalar(&networks.users().loss(&batch, Some(&last)).unwrap()).unwrap();
                 steps.push((step, shown * (-loss * batch.steps as f64).exp()));
             }
         }
@@ -120,7 +120,7 @@ fn scores_are_unbiased() {
     let mut known = BTreeMap::new();
     for session in buffer.log.iter() {
         let step = session.step(0);
-        if step.choice == Choice::Item(understudy_data::ItemId(0)) {
+        if step.choice == Choice::Item(foretaste_data::ItemId(0)) {
             let slate: Vec<u32> = step.slate.iter().map(|item| item.0).collect();
             let (mean, spread) = *known
                 .entry((slate.clone(), step.reward > 0.5))

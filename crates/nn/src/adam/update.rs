@@ -369,7 +369,7 @@ impl<T: Real> NullaryFnOnce for Step<'_, T> {
 mod tests {
     use super::*;
     use crate::{Init, Params};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     #[test]
     fn the_composed_step_equals_the_fused_one() {

@@ -71,7 +71,7 @@ fn launch<T: WithDType + DeviceRepr + CudaDType, const N: usize>(
     let states: Vec<_> =
         states.iter().map(|(name, state)| read(name, state, &[rows, hidden])).collect::<Result<_>>()?;
 
-    let kernel = device.get_or_load_custom_func(&kernel_name::<T>(kernel), "understudy_lstm", ptx()?)?;
+    let kernel = device.get_or_load_custom_func(&kernel_name::<T>(kernel), "foretaste_lstm", ptx()?)?;
     let mask = mask.as_ref().map(Read::view::<u8>).transpose()?;
     let gates = gates.view::<T>()?;
     let states: Vec<_> = states.iter().map(Read::view::<T>).collect::<Result<_>>()?;

@@ -152,9 +152,9 @@ fn add_outer<S: Simd, T: Real, const M: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use foretaste_random::Seed;
     use proptest::prelude::*;
     use rand::Rng;
-    use understudy_random::Seed;
 
     fn matrix(rows: usize, columns: usize, seed: u64) -> Vec<Vec<f64>> {
         let mut stream = Seed::new(seed).stream(0);

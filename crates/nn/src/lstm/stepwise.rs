@@ -183,7 +183,7 @@ fn by_time(tensor: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use candle_core::{DType, Device};
-    use understudy_random::Seed;
+    use foretaste_random::Seed;
 
     use super::*;
     use crate::{Init, Lstm, Params, backward};

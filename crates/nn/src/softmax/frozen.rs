@@ -285,8 +285,8 @@ fn fold(mut values: [f32; WIDTH], join: impl Fn(f32, f32) -> f32) -> f32 {
 mod tests {
     use super::*;
     use candle_core::DType;
+    use foretaste_random::Seed;
     use rand::Rng;
-    use understudy_random::Seed;
 
     fn normal(shape: &[usize], seed: u64) -> Tensor {
         let mut stream = Seed::new(seed).stream(0);

@@ -1,10 +1,10 @@
 //! Figures of named things: bars and dots with their intervals.
 
+use foretaste_eval::interval::Estimate;
 use plotters::coord::types::RangedCoordf64;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
-use understudy_eval::interval::Estimate;
 
 use super::style::{
     Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range, small, tick, width,

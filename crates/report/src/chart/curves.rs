@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use foretaste_eval::interval;
 use plotters::prelude::*;
-use understudy_eval::interval;
 
 use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick};
 use crate::view::Plan;

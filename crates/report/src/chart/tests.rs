@@ -1,4 +1,4 @@
-use understudy_eval::Metric;
+use foretaste_eval::Metric;
 
 use super::*;
 use crate::{Arm, By, DataSet, Key};

@@ -1,7 +1,7 @@
 //! A claim as a row of the ledger's file.
 
+use foretaste_eval::Metric;
 use serde::Deserialize;
-use understudy_eval::Metric;
 
 use super::{Better, Claim, Contender, Rule};
 use crate::patterns::{Patterns, split};

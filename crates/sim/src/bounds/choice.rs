@@ -1,6 +1,6 @@
+use foretaste_data::ItemId;
+use foretaste_random::Stream;
 use rayon::prelude::*;
-use understudy_data::ItemId;
-use understudy_random::Stream;
 
 use super::mdp::check_k;
 use super::slate::{Component, Mixture, best_slate};

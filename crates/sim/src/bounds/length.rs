@@ -1,4 +1,4 @@
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 use super::linear::sum_until_absorbed;
 use crate::{Error, Mdp, Result};

@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 
-use understudy_data::{Choice, ItemId};
-use understudy_random::Stream;
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::Stream;
 
 use super::linear::sum_until_absorbed;
 use super::slate::{Component, Mixture, best_slate};

@@ -1,4 +1,4 @@
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 use crate::policies::top_k;
 

@@ -12,7 +12,7 @@ pub use reward::{MaxReward, MixReward};
 pub use top::TopItems;
 pub use uniform::UniformRandom;
 
-use understudy_data::ItemId;
+use foretaste_data::ItemId;
 
 use crate::{Error, Result, Slates};
 

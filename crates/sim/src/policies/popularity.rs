@@ -1,5 +1,5 @@
-use understudy_data::ItemId;
-use understudy_random::Stream;
+use foretaste_data::ItemId;
+use foretaste_random::Stream;
 
 use super::check_k;
 use crate::draw::{accumulate, proportional};

@@ -1,6 +1,6 @@
+use foretaste_data::ItemId;
+use foretaste_random::Stream;
 use rand::Rng;
-use understudy_data::ItemId;
-use understudy_random::Stream;
 
 use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;

@@ -1,4 +1,4 @@
-use understudy_random::Stream;
+use foretaste_random::Stream;
 
 use super::{check_k, subsets};
 use crate::draw::Subsets;

@@ -1,14 +1,14 @@
-use proptest::prelude::*;
-use understudy_data::{Choice, ItemId};
-use understudy_random::Seed;
-use understudy_sim::bounds::{
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::Seed;
+use foretaste_sim::bounds::{
     ChoiceBelief, ChoiceOracle, MdpBelief, MdpOracle, expected_length, expected_length_of_slates,
 };
-use understudy_sim::policies::{MaxReward, MixReward, UniformRandom};
-use understudy_sim::{
+use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
+use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, Outside, Policy, Responses,
     Rollout, Slates, Transitions,
 };
+use proptest::prelude::*;
 
 use crate::support::{choice_users, mdp, mean, outside};
 
@@ -245,7 +245,7 @@ fn with_one_type_belief_is_the_oracle() {
 
 #[test]
 fn bounds_that_do_not_exist_are_refused() {
-    let refused = |outcome: understudy_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting { .. })));
+    let refused = |outcome: foretaste_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting { .. })));
     let endless = Mdp::from_parts(1, 1, vec![1.0], vec![1.0]).unwrap();
     refused(MdpOracle::new(&endless, 1).map(drop));
     refused(expected_length(&endless, 1).map(drop));

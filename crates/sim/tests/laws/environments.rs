@@ -1,11 +1,11 @@
-use proptest::prelude::*;
-use understudy_data::{Choice, ItemId};
-use understudy_random::{Seed, Stream};
-use understudy_sim::policies::UniformRandom;
-use understudy_sim::{
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, MdpState, Outside, Population,
     Responses, Rollout, Slates, Transitions,
 };
+use proptest::prelude::*;
 
 use crate::support::{Fixed, chi_square, choice_users, mdp, outside};
 
@@ -205,7 +205,7 @@ fn a_slate_without_reward_makes_the_user_leave() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let refused = |mdp: understudy_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting { .. })));
+    let refused = |mdp: foretaste_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting { .. })));
     refused(Mdp::new(&MdpConfig { states: 0, ..Default::default() }));
     refused(Mdp::new(&MdpConfig { items: 0, ..Default::default() }));
     refused(Mdp::new(&MdpConfig { transitions: Transitions::Dirichlet(0.0), ..Default::default() }));

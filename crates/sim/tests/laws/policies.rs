@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 
+use foretaste_data::ItemId;
+use foretaste_random::Seed;
+use foretaste_sim::bounds::{MdpBelief, MdpOracle};
+use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::{Error, Mdp, MdpConfig, MdpState, Policy, Rollout, Slates};
 use proptest::prelude::*;
-use understudy_data::ItemId;
-use understudy_random::Seed;
-use understudy_sim::bounds::{MdpBelief, MdpOracle};
-use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
-use understudy_sim::{Error, Mdp, MdpConfig, MdpState, Policy, Rollout, Slates};
 
 use crate::support::{chi_square, mdp, slates_for};
 

@@ -1,12 +1,12 @@
-use proptest::prelude::*;
-use understudy_data::{ItemId, Log};
-use understudy_random::{Seed, Stream};
-use understudy_sim::bounds::{ChoiceBelief, ChoiceOracle, MdpBelief};
-use understudy_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
-use understudy_sim::{
+use foretaste_data::{ItemId, Log};
+use foretaste_random::{Seed, Stream};
+use foretaste_sim::bounds::{ChoiceBelief, ChoiceOracle, MdpBelief};
+use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::{
     Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population, Responses, Result,
     Rollout, Slates,
 };
+use proptest::prelude::*;
 
 use crate::support::{Fixed, chi_square_fitted, choice_users, mdp, outside};
 

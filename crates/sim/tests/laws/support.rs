@@ -1,11 +1,11 @@
-use proptest::prelude::*;
-use statrs::distribution::{ChiSquared, ContinuousCDF};
-use understudy_data::ItemId;
-use understudy_random::Stream;
-use understudy_sim::{
+use foretaste_data::ItemId;
+use foretaste_random::Stream;
+use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Policy, Responses, Result, Slates,
     Transitions,
 };
+use proptest::prelude::*;
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 
 /// An Mdp of `m` states and `n` items.
 pub fn mdp(states: usize, items: usize, seed: u64) -> Mdp {
@@ -60,7 +60,7 @@ impl<E: Environment + ?Sized> Policy<E> for Fixed {
 }
 
 /// The slates that a policy of the Mdp draws for users in the given states.
-pub fn slates_for<P: Policy<Mdp>>(policy: &P, states: Vec<u32>, k: usize, seed: understudy_random::Seed) -> Slates {
+pub fn slates_for<P: Policy<Mdp>>(policy: &P, states: Vec<u32>, k: usize, seed: foretaste_random::Seed) -> Slates {
     let mut streams: Vec<Stream> = (0..states.len() as u64).map(|row| seed.stream(row)).collect();
     let mut slates = Slates::with_k(k);
     let memory = policy.begin(states.len()).unwrap();

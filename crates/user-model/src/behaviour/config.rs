@@ -1,5 +1,5 @@
+use foretaste_nn::AdamConfig;
 use serde::{Deserialize, Serialize};
-use understudy_nn::AdamConfig;
 
 use crate::{Error, Result};
 
@@ -33,7 +33,7 @@ impl BehaviourConfig {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.items == 0 || self.items > understudy_data::ItemId::MAX_ITEMS || self.embedding == 0 {
+        if self.items == 0 || self.items > foretaste_data::ItemId::MAX_ITEMS || self.embedding == 0 {
             let problem = format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
             return Err(Error::setting("behaviour model", problem));
         }

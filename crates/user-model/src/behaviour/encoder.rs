@@ -1,8 +1,8 @@
 use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
-use understudy_data::{Choice, PaddedBatch};
-use understudy_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits};
+use foretaste_data::{Choice, PaddedBatch};
+use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits};
 
 use crate::Result;
 
@@ -179,9 +179,9 @@ impl Head {
 mod tests {
     use super::*;
     use candle_core::DType;
-    use understudy_data::ItemId;
-    use understudy_nn::Params;
-    use understudy_random::Seed;
+    use foretaste_data::ItemId;
+    use foretaste_nn::Params;
+    use foretaste_random::Seed;
 
     fn values(tensor: &Tensor) -> Vec<Vec<f32>> {
         tensor.to_vec2().unwrap()

@@ -1,9 +1,9 @@
 use candle_core::{Device, Tensor};
+use foretaste_data::{Choice, ItemId};
+use foretaste_nn::matmul;
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
-use understudy_data::{Choice, ItemId};
-use understudy_nn::matmul;
-use understudy_random::Stream;
-use understudy_sim::{Environment, Responses, Slates};
 
 use super::encoder::{ClickStates, FrozenClicks, Head};
 use super::model::BehaviourModel;
@@ -141,7 +141,7 @@ impl Environment for BehaviourUsers {
         self.items
     }
 
-    fn reset(&self, streams: &mut [Stream]) -> understudy_sim::Result<BehaviourState> {
+    fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.begin(streams.len())?)
     }
 
@@ -151,7 +151,7 @@ impl Environment for BehaviourUsers {
         slates: &Slates,
         streams: &mut [Stream],
         responses: &mut Responses,
-    ) -> understudy_sim::Result<()> {
+    ) -> foretaste_sim::Result<()> {
         let (click, reward) = (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
         responses.clear();
         let queries = click.chunks_exact(self.embedding).zip(reward.chunks_exact(self.embedding));
@@ -162,7 +162,7 @@ impl Environment for BehaviourUsers {
         Ok(self.observe(state, &responses.choice)?)
     }
 
-    fn select(&self, state: &BehaviourState, rows: &[usize]) -> understudy_sim::Result<BehaviourState> {
+    fn select(&self, state: &BehaviourState, rows: &[usize]) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.select(state, rows)?)
     }
 }

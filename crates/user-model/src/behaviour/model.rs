@@ -1,10 +1,10 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use understudy_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
-use understudy_nn::checkpoint::{self, Checkpoint};
-use understudy_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
-use understudy_random::Seed;
+use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
+use foretaste_nn::checkpoint::{self, Checkpoint};
+use foretaste_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
+use foretaste_random::Seed;
 
 use super::config::BehaviourConfig;
 use super::encoder::{ClickEncoder, Head};
@@ -155,7 +155,7 @@ impl BehaviourModel {
         }
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`understudy_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,

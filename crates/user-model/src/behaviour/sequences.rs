@@ -1,5 +1,5 @@
-use understudy_data::{Choice, ItemId, Log, LogBuilder, Step};
-use understudy_random::Seed;
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_random::Seed;
 
 use crate::{Error, Result};
 

@@ -1,9 +1,9 @@
 use candle_core::{DType, Device, Tensor};
+use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
+use foretaste_nn::{AdamConfig, backward, check_gradients, scalar};
+use foretaste_random::Seed;
+use foretaste_sim::{Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom};
 use rand::Rng;
-use understudy_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
-use understudy_nn::{AdamConfig, backward, check_gradients, scalar};
-use understudy_random::Seed;
-use understudy_sim::{Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom};
 
 use super::*;
 
@@ -141,7 +141,7 @@ fn the_loss_equals_the_formulas_of_the_paper() {
         cut.end_session(None).unwrap();
     }
     let batch = PaddedBatch::new(&cut.build(), &[0, 1, 2], None);
-    let found = understudy_nn::scalar(&model.loss(&batch, Some(&[0.5, 2.0, 1.0])).unwrap()).unwrap();
+    let found = foretaste_nn::scalar(&model.loss(&batch, Some(&[0.5, 2.0, 1.0])).unwrap()).unwrap();
     // Weights are 32 bits wide.
     assert!((found - expected).abs() < 1e-7, "{found} {expected}");
 }
@@ -161,7 +161,7 @@ fn click_probabilities_lie_on_the_simplex_and_ignore_the_batch() {
         assert!((together[0] - alone[0]).abs() < 1e-6 && (together[3] - alone[alone.len() - 1]).abs() < 1e-6);
     }
     let mean = model.mean_loss(&log).unwrap();
-    assert!((mean - understudy_nn::scalar(&model.loss(&batch, None).unwrap()).unwrap()).abs() < 1e-6);
+    assert!((mean - foretaste_nn::scalar(&model.loss(&batch, None).unwrap()).unwrap()).abs() < 1e-6);
 }
 
 /// Users of a model against its own probabilities, first and second step: chi-square of 4 options over 20,000 sessions, 3 degrees of

@@ -2,10 +2,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
+use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
+use foretaste_nn::{Adam, AdamConfig};
+use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
-use understudy_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
-use understudy_nn::{Adam, AdamConfig};
-use understudy_random::Seed;
 
 use super::config::BehaviourTraining;
 use super::model::BehaviourModel;

@@ -1,8 +1,8 @@
 //! A learned user model beside the simulated users that it learned from.
 
-use understudy_data::Log;
-use understudy_sim::ChoiceUsers;
-use understudy_user_model::{Result, UserModel};
+use foretaste_data::Log;
+use foretaste_sim::ChoiceUsers;
+use foretaste_user_model::{Result, UserModel};
 
 /// How close a model comes to users of one type, whose outside option is not absent, on the displays of a log.
 #[derive(Debug)]

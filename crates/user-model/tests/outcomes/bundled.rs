@@ -1,11 +1,11 @@
 use std::path::Path;
 
-use understudy_data::import::{self, Options};
-use understudy_data::{Dataset, Log};
-use understudy_random::Seed;
-use understudy_sim::policies::{TopItems, UniformRandom};
-use understudy_sim::{Environment, Outcome, Policy, Rollout};
-use understudy_user_model::{LearnedUsers, Outside, Pays};
+use foretaste_data::import::{self, Options};
+use foretaste_data::{Dataset, Log};
+use foretaste_random::Seed;
+use foretaste_sim::policies::{TopItems, UniformRandom};
+use foretaste_sim::{Environment, Outcome, Policy, Rollout};
+use foretaste_user_model::{LearnedUsers, Outside, Pays};
 
 use crate::{Means, fitted, fitted_with};
 

@@ -10,10 +10,10 @@ mod users;
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use understudy_data::{Catalogue, Fractions, Log, Split};
-use understudy_nn::AdamConfig;
-use understudy_random::Seed;
-use understudy_user_model::{Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+use foretaste_data::{Catalogue, Fractions, Log, Split};
+use foretaste_nn::AdamConfig;
+use foretaste_random::Seed;
+use foretaste_user_model::{Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 
 /// A small model of the log's users, with the outside option that the log shows.
 fn fitted(log: &Log, catalogue: &Catalogue, iterations: u64) -> UserModel {

@@ -1,8 +1,8 @@
-use understudy_data::{Catalogue, ItemId, Log};
-use understudy_random::Seed;
-use understudy_sim::policies::{TopItems, UniformRandom};
-use understudy_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Policy, Rollout};
-use understudy_user_model::LearnedUsers;
+use foretaste_data::{Catalogue, ItemId, Log};
+use foretaste_random::Seed;
+use foretaste_sim::policies::{TopItems, UniformRandom};
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Policy, Rollout};
+use foretaste_user_model::LearnedUsers;
 
 use crate::shop::Shop;
 use crate::{Means, fitted};

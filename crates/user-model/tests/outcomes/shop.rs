@@ -1,9 +1,9 @@
 //! Users with a known reward for what they click, who leave with a known hazard.
 
+use foretaste_data::{Choice, ItemId};
+use foretaste_random::Stream;
+use foretaste_sim::{ChoiceUsers, Environment, Outside, Responses, Result, Slates};
 use rand::Rng;
-use understudy_data::{Choice, ItemId};
-use understudy_random::Stream;
-use understudy_sim::{ChoiceUsers, Environment, Outside, Responses, Result, Slates};
 
 /// [`ChoiceUsers`] whose clicks earn what the item is worth, and whose sessions may end after any
 /// step.

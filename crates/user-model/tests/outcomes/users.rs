@@ -1,9 +1,9 @@
 use candle_core::Device;
-use understudy_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
-use understudy_random::Seed;
-use understudy_sim::Rollout;
-use understudy_sim::policies::UniformRandom;
-use understudy_user_model::{
+use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_random::Seed;
+use foretaste_sim::Rollout;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_user_model::{
     Error, LearnedUsers, Outcomes, Outside, Pays, RewardHead, StateEncoder, UserModel, UserModelConfig,
 };
 
@@ -108,7 +108,7 @@ fn fitting_learns_the_outcomes_of_the_training_sessions_and_a_checkpoint_keeps_t
 #[test]
 fn outcomes_that_do_not_fit_are_refused() {
     let refused = |rewards: RewardHead| {
-        let outcomes = Outcomes { rewards, endings: understudy_user_model::Endings::NONE };
+        let outcomes = Outcomes { rewards, endings: foretaste_user_model::Endings::NONE };
         let config = UserModelConfig { outcomes: Some(outcomes), ..UserModelConfig::new(ITEMS) };
         match UserModel::new(config, &Catalogue::numbered(ITEMS), Seed::new(1), &Device::Cpu) {
             Err(Error::Setting { what: "outcomes", problem }) => problem,

@@ -1,10 +1,10 @@
 //! Laws of the regularisers: their closed forms, penalties and losses, in double precision.
 
 use candle_core::{DType, Device, Tensor};
+use foretaste_nn::{Init, Params, check_gradients};
+use foretaste_random::Seed;
+use foretaste_user_model::{Error, Regulariser};
 use proptest::prelude::*;
-use understudy_nn::{Init, Params, check_gradients};
-use understudy_random::Seed;
-use understudy_user_model::{Error, Regulariser};
 
 fn regularisers() -> [Regulariser; 4] {
     [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.3 }, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2]

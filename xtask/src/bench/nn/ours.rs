@@ -10,9 +10,9 @@ use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Shape, Tensor};
+use foretaste_nn::{Adam, Init, Params, backward};
+use foretaste_random::Seed;
 use rand::Rng;
-use understudy_nn::{Adam, Init, Params, backward};
-use understudy_random::Seed;
 
 use crate::bench::nn::case::{Answer, Case, Hello, Request};
 
@@ -22,7 +22,7 @@ type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
 /// Answers each request, until there are no more.
 pub fn serve(requests: impl BufRead, mut answers: impl Write) -> anyhow::Result<()> {
     let mut say = |line: String| writeln!(answers, "{line}").and_then(|()| answers.flush());
-    say(serde_json::to_string(&Hello { name: "Understudy".to_owned() })?)?;
+    say(serde_json::to_string(&Hello { name: "Foretaste".to_owned() })?)?;
     for line in requests.lines() {
         let answer = match answer(&line?) {
             Ok(seconds) => Answer::Seconds(seconds),

@@ -1,8 +1,8 @@
 //! CIKM Cup 2016, Track 2: the three raw files.
 
-use understudy_data::import::Options;
-use understudy_data::{Dataset, Format, Split, Summary};
-use understudy_random::Seed;
+use foretaste_data::import::Options;
+use foretaste_data::{Dataset, Format, Split, Summary};
+use foretaste_random::Seed;
 
 use super::{read, read_with, refused, skipping, step, steps};
 

@@ -1,6 +1,6 @@
 //! Coat: matrices of ratings, of propensities and of item features.
 
-use understudy_data::import::Options;
+use foretaste_data::import::Options;
 
 use super::{read, read_with, refused, skipping, step, steps};
 

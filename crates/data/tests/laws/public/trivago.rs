@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use foretaste_data::import::import;
+use foretaste_data::{Dataset, Summary};
 use parquet::arrow::ArrowWriter;
-use understudy_data::import::import;
-use understudy_data::{Dataset, Summary};
 
 use super::{read, refused, skipping, step, steps};
 
@@ -74,7 +74,7 @@ fn click_outs_are_steps_in_parquet() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.parquet");
     std::fs::write(&path, parquet()).unwrap();
-    let (dataset, summary) = import(&path, understudy_data::import::Options::default()).unwrap();
+    let (dataset, summary) = import(&path, foretaste_data::import::Options::default()).unwrap();
     check(&dataset, &summary);
 }
 

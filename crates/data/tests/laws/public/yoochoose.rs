@@ -1,7 +1,7 @@
 //! YooChoose: clicks and buys without headers, and displays simulated around the clicks.
 
-use understudy_data::import::{Around, Displays, Options};
-use understudy_data::{Error, Format};
+use foretaste_data::import::{Around, Displays, Options};
+use foretaste_data::{Error, Format};
 
 use super::{read, read_with, refused, skipping, steps};
 

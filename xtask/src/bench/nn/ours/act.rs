@@ -1,4 +1,4 @@
-use understudy_nn::Lstm;
+use foretaste_nn::Lstm;
 
 use super::{Run, indices, no_params, normal};
 use crate::bench::nn::case::{INPUTS, LAYERS};

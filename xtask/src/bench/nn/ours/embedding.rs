@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use understudy_nn::{Adam, AdamConfig, Embedding, Init};
+use foretaste_nn::{Adam, AdamConfig, Embedding, Init};
 
 use super::{Run, descend, indices, no_params};
 use crate::bench::nn::case::{EMBEDDING_WIDTH, IDS, ITEMS};

@@ -1,4 +1,4 @@
-use understudy_nn::matmul;
+use foretaste_nn::matmul;
 
 use super::{Run, normal};
 

@@ -1,4 +1,4 @@
-use understudy_nn::{Init, backward, softmax_cross_entropy};
+use foretaste_nn::{Init, backward, softmax_cross_entropy};
 
 use super::{Run, indices, no_params};
 use crate::bench::nn::case::{ITEMS, SOFTMAX_HIDDEN};

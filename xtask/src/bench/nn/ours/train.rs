@@ -1,4 +1,4 @@
-use understudy_nn::{Adam, AdamConfig, Lstm};
+use foretaste_nn::{Adam, AdamConfig, Lstm};
 
 use super::{Run, descend, no_params, normal};
 use crate::bench::nn::case::{INPUTS, LAYERS};
