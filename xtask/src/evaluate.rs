@@ -5,7 +5,7 @@ mod rows;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use candle_core::Device;
 use comfy_table::{Table, presets};
 use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
@@ -40,7 +40,8 @@ pub struct Args {
 /// Prints the estimators and what speaks against them.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let dataset = crate::data::read(&args.log)?;
-    let (agent, saved) = Agent::load(&args.policy, &dataset.catalogue, &Device::Cpu)?;
+    let (agent, saved) = Agent::load(&args.policy, &dataset.catalogue, &Device::Cpu)
+        .with_context(|| format!("cannot load the recommender {}", args.policy.display()))?;
     let (judged, others) = sessions(&dataset, saved.origin.as_ref(), args)?;
     let (judged, others) = (dataset.log.select(&judged), dataset.log.select(&others));
 
@@ -111,7 +112,9 @@ fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::
              sessions are often alike by chance, but if these are the same, the figures flatter"
         ));
     }
-    tell(format_args!("judged by {} of {all} sessions; the recommender learned from {learned} of them", judged.len()));
+    let learned =
+        if seen.is_some() { format!("; the recommender learned from {learned} of them") } else { String::new() };
+    tell(format_args!("judged by {} of {all} sessions{learned}", judged.len()));
     let others = (0..all).filter(|session| judged.binary_search(session).is_err()).collect();
     Ok((with_propensities(dataset, judged, &args.log)?, others))
 }
