@@ -23,8 +23,11 @@ fn read(path: &Path) -> String {
 #[test]
 fn the_programs_of_extending_are_the_examples_letter_for_letter() {
     let page = read(&root().join("docs/extending.md"));
-    let blocks: Vec<&str> =
-        page.split("```rust\n").skip(1).map(|rest| rest.split("```").next().unwrap_or_default()).collect();
+    let blocks: Vec<&str> = page
+        .split("```rust\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
     assert_eq!(blocks.len(), EXAMPLES.len());
     for (block, name) in blocks.into_iter().zip(EXAMPLES) {
         assert!(page.contains(&format!("](../{name})")), "no link to {name}");
@@ -36,7 +39,13 @@ fn the_programs_of_extending_are_the_examples_letter_for_letter() {
 
 /// All pages that readers are led to.
 fn pages() -> Vec<PathBuf> {
-    let names = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "xtask/jobs/README.md", "datasets/README.md"];
+    let names = [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "xtask/jobs/README.md",
+        "datasets/README.md",
+    ];
     let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
     names.map(|name| root().join(name)).into_iter().chain(docs).collect()
@@ -61,10 +70,13 @@ fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
         let text = prose(&read(page));
         for link in links(&text) {
             let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
             let is_page = target.extension().is_some_and(|kind| kind == "md");
             let leads = target.exists()
-                && (fragment.is_empty() || !is_page || anchors(&prose(&read(&target))).contains(fragment));
+                && (fragment.is_empty()
+                    || !is_page
+                    || anchors(&prose(&read(&target))).contains(fragment));
             if !leads {
                 broken.push(format!("{}: {link}", page.strip_prefix(root()).unwrap().display()));
             }
@@ -113,7 +125,8 @@ fn anchors(text: &str) -> BTreeSet<String> {
         let heading = line.trim_start_matches('#').trim().to_lowercase();
         let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
         let anchor: String = kept.map(|c| if c == ' ' { '-' } else { c }).collect();
-        let again = (1..).map(|number| format!("{anchor}-{number}")).find(|other| !anchors.contains(other));
+        let again =
+            (1..).map(|number| format!("{anchor}-{number}")).find(|other| !anchors.contains(other));
         if !anchors.insert(anchor) {
             anchors.extend(again);
         }

@@ -1,4 +1,5 @@
-//! A recommender from a log of one's own, judged by its propensities: `cargo xtask train` and `evaluate`.
+//! A recommender from a log of one's own, judged by its propensities: `cargo xtask train` and
+//! `evaluate`.
 
 use std::fs;
 use std::path::Path;
@@ -22,16 +23,20 @@ fn fails(output: Output) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A log of 200 sessions of two uniform slates of two of six items. Every slate earns 1, though nothing is chosen on every other; with
-/// `names`, of the items.
+/// A log of 200 sessions of two uniform slates of two of six items. Every slate earns 1, though
+/// nothing is chosen on every other; with `names`, of the items.
 fn rewards_without_choice(names: [&str; 6]) -> String {
     let mut log = String::from("session,step,shown,chosen,reward,propensity\n");
     for session in 0..200 {
         for step in 0..2 {
-            let [first, second] = [(session + step) % 6, (session + 2 * step + 1 + session % 4) % 6];
+            let [first, second] =
+                [(session + step) % 6, (session + 2 * step + 1 + session % 4) % 6];
             let second = if second == first { (second + 1) % 6 } else { second };
             let chosen = if (session + step) % 2 == 0 { names[second] } else { "" };
-            log += &format!("s{session},{step},{} {},{chosen},1,0.16666667 0.2\n", names[first], names[second]);
+            log += &format!(
+                "s{session},{step},{} {},{chosen},1,0.16666667 0.2\n",
+                names[first], names[second]
+            );
         }
     }
     log
@@ -43,9 +48,12 @@ const QUICK: [&str; 6] = ["--epochs", "1", "--adversarial", "1", "--hidden", "8"
 /// A folder with a log and a recommender that learned from so many percent of it.
 fn trained(log: &str, percent: &str) -> (TempDir, String, String) {
     let temp = TempDir::new().unwrap();
-    let [path, policy] = ["log.csv", "policy"].map(|name| temp.path().join(name).to_str().unwrap().to_owned());
+    let [path, policy] =
+        ["log.csv", "policy"].map(|name| temp.path().join(name).to_str().unwrap().to_owned());
     fs::write(&path, log).unwrap();
-    succeeds(xtask(&[&["train", &path, "--to", &policy, "--percent", percent], &QUICK[..]].concat()));
+    succeeds(xtask(
+        &[&["train", &path, "--to", &policy, "--percent", percent], &QUICK[..]].concat(),
+    ));
     (temp, path, policy)
 }
 
@@ -58,7 +66,12 @@ fn the_logging_policy_earned_what_the_log_says_with_or_without_a_choice() {
     let (_temp, log, policy) = trained(&rewards_without_choice(ITEMS), "50");
     assert!(succeeds(xtask(&["data", "describe", &log])).contains("mean reward per step  1.0000"));
     let said = succeeds(evaluate(&log, &policy, &[]));
-    assert!(said.contains("200 slates in 100 sessions, on which the logging policy earned 1.0000 a slate"), "{said}");
+    assert!(
+        said.contains(
+            "200 slates in 100 sessions, on which the logging policy earned 1.0000 a slate"
+        ),
+        "{said}"
+    );
     for estimator in ["IPS", "SNIPS", "IPS clipped at 10", "DM", "DR", "DR clipped at 10", "SNDR"] {
         assert!(said.contains(&format!(" {estimator}, whole slates ")), "{said}");
     }
@@ -72,30 +85,47 @@ fn nobody_is_judged_by_sessions_that_it_learned_from() {
     let (temp, log, policy) = trained(&text, "90");
     assert!(succeeds(evaluate(&log, &policy, &[])).contains("40 slates in 20 sessions"));
     let refused = fails(evaluate(&log, &policy, &["--percent", "50"]));
-    assert!(refused.contains("learned from 80 of the 100 sessions after the first 50%"), "{refused}");
-    assert!(succeeds(evaluate(&log, &policy, &["--percent", "95"])).contains("20 slates in 10 sessions"));
+    assert!(
+        refused.contains("learned from 80 of the 100 sessions after the first 50%"),
+        "{refused}"
+    );
+    assert!(
+        succeeds(evaluate(&log, &policy, &["--percent", "95"]))
+            .contains("20 slates in 10 sessions")
+    );
 
     // Session by session, the last first: every item has another index.
     let write = |name: &str, rows: &[&str]| {
         let path = temp.path().join(name).to_str().unwrap().to_owned();
-        fs::write(&path, format!("{}\n{}\n", text.lines().next().unwrap(), rows.join("\n"))).unwrap();
+        fs::write(&path, format!("{}\n{}\n", text.lines().next().unwrap(), rows.join("\n")))
+            .unwrap();
         path
     };
     let rows: Vec<&str> = text.lines().skip(1).collect();
     let backwards: Vec<&str> = rows.chunks(2).rev().flatten().copied().collect();
-    assert!(succeeds(evaluate(&write("backwards.csv", &backwards), &policy, &[])).contains("40 slates in 20 sessions"));
-    assert!(succeeds(evaluate(&write("part.csv", &rows[340..]), &policy, &[])).contains("40 slates in 20 sessions"));
+    assert!(
+        succeeds(evaluate(&write("backwards.csv", &backwards), &policy, &[]))
+            .contains("40 slates in 20 sessions")
+    );
+    assert!(
+        succeeds(evaluate(&write("part.csv", &rows[340..]), &policy, &[]))
+            .contains("40 slates in 20 sessions")
+    );
     let refused = fails(evaluate(&write("learned.csv", &rows[..200]), &policy, &[]));
     assert!(refused.contains("learned from all 100 sessions"), "{refused}");
 
-    // The same sessions, judged by money; and the same under other ids, which are too much alike to be told.
+    // The same sessions, judged by money; and the same under other ids, which are too much alike to
+    // be told.
     let money: Vec<String> = rows.iter().map(|row| row.replace(",1,0.16", ",-3.5,0.16")).collect();
     let money = write("money.csv", &money.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(succeeds(evaluate(&money, &policy, &[])).contains("40 slates in 20 sessions"));
     let renamed: Vec<String> = rows[2..].iter().map(|row| format!("x{row}")).collect();
     let renamed = write("renamed.csv", &renamed.iter().map(String::as_str).collect::<Vec<_>>());
     let judged = evaluate(&renamed, &policy, &[]);
-    assert!(String::from_utf8_lossy(&judged.stderr).contains("180 sessions show and choose the same"), "{judged:?}");
+    assert!(
+        String::from_utf8_lossy(&judged.stderr).contains("180 sessions show and choose the same"),
+        "{judged:?}"
+    );
 }
 
 #[test]
@@ -105,24 +135,35 @@ fn items_that_a_recommender_does_not_know_are_counted_and_refused_or_left_out() 
     let text = rewards_without_choice(["hat", "shoe", "tie", "sock", "coat", "glove"]);
     fs::write(&next, text.replace("\ns", "\nnext")).unwrap();
     let refused = fails(evaluate(&next, &policy, &[]));
-    assert!(refused.contains("does not know 1 of 6 items (16.7%)") && refused.contains("--unknown-items"), "{refused}");
+    assert!(
+        refused.contains("does not know 1 of 6 items (16.7%)")
+            && refused.contains("--unknown-items"),
+        "{refused}"
+    );
     let refused = fails(evaluate(&next, &policy, &["--unknown-items", "as-unknown"]));
     assert!(refused.contains("no entry for unknown items"), "{refused}");
     let judged = evaluate(&next, &policy, &["--unknown-items", "drop-steps"]);
-    assert!(String::from_utf8_lossy(&judged.stderr).contains("does not know 1 of 6 items"), "{judged:?}");
+    assert!(
+        String::from_utf8_lossy(&judged.stderr).contains("does not know 1 of 6 items"),
+        "{judged:?}"
+    );
     assert!(succeeds(judged).contains("earned 1.0000 a slate"));
 }
 
 #[test]
 fn nothing_of_others_is_replaced() {
     let (temp, log, policy) = trained(&rewards_without_choice(ITEMS), "50");
-    let train = |to: &str, more: &[&str]| xtask(&[&["train", &log, "--to", to], &QUICK[..], more].concat());
+    let train =
+        |to: &str, more: &[&str]| xtask(&[&["train", &log, "--to", to], &QUICK[..], more].concat());
     assert!(fails(train(&policy, &[])).contains("--force"));
     succeeds(train(&policy, &["--force"]));
-    assert!(fails(train(temp.path().to_str().unwrap(), &["--force"])).contains("holds other things"));
+    assert!(
+        fails(train(temp.path().to_str().unwrap(), &["--force"])).contains("holds other things")
+    );
     assert!(fails(train(&log, &["--force"])).contains("is a file"));
-    let export =
-        |to: &str, more: &[&str]| xtask(&[&["data", "export", &log, "--format", "csv", "--to", to], more].concat());
+    let export = |to: &str, more: &[&str]| {
+        xtask(&[&["data", "export", &log, "--format", "csv", "--to", to], more].concat())
+    };
     assert!(fails(export(&log, &["--force"])).contains("the input itself"));
     assert!(fails(export("/dev/null", &["--force"])).contains("no regular file"));
 }
@@ -136,9 +177,10 @@ fn training_never_replaces_its_log_nor_what_is_no_recommenders() {
         fails(xtask(&[&["train", log, "--to", to, "--force"], &QUICK[..]].concat()))
     };
     let digested = format!("tensors-{}.safetensors", "0123456789abcdef".repeat(2));
-    for (folder, name, reason) in
-        [("a", "manifest.json", "holds other things"), ("b", digested.as_str(), "which is read as input")]
-    {
+    for (folder, name, reason) in [
+        ("a", "manifest.json", "holds other things"),
+        ("b", digested.as_str(), "which is read as input"),
+    ] {
         let folder = temp.path().join(folder);
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join(name), &text).unwrap();
@@ -165,9 +207,12 @@ fn a_trained_recommender_is_judged_on_the_rest_of_its_log() {
     succeeds(xtask(&[&["train", &log, "--to", policy], &QUICK[..]].concat()));
     let evaluate = |log: &str| xtask(&["evaluate", "--log", log, "--policy", policy]);
     let said = succeeds(evaluate(&log));
-    for part in
-        ["384 slates in 125 sessions", "SNIPS, read from the top", "of 384 weights' worth", "smallest propensity"]
-    {
+    for part in [
+        "384 slates in 125 sessions",
+        "SNIPS, read from the top",
+        "of 384 weights' worth",
+        "smallest propensity",
+    ] {
         assert!(said.contains(part), "{part} is not in\n{said}");
     }
 

@@ -8,7 +8,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-const CSV: &str = "session,step,shown,chosen,reward\nmon-1,0,hat shoe,shoe,1\nmon-2,0,hat coat,,0\n";
+const CSV: &str =
+    "session,step,shown,chosen,reward\nmon-1,0,hat shoe,shoe,1\nmon-2,0,hat coat,,0\n";
 
 fn xtask(arguments: &[&str], input: &[u8]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_xtask"));
@@ -39,21 +40,42 @@ fn a_log_comes_through_a_pipe_in_every_format_and_keeps_its_ids() {
     let (cached, exported) = (temp.path().join("shop.log"), temp.path().join("exported"));
     said(xtask(&["data", "import", "-", "--to", text(&cached)], CSV.as_bytes()));
     for format in ["csv", "jsonl", "parquet"] {
-        let export = ["data", "export", text(&cached), "--to", text(&exported), "--format", format, "--force"];
+        let export = [
+            "data",
+            "export",
+            text(&cached),
+            "--to",
+            text(&exported),
+            "--format",
+            format,
+            "--force",
+        ];
         said(xtask(&export, b""));
         let bytes = fs::read(&exported).unwrap();
         for given in ["-", "/dev/stdin"] {
             let said = said(xtask(&["data", "describe", given], &bytes));
-            assert!(said.contains("data set              stdin\nsessions              2\n"), "{format}: {said}");
+            assert!(
+                said.contains("data set              stdin\nsessions              2\n"),
+                "{format}: {said}"
+            );
         }
         let back = temp.path().join("back.csv");
-        said(xtask(&["data", "export", "-", "--to", text(&back), "--format", "csv", "--force"], &bytes));
+        said(xtask(
+            &["data", "export", "-", "--to", text(&back), "--format", "csv", "--force"],
+            &bytes,
+        ));
         let rows = fs::read_to_string(&back).unwrap();
-        assert!(rows.contains("\nmon-1,0,hat shoe,shoe,1,false\nmon-2,0,hat coat,,0,true\n"), "{format}: {rows}");
+        assert!(
+            rows.contains("\nmon-1,0,hat shoe,shoe,1,false\nmon-2,0,hat coat,,0,true\n"),
+            "{format}: {rows}"
+        );
     }
     let described = said(xtask(&["data", "describe", "/dev/stdin"], &fs::read(&cached).unwrap()));
     assert!(described.contains("data set              stdin\n"), "{described}");
-    let error = refused(xtask(&["data", "describe", "-"], b"session,step,shown,chosen,reward\na,0,1,2,1\n"));
+    let error = refused(xtask(
+        &["data", "describe", "-"],
+        b"session,step,shown,chosen,reward\na,0,1,2,1\n",
+    ));
     assert!(error.contains("<standard input>:2: chosen"), "{error}");
     let error = refused(xtask(&["data", "describe", "-"], b"1\t1\t3\t1\n"));
     assert!(error.contains("<standard input>: u.item lies beside"), "{error}");
@@ -98,7 +120,10 @@ fn many_bad_rows_are_an_error_that_names_the_option_which_lets_them_pass() {
         assert!(error.contains(part), "{part} is not in\n{error}");
     }
     let said = said(xtask(&["data", "describe", "--max-bad", "0.7", "-"], content.as_bytes()));
-    assert!(said.contains("sessions              2\n") && said.contains("rows dropped          4\n"), "{said}");
+    assert!(
+        said.contains("sessions              2\n") && said.contains("rows dropped          4\n"),
+        "{said}"
+    );
     let error = refused(xtask(&["data", "describe", "--max-bad", "7", "-"], content.as_bytes()));
     assert!(error.contains("lies in [0, 1], found 7"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask reproduce` end to end, on the bundled logs: what a run leaves behind, and what it makes of the remains
-//! of an earlier one.
+//! `cargo xtask reproduce` end to end, on the bundled logs: what a run leaves behind, and what it
+//! makes of the remains of an earlier one.
 
 #[path = "common/events.rs"]
 mod events;
@@ -41,8 +41,8 @@ fn a_rerun_runs_only_what_is_missing_or_corrupt() {
     assert_eq!(Tables::read(&out), straight);
 }
 
-/// TensorBoard is shown the learning curves of `curves.csv`, in single precision, and the metrics of `results.csv`; and the norms of
-/// gradients, which no table has.
+/// TensorBoard is shown the learning curves of `curves.csv`, in single precision, and the metrics
+/// of `results.csv`; and the norms of gradients, which no table has.
 #[test]
 fn events_hold_the_curves_and_metrics_of_the_tables() {
     let temp = TempDir::new().unwrap();
@@ -57,7 +57,9 @@ fn events_hold_the_curves_and_metrics_of_the_tables() {
     let rows = |table: &str| -> Vec<csv::StringRecord> {
         csv::Reader::from_reader(table.as_bytes()).records().map(Result::unwrap).collect()
     };
-    let cell = |row: &csv::StringRecord| format!("{}/{}/{}, {}/seed-{}", &row[0], &row[1], &row[2], &row[3], &row[4]);
+    let cell = |row: &csv::StringRecord| {
+        format!("{}/{}/{}, {}/seed-{}", &row[0], &row[1], &row[2], &row[3], &row[4])
+    };
     let mut step = 0;
     // A row's figures are sorted by name, and in this experiment none sorts before `iteration`.
     for row in rows(&tables.curves) {
@@ -69,19 +71,31 @@ fn events_hold_the_curves_and_metrics_of_the_tables() {
     }
     for row in rows(&tables.results) {
         let value: f64 = row[6].parse().unwrap();
-        expected.entry(cell(&row)).or_default().push((0, format!("metrics/{}", &row[5]), value as f32));
+        expected.entry(cell(&row)).or_default().push((
+            0,
+            format!("metrics/{}", &row[5]),
+            value as f32,
+        ));
     }
     for (cell, expected) in &expected {
         let found = events::scalars(&out.join("events").join(cell));
-        let (norms, rest): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, tag, _)| tag == "gradient_norm");
-        let rest: Vec<_> = rest.into_iter().filter(|(_, tag, _)| !tag.starts_with("grid-")).collect();
+        let (norms, rest): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|(_, tag, _)| tag == "gradient_norm");
+        let rest: Vec<_> =
+            rest.into_iter().filter(|(_, tag, _)| !tag.starts_with("grid-")).collect();
         assert_eq!(rest, *expected, "{cell}");
         let updates = expected.iter().filter(|(_, tag, _)| tag == "train_nll").count();
-        assert!(norms.len() == updates && norms.iter().all(|(_, _, norm)| *norm > 0.0), "{cell}: {norms:?}");
+        assert!(
+            norms.len() == updates && norms.iter().all(|(_, _, norm)| *norm > 0.0),
+            "{cell}: {norms:?}"
+        );
         let log = fs::read_to_string(out.join("logs").join(format!("{cell}.log"))).unwrap();
         assert!(log.contains("finished in") && log.contains("metrics/precision@1 = "), "{log}");
     }
-    assert!(expected.keys().any(|cell| cell.contains("GAN-LSTM")) && expected.len() == cells(&out).len());
+    assert!(
+        expected.keys().any(|cell| cell.contains("GAN-LSTM"))
+            && expected.len() == cells(&out).len()
+    );
 }
 
 #[test]
@@ -93,7 +107,9 @@ fn two_jobs_give_the_results_of_one() {
         Tables::read(&out)
     };
     let (one, two) = (tables("1"), tables("2"));
-    assert!(one.results.starts_with("experiment,dataset,method,setting,seed,metric,value\nuser-model,"));
+    assert!(
+        one.results.starts_with("experiment,dataset,method,setting,seed,metric,value\nuser-model,")
+    );
     assert_eq!(one, two);
 }
 
@@ -107,14 +123,17 @@ fn an_interrupted_run_goes_on_to_the_results_of_a_straight_one() {
     let temp = TempDir::new().unwrap();
     let (broken, straight) = (temp.path().join("broken"), temp.path().join("straight"));
     let options = ["--seeds", "3", "--jobs", "1"];
-    let mut child = command(&broken, &options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command(&broken, &options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begin = Instant::now();
     while !broken.join("cells").is_dir() || cells(&broken).is_empty() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before a cell was finished");
         assert!(begin.elapsed() < Duration::from_secs(120), "no cell was finished in two minutes");
         sleep(Duration::from_millis(5));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
@@ -174,7 +193,11 @@ fn readers_that_have_gone_away_do_not_end_a_run() {
     let out = temp.path().join("results");
     reproduce(&out, &["--seeds", "1"]).succeeds();
     fs::write(&cells(&out)[0], "{").unwrap();
-    let mut child = command(&out, &["--seeds", "2"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&out, &["--seeds", "2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop((child.stdout.take(), child.stderr.take()));
     assert!(child.wait().unwrap().success());
     assert_eq!(record(&out)["status"], "complete");
@@ -208,8 +231,10 @@ fn a_rerun_with_fewer_seeds_says_what_its_tables_leave_out() {
     assert!(!summary(&out).contains("leave out"));
     let all = cells(&out).len();
     let output = command(&out, &["--seeds", "1"]).output().unwrap();
-    let left_out =
-        format!("leave out: {}. To see them too, run `user-model` with `--seeds 3`", all - count(&out).total);
+    let left_out = format!(
+        "leave out: {}. To see them too, run `user-model` with `--seeds 3`",
+        all - count(&out).total
+    );
     for told in [String::from_utf8_lossy(&output.stdout).into_owned(), summary(&out)] {
         assert!(told.contains(&left_out), "{told}");
     }
@@ -220,7 +245,8 @@ fn a_directory_that_holds_something_else_is_refused() {
     let temp = TempDir::new().unwrap();
     fs::write(temp.path().join("thesis.tex"), "dear reader").unwrap();
     reproduce(temp.path(), &[]).fails_with("no results directory");
-    reproduce(&temp.path().join("thesis.tex"), &[]).fails_with("is a file, but results go into a directory");
+    reproduce(&temp.path().join("thesis.tex"), &[])
+        .fails_with("is a file, but results go into a directory");
 
     let damaged = temp.path().join("damaged");
     fs::create_dir(&damaged).unwrap();
@@ -245,7 +271,8 @@ fn a_directory_in_the_place_of_a_file_is_named() {
     let cell = cells(&table).remove(0);
     fs::remove_file(&cell).unwrap();
     fs::create_dir(&cell).unwrap();
-    let stderr = reproduce(&table, &["--seeds", "1"]).fails_with("is a directory, but a file is to be written there");
+    let stderr = reproduce(&table, &["--seeds", "1"])
+        .fails_with("is a directory, but a file is to be written there");
     assert!(stderr.contains("1 of"), "{stderr}");
     assert_eq!(self::record(&table)["status"], "failed");
     assert!(summary(&table).contains("**Incomplete: "));
@@ -262,7 +289,10 @@ fn a_rerun_removes_plots_of_experiments_and_nothing_else() {
         fs::write(place(name), "drawn").unwrap();
     }
     reproduce(&out, &["--seeds", "1"]).succeeds();
-    assert!(old.iter().all(|name| !place(name).exists()) && mine.iter().all(|name| place(name).exists()));
+    assert!(
+        old.iter().all(|name| !place(name).exists())
+            && mine.iter().all(|name| place(name).exists())
+    );
 }
 
 #[test]
@@ -274,7 +304,8 @@ fn a_link_in_the_place_of_a_table_is_not_replaced() {
     for name in ["results.csv", "run.json"] {
         fs::rename(out.join(name), &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, out.join(name)).unwrap();
-        reproduce(&out, &["--seeds", "1"]).fails_with(&format!("{name} is a link, but a file is to be written there"));
+        reproduce(&out, &["--seeds", "1"])
+            .fails_with(&format!("{name} is a link, but a file is to be written there"));
         assert!(out.join(name).is_symlink());
         fs::remove_file(out.join(name)).unwrap();
         fs::rename(&elsewhere, out.join(name)).unwrap();
@@ -290,14 +321,18 @@ fn wrong_arguments_are_named() {
     reproduce(&out, &["--data-dir", missing]).fails_with(missing);
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     reproduce(&out, &["--data-dir", here]).fails_with("there is no such directory");
-    reproduce(&out, &["user-modle"]).fails_with("there is no experiment `user-modle`; the experiments are: user-model");
+    reproduce(&out, &["user-modle"])
+        .fails_with("there is no experiment `user-modle`; the experiments are: user-model");
     assert!(!out.exists());
 
     for seeds in ["0", "99999999999999"] {
         let output = command(&out, &["--seeds", seeds]).output().unwrap();
         assert_eq!(output.status.code(), Some(2));
     }
-    let bench = Command::new(env!("CARGO_BIN_EXE_xtask")).args(["bench", "sim", "--threads", "0"]).output().unwrap();
+    let bench = Command::new(env!("CARGO_BIN_EXE_xtask"))
+        .args(["bench", "sim", "--threads", "0"])
+        .output()
+        .unwrap();
     assert_eq!(bench.status.code(), Some(2));
 }
 
@@ -310,7 +345,8 @@ fn a_data_folder_without_data_is_an_error() {
     reproduce(&out, &["--data-dir", data.to_str().unwrap()]).fails_with(data.to_str().unwrap());
 }
 
-/// Every policy at both sizes of a slate, judged in learned and in true users, below their optimum; the claims are there, and two runs agree.
+/// Every policy at both sizes of a slate, judged in learned and in true users, below their optimum;
+/// the claims are there, and two runs agree.
 #[test]
 fn recommenders_are_judged_and_meet_new_users() {
     let temp = TempDir::new().unwrap();
@@ -320,34 +356,49 @@ fn recommenders_are_judged_and_meet_new_users() {
     let tables = Tables::read(&out);
     assert_eq!(tables, Tables::read(&again));
 
-    let policies = ["GAN-CDQN", "GAN-GDQN", "GAN-RWD1", "GAN-Greedy", "W&D-LR", "W&D-CCF", "LinUCB", "random"];
+    let policies =
+        ["GAN-CDQN", "GAN-GDQN", "GAN-RWD1", "GAN-Greedy", "W&D-LR", "W&D-CCF", "LinUCB", "random"];
     for setting in ["k = 3", "k = 5"] {
         for policy in policies {
-            let figure = |metric: &str| tables.figure(&format!("cdqn,choice-users,{policy},{setting},0,{metric}"));
+            let figure = |metric: &str| {
+                tables.figure(&format!("cdqn,choice-users,{policy},{setting},0,{metric}"))
+            };
             for rate in ["ctr", "simulator_ctr", "true_ctr"] {
                 // Some click and some do not, in sessions that have more than one step.
-                assert!(figure(rate) > 0.0 && figure(rate) < 1.0, "{policy} {rate}: {}", figure(rate));
+                assert!(
+                    figure(rate) > 0.0 && figure(rate) < 1.0,
+                    "{policy} {rate}: {}",
+                    figure(rate)
+                );
             }
             // Ten sessions: what is above the optimum by chance is not above it by much.
             assert!(figure("true_reward") < 2.0 * figure("true_optimum"), "{policy}");
         }
     }
     for method in ["CDQN warm start", "CDQN from scratch", "LinUCB", "GAN-Greedy", "random"] {
-        let figure = |metric: &str| tables.figure(&format!("adaptation,choice-users,{method},k = 3,0,{metric}"));
+        let figure = |metric: &str| {
+            tables.figure(&format!("adaptation,choice-users,{method},k = 3,0,{metric}"))
+        };
         assert!((1.0..=8.0).contains(&figure("interactions")), "{method}");
         assert_eq!(figure("level"), tables.figure("adaptation,choice-users,random,k = 3,0,level"));
     }
-    assert!(tables.curves.contains("adaptation,choice-users,CDQN from scratch,k = 3,0,7,click_rate,"));
+    assert!(
+        tables.curves.contains("adaptation,choice-users,CDQN from scratch,k = 3,0,7,click_rate,")
+    );
 
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
-    for sentence in ["GAN-GDQN), reward of a session, k = 3", "GAN-RWD1), reward of a session, k = 5", "5 times fewer"]
-    {
+    for sentence in [
+        "GAN-GDQN), reward of a session, k = 3",
+        "GAN-RWD1), reward of a session, k = 5",
+        "5 times fewer",
+    ] {
         assert!(claims.contains(sentence), "{claims}");
     }
     assert!(summary(&out).contains("experiment C") && out.join("cells").is_dir());
 }
 
-/// IRecGAN's experiments: within the bounds of who sees the users' state, sums that are sums, and two runs that agree.
+/// IRecGAN's experiments: within the bounds of who sees the users' state, sums that are sums, and
+/// two runs that agree.
 #[test]
 fn irecgan_meets_simulated_users() {
     let temp = TempDir::new().unwrap();
@@ -359,42 +410,60 @@ fn irecgan_meets_simulated_users() {
     assert_eq!(tables, Tables::read(&again));
 
     for world in ["mdp", "mdp-dirichlet"] {
-        let cell = |method: &str, setting: &str| format!("online-eval,{world},{method},{setting},1");
+        let cell =
+            |method: &str, setting: &str| format!("online-eval,{world},{method},{setting},1");
         let oracle = tables.figure(&format!("{},coverage_1", cell("oracle", "no log")));
         assert_eq!(oracle, 1.0, "the best item is on the best slate");
         for method in ["LSTM", "PG", "LSTMD", "IRecGAN"] {
             for log in ["random(100)", "max(100)", "mix(100)"] {
-                let figure = |metric: &str| tables.figure(&format!("{},{metric}", cell(method, log)));
+                let figure =
+                    |metric: &str| tables.figure(&format!("{},{metric}", cell(method, log)));
                 assert!(figure("reward") > 0.0);
                 for slates in ["", "_top"] {
                     let by_rank = (1..=10).map(|r| figure(&format!("coverage_{r}{slates}")));
-                    assert!((by_rank.sum::<f64>() / 10.0 - figure(&format!("coverage{slates}"))).abs() < 1e-12);
+                    assert!(
+                        (by_rank.sum::<f64>() / 10.0 - figure(&format!("coverage{slates}"))).abs()
+                            < 1e-12
+                    );
                     // The optimum is that of the users, whoever plays.
-                    let optimum = figure(&format!("reward{slates}")) / figure(&format!("oracle_share{slates}"));
-                    let of_oracle = ["reward", "oracle_share"]
-                        .map(|metric| tables.figure(&format!("{},{metric}{slates}", cell("oracle", "no log"))));
-                    assert!((optimum - of_oracle[0] / of_oracle[1]).abs() < 1e-9, "{method} {log}{slates}");
+                    let optimum = figure(&format!("reward{slates}"))
+                        / figure(&format!("oracle_share{slates}"));
+                    let of_oracle = ["reward", "oracle_share"].map(|metric| {
+                        tables.figure(&format!("{},{metric}{slates}", cell("oracle", "no log")))
+                    });
+                    assert!(
+                        (optimum - of_oracle[0] / of_oracle[1]).abs() < 1e-9,
+                        "{method} {log}{slates}"
+                    );
                 }
                 // Twenty sessions: what is above the optimum by chance is not above it by much.
                 assert!(figure("oracle_share") < 2.0, "{method} {log}");
             }
         }
         for when in ["before", "after"] {
-            let figure = |metric: &str| tables.figure(&format!("bias,{world},{when},mix(100),0,{metric}"));
+            let figure =
+                |metric: &str| tables.figure(&format!("bias,{world},{when},mix(100),0,{metric}"));
             let terms = ["from_delta", "from_data", "from_weights"].map(figure);
             assert!((terms.iter().sum::<f64>() - figure("bias")).abs() < 1e-9);
             assert!((figure("value") + figure("bias") - figure("estimate")).abs() < 1e-9);
             let sizes = ["abs_from_delta", "abs_from_data", "abs_from_weights"].map(figure);
             assert_eq!(sizes, terms.map(f64::abs));
-            assert!(["delta_1", "delta_2", "reached"].map(figure).iter().all(|share| (0.0..=1.0).contains(share)));
+            assert!(
+                ["delta_1", "delta_2", "reached"]
+                    .map(figure)
+                    .iter()
+                    .all(|share| (0.0..=1.0).contains(share))
+            );
         }
-        assert!(
-            tables.curves.contains(&format!("online-learning,{world},PG-online&offline,from scratch,0,2,coverage_10,"))
-        );
+        assert!(tables.curves.contains(&format!(
+            "online-learning,{world},PG-online&offline,from scratch,0,2,coverage_10,"
+        )));
         assert!(out.join(format!("plots/online-learning-coverage-drawn-{world}.svg")).is_file());
     }
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
-    for sentence in ["k likeliest items", "LSTM-offline ends below", "adversarial training lowers δ₁"] {
+    for sentence in
+        ["k likeliest items", "LSTM-offline ends below", "adversarial training lowers δ₁"]
+    {
         assert!(claims.contains(sentence), "{claims}");
     }
 }
@@ -406,21 +475,35 @@ fn a_run_ends_with_claims_and_plots() {
     reproduce(&out, &["regularisers", "--seeds", "2"]).succeeds();
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
     let mut lines = claims.lines();
-    assert!(lines.next().unwrap().starts_with("paper,section,experiment,claim,verdict,caveats,dataset,metric,"));
-    let (run, others): (Vec<_>, Vec<_>) =
-        lines.partition(|line| [",user-model,", ",regularisers,"].iter().any(|experiment| line.contains(experiment)));
-    // Both learned users against each of seven baselines and their best, and L2 against Shannon; one data set.
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .starts_with("paper,section,experiment,claim,verdict,caveats,dataset,metric,")
+    );
+    let (run, others): (Vec<_>, Vec<_>) = lines.partition(|line| {
+        [",user-model,", ",regularisers,"].iter().any(|experiment| line.contains(experiment))
+    });
+    // Both learned users against each of seven baselines and their best, and L2 against Shannon;
+    // one data set.
     assert_eq!(run.len(), 2 * 8 + 2);
     for line in run {
         assert!(!line.contains(",not run,") && line.contains(",simulated,precision@1,"), "{line}");
         assert!(line.contains("simulated users, not the paper's"), "{line}");
     }
-    assert!(!others.is_empty() && others.iter().all(|line| line.contains(",not run,")), "{others:?}");
+    assert!(
+        !others.is_empty() && others.iter().all(|line| line.contains(",not run,")),
+        "{others:?}"
+    );
     assert!(summary(&out).contains("## Claims"));
     for plot in ["learning-user-model-simulated", "learning-regularisers-simulated"] {
         let svg = fs::read_to_string(out.join("plots").join(format!("{plot}.svg"))).unwrap();
         assert!(svg.contains("GAN-LSTM") && svg.contains("<polyline"), "{plot}");
-        assert!(fs::read(out.join("plots").join(format!("{plot}.png"))).unwrap().starts_with(b"\x89PNG"));
+        assert!(
+            fs::read(out.join("plots").join(format!("{plot}.png")))
+                .unwrap()
+                .starts_with(b"\x89PNG")
+        );
     }
 }
 
@@ -430,7 +513,14 @@ fn a_run_says_what_it_ran_on() {
     let out = temp.path().join("results");
     reproduce(&out, &["--seeds", "1"]).succeeds();
     let record = record(&out);
-    for known in ["/git_revision", "/machine/cpu", "/machine/cores", "/versions/candle", "/wall_s", "/command/0"] {
+    for known in [
+        "/git_revision",
+        "/machine/cpu",
+        "/machine/cores",
+        "/versions/candle",
+        "/wall_s",
+        "/command/0",
+    ] {
         assert!(record.pointer(known).is_some_and(|value| !value.is_null()), "{known}: {record}");
     }
     let summary = summary(&out);
@@ -470,7 +560,12 @@ impl Run {
     /// Checks that the run succeeded; its stderr.
     fn succeeds(self) -> String {
         let stderr = self.stderr();
-        assert!(self.output.status.success(), "{}: {:?}\n{stderr}", self.options, self.output.status);
+        assert!(
+            self.output.status.success(),
+            "{}: {:?}\n{stderr}",
+            self.options,
+            self.output.status
+        );
         stderr
     }
 
@@ -531,7 +626,8 @@ fn record(out: &Path) -> Value {
 /// The files of finished cells, in a fixed order.
 fn cells(out: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(out.join("cells")).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).collect();
+    let mut paths: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|kind| kind == "json")).collect();
     paths.sort();
     paths
 }

@@ -15,7 +15,19 @@ const COMMANDS: [&[&str]; 4] = [
     &["data", "describe", "log.csv"],
     &["data", "list"],
     &["evaluate", "--log", "log.csv", "--policy", "policy"],
-    &["train", "log.csv", "--to", "policy", "--force", "--epochs", "1", "--adversarial", "1", "--hidden", "8"],
+    &[
+        "train",
+        "log.csv",
+        "--to",
+        "policy",
+        "--force",
+        "--epochs",
+        "1",
+        "--adversarial",
+        "1",
+        "--hidden",
+        "8",
+    ],
 ];
 
 impl Shop {
@@ -38,10 +50,12 @@ impl Shop {
         command
     }
 
-    /// Runs every command with the standard output that `to` makes; its exit code and standard error.
+    /// Runs every command with the standard output that `to` makes; its exit code and standard
+    /// error.
     fn ends(&self, to: impl Fn() -> Stdio) -> Vec<(Option<i32>, String)> {
         let ends = |arguments: &&[&str]| {
-            let Output { status, stderr, .. } = self.command(arguments).stdout(to()).output().unwrap();
+            let Output { status, stderr, .. } =
+                self.command(arguments).stdout(to()).output().unwrap();
             (status.code(), String::from_utf8(stderr).unwrap())
         };
         COMMANDS.iter().map(ends).collect()
@@ -59,7 +73,10 @@ fn a_closed_standard_output_ends_nothing() {
     for arguments in COMMANDS {
         let command = shop.command(arguments);
         let mut shell = Command::new("sh");
-        shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(command.get_program()).args(command.get_args());
+        shell
+            .args(["-c", "exec \"$0\" \"$@\" >&-"])
+            .arg(command.get_program())
+            .args(command.get_args());
         let Output { status, stderr, .. } = shell.current_dir(shop.temp.path()).output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
         assert!(status.success() && !stderr.contains("panic"), "{arguments:?}: {stderr}");
@@ -69,7 +86,9 @@ fn a_closed_standard_output_ends_nothing() {
 #[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_an_error() {
-    for (code, stderr) in Shop::new().ends(|| File::options().write(true).open("/dev/full").unwrap().into()) {
+    for (code, stderr) in
+        Shop::new().ends(|| File::options().write(true).open("/dev/full").unwrap().into())
+    {
         assert_eq!(code, Some(1), "{stderr}");
         assert!(stderr.contains("error: cannot write to the standard output: "), "{stderr}");
         assert!(!stderr.contains("panic"), "{stderr}");

@@ -1,16 +1,21 @@
-//! Tells the program which revision of the sources it is built from, for the record of every result.
+//! Tells the program which revision of the sources it is built from, for the record of every
+//! result.
 
 use std::path::Path;
 use std::process::Command;
 
 /// What a result follows from, relative to this package.
-const SOURCES: [&str; 6] = ["build.rs", "Cargo.toml", "src", "../crates", "../Cargo.toml", "../Cargo.lock"];
+const SOURCES: [&str; 6] =
+    ["build.rs", "Cargo.toml", "src", "../crates", "../Cargo.toml", "../Cargo.lock"];
 
 fn main() {
     for path in SOURCES {
         println!("cargo:rerun-if-changed={path}");
     }
-    println!("cargo:rustc-env=FORETASTE_REVISION={}", revision().unwrap_or_else(|| "unknown".into()));
+    println!(
+        "cargo:rustc-env=FORETASTE_REVISION={}",
+        revision().unwrap_or_else(|| "unknown".into())
+    );
 }
 
 /// The commit, with `-dirty` where a source differs from it; none without git.
@@ -20,11 +25,14 @@ fn revision() -> Option<String> {
     let branch = git(&["symbolic-ref", "--quiet", "HEAD"]);
     for name in ["HEAD", "logs/HEAD"].into_iter().chain(branch.as_deref()) {
         // A path that is not there would run this at every build.
-        if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
+        if let Some(path) =
+            git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists())
+        {
             println!("cargo:rerun-if-changed={path}");
         }
     }
-    let changes = git(&[&["--no-optional-locks", "status", "--porcelain", "--"], &SOURCES[..]].concat())?;
+    let changes =
+        git(&[&["--no-optional-locks", "status", "--porcelain", "--"], &SOURCES[..]].concat())?;
     Some(if changes.is_empty() { commit } else { format!("{commit}-dirty") })
 }
 

@@ -17,7 +17,8 @@ use super::run_experiments;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// What a page may hold of other addresses: names, which nobody fetches.
 const NAMES: [&str; 1] = ["http://www.w3.org/2000/svg"];
-/// Asks the page, once it is laid out, how large its plots are, what text they hold, and what was fetched.
+/// Asks the page, once it is laid out, how large its plots are, what text they hold, and what was
+/// fetched.
 const PROBE: &str = r##"<script>addEventListener("load", () => {
     const plots = [...document.querySelectorAll("figure")].map(figure => {
         for (let at = figure; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
@@ -45,16 +46,23 @@ fn report(folder: &Path) -> (String, BTreeSet<String>) {
 fn the_page_holds_every_plot_and_names_no_other_address() {
     let temp = TempDir::new().unwrap();
     let (page, plots) = report(temp.path());
-    for name in
-        ["user-model-precision", "online-learning-coverage-drawn-mdp", "bias-gaps-mdp", "learning-user-model-simulated"]
-    {
+    for name in [
+        "user-model-precision",
+        "online-learning-coverage-drawn-mdp",
+        "bias-gaps-mdp",
+        "learning-user-model-simulated",
+    ] {
         assert!(plots.contains(name), "{name} is not among {plots:?}");
     }
-    let figures: BTreeSet<String> = page.split("<figure id=\"plot-").skip(1).map(until_quote).collect();
+    let figures: BTreeSet<String> =
+        page.split("<figure id=\"plot-").skip(1).map(until_quote).collect();
     assert_eq!(figures, plots);
     assert_eq!(page.matches("<svg").count(), plots.len());
     assert_eq!(page.matches("<figcaption>").count(), plots.len());
-    assert_eq!(page.matches(" over 2 seeds").count() + page.matches("each of 2 seeds").count(), 2 * plots.len());
+    assert_eq!(
+        page.matches(" over 2 seeds").count() + page.matches("each of 2 seeds").count(),
+        2 * plots.len()
+    );
 
     for scheme in ["http:", "https:", "ftp:", "file:", "data:", "//"] {
         let mut rest = page.as_str();
@@ -68,7 +76,10 @@ fn the_page_holds_every_plot_and_names_no_other_address() {
             rest = &rest[at + scheme.len()..];
         }
     }
-    for fetching in ["<script", "<img", "<link", "<iframe", "<object", "src=", "@import", "url(", "<use", "<image"] {
+    for fetching in [
+        "<script", "<img", "<link", "<iframe", "<object", "src=", "@import", "url(", "<use",
+        "<image",
+    ] {
         assert!(!page.contains(fetching), "{fetching}");
     }
     let links = page.split("href=\"").skip(1).map(until_quote);
@@ -79,7 +90,8 @@ fn the_page_holds_every_plot_and_names_no_other_address() {
     assert!(page.contains("default-src 'none'"));
 }
 
-/// In headless Chromium, light and dark, on a wide and a narrow window. On a machine where none works only the test above looks at the page.
+/// In headless Chromium, light and dark, on a wide and a narrow window. On a machine where none
+/// works only the test above looks at the page.
 #[test]
 fn the_page_is_seen_in_a_browser() {
     let Some(browser) = browser() else {
@@ -99,11 +111,15 @@ fn the_page_is_seen_in_a_browser() {
     for (scheme, width) in [("0", 1200), ("1", 1200), ("1", 400)] {
         let found = look(browser, &file, scheme, width);
         let seen = found["plots"].as_array().unwrap();
-        let ids: BTreeSet<_> = seen.iter().map(|plot| plot["id"].as_str().unwrap().replacen("plot-", "", 1)).collect();
+        let ids: BTreeSet<_> =
+            seen.iter().map(|plot| plot["id"].as_str().unwrap().replacen("plot-", "", 1)).collect();
         assert_eq!(ids, plots);
         for plot in seen {
             let size = |name: &str| plot[name].as_f64().unwrap();
-            assert!(size("width") > 300.0 && size("height") > 40.0 && size("texts") >= 4.0, "{plot}");
+            assert!(
+                size("width") > 300.0 && size("height") > 40.0 && size("texts") >= 4.0,
+                "{plot}"
+            );
             assert!(size("width") <= found["window"].as_f64().unwrap(), "{plot}");
         }
         assert_eq!(found["fetched"].as_array().unwrap().len(), 0, "{found}");
@@ -118,11 +134,16 @@ fn the_page_is_seen_in_a_browser() {
 fn look(browser: &str, page: &Path, scheme: &str, width: u32) -> Value {
     let dom = dump(
         browser,
-        &[&format!("--blink-settings=preferredColorScheme={scheme}"), &format!("--window-size={width},900")],
+        &[
+            &format!("--blink-settings=preferredColorScheme={scheme}"),
+            &format!("--window-size={width},900"),
+        ],
         page.to_str().unwrap(),
     );
     let dom = dom.unwrap();
-    let (_, found) = dom.split_once("data-found=\"").unwrap_or_else(|| panic!("the probe found nothing:\n{dom:.2000}"));
+    let (_, found) = dom
+        .split_once("data-found=\"")
+        .unwrap_or_else(|| panic!("the probe found nothing:\n{dom:.2000}"));
     let found = found.split('"').next().unwrap().replace("&quot;", "\"").replace("&amp;", "&");
     serde_json::from_str(&found).unwrap()
 }
@@ -130,14 +151,22 @@ fn look(browser: &str, page: &Path, scheme: &str, width: u32) -> Value {
 /// The first browser that opens an empty page.
 fn browser() -> Option<&'static str> {
     let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"];
-    names.into_iter().find(|name| dump(name, &[], "about:blank").is_some_and(|dom| dom.contains("<body")))
+    names
+        .into_iter()
+        .find(|name| dump(name, &[], "about:blank").is_some_and(|dom| dom.contains("<body")))
 }
 
 /// The page's content after it was laid out; no address but the page's own can be resolved.
 fn dump(browser: &str, options: &[&str], page: &str) -> Option<String> {
     let (profile, mut dom) = (TempDir::new().unwrap(), tempfile::tempfile().unwrap());
     let mut child = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--dump-dom"])
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--dump-dom",
+        ])
         .args([
             "--disable-background-networking",
             "--host-resolver-rules=MAP * ~NOTFOUND",

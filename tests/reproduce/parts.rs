@@ -1,4 +1,5 @@
-//! A run in parts: planned, on several processes, killed and begun again, put together; the tables are those of one process.
+//! A run in parts: planned, on several processes, killed and begun again, put together; the tables
+//! are those of one process.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -29,7 +30,8 @@ fn straight(folder: &Path) -> ([String; 3], usize) {
 }
 
 fn tables(out: &Path) -> [String; 3] {
-    ["results.csv", "curves.csv", "claims.csv"].map(|name| fs::read_to_string(out.join(name)).unwrap())
+    ["results.csv", "curves.csv", "claims.csv"]
+        .map(|name| fs::read_to_string(out.join(name)).unwrap())
 }
 
 #[test]
@@ -42,7 +44,12 @@ fn a_plan_counts_the_cells_and_runs_none() {
         String::from_utf8(output.stdout).unwrap()
     };
     let text = planned(&with(&["--plan", "--scale", "quick", "--jobs", "2"]));
-    assert!(text.contains("XGBOOST") && text.contains("0 of them finished") && text.contains("with 2 jobs"), "{text}");
+    assert!(
+        text.contains("XGBOOST")
+            && text.contains("0 of them finished")
+            && text.contains("with 2 jobs"),
+        "{text}"
+    );
     assert!(!out.exists());
 
     reproduce(&out, &["--seeds", "1"]).succeeds();
@@ -59,7 +66,8 @@ fn parts_that_were_killed_and_merged_are_the_results_of_a_straight_run() {
     let temp = TempDir::new().unwrap();
     let (expected, total) = straight(temp.path());
     // Moments from a fixed sequence; where in a cell they fall depends on the machine.
-    let mut moments = (1..).map(|at: u64| Duration::from_millis(at.wrapping_mul(0x9E37_79B9) % 700));
+    let mut moments =
+        (1..).map(|at: u64| Duration::from_millis(at.wrapping_mul(0x9E37_79B9) % 700));
     let parts: Vec<_> = (1..=3).map(|part| temp.path().join(format!("part-{part}"))).collect();
     for (part, out) in (1..).zip(&parts) {
         let shard = format!("{part}/3");
@@ -73,7 +81,11 @@ fn parts_that_were_killed_and_merged_are_the_results_of_a_straight_run() {
     }
     let kept: usize = parts.iter().map(|out| cells(out).len()).sum();
     assert_eq!(kept, total);
-    assert!(parts.iter().all(|out| record(out)["status"] == "partial" && summary(out).contains("Incomplete")));
+    assert!(
+        parts
+            .iter()
+            .all(|out| record(out)["status"] == "partial" && summary(out).contains("Incomplete"))
+    );
 
     let merged = temp.path().join("merged");
     let directories: Vec<_> = parts.iter().map(|out| out.to_str().unwrap()).collect();
@@ -131,8 +143,13 @@ fn a_fresh_run_that_is_interrupted_is_not_complete() {
     let expected = tables(&out);
     let mut child = spawn(&out, &with(&["--fresh", "--jobs", "1"]));
     let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
-    assert!(told.any(|line| line.unwrap().starts_with("[1/")), "the run ended before a cell was finished");
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        told.any(|line| line.unwrap().starts_with("[1/")),
+        "the run ended before a cell was finished"
+    );
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let told: Vec<_> = told.map(Result::unwrap).collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{told:?}");
     assert_eq!(record(&out)["status"], "interrupted");
@@ -145,8 +162,9 @@ fn a_merge_that_cannot_be_whole_says_why() {
     let temp = TempDir::new().unwrap();
     let [one, other, merged] = ["one", "other", "merged"].map(|name| temp.path().join(name));
     reproduce(&one, &["--seeds", "1"]).succeeds();
-    let merge =
-        |from: &Path, options: &[&str]| reproduce(&merged, &[options, &["--merge", from.to_str().unwrap()]].concat());
+    let merge = |from: &Path, options: &[&str]| {
+        reproduce(&merged, &[options, &["--merge", from.to_str().unwrap()]].concat())
+    };
     merge(temp.path(), &[]).fails_with("has no run.json, so it is no results directory");
     merge(&one, &["--scale", "quick"]).fails_with("scale `quick` instead of `smoke`");
     assert!(!merged.exists());

@@ -11,20 +11,26 @@ use crate::target::{kind, what_is_at};
 /// How the names of files begin that are not whole yet.
 const UNFINISHED: &str = ".unfinished-";
 
-/// Replaces `path` by `bytes`: a reader, or a run that follows a crash, sees the old file or the new one, never a part.
+/// Replaces `path` by `bytes`: a reader, or a run that follows a crash, sees the old file or the
+/// new one, never a part.
 pub fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     check(path)?;
     replace(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Checks that [`write()`] may write `path`: what is no regular file, such as a link or a directory, is never replaced.
+/// Checks that [`write()`] may write `path`: what is no regular file, such as a link or a
+/// directory, is never replaced.
 ///
 /// # Errors
 /// Where such a thing is there.
 pub fn check(path: &Path) -> anyhow::Result<()> {
     match what_is_at(path)? {
         Some(found) if !found.is_file() => {
-            bail!("{} is {}, but a file is to be written there; move it away", path.display(), kind(found))
+            bail!(
+                "{} is {}, but a file is to be written there; move it away",
+                path.display(),
+                kind(found)
+            )
         }
         _ => Ok(()),
     }
@@ -69,14 +75,20 @@ mod tests {
     #[cfg(unix)]
     fn only_regular_files_are_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        let [file, link, dangling] = ["file", "link", "dangling"].map(|name| folder.path().join(name));
+        let [file, link, dangling] =
+            ["file", "link", "dangling"].map(|name| folder.path().join(name));
         write(&file, b"old").unwrap();
         write(&file, b"new").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         std::os::unix::fs::symlink(folder.path().join("nothing"), &dangling).unwrap();
-        for (path, what) in [(&link, "a link"), (&dangling, "a link"), (&folder.path().to_owned(), "a directory")] {
+        for (path, what) in
+            [(&link, "a link"), (&dangling, "a link"), (&folder.path().to_owned(), "a directory")]
+        {
             let message = write(path, b"newer").unwrap_err().to_string();
-            assert!(message.contains(&format!("is {what}, but a file is to be written there")), "{message}");
+            assert!(
+                message.contains(&format!("is {what}, but a file is to be written there")),
+                "{message}"
+            );
         }
         assert_eq!(fs::read(&file).unwrap(), b"new");
         assert!(link.is_symlink() && dangling.is_symlink());

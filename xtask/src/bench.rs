@@ -17,13 +17,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum HotPath {
-    /// Choose slates from whole catalogues: milliseconds, beside reading the cache once and candle's tensor operations.
+    /// Choose slates from whole catalogues: milliseconds, beside reading the cache once and
+    /// candle's tensor operations.
     Argmax(argmax::Args),
     /// Import a generated log: megabytes a second and peak memory.
     Import(import::Args),
-    /// Simulate and train IRecGAN at its published size: seconds, a public run's, and those of the products alone.
+    /// Simulate and train IRecGAN at its published size: seconds, a public run's, and those of the
+    /// products alone.
     Irecgan(irecgan::Args),
-    /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's milliseconds.
+    /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's
+    /// milliseconds.
     Nn(nn::Args),
     /// Roll out simulated users: steps a second.
     Sim(sim::Args),

@@ -31,8 +31,10 @@ impl Step {
     fn run(mut self) -> anyhow::Result<()> {
         say(format_args!("== {}", self.name));
         let begin = Instant::now();
-        let status =
-            self.command.status().with_context(|| format!("{}: cannot start {:?}", self.name, self.command))?;
+        let status = self
+            .command
+            .status()
+            .with_context(|| format!("{}: cannot start {:?}", self.name, self.command))?;
         if !status.success() {
             bail!("{} failed: {:?} ended with {status}", self.name, self.command);
         }
@@ -45,12 +47,18 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     let step = |name, command| Step { name, command };
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
-    let mut smoke = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+    let mut smoke =
+        Command::new(std::env::current_exe().context("cannot find this program's own file")?);
     smoke.current_dir(workspace_root());
-    smoke.args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"]).arg(results);
+    smoke
+        .args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"])
+        .arg(results);
     Ok(vec![
         step("format", cargo(&["fmt", "--all", "--check"])),
-        step("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),
+        step(
+            "clippy",
+            cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+        ),
         step("tests", tests()),
         step("doctests", cargo(&["test", "--doc", "--workspace", "--locked"])),
         step("docs", docs),
@@ -58,19 +66,39 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     ])
 }
 
-/// What the project depends on: who it may come from, under which licences, and what is known against it.
+/// What the project depends on: who it may come from, under which licences, and what is known
+/// against it.
 fn supply_chain() -> anyhow::Result<()> {
     if !has("deny") {
-        say("== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)");
+        say(
+            "== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)",
+        );
         return Ok(());
     }
-    let check = cargo(&["deny", "--log-level", "error", "--locked", "check", "bans", "licenses", "sources"]);
+    let check = cargo(&[
+        "deny",
+        "--log-level",
+        "error",
+        "--locked",
+        "check",
+        "bans",
+        "licenses",
+        "sources",
+    ]);
     Step { name: "bans, licences, sources", command: check }.run()?;
     if !answers(cargo(&["deny", "fetch", "db"])) {
         say("== advisories: not checked, their database cannot be fetched");
         return Ok(());
     }
-    let check = cargo(&["deny", "--log-level", "error", "--locked", "check", "--disable-fetch", "advisories"]);
+    let check = cargo(&[
+        "deny",
+        "--log-level",
+        "error",
+        "--locked",
+        "check",
+        "--disable-fetch",
+        "advisories",
+    ]);
     Step { name: "advisories", command: check }.run()
 }
 

@@ -11,10 +11,12 @@ use crate::settings::Scale;
 use crate::store::Store;
 use crate::terminal::duration;
 
-/// Times that runs of ours took: `scale` and the columns of `times.csv`. Two cores of a shared Xeon (Sapphire Rapids), other work beside them.
+/// Times that runs of ours took: `scale` and the columns of `times.csv`. Two cores of a shared Xeon
+/// (Sapphire Rapids), other work beside them.
 const MEASURED: &str = include_str!("../times.csv");
 
-/// The times of a run as `experiment,dataset,method,setting,cells,seconds`; seconds are the mean of a cell's wall time.
+/// The times of a run as `experiment,dataset,method,setting,cells,seconds`; seconds are the mean of
+/// a cell's wall time.
 pub fn times_csv(times: &Times) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(["experiment", "dataset", "method", "setting", "cells", "seconds"])?;
@@ -35,30 +37,48 @@ pub struct Costs {
 }
 
 impl Costs {
-    /// From the finished cells of `store`, if there is one, and where it has none of an arm from the times that come with the program.
+    /// From the finished cells of `store`, if there is one, and where it has none of an arm from
+    /// the times that come with the program.
     pub fn new(scale: Scale, store: Option<&Store>) -> anyhow::Result<Self> {
         let mut costs = Self { exact: BTreeMap::new(), alike: BTreeMap::new() };
         for done in store.map_or(Ok(Vec::new()), Store::all)? {
-            costs.exact.entry((done.cell.experiment.clone(), arm(&done.cell))).or_default().push(done.seconds);
+            costs
+                .exact
+                .entry((done.cell.experiment.clone(), arm(&done.cell)))
+                .or_default()
+                .push(done.seconds);
         }
         let mut table = csv::Reader::from_reader(MEASURED.as_bytes());
         for record in table.records() {
             let record = record.context("xtask/times.csv")?;
-            let [experiment, dataset, method, setting] = [1, 2, 3, 4].map(|at| record[at].to_owned());
+            let [experiment, dataset, method, setting] =
+                [1, 2, 3, 4].map(|at| record[at].to_owned());
             if record[0] != *scale.as_str() {
                 continue;
             }
-            let seconds: f64 = record[6].parse().with_context(|| format!("xtask/times.csv: `{}`", &record[6]))?;
-            costs.alike.entry([experiment.clone(), method.clone(), setting.clone()]).or_default().push(seconds);
-            costs.exact.entry((experiment, Arm { dataset, method, setting })).or_insert_with(|| vec![seconds]);
+            let seconds: f64 =
+                record[6].parse().with_context(|| format!("xtask/times.csv: `{}`", &record[6]))?;
+            costs
+                .alike
+                .entry([experiment.clone(), method.clone(), setting.clone()])
+                .or_default()
+                .push(seconds);
+            costs
+                .exact
+                .entry((experiment, Arm { dataset, method, setting }))
+                .or_insert_with(|| vec![seconds]);
         }
         Ok(costs)
     }
 
-    /// The expected time of a cell, and whether it was measured on these data; `None` where nothing is known.
+    /// The expected time of a cell, and whether it was measured on these data; `None` where nothing
+    /// is known.
     fn of(&self, cell: &Cell) -> Option<(f64, bool)> {
-        let exact = self.exact.get(&(cell.experiment.clone(), arm(cell))).map(|all| (mean(all), true));
-        let alike = || self.alike.get(&[cell.experiment.clone(), cell.method.clone(), cell.setting.clone()]);
+        let exact =
+            self.exact.get(&(cell.experiment.clone(), arm(cell))).map(|all| (mean(all), true));
+        let alike = || {
+            self.alike.get(&[cell.experiment.clone(), cell.method.clone(), cell.setting.clone()])
+        };
         exact.or_else(|| alike().map(|all| (mean(all), false)))
     }
 }
@@ -73,15 +93,29 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of the cells that are `chosen` among those of the experiments, in their order; those that `finished` says are done cost nothing.
+    /// The plan of the cells that are `chosen` among those of the experiments, in their order;
+    /// those that `finished` says are done cost nothing.
     pub fn new(
         experiments: &[Box<dyn Experiment>],
         chosen: &[bool],
         finished: impl Fn(&Cell) -> bool,
         costs: &Costs,
     ) -> Self {
-        let header = ["experiment", "dataset", "method", "setting", "cells", "done", "s per cell", "s to go"];
-        let table = Table { title: "plan".into(), header: header.map(str::to_owned).into(), rows: Vec::new() };
+        let header = [
+            "experiment",
+            "dataset",
+            "method",
+            "setting",
+            "cells",
+            "done",
+            "s per cell",
+            "s to go",
+        ];
+        let table = Table {
+            title: "plan".into(),
+            header: header.map(str::to_owned).into(),
+            rows: Vec::new(),
+        };
         let mut plan = Self { table, total: 0, done: 0, left: 0.0, unknown: 0 };
         let cells = experiments.iter().flat_map(|experiment| experiment.cells());
         let mut arms: Vec<(&Cell, usize, usize)> = Vec::new();
@@ -121,10 +155,17 @@ impl Plan {
     /// For the terminal.
     pub fn plain(&self, jobs: usize) -> String {
         let Self { total, done, left, unknown, .. } = self;
-        let known =
-            format!("; about {} of one core to go, {} with {jobs} jobs", duration(*left), duration(left / jobs as f64));
+        let known = format!(
+            "; about {} of one core to go, {} with {jobs} jobs",
+            duration(*left),
+            duration(left / jobs as f64)
+        );
         let known = if total - done > *unknown { known } else { String::new() };
-        let unknown = if *unknown > 0 { format!("; nobody has measured the time of {unknown}") } else { String::new() };
+        let unknown = if *unknown > 0 {
+            format!("; nobody has measured the time of {unknown}")
+        } else {
+            String::new()
+        };
         format!(
             "{}\n{total} cells, {done} of them finished{known}{unknown}.\n\
              Times of finished cells of this directory, else measured on two cores of ours; ~ on other data.",
@@ -165,7 +206,14 @@ mod tests {
         assert!(known > 0.0 && exact);
         for (seed, seconds) in [(0, 100.0), (1, 300.0)] {
             let cell = Cell { seed, ..cell("simulated", "GAN-LSTM") };
-            store.save(&Finished { cell, outcome: Outcome::default(), seconds, revision: "abc".into() }).unwrap();
+            store
+                .save(&Finished {
+                    cell,
+                    outcome: Outcome::default(),
+                    seconds,
+                    revision: "abc".into(),
+                })
+                .unwrap();
         }
         let with = Costs::new(Scale::Quick, Some(&store)).unwrap();
         assert_eq!(with.of(&cell("simulated", "GAN-LSTM")), Some((200.0, true)));

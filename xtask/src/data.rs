@@ -39,8 +39,8 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct Import {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, cikm,
-    /// yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k,
+    /// movielens, lastfm, cikm, yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
     #[arg(long)]
     format: Option<Format>,
     /// Cached log to write.
@@ -55,8 +55,8 @@ struct Import {
 
 #[derive(Debug, clap::Args)]
 struct Describe {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k, movielens, lastfm, cikm,
-    /// yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k,
+    /// movielens, lastfm, cikm, yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]
@@ -74,7 +74,8 @@ struct Export {
     /// Format to write: gan-cdqn, irecgan, csv, jsonl or parquet.
     #[arg(long)]
     format: Format,
-    /// Parts to leave out, for a format that cannot hold them: split, users, timestamps, propensities, features.
+    /// Parts to leave out, for a format that cannot hold them: split, users, timestamps,
+    /// propensities, features.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
     without: Vec<Part>,
     #[command(flatten)]
@@ -108,7 +109,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             cache::save(&dataset, target.path())?;
             say(format_args!("{summary}written to {}", to.display()));
         }
-        Command::Describe(Describe { input, format }) => say(input.read(*format)?.1.to_string().trim_end()),
+        Command::Describe(Describe { input, format }) => {
+            say(input.read(*format)?.1.to_string().trim_end())
+        }
         Command::Export(Export { input, to, force, format, without }) => {
             let target = Target::new(to, inputs(&input.path), *force)?;
             let (dataset, summary) = input.read(None)?;
@@ -142,7 +145,8 @@ pub fn inputs(log: &Path) -> Vec<PathBuf> {
 /// A cached log, or one in any format that its file tells.
 pub fn read(path: &Path) -> anyhow::Result<Dataset> {
     let displays = displays::Args::default();
-    let input = Input { path: path.to_owned(), name: None, skip_bad_rows: false, max_bad: None, displays };
+    let input =
+        Input { path: path.to_owned(), name: None, skip_bad_rows: false, max_bad: None, displays };
     Ok(input.read(None)?.0)
 }
 
@@ -156,7 +160,11 @@ impl Input {
         let path = &self.path;
         if path.as_os_str() != "-" && !path.exists() {
             let folder = datasets();
-            bail!("there is no file {}; the bundled logs lie in {}", path.display(), folder.display());
+            bail!(
+                "there is no file {}; the bundled logs lie in {}",
+                path.display(),
+                folder.display()
+            );
         }
         let input = foretaste_data::Input::open(path)?;
         let skip_bad_rows = self.skip_bad_rows || self.max_bad.is_some();
@@ -200,26 +208,35 @@ fn bar(path: &Path) -> ProgressBar {
     if length < A_MOMENT || !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style =
-        ProgressStyle::with_template("{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} to go");
+    let style = ProgressStyle::with_template(
+        "{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} to go",
+    );
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn list() -> anyhow::Result<()> {
     let folder = datasets();
-    let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut names: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    let entries =
+        std::fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut names: Vec<PathBuf> =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     names.sort();
     let is_recipe = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "md");
     let (recipes, logs): (Vec<_>, Vec<_>) = names.into_iter().partition(is_recipe);
     say("bundled logs, simulated (describe one: cargo xtask data describe PATH)");
     for path in logs {
         let (_, summary) = import(&path, import::Options::default())?;
-        say(format_args!("  {:<60} {} sessions, {} steps", path.display(), summary.sessions, summary.steps));
+        say(format_args!(
+            "  {:<60} {} sessions, {} steps",
+            path.display(),
+            summary.sessions,
+            summary.steps
+        ));
     }
     say("recipes for public data sets");
     for path in recipes.iter().filter(|path| !path.ends_with("README.md")) {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read {}", path.display()))?;
         let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
         say(format_args!("  {:<60} {title}", path.display()));
     }
@@ -255,13 +272,24 @@ mod tests {
         let write = |export: bool, to: &Path, force: bool| {
             let (input, to) = (input(&log), to.to_owned());
             run(match export {
-                true => Command::Export(Export { input, to, force, format: Format::Csv, without: vec![] }),
+                true => Command::Export(Export {
+                    input,
+                    to,
+                    force,
+                    format: Format::Csv,
+                    without: vec![],
+                }),
                 false => Command::Import(Import { input, format: None, to, force }),
             })
         };
         for export in [false, true] {
             for force in [false, true] {
-                assert!(write(export, &log, force).unwrap_err().to_string().contains("the input itself"));
+                assert!(
+                    write(export, &log, force)
+                        .unwrap_err()
+                        .to_string()
+                        .contains("the input itself")
+                );
                 assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
             }
             write(export, &cached, false).unwrap();
@@ -280,8 +308,9 @@ mod tests {
         for name in BESIDE {
             std::fs::write(place(name), "mine").unwrap();
             let (input, to) = (input(&place("log.csv")), place(name));
-            let refused =
-                run(Command::Import(Import { input, format: None, to, force: true })).unwrap_err().to_string();
+            let refused = run(Command::Import(Import { input, format: None, to, force: true }))
+                .unwrap_err()
+                .to_string();
             assert!(refused.contains("is read with it"), "{name}: {refused}");
             assert_eq!(std::fs::read_to_string(place(name)).unwrap(), "mine");
         }
@@ -293,14 +322,24 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cached = folder.path().join("shop.log");
         let log = datasets().join("simulated-mdp.csv");
-        run(Command::Import(Import { input: input(&log), format: None, to: cached.clone(), force: false })).unwrap();
-        let (dataset, summary) = Input { name: Some("mine".into()), ..input(&cached) }.read(None).unwrap();
+        run(Command::Import(Import {
+            input: input(&log),
+            format: None,
+            to: cached.clone(),
+            force: false,
+        }))
+        .unwrap();
+        let (dataset, summary) =
+            Input { name: Some("mine".into()), ..input(&cached) }.read(None).unwrap();
         assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
         assert!(input(&cached).read(Some(Format::Csv)).is_err());
         assert!(Input { skip_bad_rows: true, ..input(&cached) }.read(None).is_err());
         let displays = displays::Args { seed: Some(2), ..displays::Args::default() };
         for path in [&cached, &log] {
-            let error = Input { displays: displays.clone(), ..input(path) }.read(None).unwrap_err().to_string();
+            let error = Input { displays: displays.clone(), ..input(path) }
+                .read(None)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains("simulate"), "{error}");
         }
     }

@@ -18,18 +18,20 @@ use crate::terminal::{say, tell};
 /// Options of `evaluate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cached log, or log file in any format, with propensities; it may be a pipe, and - is the standard input.
+    /// Cached log, or log file in any format, with propensities; it may be a pipe, and - is the
+    /// standard input.
     #[arg(long)]
     log: PathBuf,
     /// What `cargo xtask train` wrote.
     #[arg(long, value_name = "CHECKPOINT")]
     policy: PathBuf,
-    /// Judge by the sessions after the first so many percent; refused if the recommender learned from any of them [default: judge by all
-    /// sessions that it did not learn from].
+    /// Judge by the sessions after the first so many percent; refused if the recommender learned
+    /// from any of them [default: judge by all sessions that it did not learn from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
-    /// What becomes of items that the recommender does not know: refuse, drop-steps (it never shows them, so that slates with them weigh
-    /// nothing, and clicks on them are no part of its history) or as-unknown (for recommenders that have an entry for them).
+    /// What becomes of items that the recommender does not know: refuse, drop-steps (it never shows
+    /// them, so that slates with them weigh nothing, and clicks on them are no part of its history)
+    /// or as-unknown (for recommenders that have an entry for them).
     #[arg(long, value_name = "RULE", default_value_t)]
     unknown_items: UnknownItems,
     /// Weights are clipped here in the estimators that clip.
@@ -67,7 +69,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 /// The sessions to judge by, and the others.
-fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
+fn sessions(
+    dataset: &Dataset,
+    origin: Option<&Origin>,
+    args: &Args,
+) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
     let all = dataset.log.sessions();
     let shown = args.log.display();
     let overlap = origin.map(|origin| origin.overlap(dataset));
@@ -84,10 +90,15 @@ fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::
         ),
     };
     if judged.is_empty() && learned == all {
-        bail!("{shown}: the recommender learned from all {all} sessions; judge it by a log that holds others");
+        bail!(
+            "{shown}: the recommender learned from all {all} sessions; judge it by a log that holds others"
+        );
     }
     if judged.is_empty() {
-        bail!("{shown}: {all} sessions are too few to leave out the first {}%", args.percent.unwrap_or_default());
+        bail!(
+            "{shown}: {all} sessions are too few to leave out the first {}%",
+            args.percent.unwrap_or_default()
+        );
     }
     match &seen {
         None => tell(
@@ -112,17 +123,26 @@ fn sessions(dataset: &Dataset, origin: Option<&Origin>, args: &Args) -> anyhow::
              sessions are often alike by chance, but if these are the same, the figures flatter"
         ));
     }
-    let learned =
-        if seen.is_some() { format!("; the recommender learned from {learned} of them") } else { String::new() };
+    let learned = if seen.is_some() {
+        format!("; the recommender learned from {learned} of them")
+    } else {
+        String::new()
+    };
     tell(format_args!("judged by {} of {all} sessions{learned}", judged.len()));
     let others = (0..all).filter(|session| judged.binary_search(session).is_err()).collect();
     Ok((with_propensities(dataset, judged, &args.log)?, others))
 }
 
 /// Those of the sessions whose every slate has propensities.
-fn with_propensities(dataset: &Dataset, sessions: Vec<usize>, log: &Path) -> anyhow::Result<Vec<usize>> {
+fn with_propensities(
+    dataset: &Dataset,
+    sessions: Vec<usize>,
+    log: &Path,
+) -> anyhow::Result<Vec<usize>> {
     let all = sessions.len();
-    let has = |&session: &usize| dataset.log.session(session).steps().all(|step| step.propensity.is_some());
+    let has = |&session: &usize| {
+        dataset.log.session(session).steps().all(|step| step.propensity.is_some())
+    };
     let kept: Vec<usize> = sessions.into_iter().filter(has).collect();
     if kept.is_empty() {
         let whose = match dataset.log.sessions_with_propensities() {
@@ -135,7 +155,10 @@ fn with_propensities(dataset: &Dataset, sessions: Vec<usize>, log: &Path) -> any
         );
     }
     if kept.len() < all {
-        tell(format_args!("warning: {} sessions have no propensities and are left out", all - kept.len()));
+        tell(format_args!(
+            "warning: {} sessions have no propensities and are left out",
+            all - kept.len()
+        ));
     }
     Ok(kept)
 }
@@ -164,10 +187,14 @@ fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
     let warnings = diagnostics.warnings();
     warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
     if in_sessions {
-        say("note: slates of one session are taken as independent; where they are not, intervals are too narrow");
+        say(
+            "note: slates of one session are taken as independent; where they are not, intervals are too narrow",
+        );
     }
     say(match warnings.is_empty() {
         true => "nothing speaks against these figures but what no log can show: wrong propensities",
-        false => "DO NOT decide by these figures: the log cannot support an answer for this recommender",
+        false => {
+            "DO NOT decide by these figures: the log cannot support an answer for this recommender"
+        }
     });
 }

@@ -26,9 +26,10 @@ pub trait Experiment: Sync {
 
     /// Runs one cell, on the calling thread.
     ///
-    /// The outcome follows from the cell alone: the same bits on every run, whatever runs beside it. Measured times do
-    /// not belong in it; the runner records them. A cell calls [`Watch::progress`] at least once a second, and returns
-    /// [`Interrupted`] when [`Watch::interrupted`] says so.
+    /// The outcome follows from the cell alone: the same bits on every run, whatever runs beside
+    /// it. Measured times do not belong in it; the runner records them. A cell calls
+    /// [`Watch::progress`] at least once a second, and returns [`Interrupted`] when
+    /// [`Watch::interrupted`] says so.
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome>;
 
     /// What it asks, one sentence.
@@ -49,7 +50,8 @@ pub trait Experiment: Sync {
     /// The metrics that its cells report beside those, each by some of them.
     fn further_metrics(&self) -> Vec<Metric>;
 
-    /// What the validation figures of its learning curves are, with the unit; empty where it has none.
+    /// What the validation figures of its learning curves are, with the unit; empty where it has
+    /// none.
     fn curve_label(&self) -> &'static str {
         ""
     }
@@ -57,7 +59,8 @@ pub trait Experiment: Sync {
     /// Its plots and tables after those of the papers.
     fn views(&self) -> Vec<View>;
 
-    /// Remarks under the experiment's table, one item of a Markdown list each: where the data come from, figures of public runs.
+    /// Remarks under the experiment's table, one item of a Markdown list each: where the data come
+    /// from, figures of public runs.
     fn notes(&self) -> Vec<String>;
 }
 
@@ -73,7 +76,8 @@ pub struct Cell {
     pub method: String,
     /// What is varied beside data and method; empty where nothing is.
     pub setting: String,
-    /// Number of the seed; the same number gives different methods the same draws, so that differences are paired.
+    /// Number of the seed; the same number gives different methods the same draws, so that
+    /// differences are paired.
     pub seed: u64,
     /// Everything else that the result depends on, a digest of the data file among it.
     pub config: Value,
@@ -151,7 +155,8 @@ impl Watch {
         Self { events, ..self }
     }
 
-    /// Shows that `done` of `total` units of work are behind the cell; `total` may change. The log hears of every tenth.
+    /// Shows that `done` of `total` units of work are behind the cell; `total` may change. The log
+    /// hears of every tenth.
     pub fn progress(&self, done: u64, total: u64) {
         self.bar.set_length(total);
         self.bar.set_position(done);
@@ -162,11 +167,12 @@ impl Watch {
         }
     }
 
-    /// Shows figures of one step of the training while it goes on: a row of the learning curve as soon as it is made, and what else
-    /// there is, such as norms of gradients. None of it becomes part of the outcome.
+    /// Shows figures of one step of the training while it goes on: a row of the learning curve as
+    /// soon as it is made, and what else there is, such as norms of gradients. None of it becomes
+    /// part of the outcome.
     ///
-    /// `part` is the part of the cell that they belong to, empty for the curve of its outcome. A figure named `iteration` is the step
-    /// and not shown again.
+    /// `part` is the part of the cell that they belong to, empty for the curve of its outcome. A
+    /// figure named `iteration` is the step and not shown again.
     pub fn record(&self, part: &str, step: u64, figures: impl IntoIterator<Item = (String, f64)>) {
         self.events.record(part, step, figures);
     }
@@ -190,8 +196,8 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// JSON with sorted keys and no spaces. serde_json's own map keeps the order of insertion as soon as any crate of the
-/// build asks it to, so its output is not canonical.
+/// JSON with sorted keys and no spaces. serde_json's own map keeps the order of insertion as soon
+/// as any crate of the build asks it to, so its output is not canonical.
 fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {
@@ -202,7 +208,9 @@ fn canonical(value: &Value) -> String {
                 .collect();
             format!("{{{}}}", fields.join(","))
         }
-        Value::Array(values) => format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(",")),
+        Value::Array(values) => {
+            format!("[{}]", values.iter().map(canonical).collect::<Vec<_>>().join(","))
+        }
         scalar => scalar.to_string(),
     }
 }

@@ -31,8 +31,16 @@ use crate::experiment::Experiment;
 use crate::settings::Settings;
 
 /// The names of all experiments, in the order in which they run.
-pub const NAMES: &[&str] =
-    &["user-model", "regularisers", "cdqn", "adaptation", "online-eval", "online-learning", "rerank", "bias"];
+pub const NAMES: &[&str] = &[
+    "user-model",
+    "regularisers",
+    "cdqn",
+    "adaptation",
+    "online-eval",
+    "online-learning",
+    "rerank",
+    "bias",
+];
 
 /// The experiments of the given names, or all of them where none is given; each name counts once.
 pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dyn Experiment>>> {
@@ -47,7 +55,8 @@ pub fn named(names: &[String], settings: &Settings) -> anyhow::Result<Vec<Box<dy
         .collect()
 }
 
-/// What experiments share, made for the first that needs it: the users who are fitted for recommenders, and runs of Algorithm 1.
+/// What experiments share, made for the first that needs it: the users who are fitted for
+/// recommenders, and runs of Algorithm 1.
 #[derive(Default)]
 struct Common {
     worlds: Option<Arc<Worlds>>,
@@ -60,8 +69,12 @@ impl Common {
             "user-model" => Ok(Box::new(user_model::UserModel::new(settings)?)),
             "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
             "cdqn" => Ok(Box::new(cdqn::Cdqn::new(settings, self.worlds(settings)?)?)),
-            "adaptation" => Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?)),
-            "online-eval" => Ok(Box::new(online_eval::OnlineEval::new(settings, self.studies(settings)?)?)),
+            "adaptation" => {
+                Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?))
+            }
+            "online-eval" => {
+                Ok(Box::new(online_eval::OnlineEval::new(settings, self.studies(settings)?)?))
+            }
             "online-learning" => Ok(Box::new(online_learning::OnlineExperiment::new(settings)?)),
             "rerank" => Ok(Box::new(rerank::Rerank::new(settings)?)),
             "bias" => Ok(Box::new(bias::BiasExperiment::new(settings, self.studies(settings)?)?)),
@@ -78,7 +91,10 @@ impl Common {
     }
 }
 
-fn once<T>(made: &mut Option<Arc<T>>, make: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<Arc<T>> {
+fn once<T>(
+    made: &mut Option<Arc<T>>,
+    make: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<Arc<T>> {
     match made {
         Some(made) => Ok(Arc::clone(made)),
         None => Ok(Arc::clone(made.insert(Arc::new(make()?)))),

@@ -50,13 +50,20 @@ pub fn shared(path: &Path) -> anyhow::Result<Guard> {
 fn open(path: &Path) -> anyhow::Result<File> {
     let shown = path.display();
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
     }
     // Shared locks want a file that can be read on some file systems.
-    File::options().create(true).read(true).append(true).open(path).with_context(|| format!("cannot open {shown}"))
+    File::options()
+        .create(true)
+        .read(true)
+        .append(true)
+        .open(path)
+        .with_context(|| format!("cannot open {shown}"))
 }
 
-/// Cells are pure and their files atomic: without locks the worst is that two processes run the same cell.
+/// Cells are pure and their files atomic: without locks the worst is that two processes run the
+/// same cell.
 fn without(path: &Path, error: &std::io::Error) -> Guard {
     static WARNING: Once = Once::new();
     WARNING.call_once(|| {

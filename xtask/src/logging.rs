@@ -1,4 +1,5 @@
-//! Structured logs: on stderr, steered by `RUST_LOG`, without tearing the progress bars; and in a file for each running cell.
+//! Structured logs: on stderr, steered by `RUST_LOG`, without tearing the progress bars; and in a
+//! file for each running cell.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -32,13 +33,15 @@ thread_local! {
     static CURRENT: RefCell<Option<CellLog>> = const { RefCell::new(None) };
 }
 
-/// Sends logs to stderr, warnings and worse unless `RUST_LOG` says otherwise, and to the log of the cell that runs on the thread; the
-/// bars step aside for each line.
+/// Sends logs to stderr, warnings and worse unless `RUST_LOG` says otherwise, and to the log of the
+/// cell that runs on the thread; the bars step aside for each line.
 pub fn start() -> MultiProgress {
     let bars = MultiProgress::new();
     let writer = AsideWriter(bars.clone());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,{CELL}=off")));
-    let on_stderr = fmt::layer().with_target(false).with_writer(move || writer.clone()).with_filter(filter);
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("warn,{CELL}=off")));
+    let on_stderr =
+        fmt::layer().with_target(false).with_writer(move || writer.clone()).with_filter(filter);
     registry().with(on_stderr).with(in_files()).init();
     log_panics();
     bars

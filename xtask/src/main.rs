@@ -1,6 +1,10 @@
 //! The runner of the workspace: `cargo xtask reproduce | data | train | evaluate | bench | ci`.
 
-#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic where a pipe is closed: use `terminal`")]
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where a pipe is closed: use `terminal`"
+)]
 
 mod atomic;
 mod bench;
@@ -35,12 +39,13 @@ use clap::{Parser, Subcommand};
 use crate::experiment::Interrupted;
 use crate::terminal::{reasons, tell};
 
-/// glibc hands freed pages back at once and faults them in again on the next tensor, which costs training a third of
-/// its time; mimalloc keeps them.
+/// glibc hands freed pages back at once and faults them in again on the next tensor, which costs
+/// training a third of its time; mimalloc keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Learn a stand-in for a product's users from interaction logs, train recommenders against it, and judge them.
+/// Learn a stand-in for a product's users from interaction logs, train recommenders against it, and
+/// judge them.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version)]
 struct Cli {

@@ -1,4 +1,5 @@
-//! What a person sees of a run: bars on a terminal, one line per finished cell elsewhere, nothing when asked for quiet.
+//! What a person sees of a run: bars on a terminal, one line per finished cell elsewhere, nothing
+//! when asked for quiet.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, PoisonError};
@@ -32,7 +33,8 @@ enum Show {
 }
 
 impl Progress {
-    /// The progress of `total` cells, `done` of which are behind us already; `jobs` of the others run at the same time.
+    /// The progress of `total` cells, `done` of which are behind us already; `jobs` of the others
+    /// run at the same time.
     pub fn new(bars: &MultiProgress, quiet: bool, done: usize, total: usize, jobs: usize) -> Self {
         let show = match (quiet, stderr().is_terminal()) {
             (true, _) => Show::Nothing,
@@ -41,7 +43,9 @@ impl Progress {
         };
         let overall = match show {
             Show::Bars => bars.add(ProgressBar::new(total as u64)),
-            Show::Lines | Show::Nothing => ProgressBar::with_draw_target(Some(total as u64), hidden()),
+            Show::Lines | Show::Nothing => {
+                ProgressBar::with_draw_target(Some(total as u64), hidden())
+            }
         };
         overall.set_style(style("{bar:30} {pos}/{len} cells, {elapsed} gone, about {eta} to go"));
         overall.set_position(done as u64);
@@ -49,7 +53,12 @@ impl Progress {
         if show == Show::Bars {
             overall.enable_steady_tick(Duration::from_millis(500));
         }
-        Self { bars: bars.clone(), overall, show, pace: Mutex::new(Pace { jobs, cells: 0, seconds: 0.0 }) }
+        Self {
+            bars: bars.clone(),
+            overall,
+            show,
+            pace: Mutex::new(Pace { jobs, cells: 0, seconds: 0.0 }),
+        }
     }
 
     /// Opens the line of a cell that starts.
@@ -79,7 +88,9 @@ impl Progress {
             match error {
                 None => tell(format_args!("[{done}/{total}] {cell}: {seconds:.1} s{to_go}")),
                 Some(error) => {
-                    tell(format_args!("[{done}/{total}] {cell}: failed after {seconds:.1} s{to_go}: {error}"));
+                    tell(format_args!(
+                        "[{done}/{total}] {cell}: failed after {seconds:.1} s{to_go}: {error}"
+                    ));
                 }
             }
         }
@@ -101,7 +112,8 @@ impl Pace {
         (self.cells, self.seconds) = (self.cells + 1, self.seconds + seconds);
     }
 
-    /// Seconds until `left` cells are done that take as long as those before, some of them already at work; none if none is left.
+    /// Seconds until `left` cells are done that take as long as those before, some of them already
+    /// at work; none if none is left.
     fn to_go(&self, left: u64) -> Option<f64> {
         let at_once = left.min(self.jobs as u64);
         (at_once > 0).then(|| self.seconds / f64::from(self.cells) * left as f64 / at_once as f64)

@@ -40,7 +40,8 @@ pub struct RunRecord {
     pub versions: Versions,
 }
 
-/// What all results of a directory have in common; seeds and experiments can be added, this cannot change.
+/// What all results of a directory have in common; seeds and experiments can be added, this cannot
+/// change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunConfig {
     /// The size of the run.
@@ -105,20 +106,25 @@ pub struct Versions {
     pub rustc: String,
 }
 
-/// The revision of the sources that this program was built from, with `-dirty` where they were changed since, or
-/// `unknown`.
+/// The revision of the sources that this program was built from, with `-dirty` where they were
+/// changed since, or `unknown`.
 pub const REVISION: &str = env!("FORETASTE_REVISION");
 
 impl RunConfig {
     /// The part of the settings that all results of a directory share.
     pub fn new(settings: &Settings) -> Self {
-        Self { scale: settings.scale, data_dir: settings.data_dir.clone(), device: settings.device.to_string() }
+        Self {
+            scale: settings.scale,
+            data_dir: settings.data_dir.clone(),
+            device: settings.device.to_string(),
+        }
     }
 
     /// What `self` has otherwise than `other`, one phrase each.
     pub fn differences(&self, other: &Self) -> Vec<String> {
-        let folder =
-            |config: &Self| config.data_dir.as_ref().map_or("bundled logs".into(), |dir| dir.display().to_string());
+        let folder = |config: &Self| {
+            config.data_dir.as_ref().map_or("bundled logs".into(), |dir| dir.display().to_string())
+        };
         let fields = [
             ("scale", self.scale.to_string(), other.scale.to_string()),
             ("data", folder(self), folder(other)),
@@ -142,7 +148,9 @@ impl RunRecord {
             shard,
             status: Status::Running,
             cells: Cells::default(),
-            started_unix_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            started_unix_s: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
             wall_s: 0.0,
             command: std::env::args().collect(),
             git_revision: REVISION.into(),
@@ -164,16 +172,17 @@ fn machine() -> Machine {
         let line = text.lines().find(|line| line.starts_with(key))?;
         Some(line.split_once(':')?.1.trim().to_owned())
     };
-    let memory_kib = known("/proc/meminfo", "MemTotal").and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
+    let memory_kib = known("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split(' ').next()?.parse::<u64>().ok());
     Machine {
         system: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
         cpu: known("/proc/cpuinfo", "model name")
             .or_else(|| answer("sysctl", &["-n", "machdep.cpu.brand_string"]))
             .unwrap_or_else(|| "unknown".into()),
         cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory_bytes: memory_kib
-            .map(|kib| kib * 1024)
-            .or_else(|| answer("sysctl", &["-n", "hw.memsize"]).and_then(|bytes| bytes.parse().ok())),
+        memory_bytes: memory_kib.map(|kib| kib * 1024).or_else(|| {
+            answer("sysctl", &["-n", "hw.memsize"]).and_then(|bytes| bytes.parse().ok())
+        }),
     }
 }
 
@@ -203,7 +212,11 @@ mod tests {
     #[test]
     fn only_what_differs_is_named() {
         let quick = RunConfig { scale: Scale::Quick, data_dir: None, device: "cpu".into() };
-        let paper = RunConfig { scale: Scale::Paper, data_dir: Some("/logs".into()), device: "cuda".into() };
+        let paper = RunConfig {
+            scale: Scale::Paper,
+            data_dir: Some("/logs".into()),
+            device: "cuda".into(),
+        };
         assert!(quick.differences(&quick).is_empty());
         assert_eq!(
             paper.differences(&quick),

@@ -7,8 +7,8 @@ use crate::experiments;
 use crate::provenance::RunRecord;
 use crate::store::Finished;
 
-/// What a reader of the tables must know of the cells: which other revisions of the program made some, and which of
-/// the `others` in the store the tables leave out.
+/// What a reader of the tables must know of the cells: which other revisions of the program made
+/// some, and which of the `others` in the store the tables leave out.
 pub fn remarks(finished: &[Finished], others: &[Cell], record: &RunRecord) -> Vec<String> {
     made_by(finished, record).into_iter().chain(left_out(others, record)).collect()
 }
@@ -21,7 +21,8 @@ fn made_by(finished: &[Finished], record: &RunRecord) -> Option<String> {
     if revisions.keys().all(|&revision| revision == record.git_revision) {
         return None;
     }
-    let counts: Vec<_> = revisions.iter().map(|(revision, cells)| format!("{revision} made {cells}")).collect();
+    let counts: Vec<_> =
+        revisions.iter().map(|(revision, cells)| format!("{revision} made {cells}")).collect();
     Some(format!(
         "Some cells are of another revision than this program, {}: {}.",
         record.git_revision,
@@ -33,7 +34,8 @@ fn left_out(others: &[Cell], record: &RunRecord) -> Option<String> {
     let runs = |name: &str| record.experiments.iter().any(|run| run == name);
     // What this run would have asked for, had it the same configuration, no run asks for any more.
     let left_out = |cell: &&Cell| {
-        experiments::NAMES.contains(&cell.experiment.as_str()) && (!runs(&cell.experiment) || cell.seed >= record.seeds)
+        experiments::NAMES.contains(&cell.experiment.as_str())
+            && (!runs(&cell.experiment) || cell.seed >= record.seeds)
     };
     let cells: Vec<_> = others.iter().filter(left_out).collect();
     let seeds = cells.iter().map(|cell| cell.seed + 1).max()?.max(record.seeds);

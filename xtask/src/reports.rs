@@ -37,7 +37,8 @@ pub fn output(
     record: &RunRecord,
     remarks: Vec<String>,
 ) -> anyhow::Result<Output> {
-    let designs: Vec<Design> = experiments.iter().map(|experiment| design(experiment.as_ref())).collect();
+    let designs: Vec<Design> =
+        experiments.iter().map(|experiment| design(experiment.as_ref())).collect();
     let claims = Claim::read(CLAIMS.as_bytes(), "xtask/claims.csv")?;
     let (mut results, mut curves) = (Results::default(), Curves::default());
     for Finished { cell, outcome, .. } in &tally.finished {
@@ -47,9 +48,13 @@ pub fn output(
     }
     let times = times(&tally.finished);
     let mean = |seconds: &Vec<f64>| seconds.iter().sum::<f64>() / seconds.len() as f64;
-    let of_arms = |arms: &BTreeMap<Arm, Vec<f64>>| arms.iter().map(|(arm, all)| (arm.clone(), mean(all))).collect();
-    let means = times.iter().map(|(experiment, arms)| (experiment.clone(), of_arms(arms))).collect();
-    let report = Report::new(&designs, &results, &curves, &means, &claims, facts(tally, record, remarks))?;
+    let of_arms = |arms: &BTreeMap<Arm, Vec<f64>>| {
+        arms.iter().map(|(arm, all)| (arm.clone(), mean(all))).collect()
+    };
+    let means =
+        times.iter().map(|(experiment, arms)| (experiment.clone(), of_arms(arms))).collect();
+    let report =
+        Report::new(&designs, &results, &curves, &means, &claims, facts(tally, record, remarks))?;
     Ok(Output { results, curves, times, report })
 }
 
@@ -57,14 +62,23 @@ pub fn output(
 pub fn times<'a>(finished: impl IntoIterator<Item = &'a Finished>) -> Times {
     let mut times = Times::new();
     for Finished { cell, seconds, .. } in finished {
-        times.entry(cell.experiment.clone()).or_default().entry(arm(cell)).or_default().push(*seconds);
+        times
+            .entry(cell.experiment.clone())
+            .or_default()
+            .entry(arm(cell))
+            .or_default()
+            .push(*seconds);
     }
     times
 }
 
 /// Where a cell stands in a report.
 pub fn arm(cell: &Cell) -> Arm {
-    Arm { dataset: cell.dataset.clone(), method: cell.method.clone(), setting: cell.setting.clone() }
+    Arm {
+        dataset: cell.dataset.clone(),
+        method: cell.method.clone(),
+        setting: cell.setting.clone(),
+    }
 }
 
 fn design(experiment: &dyn Experiment) -> Design {
@@ -91,8 +105,12 @@ fn design(experiment: &dyn Experiment) -> Design {
 
 fn facts(tally: &Tally, record: &RunRecord, remarks: Vec<String>) -> RunFacts {
     let config = &record.config;
-    let data = config.data_dir.as_ref().map_or("bundled logs, simulated".into(), |dir| dir.display().to_string());
-    let memory = record.machine.memory_bytes.map_or(String::new(), |bytes| format!(", {} GiB", bytes >> 30));
+    let data = config
+        .data_dir
+        .as_ref()
+        .map_or("bundled logs, simulated".into(), |dir| dir.display().to_string());
+    let memory =
+        record.machine.memory_bytes.map_or(String::new(), |bytes| format!(", {} GiB", bytes >> 30));
     let facts = [
         ("scale", config.scale.to_string()),
         ("seeds", record.seeds.to_string()),
@@ -102,16 +120,25 @@ fn facts(tally: &Tally, record: &RunRecord, remarks: Vec<String>) -> RunFacts {
         ("machine", format!("{}, {} cores{memory}", record.machine.cpu, record.machine.cores)),
         (
             "cells",
-            format!("{}, {} of them from before, in {:.0} s", tally.finished.len(), tally.resumed, record.wall_s),
+            format!(
+                "{}, {} of them from before, in {:.0} s",
+                tally.finished.len(),
+                tally.resumed,
+                record.wall_s
+            ),
         ),
     ];
-    let missing =
-        (!tally.complete()).then(|| format!("Incomplete: {} of {} cells.", tally.finished.len(), tally.total));
+    let missing = (!tally.complete())
+        .then(|| format!("Incomplete: {} of {} cells.", tally.finished.len(), tally.total));
     RunFacts {
         facts: facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         warnings: missing.into_iter().collect(),
         remarks,
-        failed: tally.failed.iter().map(|failed| format!("{}: {}", failed.cell, failed.error)).collect(),
+        failed: tally
+            .failed
+            .iter()
+            .map(|failed| format!("{}: {}", failed.cell, failed.error))
+            .collect(),
     }
 }
 
@@ -128,8 +155,12 @@ mod tests {
     }
 
     fn experiments() -> Vec<Box<dyn Experiment>> {
-        let settings =
-            Settings { scale: Scale::Quick, seeds: 2, data_dir: None, device: foretaste_nn::DeviceKind::Cpu };
+        let settings = Settings {
+            scale: Scale::Quick,
+            seeds: 2,
+            data_dir: None,
+            device: foretaste_nn::DeviceKind::Cpu,
+        };
         experiments::named(&[], &settings).unwrap()
     }
 
@@ -140,7 +171,8 @@ mod tests {
             Err(error) => return Some(error.to_string()),
         };
         claims.iter().find_map(|claim| {
-            let Some(design) = designs.iter().find(|design| design.experiment == claim.experiment) else {
+            let Some(design) = designs.iter().find(|design| design.experiment == claim.experiment)
+            else {
                 return Some(format!("there is no experiment {}", claim.experiment));
             };
             claim.check(design).err().map(|error| error.to_string())
@@ -151,21 +183,27 @@ mod tests {
     fn no_two_claims_are_alike() {
         let mut seen = BTreeSet::new();
         for claim in claims() {
-            assert!(seen.insert((claim.section.clone(), claim.sentence.clone())), "{}", claim.sentence);
+            assert!(
+                seen.insert((claim.section.clone(), claim.sentence.clone())),
+                "{}",
+                claim.sentence
+            );
         }
     }
 
     /// A name that is misspelt in the ledger would be "not run" for ever.
     #[test]
     fn every_claim_names_what_its_experiment_has() {
-        let designs: Vec<_> = experiments().iter().map(|experiment| design(experiment.as_ref())).collect();
+        let designs: Vec<_> =
+            experiments().iter().map(|experiment| design(experiment.as_ref())).collect();
         assert_eq!(wrong(CLAIMS, &designs), None);
     }
 
     /// One letter more in any name of any row.
     #[test]
     fn a_name_that_is_misspelt_in_the_ledger_is_found() {
-        let designs: Vec<_> = experiments().iter().map(|experiment| design(experiment.as_ref())).collect();
+        let designs: Vec<_> =
+            experiments().iter().map(|experiment| design(experiment.as_ref())).collect();
         let mut table = csv::Reader::from_reader(CLAIMS.as_bytes());
         let header = table.headers().unwrap().clone();
         let mut changed = BTreeMap::new();
@@ -175,12 +213,16 @@ mod tests {
                 let at = header.iter().position(|name| name == column).unwrap();
                 let parts: Vec<_> = row[at].split(" | ").filter(|part| !part.is_empty()).collect();
                 for misspelt in 0..parts.len() {
-                    let slip = |(at, part): (usize, &&str)| format!("{part}{}", if at == misspelt { "x" } else { "" });
+                    let slip = |(at, part): (usize, &&str)| {
+                        format!("{part}{}", if at == misspelt { "x" } else { "" })
+                    };
                     let cell = parts.iter().enumerate().map(slip).collect::<Vec<_>>().join(" | ");
                     let mut writer = csv::Writer::from_writer(Vec::new());
                     writer.write_record(&header).unwrap();
-                    let cells =
-                        row.iter().enumerate().map(|(place, old)| if place == at { cell.as_str() } else { old });
+                    let cells = row
+                        .iter()
+                        .enumerate()
+                        .map(|(place, old)| if place == at { cell.as_str() } else { old });
                     writer.write_record(cells).unwrap();
                     let ledger = String::from_utf8(writer.into_inner().unwrap()).unwrap();
                     assert!(wrong(&ledger, &designs).is_some(), "{ledger}");
@@ -199,16 +241,22 @@ mod tests {
             let design = design(experiment.as_ref());
             let mut results = Results::default();
             for cell in experiment.cells() {
-                let key = Key { experiment: cell.experiment.clone(), arm: arm(cell), seed: cell.seed };
+                let key =
+                    Key { experiment: cell.experiment.clone(), arm: arm(cell), seed: cell.seed };
                 results.insert(key, design.metrics.iter().map(|&metric| (metric, 1.0)).collect());
             }
             for claim in claims().iter().filter(|claim| claim.experiment == experiment.name()) {
                 let finding = claim.decide(&design, &results).unwrap();
-                undecided
-                    .extend((finding.verdict == foretaste_report::Verdict::NotRun).then(|| claim.sentence.clone()));
+                undecided.extend(
+                    (finding.verdict == foretaste_report::Verdict::NotRun)
+                        .then(|| claim.sentence.clone()),
+                );
             }
         }
-        assert!(undecided.iter().all(|sentence| sentence.contains("(precision@10, ")), "{undecided:?}");
+        assert!(
+            undecided.iter().all(|sentence| sentence.contains("(precision@10, ")),
+            "{undecided:?}"
+        );
         assert_eq!(undecided.len(), 10);
     }
 }

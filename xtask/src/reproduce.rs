@@ -81,25 +81,35 @@ pub struct Args {
 /// Runs the experiments.
 ///
 /// # Errors
-/// [`Interrupted`], with what to do, after Ctrl-C. Otherwise where the arguments make no sense, a file cannot be
-/// written, or a cell failed.
+/// [`Interrupted`], with what to do, after Ctrl-C. Otherwise where the arguments make no sense, a
+/// file cannot be written, or a cell failed.
 pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let jobs = args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let jobs = args
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
     one_thread_per_cell();
     let settings = settings(args)?;
     let experiments = experiments::named(&args.experiments, &settings)?;
-    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(settings.scale.as_str()));
+    let out =
+        args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(settings.scale.as_str()));
     let cells = || experiments.iter().flat_map(|experiment| experiment.cells());
-    let chosen = args.shard.map_or_else(|| vec![args.merge.is_empty(); cells().count()], |shard| shard.choose(cells()));
+    let chosen = args.shard.map_or_else(
+        || vec![args.merge.is_empty(); cells().count()],
+        |shard| shard.choose(cells()),
+    );
     let anew = args.fresh && !args.resume;
     if args.plan {
         return plan(&out, &settings, &experiments, &chosen, jobs, anew);
     }
     let names = experiments.iter().map(|experiment| experiment.name().to_owned()).collect();
     let mut record = RunRecord::start(&settings, names, args.shard);
-    let others =
-        args.merge.iter().map(|dir| ResultsDir::cells_of(dir, &record.config)).collect::<anyhow::Result<Vec<_>>>()?;
+    let others = args
+        .merge
+        .iter()
+        .map(|dir| ResultsDir::cells_of(dir, &record.config))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let found = store::union(&others, cells())?;
     let dir = ResultsDir::open(&out, &record)?;
     if !others.is_empty() {
@@ -117,9 +127,15 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     let writing = dir.writing()?;
     let tally = runner.tally(&experiments, &chosen, ran);
     record.status = status(&tally);
-    record.cells = Cells { total: tally.total, run: tally.run(), resumed: tally.resumed, failed: tally.failed.len() };
+    record.cells = Cells {
+        total: tally.total,
+        run: tally.run(),
+        resumed: tally.resumed,
+        failed: tally.failed.len(),
+    };
     record.wall_s = begin.elapsed().as_secs_f64();
-    let remarks = remarks::remarks(&tally.finished, &others_in(dir.store(), &experiments)?, &record);
+    let remarks =
+        remarks::remarks(&tally.finished, &others_in(dir.store(), &experiments)?, &record);
     let output = reports::output(&experiments, &tally, &record, remarks)?;
     dir.write_output(&output, &writing)?;
     dir.write_record(&record, &writing)?;
@@ -139,7 +155,8 @@ fn plan(
     jobs: usize,
     anew: bool,
 ) -> anyhow::Result<()> {
-    let begun = ResultsDir::is_begun(out).then(|| ResultsDir::cells_of(out, &RunConfig::new(settings)));
+    let begun =
+        ResultsDir::is_begun(out).then(|| ResultsDir::cells_of(out, &RunConfig::new(settings)));
     let store = begun.transpose()?;
     let stored = |store: &Store, cell: &Cell| matches!(store.load(cell), Ok(Some(_)));
     let finished = |cell: &Cell| !anew && store.as_ref().is_some_and(|store| stored(store, cell));
@@ -150,8 +167,14 @@ fn plan(
 
 /// The finished cells that are not of these grids.
 fn others_in(store: &Store, experiments: &[Box<dyn Experiment>]) -> anyhow::Result<Vec<Cell>> {
-    let known: BTreeSet<_> = experiments.iter().flat_map(|experiment| experiment.cells()).map(Cell::digest).collect();
-    Ok(store.all()?.into_iter().map(|done| done.cell).filter(|cell| !known.contains(&cell.digest())).collect())
+    let known: BTreeSet<_> =
+        experiments.iter().flat_map(|experiment| experiment.cells()).map(Cell::digest).collect();
+    Ok(store
+        .all()?
+        .into_iter()
+        .map(|done| done.cell)
+        .filter(|cell| !known.contains(&cell.digest()))
+        .collect())
 }
 
 fn settings(args: &Args) -> anyhow::Result<Settings> {
@@ -166,13 +189,18 @@ fn settings(args: &Args) -> anyhow::Result<Settings> {
     Ok(Settings { scale: args.scale, seeds: args.seeds, data_dir: data_dir.transpose()?, device })
 }
 
-/// Cells are many and small: one thread each, with as many cells at once as there are cores, beats kernels that share
-/// all cores, and spares the thread pools from fighting over them. What the user has set stays.
+/// Cells are many and small: one thread each, with as many cells at once as there are cores, beats
+/// kernels that share all cores, and spares the thread pools from fighting over them. What the user
+/// has set stays.
 fn one_thread_per_cell() {
     for pool in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         if std::env::var_os(pool).is_none() {
-            #[allow(unsafe_code, reason = "the pools offer no other way, and this is the process's only thread so far")]
-            // SAFETY: called at the start of the command, before any other thread exists that could read the environment.
+            #[allow(
+                unsafe_code,
+                reason = "the pools offer no other way, and this is the process's only thread so far"
+            )]
+            // SAFETY: called at the start of the command, before any other thread exists that could
+            // read the environment.
             unsafe {
                 std::env::set_var(pool, "1");
             }
@@ -188,7 +216,9 @@ fn stop_on_ctrl_c(bars: &MultiProgress) -> anyhow::Result<Arc<AtomicBool>> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        bars.suspend(|| tell("stopping: running cells give up at their next step; Ctrl-C again ends at once"));
+        bars.suspend(|| {
+            tell("stopping: running cells give up at their next step; Ctrl-C again ends at once")
+        });
     })
     .context("cannot watch for Ctrl-C")?;
     Ok(stop)
@@ -208,7 +238,8 @@ fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Resu
     for failed in &tally.failed {
         tell(format_args!("failed: {}: {}", failed.cell, failed.error));
     }
-    let (finished, total, resumed, seconds) = (tally.finished.len(), tally.total, tally.resumed, record.wall_s);
+    let (finished, total, resumed, seconds) =
+        (tally.finished.len(), tally.total, tally.resumed, record.wall_s);
     match record.status {
         Status::Interrupted => Err(anyhow::Error::new(Interrupted).context(format!(
             "interrupted: {finished} of {total} cells are finished and kept in {shown}; the same command goes on from there"

@@ -26,7 +26,8 @@ pub struct ResultsDir {
 const RECORD: &str = "run.json";
 
 /// The files that a run writes beside the cells and `run.json`.
-const TABLES: [&str; 6] = ["results.csv", "curves.csv", "times.csv", "claims.csv", "summary.md", "report.html"];
+const TABLES: [&str; 6] =
+    ["results.csv", "curves.csv", "times.csv", "claims.csv", "summary.md", "report.html"];
 
 /// The folder of the finished cells.
 const CELLS: &str = "cells";
@@ -34,18 +35,18 @@ const CELLS: &str = "cells";
 /// The folder of the plots.
 const PLOTS: &str = "plots";
 
-/// What those lock who work in the directory, and those who change its tables or `run.json`. The files stay, so that no two runs lock
-/// different files of these names.
+/// What those lock who work in the directory, and those who change its tables or `run.json`. The
+/// files stay, so that no two runs lock different files of these names.
 const PRESENT: &str = ".lock";
 const WRITING: &str = ".writing";
 
 impl ResultsDir {
-    /// Opens, or creates, the directory for results of `record`, which becomes its last run. What killed runs left unfinished is removed,
-    /// unless another run is at work here.
+    /// Opens, or creates, the directory for results of `record`, which becomes its last run. What
+    /// killed runs left unfinished is removed, unless another run is at work here.
     ///
     /// # Errors
-    /// Where the path is not a directory, holds something else than results, results of another configuration, or in the
-    /// place of a table what is no regular file.
+    /// Where the path is not a directory, holds something else than results, results of another
+    /// configuration, or in the place of a table what is no regular file.
     pub fn open(path: &Path, record: &RunRecord) -> anyhow::Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
@@ -64,7 +65,8 @@ impl ResultsDir {
             atomic::sweep(path);
             store.sweep();
         }
-        let dir = Self { path: path.to_owned(), store, _present: locks::shared(&path.join(PRESENT))? };
+        let dir =
+            Self { path: path.to_owned(), store, _present: locks::shared(&path.join(PRESENT))? };
         dir.write_record(record, &writing)?;
         Ok(dir)
     }
@@ -75,10 +77,14 @@ impl ResultsDir {
     /// Where it is none, or one of another scale or device than `config`.
     pub fn cells_of(path: &Path, config: &RunConfig) -> anyhow::Result<Store> {
         let shown = path.display();
-        let last =
-            last_run(path)?.with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
+        let last = last_run(path)?
+            .with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
         // The same data may lie elsewhere on another machine: the cells hold digests of them.
-        refuse_other(path, &RunConfig { data_dir: last.config.data_dir.clone(), ..config.clone() }, &last.config)?;
+        refuse_other(
+            path,
+            &RunConfig { data_dir: last.config.data_dir.clone(), ..config.clone() },
+            &last.config,
+        )?;
         Store::open(path.join(CELLS))
     }
 
@@ -114,24 +120,30 @@ impl ResultsDir {
         let Output { results, curves, times, report } = output;
         let claims = claims_csv(report.ledger().findings())?;
         let (summary, page) = (report.summary().into_bytes(), report.html().into_bytes());
-        let tables = [results.to_csv()?, curves.to_csv()?, costs::times_csv(times)?, claims, summary, page];
+        let tables =
+            [results.to_csv()?, curves.to_csv()?, costs::times_csv(times)?, claims, summary, page];
         for (name, bytes) in TABLES.into_iter().zip(&tables) {
             atomic::write(&self.path.join(name), bytes)?;
         }
         let folder = self.path.join(PLOTS);
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let mut plots = BTreeSet::new();
         for plot in report.plots() {
-            let [svg, png] = ["svg", "png"].map(|kind| folder.join(format!("{}.{kind}", plot.name)));
+            let [svg, png] =
+                ["svg", "png"].map(|kind| folder.join(format!("{}.{kind}", plot.name)));
             atomic::write(&svg, plot.svg.as_bytes())?;
             atomic::write(&png, &plot.png()?)?;
             plots.extend([svg, png]);
         }
         // Those of experiments that these tables do not show.
-        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
-        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !plots.contains(path)) {
+        let entries =
+            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        for path in entries.flatten().map(|entry| entry.path()).filter(|path| !plots.contains(path))
+        {
             if is_plot(&path) {
-                fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+                fs::remove_file(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
             }
         }
         Ok(())
@@ -162,7 +174,10 @@ fn last_run(folder: &Path) -> anyhow::Result<Option<RunRecord>> {
     let shown = path.display();
     let text = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
     let record = serde_json::from_slice(&text).with_context(|| {
-        format!("{shown} does not say which run {} belongs to: name another directory with --out", folder.display())
+        format!(
+            "{shown} does not say which run {} belongs to: name another directory with --out",
+            folder.display()
+        )
     })?;
     Ok(Some(record))
 }
@@ -180,19 +195,21 @@ fn refuse_other(folder: &Path, config: &RunConfig, last: &RunConfig) -> anyhow::
     Ok(())
 }
 
-/// Refuses a directory that holds something and has no `run.json`; a run that was killed at its start, or is just
-/// starting, has left no more than hidden files and folders of its own.
+/// Refuses a directory that holds something and has no `run.json`; a run that was killed at its
+/// start, or is just starting, has left no more than hidden files and folders of its own.
 fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     let mut strangers = false;
     for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
         let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
-        strangers |=
-            !atomic::is_unfinished(&entry) && ![PRESENT, WRITING, CELLS].iter().any(|ours| entry.ends_with(ours));
+        strangers |= !atomic::is_unfinished(&entry)
+            && ![PRESENT, WRITING, CELLS].iter().any(|ours| entry.ends_with(ours));
     }
     // Another run may have written it meanwhile, before all else.
     if strangers && !path.join(RECORD).exists() {
-        bail!("{shown} is not empty and has no run.json, so it is no results directory: name another with --out");
+        bail!(
+            "{shown} is not empty and has no run.json, so it is no results directory: name another with --out"
+        );
     }
     Ok(())
 }

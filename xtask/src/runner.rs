@@ -63,7 +63,8 @@ pub struct Failed {
 /// How long to wait before another look at a cell that another process works on.
 const POLL: Duration = Duration::from_millis(100);
 
-/// Backward passes recurse once per operation, and long sessions make long chains; the address space costs nothing.
+/// Backward passes recurse once per operation, and long sessions make long chains; the address
+/// space costs nothing.
 const STACK_BYTES: usize = 256 << 20;
 
 impl Tally {
@@ -79,23 +80,29 @@ impl Tally {
 }
 
 impl Runner<'_> {
-    /// Brings the `chosen` cells of the experiments to an end, as far as failures and interruption allow. Cells that another process works
-    /// on are waited for, and taken over if it ends without them.
+    /// Brings the `chosen` cells of the experiments to an end, as far as failures and interruption
+    /// allow. Cells that another process works on are waited for, and taken over if it ends without
+    /// them.
     ///
     /// # Errors
-    /// Where a grid names a cell twice, or a worker cannot be started. A cell that fails is no error: it is in the tally.
+    /// Where a grid names a cell twice, or a worker cannot be started. A cell that fails is no
+    /// error: it is in the tally.
     pub fn run(&self, experiments: &[Box<dyn Experiment>], chosen: &[bool]) -> anyhow::Result<Ran> {
         let grid: Vec<Job> = experiments
             .iter()
-            .flat_map(|experiment| experiment.cells().iter().map(|cell| Job { experiment: experiment.as_ref(), cell }))
+            .flat_map(|experiment| {
+                experiment.cells().iter().map(|cell| Job { experiment: experiment.as_ref(), cell })
+            })
             .collect();
         refuse_twins(&grid)?;
         let found: Vec<bool> = grid.iter().map(|job| self.stored(job.cell).is_some()).collect();
-        let pending: Vec<usize> = (0..grid.len()).filter(|&i| chosen[i] && (self.anew || !found[i])).collect();
+        let pending: Vec<usize> =
+            (0..grid.len()).filter(|&i| chosen[i] && (self.anew || !found[i])).collect();
         let mut ran = BTreeMap::new();
         if !pending.is_empty() {
             let total = chosen.iter().filter(|&&chosen| chosen).count();
-            let progress = Progress::new(self.bars, self.quiet, total - pending.len(), total, self.jobs);
+            let progress =
+                Progress::new(self.bars, self.quiet, total - pending.len(), total, self.jobs);
             ran.extend(self.work(&grid, pending, &progress)?);
             progress.end();
         }
@@ -103,7 +110,12 @@ impl Runner<'_> {
     }
 
     /// What became of the cells, with all that the store holds of them now.
-    pub fn tally(&self, experiments: &[Box<dyn Experiment>], chosen: &[bool], mut ran: Ran) -> Tally {
+    pub fn tally(
+        &self,
+        experiments: &[Box<dyn Experiment>],
+        chosen: &[bool],
+        mut ran: Ran,
+    ) -> Tally {
         let cells = experiments.iter().flat_map(|experiment| experiment.cells());
         let mut tally = Tally::default();
         for (i, (cell, chosen)) in cells.zip(chosen).enumerate() {
@@ -130,7 +142,12 @@ impl Runner<'_> {
         })
     }
 
-    fn work(&self, grid: &[Job], pending: Vec<usize>, progress: &Progress) -> anyhow::Result<Vec<(usize, Done)>> {
+    fn work(
+        &self,
+        grid: &[Job],
+        pending: Vec<usize>,
+        progress: &Progress,
+    ) -> anyhow::Result<Vec<(usize, Done)>> {
         let workers = self.jobs.min(pending.len());
         let queue = Mutex::new(VecDeque::from(pending));
         let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -151,12 +168,21 @@ impl Runner<'_> {
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..workers)
-                .map(|_| thread::Builder::new().name("cell".into()).stack_size(STACK_BYTES).spawn_scoped(scope, worker))
+                .map(|_| {
+                    thread::Builder::new()
+                        .name("cell".into())
+                        .stack_size(STACK_BYTES)
+                        .spawn_scoped(scope, worker)
+                })
                 .collect::<Result<_, _>>()
                 .context("cannot start a worker thread")?;
             let mut all = Vec::new();
             for worker in workers {
-                all.extend(worker.join().map_err(|panic| anyhow::anyhow!("a worker died: {}", panic_text(&*panic)))?);
+                all.extend(
+                    worker.join().map_err(|panic| {
+                        anyhow::anyhow!("a worker died: {}", panic_text(&*panic))
+                    })?,
+                );
             }
             Ok(all)
         })
@@ -165,7 +191,9 @@ impl Runner<'_> {
     /// Runs one cell to its end, unless another process has it or has finished it.
     fn turn(&self, job: &Job, progress: &Progress) -> Turn {
         match self.store.claim(job.cell) {
-            Err(error) => Turn::Done(Done::Failed(Failed { cell: job.cell.clone(), error: reasons(&error) })),
+            Err(error) => {
+                Turn::Done(Done::Failed(Failed { cell: job.cell.clone(), error: reasons(&error) }))
+            }
             Ok(None) => Turn::Busy,
             Ok(Some(_held)) if !self.anew && matches!(self.store.load(job.cell), Ok(Some(_))) => {
                 progress.pass();
@@ -242,10 +270,14 @@ impl Job<'_> {
             bail!("`{name}` is {value}");
         }
         let (columns, further) = (self.experiment.columns(), self.experiment.further_metrics());
-        if let Some(metric) =
-            outcome.metrics.keys().find(|metric| !columns.contains(metric) && !further.contains(metric))
+        if let Some(metric) = outcome
+            .metrics
+            .keys()
+            .find(|metric| !columns.contains(metric) && !further.contains(metric))
         {
-            bail!("it reports `{metric}`, which is in neither `columns` nor `further_metrics` of the experiment");
+            bail!(
+                "it reports `{metric}`, which is in neither `columns` nor `further_metrics` of the experiment"
+            );
         }
         Ok(outcome)
     }
@@ -264,7 +296,9 @@ fn refuse_twins(grid: &[Job]) -> anyhow::Result<()> {
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into());
+    let text = text
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into());
     text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 

@@ -14,7 +14,8 @@ pub struct Settings {
     pub scale: Scale,
     /// Number of seeds, numbered from 0; at least 1.
     pub seeds: u64,
-    /// Folder of the real data sets, which exists; without it an experiment uses the bundled logs and says so.
+    /// Folder of the real data sets, which exists; without it an experiment uses the bundled logs
+    /// and says so.
     pub data_dir: Option<PathBuf>,
     /// Where networks run: a device that opens, not `auto`.
     pub device: DeviceKind,
@@ -24,10 +25,11 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scale {
-    /// Everything runs once, as small as it gets: a check that nothing is broken, its figures mean little.
+    /// Everything runs once, as small as it gets: a check that nothing is broken, its figures mean
+    /// little.
     Smoke,
-    /// Small networks and few iterations: minutes on two cores, still meaningful. What an experiment shortens
-    /// stands in docs/experiments.md.
+    /// Small networks and few iterations: minutes on two cores, still meaningful. What an
+    /// experiment shortens stands in docs/experiments.md.
     Quick,
     /// The published settings.
     Paper,

@@ -17,9 +17,11 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// For every cell whether it is in this part. Every cell is in one part of `n`, whoever asks, as long as the grid is the same.
+    /// For every cell whether it is in this part. Every cell is in one part of `n`, whoever asks,
+    /// as long as the grid is the same.
     ///
-    /// Cells on the same data, setting and seed share what they train, across experiments: they stay together.
+    /// Cells on the same data, setting and seed share what they train, across experiments: they
+    /// stay together.
     pub fn choose<'a>(self, cells: impl IntoIterator<Item = &'a Cell>) -> Vec<bool> {
         let mut groups = BTreeMap::new();
         let group = |cell: &'a Cell| {

@@ -37,7 +37,8 @@ pub struct Finished {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    /// Digest of the outcome and the seconds: the rest is compared with what it should be, or decides nothing.
+    /// Digest of the outcome and the seconds: the rest is compared with what it should be, or
+    /// decides nothing.
     digest: String,
     finished: Finished,
 }
@@ -45,7 +46,8 @@ struct Stored {
 impl Store {
     /// Opens the store in `folder`, which is created where it is missing.
     pub fn open(folder: PathBuf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder })
     }
 
@@ -55,8 +57,8 @@ impl Store {
         let _ = fs::remove_dir_all(self.folder.join(BEGUN));
     }
 
-    /// Keeps a cell for the caller, who is to run it, until the guard is dropped; `None` while another process has it. A process that
-    /// is killed leaves its cells to others.
+    /// Keeps a cell for the caller, who is to run it, until the guard is dropped; `None` while
+    /// another process has it. A process that is killed leaves its cells to others.
     pub fn claim(&self, cell: &Cell) -> anyhow::Result<Option<Guard>> {
         locks::try_exclusive(&self.folder.join(BEGUN).join(cell.digest()))
     }
@@ -89,10 +91,15 @@ impl Store {
     /// All finished cells, in no particular order; unusable files are passed over.
     pub fn all(&self) -> anyhow::Result<Vec<Finished>> {
         let mut all = Vec::new();
-        for entry in fs::read_dir(&self.folder).with_context(|| format!("cannot read {}", self.folder.display()))? {
-            let path = entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
+        for entry in fs::read_dir(&self.folder)
+            .with_context(|| format!("cannot read {}", self.folder.display()))?
+        {
+            let path =
+                entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
             if path.is_file() {
-                all.extend(fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text)));
+                all.extend(
+                    fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text)),
+                );
             }
         }
         Ok(all)
@@ -122,7 +129,10 @@ impl Store {
 
     /// Keeps a result.
     pub fn save(&self, finished: &Finished) -> anyhow::Result<()> {
-        let mut text = serde_json::to_vec_pretty(&Stored { digest: digest(finished)?, finished: finished.clone() })?;
+        let mut text = serde_json::to_vec_pretty(&Stored {
+            digest: digest(finished)?,
+            finished: finished.clone(),
+        })?;
         text.push(b'\n');
         atomic::write(&self.path(&finished.cell), &text)
     }
@@ -132,7 +142,10 @@ impl Store {
 ///
 /// # Errors
 /// Where a file is unusable, or two stores hold different outcomes of one cell.
-pub fn union<'a>(stores: &[Store], cells: impl IntoIterator<Item = &'a Cell>) -> anyhow::Result<Vec<Finished>> {
+pub fn union<'a>(
+    stores: &[Store],
+    cells: impl IntoIterator<Item = &'a Cell>,
+) -> anyhow::Result<Vec<Finished>> {
     let mut union = Vec::new();
     for cell in cells {
         let mut first: Option<(&Store, Finished)> = None;
@@ -182,8 +195,10 @@ mod tests {
             seed: 3,
             config: json!({"rate": 0.1}),
         };
-        let outcome =
-            Outcome { metrics: [(Metric::Nll, value)].into(), curve: vec![[("nll".to_owned(), value)].into()] };
+        let outcome = Outcome {
+            metrics: [(Metric::Nll, value)].into(),
+            curve: vec![[("nll".to_owned(), value)].into()],
+        };
         Finished { cell, outcome, seconds: 0.25, revision: "abc".into() }
     }
 
@@ -191,7 +206,9 @@ mod tests {
     fn a_result_comes_back_bit_for_bit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("cells")).unwrap();
-        for value in [0.1 + 0.2, 1.0 / 3.0, f64::MIN_POSITIVE, 6.02214076e23, -0.0, 0.861_234_567_890_123_4] {
+        for value in
+            [0.1 + 0.2, 1.0 / 3.0, f64::MIN_POSITIVE, 6.02214076e23, -0.0, 0.861_234_567_890_123_4]
+        {
             let saved = finished(value);
             store.save(&saved).unwrap();
             let loaded = store.load(&saved.cell).unwrap().unwrap();
@@ -215,7 +232,8 @@ mod tests {
         store.save(&saved).unwrap();
         let path = store.path(&saved.cell);
         let whole = fs::read(&path).unwrap();
-        // The last byte is the newline after the closing brace: without it the result is still whole.
+        // The last byte is the newline after the closing brace: without it the result is still
+        // whole.
         for length in 0..whole.len() - 1 {
             fs::write(&path, &whole[..length]).unwrap();
             let error = store.load(&saved.cell).unwrap_err();
@@ -232,7 +250,8 @@ mod tests {
         let path = store.path(&saved.cell);
         let whole = fs::read_to_string(&path).unwrap();
         let (from, to) = (whole.find("\"outcome\"").unwrap(), whole.find("\"revision\"").unwrap());
-        let digits: Vec<_> = (from..to).filter(|&at| whole.as_bytes()[at].is_ascii_digit()).collect();
+        let digits: Vec<_> =
+            (from..to).filter(|&at| whole.as_bytes()[at].is_ascii_digit()).collect();
         assert_eq!(digits.len(), 4 + 4 + 3);
         for at in digits {
             let mut changed = whole.clone().into_bytes();
@@ -260,12 +279,18 @@ mod tests {
     #[test]
     fn a_cell_has_one_taker_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
-        let (here, there) =
-            (Store::open(folder.path().to_owned()).unwrap(), Store::open(folder.path().to_owned()).unwrap());
+        let (here, there) = (
+            Store::open(folder.path().to_owned()).unwrap(),
+            Store::open(folder.path().to_owned()).unwrap(),
+        );
         let (one, mut two) = (finished(0.5).cell, finished(0.5).cell);
         two.seed = 4;
         let held = here.claim(&one).unwrap();
-        assert!(held.is_some() && there.claim(&one).unwrap().is_none() && there.claim(&two).unwrap().is_some());
+        assert!(
+            held.is_some()
+                && there.claim(&one).unwrap().is_none()
+                && there.claim(&two).unwrap().is_some()
+        );
         drop(held);
         assert!(there.claim(&one).unwrap().is_some());
     }
@@ -273,7 +298,8 @@ mod tests {
     #[test]
     fn a_merge_takes_what_is_missing_and_refuses_what_contradicts() {
         let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let [ours, theirs, others] = folders.each_ref().map(|folder| Store::open(folder.path().to_owned()).unwrap());
+        let [ours, theirs, others] =
+            folders.each_ref().map(|folder| Store::open(folder.path().to_owned()).unwrap());
         let (one, mut two, mut three) = (finished(0.5), finished(0.25), finished(0.75));
         (two.cell.seed, three.cell.seed) = (4, 5);
         ours.save(&one).unwrap();
@@ -293,7 +319,10 @@ mod tests {
         stores[1].save(&changed).unwrap();
         let error = union(&stores, [&one.cell]).unwrap_err().to_string();
         assert!(error.contains("different outcomes of the same cell (toy d m seed 3)"), "{error}");
-        assert!(stores.iter().all(|store| error.contains(store.path(&one.cell).to_str().unwrap())), "{error}");
+        assert!(
+            stores.iter().all(|store| error.contains(store.path(&one.cell).to_str().unwrap())),
+            "{error}"
+        );
         let error = ours.take_over(&[three.clone(), changed]).unwrap_err().to_string();
         assert!(error.contains(ours.path(&one.cell).to_str().unwrap()), "{error}");
         assert_eq!(ours.load(&three.cell).unwrap(), None, "nothing is changed");
@@ -321,7 +350,10 @@ mod tests {
         other.seed = 4;
         store.save(&saved).unwrap();
         fs::rename(store.path(&saved.cell), store.path(&other)).unwrap();
-        assert!(format!("{:#}", store.load(&other).unwrap_err()).contains("another cell (toy d m seed 3)"));
+        assert!(
+            format!("{:#}", store.load(&other).unwrap_err())
+                .contains("another cell (toy d m seed 3)")
+        );
         fs::create_dir(store.path(&saved.cell)).unwrap();
         assert!(store.load(&saved.cell).is_err());
         assert!(format!("{:#}", store.save(&saved).unwrap_err()).contains("is a directory"));

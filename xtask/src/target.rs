@@ -16,7 +16,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A file at `path`, made from `inputs`; with `force` it may replace a regular file that is none of these.
+    /// A file at `path`, made from `inputs`; with `force` it may replace a regular file that is
+    /// none of these.
     ///
     /// # Errors
     /// As [`Target::check`], and for `-`.
@@ -30,16 +31,21 @@ impl Target {
     /// Checks again, for what may have come up during the work that led here.
     ///
     /// # Errors
-    /// Where something is there that must not be replaced: an input, anything that is no regular file (a folder, a link, a
-    /// device), or, without `force`, any file.
+    /// Where something is there that must not be replaced: an input, anything that is no regular
+    /// file (a folder, a link, a device), or, without `force`, any file.
     pub fn check(&self) -> anyhow::Result<()> {
         let shown = self.path.display();
         let Some(found) = what_is_at(&self.path)? else { return Ok(()) };
         if self.inputs.iter().any(|input| same_file(&self.path, input)) {
-            bail!("{shown} is the input itself or a file that is read with it; name another file to write");
+            bail!(
+                "{shown} is the input itself or a file that is read with it; name another file to write"
+            );
         }
         if !found.is_file() {
-            bail!("{shown} is {}, which is never replaced; name another file to write", kind(found));
+            bail!(
+                "{shown} is {}, which is never replaced; name another file to write",
+                kind(found)
+            );
         }
         if !self.force {
             bail!("{shown} exists; name another file to write, or replace it with --force");
@@ -53,13 +59,18 @@ impl Target {
     }
 }
 
-/// Checks that a folder to be made or filled from `inputs` holds none of these and nothing that is not `ours`; what is
-/// ours may be replaced with `force`.
+/// Checks that a folder to be made or filled from `inputs` holds none of these and nothing that is
+/// not `ours`; what is ours may be replaced with `force`.
 ///
 /// # Errors
-/// Where the path is `-` or something else than a folder, or one that holds an input or other things, or anything at all
-/// without `force`.
-pub fn check_folder(path: &Path, inputs: &[PathBuf], force: bool, ours: impl Fn(&Path) -> bool) -> anyhow::Result<()> {
+/// Where the path is `-` or something else than a folder, or one that holds an input or other
+/// things, or anything at all without `force`.
+pub fn check_folder(
+    path: &Path,
+    inputs: &[PathBuf],
+    force: bool,
+    ours: impl Fn(&Path) -> bool,
+) -> anyhow::Result<()> {
     refuse_standard_output(path, "folder")?;
     let shown = path.display();
     let Some(found) = what_is_at(path)? else { return Ok(()) };
@@ -74,11 +85,15 @@ pub fn check_folder(path: &Path, inputs: &[PathBuf], force: bool, ours: impl Fn(
             stranger.display()
         );
     }
-    if let Some(input) = entries.iter().find(|entry| inputs.iter().any(|input| same_file(entry, input))) {
+    if let Some(input) =
+        entries.iter().find(|entry| inputs.iter().any(|input| same_file(entry, input)))
+    {
         bail!("{shown} holds {}, which is read as input; name another folder", input.display());
     }
     if !entries.is_empty() && !force {
-        bail!("{shown} exists and is not empty; name another folder, or replace its contents with --force");
+        bail!(
+            "{shown} exists and is not empty; name another folder, or replace its contents with --force"
+        );
     }
     Ok(())
 }
@@ -119,7 +134,8 @@ fn same_file(path: &Path, input: &Path) -> bool {
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
 
-    let standard_input = || fs::File::from(std::io::stdin().as_fd().try_clone_to_owned()?).metadata();
+    let standard_input =
+        || fs::File::from(std::io::stdin().as_fd().try_clone_to_owned()?).metadata();
     let input = if is_standard(input) { standard_input() } else { input.metadata() };
     matches!((path.metadata(), input), (Ok(a), Ok(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
 }
@@ -127,7 +143,8 @@ fn same_file(path: &Path, input: &Path) -> bool {
 /// As on Unix, but for the standard input and hard links.
 #[cfg(not(unix))]
 fn same_file(path: &Path, input: &Path) -> bool {
-    !is_standard(input) && matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b)
+    !is_standard(input)
+        && matches!((path.canonicalize(), input.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]
@@ -139,7 +156,9 @@ mod tests {
     }
 
     fn refused(path: &Path, inputs: &[&Path], force: bool) -> String {
-        Target::new(path, inputs.iter().map(|&input| input.to_owned()).collect(), force).unwrap_err().to_string()
+        Target::new(path, inputs.iter().map(|&input| input.to_owned()).collect(), force)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -169,7 +188,8 @@ mod tests {
     #[cfg(unix)]
     fn only_regular_files_are_replaced() {
         let folder = folder();
-        let [link, dangling, file] = ["link", "dangling", "file"].map(|name| folder.path().join(name));
+        let [link, dangling, file] =
+            ["link", "dangling", "file"].map(|name| folder.path().join(name));
         fs::write(&file, "mine").unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
         std::os::unix::fs::symlink(folder.path().join("nothing"), &dangling).unwrap();
@@ -191,12 +211,24 @@ mod tests {
         check_folder(&folder.path().join("new"), &[], false, ours).unwrap();
         check_folder(folder.path(), &[], false, ours).unwrap();
         fs::write(folder.path().join("manifest.json"), "{}").unwrap();
-        assert!(check_folder(folder.path(), &[], false, ours).unwrap_err().to_string().contains("--force"));
+        assert!(
+            check_folder(folder.path(), &[], false, ours)
+                .unwrap_err()
+                .to_string()
+                .contains("--force")
+        );
         check_folder(folder.path(), &[], true, ours).unwrap();
         fs::write(folder.path().join("thesis.tex"), "mine").unwrap();
-        assert!(check_folder(folder.path(), &[], true, ours).unwrap_err().to_string().contains("thesis.tex"));
+        assert!(
+            check_folder(folder.path(), &[], true, ours)
+                .unwrap_err()
+                .to_string()
+                .contains("thesis.tex")
+        );
         let file = folder.path().join("manifest.json");
-        assert!(check_folder(&file, &[], true, ours).unwrap_err().to_string().contains("is a file"));
+        assert!(
+            check_folder(&file, &[], true, ours).unwrap_err().to_string().contains("is a file")
+        );
     }
 
     #[test]
@@ -206,8 +238,9 @@ mod tests {
         fs::write(&input, "mine").unwrap();
         fs::hard_link(&input, &other).unwrap();
         for given in [&input, &other] {
-            let refused =
-                check_folder(folder.path(), std::slice::from_ref(given), true, |_| true).unwrap_err().to_string();
+            let refused = check_folder(folder.path(), std::slice::from_ref(given), true, |_| true)
+                .unwrap_err()
+                .to_string();
             assert!(refused.contains("read as input"), "{refused}");
         }
         fs::remove_file(&other).unwrap();
@@ -217,9 +250,15 @@ mod tests {
     #[test]
     fn nothing_is_written_to_the_standard_output() {
         let path = Path::new("-");
-        assert!(refused(path, &[], true).contains("no command writes to the standard output; name a file"));
+        assert!(
+            refused(path, &[], true)
+                .contains("no command writes to the standard output; name a file")
+        );
         let refused = check_folder(path, &[], true, |_| true).unwrap_err().to_string();
-        assert!(refused.contains("no command writes to the standard output; name a folder"), "{refused}");
+        assert!(
+            refused.contains("no command writes to the standard output; name a folder"),
+            "{refused}"
+        );
         Target::new(Path::new("./-"), vec![], false).unwrap();
     }
 }

@@ -1,4 +1,5 @@
-//! Event files, the format that TensorBoard reads: records of protobuf messages, each between checksums.
+//! Event files, the format that TensorBoard reads: records of protobuf messages, each between
+//! checksums.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -12,7 +13,8 @@ pub struct EventFile(File);
 const PREFIX: &str = "events.out.tfevents.";
 
 impl EventFile {
-    /// Begins the event file of `folder`, which is created where it is missing; event files that are there are removed.
+    /// Begins the event file of `folder`, which is created where it is missing; event files that
+    /// are there are removed.
     pub fn create(folder: &Path) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
         for entry in fs::read_dir(folder)? {
@@ -28,7 +30,8 @@ impl EventFile {
         Ok(Self(file))
     }
 
-    /// Appends an event with one scalar for each tag; whoever reads the file sees it at once. TensorBoard keeps single precision.
+    /// Appends an event with one scalar for each tag; whoever reads the file sees it at once.
+    /// TensorBoard keeps single precision.
     pub fn write(&mut self, step: u64, scalars: &[(String, f64)]) -> io::Result<()> {
         self.0.write_all(&record(&event(wall_time(), step, scalars)))
     }
@@ -46,8 +49,8 @@ fn version(wall_time: f64) -> Vec<u8> {
     message
 }
 
-/// The message `Event`: `wall_time = 1`, `step = 2`, `summary = 5`; in `Summary` a `Value` for each scalar, `value = 1`; in that
-/// `tag = 1`, `simple_value = 2`.
+/// The message `Event`: `wall_time = 1`, `step = 2`, `summary = 5`; in `Summary` a `Value` for each
+/// scalar, `value = 1`; in that `tag = 1`, `simple_value = 2`.
 fn event(wall_time: f64, step: u64, scalars: &[(String, f64)]) -> Vec<u8> {
     let value = |(tag, value): &(String, f64)| {
         let mut message = bytes(1, tag.as_bytes());
@@ -104,7 +107,9 @@ fn checksum(bytes: &[u8]) -> [u8; 4] {
 fn crc_32c(bytes: &[u8]) -> u32 {
     const REVERSED_POLYNOMIAL: u32 = 0x82f6_3b78;
     !bytes.iter().fold(!0, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ if crc & 1 == 1 { REVERSED_POLYNOMIAL } else { 0 })
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+            crc >> 1 ^ if crc & 1 == 1 { REVERSED_POLYNOMIAL } else { 0 }
+        })
     })
 }
 
@@ -125,13 +130,15 @@ mod tests {
     /// event = event_pb2.Event(wall_time=1.7e9, step=300, summary=summary_pb2.Summary(value=[value]))
     /// record_writer.RecordWriter(open("record", "wb")).write(event.SerializeToString())
     /// ```
-    const BY_TENSORBOARD: &str =
-        "200000000000000029eda9500900000040fc54d94110ac022a120a100a09747261696e5f6e6c6c153333333fa92250b1";
+    const BY_TENSORBOARD: &str = "200000000000000029eda9500900000040fc54d94110ac022a120a100a09747261696e5f6e6c6c153333333fa92250b1";
 
     #[test]
     fn a_record_is_the_one_that_tensorboard_writes() {
         let found = record(&event(1.7e9, 300, &[("train_nll".into(), 0.7)]));
-        assert_eq!(found.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), BY_TENSORBOARD);
+        assert_eq!(
+            found.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+            BY_TENSORBOARD
+        );
     }
 
     /// The check value of the catalogue of parametrised CRC algorithms, CRC-32/ISCSI.

@@ -1,11 +1,12 @@
-//! What the program tells the person at the terminal. A reader that has gone away ends nothing: lines that nobody reads
-//! are dropped, where `println!` would panic. Lines that somebody waits for and that cannot be written, as on a full
-//! disk, end the program.
+//! What the program tells the person at the terminal. A reader that has gone away ends nothing:
+//! lines that nobody reads are dropped, where `println!` would panic. Lines that somebody waits for
+//! and that cannot be written, as on a full disk, end the program.
 
 use std::fmt::Display;
 use std::io::{ErrorKind, Write, stderr, stdout};
 
-/// Writes a line to the standard output. A closed pipe is no error; any other ends the program with exit code 1.
+/// Writes a line to the standard output. A closed pipe is no error; any other ends the program with
+/// exit code 1.
 pub fn say(line: impl Display) {
     let written = writeln!(stdout(), "{line}").and_then(|()| stdout().flush());
     if let Err(reason) = written
@@ -30,7 +31,8 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// An error with its causes, in one line. Many errors end with the text of their cause; it is not said twice.
+/// An error with its causes, in one line. Many errors end with the text of their cause; it is not
+/// said twice.
 pub fn reasons(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -54,11 +56,17 @@ mod tests {
         let cause = || Error::other("no such file");
         let repeats = anyhow::Error::new(cause()).context("log.csv: no such file").context("data");
         assert_eq!(reasons(&repeats), "data: log.csv: no such file");
-        assert_eq!(reasons(&anyhow::Error::new(cause()).context("log.csv")), "log.csv: no such file");
+        assert_eq!(
+            reasons(&anyhow::Error::new(cause()).context("log.csv")),
+            "log.csv: no such file"
+        );
     }
 
     #[test]
     fn times_are_said_as_people_say_them() {
-        assert_eq!([4.4, 89.0, 130.0, 5_300.0, 9_000.0].map(duration), ["4 s", "89 s", "2 min", "88 min", "2.5 h"]);
+        assert_eq!(
+            [4.4, 89.0, 130.0, 5_300.0, 9_000.0].map(duration),
+            ["4 s", "89 s", "2 min", "88 min", "2.5 h"]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What a cell leaves for those who watch a run or look for what went wrong in it: an event file and a log.
+//! What a cell leaves for those who watch a run or look for what went wrong in it: an event file
+//! and a log.
 
 use std::fs;
 use std::io;
@@ -25,7 +26,8 @@ pub struct Trace<'a> {
     log: Option<CellLog>,
 }
 
-/// Figures on their way into an event file, which is given up with a warning once it cannot be written.
+/// Figures on their way into an event file, which is given up with a warning once it cannot be
+/// written.
 #[derive(Default)]
 pub struct Events(Mutex<Sink>);
 
@@ -45,7 +47,8 @@ impl Traces {
         Self { out: out.to_owned() }
     }
 
-    /// Begins the traces of a cell in the place of those of an earlier run of it. What cannot be written is left out with a warning.
+    /// Begins the traces of a cell in the place of those of an earlier run of it. What cannot be
+    /// written is left out with a warning.
     pub fn begin<'a>(&self, cell: &'a Cell) -> Trace<'a> {
         let place = place(cell);
         let events = EventFile::create(&self.out.join("events").join(&place));
@@ -77,11 +80,16 @@ impl Trace<'_> {
                         self.events.record("", step, row.clone());
                     }
                 }
-                let metrics = outcome.metrics.iter().map(|(metric, &value)| (metric.name().to_owned(), value));
+                let metrics = outcome
+                    .metrics
+                    .iter()
+                    .map(|(metric, &value)| (metric.name().to_owned(), value));
                 self.events.record("metrics", 0, metrics);
                 info!(target: CELL, "finished in {seconds:.3} s");
             }
-            Err(error) if error.is::<Interrupted>() => info!(target: CELL, "interrupted after {seconds:.3} s"),
+            Err(error) if error.is::<Interrupted>() => {
+                info!(target: CELL, "interrupted after {seconds:.3} s")
+            }
             Err(error) => error!(target: CELL, "failed after {seconds:.3} s: {error:?}"),
         }
         if self.log.as_ref().is_some_and(CellLog::incomplete) {
@@ -97,12 +105,15 @@ impl Drop for Trace<'_> {
 }
 
 impl Events {
-    /// Appends figures of a step, named `part/figure`, or as they are where `part` is empty; the log has them too.
+    /// Appends figures of a step, named `part/figure`, or as they are where `part` is empty; the
+    /// log has them too.
     pub fn record(&self, part: &str, step: u64, figures: impl IntoIterator<Item = (String, f64)>) {
         let prefix = if part.is_empty() { String::new() } else { format!("{part}/") };
         let figures = figures.into_iter().filter(|(name, _)| name != STEP);
-        let figures: Vec<_> = figures.map(|(name, value)| (format!("{prefix}{name}"), value)).collect();
-        let listed: Vec<_> = figures.iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        let figures: Vec<_> =
+            figures.map(|(name, value)| (format!("{prefix}{name}"), value)).collect();
+        let listed: Vec<_> =
+            figures.iter().map(|(name, value)| format!("{name} = {value}")).collect();
         debug!(target: CELL, "step {step}: {}", listed.join(", "));
         let mut sink = self.sink();
         sink.curve |= part.is_empty();
@@ -128,15 +139,23 @@ fn kept<T>(made: io::Result<T>, what: &str, cell: &Cell) -> Option<T> {
     made.inspect_err(|error| warn!("no {what} of {cell} can be kept: {error}")).ok()
 }
 
-/// The folder of a cell, `EXPERIMENT/DATASET/METHOD[, SETTING]/seed-N`: another for every other cell.
+/// The folder of a cell, `EXPERIMENT/DATASET/METHOD[, SETTING]/seed-N`: another for every other
+/// cell.
 fn place(cell: &Cell) -> PathBuf {
     // Without commas of its own the method ends at the first one.
     let method = escaped(&cell.method).replace(',', "%2C");
-    let arm = if cell.setting.is_empty() { method } else { format!("{method}, {}", escaped(&cell.setting)) };
-    [escaped(&cell.experiment), escaped(&cell.dataset), arm, format!("seed-{}", cell.seed)].iter().collect()
+    let arm = if cell.setting.is_empty() {
+        method
+    } else {
+        format!("{method}, {}", escaped(&cell.setting))
+    };
+    [escaped(&cell.experiment), escaped(&cell.dataset), arm, format!("seed-{}", cell.seed)]
+        .iter()
+        .collect()
 }
 
-/// A name as part of a path on any file system: what not all of them take is written as in addresses of the web.
+/// A name as part of a path on any file system: what not all of them take is written as in
+/// addresses of the web.
 fn escaped(name: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b" !#$&'()+,-.=@[]_{}~".contains(&byte);
     let last = name.len().saturating_sub(1);
@@ -165,9 +184,14 @@ mod tests {
     #[test]
     fn usual_names_stay_readable() {
         let place = |method: &str, setting: &str| {
-            super::place(&cell(&["online-eval", "mdp", method, setting].map(String::from), 3)).display().to_string()
+            super::place(&cell(&["online-eval", "mdp", method, setting].map(String::from), 3))
+                .display()
+                .to_string()
         };
-        assert_eq!(place("PG-online&offline", "random(200)"), "online-eval/mdp/PG-online&offline, random(200)/seed-3");
+        assert_eq!(
+            place("PG-online&offline", "random(200)"),
+            "online-eval/mdp/PG-online&offline, random(200)/seed-3"
+        );
         assert_eq!(place("W&D-CCF", ""), "online-eval/mdp/W&D-CCF/seed-3");
         assert_eq!(place("a, b", "c/d: 50%"), "online-eval/mdp/a%2C b, c%2Fd%3A 50%25/seed-3");
     }

@@ -20,7 +20,8 @@ use crate::terminal::{say, tell};
 /// Options of `train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cached log, or log file in any format, with rewards of 0 and 1; it may be a pipe, and - is the standard input.
+    /// Cached log, or log file in any format, with rewards of 0 and 1; it may be a pipe, and - is
+    /// the standard input.
     log: PathBuf,
     /// Folder to write the recommender into.
     #[arg(long, value_name = "CHECKPOINT")]
@@ -28,7 +29,8 @@ pub struct Args {
     /// Replace a recommender that is there.
     #[arg(long)]
     force: bool,
-    /// How many percent of the sessions to learn from, the first ones; `evaluate` judges on the rest.
+    /// How many percent of the sessions to learn from, the first ones; `evaluate` judges on the
+    /// rest.
     #[arg(long, value_name = "PERCENT", default_value_t = 50, value_parser = clap::value_parser!(u8).range(1..100))]
     percent: u8,
     /// Passes over the log for U and for A, each.
@@ -58,14 +60,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             "warning: {unused} slates earned a reward though nothing was chosen; IRecGAN learns from the rewards of choices alone"
         ));
     }
-    let train = sequences(&dataset.log, &chosen, items, seed).context("cannot learn from this log")?;
+    let train =
+        sequences(&dataset.log, &chosen, items, seed).context("cannot learn from this log")?;
     if train.sessions() == 0 {
         bail!("{}: no session with a click among the first {}%", args.log.display(), args.percent);
     }
-    let widest = train.iter().flat_map(|session| session.steps()).map(|step| step.slate.len()).max();
+    let widest =
+        train.iter().flat_map(|session| session.steps()).map(|step| step.slate.len()).max();
     let mut config = IRecGanConfig::new(items, widest.unwrap_or(1).min(items));
-    (config.users.hidden, config.agent.hidden, config.discriminator.hidden) = (args.hidden, args.hidden, args.hidden);
-    (config.users_epochs, config.agent_epochs, config.epochs) = (args.epochs, args.epochs, args.adversarial);
+    (config.users.hidden, config.agent.hidden, config.discriminator.hidden) =
+        (args.hidden, args.hidden, args.hidden);
+    (config.users_epochs, config.agent_epochs, config.epochs) =
+        (args.epochs, args.epochs, args.adversarial);
     config.discriminator.leaving = dataset.log.iter().any(|session| session.left());
     let settings = serde_json::json!({ "percent": args.percent, "irecgan": config });
     let origin = Origin::new(&dataset, &chosen, settings, args.seed, REVISION);
@@ -84,7 +90,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     check_folder(&args.to, &inputs, args.force, is_ours)?;
     let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
     run.agent().save(&args.to, provenance, run.curve().len() as u64, args.seed, None)?;
-    say(format_args!("learned from {} sessions; written to {}", train.sessions(), args.to.display()));
+    say(format_args!(
+        "learned from {} sessions; written to {}",
+        train.sessions(),
+        args.to.display()
+    ));
     Ok(())
 }
 
@@ -103,9 +113,11 @@ fn rewards_without_choice(dataset: &Dataset, sessions: &[usize]) -> usize {
     steps.filter(|step| step.choice.item().is_none() && step.reward != 0.0).count()
 }
 
-/// Whether a file is one that a saved recommender is made of: its manifest, or what that names by a digest.
+/// Whether a file is one that a saved recommender is made of: its manifest, or what that names by a
+/// digest.
 fn is_ours(path: &Path) -> bool {
-    const FILES: [&str; 4] = ["tensors.safetensors", "vocabulary.jsonl", "features.jsonl", "origin.jsonl"];
+    const FILES: [&str; 4] =
+        ["tensors.safetensors", "vocabulary.jsonl", "features.jsonl", "origin.jsonl"];
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let named = || FILES.iter().any(|file| is_saved_as(&name, file));
     let regular = path.symlink_metadata().is_ok_and(|found| found.is_file());
@@ -136,13 +148,17 @@ mod tests {
         for text in ["mine", "[]", r#"{"model": "mine"}"#, r#"{"digest": "00"}"#] {
             assert!(!ours("manifest.json", text), "{text}");
         }
-        for name in ["tensors-?.safetensors", "vocabulary-?.jsonl", "features-?.jsonl", "origin-?.jsonl"] {
+        for name in
+            ["tensors-?.safetensors", "vocabulary-?.jsonl", "features-?.jsonl", "origin-?.jsonl"]
+        {
             assert!(ours(&name.replace('?', digest), ""), "{name}");
             for other in [&digest[1..], &format!("{digest}0"), &digest.to_uppercase(), "notes"] {
                 assert!(!ours(&name.replace('?', other), ""), "{other}");
             }
         }
-        for name in ["tensors-?.jsonl", "origin-?.safetensors", "thesis-?.jsonl", "manifest.json.old"] {
+        for name in
+            ["tensors-?.jsonl", "origin-?.safetensors", "thesis-?.jsonl", "manifest.json.old"]
+        {
             assert!(!ours(&name.replace('?', digest), r#"{"model": 1, "digest": 1}"#), "{name}");
         }
         let place = folder.path().join(format!("origin-{}.jsonl", digest.replace('0', "1")));

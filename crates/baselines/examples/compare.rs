@@ -1,7 +1,9 @@
-//! Chooses and judges every baseline on a log with a split, in the GAN-CDQN authors' format, and prints a table as CSV.
+//! Chooses and judges every baseline on a log with a split, in the GAN-CDQN authors' format, and
+//! prints a table as CSV.
 //!
-//! `cargo run --release -p foretaste-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]` (default: seed 1,
-//! full grids, all models). Every point of a grid goes to the standard error: its validation figures, where it stopped, seconds.
+//! `cargo run --release -p foretaste-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]`
+//! (default: seed 1, full grids, all models). Every point of a grid goes to the standard error: its
+//! validation figures, where it stopped, seconds.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -26,7 +28,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(other) => return Err(format!("{other}: expected full or coarse").into()),
     };
     let names: Vec<String> = arguments.collect();
-    let (dataset, _) = import::import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
+    let (dataset, _) =
+        import::import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
     let split = match dataset.split {
         Some(split) => split,
         None => Split::by_session(&dataset.log, Fractions::default(), seed.derive("split"))?,
@@ -34,15 +37,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
     let test = Displays::new(&dataset.log, &split.test);
 
-    println!("model,likelihood,precision@1,precision@2,NLL,validation precision@1,validation NLL,seconds,chosen");
+    println!(
+        "model,likelihood,precision@1,precision@2,NLL,validation precision@1,validation NLL,seconds,chosen"
+    );
     let (mut chance, mut clicks) = ([0.0; 3], 0.0);
     for (slate, _) in test.slates().filter(|(_, clicked)| clicked.is_some()) {
         let n = slate.len() as f64;
         chance = [chance[0] + 1.0 / n, chance[1] + (2.0 / n).min(1.0), chance[2] + n.ln()];
         clicks += 1.0;
     }
-    println!("chance,,{:.4},{:.4},{:.4},,,,", chance[0] / clicks, chance[1] / clicks, chance[2] / clicks);
-    for kind in ModelKind::ALL.into_iter().filter(|kind| names.is_empty() || names.contains(&kind.name().into())) {
+    println!(
+        "chance,,{:.4},{:.4},{:.4},,,,",
+        chance[0] / clicks,
+        chance[1] / clicks,
+        chance[2] / clicks
+    );
+    for kind in ModelKind::ALL
+        .into_iter()
+        .filter(|kind| names.is_empty() || names.contains(&kind.name().into()))
+    {
         let start = Instant::now();
         let mut begun = Vec::new();
         let watch = |progress: Progress| {
@@ -56,10 +69,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let seconds = start.elapsed().as_secs_f64();
         begun.push(seconds);
         for (candidate, span) in selection.candidates.iter().zip(begun.windows(2)) {
-            let best = candidate.curve.iter().min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-            let (best, last) = (best.map(|point| point.iteration), candidate.curve.last().map(|point| point.iteration));
+            let best = candidate
+                .curve
+                .iter()
+                .min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
+            let (best, last) = (
+                best.map(|point| point.iteration),
+                candidate.curve.last().map(|point| point.iteration),
+            );
             let (seconds, figures) = (span[1] - span[0], candidate.validation);
-            eprintln!("{seconds:.2} s, best {best:?} of {last:?}, {figures:?}, {:?}", candidate.settings);
+            eprintln!(
+                "{seconds:.2} s, best {best:?} of {last:?}, {figures:?}, {:?}",
+                candidate.settings
+            );
         }
         let figures = evaluate(&*selection.model, &test)?;
         let chosen = &selection.candidates[selection.chosen];

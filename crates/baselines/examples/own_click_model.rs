@@ -1,9 +1,12 @@
-//! Luce's choice: P(click on i) = w_i over the sum of w in the display, fitted by the iteration of Hunter (2004) and Caron &
-//! Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which overlooks what an item competed with.
+//! Luce's choice: P(click on i) = w_i over the sum of w in the display, fitted by the iteration of
+//! Hunter (2004) and Caron & Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which
+//! overlooks what an item competed with.
 //!
 //! `cargo run --release -p foretaste-baselines --example own_click_model`
 
-use foretaste_baselines::{ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select};
+use foretaste_baselines::{
+    ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select,
+};
 use foretaste_data::{Fractions, ItemId, Split};
 use foretaste_random::Seed;
 use foretaste_sim::{ChoiceUsers, Rollout, policies::UniformRandom};
@@ -15,7 +18,9 @@ fn fit(data: &Data<'_>) -> Luce {
         let (mut clicks, mut exposure) = (vec![1.0; data.items], vec![1.0; data.items]);
         for (slate, clicked) in Displays::new(data.log, data.train).slates() {
             let total: f32 = slate.iter().map(|item| w[item.index()]).sum();
-            slate.iter().for_each(|item| exposure[item.index()] += clicked.map_or(0.0, |_| 1.0 / total));
+            slate
+                .iter()
+                .for_each(|item| exposure[item.index()] += clicked.map_or(0.0, |_| 1.0 / total));
             clicked.iter().for_each(|place| clicks[slate[*place].index()] += 1.0);
         }
         w = clicks.iter().zip(exposure).map(|(clicks, exposure)| clicks / exposure).collect();
@@ -25,8 +30,13 @@ fn fit(data: &Data<'_>) -> Luce {
 
 impl ClickModel for Luce {
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        let unknown = |item: &ItemId| Error::Setting { what: "items", problem: format!("item {} is new", item.0) };
-        let score = |item: &ItemId| self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item));
+        let unknown = |item: &ItemId| Error::Setting {
+            what: "items",
+            problem: format!("item {} is new", item.0),
+        };
+        let score = |item: &ItemId| {
+            self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item))
+        };
         displays.slates().map(|(slate, _)| slate.iter().map(score).collect()).collect()
     }
     fn likelihood(&self) -> Likelihood {
@@ -39,7 +49,17 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let log = Rollout::new(Seed::new(1), 0..400, 4).run(&users, &UniformRandom { items: 50 })?;
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
     let (data, test) = (Data::new(&log, 50, &split), Displays::new(&log, &split.test));
-    let popularity = select(ModelKind::Popularity, &data, Seed::new(3), |_| std::ops::ControlFlow::Continue(()))?;
-    println!("popularity: {:.4?}\nLuce: {:.4?}", evaluate(&*popularity.model, &test)?, evaluate(&fit(&data), &test)?);
+    let popularity =
+        select(
+            ModelKind::Popularity,
+            &data,
+            Seed::new(3),
+            |_| std::ops::ControlFlow::Continue(()),
+        )?;
+    println!(
+        "popularity: {:.4?}\nLuce: {:.4?}",
+        evaluate(&*popularity.model, &test)?,
+        evaluate(&fit(&data), &test)?
+    );
     Ok(())
 }

@@ -28,7 +28,10 @@ impl Counts {
         let total = |counts: &[u32]| counts.iter().map(|&count| f64::from(count)).sum::<f64>();
         let clicked = total(&clicks);
         if clicked == 0.0 {
-            return Err(Error::setting("training sessions", "no click in them, expected at least one"));
+            return Err(Error::setting(
+                "training sessions",
+                "no click in them, expected at least one",
+            ));
         }
         let rate = clicked / total(&shown);
         Ok(Self { clicks, shown, rate })
@@ -93,13 +96,15 @@ impl CoClicks {
     pub fn cosines(&self, item: u32, regularisation: f64) -> impl Iterator<Item = (u32, f64)> {
         let size = move |item: u32| self.of_item[item as usize].len() as f64 + regularisation;
         let others = self.together[item as usize].iter();
-        others.map(move |&(other, both)| (other, f64::from(both) / (size(item) * size(other)).sqrt()))
+        others
+            .map(move |&(other, both)| (other, f64::from(both) / (size(item) * size(other)).sqrt()))
     }
 
     /// The cosine of two items, without regularisation; 0 for an item and itself.
     pub fn cosine(&self, a: u32, b: u32) -> f64 {
         let others = &self.together[a as usize];
-        let both = others.binary_search_by_key(&b, |&(other, _)| other).map_or(0, |at| others[at].1);
+        let both =
+            others.binary_search_by_key(&b, |&(other, _)| other).map_or(0, |at| others[at].1);
         if both == 0 {
             return 0.0;
         }
@@ -108,11 +113,13 @@ impl CoClicks {
     }
 }
 
-/// The places of scores in rising order, from 0, where equal scores rank by `popularity` and share a place if that is
-/// equal too.
+/// The places of scores in rising order, from 0, where equal scores rank by `popularity` and share
+/// a place if that is equal too.
 pub(crate) fn ranks(scores: &[f64], popularity: impl Fn(usize) -> u32) -> Vec<f32> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
-    let compare = |&a: &usize, &b: &usize| scores[a].total_cmp(&scores[b]).then(popularity(a).cmp(&popularity(b)));
+    let compare = |&a: &usize, &b: &usize| {
+        scores[a].total_cmp(&scores[b]).then(popularity(a).cmp(&popularity(b)))
+    };
     order.sort_by(compare);
     let (mut ranks, mut rank) = (vec![0.0; scores.len()], 0.0);
     for (at, place) in order.iter().enumerate() {
@@ -152,7 +159,12 @@ mod tests {
     #[test]
     fn training_sessions_without_a_click_are_refused() {
         let log = log(&[&[(&[0, 1], None)]]);
-        assert!(Counts::new(&Displays::new(&log, &[0]), 2).unwrap_err().to_string().contains("no click"));
+        assert!(
+            Counts::new(&Displays::new(&log, &[0]), 2)
+                .unwrap_err()
+                .to_string()
+                .contains("no click")
+        );
     }
 
     #[test]

@@ -30,7 +30,8 @@ impl<'a> Data<'a> {
         Displays::new(self.log, self.validation)
     }
 
-    /// The displays with a click of the validation sessions, or a sample of them that shows about `items` items.
+    /// The displays with a click of the validation sessions, or a sample of them that shows about
+    /// `items` items.
     pub(crate) fn validation_sample(&self, items: usize, seed: Seed) -> Displays<'a> {
         let displays = self.validation();
         let clicked = displays.with_click();
@@ -40,19 +41,22 @@ impl<'a> Data<'a> {
     }
 }
 
-/// Displays, rising, that show about `items` items, drawn from `seed`; all of them if they show no more.
+/// Displays, rising, that show about `items` items, drawn from `seed`; all of them if they show no
+/// more.
 pub(crate) fn sample_shown(displays: &Displays<'_>, items: usize, seed: Seed) -> Vec<usize> {
     let shown: usize = displays.slates().map(|(slate, _)| slate.len()).sum();
     let wanted = (items as f64 / shown as f64 * displays.len() as f64) as usize;
     sample(displays.len(), wanted.max(1), seed)
 }
 
-/// `wanted` of `count` numbers from 0, drawn without replacement from `seed`, rising; all of them if there are no more.
+/// `wanted` of `count` numbers from 0, drawn without replacement from `seed`, rising; all of them
+/// if there are no more.
 pub(crate) fn sample(count: usize, wanted: usize, seed: Seed) -> Vec<usize> {
     if wanted >= count {
         return (0..count).collect();
     }
-    let mut drawn = rand::seq::index::sample(&mut seed.derive("sample").stream(0), count, wanted).into_vec();
+    let mut drawn =
+        rand::seq::index::sample(&mut seed.derive("sample").stream(0), count, wanted).into_vec();
     drawn.sort_unstable();
     drawn
 }
@@ -81,7 +85,8 @@ mod tests {
         let part = data.validation_sample(6, Seed::new(1));
         assert_eq!(part.len(), 2);
         for display in part.iter() {
-            let same = |other: &&crate::displays::Display<'_>| std::ptr::eq(other.slate, display.slate);
+            let same =
+                |other: &&crate::displays::Display<'_>| std::ptr::eq(other.slate, display.slate);
             let original = all.iter().find(same).unwrap();
             assert!(display.clicked.is_some() && display.clicked == original.clicked);
             assert_eq!(part.history(display), all.history(original));

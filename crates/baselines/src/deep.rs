@@ -3,10 +3,11 @@ use foretaste_nn::{Activation, Init, Mlp, Scope};
 
 use crate::Result;
 
-/// Hidden layers with ELU and a logit for every entry, from inputs of the entry and inputs of its display.
+/// Hidden layers with ELU and a logit for every entry, from inputs of the entry and inputs of its
+/// display.
 ///
-/// The layers are those of an MLP on both side by side; the display's part of the first is computed once for all its
-/// entries.
+/// The layers are those of an MLP on both side by side; the display's part of the first is computed
+/// once for all its entries.
 #[derive(Debug)]
 pub(crate) struct Deep {
     /// `[outputs, inputs]`, those of the entry first.
@@ -30,11 +31,19 @@ impl Deep {
         Ok(Self { weight, bias, rest })
     }
 
-    /// `entries [entries, some]`, `displays [displays, others]` and the display of each entry to logits `[entries, 1]`.
-    pub fn forward(&self, entries: &Tensor, displays: &Tensor, display_of_entry: &Tensor) -> Result<Tensor> {
+    /// `entries [entries, some]`, `displays [displays, others]` and the display of each entry to
+    /// logits `[entries, 1]`.
+    pub fn forward(
+        &self,
+        entries: &Tensor,
+        displays: &Tensor,
+        display_of_entry: &Tensor,
+    ) -> Result<Tensor> {
         let (inner, outer) = (entries.dim(1)?, displays.dim(1)?);
         let of_entries = entries.matmul(&self.weight.narrow(1, 0, inner)?.t()?)?;
-        let of_displays = displays.matmul(&self.weight.narrow(1, inner, outer)?.t()?)?.broadcast_add(&self.bias)?;
+        let of_displays = displays
+            .matmul(&self.weight.narrow(1, inner, outer)?.t()?)?
+            .broadcast_add(&self.bias)?;
         let first = (of_entries + of_displays.index_select(display_of_entry, 0)?)?;
         match &self.rest {
             Some(rest) => Ok(rest.forward(&Activation::Elu.forward(&first)?)?),
@@ -50,7 +59,8 @@ mod tests {
     use foretaste_nn::Params;
     use foretaste_random::Seed;
 
-    /// Three entries of two displays: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two of the second display.
+    /// Three entries of two displays: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two
+    /// of the second display.
     #[test]
     fn without_hidden_layers_the_logit_is_linear() {
         let mut params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);

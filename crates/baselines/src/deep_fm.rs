@@ -17,7 +17,8 @@ pub(crate) struct DeepFm {
     deep: Deep,
 }
 
-/// One field: a weight w `[values, 1]` and a latent vector v `[values, dim]` for each of its values.
+/// One field: a weight w `[values, 1]` and a latent vector v `[values, dim]` for each of its
+/// values.
 #[derive(Debug)]
 struct Field {
     weight: Tensor,
@@ -28,10 +29,12 @@ impl DeepFm {
     pub fn new(config: &NetworkConfig, items: usize, mut scope: Scope<'_>) -> Result<Self> {
         let mut field = |name: &str, values: usize| -> Result<Field> {
             let mut scope = scope.scope(name);
-            let vector = scope.param("vector", (values, config.dim), Init::Normal { sd: config.initial })?;
+            let vector =
+                scope.param("vector", (values, config.dim), Init::Normal { sd: config.initial })?;
             Ok(Field { weight: scope.param("weight", (values, 1), Init::Constant(0.0))?, vector })
         };
-        let (candidates, clicks, length) = (field("items", items)?, field("clicks", items)?, field("length", 1)?);
+        let (candidates, clicks, length) =
+            (field("items", items)?, field("clicks", items)?, field("length", 1)?);
         let places = config.place.then(|| field("places", PLACES)).transpose()?;
         let inputs = (3 + usize::from(config.place)) * config.dim;
         let deep = Deep::new(inputs, &config.hidden, scope.scope("deep"))?;
@@ -42,7 +45,8 @@ impl DeepFm {
     pub fn logits(&self, fields: &Fields) -> Result<Tensor> {
         // What the entries of a display share is computed once for it.
         let mean = |table: &Tensor| fields.mean_of_history(table);
-        let (clicks, length) = (mean(&self.clicks.vector)?, fields.length.matmul(&self.length.vector)?);
+        let (clicks, length) =
+            (mean(&self.clicks.vector)?, fields.length.matmul(&self.length.vector)?);
         let weights = (mean(&self.clicks.weight)? + fields.length.matmul(&self.length.weight)?)?;
         let of_display = (weights + dot(&clicks, &length)?)?;
         let state = Tensor::cat(&[&clicks, &length], 1)?;
@@ -53,7 +57,8 @@ impl DeepFm {
         linear = (linear + of_display.index_select(&fields.display_of_entry, 0)?)?;
         if let Some(places) = &self.places {
             let vectors = lookup(&places.vector, &fields.places)?;
-            linear = ((linear + lookup(&places.weight, &fields.places)?)? + dot(&vectors, &(sum + &inputs)?)?)?;
+            linear = ((linear + lookup(&places.weight, &fields.places)?)?
+                + dot(&vectors, &(sum + &inputs)?)?)?;
             inputs = Tensor::cat(&[inputs, vectors], 1)?;
         }
         Ok((linear + self.deep.forward(&inputs, &state, &fields.display_of_entry)?)?.squeeze(1)?)

@@ -4,7 +4,8 @@ use foretaste_data::{ItemId, Log};
 
 use crate::{Error, Result};
 
-/// The displays of some sessions in order, each with what the user had clicked before it in the session.
+/// The displays of some sessions in order, each with what the user had clicked before it in the
+/// session.
 #[derive(Clone, Debug)]
 pub struct Displays<'a> {
     /// All clicks of each session.
@@ -35,7 +36,12 @@ impl<'a> Displays<'a> {
             let mut clicked_items = Vec::new();
             for step in log.session(index).steps() {
                 let clicked = step.slate.iter().position(|item| step.choice.item() == Some(*item));
-                displays.push(Display { slate: step.slate, clicked, session, before: clicked_items.len() });
+                displays.push(Display {
+                    slate: step.slate,
+                    clicked,
+                    session,
+                    before: clicked_items.len(),
+                });
                 clicked_items.extend(step.choice.item());
             }
             clicks.push(clicked_items);
@@ -53,7 +59,8 @@ impl<'a> Displays<'a> {
         self.displays.is_empty()
     }
 
-    /// The items of each display, in the order shown, and the place of the clicked one; `None` where nothing was clicked.
+    /// The items of each display, in the order shown, and the place of the clicked one; `None`
+    /// where nothing was clicked.
     pub fn slates(&self) -> impl ExactSizeIterator<Item = (&'a [ItemId], Option<usize>)> {
         self.displays.iter().map(|display| (display.slate, display.clicked))
     }
@@ -76,8 +83,8 @@ impl<'a> Displays<'a> {
         &self.clicks
     }
 
-    /// The clicks before `display` that were not yet before `previous`, one earlier in the same session if there is one,
-    /// each item on its first click alone.
+    /// The clicks before `display` that were not yet before `previous`, one earlier in the same
+    /// session if there is one, each item on its first click alone.
     pub(crate) fn new_clicks(
         &self,
         previous: Option<&Display<'_>>,
@@ -96,7 +103,10 @@ impl<'a> Displays<'a> {
         let mut end = 0;
         let range = |session| {
             let start = end;
-            end += self.displays[start..].iter().take_while(|display| display.session == session).count();
+            end += self.displays[start..]
+                .iter()
+                .take_while(|display| display.session == session)
+                .count();
             start..end
         };
         (0..self.clicks.len()).map(range).collect()
@@ -107,7 +117,8 @@ impl<'a> Displays<'a> {
         (0..self.len()).filter(|&index| self.displays[index].clicked.is_some()).collect()
     }
 
-    /// The displays of the given numbers, which rise. What was clicked before each stays what it was.
+    /// The displays of the given numbers, which rise. What was clicked before each stays what it
+    /// was.
     pub(crate) fn pick(mut self, wanted: &[usize]) -> Self {
         self.displays = wanted.iter().map(|&index| self.displays[index]).collect();
         self
@@ -115,8 +126,15 @@ impl<'a> Displays<'a> {
 
     /// Refuses items that a model of `items` items does not know.
     pub(crate) fn check(&self, items: usize) -> Result<()> {
-        match self.displays.iter().flat_map(|display| display.slate).find(|item| item.index() >= items) {
-            Some(item) => Err(Error::setting("items", format!("{items}, but the log shows item {}", item.0))),
+        match self
+            .displays
+            .iter()
+            .flat_map(|display| display.slate)
+            .find(|item| item.index() >= items)
+        {
+            Some(item) => {
+                Err(Error::setting("items", format!("{items}, but the log shows item {}", item.0)))
+            }
             None => Ok(()),
         }
     }

@@ -4,7 +4,8 @@ use crate::counts::{CoClicks, Counts};
 use crate::displays::Display;
 use crate::{Displays, Result};
 
-/// Strength, in showings, of the prior that draws the click rate of rarely shown items to that of all.
+/// Strength, in showings, of the prior that draws the click rate of rarely shown items to that of
+/// all.
 const PRIOR: f64 = 10.0;
 
 /// Number of features, the place last.
@@ -30,7 +31,8 @@ impl Features {
 
     /// The features of every item of the displays of the given numbers, which rise.
     pub fn rows(&self, displays: &Displays<'_>, wanted: &[usize]) -> Vec<[f64; FEATURES]> {
-        // Sum and largest of the similarities of every item to the history, kept up to date from display to display.
+        // Sum and largest of the similarities of every item to the history, kept up to date from
+        // display to display.
         let mut similar = vec![(0.0, 0f64); self.items()];
         let mut previous: Option<&Display<'_>> = None;
         let mut rows = Vec::new();
@@ -80,6 +82,7 @@ impl Features {
     }
 
     fn rate(&self, item: usize) -> f64 {
-        (f64::from(self.counts.clicks[item]) + PRIOR * self.counts.rate) / (f64::from(self.counts.shown[item]) + PRIOR)
+        (f64::from(self.counts.clicks[item]) + PRIOR * self.counts.rate)
+            / (f64::from(self.counts.shown[item]) + PRIOR)
     }
 }

@@ -6,8 +6,8 @@ use crate::{Displays, Result};
 /// Places from this on share their weights.
 pub(crate) const PLACES: usize = 64;
 
-/// Some displays as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one display; entries of a
-/// display stand together, in the order shown.
+/// Some displays as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one
+/// display; entries of a display stand together, in the order shown.
 pub(crate) struct Fields {
     /// The item of each entry.
     pub items: Vec<u32>,
@@ -42,7 +42,8 @@ struct Pairs {
 
 /// The clicked place of some displays that all have one.
 pub(crate) struct Choices {
-    /// 1 + the entry at each place of each display, 0 where it has no such place, `[displays · widest]`.
+    /// 1 + the entry at each place of each display, 0 where it has no such place,
+    /// `[displays · widest]`.
     pub entry_of_place: Tensor,
     /// Whether the display has the place, `[displays, widest]` (u8).
     pub mask: Tensor,
@@ -51,8 +52,8 @@ pub(crate) struct Choices {
 }
 
 impl Fields {
-    /// The displays of the given numbers. The `window` last clicks are their history, whose pairs with shown items fall
-    /// into `buckets`; without buckets there are no pairs.
+    /// The displays of the given numbers. The `window` last clicks are their history, whose pairs
+    /// with shown items fall into `buckets`; without buckets there are no pairs.
     pub fn new(
         displays: &Displays<'_>,
         wanted: &[usize],
@@ -90,9 +91,10 @@ impl Fields {
             None
         } else {
             let pairs = match buckets {
-                Some(_) => {
-                    Some(Pairs { bucket: Tensor::new(pairs, device)?, entry: Tensor::new(entry_of_pair, device)? })
-                }
+                Some(_) => Some(Pairs {
+                    bucket: Tensor::new(pairs, device)?,
+                    entry: Tensor::new(entry_of_pair, device)?,
+                }),
                 None => None,
             };
             Some(History {
@@ -111,10 +113,11 @@ impl Fields {
         })
     }
 
-    /// The mean of the rows of `table [items, width]` over the history of each display, zero for an empty one:
-    /// `[displays, width]`.
+    /// The mean of the rows of `table [items, width]` over the history of each display, zero for an
+    /// empty one: `[displays, width]`.
     pub fn mean_of_history(&self, table: &Tensor) -> Result<Tensor> {
-        let zeros = Tensor::zeros((self.length.dim(0)?, table.dim(1)?), table.dtype(), table.device())?;
+        let zeros =
+            Tensor::zeros((self.length.dim(0)?, table.dim(1)?), table.dtype(), table.device())?;
         Ok(match &self.history {
             Some(history) => {
                 let clicked = lookup(table, &history.items)?.broadcast_mul(&history.share)?;
@@ -127,7 +130,8 @@ impl Fields {
     /// `sums [entries, 1]` plus, for every entry, the weights `[buckets, 1]` of its pairs.
     pub fn add_pairs(&self, sums: Tensor, weights: &Tensor) -> Result<Tensor> {
         Ok(match self.history.as_ref().and_then(|history| history.pairs.as_ref()) {
-            // Not a look-up of rows: a batch has so many pairs that sorting them costs more than a gradient of all weights.
+            // Not a look-up of rows: a batch has so many pairs that sorting them costs more than a
+            // gradient of all weights.
             Some(pairs) => {
                 let of_pairs = weights.squeeze(1)?.gather(&pairs.bucket, 0)?;
                 sums.squeeze(1)?.index_add(&pairs.entry, &of_pairs, 0)?.unsqueeze(1)?
@@ -144,7 +148,9 @@ impl Choices {
         let widest = sizes().max().unwrap_or(0);
         let (mut entry_of_place, mut mask, mut first) = (Vec::new(), Vec::new(), 1);
         for size in sizes() {
-            entry_of_place.extend((0..widest).map(|place| if place < size { (first + place) as u32 } else { 0 }));
+            entry_of_place.extend(
+                (0..widest).map(|place| if place < size { (first + place) as u32 } else { 0 }),
+            );
             mask.extend((0..widest).map(|place| u8::from(place < size)));
             first += size;
         }
@@ -166,7 +172,8 @@ pub(crate) fn labels(displays: &Displays<'_>, wanted: &[usize]) -> Vec<f64> {
     wanted.iter().flat_map(of_display).collect()
 }
 
-/// A number below `buckets` for a click and a shown item, by feature hashing (Weinberger et al. 2009).
+/// A number below `buckets` for a click and a shown item, by feature hashing (Weinberger et al.
+/// 2009).
 pub(crate) fn bucket(click: u32, item: u32, buckets: u32) -> u32 {
     // SplitMix64: one step and its finaliser.
     let mut hash = (u64::from(click) << 32 | u64::from(item)).wrapping_add(0x9e37_79b9_7f4a_7c15);

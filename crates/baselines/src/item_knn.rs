@@ -6,10 +6,11 @@ use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
 
 /// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
 ///
-/// Two items are as similar as the cosine of their vectors of training sessions (§3.1.1): with n_i sessions that clicked
-/// item i and n_ij that clicked both, s_ij = n_ij / √((n_i + λ)(n_j + λ)). λ keeps rare items from being similar by chance,
-/// as in the item-kNN that Hidasi et al. 2016 (§4) compare with. For clicks without ratings the score of an item is the sum
-/// of its similarities to the distinct clicks before, over its k nearest neighbours (Deshpande & Karypis 2004). An item is
+/// Two items are as similar as the cosine of their vectors of training sessions (§3.1.1): with n_i
+/// sessions that clicked item i and n_ij that clicked both, s_ij = n_ij / √((n_i + λ)(n_j + λ)). λ
+/// keeps rare items from being similar by chance, as in the item-kNN that Hidasi et al. 2016 (§4)
+/// compare with. For clicks without ratings the score of an item is the sum of its similarities to
+/// the distinct clicks before, over its k nearest neighbours (Deshpande & Karypis 2004). An item is
 /// no neighbour of itself. [`Likelihood::Absent`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,8 +19,8 @@ pub struct ItemKnnConfig {
     pub neighbours: usize,
     /// λ, from 0.
     pub regularisation: f64,
-    /// Whether training clicks rank items of equal score, as all items are before a session's first click. The papers
-    /// leave such items alike.
+    /// Whether training clicks rank items of equal score, as all items are before a session's first
+    /// click. The papers leave such items alike.
     pub popularity_breaks_ties: bool,
 }
 
@@ -33,14 +34,18 @@ pub(crate) struct ItemKnn {
 
 impl ItemKnn {
     pub fn fit(config: &ItemKnnConfig, data: &Data<'_>) -> Result<Self> {
-        if config.neighbours == 0 || !(config.regularisation >= 0.0 && config.regularisation.is_finite()) {
-            let problem = format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
+        if config.neighbours == 0
+            || !(config.regularisation >= 0.0 && config.regularisation.is_finite())
+        {
+            let problem =
+                format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
             return Err(Error::setting("item kNN", problem));
         }
         let co_clicks = CoClicks::new(&data.training(), data.items)?;
         let mut neighbour_of = vec![Vec::new(); data.items];
         for item in 0..data.items as u32 {
-            let mut nearest: Vec<(u32, f64)> = co_clicks.cosines(item, config.regularisation).collect();
+            let mut nearest: Vec<(u32, f64)> =
+                co_clicks.cosines(item, config.regularisation).collect();
             nearest.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
             for &(other, similarity) in nearest.iter().take(config.neighbours) {
                 neighbour_of[other as usize].push((item, similarity));

@@ -1,5 +1,5 @@
-//! The click models that GAN-CDQN (Chen et al., ICML 2019) compares its user model with, experiment A: which of the shown
-//! items does a user click, given the clicks before?
+//! The click models that GAN-CDQN (Chen et al., ICML 2019) compares its user model with, experiment
+//! A: which of the shown items does a user click, given the clicks before?
 //!
 //! | [`ModelKind`] | settings | likelihood |
 //! |---|---|---|
@@ -13,13 +13,14 @@
 //! | W&D-LR | [`NetworkConfig`] | derived: independent clicks, given exactly one |
 //! | W&D-CCF | [`NetworkConfig`] | fitted |
 //!
-//! All implement [`ClickModel`] and are judged by one [`evaluate`]. [`select`] fits a model once for every point of a small
-//! grid of hyper-parameters and keeps the one that is best on the validation sessions; [`Data`] does not hold the test
-//! sessions, so no choice can look at them.
+//! All implement [`ClickModel`] and are judged by one [`evaluate`]. [`select`] fits a model once
+//! for every point of a small grid of hyper-parameters and keeps the one that is best on the
+//! validation sessions; [`Data`] does not hold the test sessions, so no choice can look at them.
 //!
-//! A display on which nothing was clicked, whether the user stayed or left, is not judged: the likelihood here is that of
-//! the clicked item given that one was clicked, the user model's `nll_given_click`, and precision is over clicks. Only the
-//! models of single items (popularity per display, XGBOOST, DFM, W&D-LR) learn from such displays, that their items were not clicked.
+//! A display on which nothing was clicked, whether the user stayed or left, is not judged: the
+//! likelihood here is that of the clicked item given that one was clicked, the user model's
+//! `nll_given_click`, and precision is over clicks. Only the models of single items (popularity per
+//! display, XGBOOST, DFM, W&D-LR) learn from such displays, that their items were not clicked.
 //!
 //! ```
 //! use std::ops::ControlFlow;

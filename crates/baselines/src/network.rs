@@ -15,9 +15,10 @@ const CHUNK: usize = 1_024;
 
 /// DFM, W&D-LR and W&D-CCF: a network on sparse fields that gives every shown item a logit z.
 ///
-/// The fields of a shown item are the item, the last clicks before the display (a field of several values, averaged),
-/// ln(1 + the number of clicks before) and, where asked for, the place in the display. No one-hot vector is built. The
-/// papers' networks use ReLU and dropout, wide & deep FTRL and AdaGrad; ours use ELU and Adam with early stopping.
+/// The fields of a shown item are the item, the last clicks before the display (a field of several
+/// values, averaged), ln(1 + the number of clicks before) and, where asked for, the place in the
+/// display. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
+/// and AdaGrad; ours use ELU and Adam with early stopping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
@@ -33,10 +34,11 @@ pub struct NetworkConfig {
     pub hidden: Vec<usize>,
     /// How many clicks back the history looks, at least 1.
     pub history: usize,
-    /// Weights for pairs of a click and a shown item, which are hashed to them, at least 1; of no effect in DeepFM.
+    /// Weights for pairs of a click and a shown item, which are hashed to them, at least 1; of no
+    /// effect in DeepFM.
     pub buckets: u32,
-    /// Whether the place in the display is a field. Off by default: where slates were put together afterwards, their order
-    /// may give the click away.
+    /// Whether the place in the display is a field. Off by default: where slates were put together
+    /// afterwards, their order may give the click away.
     pub place: bool,
     /// How it is trained; a batch is of displays.
     pub training: Training,
@@ -46,12 +48,13 @@ pub struct NetworkConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Architecture {
-    /// Wide & deep (Cheng et al. 2016, §3). Wide: a weight for every item, and for every cross-product of an item clicked
-    /// before and the shown item (their AND(user_installed_app, impression_app)). Deep: embeddings of the fields side by
-    /// side, hidden layers, a logit. z is the sum of both.
+    /// Wide & deep (Cheng et al. 2016, §3). Wide: a weight for every item, and for every
+    /// cross-product of an item clicked before and the shown item (their AND(user_installed_app,
+    /// impression_app)). Deep: embeddings of the fields side by side, hidden layers, a logit. z is
+    /// the sum of both.
     WideDeep,
-    /// DeepFM (Guo et al. 2017, Eq 1-4): z = Σ w + Σ_{i<j} ⟨v_i, v_j⟩ + deep(v_1, v_2, ...), with one vector v for each
-    /// field, which the factorisation machine and the deep part share.
+    /// DeepFM (Guo et al. 2017, Eq 1-4): z = Σ w + Σ_{i<j} ⟨v_i, v_j⟩ + deep(v_1, v_2, ...), with
+    /// one vector v for each field, which the factorisation machine and the deep part share.
     DeepFm,
 }
 
@@ -59,13 +62,14 @@ pub enum Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Every shown item by itself is clicked or not: the logistic loss, over all displays, those without a click among
-    /// them. The likelihood is [`Likelihood::Derived`]: if items are clicked independently with log-odds z and exactly one
-    /// was, it is an item with probability softmax(z).
+    /// Every shown item by itself is clicked or not: the logistic loss, over all displays, those
+    /// without a click among them. The likelihood is [`Likelihood::Derived`]: if items are clicked
+    /// independently with log-odds z and exactly one was, it is an item with probability
+    /// softmax(z).
     Logistic,
-    /// Collaborative competitive filtering (Yang et al. 2011): the clicked item won against the others of its display, with
-    /// probability softmax(z) over the display. Displays without a click are left out. The likelihood is
-    /// [`Likelihood::Fitted`].
+    /// Collaborative competitive filtering (Yang et al. 2011): the clicked item won against the
+    /// others of its display, with probability softmax(z) over the display. Displays without a
+    /// click are left out. The likelihood is [`Likelihood::Fitted`].
     Competitive,
 }
 
@@ -101,7 +105,12 @@ enum Layers {
 }
 
 impl Network {
-    pub fn fit(config: &NetworkConfig, data: &Data<'_>, seed: Seed, watch: Watch<'_>) -> Result<Self> {
+    pub fn fit(
+        config: &NetworkConfig,
+        data: &Data<'_>,
+        seed: Seed,
+        watch: Watch<'_>,
+    ) -> Result<Self> {
         let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
         let displays = data.training();
         displays.check(data.items)?;
@@ -134,8 +143,16 @@ impl Network {
     }
 
     fn fields(&self, displays: &Displays<'_>, wanted: &[usize]) -> Result<Fields> {
-        let buckets = (self.config.architecture == Architecture::WideDeep).then_some(self.config.buckets);
-        Fields::new(displays, wanted, self.config.history, buckets, self.params.dtype(), self.params.device())
+        let buckets =
+            (self.config.architecture == Architecture::WideDeep).then_some(self.config.buckets);
+        Fields::new(
+            displays,
+            wanted,
+            self.config.history,
+            buckets,
+            self.params.dtype(),
+            self.params.device(),
+        )
     }
 
     fn logits(&self, fields: &Fields) -> Result<Tensor> {
@@ -154,13 +171,15 @@ impl Network {
                 // -y z - log σ(-z), the latter as choosing nothing over the item.
                 let alone = Tensor::ones((logits.dim(0)?, 1), DType::U8, logits.device())?;
                 let (_, log_none) = masked_log_softmax(&logits.unsqueeze(1)?, &alone, true)?;
-                let labels = Tensor::new(labels(displays, batch), logits.device())?.to_dtype(logits.dtype())?;
+                let labels = Tensor::new(labels(displays, batch), logits.device())?
+                    .to_dtype(logits.dtype())?;
                 ((logits * labels)? + log_none)?.mean_all()?.neg()?
             }
             Loss::Competitive => {
                 let choices = Choices::new(displays, batch, logits.device())?;
                 let none = logits.narrow(0, 0, 1)?.zeros_like()?;
-                let padded = Tensor::cat(&[none, logits], 0)?.index_select(&choices.entry_of_place, 0)?;
+                let padded =
+                    Tensor::cat(&[none, logits], 0)?.index_select(&choices.entry_of_place, 0)?;
                 let padded = padded.reshape(choices.mask.shape())?;
                 let (log_choice, _) = masked_log_softmax(&padded, &choices.mask, false)?;
                 log_choice.gather(&choices.clicked, 1)?.mean_all()?.neg()?
@@ -175,7 +194,10 @@ impl ClickModel for Network {
         let all: Vec<usize> = (0..displays.len()).collect();
         let mut scores = Vec::with_capacity(displays.len());
         for chunk in all.chunks(CHUNK) {
-            let logits = self.logits(&self.fields(displays, chunk)?)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let logits = self
+                .logits(&self.fields(displays, chunk)?)?
+                .to_dtype(DType::F32)?
+                .to_vec1::<f32>()?;
             let mut logits = logits.into_iter();
             let sizes = chunk.iter().map(|&display| displays.get(display).slate.len());
             scores.extend(sizes.map(|size| logits.by_ref().take(size).collect::<Vec<_>>()));
@@ -197,8 +219,13 @@ impl ClickModel for Network {
 
 fn check(config: &NetworkConfig) -> Result<()> {
     let counts = [config.dim, config.history, config.buckets as usize];
-    if counts.contains(&0) || config.hidden.contains(&0) || !(config.initial > 0.0 && config.initial.is_finite()) {
-        let problem = format!("{config:?}: expected counts and widths of at least 1 and a positive deviation");
+    if counts.contains(&0)
+        || config.hidden.contains(&0)
+        || !(config.initial > 0.0 && config.initial.is_finite())
+    {
+        let problem = format!(
+            "{config:?}: expected counts and widths of at least 1 and a positive deviation"
+        );
         return Err(Error::setting("network", problem));
     }
     Ok(())
@@ -236,7 +263,9 @@ mod tests {
     fn network(config: &NetworkConfig) -> Network {
         let network = Network::untrained(config, 6, Seed::new(1), DType::F64).unwrap();
         for (at, (_, var)) in network.params.iter().enumerate() {
-            let values = (0..var.elem_count()).map(|entry| ((7 * at + entry) as f64).sin()).collect::<Vec<_>>();
+            let values = (0..var.elem_count())
+                .map(|entry| ((7 * at + entry) as f64).sin())
+                .collect::<Vec<_>>();
             var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
         }
         network
@@ -248,7 +277,9 @@ mod tests {
         let displays = Displays::new(&log, &[0, 1, 2]);
         for config in configs() {
             let network = network(&config);
-            check_gradients(&network.params, || Ok(network.loss(&displays, &displays.with_click()).unwrap()));
+            check_gradients(&network.params, || {
+                Ok(network.loss(&displays, &displays.with_click()).unwrap())
+            });
         }
     }
 
@@ -261,7 +292,10 @@ mod tests {
             let network = network(&config);
             let get = |name: &str| {
                 let var = network.params.get(&format!("network.{name}")).unwrap();
-                (var.flatten_all().unwrap().to_vec1::<f64>().unwrap(), var.dims()[1..].iter().product::<usize>())
+                (
+                    var.flatten_all().unwrap().to_vec1::<f64>().unwrap(),
+                    var.dims()[1..].iter().product::<usize>(),
+                )
             };
             let row = |name: &str, row: usize| {
                 let (values, width) = get(name);
@@ -269,12 +303,19 @@ mod tests {
             };
             let deep = |x: &[f64]| {
                 let layer = |x: &[f64], name: &str, width: usize| -> Vec<f64> {
-                    let (weight, bias) = (get(&format!("deep.{name}.weight")).0, get(&format!("deep.{name}.bias")).0);
-                    let dot = |o: usize| (0..x.len()).map(|i| weight[o * x.len() + i] * x[i]).sum::<f64>();
+                    let (weight, bias) = (
+                        get(&format!("deep.{name}.weight")).0,
+                        get(&format!("deep.{name}.bias")).0,
+                    );
+                    let dot = |o: usize| {
+                        (0..x.len()).map(|i| weight[o * x.len() + i] * x[i]).sum::<f64>()
+                    };
                     (0..width).map(|o| bias[o] + dot(o)).collect()
                 };
-                let hidden: Vec<f64> =
-                    layer(x, "first", 3).iter().map(|&x| if x > 0.0 { x } else { x.exp() - 1.0 }).collect();
+                let hidden: Vec<f64> = layer(x, "first", 3)
+                    .iter()
+                    .map(|&x| if x > 0.0 { x } else { x.exp() - 1.0 })
+                    .collect();
                 layer(&hidden, "rest.0", 1)[0]
             };
             let scores = network.scores(&displays).unwrap();
@@ -285,7 +326,9 @@ mod tests {
                     let mut mean = vec![0.0; get(name).1];
                     for click in recent {
                         let click = row(name, click.index());
-                        mean.iter_mut().zip(click).for_each(|(mean, x)| *mean += x / recent.len() as f64);
+                        mean.iter_mut()
+                            .zip(click)
+                            .for_each(|(mean, x)| *mean += x / recent.len() as f64);
                     }
                     mean
                 };
@@ -297,7 +340,10 @@ mod tests {
                             let mut distinct = recent.to_vec();
                             distinct.dedup();
                             for click in distinct {
-                                wide += row("wide.pairs", crate::fields::bucket(click.0, item.0, 5) as usize)[0];
+                                wide += row(
+                                    "wide.pairs",
+                                    crate::fields::bucket(click.0, item.0, 5) as usize,
+                                )[0];
                             }
                             let mut x = row("items", item.index());
                             if config.place {
@@ -308,11 +354,18 @@ mod tests {
                             wide + deep(&x)
                         }
                         Architecture::DeepFm => {
-                            let scaled = |name: &str| row(name, 0).iter().map(|x| x * length).collect::<Vec<_>>();
-                            let mut fields =
-                                vec![(row("items.weight", item.index())[0], row("items.vector", item.index()))];
+                            let scaled = |name: &str| {
+                                row(name, 0).iter().map(|x| x * length).collect::<Vec<_>>()
+                            };
+                            let mut fields = vec![(
+                                row("items.weight", item.index())[0],
+                                row("items.vector", item.index()),
+                            )];
                             if config.place {
-                                fields.push((row("places.weight", place)[0], row("places.vector", place)));
+                                fields.push((
+                                    row("places.weight", place)[0],
+                                    row("places.vector", place),
+                                ));
                             }
                             fields.push((mean("clicks.weight")[0], mean("clicks.vector")));
                             fields.push((scaled("length.weight")[0], scaled("length.vector")));
@@ -322,17 +375,25 @@ mod tests {
                                     z += a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
                                 }
                             }
-                            z + deep(&fields.into_iter().flat_map(|(_, vector)| vector).collect::<Vec<_>>())
+                            z + deep(
+                                &fields
+                                    .into_iter()
+                                    .flat_map(|(_, vector)| vector)
+                                    .collect::<Vec<_>>(),
+                            )
                         }
                     };
-                    assert!((f64::from(*score) - expected).abs() < 1e-5, "{config:?}: {score} {expected}");
+                    assert!(
+                        (f64::from(*score) - expected).abs() < 1e-5,
+                        "{config:?}: {score} {expected}"
+                    );
                 }
             }
         }
     }
 
-    /// Both losses from the scores: the mean over all shown items of log(1 + eᶻ) - y z, and the mean over the displays with
-    /// a click of log Σ eᶻ - z of the clicked item.
+    /// Both losses from the scores: the mean over all shown items of log(1 + eᶻ) - y z, and the
+    /// mean over the displays with a click of log Σ eᶻ - z of the clicked item.
     #[test]
     fn losses_equal_their_definitions() {
         let log = small();
@@ -343,19 +404,24 @@ mod tests {
             let scored = displays.iter().zip(&scores);
             let (examples, losses): (Vec<usize>, Vec<f64>) = match config.loss {
                 Loss::Logistic => {
-                    let of_item =
-                        |clicked: bool, z: f32| (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 };
+                    let of_item = |clicked: bool, z: f32| {
+                        (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 }
+                    };
                     let losses = scored.flat_map(|(display, scores)| {
                         let items = scores.iter().enumerate();
-                        items.map(|(place, &z)| of_item(display.clicked == Some(place), z)).collect::<Vec<_>>()
+                        items
+                            .map(|(place, &z)| of_item(display.clicked == Some(place), z))
+                            .collect::<Vec<_>>()
                     });
                     ((0..displays.len()).collect(), losses.collect())
                 }
                 Loss::Competitive => {
                     let of_display = |scores: &[f32], place: usize| {
-                        scores.iter().map(|&z| f64::from(z).exp()).sum::<f64>().ln() - f64::from(scores[place])
+                        scores.iter().map(|&z| f64::from(z).exp()).sum::<f64>().ln()
+                            - f64::from(scores[place])
                     };
-                    let losses = scored.filter_map(|(display, scores)| Some(of_display(scores, display.clicked?)));
+                    let losses = scored
+                        .filter_map(|(display, scores)| Some(of_display(scores, display.clicked?)));
                     (displays.with_click(), losses.collect())
                 }
             };
@@ -372,10 +438,13 @@ mod tests {
         for config in configs() {
             let network = network(&config);
             let together = network.scores(&Displays::new(&small, &[2, 0, 1])).unwrap();
-            let alone: Vec<_> =
-                [2, 0, 1].iter().flat_map(|&s| network.scores(&Displays::new(&small, &[s])).unwrap()).collect();
+            let alone: Vec<_> = [2, 0, 1]
+                .iter()
+                .flat_map(|&s| network.scores(&Displays::new(&small, &[s])).unwrap())
+                .collect();
             assert_eq!(together.len(), alone.len());
-            let close = |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
+            let close =
+                |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
             assert!(together.iter().zip(&alone).all(close));
             assert_eq!(network.scores(&Displays::new(&long, &[0])).unwrap()[1].len(), 2);
         }

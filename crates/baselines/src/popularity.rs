@@ -7,9 +7,10 @@ use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
 
 /// Popularity: an item is clicked in proportion to how often it was clicked in training.
 ///
-/// Its weight is w = n + a from its n clicks, or, per display, the smoothed rate w = (n + a c) / (m + a) of its n clicks
-/// on m displays, c the rate of all items. The likelihood is [`Likelihood::Derived`]: the probability of a click is w
-/// over the sum of w in the display (Luce's choice axiom), the score its logarithm.
+/// Its weight is w = n + a from its n clicks, or, per display, the smoothed rate w = (n + a c) / (m +
+/// a) of its n clicks on m displays, c the rate of all items. The likelihood is
+/// [`Likelihood::Derived`]: the probability of a click is w over the sum of w in the display
+/// (Luce's choice axiom), the score its logarithm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PopularityConfig {
@@ -19,11 +20,12 @@ pub struct PopularityConfig {
     pub smoothing: f64,
 }
 
-/// The place alone: the probability of a click on place k of n is its smoothed share (m_k + a / n) / (m + a) of the m
-/// training displays of n items with a click.
+/// The place alone: the probability of a click on place k of n is its smoothed share (m_k + a / n)
+/// / (m + a) of the m training displays of n items with a click.
 ///
-/// Where this model knows more than chance, the order of the slates tells something: of how users look at them or, in a
-/// log whose slates were put together afterwards, of how they were put together. The likelihood is [`Likelihood::Fitted`].
+/// Where this model knows more than chance, the order of the slates tells something: of how users
+/// look at them or, in a log whose slates were put together afterwards, of how they were put
+/// together. The likelihood is [`Likelihood::Fitted`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PositionConfig {
@@ -50,7 +52,8 @@ impl Popularity {
             let (clicks, shown, a) = (f64::from(clicks), f64::from(shown), config.smoothing);
             if config.per_display { (clicks + a * counts.rate) / (shown + a) } else { clicks + a }
         };
-        let log_weight = counts.clicks.iter().zip(&counts.shown).map(|pair| weight(pair).ln() as f32).collect();
+        let log_weight =
+            counts.clicks.iter().zip(&counts.shown).map(|pair| weight(pair).ln() as f32).collect();
         Ok(Self { log_weight })
     }
 }
@@ -58,7 +61,9 @@ impl Popularity {
 impl ClickModel for Popularity {
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
         displays.check(self.log_weight.len())?;
-        let score = |slate: &[foretaste_data::ItemId]| slate.iter().map(|item| self.log_weight[item.index()]).collect();
+        let score = |slate: &[foretaste_data::ItemId]| {
+            slate.iter().map(|item| self.log_weight[item.index()]).collect()
+        };
         Ok(displays.slates().map(|(slate, _)| score(slate)).collect())
     }
 
@@ -80,13 +85,17 @@ impl Position {
             let (a, total, n) = (config.smoothing, clicks.iter().sum::<f64>(), clicks.len() as f64);
             clicks.iter().map(|count| ((count + a / n) / (total + a)).ln() as f32).collect()
         };
-        Ok(Self { log_probability: clicks.iter().map(|(&size, clicks)| (size, share(clicks))).collect() })
+        Ok(Self {
+            log_probability: clicks.iter().map(|(&size, clicks)| (size, share(clicks))).collect(),
+        })
     }
 }
 
 impl ClickModel for Position {
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        let score = |size: usize| self.log_probability.get(&size).cloned().unwrap_or_else(|| vec![0.0; size]);
+        let score = |size: usize| {
+            self.log_probability.get(&size).cloned().unwrap_or_else(|| vec![0.0; size])
+        };
         Ok(displays.slates().map(|(slate, _)| score(slate.len())).collect())
     }
 

@@ -11,7 +11,8 @@ use crate::session_rnn::{SessionRnn, SessionRnnConfig};
 use crate::trees::{Trees, TreesConfig};
 use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, Update, evaluate};
 
-/// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any model should beat.
+/// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any
+/// model should beat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModelKind {
@@ -135,22 +136,33 @@ impl ModelKind {
             cross(&[8, 32], &cross(&[vec![32], vec![64, 32]], &[1e-3, 5e-3]))
                 .into_iter()
                 .map(|(dim, (hidden, rate))| {
-                    Settings::Network(NetworkConfig { dim, hidden, training: training(rate), ..base.clone() })
+                    Settings::Network(NetworkConfig {
+                        dim,
+                        hidden,
+                        training: training(rate),
+                        ..base.clone()
+                    })
                 })
                 .collect()
         };
         match self {
             Self::Popularity => cross(&[false, true], &[1.0, 10.0, 100.0])
                 .into_iter()
-                .map(|(per_display, smoothing)| Settings::Popularity(PopularityConfig { per_display, smoothing }))
+                .map(|(per_display, smoothing)| {
+                    Settings::Popularity(PopularityConfig { per_display, smoothing })
+                })
                 .collect(),
-            Self::Position => {
-                [1.0, 10.0, 100.0].map(|smoothing| Settings::Position(PositionConfig { smoothing })).to_vec()
-            }
+            Self::Position => [1.0, 10.0, 100.0]
+                .map(|smoothing| Settings::Position(PositionConfig { smoothing }))
+                .to_vec(),
             Self::ItemKnn => cross(&[20, 200], &cross(&[0.0, 20.0], &[false, true]))
                 .into_iter()
                 .map(|(neighbours, (regularisation, popularity_breaks_ties))| {
-                    Settings::ItemKnn(ItemKnnConfig { neighbours, regularisation, popularity_breaks_ties })
+                    Settings::ItemKnn(ItemKnnConfig {
+                        neighbours,
+                        regularisation,
+                        popularity_breaks_ties,
+                    })
                 })
                 .collect(),
             Self::SessionKnn => cross(&[10, 50, 100, 500], &[false, true])
@@ -170,7 +182,11 @@ impl ModelKind {
             Self::Trees => cross(&[2, 4, 6], &[0.1, 0.3])
                 .into_iter()
                 .map(|(max_depth, learning_rate)| {
-                    Settings::Trees(TreesConfig { max_depth, learning_rate, ..TreesConfig::default() })
+                    Settings::Trees(TreesConfig {
+                        max_depth,
+                        learning_rate,
+                        ..TreesConfig::default()
+                    })
                 })
                 .collect(),
             Self::DeepFm => network(Architecture::DeepFm, Loss::Logistic),
@@ -181,15 +197,18 @@ impl ModelKind {
 
     /// A few points of the [grid](Self::grid) for quick runs, listed beside it.
     ///
-    /// They are those that came close to the best of the grid by the validation figures of every log that we looked at:
-    /// GAN-CDQN's yelp and rsc, MovieLens 100K and LastFM with simulated displays.
+    /// They are those that came close to the best of the grid by the validation figures of every
+    /// log that we looked at: GAN-CDQN's yelp and rsc, MovieLens 100K and LastFM with simulated
+    /// displays.
     pub fn coarse_grid(self) -> Vec<Settings> {
         let kept = |settings: &Settings| match settings {
             Settings::Popularity(config) => config.smoothing <= 10.0,
             Settings::Position(_) => true,
             Settings::ItemKnn(config) => config.popularity_breaks_ties,
             Settings::SessionKnn(config) => config.popularity_breaks_ties,
-            Settings::SessionRnn(config) => (config.hidden == 16) == (config.training.learning_rate == 1e-2),
+            Settings::SessionRnn(config) => {
+                (config.hidden == 16) == (config.training.learning_rate == 1e-2)
+            }
             Settings::Trees(config) => config.max_depth <= 4 && config.learning_rate == 0.3,
             Settings::Network(config) => {
                 let fast = config.training.learning_rate == 5e-3;
@@ -205,13 +224,15 @@ impl ModelKind {
 }
 
 impl Settings {
-    /// Fits the model to the training sessions; networks and trees stop early by the validation sessions.
+    /// Fits the model to the training sessions; networks and trees stop early by the validation
+    /// sessions.
     ///
     /// `watch` hears of a network before any update and of every update, and may stop it.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range or the training sessions hold nothing to learn from;
-    /// [`Error::Diverged`] if a gradient or a score is not finite; [`Error::Interrupted`] if `watch` broke off.
+    /// [`Error::Setting`] if a setting is outside its range or the training sessions hold nothing
+    /// to learn from; [`Error::Diverged`] if a gradient or a score is not finite;
+    /// [`Error::Interrupted`] if `watch` broke off.
     pub fn fit(
         &self,
         data: &Data<'_>,
@@ -230,11 +251,12 @@ impl Settings {
     }
 }
 
-/// Fits every point of the kind's [grid](ModelKind::grid) and keeps the one that is best on the validation sessions: by the
-/// likelihood where the model has one, by precision@1 elsewhere, the earlier of two that are equal.
+/// Fits every point of the kind's [grid](ModelKind::grid) and keeps the one that is best on the
+/// validation sessions: by the likelihood where the model has one, by precision@1 elsewhere, the
+/// earlier of two that are equal.
 ///
-/// Point i draws from the i-th seed under `seed`. `watch` hears of every point, of a network before any update and of every
-/// update, and may stop the selection.
+/// Point i draws from the i-th seed under `seed`. `watch` hears of every point, of a network before
+/// any update and of every update, and may stop the selection.
 ///
 /// # Errors
 /// As [`Settings::fit`] and [`evaluate`].
@@ -261,8 +283,9 @@ pub fn select_among(
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
     for (point, settings) in grid.iter().enumerate() {
-        let mut told =
-            |Update { iteration, point: seen }| watch(Progress { point, points: grid.len(), iteration, seen });
+        let mut told = |Update { iteration, point: seen }| {
+            watch(Progress { point, points: grid.len(), iteration, seen })
+        };
         if told(Update { iteration: 0, point: None }).is_break() {
             return Err(Error::Interrupted);
         }
@@ -273,7 +296,8 @@ pub fn select_among(
         }
         candidates.push(Candidate { settings: settings.clone(), validation: figures, curve });
     }
-    let (model, chosen) = best.ok_or_else(|| Error::setting("grid", "empty, expected at least one point"))?;
+    let (model, chosen) =
+        best.ok_or_else(|| Error::setting("grid", "empty, expected at least one point"))?;
     Ok(Selection { model, chosen, candidates })
 }
 

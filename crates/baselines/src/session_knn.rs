@@ -5,20 +5,21 @@ use crate::counts::{CoClicks, ranks};
 use crate::displays::Display;
 use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
 
-/// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent neural networks meet
-/// the neighborhood").
+/// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent
+/// neural networks meet the neighborhood").
 ///
-/// A training session n is as similar to the clicks S before a display as the cosine of the two sets of items,
+/// A training session n is as similar to the clicks S before a display as the cosine of the two
+/// sets of items,
 /// |S ∩ n| / √(|S| |n|). The score of an item is the sum of the similarities of those of the k nearest sessions that
-/// clicked it; of sessions that tie for the last place the earlier in the log is taken, and sessions without a common item
-/// are no neighbours. [`Likelihood::Absent`].
+/// clicked it; of sessions that tie for the last place the earlier in the log is taken, and
+/// sessions without a common item are no neighbours. [`Likelihood::Absent`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionKnnConfig {
     /// k, at least 1.
     pub neighbours: usize,
-    /// Whether training clicks rank items of equal score, as all items are before a session's first click. The paper
-    /// leaves such items alike.
+    /// Whether training clicks rank items of equal score, as all items are before a session's first
+    /// click. The paper leaves such items alike.
     pub popularity_breaks_ties: bool,
 }
 
@@ -40,9 +41,11 @@ impl SessionKnn {
     fn neighbours(&self, common: &[u32], clicked: usize) -> Vec<f64> {
         let size = |session: usize| self.co_clicks.of_session[session].len();
         let similarity = |(session, &common): (usize, &u32)| {
-            (common > 0).then(|| (f64::from(common) / ((clicked * size(session)) as f64).sqrt(), session))
+            (common > 0)
+                .then(|| (f64::from(common) / ((clicked * size(session)) as f64).sqrt(), session))
         };
-        let mut nearest: Vec<(f64, usize)> = common.iter().enumerate().filter_map(similarity).collect();
+        let mut nearest: Vec<(f64, usize)> =
+            common.iter().enumerate().filter_map(similarity).collect();
         let k = self.config.neighbours;
         if k < nearest.len() {
             nearest.select_nth_unstable_by(k - 1, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
@@ -57,7 +60,9 @@ impl SessionKnn {
 
     fn score(&self, display: &Display<'_>, similarities: &[f64]) -> Vec<f32> {
         let of_item = &self.co_clicks.of_item;
-        let score = |item: &ItemId| of_item[item.index()].iter().map(|&session| similarities[session as usize]).sum();
+        let score = |item: &ItemId| {
+            of_item[item.index()].iter().map(|&session| similarities[session as usize]).sum()
+        };
         let scores: Vec<f64> = display.slate.iter().map(score).collect();
         if self.config.popularity_breaks_ties {
             return ranks(&scores, |place| of_item[display.slate[place].index()].len() as u32);

@@ -16,28 +16,32 @@ const SEGMENT: usize = 32;
 /// Sessions that are scored at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 32;
 
-/// S-RNN: a recurrent network over the clicks of a session that predicts the next one among all items (GRU4Rec, Hidasi et
-/// al. 2016).
+/// S-RNN: a recurrent network over the clicks of a session that predicts the next one among all
+/// items (GRU4Rec, Hidasi et al. 2016).
 ///
-/// The clicks pass through an embedding and one LSTM layer, where the paper has one-hot inputs and GRUs, to a state h; the
-/// score of item i is ⟨w_i, h⟩ + b_i. The state before the first click is zero, and the first click is predicted too, from
-/// b alone: most displays of the papers' data are first ones. What was shown beside the clicks plays no part in training.
+/// The clicks pass through an embedding and one LSTM layer, where the paper has one-hot inputs and
+/// GRUs, to a state h; the score of item i is ⟨w_i, h⟩ + b_i. The state before the first click is
+/// zero, and the first click is predicted too, from b alone: most displays of the papers' data are
+/// first ones. What was shown beside the clicks plays no part in training.
 ///
-/// The loss is the cross-entropy of the next click over all items, if they are no more than `candidates`. Else it is that
-/// over a set C of items that the batch shares: the clicks of the batch, which the paper too takes as each other's rivals
-/// (§3.1), and `candidates` items drawn uniformly. An item is in the C of another's click with a probability π that grows
-/// with its popularity, so the softmax over C is that of score - ln π: the probability of the click given C (sampled softmax,
-/// Jean et al. 2015, §3.2), and not the paper's, which leaves popular items to score too low. π = 1 - (1 - q)(1 - p)^(n-1)
-/// for a share q of items drawn, a share p of the training clicks on the item, and n clicks in the batch.
+/// The loss is the cross-entropy of the next click over all items, if they are no more than
+/// `candidates`. Else it is that over a set C of items that the batch shares: the clicks of the
+/// batch, which the paper too takes as each other's rivals (§3.1), and `candidates` items drawn
+/// uniformly. An item is in the C of another's click with a probability π that grows with its
+/// popularity, so the softmax over C is that of score - ln π: the probability of the click given C
+/// (sampled softmax, Jean et al. 2015, §3.2), and not the paper's, which leaves popular items to
+/// score too low. π = 1 - (1 - q)(1 - p)^(n-1) for a share q of items drawn, a share p of the
+/// training clicks on the item, and n clicks in the batch.
 ///
-/// Gradients run back through 32 clicks at most. The likelihood is [`Likelihood::Derived`]: the softmax over all items,
-/// given that the click is one of those shown.
+/// Gradients run back through 32 clicks at most. The likelihood is [`Likelihood::Derived`]: the
+/// softmax over all items, given that the click is one of those shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionRnnConfig {
     /// Width of the embedding and of the state, at least 1.
     pub hidden: usize,
-    /// Items drawn to compete with the clicks of a batch, at least 1; no fewer than there are give the full softmax.
+    /// Items drawn to compete with the clicks of a batch, at least 1; no fewer than there are give
+    /// the full softmax.
     pub candidates: usize,
     /// Of longer training sessions the first clicks, so many, are trained on.
     pub longest: usize,
@@ -69,13 +73,20 @@ pub(crate) struct SessionRnn {
 }
 
 impl SessionRnn {
-    pub fn fit(config: &SessionRnnConfig, data: &Data<'_>, seed: Seed, watch: Watch<'_>) -> Result<Self> {
-        let mut model = Self::untrained(config, data.items, seed.derive("session RNN"), DType::F32)?;
+    pub fn fit(
+        config: &SessionRnnConfig,
+        data: &Data<'_>,
+        seed: Seed,
+        watch: Watch<'_>,
+    ) -> Result<Self> {
+        let mut model =
+            Self::untrained(config, data.items, seed.derive("session RNN"), DType::F32)?;
         let displays = data.training();
         displays.check(data.items)?;
         let cut = |clicks: &Vec<ItemId>| clicks[..clicks.len().min(config.longest)].to_vec();
         let sessions: Vec<Vec<ItemId>> = displays.clicks().iter().map(cut).collect();
-        let examples: Vec<usize> = (0..sessions.len()).filter(|&session| !sessions[session].is_empty()).collect();
+        let examples: Vec<usize> =
+            (0..sessions.len()).filter(|&session| !sessions[session].is_empty()).collect();
         let held_out = data.validation_sample(config.training.validation_items, seed);
         let shares = shares(&sessions, data.items);
         model.curve = train(
@@ -84,7 +95,11 @@ impl SessionRnn {
             &examples,
             seed.derive("training"),
             |batch, seed| {
-                model.loss(&batch.iter().map(|&session| &sessions[session][..]).collect::<Vec<_>>(), &shares, seed)
+                model.loss(
+                    &batch.iter().map(|&session| &sessions[session][..]).collect::<Vec<_>>(),
+                    &shares,
+                    seed,
+                )
             },
             || nll(&model, &held_out),
             watch,
@@ -92,9 +107,17 @@ impl SessionRnn {
         Ok(model)
     }
 
-    fn untrained(config: &SessionRnnConfig, items: usize, seed: Seed, dtype: DType) -> Result<Self> {
+    fn untrained(
+        config: &SessionRnnConfig,
+        items: usize,
+        seed: Seed,
+        dtype: DType,
+    ) -> Result<Self> {
         if [config.hidden, config.candidates, config.longest].contains(&0) {
-            return Err(Error::setting("session RNN", format!("{config:?}: expected every count to be at least 1")));
+            return Err(Error::setting(
+                "session RNN",
+                format!("{config:?}: expected every count to be at least 1"),
+            ));
         }
         let mut params = Params::new(seed, dtype, &Device::Cpu);
         let init = Init::Normal { sd: 1.0 / (config.hidden as f64).sqrt() };
@@ -103,11 +126,20 @@ impl SessionRnn {
         let mut scope = params.scope("next");
         let weight = scope.param("weight", (items, config.hidden), init)?;
         let bias = scope.param("bias", (items, 1), Init::Constant(0.0))?;
-        Ok(Self { config: config.clone(), params, items, clicks, lstm, weight, bias, curve: Vec::new() })
+        Ok(Self {
+            config: config.clone(),
+            params,
+            items,
+            clicks,
+            lstm,
+            weight,
+            bias,
+            curve: Vec::new(),
+        })
     }
 
-    /// The states of some sessions, `[1 + sessions · time, hidden]`: row 0 is the state before any click, row
-    /// `session · time + n` that after n clicks. `time` is the length of the longest.
+    /// The states of some sessions, `[1 + sessions · time, hidden]`: row 0 is the state before any
+    /// click, row `session · time + n` that after n clicks. `time` is the length of the longest.
     fn states(&self, sessions: &[&[ItemId]], time: usize) -> Result<Tensor> {
         let device = self.params.device();
         let empty = Tensor::zeros((1, self.config.hidden), self.params.dtype(), device)?;
@@ -118,25 +150,33 @@ impl SessionRnn {
         let mut outputs = Vec::new();
         for start in (0..time).step_by(SEGMENT) {
             let steps = SEGMENT.min(time - start);
-            let cells = || sessions.iter().flat_map(|session| (start..start + steps).map(|t| session.get(t)));
+            let cells = || {
+                sessions.iter().flat_map(|session| (start..start + steps).map(|t| session.get(t)))
+            };
             let items: Vec<u32> = cells().map(|click| click.map_or(0, |item| item.0)).collect();
             let mask: Vec<u8> = cells().map(|click| u8::from(click.is_some())).collect();
             let mask = Tensor::from_vec(mask, (sessions.len(), steps), device)?;
-            let inputs = lookup(&self.clicks, &items)?.reshape((sessions.len(), steps, self.config.hidden))?;
+            let inputs = lookup(&self.clicks, &items)?.reshape((
+                sessions.len(),
+                steps,
+                self.config.hidden,
+            ))?;
             let (output, last) = self.lstm.forward(&inputs, &state, Some(&mask))?;
             outputs.push(output);
             state = last.detach();
         }
-        let states = Tensor::cat(&outputs, 1)?.reshape((sessions.len() * time, self.config.hidden))?;
+        let states =
+            Tensor::cat(&outputs, 1)?.reshape((sessions.len() * time, self.config.hidden))?;
         Ok(Tensor::cat(&[empty, states], 0)?)
     }
 
-    /// The cross-entropy of the clicks of some sessions, in nats per click, see [`SessionRnnConfig`]; `shares` are those of
-    /// all items in the clicks of training.
+    /// The cross-entropy of the clicks of some sessions, in nats per click, see
+    /// [`SessionRnnConfig`]; `shares` are those of all items in the clicks of training.
     fn loss(&self, sessions: &[&[ItemId]], shares: &[f64], seed: Seed) -> Result<Tensor> {
         let device = self.params.device();
         // Nothing follows the last click.
-        let inputs: Vec<&[ItemId]> = sessions.iter().map(|clicks| &clicks[..clicks.len() - 1]).collect();
+        let inputs: Vec<&[ItemId]> =
+            sessions.iter().map(|clicks| &clicks[..clicks.len() - 1]).collect();
         let time = inputs.iter().map(|clicks| clicks.len()).max().unwrap_or(0);
         let (mut rows, mut targets) = (Vec::new(), Vec::new());
         for (session, clicks) in sessions.iter().enumerate() {
@@ -155,12 +195,22 @@ impl SessionRnn {
         let left_out = 1.0 - self.config.candidates as f64 / self.items as f64;
         let others = targets.len() as f64 - 1.0;
         let correction = |&item: &usize| -(1.0 - left_out * (1.0 - shares[item]).powf(others)).ln();
-        let correction = Tensor::new(candidates.iter().map(correction).collect::<Vec<_>>(), device)?;
-        let places: Vec<u32> =
-            targets.iter().map(|&target| candidates.partition_point(|&item| item < target as usize) as u32).collect();
+        let correction =
+            Tensor::new(candidates.iter().map(correction).collect::<Vec<_>>(), device)?;
+        let places: Vec<u32> = targets
+            .iter()
+            .map(|&target| candidates.partition_point(|&item| item < target as usize) as u32)
+            .collect();
         let candidates: Vec<u32> = candidates.into_iter().map(|item| item as u32).collect();
-        let bias = (lookup(&self.bias, &candidates)?.squeeze(1)? + correction.to_dtype(self.params.dtype())?)?;
-        Ok(softmax_cross_entropy(&states, &lookup(&self.weight, &candidates)?.t()?, &bias, &places)?.mean_all()?)
+        let bias = (lookup(&self.bias, &candidates)?.squeeze(1)?
+            + correction.to_dtype(self.params.dtype())?)?;
+        Ok(softmax_cross_entropy(
+            &states,
+            &lookup(&self.weight, &candidates)?.t()?,
+            &bias,
+            &places,
+        )?
+        .mean_all()?)
     }
 
     /// The score of one item for each state `[rows, hidden]`: `[rows]`.
@@ -176,9 +226,14 @@ impl ClickModel for SessionRnn {
         let (device, of_sessions) = (self.params.device(), displays.of_sessions());
         let mut scores = Vec::with_capacity(displays.len());
         for (sessions, ranges) in displays.clicks().chunks(CHUNK).zip(of_sessions.chunks(CHUNK)) {
-            let before = |range: &Range<usize>| range.clone().last().map_or(0, |last| displays.get(last).before);
-            let sessions: Vec<&[ItemId]> =
-                sessions.iter().zip(ranges).map(|(clicks, range)| &clicks[..before(range)]).collect();
+            let before = |range: &Range<usize>| {
+                range.clone().last().map_or(0, |last| displays.get(last).before)
+            };
+            let sessions: Vec<&[ItemId]> = sessions
+                .iter()
+                .zip(ranges)
+                .map(|(clicks, range)| &clicks[..before(range)])
+                .collect();
             let time = sessions.iter().map(|clicks| clicks.len()).max().unwrap_or(0);
             let (mut rows, mut items, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
             for (session, range) in ranges.iter().enumerate() {
@@ -188,10 +243,15 @@ impl ClickModel for SessionRnn {
                     sizes.push(display.slate.len());
                 }
             }
-            let states = self.states(&sessions, time)?.index_select(&Tensor::new(rows, device)?, 0)?;
-            let all = self.dot(&states, &Tensor::new(items, device)?)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let states =
+                self.states(&sessions, time)?.index_select(&Tensor::new(rows, device)?, 0)?;
+            let all = self
+                .dot(&states, &Tensor::new(items, device)?)?
+                .to_dtype(DType::F32)?
+                .to_vec1::<f32>()?;
             let mut all = all.into_iter();
-            scores.extend(sizes.into_iter().map(|size| all.by_ref().take(size).collect::<Vec<_>>()));
+            scores
+                .extend(sizes.into_iter().map(|size| all.by_ref().take(size).collect::<Vec<_>>()));
         }
         Ok(scores)
     }
@@ -251,8 +311,8 @@ mod tests {
         }
     }
 
-    /// On displays that show every item, the likelihood over the display is that over all items, which the loss with all
-    /// items as candidates trains.
+    /// On displays that show every item, the likelihood over the display is that over all items,
+    /// which the loss with all items as candidates trains.
     #[test]
     fn the_full_loss_is_the_likelihood_of_displays_of_all_items() {
         let all: &[u32] = &[0, 1, 2, 3, 4, 5];
@@ -264,15 +324,17 @@ mod tests {
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
 
-    /// Where scores are the logarithms of the probabilities that clicks come with, the loss is about at its lowest. The mean
-    /// gradient in an item's bias, over 5,000 batches of 5 sessions of one click each, 3 of 6 items drawn, has a standard
-    /// error below 0.003. What remains, 0.005 at most over 20,000 batches, is that items do not enter C independently.
-    /// More than 0.02 come by chance once in 300,000 seeds; the popular items fall without the correction.
+    /// Where scores are the logarithms of the probabilities that clicks come with, the loss is
+    /// about at its lowest. The mean gradient in an item's bias, over 5,000 batches of 5 sessions
+    /// of one click each, 3 of 6 items drawn, has a standard error below 0.003. What remains, 0.005
+    /// at most over 20,000 batches, is that items do not enter C independently. More than 0.02 come
+    /// by chance once in 300,000 seeds; the popular items fall without the correction.
     #[test]
     fn sampled_candidates_leave_the_truth_where_it_is() {
         let shares = [0.4, 0.25, 0.15, 0.1, 0.06, 0.04f64];
         let model = model(3);
-        let bias = Tensor::new(shares.map(f64::ln).to_vec(), &Device::Cpu).unwrap().unsqueeze(1).unwrap();
+        let bias =
+            Tensor::new(shares.map(f64::ln).to_vec(), &Device::Cpu).unwrap().unsqueeze(1).unwrap();
         model.params.get("next.bias").unwrap().set(&bias).unwrap();
         let mean_gradient = |shares_known: &[f64]| {
             let (mut sums, mut stream) = (vec![0.0; 6], Seed::new(9).stream(0));
@@ -286,7 +348,11 @@ mod tests {
             };
             for batch in 0..5_000 {
                 let clicks: [[ItemId; 1]; 5] = std::array::from_fn(|_| click());
-                let loss = model.loss(&clicks.each_ref().map(|click| &click[..]), shares_known, Seed::new(batch));
+                let loss = model.loss(
+                    &clicks.each_ref().map(|click| &click[..]),
+                    shares_known,
+                    Seed::new(batch),
+                );
                 let gradients = backward(&loss.unwrap()).unwrap();
                 let gradient = gradients.get(&model.bias).unwrap().unwrap().squeeze(1).unwrap();
                 for (sum, slope) in sums.iter_mut().zip(gradient.to_vec1::<f64>().unwrap()) {
@@ -301,15 +367,18 @@ mod tests {
         assert!(uncorrected[0] > 0.04, "{uncorrected:?}");
     }
 
-    /// 80 clicks run over two cuts of the gradient, and the states are those of one run without cuts.
+    /// 80 clicks run over two cuts of the gradient, and the states are those of one run without
+    /// cuts.
     #[test]
     fn cuts_of_the_gradient_do_not_change_the_states() {
         let model = model(6);
         let clicks: Vec<ItemId> = (0..80).map(|t| ItemId(t * t % 6)).collect();
         let states = model.states(&[&clicks, &clicks[..40]], 80).unwrap();
-        let items = Tensor::new(clicks.iter().map(|item| item.0).collect::<Vec<_>>(), &Device::Cpu).unwrap();
+        let items = Tensor::new(clicks.iter().map(|item| item.0).collect::<Vec<_>>(), &Device::Cpu)
+            .unwrap();
         let inputs = model.clicks.index_select(&items, 0).unwrap().unsqueeze(0).unwrap();
-        let (whole, _) = model.lstm.forward(&inputs, &model.lstm.zero_state(1).unwrap(), None).unwrap();
+        let (whole, _) =
+            model.lstm.forward(&inputs, &model.lstm.zero_state(1).unwrap(), None).unwrap();
         let whole = whole.squeeze(0).unwrap().to_vec2::<f64>().unwrap();
         let states = states.to_vec2::<f64>().unwrap();
         assert_eq!(states[0], [0.0; 3]);
@@ -331,7 +400,12 @@ mod tests {
         let both = model.scores(&Displays::new(&log, &[0, 1])).unwrap();
         let second = model.scores(&Displays::new(&log, &[1])).unwrap();
         assert_eq!((both.len(), second.len()), (6, 2));
-        for (a, b) in [(&both[4], &second[0]), (&both[5], &second[1]), (&both[0], &both[4]), (&both[2], &both[5])] {
+        for (a, b) in [
+            (&both[4], &second[0]),
+            (&both[5], &second[1]),
+            (&both[0], &both[4]),
+            (&both[2], &both[5]),
+        ] {
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6), "{a:?} {b:?}");
         }
     }

@@ -9,7 +9,14 @@ pub(crate) fn log(sessions: &[&[(&[u32], Option<u32>)]]) -> Log {
         for (slate, clicked) in *session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Skip, |item| Choice::Item(ItemId(item)));
-            log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice,
+                reward: 0.0,
+                propensity: None,
+                timestamp: None,
+            })
+            .unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -19,7 +26,13 @@ pub(crate) fn log(sessions: &[&[(&[u32], Option<u32>)]]) -> Log {
 /// Three sessions of six items with slates of different sizes, clicks, repeats and skips.
 pub(crate) fn small() -> Log {
     log(&[
-        &[(&[0, 1, 2], Some(1)), (&[3, 4], Some(4)), (&[5, 0, 1, 2], None), (&[1, 3], Some(1)), (&[4, 5], Some(5))],
+        &[
+            (&[0, 1, 2], Some(1)),
+            (&[3, 4], Some(4)),
+            (&[5, 0, 1, 2], None),
+            (&[1, 3], Some(1)),
+            (&[4, 5], Some(5)),
+        ],
         &[(&[4], Some(4))],
         &[(&[1, 2], None), (&[5, 3, 0], Some(3)), (&[0, 1], Some(0)), (&[2, 4, 3], Some(2))],
     ])

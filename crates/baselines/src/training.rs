@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// How a network is trained: Adam on shuffled mini-batches, stopped early by the likelihood of the validation sessions.
+/// How a network is trained: Adam on shuffled mini-batches, stopped early by the likelihood of the
+/// validation sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
@@ -23,8 +24,9 @@ pub struct Training {
     pub validate_every: u64,
     /// Stop after this many validations in a row without a new best.
     pub patience: u64,
-    /// Validate on displays with a click that show about so many items, drawn from the seed, or on all if they show no
-    /// more: scoring an item costs about a third of training on it. The choice among models takes all validation sessions.
+    /// Validate on displays with a click that show about so many items, drawn from the seed, or on
+    /// all if they show no more: scoring an item costs about a third of training on it. The choice
+    /// among models takes all validation sessions.
     pub validation_items: usize,
 }
 
@@ -45,7 +47,10 @@ impl Training {
     fn check(&self) -> Result<()> {
         let counts = [self.iterations, self.validate_every, self.patience];
         if self.batch == 0 || self.validation_items == 0 || counts.contains(&0) {
-            return Err(Error::setting("training", format!("{self:?}: expected every count to be at least 1")));
+            return Err(Error::setting(
+                "training",
+                format!("{self:?}: expected every count to be at least 1"),
+            ));
         }
         Ok(())
     }
@@ -60,9 +65,9 @@ impl Training {
 /// | W&D-CCF | update | NLL given a click, nats per display | NLL given a click |
 /// | XGBOOST | tree, from 1 | log-loss, nats per shown item | log-loss, nats per shown item |
 ///
-/// The NLL given a click of validation is in nats per display, over [`Training::validation_items`]. A network's
-/// training loss is the mean over the updates since the point before, each taken before its update; trees are judged on the
-/// rows that they are grown on, respectively stopped by.
+/// The NLL given a click of validation is in nats per display, over [`Training::validation_items`].
+/// A network's training loss is the mean over the updates since the point before, each taken before
+/// its update; trees are judged on the rows that they are grown on, respectively stopped by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Updates or trees up to here.
@@ -85,10 +90,11 @@ pub struct Update {
 /// Told of a network before any update and of every update; may stop it.
 pub(crate) type Watch<'a> = &'a mut dyn FnMut(Update) -> ControlFlow<()>;
 
-/// Trains `params`, leaves those of the lowest `validate`, the one before any update among them, and returns the learning
-/// curve.
+/// Trains `params`, leaves those of the lowest `validate`, the one before any update among them,
+/// and returns the learning curve.
 ///
-/// `examples` are shuffled into batches anew in every epoch; `loss` gets a batch of them and a seed of its own.
+/// `examples` are shuffled into batches anew in every epoch; `loss` gets a batch of them and a seed
+/// of its own.
 pub(crate) fn train(
     params: &Params,
     config: &Training,
@@ -118,7 +124,9 @@ pub(crate) fn train(
             None => {
                 epoch += 1;
                 batches = Batches::shuffled(examples, config.batch, epochs.index(epoch));
-                batches.next().ok_or_else(|| Error::setting("training sessions", "nothing in them to learn from"))?
+                batches.next().ok_or_else(|| {
+                    Error::setting("training sessions", "nothing in them to learn from")
+                })?
             }
         };
         let diverged = |problem: String| Error::Diverged { iteration, problem };

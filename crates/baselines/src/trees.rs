@@ -9,11 +9,12 @@ use crate::features::{FEATURES, Features};
 use crate::fields::labels;
 use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result};
 
-/// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen & Guestrin 2016), grown by
-/// the crate `forust-ml`, which implements XGBoost's algorithm (second-order gains, histogram splits, L2 on the leaves).
+/// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
+/// Guestrin 2016), grown by the crate `forust-ml`, which implements XGBoost's algorithm
+/// (second-order gains, histogram splits, L2 on the leaves).
 ///
-/// GAN-CDQN does not list the features that it gave to XGBoost. Ours, of a shown item a in a display, after the clicks h of
-/// the session, with counts from the training sessions:
+/// GAN-CDQN does not list the features that it gave to XGBoost. Ours, of a shown item a in a
+/// display, after the clicks h of the session, with counts from the training sessions:
 ///
 /// | feature | |
 /// |---|---|
@@ -26,14 +27,17 @@ use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result};
 /// | display size | number of items shown |
 /// | place | place of a in the display, from 0, where asked for |
 ///
-/// Rows of training are counted out of fold: the training sessions are dealt into 10 folds, from the seed, and the rows of
-/// a fold see the counts of the other nine. A row that saw its own click would give it away.
+/// Rows of training are counted out of fold: the training sessions are dealt into 10 folds, from
+/// the seed, and the rows of a fold see the counts of the other nine. A row that saw its own click
+/// would give it away.
 ///
-/// The number of trees is that of the lowest logistic loss on the validation sessions. No row or column is sampled while
-/// growing, so the seed makes the folds, and the choice of `max_rows`, and no more.
+/// The number of trees is that of the lowest logistic loss on the validation sessions. No row or
+/// column is sampled while growing, so the seed makes the folds, and the choice of `max_rows`, and
+/// no more.
 ///
-/// The score is the log-odds z of a click. The likelihood is [`Likelihood::Derived`]: if items are clicked independently
-/// with log-odds z and exactly one was, it is an item with probability softmax(z).
+/// The score is the log-odds z of a click. The likelihood is [`Likelihood::Derived`]: if items are
+/// clicked independently with log-odds z and exactly one was, it is an item with probability
+/// softmax(z).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TreesConfig {
@@ -45,16 +49,24 @@ pub struct TreesConfig {
     pub trees: usize,
     /// Stop after this many trees in a row without a lower loss on the validation sessions.
     pub patience: usize,
-    /// Shown items to grow trees on, and to stop by, about so many at most: displays are sampled down, from the seed.
+    /// Shown items to grow trees on, and to stop by, about so many at most: displays are sampled
+    /// down, from the seed.
     pub max_rows: usize,
-    /// Whether the place in the display is a feature. Off by default: where slates were put together afterwards, their order
-    /// may give the click away.
+    /// Whether the place in the display is a feature. Off by default: where slates were put
+    /// together afterwards, their order may give the click away.
     pub place: bool,
 }
 
 impl Default for TreesConfig {
     fn default() -> Self {
-        Self { max_depth: 4, learning_rate: 0.1, trees: 300, patience: 20, max_rows: 100_000, place: false }
+        Self {
+            max_depth: 4,
+            learning_rate: 0.1,
+            trees: 300,
+            patience: 20,
+            max_rows: 100_000,
+            place: false,
+        }
     }
 }
 
@@ -78,22 +90,33 @@ impl Trees {
         let validation = data.validation();
         validation.check(data.items)?;
         let wanted = sample_shown(&validation, config.max_rows, seed.derive("validation"));
-        let (held_out, held_out_labels) = (features.rows(&validation, &wanted), labels(&validation, &wanted));
+        let (held_out, held_out_labels) =
+            (features.rows(&validation, &wanted), labels(&validation, &wanted));
         let clicks = train_labels.iter().sum::<f64>() as usize;
         if clicks == 0 || clicks == train_labels.len() {
-            let problem = format!("{clicks} clicks on {} shown items, expected some of them", train_labels.len());
+            let problem = format!(
+                "{clicks} clicks on {} shown items, expected some of them",
+                train_labels.len()
+            );
             return Err(Error::setting("training sessions", problem));
         }
         let (train, held_out) = (transpose(&train, columns), transpose(&held_out, columns));
         if held_out.is_empty() {
-            return Err(Error::setting("validation sessions", "none, expected at least one to stop by"));
+            return Err(Error::setting(
+                "validation sessions",
+                "none, expected at least one to stop by",
+            ));
         }
         let (rows, held_out_rows) = (train_labels.len(), held_out_labels.len());
         let weights = vec![1.0; rows.max(held_out_rows)];
         // Growing stops by the last.
         let judged = vec![
             (Matrix::new(&train, rows, columns), &train_labels[..], &weights[..rows]),
-            (Matrix::new(&held_out, held_out_rows, columns), &held_out_labels[..], &weights[..held_out_rows]),
+            (
+                Matrix::new(&held_out, held_out_rows, columns),
+                &held_out_labels[..],
+                &weights[..held_out_rows],
+            ),
         ];
         let mut booster = GradientBooster::default()
             .set_objective_type(ObjectiveType::LogLoss)
@@ -116,13 +139,12 @@ impl ClickModel for Trees {
         for chunk in all.chunks(CHUNK) {
             let rows = self.features.rows(displays, chunk);
             let values = transpose(&rows, self.columns);
-            let margins = self.booster.predict(&Matrix::new(&values, rows.len(), self.columns), true);
+            let margins =
+                self.booster.predict(&Matrix::new(&values, rows.len(), self.columns), true);
             let mut margins = margins.into_iter().map(|margin| margin as f32);
-            scores.extend(
-                chunk
-                    .iter()
-                    .map(|&display| margins.by_ref().take(displays.get(display).slate.len()).collect::<Vec<_>>()),
-            );
+            scores.extend(chunk.iter().map(|&display| {
+                margins.by_ref().take(displays.get(display).slate.len()).collect::<Vec<_>>()
+            }));
         }
         Ok(scores)
     }
@@ -138,7 +160,8 @@ impl ClickModel for Trees {
 
 type Row = [f64; FEATURES];
 
-/// The rows of the training displays, or of a sample of them, with their labels: counted out of fold.
+/// The rows of the training displays, or of a sample of them, with their labels: counted out of
+/// fold.
 fn out_of_fold(
     config: &TreesConfig,
     data: &Data<'_>,
@@ -150,7 +173,12 @@ fn out_of_fold(
     let wanted = sample_shown(training, config.max_rows, seed.derive("training"));
     let (mut all_rows, mut all_labels) = (Vec::new(), Vec::new());
     for fold in 0..FOLDS.min(data.train.len()) {
-        let others = data.train.iter().zip(&fold_of).filter(|&(_, &other)| other != fold).map(|(&session, _)| session);
+        let others = data
+            .train
+            .iter()
+            .zip(&fold_of)
+            .filter(|&(_, &other)| other != fold)
+            .map(|(&session, _)| session);
         let others: Vec<usize> = others.collect();
         let features = Features::new(&Displays::new(data.log, &others), data.items)?;
         let in_fold = |display: &usize| fold_of[training.get(*display).session] == fold;
@@ -168,7 +196,11 @@ fn curve(booster: &GradientBooster) -> Vec<CurvePoint> {
         training_loss: Some(losses[0]),
         validation_loss: losses[1],
     };
-    booster.evaluation_history.iter().flat_map(|history| history.data.chunks_exact(2).enumerate().map(point)).collect()
+    booster
+        .evaluation_history
+        .iter()
+        .flat_map(|history| history.data.chunks_exact(2).enumerate().map(point))
+        .collect()
 }
 
 /// The first `columns` features as columns, one after the other.
@@ -184,7 +216,8 @@ fn columns(config: &TreesConfig) -> usize {
 fn check(config: &TreesConfig) -> Result<()> {
     let counts = [config.max_depth, config.trees, config.patience, config.max_rows];
     if counts.contains(&0) || !(config.learning_rate > 0.0 && config.learning_rate <= 1.0) {
-        let problem = format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
+        let problem =
+            format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
         return Err(Error::setting("gradient-boosted trees", problem));
     }
     Ok(())
@@ -195,7 +228,8 @@ mod tests {
     use super::*;
     use crate::testing::log;
 
-    /// The last display of the third session, after clicks on 4 and 1, with the counts of the first two sessions.
+    /// The last display of the third session, after clicks on 4 and 1, with the counts of the first
+    /// two sessions.
     #[test]
     fn features_of_a_small_log() {
         let small = log(&[
@@ -212,7 +246,19 @@ mod tests {
         let total: f64 = rates.iter().sum();
         let expected = [
             [3f64.ln(), 3f64.ln(), rates[0], rates[0] / total, half, half, 0.0, 1.0, 2.0, 3.0, 0.0],
-            [2f64.ln(), 2f64.ln(), rates[1], rates[1] / total, half + 1.0, 1.0, 1.0, 0.0, 2.0, 3.0, 1.0],
+            [
+                2f64.ln(),
+                2f64.ln(),
+                rates[1],
+                rates[1] / total,
+                half + 1.0,
+                1.0,
+                1.0,
+                0.0,
+                2.0,
+                3.0,
+                1.0,
+            ],
             [0.0, 3f64.ln(), rates[2], rates[2] / total, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0, 2.0],
         ];
         for (row, expected) in rows.iter().flatten().zip(expected.iter().flatten()) {
@@ -223,9 +269,12 @@ mod tests {
 
     #[test]
     fn a_row_of_training_does_not_see_its_own_session() {
-        let slates: Vec<[u32; 3]> = (0..20).map(|session| [session % 4, 4 + session % 3, 7]).collect();
+        let slates: Vec<[u32; 3]> =
+            (0..20).map(|session| [session % 4, 4 + session % 3, 7]).collect();
         let clicks = |changed: Option<usize>| {
-            let click = |session: usize| slates[session][(session + usize::from(changed == Some(session))) % 3];
+            let click = |session: usize| {
+                slates[session][(session + usize::from(changed == Some(session))) % 3]
+            };
             let steps: Vec<[(&[u32], Option<u32>); 1]> =
                 (0..20).map(|session| [(&slates[session][..], Some(click(session)))]).collect();
             log(&steps.iter().map(|session| &session[..]).collect::<Vec<_>>())
@@ -233,14 +282,17 @@ mod tests {
         let train: Vec<usize> = (0..20).collect();
         let table = |log: &foretaste_data::Log| {
             let data = Data { log, items: 8, train: &train, validation: &train };
-            let (rows, labels) = out_of_fold(&TreesConfig::default(), &data, &data.training(), Seed::new(1)).unwrap();
+            let (rows, labels) =
+                out_of_fold(&TreesConfig::default(), &data, &data.training(), Seed::new(1))
+                    .unwrap();
             assert_eq!((rows.len(), labels.iter().sum::<f64>()), (60, 20.0));
             (rows, labels)
         };
         let (before, labels) = table(&clicks(None));
         for changed in 0..20 {
             let (after, changed_labels) = table(&clicks(Some(changed)));
-            let differing: Vec<usize> = (0..60).filter(|&row| labels[row] != changed_labels[row]).collect();
+            let differing: Vec<usize> =
+                (0..60).filter(|&row| labels[row] != changed_labels[row]).collect();
             assert_eq!(differing.len(), 2);
             for row in differing {
                 assert_eq!(before[row], after[row]);
@@ -266,14 +318,16 @@ mod tests {
             .map(|steps| steps.iter().map(|(slate, click)| (&slate[..], Some(*click))).collect())
             .collect();
         let log = log(&steps.iter().map(|session| &session[..]).collect::<Vec<_>>());
-        let (train, validation): (Vec<usize>, Vec<usize>) = ((0..1_900).collect(), (1_900..2_000).collect());
+        let (train, validation): (Vec<usize>, Vec<usize>) =
+            ((0..1_900).collect(), (1_900..2_000).collect());
         let data = Data { log: &log, items: 120, train: &train, validation: &validation };
         let fit = || {
             let config = TreesConfig { trees: 5, ..TreesConfig::default() };
             Trees::fit(&config, &data, Seed::new(1)).unwrap().scores(&data.validation()).unwrap()
         };
-        let scores =
-            [1, 2, 5].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(fit));
+        let scores = [1, 2, 5].map(|threads| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(fit)
+        });
         assert!(scores[0] == scores[1] && scores[1] == scores[2]);
     }
 }

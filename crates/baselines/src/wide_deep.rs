@@ -5,8 +5,8 @@ use crate::deep::Deep;
 use crate::fields::{Fields, PLACES};
 use crate::{NetworkConfig, Result};
 
-/// Wide & deep (Cheng et al. 2016): a linear model of crossed features plus a network on embeddings; see
-/// [`Architecture::WideDeep`](crate::Architecture::WideDeep).
+/// Wide & deep (Cheng et al. 2016): a linear model of crossed features plus a network on
+/// embeddings; see [`Architecture::WideDeep`](crate::Architecture::WideDeep).
 #[derive(Debug)]
 pub(crate) struct WideDeep {
     wide_items: Tensor,
@@ -26,17 +26,24 @@ impl WideDeep {
         Ok(Self {
             wide_items: scope.param("wide.items", (items, 1), zero)?,
             wide_pairs: scope.param("wide.pairs", (config.buckets as usize, 1), zero)?,
-            wide_places: config.place.then(|| scope.param("wide.places", (PLACES, 1), zero)).transpose()?,
+            wide_places: config
+                .place
+                .then(|| scope.param("wide.places", (PLACES, 1), zero))
+                .transpose()?,
             items: scope.param("items", (items, dim), embedding)?,
             clicks: scope.param("clicks", (items, dim), embedding)?,
-            places: config.place.then(|| scope.param("places", (PLACES, dim), embedding)).transpose()?,
+            places: config
+                .place
+                .then(|| scope.param("places", (PLACES, dim), embedding))
+                .transpose()?,
             deep: Deep::new(inputs, &config.hidden, scope.scope("deep"))?,
         })
     }
 
     /// The logit of every entry, `[entries]`.
     pub fn logits(&self, fields: &Fields) -> Result<Tensor> {
-        let mut wide = fields.add_pairs(lookup(&self.wide_items, &fields.items)?, &self.wide_pairs)?;
+        let mut wide =
+            fields.add_pairs(lookup(&self.wide_items, &fields.items)?, &self.wide_pairs)?;
         let state = Tensor::cat(&[&fields.mean_of_history(&self.clicks)?, &fields.length], 1)?;
         let mut inputs = lookup(&self.items, &fields.items)?;
         if let (Some(weights), Some(embeddings)) = (&self.wide_places, &self.places) {

@@ -1,11 +1,12 @@
-//! Laws of the click models: scores against computations by hand and by brute force, and what a choice may depend on.
+//! Laws of the click models: scores against computations by hand and by brute force, and what a
+//! choice may depend on.
 
 use std::ops::ControlFlow;
 
 use foretaste_baselines::{
-    Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss, ModelKind,
-    NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig, SessionRnnConfig, Settings, Training,
-    TreesConfig, evaluate, select, select_among,
+    Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss,
+    ModelKind, NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig,
+    SessionRnnConfig, Settings, Training, TreesConfig, evaluate, select, select_among,
 };
 use foretaste_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
 use foretaste_random::Seed;
@@ -24,7 +25,14 @@ fn log(sessions: &Sessions) -> Log {
         for (slate, clicked) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Skip, |item| Choice::Item(ItemId(item)));
-            log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice,
+                reward: 0.0,
+                propensity: None,
+                timestamp: None,
+            })
+            .unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -54,17 +62,33 @@ fn training(iterations: u64) -> Training {
     Training { learning_rate: 1e-2, iterations, validate_every: 25, ..Training::default() }
 }
 
-/// A few settings of every kind but the position, small enough for tests, and training of so many iterations.
+/// A few settings of every kind but the position, small enough for tests, and training of so many
+/// iterations.
 fn grids(iterations: u64) -> Vec<Vec<Settings>> {
     let network = |architecture, loss| {
         let (hidden, buckets, training) = (vec![16], 1 << 10, training(iterations));
-        let base = NetworkConfig { architecture, loss, hidden, buckets, training, ..NetworkConfig::default() };
+        let base = NetworkConfig {
+            architecture,
+            loss,
+            hidden,
+            buckets,
+            training,
+            ..NetworkConfig::default()
+        };
         Settings::Network(NetworkConfig { dim: 4, ..base })
     };
-    let knn = |neighbours| ItemKnnConfig { neighbours, regularisation: 0.0, popularity_breaks_ties: true };
+    let knn = |neighbours| ItemKnnConfig {
+        neighbours,
+        regularisation: 0.0,
+        popularity_breaks_ties: true,
+    };
     let sessions = |neighbours| SessionKnnConfig { neighbours, popularity_breaks_ties: true };
     let popularity = |smoothing| PopularityConfig { per_display: true, smoothing };
-    let rnn = SessionRnnConfig { hidden: 8, training: training(iterations), ..SessionRnnConfig::default() };
+    let rnn = SessionRnnConfig {
+        hidden: 8,
+        training: training(iterations),
+        ..SessionRnnConfig::default()
+    };
     let trees = |max_depth| TreesConfig { max_depth, trees: 40, ..TreesConfig::default() };
     vec![
         vec![Settings::Popularity(popularity(1.0)), Settings::Popularity(popularity(30.0))],
@@ -79,7 +103,11 @@ fn grids(iterations: u64) -> Vec<Vec<Settings>> {
 }
 
 /// A model fitted to all sessions but the last, and its scores of the last.
-fn scores_of_last(settings: &Settings, log: &Log, items: usize) -> (Box<dyn ClickModel>, Vec<Vec<f32>>) {
+fn scores_of_last(
+    settings: &Settings,
+    log: &Log,
+    items: usize,
+) -> (Box<dyn ClickModel>, Vec<Vec<f32>>) {
     let train: Vec<usize> = (0..log.sessions() - 1).collect();
     let data = Data { log, items, train: &train, validation: &[] };
     let model = settings.fit(&data, Seed::new(1), go_on).unwrap();
@@ -94,7 +122,8 @@ fn assert_close(found: &[f32], expected: &[f64]) {
     }
 }
 
-/// Training clicks {0, 1}, {0, 1, 2}, {0, 2}, {3}; a session that clicks 1 and 0 and is then shown everything.
+/// Training clicks {0, 1}, {0, 1, 2}, {0, 2}, {3}; a session that clicks 1 and 0 and is then shown
+/// everything.
 fn knn_log() -> Log {
     let click = |item: u32| (vec![item], Some(item));
     let clicks = |items: &[u32]| items.iter().map(|&item| click(item)).collect::<Vec<_>>();
@@ -135,12 +164,14 @@ fn item_knn_by_hand() {
     assert_close(&scores[2], &[4.0, 2.0, 3.0, 1.0, 0.0]);
 }
 
-/// After {4, 1}: one item in common with {0, 1} and {0, 1, 2}, so 1 / √(2·2) and 1 / √(2·3). After {4, 1, 0}: 2 / √(3·2),
-/// 2 / √(3·3) and, with {0, 2}, 1 / √(3·2).
+/// After {4, 1}: one item in common with {0, 1} and {0, 1, 2}, so 1 / √(2·2) and 1 / √(2·3). After
+/// {4, 1, 0}: 2 / √(3·2), 2 / √(3·3) and, with {0, 2}, 1 / √(3·2).
 #[test]
 fn session_knn_by_hand() {
     let log = knn_log();
-    let settings = |neighbours| Settings::SessionKnn(SessionKnnConfig { neighbours, popularity_breaks_ties: false });
+    let settings = |neighbours| {
+        Settings::SessionKnn(SessionKnnConfig { neighbours, popularity_breaks_ties: false })
+    };
     let (model, scores) = scores_of_last(&settings(9), &log, 5);
     assert_eq!(model.likelihood(), Likelihood::Absent);
     assert_close(&scores[0], &[0.0; 5]);
@@ -160,7 +191,8 @@ fn popularity_and_position_by_hand() {
         vec![(vec![0, 1, 2], None), (vec![2, 0], None), (vec![3], None)],
     ]);
     // Clicks 2, 0, 1 and 0 on 3, 4, 3 and 0 showings; 3 clicks on 10 showings in all.
-    let popularity = |per_display| Settings::Popularity(PopularityConfig { per_display, smoothing: 2.0 });
+    let popularity =
+        |per_display| Settings::Popularity(PopularityConfig { per_display, smoothing: 2.0 });
     let (_, scores) = scores_of_last(&popularity(false), &log, 4);
     assert_close(&scores[0], &[4f64.ln(), 2f64.ln(), 3f64.ln()]);
     let (model, scores) = scores_of_last(&popularity(true), &log, 4);
@@ -171,8 +203,10 @@ fn popularity_and_position_by_hand() {
     let choice = model.log_probabilities(&Displays::new(&log, &[2])).unwrap().unwrap();
     assert_close(&choice[0], &weights.map(|weight| (weight / weights.iter().sum::<f64>()).ln()));
 
-    // Of two displays of three, clicks on the first and the second place; of one of two, on the second.
-    let (model, scores) = scores_of_last(&Settings::Position(PositionConfig { smoothing: 3.0 }), &log, 4);
+    // Of two displays of three, clicks on the first and the second place; of one of two, on the
+    // second.
+    let (model, scores) =
+        scores_of_last(&Settings::Position(PositionConfig { smoothing: 3.0 }), &log, 4);
     assert_close(&scores[0], &[2.0 / 5.0, 2.0 / 5.0, 1.0 / 5.0].map(f64::ln));
     assert_close(&scores[1], &[1.5 / 4.0, 2.5 / 4.0].map(f64::ln));
     assert_close(&scores[2], &[0.0]);
@@ -191,7 +225,8 @@ fn sessions() -> impl Strategy<Value = Sessions> {
 
 /// The distinct clicks of a session before one of its displays.
 fn before(session: &[(Vec<u32>, Option<u32>)], display: usize) -> Vec<u32> {
-    let mut clicks: Vec<u32> = session[..display].iter().filter_map(|(_, clicked)| *clicked).collect();
+    let mut clicks: Vec<u32> =
+        session[..display].iter().filter_map(|(_, clicked)| *clicked).collect();
     clicks.sort_unstable();
     clicks.dedup();
     clicks
@@ -264,8 +299,9 @@ proptest! {
     }
 }
 
-/// 75 sessions of 8 displays are held out: a model that knows nothing has a precision@1 of 0.25 ± 0.0177 and a likelihood
-/// of log 4. More than 4.5 standard errors come by chance once in 300,000 for each of the 8 models.
+/// 75 sessions of 8 displays are held out: a model that knows nothing has a precision@1 of 0.25 ±
+/// 0.0177 and a likelihood of log 4. More than 4.5 standard errors come by chance once in 300,000
+/// for each of the 8 models.
 #[test]
 fn every_model_of_tastes_beats_chance() {
     let log = simulate(300, Outside::Absent);
@@ -278,7 +314,10 @@ fn every_model_of_tastes_beats_chance() {
         assert_eq!(figures.displays, 600);
         assert!(figures.precision_at_1 > 0.25 + 4.5 * 0.0177, "{:?} {figures:?}", grid[0]);
         assert!(figures.precision_at_2 > figures.precision_at_1);
-        assert_eq!(figures.nll_given_click.is_none(), selection.model.likelihood() == Likelihood::Absent);
+        assert_eq!(
+            figures.nll_given_click.is_none(),
+            selection.model.likelihood() == Likelihood::Absent
+        );
         if let Some(nll) = figures.nll_given_click {
             assert!(nll < 4f64.ln() - 0.02, "{:?} {figures:?}", grid[0]);
         }
@@ -322,8 +361,11 @@ fn a_selection_never_reads_test_sessions() {
     for session in log.iter() {
         let test = split.test.contains(&session.index());
         for step in session.steps() {
-            let slate: Vec<ItemId> =
-                step.slate.iter().map(|item| ItemId(if test { 19 - item.0 } else { item.0 })).collect();
+            let slate: Vec<ItemId> = step
+                .slate
+                .iter()
+                .map(|item| ItemId(if test { 19 - item.0 } else { item.0 }))
+                .collect();
             let choice = if test { Choice::Item(slate[0]) } else { step.choice };
             garbled.push(Step { slate: &slate, choice, ..step }).unwrap();
         }
@@ -333,8 +375,13 @@ fn a_selection_never_reads_test_sessions() {
     assert_ne!(log, garbled);
     let judged = Displays::new(&log, &split.validation);
     for grid in grids(30).into_iter().chain([ModelKind::Position.grid()]) {
-        let choose = |log| select_among(&grid, &Data::new(log, ITEMS, &split), Seed::new(4), go_on).unwrap();
-        assert!(shown(&choose(&log), &judged) == shown(&choose(&garbled), &judged), "{:?}", grid[0]);
+        let choose =
+            |log| select_among(&grid, &Data::new(log, ITEMS, &split), Seed::new(4), go_on).unwrap();
+        assert!(
+            shown(&choose(&log), &judged) == shown(&choose(&garbled), &judged),
+            "{:?}",
+            grid[0]
+        );
     }
 }
 
@@ -398,7 +445,9 @@ fn the_best_of_validation_is_chosen() {
     let log = simulate(80, Outside::Absent);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
-    for kind in [ModelKind::Popularity, ModelKind::Position, ModelKind::ItemKnn, ModelKind::SessionKnn] {
+    for kind in
+        [ModelKind::Popularity, ModelKind::Position, ModelKind::ItemKnn, ModelKind::SessionKnn]
+    {
         let selection = select(kind, &data, Seed::new(1), go_on).unwrap();
         assert_eq!(selection.candidates.len(), kind.grid().len());
         let validation = Displays::new(&log, &split.validation);
@@ -413,8 +462,9 @@ fn the_best_of_validation_is_chosen() {
     }
 }
 
-/// A curve holds every validation, in order, and the model is that of its lowest point: the validation sessions of this log
-/// are fewer than a sample would be, so the networks' lowest point is what an evaluation finds.
+/// A curve holds every validation, in order, and the model is that of its lowest point: the
+/// validation sessions of this log are fewer than a sample would be, so the networks' lowest point
+/// is what an evaluation finds.
 #[test]
 fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
     let log = simulate(80, Outside::Absent);
@@ -425,7 +475,8 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
         let selection = select_among(&grid, &data, Seed::new(4), go_on).unwrap();
         assert_eq!(selection.model.curve(), selection.candidates[selection.chosen].curve);
         for Candidate { settings, validation: figures, curve } in &selection.candidates {
-            let lowest = curve.iter().map(|point| point.validation_loss).fold(f64::INFINITY, f64::min);
+            let lowest =
+                curve.iter().map(|point| point.validation_loss).fold(f64::INFINITY, f64::min);
             let iterations: Vec<u64> = curve.iter().map(|point| point.iteration).collect();
             match settings {
                 Settings::SessionRnn(_) | Settings::Network(_) => {
@@ -439,15 +490,22 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
                 }
                 Settings::Trees(_) => {
                     assert_eq!(iterations, (1..=iterations.len() as u64).collect::<Vec<_>>());
-                    assert!(curve.is_sorted_by(|a, b| a.training_loss.unwrap() > b.training_loss.unwrap()));
+                    assert!(
+                        curve.is_sorted_by(
+                            |a, b| a.training_loss.unwrap() > b.training_loss.unwrap()
+                        )
+                    );
                 }
                 _ => assert!(curve.is_empty()),
             }
         }
         let Settings::Trees(_) = &grid[0] else { continue };
-        // The log-loss of single items from the log-odds: four to a display, of which the clicked one counts as a click.
+        // The log-loss of single items from the log-odds: four to a display, of which the clicked
+        // one counts as a click.
         let scores = selection.model.scores(&validation).unwrap();
-        let of_item = |clicked: bool, z: f32| (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 };
+        let of_item = |clicked: bool, z: f32| {
+            (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 }
+        };
         let losses = scores.iter().zip(validation.slates()).flat_map(|(scores, (_, clicked))| {
             scores.iter().enumerate().map(move |(place, &z)| of_item(clicked == Some(place), z))
         });
@@ -461,7 +519,10 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
 fn grids_are_small_and_of_one_kind() {
     for kind in ModelKind::ALL {
         let (grid, coarse) = (kind.grid(), kind.coarse_grid());
-        let most = if matches!(coarse[0], Settings::SessionRnn(_) | Settings::Trees(_) | Settings::Network(_)) {
+        let most = if matches!(
+            coarse[0],
+            Settings::SessionRnn(_) | Settings::Trees(_) | Settings::Network(_)
+        ) {
             2
         } else {
             4
@@ -500,7 +561,9 @@ fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
     let data = Data::new(&log, ITEMS, &split);
     let grids = grids(30);
     // Of networks the validation before any update is told too.
-    for (grid, point, iteration, told) in [(&grids[1], 1, 0, 2), (&grids[3], 0, 7, 9), (&grids[5], 0, 7, 9)] {
+    for (grid, point, iteration, told) in
+        [(&grids[1], 1, 0, 2), (&grids[3], 0, 7, 9), (&grids[5], 0, 7, 9)]
+    {
         let mut heard = Vec::new();
         let watch = |progress: foretaste_baselines::Progress| {
             heard.push(progress);
@@ -525,8 +588,16 @@ fn settings_and_data_that_do_not_fit_are_refused() {
     for settings in [
         Settings::Popularity(PopularityConfig { per_display: false, smoothing: 0.0 }),
         Settings::Position(PositionConfig { smoothing: f64::NAN }),
-        Settings::ItemKnn(ItemKnnConfig { neighbours: 0, regularisation: 0.0, popularity_breaks_ties: false }),
-        Settings::ItemKnn(ItemKnnConfig { neighbours: 1, regularisation: -1.0, popularity_breaks_ties: false }),
+        Settings::ItemKnn(ItemKnnConfig {
+            neighbours: 0,
+            regularisation: 0.0,
+            popularity_breaks_ties: false,
+        }),
+        Settings::ItemKnn(ItemKnnConfig {
+            neighbours: 1,
+            regularisation: -1.0,
+            popularity_breaks_ties: false,
+        }),
         Settings::SessionKnn(SessionKnnConfig { neighbours: 0, popularity_breaks_ties: false }),
         Settings::SessionRnn(SessionRnnConfig { hidden: 0, ..SessionRnnConfig::default() }),
         Settings::Trees(TreesConfig { max_depth: 0, ..TreesConfig::default() }),

@@ -1,6 +1,8 @@
-//! Trains in the population of `foretaste_cascade_dqn::anchor` and prints how much of the optimum is reached.
+//! Trains in the population of `foretaste_cascade_dqn::anchor` and prints how much of the optimum
+//! is reached.
 //!
-//! `cargo run --release -p foretaste-cascade-dqn --example anchor -- [SEEDS [ITERATIONS]]` (default 5 seeds)
+//! `cargo run --release -p foretaste-cascade-dqn --example anchor -- [SEEDS [ITERATIONS]]` (default
+//! 5 seeds)
 
 use std::time::Instant;
 
@@ -21,20 +23,31 @@ fn main() -> Result<()> {
     for seed in (0..seeds).map(Seed::new) {
         let cascade = anchor.networks(seed)?;
         let single = QConfig { architecture: Architecture::Greedy, ..cascade.config().clone() };
-        let learned = QConfig { features: ItemFeatures::Learned { dim: 8 }, ..cascade.config().clone() };
+        let learned =
+            QConfig { features: ItemFeatures::Learned { dim: 8 }, ..cascade.config().clone() };
         let single = QNetworks::new(single, Some(anchor.users().features()), seed)?;
         let learned = QNetworks::new(learned, None, seed)?;
-        for (name, networks) in [("CDQN", cascade), ("CDQN, learned features", learned), ("GDQN", single)] {
+        for (name, networks) in
+            [("CDQN", cascade), ("CDQN, learned features", learned), ("GDQN", single)]
+        {
             let mut trainer = Trainer::new(networks, TrainConfig::default(), seed)?;
             let start = Instant::now();
             for _ in 0..iterations {
                 trainer.iterate(anchor.users())?;
             }
             let seconds = start.elapsed().as_secs_f64();
-            let rollout = Rollout { max_steps: Anchor::STEPS, ..Rollout::new(Seed::new(7), 0..20_000, Anchor::K) };
-            let outcomes = rollout.outcomes(anchor.users(), &QPolicy::new(trainer.networks(), Storage::Single)?)?;
-            let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
-            println!("{name:22} {clicks:.3} clicks, {:.1}% of the optimum, {seconds:.1} s", 100.0 * clicks / optimum);
+            let rollout = Rollout {
+                max_steps: Anchor::STEPS,
+                ..Rollout::new(Seed::new(7), 0..20_000, Anchor::K)
+            };
+            let outcomes = rollout
+                .outcomes(anchor.users(), &QPolicy::new(trainer.networks(), Storage::Single)?)?;
+            let clicks =
+                outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
+            println!(
+                "{name:22} {clicks:.3} clicks, {:.1}% of the optimum, {seconds:.1} s",
+                100.0 * clicks / optimum
+            );
         }
     }
     Ok(())

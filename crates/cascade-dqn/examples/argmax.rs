@@ -1,19 +1,25 @@
 //! Measures the argmax over catalogues of 10^3 to 10^6 items, and prints how its time grows with K.
 //!
-//! `cargo run --release -p foretaste-cascade-dqn --example argmax -- [LARGEST_K]` (default 1000000, which takes some 10 GB)
+//! `cargo run --release -p foretaste-cascade-dqn --example argmax -- [LARGEST_K]` (default 1000000,
+//! which takes some 10 GB)
 
 use candle_core::Device;
 use foretaste_cascade_dqn::bench::{Sizes, agreement, measure, measure_candle};
 use foretaste_cascade_dqn::{Result, Storage};
 
 fn main() -> Result<()> {
-    let largest = std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of items"));
+    let largest =
+        std::env::args().nth(1).map_or(1_000_000, |text| text.parse().expect("a number of items"));
     let at = |items| Sizes { items, features: 64, hidden: 128, k: 10, users: 1 };
     println!("d = 64, l = 128, k = 10; ms, medians; threads: {}", rayon::current_num_threads());
-    println!("storage        K users   freeze    slates      read  slates/read   GB/s read    candle");
+    println!(
+        "storage        K users   freeze    slates      read  slates/read   GB/s read    candle"
+    );
     for storage in [Storage::Single, Storage::Half] {
         let mut before: Option<(usize, f64)> = None;
-        for items in [1_000, 10_000, 100_000, 1_000_000].into_iter().filter(|items| *items <= largest) {
+        for items in
+            [1_000, 10_000, 100_000, 1_000_000].into_iter().filter(|items| *items <= largest)
+        {
             let repetitions = if items < 100_000 { 21 } else { 5 };
             let found = measure(at(items), storage, repetitions, &Device::Cpu)?;
             let candle = match storage {
@@ -31,7 +37,10 @@ fn main() -> Result<()> {
             );
             match before.replace((items, found.slates)) {
                 Some((k, seconds)) => {
-                    println!("  slope {:.2}", (found.slates / seconds).ln() / (items as f64 / k as f64).ln())
+                    println!(
+                        "  slope {:.2}",
+                        (found.slates / seconds).ln() / (items as f64 / k as f64).ln()
+                    )
                 }
                 None => println!(),
             }

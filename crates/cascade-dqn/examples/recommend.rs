@@ -1,5 +1,5 @@
-//! Trains a recommender in simulated users who tire of what resembles their last click, compares what it earns with greed, random
-//! slates and the optimum, and asks it for slates.
+//! Trains a recommender in simulated users who tire of what resembles their last click, compares
+//! what it earns with greed, random slates and the optimum, and asks it for slates.
 //!
 //! `cargo run --release -p foretaste-cascade-dqn --example recommend`
 
@@ -13,7 +13,8 @@ use foretaste_sim::{ChoiceUsers, Policy, Rollout};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let anchor = Anchor::new()?;
     let users = anchor.users();
-    let mut trainer = Trainer::new(anchor.networks(Seed::new(1))?, TrainConfig::default(), Seed::new(1))?;
+    let mut trainer =
+        Trainer::new(anchor.networks(Seed::new(1))?, TrainConfig::default(), Seed::new(1))?;
     for _ in 0..Anchor::ITERATIONS {
         trainer.iterate(users)?;
     }
@@ -36,7 +37,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let rollout = Rollout { max_steps: 5, ..rollout(1) };
     for step in rollout.run(users, &trained)?.iter().flat_map(|session| session.steps()) {
         let slate: Vec<u32> = step.slate.iter().map(|item| item.0).collect();
-        println!("items {slate:?}: {}", step.choice.item().map_or("none".into(), |item| item.0.to_string()));
+        println!(
+            "items {slate:?}: {}",
+            step.choice.item().map_or("none".into(), |item| item.0.to_string())
+        );
     }
     Ok(())
 }
@@ -46,7 +50,11 @@ fn rollout(sessions: u64) -> Rollout {
     Rollout { max_steps: Anchor::STEPS, ..Rollout::new(Seed::new(2), 0..sessions, Anchor::K) }
 }
 
-fn show<P: Policy<ChoiceUsers>>(name: &str, users: &ChoiceUsers, policy: &P) -> foretaste_sim::Result<()> {
+fn show<P: Policy<ChoiceUsers>>(
+    name: &str,
+    users: &ChoiceUsers,
+    policy: &P,
+) -> foretaste_sim::Result<()> {
     let outcomes = rollout(5_000).outcomes(users, policy)?;
     let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
     println!("{name:<8} {clicks:.2}");
@@ -59,7 +67,13 @@ fn utilities(users: &ChoiceUsers, log: &Log) -> Scores {
     for session in log.iter() {
         let mut clicks: Vec<ItemId> = Vec::new();
         for step in session.steps() {
-            scores.push(users.utilities(0, &clicks, step.slate).iter().map(|&utility| utility as f32).collect());
+            scores.push(
+                users
+                    .utilities(0, &clicks, step.slate)
+                    .iter()
+                    .map(|&utility| utility as f32)
+                    .collect(),
+            );
             clicks.extend(step.choice.item());
         }
     }

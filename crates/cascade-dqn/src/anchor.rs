@@ -1,4 +1,5 @@
-//! Users whose optimum is known and far from what greedy earns: a sanity check of whatever claims to plan.
+//! Users whose optimum is known and far from what greedy earns: a sanity check of whatever claims
+//! to plan.
 
 use foretaste_data::ItemId;
 use foretaste_random::Seed;
@@ -9,12 +10,14 @@ use crate::{ItemFeatures, QConfig, QNetworks, Result, StateEncoder};
 
 /// A population in which greedy is provably suboptimal.
 ///
-/// **Users.** [`ChoiceUsers`] of one type who remember one click, without attraction: the reward of item a after a click on c is
-/// r(a | c) = b + p·f_a - β max(0, f_c·f_a)², and b + p·f_a before any click. A click pays 1, who chooses nothing leaves, and sessions are cut
-/// after H steps. So greedy, by the reward or by the chance of a click alike, shows the k items of the largest r.
+/// **Users.** [`ChoiceUsers`] of one type who remember one click, without attraction: the reward of
+/// item a after a click on c is r(a | c) = b + p·f_a - β max(0, f_c·f_a)², and b + p·f_a before any
+/// click. A click pays 1, who chooses nothing leaves, and sessions are cut after H steps. So
+/// greedy, by the reward or by the chance of a click alike, shows the k items of the largest r.
 ///
-/// **Items.** In coordinates (u, v), u along p with |p| = 1/2 and v across it, 6 *rich* items lie at (2, 0) and 6 *light* ones of each of two
-/// flavours at (1/2, 1) and (1/2, -1). With b = 0.75, β = 5.5:
+/// **Items.** In coordinates (u, v), u along p with |p| = 1/2 and v across it, 6 *rich* items lie
+/// at (2, 0) and 6 *light* ones of each of two flavours at (1/2, 1) and (1/2, -1). With b = 0.75, β
+/// = 5.5:
 ///
 /// | r(a \| c) | no click | c rich | c of flavour + | c of flavour - |
 /// |---|---|---|---|---|
@@ -22,14 +25,17 @@ use crate::{ItemFeatures, QConfig, QNetworks, Result, StateEncoder};
 /// | flavour + | 1 | -4.5 | -7.59 | 1 |
 /// | flavour - | 1 | -4.5 | 1 | -7.59 |
 ///
-/// **Greedy is suboptimal.** Let k = 2, H = 20 and π(r) = 2eʳ / (1 + 2eʳ), the chance of a click on two items of reward r. Greedy
-/// opens with two rich items. Whoever clicks one then has r ≤ -4.5 for every item, so clicks again with a chance of at most q = π(-4.5) ≈
-/// 0.022; whoever does not leaves. The session brings at most 1 click, and with probability at most q up to H - 1 more: at most
-/// 1 + q (H - 1) < 1.5 clicks in expectation. Two light items of one flavour and then always two of the flavour that was not clicked
-/// last have r = 1 at every step, so a chance of p = π(1) ≈ 0.845 each time: Σ_{h=1..H} pʰ > 5 clicks. The optimum earns no less. ∎
+/// **Greedy is suboptimal.** Let k = 2, H = 20 and π(r) = 2eʳ / (1 + 2eʳ), the chance of a click on
+/// two items of reward r. Greedy opens with two rich items. Whoever clicks one then has r ≤ -4.5
+/// for every item, so clicks again with a chance of at most q = π(-4.5) ≈ 0.022; whoever does not
+/// leaves. The session brings at most 1 click, and with probability at most q up to H - 1 more: at
+/// most 1 + q (H - 1) < 1.5 clicks in expectation. Two light items of one flavour and then always
+/// two of the flavour that was not clicked last have r = 1 at every step, so a chance of p = π(1) ≈
+/// 0.845 each time: Σ_{h=1..H} pʰ > 5 clicks. The optimum earns no less. ∎
 ///
-/// The state matters: the better policy must know the last click, and one item of the wrong flavour on every slate costs half of
-/// the clicks. [`Anchor::optimum`] solves for the optimum by dynamic programming.
+/// The state matters: the better policy must know the last click, and one item of the wrong flavour
+/// on every slate costs half of the clicks. [`Anchor::optimum`] solves for the optimum by dynamic
+/// programming.
 #[derive(Clone, Debug)]
 pub struct Anchor {
     users: ChoiceUsers,
@@ -73,7 +79,12 @@ impl Anchor {
         let items = OF_EACH_KIND * KINDS.len();
         let place = |(u, v): (f64, f64)| [(u * x - v * y) as f32, (u * y + v * x) as f32];
         let features = (0..items).flat_map(|item| place(KINDS[item % KINDS.len()])).collect();
-        Ok(Self { users: ChoiceUsers::with_features(&config(items, LENGTH_OF_P / length, 0.75), features)? })
+        Ok(Self {
+            users: ChoiceUsers::with_features(
+                &config(items, LENGTH_OF_P / length, 0.75),
+                features,
+            )?,
+        })
     }
 
     /// The users. Their features, `[18, 2]`, are what a recommender may know of the items.
@@ -81,7 +92,8 @@ impl Anchor {
         &self.users
     }
 
-    /// The expected number of clicks of the optimal policy, by dynamic programming over (last click, steps to go).
+    /// The expected number of clicks of the optimal policy, by dynamic programming over (last
+    /// click, steps to go).
     ///
     /// # Errors
     /// As [`ChoiceOracle::new`].
@@ -136,14 +148,20 @@ mod tests {
         ] {
             let history: Vec<ItemId> = clicked.into_iter().collect();
             let found = anchor.users().utilities(0, &history, &kinds);
-            assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-5), "{found:?}");
+            assert!(
+                found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-5),
+                "{found:?}"
+            );
         }
     }
 
     #[test]
     fn the_optimum_is_what_the_proof_says_and_far_from_greedy() {
         let optimum = Anchor::new().unwrap().optimum().unwrap();
-        assert!(optimum >= Anchor::least_optimum() - 1e-4 && optimum < 1.02 * Anchor::least_optimum(), "{optimum}");
+        assert!(
+            optimum >= Anchor::least_optimum() - 1e-4 && optimum < 1.02 * Anchor::least_optimum(),
+            "{optimum}"
+        );
         assert!(Anchor::least_optimum() > 5.0 && Anchor::most_greedy() < 1.5);
     }
 }

@@ -1,7 +1,10 @@
 //! The cascaded argmax over a whole catalogue.
 
 #[cfg(feature = "cuda")]
-#[allow(unsafe_code, reason = "launching a kernel is unsafe; the lengths that it relies on are checked before")]
+#[allow(
+    unsafe_code,
+    reason = "launching a kernel is unsafe; the lengths that it relies on are checked before"
+)]
 mod cuda;
 mod kernel;
 mod panels;
@@ -30,19 +33,20 @@ use crate::{Error, Result};
 pub enum Storage {
     /// Single precision: 4 bytes per item, hidden unit and stage. The argmax is exact.
     Single,
-    /// Fixed point of 16 bits with a scale for each hidden unit: half the bytes. An entry is off by at most its unit's largest
-    /// magnitude / 65,534, less than half-precision floats are for all but the smallest entries, so that nearly equal items may
-    /// change places.
+    /// Fixed point of 16 bits with a scale for each hidden unit: half the bytes. An entry is off by
+    /// at most its unit's largest magnitude / 65,534, less than half-precision floats are for all
+    /// but the smallest entries, so that nearly equal items may change places.
     Half,
 }
 
-/// Q-networks frozen for acting: a_1 = argmax Q^1(s, ·), a_2 = argmax Q^2(s, a_1, ·), .. exactly, ties going to the smaller
-/// item id.
+/// Q-networks frozen for acting: a_1 = argmax Q^1(s, ·), a_2 = argmax Q^2(s, a_1, ·), .. exactly,
+/// ties going to the smaller item id.
 ///
-/// L_j's block for its own place times f_a is computed once for every item when the networks are frozen. For a user, state and
-/// items already chosen then add one vector to a stage's hidden sums, and one pass over the items applies σ and the output layer in
-/// registers and keeps the best: linear in K, nothing of size K · l is written. The pass reads every item's half once for the whole
-/// batch of users and is shared out among threads.
+/// L_j's block for its own place times f_a is computed once for every item when the networks are
+/// frozen. For a user, state and items already chosen then add one vector to a stage's hidden sums,
+/// and one pass over the items applies σ and the output layer in registers and keeps the best:
+/// linear in K, nothing of size K · l is written. The pass reads every item's half once for the
+/// whole batch of users and is shared out among threads.
 #[derive(Clone, Debug)]
 pub struct Cascade {
     frame: Frame,
@@ -75,8 +79,8 @@ struct FrozenStage {
 
 /// Which items may be shown to each row of a batch. By default all of them.
 ///
-/// Items are evaluated sixteen neighbours at a time, so a set of some K/16 scattered candidates costs as much as the whole catalogue, which
-/// moreover is read once for all rows.
+/// Items are evaluated sixteen neighbours at a time, so a set of some K/16 scattered candidates
+/// costs as much as the whole catalogue, which moreover is read once for all rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Candidates<'a> {
     /// The items of each row's candidate set; `None` is the whole catalogue for everyone.
@@ -90,7 +94,8 @@ pub struct Candidates<'a> {
 pub struct Chosen {
     /// `[rows · k]`, in the order of the stages.
     pub items: Vec<ItemId>,
-    /// What each slate is worth, `[rows]`: Q^k of the cascade, or the mean of the items' values of a single network.
+    /// What each slate is worth, `[rows]`: Q^k of the cascade, or the mean of the items' values of
+    /// a single network.
     pub values: Vec<f32>,
 }
 
@@ -124,22 +129,36 @@ impl Cascade {
             Ok((frozen, panels))
         };
         let (stages, panels) = stages.iter().enumerate().map(freeze).collect::<Result<_>>()?;
-        let frame = Frame { k: config.k, items: config.items, activation: config.activation, features, stages };
+        let frame = Frame {
+            k: config.k,
+            items: config.items,
+            activation: config.activation,
+            features,
+            stages,
+        };
         Ok(Self { frame, panels })
     }
 
     /// The best slate for each of `states [rows, w]` from its candidates.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `candidates` has not one entry per row, names an item that is not in the catalogue, or leaves a row
-    /// fewer than k items whose values are numbers.
+    /// [`Error::Setting`] if `candidates` has not one entry per row, names an item that is not in
+    /// the catalogue, or leaves a row fewer than k items whose values are numbers.
     pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
         let pool = Pool::new(candidates, states.dim(0)?, self.frame.items)?;
-        self.frame.slates(states, |stage, sums, n, slates| Ok(self.pass(stage, sums, n, slates, &pool)))
+        self.frame
+            .slates(states, |stage, sums, n, slates| Ok(self.pass(stage, sums, n, slates, &pool)))
     }
 
     /// The best `n` items of every row that are not on its slate.
-    fn pass(&self, stage: usize, sums: &[f32], n: usize, slates: &[Vec<ItemId>], pool: &Pool) -> Vec<Top> {
+    fn pass(
+        &self,
+        stage: usize,
+        sums: &[f32],
+        n: usize,
+        slates: &[Vec<ItemId>],
+        pool: &Pool,
+    ) -> Vec<Top> {
         let (halves, output) = (&self.panels[stage], &self.frame.stages[stage].output);
         let (rows, units) = (slates.len(), output.len());
         let row = |row: usize| Row { sums: &sums[row * units..][..units], output };
@@ -180,7 +199,8 @@ impl Cascade {
                     let end = left.partition_point(|item| item.index() / WIDTH <= panel);
                     let (here, rest) = left.split_at(end);
                     left = rest;
-                    here.iter().for_each(|&item| offer(&mut top, at, values[item.index() % WIDTH], item));
+                    here.iter()
+                        .for_each(|&item| offer(&mut top, at, values[item.index() % WIDTH], item));
                 },
             );
             top
@@ -200,8 +220,8 @@ impl Cascade {
 }
 
 impl Frame {
-    /// The slates for `states`, one stage after another: `pass(stage, sums, n, slates)` gives the best n candidates of every row
-    /// that are not on its slate.
+    /// The slates for `states`, one stage after another: `pass(stage, sums, n, slates)` gives the
+    /// best n candidates of every row that are not on its slate.
     fn slates(
         &self,
         states: &Tensor,
@@ -218,7 +238,10 @@ impl Frame {
             for (row, top) in tops.iter().enumerate() {
                 let (slate, entries) = (&mut slates[row], top.entries());
                 if entries.len() < picks {
-                    let problem = format!("row {row} has {} items left whose values are numbers", entries.len());
+                    let problem = format!(
+                        "row {row} has {} items left whose values are numbers",
+                        entries.len()
+                    );
                     return Err(Error::setting(
                         "candidates",
                         format!("{problem}, expected {picks} at place {}", slate.len()),
@@ -231,7 +254,8 @@ impl Frame {
         Ok(Chosen { items: slates.concat(), values })
     }
 
-    /// Everything but the item's own half in a stage's hidden sums: c_j + L_j [s; f_{a_1}; ..; f_{a_{j-1}}], `[rows, l]`.
+    /// Everything but the item's own half in a stage's hidden sums: c_j + L_j
+    /// [s; f_{a_1}; ..; f_{a_{j-1}}], `[rows, l]`.
     fn sums(&self, stage: usize, states: &Tensor, slates: &[Vec<ItemId>]) -> Result<Vec<f32>> {
         let stage = &self.stages[stage];
         let mut sums = matmul(states, &stage.state)?.broadcast_add(&stage.bias)?;
@@ -241,7 +265,10 @@ impl Frame {
         }
         let (rows, units) = sums.dims2()?;
         // Whole pairs.
-        Ok(sums.pad_with_zeros(1, 0, units % 2)?.reshape(rows * units.next_multiple_of(2))?.to_vec1()?)
+        Ok(sums
+            .pad_with_zeros(1, 0, units % 2)?
+            .reshape(rows * units.next_multiple_of(2))?
+            .to_vec1()?)
     }
 }
 
@@ -260,7 +287,11 @@ pub(crate) fn top_items(scores: &[f32], k: usize) -> Result<Vec<ItemId>> {
         true => Ok(top.entries().iter().map(|entry| entry.1).collect()),
         false => Err(Error::setting(
             "k",
-            format!("{k} items, but {} of {} scores are numbers", top.entries().len(), scores.len()),
+            format!(
+                "{k} items, but {} of {} scores are numbers",
+                top.entries().len(),
+                scores.len()
+            ),
         )),
     }
 }
@@ -276,10 +307,16 @@ impl Pool {
         let prepare = |lists: Option<&[Vec<ItemId>]>| {
             let Some(lists) = lists else { return Ok(None) };
             if lists.len() != rows {
-                return Err(Error::setting("candidates", format!("{} lists for {rows} rows", lists.len())));
+                return Err(Error::setting(
+                    "candidates",
+                    format!("{} lists for {rows} rows", lists.len()),
+                ));
             }
             if let Some(item) = lists.iter().flatten().find(|item| item.index() >= items) {
-                return Err(Error::setting("candidates", format!("item {} of a catalogue of {items}", item.0)));
+                return Err(Error::setting(
+                    "candidates",
+                    format!("item {} of a catalogue of {items}", item.0),
+                ));
             }
             let sorted = |list: &Vec<ItemId>| {
                 let mut list = list.clone();
@@ -297,8 +334,8 @@ impl Pool {
     }
 }
 
-/// Runs `part` on the panels below `count`, in pieces on several threads where a panel's `work` in activations makes that worth
-/// it, and merges the results in the order of the panels.
+/// Runs `part` on the panels below `count`, in pieces on several threads where a panel's `work` in
+/// activations makes that worth it, and merges the results in the order of the panels.
 fn share_out<T: Send>(
     count: usize,
     work: usize,

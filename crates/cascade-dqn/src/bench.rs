@@ -35,7 +35,8 @@ pub struct Measurement {
     pub freeze: f64,
     /// Choosing one slate for each user.
     pub slates: f64,
-    /// Reading the cached item halves once, on all threads: the bandwidth of the memory, or of a cache that holds them.
+    /// Reading the cached item halves once, on all threads: the bandwidth of the memory, or of a
+    /// cache that holds them.
     pub read: f64,
     /// The same on a GPU, if that is where it was to be measured.
     pub gpu: Option<OnGpu>,
@@ -55,8 +56,14 @@ pub struct OnGpu {
 /// Measures untrained networks on random features; on `device` as well if that is an NVIDIA GPU.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if a size is out of range; an error of the network if the GPU fails.
-pub fn measure(sizes: Sizes, storage: Storage, repetitions: usize, device: &Device) -> Result<Measurement> {
+/// [`Error::Setting`](crate::Error::Setting) if a size is out of range; an error of the network if
+/// the GPU fails.
+pub fn measure(
+    sizes: Sizes,
+    storage: Storage,
+    repetitions: usize,
+    device: &Device,
+) -> Result<Measurement> {
     let subject = Subject::new(sizes)?;
     let begin = Instant::now();
     let cascade = subject.networks.freeze(storage)?;
@@ -72,7 +79,13 @@ pub fn measure(sizes: Sizes, storage: Storage, repetitions: usize, device: &Devi
         }));
     }
     let gpu = on_gpu(&cascade, &states, &result?.items, repetitions, device)?;
-    Ok(Measurement { bytes: cascade.bytes(), freeze, slates: median(slates), read: median(read), gpu })
+    Ok(Measurement {
+        bytes: cascade.bytes(),
+        freeze,
+        slates: median(slates),
+        read: median(read),
+        gpu,
+    })
 }
 
 #[cfg(feature = "cuda")]
@@ -104,8 +117,9 @@ fn on_gpu(_: &Cascade, _: &Tensor, _: &[ItemId], _: usize, _: &Device) -> Result
     Ok(None)
 }
 
-/// Seconds that candle's operations take for the slate of one user: for each stage the product of all features, the sum, σ, the
-/// output layer and the argmax, each in a tensor of its own. One stage is measured, and counted k times.
+/// Seconds that candle's operations take for the slate of one user: for each stage the product of
+/// all features, the sum, σ, the output layer and the argmax, each in a tensor of its own. One
+/// stage is measured, and counted k times.
 ///
 /// # Errors
 /// As [`measure`].
@@ -113,12 +127,14 @@ pub fn measure_candle(sizes: Sizes, repetitions: usize) -> Result<f64> {
     let one_stage = Sizes { k: 1, ..sizes };
     let subject = Subject::new(one_stage)?;
     let state = subject.networks.states(&subject.clicks)?.narrow(0, 0, 1)?;
-    let features = Tensor::from_slice(&subject.features, (sizes.items, sizes.features), &Device::Cpu)?;
+    let features =
+        Tensor::from_slice(&subject.features, (sizes.items, sizes.features), &Device::Cpu)?;
     let get = |name: &str| subject.networks.params().get(name).map(|var| var.as_tensor().detach());
     let parameters = (get("stage.0.weight"), get("stage.0.bias"), get("stage.0.output"));
     let (Some(weight), Some(bias), Some(output)) = parameters else { return Ok(f64::NAN) };
     let width = state.dim(1)?;
-    let (of_state, of_item) = (weight.narrow(0, 0, width)?, weight.narrow(0, width, sizes.features)?);
+    let (of_state, of_item) =
+        (weight.narrow(0, 0, width)?, weight.narrow(0, width, sizes.features)?);
     let stage = || -> Result<u32> {
         let sums = state.matmul(&of_state)?.broadcast_add(&bias)?;
         let hidden = features.matmul(&of_item)?.broadcast_add(&sums)?.elu(1.0)?;
@@ -151,7 +167,8 @@ pub fn agreement(sizes: Sizes) -> Result<Agreement> {
     };
     let (exact, other) = (slates(Storage::Single)?, slates(Storage::Half)?);
     let pairs = exact.chunks_exact(sizes.k).zip(other.chunks_exact(sizes.k));
-    let common: usize = pairs.map(|(exact, other)| exact.iter().filter(|item| other.contains(item)).count()).sum();
+    let common: usize =
+        pairs.map(|(exact, other)| exact.iter().filter(|item| other.contains(item)).count()).sum();
     let slates = same_slates(&exact, &other, sizes.users);
     Ok(Agreement { slates, items: common as f64 / exact.len() as f64 })
 }

@@ -1,7 +1,7 @@
 //! Checkpoints of a whole training: networks, optimiser, target networks, replay memory, curve.
 //!
-//! `FOLDER/latest.json` names a sub-folder that holds it all. It is renamed into place once that is complete, so a save that is
-//! interrupted leaves the one before.
+//! `FOLDER/latest.json` names a sub-folder that holds it all. It is renamed into place once that is
+//! complete, so a save that is interrupted leaves the one before.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,15 +47,19 @@ struct Training {
 }
 
 impl Trainer {
-    /// Writes everything that training needs to go on into `folder`, which is created if need be, and removes the checkpoint that
-    /// was there.
+    /// Writes everything that training needs to go on into `folder`, which is created if need be,
+    /// and removes the checkpoint that was there.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let fail = |reason: std::io::Error| Error::Checkpoint { path: folder.to_owned(), problem: reason.to_string() };
+        let fail = |reason: std::io::Error| Error::Checkpoint {
+            path: folder.to_owned(),
+            problem: reason.to_string(),
+        };
         fs::create_dir_all(folder).map_err(fail)?;
-        let place = tempfile::Builder::new().prefix("training-").tempdir_in(folder).map_err(fail)?;
+        let place =
+            tempfile::Builder::new().prefix("training-").tempdir_in(folder).map_err(fail)?;
         let vocabulary = self.networks.features_digest()?;
         let description = || Description {
             model: KIND,
@@ -65,16 +69,23 @@ impl Trainer {
             seed: fingerprint(self.seed),
             files: &[],
         };
-        checkpoint::save(&place.path().join(NETWORKS), description(), self.networks.params(), Some(&self.adam))?;
+        checkpoint::save(
+            &place.path().join(NETWORKS),
+            description(),
+            self.networks.params(),
+            Some(&self.adam),
+        )?;
         if let Some(target) = &self.target {
             checkpoint::save(&place.path().join(TARGET), description(), target.params(), None)?;
         }
         let contents = self.replay.contents();
         let stored = contents.stored;
-        let replay = safetensors::serialize(&tensors(contents)?, None)
-            .map_err(|reason| Error::Checkpoint { path: folder.to_owned(), problem: reason.to_string() })?;
+        let replay = safetensors::serialize(&tensors(contents)?, None).map_err(|reason| {
+            Error::Checkpoint { path: folder.to_owned(), problem: reason.to_string() }
+        })?;
         let (config, curve) = (self.config.clone(), self.curve.clone());
-        let training = Training { config, updates: self.updates, curve, stored, replay: digest(&replay) };
+        let training =
+            Training { config, updates: self.updates, curve, stored, replay: digest(&replay) };
         let training = serde_json::to_vec(&training).map_err(|reason| fail(reason.into()))?;
         for (name, bytes) in [(REPLAY, &replay), (TRAINING, &training)] {
             let mut file = fs::File::create(place.path().join(name)).map_err(fail)?;
@@ -83,7 +94,8 @@ impl Trainer {
         let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let latest = Latest { format: FORMAT, folder: name.clone(), digest: digest(&training) };
         let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?).map_err(fail)?;
+        file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?)
+            .map_err(fail)?;
         file.as_file().sync_all().map_err(fail)?;
         file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
         // From here on it is the checkpoint, so it must not go with the guard.
@@ -97,15 +109,19 @@ impl Trainer {
         Ok(())
     }
 
-    /// Goes on from what [`Trainer::save`] wrote, as if training had not stopped. `features` are those that the networks were given,
-    /// if any, and `seed` is the seed of the training.
+    /// Goes on from what [`Trainer::save`] wrote, as if training had not stopped. `features` are
+    /// those that the networks were given, if any, and `seed` is the seed of the training.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format, seed or features, damage.
+    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format,
+    /// seed or features, damage.
     pub fn resume(folder: &Path, features: Option<&[f32]>, seed: Seed) -> Result<Self> {
         let latest: Latest = parse(&folder.join(LATEST), &read(&folder.join(LATEST))?)?;
         if latest.format != FORMAT {
-            return Err(problem(&folder.join(LATEST), format!("format {}, expected {FORMAT}", latest.format)));
+            return Err(problem(
+                &folder.join(LATEST),
+                format!("format {}, expected {FORMAT}", latest.format),
+            ));
         }
         let folder = folder.join(&latest.folder);
         let bytes = read_whole(&folder.join(TRAINING), &latest.digest)?;
@@ -129,7 +145,8 @@ impl Trainer {
         let path = folder.join(REPLAY);
         let bytes = read_whole(&path, &training.replay)?;
         let items = trainer.networks.config().items;
-        let restored = contents(training.stored, &bytes).and_then(|contents| trainer.replay.restore(contents, items));
+        let restored = contents(training.stored, &bytes)
+            .and_then(|contents| trainer.replay.restore(contents, items));
         restored.map_err(|reason| problem(&path, reason.to_string()))?;
         (trainer.updates, trainer.curve) = (training.updates, training.curve);
         Ok(trainer)
@@ -144,7 +161,8 @@ impl QNetworks {
 }
 
 fn digest_of(features: Option<&[f32]>) -> String {
-    let bytes: Option<Vec<u8>> = features.map(|features| features.iter().flat_map(|f| f.to_le_bytes()).collect());
+    let bytes: Option<Vec<u8>> =
+        features.map(|features| features.iter().flat_map(|f| f.to_le_bytes()).collect());
     bytes.map_or("no features given".into(), |bytes| digest(&bytes))
 }
 
@@ -169,7 +187,10 @@ fn read_whole(path: &Path, expected: &str) -> Result<Vec<u8>> {
     let bytes = read(path)?;
     match digest(&bytes) == expected {
         true => Ok(bytes),
-        false => Err(problem(path, "the content is damaged: it has another digest than it was written with".into())),
+        false => Err(problem(
+            path,
+            "the content is damaged: it has another digest than it was written with".into(),
+        )),
     }
 }
 
@@ -179,7 +200,11 @@ fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {
 
 /// The columns that are not empty.
 fn tensors(contents: Contents) -> Result<BTreeMap<&'static str, Tensor>> {
-    fn add<T: WithDType>(to: &mut BTreeMap<&'static str, Tensor>, name: &'static str, values: Vec<T>) -> Result<()> {
+    fn add<T: WithDType>(
+        to: &mut BTreeMap<&'static str, Tensor>,
+        name: &'static str,
+        values: Vec<T>,
+    ) -> Result<()> {
         if !values.is_empty() {
             let length = values.len();
             to.insert(name, Tensor::from_vec(values, length, &Device::Cpu)?);

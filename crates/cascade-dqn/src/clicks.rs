@@ -1,7 +1,7 @@
 use foretaste_data::{Choice, ItemId};
 
-/// The last m clicked items of each of a batch of sessions, newest first: all that the recommenders of this crate know of a
-/// user.
+/// The last m clicked items of each of a batch of sessions, newest first: all that the recommenders
+/// of this crate know of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clicks {
     window: usize,
@@ -27,13 +27,18 @@ impl Clicks {
     }
 
     /// The clicks of session `row` that are remembered, newest first.
-    pub fn row(&self, row: usize) -> impl DoubleEndedIterator<Item = ItemId> + ExactSizeIterator + Clone + '_ {
+    pub fn row(
+        &self,
+        row: usize,
+    ) -> impl DoubleEndedIterator<Item = ItemId> + ExactSizeIterator + Clone + '_ {
         self.items[row * self.window..][..self.known[row] as usize].iter().map(|&item| ItemId(item))
     }
 
     /// Takes note of what the sessions did, one choice per session.
     pub fn observe(&mut self, choices: &[Choice]) {
-        for (row, item) in choices.iter().enumerate().filter_map(|(row, choice)| Some((row, choice.item()?))) {
+        for (row, item) in
+            choices.iter().enumerate().filter_map(|(row, choice)| Some((row, choice.item()?)))
+        {
             self.push(row, item);
         }
     }
@@ -50,25 +55,36 @@ impl Clicks {
 
     /// Copies rows, in the given order.
     pub fn select(&self, rows: &[usize]) -> Self {
-        let items = rows.iter().flat_map(|&row| &self.items[row * self.window..][..self.window]).copied().collect();
-        Self { window: self.window, items, known: rows.iter().map(|&row| self.known[row]).collect() }
+        let items = rows
+            .iter()
+            .flat_map(|&row| &self.items[row * self.window..][..self.window])
+            .copied()
+            .collect();
+        Self {
+            window: self.window,
+            items,
+            known: rows.iter().map(|&row| self.known[row]).collect(),
+        }
     }
 
     /// Overwrites `row` by row `from` of `other`, whose window is the same.
     pub(crate) fn copy_row(&mut self, row: usize, other: &Self, from: usize) {
         let window = self.window;
-        self.items[row * window..][..window].copy_from_slice(&other.items[from * window..][..window]);
+        self.items[row * window..][..window]
+            .copy_from_slice(&other.items[from * window..][..window]);
         self.known[row] = other.known[from];
     }
 
-    /// The remembered items `[rows, window]`, zero where there is none, and how many there are in each row `[rows]`.
+    /// The remembered items `[rows, window]`, zero where there is none, and how many there are in
+    /// each row `[rows]`.
     pub(crate) fn padded(&self) -> (&[u32], &[u32]) {
         (&self.items, &self.known)
     }
 
     /// From what [`padded`](Self::padded) gave; `None` if it cannot have.
     pub(crate) fn from_padded(window: usize, items: Vec<u32>, known: Vec<u32>) -> Option<Self> {
-        let fits = items.len() == known.len() * window && known.iter().all(|&known| known as usize <= window);
+        let fits = items.len() == known.len() * window
+            && known.iter().all(|&known| known as usize <= window);
         fits.then_some(Self { window, items, known })
     }
 }

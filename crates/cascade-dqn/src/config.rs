@@ -31,8 +31,8 @@ pub enum Architecture {
     Cascade,
     /// GAN-GDQN: one Q(s, a) for single items; the slate is the k items of the largest values.
     ///
-    /// Q(s, a) is fitted to the return of the slates that hold a, so a slate is valued at the mean of its items' values. The
-    /// paper does not say how it values the next slate.
+    /// Q(s, a) is fitted to the return of the slates that hold a, so a slate is valued at the mean
+    /// of its items' values. The paper does not say how it values the next slate.
     Greedy,
 }
 
@@ -40,8 +40,8 @@ pub enum Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemFeatures {
-    /// An embedding that is learned with the Q-networks. It stands in for the one-hot features of the released code: a layer on
-    /// one-hot features of which the embedding is the first factor.
+    /// An embedding that is learned with the Q-networks. It stands in for the one-hot features of
+    /// the released code: a layer on one-hot features of which the embedding is the first factor.
     Learned {
         /// d.
         dim: usize,
@@ -53,19 +53,21 @@ pub enum ItemFeatures {
     },
 }
 
-/// The state encoder s = h(features of the clicked items): GAN-CDQN §"Model Parameterization", as in the user model. It is
-/// trained with the Q-networks, which share it.
+/// The state encoder s = h(features of the clicked items): GAN-CDQN §"Model Parameterization", as
+/// in the user model. It is trained with the Q-networks, which share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateEncoder {
-    /// s = vec[ELU(Fᵀ W + B)] over the last `history` clicked items, W `[history, columns]`, B `[columns, d]`.
+    /// s = vec[ELU(Fᵀ W + B)] over the last `history` clicked items, W `[history, columns]`, B
+    /// `[columns, d]`.
     PositionWeights {
         /// m: how many clicks back the state looks.
         history: usize,
         /// n: how many weightings of the history stand side by side.
         columns: usize,
     },
-    /// The output of an LSTM after the last `history` clicks, oldest first; zeros before the first click.
+    /// The output of an LSTM after the last `history` clicks, oldest first; zeros before the first
+    /// click.
     Lstm {
         /// m: how many clicks back the state looks.
         history: usize,
@@ -93,8 +95,9 @@ impl StateEncoder {
 }
 
 impl QConfig {
-    /// Cascading networks for slates of `k` out of `items` items: a learned embedding of width 16, four position weightings of
-    /// the last 20 clicks as in the released user model, hidden layers of 64, ELU.
+    /// Cascading networks for slates of `k` out of `items` items: a learned embedding of width 16,
+    /// four position weightings of the last 20 clicks as in the released user model, hidden layers
+    /// of 64, ELU.
     pub fn new(items: usize, k: usize) -> Self {
         Self {
             items,
@@ -121,13 +124,19 @@ impl QConfig {
             return fail(format!("slates of {} out of {} items", self.k, self.items));
         }
         if self.features.dim() == 0 || self.hidden == 0 {
-            return fail(format!("{} features, hidden {}: at least 1 of each", self.features.dim(), self.hidden));
+            return fail(format!(
+                "{} features, hidden {}: at least 1 of each",
+                self.features.dim(),
+                self.hidden
+            ));
         }
         match self.state {
             StateEncoder::PositionWeights { history: 0, .. }
             | StateEncoder::PositionWeights { columns: 0, .. }
             | StateEncoder::Lstm { history: 0, .. }
-            | StateEncoder::Lstm { hidden: 0, .. } => fail(format!("{:?}: expected sizes of at least 1", self.state)),
+            | StateEncoder::Lstm { hidden: 0, .. } => {
+                fail(format!("{:?}: expected sizes of at least 1", self.state))
+            }
             _ => Ok(()),
         }
     }

@@ -5,7 +5,11 @@ use crate::config::{ItemFeatures, QConfig, StateEncoder};
 use crate::{Clicks, Error, Result};
 
 /// The table of item features `[K, d]`, a parameter if they are learned.
-pub(crate) fn features(config: &QConfig, given: Option<&[f32]>, mut scope: Scope<'_>) -> Result<Tensor> {
+pub(crate) fn features(
+    config: &QConfig,
+    given: Option<&[f32]>,
+    mut scope: Scope<'_>,
+) -> Result<Tensor> {
     match (config.features, given) {
         (ItemFeatures::Learned { dim }, None) => {
             let init = Init::Normal { sd: 1.0 / (dim as f64).sqrt() };
@@ -13,14 +17,19 @@ pub(crate) fn features(config: &QConfig, given: Option<&[f32]>, mut scope: Scope
         }
         (ItemFeatures::Given { dim }, Some(values)) if values.len() == config.items * dim => {
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::setting("item features", format!("value {at} is {}", values[at])));
+                return Err(Error::setting(
+                    "item features",
+                    format!("value {at} is {}", values[at]),
+                ));
             }
             let table = Tensor::from_slice(values, (config.items, dim), &Device::Cpu)?;
             Ok(table.to_dtype(scope.dtype())?)
         }
         (expected, given) => {
-            let found = given.map_or("none".to_owned(), |values| format!("{} values", values.len()));
-            let problem = format!("{found} given, expected {expected:?} for {} items", config.items);
+            let found =
+                given.map_or("none".to_owned(), |values| format!("{} values", values.len()));
+            let problem =
+                format!("{found} given, expected {expected:?} for {} items", config.items);
             Err(Error::setting("item features", problem))
         }
     }
@@ -38,10 +47,16 @@ impl Encoder {
         let dim = config.features.dim();
         Ok(match config.state {
             StateEncoder::PositionWeights { history, columns } => Self::PositionWeights {
-                weight: scope.param("weight", (history, columns), Init::glorot(history, columns))?,
+                weight: scope.param(
+                    "weight",
+                    (history, columns),
+                    Init::glorot(history, columns),
+                )?,
                 bias: scope.param("bias", (columns, dim), Init::Constant(0.0))?,
             },
-            StateEncoder::Lstm { hidden, .. } => Self::Lstm(Lstm::new(dim, hidden, 1, scope.scope("lstm"))?),
+            StateEncoder::Lstm { hidden, .. } => {
+                Self::Lstm(Lstm::new(dim, hidden, 1, scope.scope("lstm"))?)
+            }
         })
     }
 
@@ -60,22 +75,37 @@ impl Encoder {
         let dim = table.dim(1)?;
         match self {
             Self::PositionWeights { weight, bias } => {
-                let mask: Vec<f32> =
-                    known.iter().flat_map(|&known| (0..window as u32).map(move |lag| f32::from(lag < known))).collect();
-                let mask = Tensor::from_vec(mask, (rows * window, 1), &Device::Cpu)?.to_dtype(table.dtype())?;
-                let clicked = lookup(table, items)?.broadcast_mul(&mask)?.reshape((rows, window, dim))?;
-                let clicked = clicked.transpose(1, 2)?.contiguous()?.reshape((rows * dim, window))?;
-                let sums = clicked.matmul(weight)?.reshape((rows, dim, weight.dim(1)?))?.transpose(1, 2)?;
-                Ok(sums.broadcast_add(bias)?.contiguous()?.elu(1.0)?.reshape((rows, self.width()))?)
+                let mask: Vec<f32> = known
+                    .iter()
+                    .flat_map(|&known| (0..window as u32).map(move |lag| f32::from(lag < known)))
+                    .collect();
+                let mask = Tensor::from_vec(mask, (rows * window, 1), &Device::Cpu)?
+                    .to_dtype(table.dtype())?;
+                let clicked =
+                    lookup(table, items)?.broadcast_mul(&mask)?.reshape((rows, window, dim))?;
+                let clicked =
+                    clicked.transpose(1, 2)?.contiguous()?.reshape((rows * dim, window))?;
+                let sums = clicked
+                    .matmul(weight)?
+                    .reshape((rows, dim, weight.dim(1)?))?
+                    .transpose(1, 2)?;
+                Ok(sums
+                    .broadcast_add(bias)?
+                    .contiguous()?
+                    .elu(1.0)?
+                    .reshape((rows, self.width()))?)
             }
             Self::Lstm(lstm) => {
                 // Oldest first, behind the places that are skipped.
                 let place = |row: usize, time: usize| row * window + (window - 1 - time);
                 let order = |row: usize| (0..window).map(move |time| place(row, time));
-                let sequence: Vec<u32> = (0..rows).flat_map(|row| order(row).map(|at| items[at])).collect();
+                let sequence: Vec<u32> =
+                    (0..rows).flat_map(|row| order(row).map(|at| items[at])).collect();
                 let mask: Vec<u8> = known
                     .iter()
-                    .flat_map(|&known| (0..window).rev().map(move |lag| u8::from(lag < known as usize)))
+                    .flat_map(|&known| {
+                        (0..window).rev().map(move |lag| u8::from(lag < known as usize))
+                    })
                     .collect();
                 let mask = Tensor::from_vec(mask, (rows, window), &Device::Cpu)?;
                 let clicked = lookup(table, &sequence)?.reshape((rows, window, dim))?;

@@ -6,15 +6,18 @@ use crate::argmax::top_items;
 use crate::policy::show;
 use crate::{Clicks, Error, Result};
 
-/// Shows the k items of the largest scores, equal scores in the order of the items: GAN-Greedy on r_θ, W&D-LR and W&D-CCF on
-/// the predicted click. Deterministic: propensity 1.
+/// Shows the k items of the largest scores, equal scores in the order of the items: GAN-Greedy on
+/// r_θ, W&D-LR and W&D-CCF on the predicted click. Deterministic: propensity 1.
 ///
-/// The model of clicks is a function from a [`Log`], which every such model reads, to a score for each item of each display. The users come
-/// to it as a log: a session for each, in which one step for every click shows that item alone, and a last step the whole catalogue in
-/// the order of the items. With `all` the numbers of the log's sessions,
+/// The model of clicks is a function from a [`Log`], which every such model reads, to a score for
+/// each item of each display. The users come to it as a log: a session for each, in which one step
+/// for every click shows that item alone, and a last step the whole catalogue in the order of the
+/// items. With `all` the numbers of the log's sessions,
 ///
-/// * W&D-LR and W&D-CCF are `model.scores(&Displays::new(log, &all))` of a `ClickModel` of foretaste-baselines,
-/// * GAN-Greedy is the `utility` of each of `model.predict(log, &all)` of a `UserModel` of foretaste-user-model.
+/// * W&D-LR and W&D-CCF are `model.scores(&Displays::new(log, &all))` of a `ClickModel` of
+///   foretaste-baselines,
+/// * GAN-Greedy is the `utility` of each of `model.predict(log, &all)` of a `UserModel` of
+///   foretaste-user-model.
 #[derive(Clone, Debug)]
 pub struct Greedy<F> {
     scores: F,
@@ -26,7 +29,8 @@ pub struct Greedy<F> {
 pub type Scores = std::result::Result<Vec<Vec<f32>>, Box<dyn std::error::Error + Send + Sync>>;
 
 impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
-    /// Greedy on `scores` over a catalogue of `items`, which are told the last `history` clicks of a user.
+    /// Greedy on `scores` over a catalogue of `items`, which are told the last `history` clicks of
+    /// a user.
     pub fn new(scores: F, items: usize, history: usize) -> Self {
         Self { scores, items, history }
     }
@@ -34,7 +38,9 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
     fn slates(&self, clicks: &Clicks, k: usize) -> Result<Vec<ItemId>> {
         let (log, last) = self.log(clicks).map_err(foretaste_sim::Error::from)?;
         let scores = (self.scores)(&log).map_err(foretaste_sim::Error::Model)?;
-        if scores.len() != log.steps() || last.iter().any(|&display| scores[display].len() != self.items) {
+        if scores.len() != log.steps()
+            || last.iter().any(|&display| scores[display].len() != self.items)
+        {
             let problem = format!(
                 "{} displays, expected {} and {} items on each last one",
                 scores.len(),
@@ -43,7 +49,10 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
             );
             return Err(Error::setting("scores", problem));
         }
-        let slates = last.iter().map(|&display| top_items(&scores[display], k)).collect::<Result<Vec<_>>>()?;
+        let slates = last
+            .iter()
+            .map(|&display| top_items(&scores[display], k))
+            .collect::<Result<Vec<_>>>()?;
         Ok(slates.concat())
     }
 
@@ -88,7 +97,12 @@ impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
+    fn observe(
+        &self,
+        clicks: &mut Clicks,
+        _slates: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }

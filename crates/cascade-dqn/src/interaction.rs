@@ -9,7 +9,13 @@ pub(crate) trait Learner {
     fn recommend(&mut self, clicks: &Clicks, step: usize) -> Result<Slates>;
 
     /// Takes note of what came back; `clicks` are those before.
-    fn learn(&mut self, clicks: &Clicks, slates: &Slates, responses: &Responses, step: usize) -> Result<()>;
+    fn learn(
+        &mut self,
+        clicks: &Clicks,
+        slates: &Slates,
+        responses: &Responses,
+        step: usize,
+    ) -> Result<()>;
 }
 
 /// What came of some sessions together.
@@ -20,11 +26,12 @@ pub(crate) struct Tally {
     pub reward: f64,
 }
 
-/// Opens a session for each row of `clicks`, which holds none yet, and has the learner act in them together until all have
-/// ended, at most `steps` times.
+/// Opens a session for each row of `clicks`, which holds none yet, and has the learner act in them
+/// together until all have ended, at most `steps` times.
 ///
 /// # Errors
-/// What the learner and the environment return; [`Error::Contract`] if the responses have the wrong shape.
+/// What the learner and the environment return; [`Error::Contract`] if the responses have the wrong
+/// shape.
 pub(crate) fn interact<E: Environment + ?Sized>(
     environment: &E,
     learner: &mut impl Learner,
@@ -43,13 +50,16 @@ pub(crate) fn interact<E: Environment + ?Sized>(
         environment.step(&mut state, &slates, &mut streams, &mut responses)?;
         let found = [responses.choice.len(), responses.reward.len(), responses.ended.len()];
         if found != [streams.len(); 3] {
-            let problem =
-                format!("the environment gave {found:?} choices, rewards and ends for {} sessions", streams.len());
+            let problem = format!(
+                "the environment gave {found:?} choices, rewards and ends for {} sessions",
+                streams.len()
+            );
             return Err(Error::Contract(problem).into());
         }
         learner.learn(&clicks, &slates, &responses, step)?;
         tally.steps += streams.len() as u64;
-        tally.clicks += responses.choice.iter().filter(|choice| choice.item().is_some()).count() as u64;
+        tally.clicks +=
+            responses.choice.iter().filter(|choice| choice.item().is_some()).count() as u64;
         tally.reward += responses.reward.iter().map(|&reward| f64::from(reward)).sum::<f64>();
         clicks.observe(&responses.choice);
         let live: Vec<usize> = (0..streams.len()).filter(|&row| !responses.ended[row]).collect();

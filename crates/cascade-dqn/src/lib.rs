@@ -1,10 +1,13 @@
-//! Cascading deep Q-networks: recommenders that plan, trained against any simulated or learned user (GAN-CDQN, Chen et al., ICML 2019).
+//! Cascading deep Q-networks: recommenders that plan, trained against any simulated or learned user
+//! (GAN-CDQN, Chen et al., ICML 2019).
 //!
-//! A slate of k out of K items is an action, and the best of them is too many to look for. The cascade factorises the argmax: Q^j(s,
-//! a_1..j) stands for the best that a slate beginning with a_1..j can bring, so k passes over the items pick the slate. [`QNetworks`] are the k
-//! networks with the state encoder that they share, [`Trainer`] fits them all to one target from a replay memory, [`Cascade`] is the exact
-//! argmax over a whole catalogue or over candidate sets, and [`QPolicy`] acts by it. With the feature `cuda`, `Cascade::on_cuda` takes the
-//! argmax to an NVIDIA GPU.
+//! A slate of k out of K items is an action, and the best of them is too many to look for. The
+//! cascade factorises the argmax: Q^j(s, a_1..j) stands for the best that a slate beginning with
+//! a_1..j can bring, so k passes over the items pick the slate. [`QNetworks`] are the k networks
+//! with the state encoder that they share, [`Trainer`] fits them all to one target from a replay
+//! memory, [`Cascade`] is the exact argmax over a whole catalogue or over candidate sets, and
+//! [`QPolicy`] acts by it. With the feature `cuda`, `Cascade::on_cuda` takes the argmax to an
+//! NVIDIA GPU.
 //!
 //! ```
 //! use foretaste_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
@@ -40,9 +43,10 @@
 //!
 //! All know of a user what was shown and clicked, and base their choice on the last clicks.
 //!
-//! What the paper's algorithm does not have, target networks, double Q-learning and prioritised replay, are settings of [`TrainConfig`];
-//! the first two are on by default. One-hot item features are replaced by a learned embedding. Whether a training plans at all can be seen
-//! in the population of [`anchor`], where greedy provably fails.
+//! What the paper's algorithm does not have, target networks, double Q-learning and prioritised
+//! replay, are settings of [`TrainConfig`]; the first two are on by default. One-hot item features
+//! are replaced by a learned embedding. Whether a training plans at all can be seen in the
+//! population of [`anchor`], where greedy provably fails.
 
 pub mod anchor;
 mod argmax;

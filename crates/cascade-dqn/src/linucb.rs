@@ -28,9 +28,10 @@ impl Default for LinUcbConfig {
 
 /// LinUCB with disjoint linear models (Li et al. 2010, Algorithm 1).
 ///
-/// The context x of a user is 1 and the mean features of the last clicks, zeros where there are none. Each item a has a ridge regression of
-/// its reward on x, of which the slate holds the k largest x·θ_a + α √(xᵀ A_a⁻¹ x). Every item of a slate is observed: the reward of the
-/// step for the one that was clicked, 0 for the others.
+/// The context x of a user is 1 and the mean features of the last clicks, zeros where there are
+/// none. Each item a has a ridge regression of its reward on x, of which the slate holds the k
+/// largest x·θ_a + α √(xᵀ A_a⁻¹ x). Every item of a slate is observed: the reward of the step for
+/// the one that was clicked, 0 for the others.
 #[derive(Clone, Debug)]
 pub struct LinUcb {
     config: LinUcbConfig,
@@ -61,18 +62,32 @@ impl LinUcb {
             && config.ridge > 0.0
             && features.iter().all(|value| value.is_finite());
         if !fine {
-            let problem = format!("{config:?}, slates of {k} of {items} items with {} feature values", features.len());
+            let problem = format!(
+                "{config:?}, slates of {k} of {items} items with {} feature values",
+                features.len()
+            );
             return Err(Error::setting("LinUCB", problem));
         }
         let c = dim + 1;
         let mut inverse = vec![0.0; items * c * c];
-        inverse.chunks_exact_mut(c * c).for_each(|a| (0..c).for_each(|i| a[i * c + i] = 1.0 / config.ridge));
+        inverse
+            .chunks_exact_mut(c * c)
+            .for_each(|a| (0..c).for_each(|i| a[i * c + i] = 1.0 / config.ridge));
         let zeros = vec![0.0; items * c];
-        Ok(Self { config, k, items, features: features.to_vec(), dim, inverse, moment: zeros.clone(), theta: zeros })
+        Ok(Self {
+            config,
+            k,
+            items,
+            features: features.to_vec(),
+            dim,
+            inverse,
+            moment: zeros.clone(),
+            theta: zeros,
+        })
     }
 
-    /// Learns from `users` sessions of at most `steps` steps in which it acts, all users of a step at once. Returns the mean sum of
-    /// rewards per user.
+    /// Learns from `users` sessions of at most `steps` steps in which it acts, all users of a step
+    /// at once. Returns the mean sum of rewards per user.
     ///
     /// # Errors
     /// [`Error::Setting`] if the catalogues differ in size; what the environment returns.
@@ -84,7 +99,8 @@ impl LinUcb {
         seed: Seed,
     ) -> Result<f64> {
         if environment.items() != self.items {
-            let problem = format!("the environment has {}, the policy {}", environment.items(), self.items);
+            let problem =
+                format!("the environment has {}, the policy {}", environment.items(), self.items);
             return Err(Error::setting("items", problem));
         }
         let clicks = Clicks::new(users, self.config.history);
@@ -115,7 +131,8 @@ impl LinUcb {
     fn slates(&self, clicks: &Clicks) -> Result<Slates> {
         let slate = |row: usize| {
             let x = self.context(clicks, row);
-            let bounds: Vec<f32> = (0..self.items).map(|item| self.bound(item, &x) as f32).collect();
+            let bounds: Vec<f32> =
+                (0..self.items).map(|item| self.bound(item, &x) as f32).collect();
             top_items(&bounds, self.k)
         };
         let items = (0..clicks.rows()).into_par_iter().map(slate).collect::<Result<Vec<_>>>()?;
@@ -145,11 +162,21 @@ impl Learner for LinUcb {
         self.slates(clicks)
     }
 
-    fn learn(&mut self, clicks: &Clicks, slates: &Slates, responses: &Responses, _step: usize) -> Result<()> {
+    fn learn(
+        &mut self,
+        clicks: &Clicks,
+        slates: &Slates,
+        responses: &Responses,
+        _step: usize,
+    ) -> Result<()> {
         for (row, choice) in responses.choice.iter().enumerate() {
             let x = self.context(clicks, row);
             for item in slates.row(row) {
-                let reward = if choice.item() == Some(*item) { f64::from(responses.reward[row]) } else { 0.0 };
+                let reward = if choice.item() == Some(*item) {
+                    f64::from(responses.reward[row])
+                } else {
+                    0.0
+                };
                 self.update(item.index(), &x, reward);
             }
         }
@@ -174,13 +201,20 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
         if k != self.k {
-            return Err(Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into());
+            return Err(
+                Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into()
+            );
         }
         *slates = self.slates(clicks)?;
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
+    fn observe(
+        &self,
+        clicks: &mut Clicks,
+        _slates: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }
@@ -211,17 +245,25 @@ mod tests {
         let mut b = [0.0; 3];
         for _ in 0..12 {
             let mut clicks = Clicks::new(1, 3);
-            (0..stream.random_range(0..5)).for_each(|_| clicks.push(0, ItemId(stream.random_range(0..3))));
+            (0..stream.random_range(0..5))
+                .for_each(|_| clicks.push(0, ItemId(stream.random_range(0..3))));
             let mut x = [1.0, 0.0, 0.0];
             for item in clicks.row(0) {
-                (0..2).for_each(|i| x[1 + i] += f64::from(features[2 * item.index() + i]) / clicks.row(0).len() as f64);
+                (0..2).for_each(|i| {
+                    x[1 + i] +=
+                        f64::from(features[2 * item.index() + i]) / clicks.row(0).len() as f64
+                });
             }
             let reward: f32 = stream.random_range(-1.0..1.0);
             let mut slates = Slates::with_k(1);
             slates.push(&[ItemId(1)], None);
             let mut responses = Responses::default();
             let clicked = stream.random_bool(0.7);
-            responses.push(if clicked { Choice::Item(ItemId(1)) } else { Choice::Skip }, reward, false);
+            responses.push(
+                if clicked { Choice::Item(ItemId(1)) } else { Choice::Skip },
+                reward,
+                false,
+            );
             Learner::learn(&mut policy, &clicks, &slates, &responses, 0).unwrap();
             for i in 0..3 {
                 (0..3).for_each(|j| a[i][j] += x[i] * x[j]);

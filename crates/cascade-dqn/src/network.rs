@@ -10,9 +10,10 @@ use crate::{Clicks, Error, Result};
 
 /// The Q-networks of a recommender with the encoder and the item features that they share.
 ///
-/// Stage j of the cascade is Q^j(s, a_1..j) = q_jᵀ σ(L_j [s; f_{a_1}; ..; f_{a_j}] + c_j), GAN-CDQN §"Cascading RL Policy";
-/// parameter `stage.j.weight [w + j d, l]` is L_jᵀ, `stage.j.bias [l]` is c_j, `stage.j.output [l]` is q_j, j from 0. A single
-/// network, [`Architecture::Greedy`], is stage 0 alone. They run on the CPU.
+/// Stage j of the cascade is Q^j(s, a_1..j) = q_jᵀ σ(L_j [s; f_{a_1}; ..; f_{a_j}] + c_j), GAN-CDQN
+/// §"Cascading RL Policy"; parameter `stage.j.weight [w + j d, l]` is L_jᵀ, `stage.j.bias [l]` is
+/// c_j, `stage.j.output [l]` is q_j, j from 0. A single network, [`Architecture::Greedy`], is stage
+/// 0 alone. They run on the CPU.
 #[derive(Debug)]
 pub struct QNetworks {
     config: QConfig,
@@ -30,8 +31,8 @@ pub(crate) struct Stage {
 }
 
 impl QNetworks {
-    /// Untrained networks with parameters drawn from `seed`. `features`, `[K, d]` row-major, are given where the configuration
-    /// says so, and not otherwise.
+    /// Untrained networks with parameters drawn from `seed`. `features`, `[K, d]` row-major, are
+    /// given where the configuration says so, and not otherwise.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range or the features do not fit.
@@ -39,7 +40,12 @@ impl QNetworks {
         Self::with_type(config, features, seed, DType::F32)
     }
 
-    pub(crate) fn with_type(config: QConfig, features: Option<&[f32]>, seed: Seed, dtype: DType) -> Result<Self> {
+    pub(crate) fn with_type(
+        config: QConfig,
+        features: Option<&[f32]>,
+        seed: Seed,
+        dtype: DType,
+    ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("q-networks"), dtype, &Device::Cpu);
         let features = encoder::features(&config, features, params.scope("items"))?;
@@ -62,7 +68,12 @@ impl QNetworks {
     /// Networks of their own with the same parameters.
     pub fn copy(&self) -> Result<Self> {
         let given = self.given_features()?;
-        let copy = Self::with_type(self.config.clone(), given.as_deref(), Seed::new(0), self.params.dtype())?;
+        let copy = Self::with_type(
+            self.config.clone(),
+            given.as_deref(),
+            Seed::new(0),
+            self.params.dtype(),
+        )?;
         copy.params.restore(&self.params.snapshot()?)?;
         Ok(copy)
     }
@@ -85,20 +96,25 @@ impl QNetworks {
     /// The user states s = h(clicks), `[rows, w]`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the window of the clicks is not the configured history, or one is not in the catalogue.
+    /// [`Error::Setting`] if the window of the clicks is not the configured history, or one is not
+    /// in the catalogue.
     pub fn states(&self, clicks: &Clicks) -> Result<Tensor> {
         if clicks.window() != self.config.state.history() {
             let (found, expected) = (clicks.window(), self.config.state.history());
-            return Err(Error::setting("clicks", format!("a window of {found}, expected {expected}")));
+            return Err(Error::setting(
+                "clicks",
+                format!("a window of {found}, expected {expected}"),
+            ));
         }
         self.encoder.states(&self.features, clicks)
     }
 
-    /// Q^j of every place of the slates: `states [rows, w]` and `slates [rows · k]` to `[rows, k]`. Under
-    /// [`Architecture::Greedy`] Q of every item by itself.
+    /// Q^j of every place of the slates: `states [rows, w]` and `slates [rows · k]` to `[rows, k]`.
+    /// Under [`Architecture::Greedy`] Q of every item by itself.
     ///
     /// # Errors
-    /// [`Error::Setting`] if an item is not in the catalogue; an error of the network if sizes do not fit.
+    /// [`Error::Setting`] if an item is not in the catalogue; an error of the network if sizes do
+    /// not fit.
     pub fn values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
         let rows = states.dim(0)?;
         let items = self.slate_features(rows, slates)?;
@@ -110,50 +126,71 @@ impl QNetworks {
             }
             Architecture::Greedy => {
                 let (k, width) = (self.config.k, self.encoder.width());
-                let states = states.unsqueeze(1)?.broadcast_as((rows, k, width))?.reshape((rows * k, width))?;
-                let inputs = Tensor::cat(&[states, items.reshape((rows * k, self.config.features.dim()))?], 1)?;
+                let states = states
+                    .unsqueeze(1)?
+                    .broadcast_as((rows, k, width))?
+                    .reshape((rows * k, width))?;
+                let inputs = Tensor::cat(
+                    &[states, items.reshape((rows * k, self.config.features.dim()))?],
+                    1,
+                )?;
                 Ok(self.stage_value(&self.stages[0], &inputs)?.reshape((rows, k))?)
             }
         }
     }
 
-    /// What slates are worth: Q^k, which is the cascade's Q*, or the mean of the items' values of a single network, `[rows]`.
+    /// What slates are worth: Q^k, which is the cascade's Q*, or the mean of the items' values of a
+    /// single network, `[rows]`.
     ///
     /// # Errors
     /// As [`QNetworks::values`].
     pub fn slate_values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
         match self.config.architecture {
             Architecture::Cascade => {
-                let inputs = Tensor::cat(&[states, &self.slate_features(states.dim(0)?, slates)?], 1)?;
+                let inputs =
+                    Tensor::cat(&[states, &self.slate_features(states.dim(0)?, slates)?], 1)?;
                 Ok(self.stage_value(&self.stages[self.config.k - 1], &inputs)?.squeeze(1)?)
             }
             Architecture::Greedy => Ok(self.values(states, slates)?.mean(1)?),
         }
     }
 
-    /// The networks as they are now, ready for the argmax: computes the item half of every stage's first layer for all items.
+    /// The networks as they are now, ready for the argmax: computes the item half of every stage's
+    /// first layer for all items.
     pub fn freeze(&self, storage: Storage) -> Result<Cascade> {
-        Cascade::new(&self.config, &self.features.detach(), self.encoder.width(), &self.stages, storage)
+        Cascade::new(
+            &self.config,
+            &self.features.detach(),
+            self.encoder.width(),
+            &self.stages,
+            storage,
+        )
     }
 
     /// The features that were given, if any, `[K, d]`.
     pub(crate) fn given_features(&self) -> Result<Option<Vec<f32>>> {
         Ok(match self.config.features {
             ItemFeatures::Learned { .. } => None,
-            ItemFeatures::Given { .. } => Some(self.features.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?),
+            ItemFeatures::Given { .. } => {
+                Some(self.features.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+            }
         })
     }
 
     /// `[rows, k · d]`.
     fn slate_features(&self, rows: usize, slates: &[ItemId]) -> Result<Tensor> {
         let items: Vec<u32> = slates.iter().map(|item| item.0).collect();
-        Ok(lookup(&self.features, &items)?.reshape((rows, self.config.k * self.config.features.dim()))?)
+        Ok(lookup(&self.features, &items)?
+            .reshape((rows, self.config.k * self.config.features.dim()))?)
     }
 
     /// A stage's value `[rows, 1]` of `inputs` whose first columns are its own.
     fn stage_value(&self, stage: &Stage, inputs: &Tensor) -> Result<Tensor> {
         let inputs = inputs.narrow(1, 0, stage.weight.dim(0)?)?.contiguous()?;
-        let hidden = self.config.activation.forward(&inputs.matmul(&stage.weight)?.broadcast_add(&stage.bias)?)?;
+        let hidden = self
+            .config
+            .activation
+            .forward(&inputs.matmul(&stage.weight)?.broadcast_add(&stage.bias)?)?;
         Ok(hidden.matmul(&stage.output.unsqueeze(1)?)?)
     }
 }
@@ -172,7 +209,11 @@ mod tests {
             ..QConfig::new(5, 2)
         };
         let given = QConfig { features: ItemFeatures::Given { dim: 2 }, ..base.clone() };
-        let greedy = QConfig { architecture: Architecture::Greedy, activation: Activation::Tanh, ..base.clone() };
+        let greedy = QConfig {
+            architecture: Architecture::Greedy,
+            activation: Activation::Tanh,
+            ..base.clone()
+        };
         let lstm = QConfig { state: StateEncoder::Lstm { history: 3, hidden: 4 }, ..base.clone() };
         vec![base, given, greedy, lstm]
     }
@@ -204,7 +245,10 @@ mod tests {
                 bias.set(&(bias.as_tensor() + 0.3).unwrap()).unwrap();
             }
             check_gradients(networks.params(), || {
-                let values = networks.states(&clicks).and_then(|states| networks.values(&states, &SLATES)).unwrap();
+                let values = networks
+                    .states(&clicks)
+                    .and_then(|states| networks.values(&states, &SLATES))
+                    .unwrap();
                 Ok((values.sqr()? + values)?.sum_all()?)
             });
         }
@@ -213,11 +257,14 @@ mod tests {
     /// Q^j as the paper writes it, by loops over numbers.
     #[test]
     fn values_equal_the_formulas_of_the_paper() {
-        for config in
-            configs().into_iter().filter(|config| matches!(config.state, StateEncoder::PositionWeights { .. }))
+        for config in configs()
+            .into_iter()
+            .filter(|config| matches!(config.state, StateEncoder::PositionWeights { .. }))
         {
             let networks = networks(config.clone(), DType::F64);
-            let get = |name: &str| networks.params.get(name).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let get = |name: &str| {
+                networks.params.get(name).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+            };
             let features = networks.features.to_vec2::<f64>().unwrap();
             let elu = |x: f64| if x > 0.0 { x } else { x.exp() - 1.0 };
             let clicks = clicks(&networks);
@@ -225,7 +272,8 @@ mod tests {
             let (columns, dim) = (2, 2);
             let (weight, bias) = (get("state.weight"), get("state.bias"));
             let found = networks.values(&states, &SLATES).unwrap().to_vec2::<f64>().unwrap();
-            let slate_values = networks.slate_values(&states, &SLATES).unwrap().to_vec1::<f64>().unwrap();
+            let slate_values =
+                networks.slate_values(&states, &SLATES).unwrap().to_vec1::<f64>().unwrap();
             for row in 0..3 {
                 let state: Vec<f64> = (0..columns * dim)
                     .map(|i| {
@@ -233,7 +281,9 @@ mod tests {
                         let sum: f64 = clicks
                             .row(row)
                             .enumerate()
-                            .map(|(lag, item)| weight[lag * columns + column] * features[item.index()][feature])
+                            .map(|(lag, item)| {
+                                weight[lag * columns + column] * features[item.index()][feature]
+                            })
                             .sum();
                         elu(sum + bias[i])
                     })
@@ -244,11 +294,17 @@ mod tests {
                         Architecture::Greedy => (0, place),
                     };
                     let mut inputs = state.clone();
-                    SLATES[row * 2..][before..=place].iter().for_each(|a| inputs.extend(&features[a.index()]));
-                    let [l, c, q] = ["weight", "bias", "output"].map(|part| get(&format!("stage.{stage}.{part}")));
-                    let hidden =
-                        |o: usize| c[o] + inputs.iter().enumerate().map(|(i, x)| x * l[i * 3 + o]).sum::<f64>();
-                    let activate = |x: f64| if config.activation == Activation::Elu { elu(x) } else { x.tanh() };
+                    SLATES[row * 2..][before..=place]
+                        .iter()
+                        .for_each(|a| inputs.extend(&features[a.index()]));
+                    let [l, c, q] = ["weight", "bias", "output"]
+                        .map(|part| get(&format!("stage.{stage}.{part}")));
+                    let hidden = |o: usize| {
+                        c[o] + inputs.iter().enumerate().map(|(i, x)| x * l[i * 3 + o]).sum::<f64>()
+                    };
+                    let activate = |x: f64| {
+                        if config.activation == Activation::Elu { elu(x) } else { x.tanh() }
+                    };
                     let expected: f64 = (0..3).map(|o| q[o] * activate(hidden(o))).sum();
                     assert!((found[row][place] - expected).abs() < 1e-12, "{config:?}");
                 }
@@ -267,8 +323,9 @@ mod tests {
             let networks = networks(config, DType::F32);
             let copy = networks.copy().unwrap();
             let clicks = clicks(&networks);
-            let value =
-                |q: &QNetworks| q.values(&q.states(&clicks).unwrap(), &SLATES).unwrap().to_vec2::<f32>().unwrap();
+            let value = |q: &QNetworks| {
+                q.values(&q.states(&clicks).unwrap(), &SLATES).unwrap().to_vec2::<f32>().unwrap()
+            };
             let before = value(&networks);
             assert_eq!(value(&copy), before);
             let bias = networks.params.get("stage.0.bias").unwrap();
@@ -290,11 +347,20 @@ mod tests {
             QConfig { state: StateEncoder::Lstm { history: 0, hidden: 2 }, ..base.clone() },
         ] {
             assert!(
-                matches!(QNetworks::new(config.clone(), None, Seed::new(1)), Err(Error::Setting { .. })),
+                matches!(
+                    QNetworks::new(config.clone(), None, Seed::new(1)),
+                    Err(Error::Setting { .. })
+                ),
                 "{config:?}"
             );
         }
         let networks = QNetworks::new(base, None, Seed::new(1)).unwrap();
-        assert!(networks.states(&Clicks::new(1, 3)).unwrap_err().to_string().contains("a window of 3, expected 20"));
+        assert!(
+            networks
+                .states(&Clicks::new(1, 3))
+                .unwrap_err()
+                .to_string()
+                .contains("a window of 3, expected 20")
+        );
     }
 }

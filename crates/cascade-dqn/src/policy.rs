@@ -4,8 +4,9 @@ use foretaste_sim::{Environment, Policy, Responses, Slates};
 use crate::argmax::{Candidates, Cascade, Storage};
 use crate::{Clicks, Error, QNetworks, Result};
 
-/// Trained Q-networks as a policy: the cascaded argmax, or under [`Architecture::Greedy`](crate::Architecture::Greedy) the k best
-/// single items. Deterministic: propensity 1.
+/// Trained Q-networks as a policy: the cascaded argmax, or under
+/// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items. Deterministic:
+/// propensity 1.
 #[derive(Debug)]
 pub struct QPolicy {
     networks: QNetworks,
@@ -39,9 +40,11 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
     ) -> foretaste_sim::Result<()> {
         let trained = self.networks.config().k;
         if k != trained {
-            return Err(
-                Error::setting("k", format!("{k}, but the networks were trained for slates of {trained}")).into()
-            );
+            return Err(Error::setting(
+                "k",
+                format!("{k}, but the networks were trained for slates of {trained}"),
+            )
+            .into());
         }
         slates.clear(k);
         if clicks.rows() == 0 {
@@ -52,7 +55,12 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
         Ok(())
     }
 
-    fn observe(&self, clicks: &mut Clicks, _slates: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
+    fn observe(
+        &self,
+        clicks: &mut Clicks,
+        _slates: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
         clicks.observe(&responses.choice);
         Ok(())
     }

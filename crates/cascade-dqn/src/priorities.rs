@@ -1,8 +1,8 @@
 use foretaste_random::Stream;
 use rand::Rng;
 
-/// Non-negative weights, of which one is drawn in proportion in logarithmic time: a binary tree of sums. The sums depend on the
-/// weights alone, not on the order in which they were set.
+/// Non-negative weights, of which one is drawn in proportion in logarithmic time: a binary tree of
+/// sums. The sums depend on the weights alone, not on the order in which they were set.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct SumTree {
     /// The root at 1, the children of `i` at `2 i` and `2 i + 1`; the second half are the leaves.
@@ -70,7 +70,8 @@ mod tests {
         }
     }
 
-    /// Chi-square with 3 degrees of freedom over 20,000 draws: 16.3 is exceeded by chance once in 1,000. The seed is fixed.
+    /// Chi-square with 3 degrees of freedom over 20,000 draws: 16.3 is exceeded by chance once in
+    /// 1,000. The seed is fixed.
     #[test]
     fn draws_are_in_proportion() {
         let weights = [1.0, 0.0, 2.5, 0.5, 4.0];
@@ -78,8 +79,10 @@ mod tests {
         weights.iter().enumerate().for_each(|(index, &weight)| tree.set(index, weight));
         let (mut counts, mut stream) = ([0f64; 5], Seed::new(3).stream(0));
         (0..20_000).for_each(|_| counts[tree.draw(&mut stream)] += 1.0);
-        let term = |(count, weight): (&f64, f64)| (count - 2_500.0 * weight).powi(2) / (2_500.0 * weight);
-        let statistic: f64 = counts.iter().zip(weights).filter(|(_, weight)| *weight > 0.0).map(term).sum();
+        let term =
+            |(count, weight): (&f64, f64)| (count - 2_500.0 * weight).powi(2) / (2_500.0 * weight);
+        let statistic: f64 =
+            counts.iter().zip(weights).filter(|(_, weight)| *weight > 0.0).map(term).sum();
         assert!(counts[1] == 0.0 && statistic < 16.3, "{counts:?} {statistic}");
     }
 }

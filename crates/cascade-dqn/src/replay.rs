@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use crate::priorities::SumTree;
 use crate::{Clicks, Error, Result};
 
-/// Prioritised replay, the proportional variant of Schaul et al. (2016, §3.3-3.4): transition i is drawn with probability in
-/// proportion to (|δ_i| + 10⁻³)^α and weighs (N P(i))^-β in the loss, divided by the largest weight of its batch. δ_i is the mean over the
-/// stages of the absolute error when it was last drawn; before that, the largest seen.
+/// Prioritised replay, the proportional variant of Schaul et al. (2016, §3.3-3.4): transition i is
+/// drawn with probability in proportion to (|δ_i| + 10⁻³)^α and weighs (N P(i))^-β in the loss,
+/// divided by the largest weight of its batch. δ_i is the mean over the stages of the absolute
+/// error when it was last drawn; before that, the largest seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Priority {
@@ -61,7 +62,8 @@ pub(crate) struct Batch {
     pub ended: Vec<bool>,
 }
 
-/// What a replay memory holds, for a checkpoint. Rows in the order of the memory, which is not that of their arrival.
+/// What a replay memory holds, for a checkpoint. Rows in the order of the memory, which is not that
+/// of their arrival.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub stored: u64,
@@ -80,7 +82,11 @@ const SMALLEST_ERROR: f64 = 1e-3;
 
 impl Replay {
     pub fn new(capacity: usize, k: usize, window: usize, priority: Option<Priority>) -> Self {
-        let priorities = priority.map(|settings| Priorities { settings, tree: SumTree::new(capacity), largest: 1.0 });
+        let priorities = priority.map(|settings| Priorities {
+            settings,
+            tree: SumTree::new(capacity),
+            largest: 1.0,
+        });
         Self {
             capacity,
             k,
@@ -100,7 +106,15 @@ impl Replay {
     }
 
     /// Stores the transition of one session, in the place of the oldest if the memory is full.
-    pub fn push(&mut self, clicks: &Clicks, row: usize, slate: &[ItemId], choice: Choice, reward: f32, ended: bool) {
+    pub fn push(
+        &mut self,
+        clicks: &Clicks,
+        row: usize,
+        slate: &[ItemId],
+        choice: Choice,
+        reward: f32,
+        ended: bool,
+    ) {
         let at = (self.stored % self.capacity as u64) as usize;
         self.before.copy_row(at, clicks, row);
         self.slates[at * self.k..][..self.k].copy_from_slice(slate);
@@ -131,7 +145,11 @@ impl Replay {
         Batch {
             weights: self.weights(&indices),
             before,
-            slates: indices.iter().flat_map(|&at| &self.slates[at * self.k..][..self.k]).copied().collect(),
+            slates: indices
+                .iter()
+                .flat_map(|&at| &self.slates[at * self.k..][..self.k])
+                .copied()
+                .collect(),
             rewards: indices.iter().map(|&at| self.rewards[at]).collect(),
             after,
             ended: indices.iter().map(|&at| self.ended[at] == 1).collect(),
@@ -140,9 +158,12 @@ impl Replay {
     }
 
     fn weights(&self, indices: &[usize]) -> Vec<f32> {
-        let Some(Priorities { settings, tree, .. }) = &self.priorities else { return vec![1.0; indices.len()] };
+        let Some(Priorities { settings, tree, .. }) = &self.priorities else {
+            return vec![1.0; indices.len()];
+        };
         let share = self.len() as f64 / tree.total();
-        let weights: Vec<f64> = indices.iter().map(|&at| (share * tree.get(at)).powf(-settings.beta)).collect();
+        let weights: Vec<f64> =
+            indices.iter().map(|&at| (share * tree.get(at)).powf(-settings.beta)).collect();
         let largest = weights.iter().copied().fold(0.0, f64::max);
         weights.iter().map(|weight| (weight / largest) as f32).collect()
     }
@@ -160,10 +181,9 @@ impl Replay {
     pub fn contents(&self) -> Contents {
         let len = self.len();
         let (clicks, known) = self.before.padded();
-        let priorities = self
-            .priorities
-            .as_ref()
-            .map(|priorities| (0..len).map(|at| priorities.tree.get(at)).chain([priorities.largest]).collect());
+        let priorities = self.priorities.as_ref().map(|priorities| {
+            (0..len).map(|at| priorities.tree.get(at)).chain([priorities.largest]).collect()
+        });
         Contents {
             stored: self.stored,
             clicks: clicks[..len * self.before.window()].to_vec(),
@@ -181,7 +201,8 @@ impl Replay {
     /// # Errors
     /// [`Error::Setting`] if it does not fit.
     pub fn restore(&mut self, contents: Contents, items: usize) -> Result<()> {
-        let (window, len) = (self.before.window(), contents.stored.min(self.capacity as u64) as usize);
+        let (window, len) =
+            (self.before.window(), contents.stored.min(self.capacity as u64) as usize);
         let sizes = [
             contents.clicks.len(),
             contents.known.len(),
@@ -200,7 +221,9 @@ impl Replay {
             && contents.priorities.iter().all(|priority| priority.is_finite() && *priority > 0.0);
         let clicks = Clicks::from_padded(window, contents.clicks, contents.known).filter(|_| fits);
         let Some(clicks) = clicks else {
-            let problem = format!("columns of {sizes:?} entries, expected {expected:?} with items below {items}");
+            let problem = format!(
+                "columns of {sizes:?} entries, expected {expected:?} with items below {items}"
+            );
             return Err(Error::setting("replay memory", problem));
         };
         (0..len).for_each(|row| self.before.copy_row(row, &clicks, row));
@@ -209,7 +232,10 @@ impl Replay {
         self.rewards[..len].copy_from_slice(&contents.rewards);
         self.ended[..len].copy_from_slice(&contents.ended);
         if let Some(Priorities { tree, largest, .. }) = &mut self.priorities {
-            contents.priorities[..len].iter().enumerate().for_each(|(at, &priority)| tree.set(at, priority));
+            contents.priorities[..len]
+                .iter()
+                .enumerate()
+                .for_each(|(at, &priority)| tree.set(at, priority));
             *largest = contents.priorities[len];
         }
         self.stored = contents.stored;
@@ -272,7 +298,8 @@ mod tests {
         replay.reprioritise(&[0, 1, 2, 3, 4], &[0.999, 0.999, 0.999, 0.999, 5.999]);
         let batch = replay.sample(1_000, &mut Seed::new(8).stream(0));
         let often = batch.indices.iter().filter(|&&index| index == 4).count();
-        // 600 are expected with a standard deviation of 15.5; outside of ±77 by chance once in a million, the seed is fixed.
+        // 600 are expected with a standard deviation of 15.5; outside of ±77 by chance once in a
+        // million, the seed is fixed.
         assert!((523..=677).contains(&often), "{often}");
         for (index, weight) in batch.indices.iter().zip(&batch.weights) {
             assert!((weight - if *index == 4 { 1.0 / 6.0 } else { 1.0 }).abs() < 1e-6);

@@ -45,7 +45,10 @@ mod tests {
         let epsilon = Epsilon { start: 1.0, end: 0.2, decay: 4 };
         let found: Vec<f64> = (0..6).map(|iteration| epsilon.at(iteration)).collect();
         let expected = [1.0, 0.8, 0.6, 0.4, 0.2, 0.2];
-        assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12), "{found:?}");
+        assert!(
+            found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-12),
+            "{found:?}"
+        );
         assert_eq!(Epsilon::constant(0.3).at(0), 0.3);
     }
 }

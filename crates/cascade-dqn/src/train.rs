@@ -37,11 +37,12 @@ pub struct TrainConfig {
     pub warm_up: usize,
     /// Updates after each step of the users; the paper's algorithm has 1.
     pub updates: usize,
-    /// Updates between two copies of the networks to the target networks; `None` is without target networks, as the paper's
-    /// algorithm.
+    /// Updates between two copies of the networks to the target networks; `None` is without target
+    /// networks, as the paper's algorithm.
     pub target_every: Option<u64>,
-    /// Whether the networks in training choose the next slate and the target networks value it (double Q-learning, van Hasselt et
-    /// al. 2016), rather than these doing both; of no effect without target networks.
+    /// Whether the networks in training choose the next slate and the target networks value it
+    /// (double Q-learning, van Hasselt et al. 2016), rather than these doing both; of no effect
+    /// without target networks.
     pub double: bool,
 }
 
@@ -56,10 +57,15 @@ pub enum Reward {
 }
 
 impl Default for TrainConfig {
-    /// The numbers are ours, for want of the paper's. Target networks and the decoupled argmax are on, prioritised replay is off.
+    /// The numbers are ours, for want of the paper's. Target networks and the decoupled argmax are
+    /// on, prioritised replay is off.
     fn default() -> Self {
         Self {
-            optimiser: AdamConfig { learning_rate: 3e-3, clip: Some(10.0), ..AdamConfig::default() },
+            optimiser: AdamConfig {
+                learning_rate: 3e-3,
+                clip: Some(10.0),
+                ..AdamConfig::default()
+            },
             users: 64,
             steps: 20,
             epsilon: Epsilon { start: 1.0, end: 0.2, decay: 50 },
@@ -93,18 +99,21 @@ pub struct CurvePoint {
     pub loss: Option<f64>,
     /// Mean over updates and transitions of the target y; `None` without an update.
     pub target: Option<f64>,
-    /// Mean over updates of the gradient's Euclidean norm before clipping; `None` without an update.
+    /// Mean over updates of the gradient's Euclidean norm before clipping; `None` without an
+    /// update.
     pub gradient_norm: Option<f64>,
 }
 
 /// Cascading DQN: the algorithm of GAN-CDQN, which trains [`QNetworks`] in any [`Environment`].
 ///
-/// An iteration opens sessions for a batch of users. At each step every user is shown a random k-subset with probability ε, else
-/// the cascaded argmax; the transitions go to the replay memory; then, for a minibatch, every Q^j descends (y - Q^j(s, A_1..j))² towards the
-/// one target y = r + γ Q^k(s', A*') that all of them share, y = r where the user left. A session that is cut at T steps goes on for the
-/// target.
+/// An iteration opens sessions for a batch of users. At each step every user is shown a random
+/// k-subset with probability ε, else the cascaded argmax; the transitions go to the replay memory;
+/// then, for a minibatch, every Q^j descends (y - Q^j(s, A_1..j))² towards the one target y = r + γ
+/// Q^k(s', A*') that all of them share, y = r where the user left. A session that is cut at T steps
+/// goes on for the target.
 ///
-/// All draws belong to an iteration, so that training resumed after one is training that was not stopped, bit for bit.
+/// All draws belong to an iteration, so that training resumed after one is training that was not
+/// stopped, bit for bit.
 #[derive(Debug)]
 pub struct Trainer {
     pub(crate) config: TrainConfig,
@@ -130,7 +139,8 @@ struct Losses {
 }
 
 impl Trainer {
-    /// Starts from these networks, trained or not: from those of another trainer, this is a warm start.
+    /// Starts from these networks, trained or not: from those of another trainer, this is a warm
+    /// start.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range.
@@ -178,14 +188,19 @@ impl Trainer {
     /// Trains for one iteration in `environment`, which may be another than that of the last.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Diverged`]; what the environment returns.
+    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Diverged`]; what the
+    /// environment returns.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<CurvePoint> {
         let (items, expected) = (environment.items(), self.networks.config().items);
         if items != expected {
-            return Err(Error::setting("items", format!("the environment has {items}, the networks {expected}")));
+            return Err(Error::setting(
+                "items",
+                format!("the environment has {items}, the networks {expected}"),
+            ));
         }
         self.losses = Losses::default();
-        let (users, steps, seed) = (self.config.users, self.config.steps, self.draws("environment"));
+        let (users, steps, seed) =
+            (self.config.users, self.config.steps, self.draws("environment"));
         let epsilon = self.epsilon();
         let clicks = self.networks.no_clicks(users);
         let tally = interact(environment, self, clicks, steps, seed)?;
@@ -219,7 +234,8 @@ impl Trainer {
         let batch = self.replay.sample(self.config.batch, stream);
         let targets = self.targets(&batch)?;
         let mean_target = targets.iter().map(|&y| f64::from(y)).sum::<f64>() / targets.len() as f64;
-        let column = |values: Vec<f32>| Tensor::from_vec(values, (self.config.batch, 1), &Device::Cpu);
+        let column =
+            |values: Vec<f32>| Tensor::from_vec(values, (self.config.batch, 1), &Device::Cpu);
         let (targets, weights) = (column(targets)?, column(batch.weights)?);
         let values = self.networks.values(&self.networks.states(&batch.before)?, &batch.slates)?;
         let errors = values.broadcast_sub(&targets)?;
@@ -227,7 +243,10 @@ impl Trainer {
         let loss = errors.sqr()?.broadcast_mul(&weights)?.mean(0)?.sum_all()?;
         let value = scalar(&loss)?;
         if !value.is_finite() {
-            return Err(Error::Diverged { updates: self.updates, problem: format!("the loss is {value}") });
+            return Err(Error::Diverged {
+                updates: self.updates,
+                problem: format!("the loss is {value}"),
+            });
         }
         let gradient_norm = self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
             foretaste_nn::Error::NotFinite { .. } => {
@@ -265,8 +284,9 @@ impl Trainer {
             None => best(&self.networks, &mut self.frozen, &batch.after)?.values,
         };
         let discount = self.config.discount as f32;
-        let target =
-            |((reward, ended), next): ((&f32, &bool), &f32)| if *ended { *reward } else { reward + discount * next };
+        let target = |((reward, ended), next): ((&f32, &bool), &f32)| {
+            if *ended { *reward } else { reward + discount * next }
+        };
         Ok(batch.rewards.iter().zip(&batch.ended).zip(&next).map(target).collect())
     }
 }
@@ -282,12 +302,17 @@ fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &Clicks) -> 
 
 impl Learner for Trainer {
     fn recommend(&mut self, clicks: &Clicks, step: usize) -> Result<Slates> {
-        let (items, k, epsilon) = (self.networks.config().items, self.networks.config().k, self.epsilon());
+        let (items, k, epsilon) =
+            (self.networks.config().items, self.networks.config().k, self.epsilon());
         let mut stream = self.draws("exploration").stream(step as u64);
-        let mut explore =
-            |_: usize| stream.random_bool(epsilon).then(|| rand::seq::index::sample(&mut stream, items, k).into_vec());
+        let mut explore = |_: usize| {
+            stream
+                .random_bool(epsilon)
+                .then(|| rand::seq::index::sample(&mut stream, items, k).into_vec())
+        };
         let explored: Vec<Option<Vec<usize>>> = (0..clicks.rows()).map(&mut explore).collect();
-        let greedy: Vec<usize> = (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
+        let greedy: Vec<usize> =
+            (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
         let best = match greedy.is_empty() {
             true => Vec::new(),
             false => best(&self.networks, &mut self.frozen, &clicks.select(&greedy))?.items,
@@ -296,7 +321,8 @@ impl Learner for Trainer {
         for explored in explored {
             match (explored, &mut best) {
                 (Some(items), _) => {
-                    let items: Vec<ItemId> = items.into_iter().map(|item| ItemId(item as u32)).collect();
+                    let items: Vec<ItemId> =
+                        items.into_iter().map(|item| ItemId(item as u32)).collect();
                     slates.push(&items, None);
                 }
                 (None, best) => slates.push(best.next().unwrap_or_default(), None),
@@ -305,7 +331,13 @@ impl Learner for Trainer {
         Ok(slates)
     }
 
-    fn learn(&mut self, clicks: &Clicks, slates: &Slates, responses: &Responses, step: usize) -> Result<()> {
+    fn learn(
+        &mut self,
+        clicks: &Clicks,
+        slates: &Slates,
+        responses: &Responses,
+        step: usize,
+    ) -> Result<()> {
         for (row, choice) in responses.choice.iter().enumerate() {
             let reward = match (self.config.reward, choice) {
                 (Reward::Environment, _) => responses.reward[row],
@@ -327,9 +359,12 @@ impl Learner for Trainer {
 impl TrainConfig {
     fn check(&self) -> Result<()> {
         let fail = |problem: String| Err(Error::setting("training", problem));
-        let counts = [self.users, self.steps, self.capacity, self.batch, self.updates, self.warm_up];
+        let counts =
+            [self.users, self.steps, self.capacity, self.batch, self.updates, self.warm_up];
         if counts.contains(&0) || self.target_every == Some(0) {
-            return fail(format!("{self:?}: expected users, steps, sizes and periods of at least 1"));
+            return fail(format!(
+                "{self:?}: expected users, steps, sizes and periods of at least 1"
+            ));
         }
         if self.warm_up > self.capacity {
             return fail(format!(
@@ -337,9 +372,14 @@ impl TrainConfig {
                 self.capacity, self.warm_up
             ));
         }
-        let fine = |Priority { alpha, beta }: Priority| (0.0..=1.0).contains(&alpha) && (0.0..=1.0).contains(&beta);
+        let fine = |Priority { alpha, beta }: Priority| {
+            (0.0..=1.0).contains(&alpha) && (0.0..=1.0).contains(&beta)
+        };
         if !(0.0..=1.0).contains(&self.discount) || !self.priority.is_none_or(fine) {
-            return fail(format!("discount {}, {:?}: expected numbers in [0, 1]", self.discount, self.priority));
+            return fail(format!(
+                "discount {}, {:?}: expected numbers in [0, 1]",
+                self.discount, self.priority
+            ));
         }
         self.epsilon.check()
     }

@@ -4,8 +4,12 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
-/// Writes a file as a whole or not at all: a reader sees the old content or the new, also after a crash.
-pub(crate) fn write(path: &Path, content: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>) -> Result<()> {
+/// Writes a file as a whole or not at all: a reader sees the old content or the new, also after a
+/// crash.
+pub(crate) fn write(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>,
+) -> Result<()> {
     let io = |source| Error::io(path, source);
     if path.is_dir() {
         return Err(Error::file(path, "is a directory, expected a file to write"));

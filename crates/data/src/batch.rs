@@ -3,9 +3,11 @@ use rand::seq::SliceRandom;
 
 use crate::Log;
 
-/// Some sessions of a log as dense arrays with explicit masks: rows `B`, time `T`, places `K`, row-major.
+/// Some sessions of a log as dense arrays with explicit masks: rows `B`, time `T`, places `K`,
+/// row-major.
 ///
-/// A cell outside its mask holds 0 and means nothing. `T` is the longest session of the batch and `K` its largest slate.
+/// A cell outside its mask holds 0 and means nothing. `T` is the longest session of the batch and
+/// `K` its largest slate.
 ///
 /// ```
 /// # use foretaste_data::{Choice, ItemId, LogBuilder, PaddedBatch, Step};
@@ -50,7 +52,8 @@ pub struct PaddedBatch {
 }
 
 impl PaddedBatch {
-    /// Pads the given sessions of `log`. Of a session longer than `max_steps` the last `max_steps` steps are kept.
+    /// Pads the given sessions of `log`. Of a session longer than `max_steps` the last `max_steps`
+    /// steps are kept.
     ///
     /// Panics if a session number is not of this log.
     pub fn new(log: &Log, sessions: &[usize], max_steps: Option<usize>) -> Self {
@@ -61,7 +64,8 @@ impl PaddedBatch {
         };
         let rows = sessions.len();
         let steps = sessions.iter().map(|&session| kept(session).len()).max().unwrap_or(0);
-        let slates = sessions.iter().flat_map(|&session| kept(session).map(|step| step.slate.len()));
+        let slates =
+            sessions.iter().flat_map(|&session| kept(session).map(|step| step.slate.len()));
         let places = slates.max().unwrap_or(0);
         let mut batch = Self {
             rows,
@@ -112,8 +116,8 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Mini-batches of `size` of the given sessions, the last one perhaps smaller; a size of 0 counts as 1. Derive a
-    /// seed per epoch: equal seeds give equal orders.
+    /// Mini-batches of `size` of the given sessions, the last one perhaps smaller; a size of 0
+    /// counts as 1. Derive a seed per epoch: equal seeds give equal orders.
     pub fn shuffled(sessions: &[usize], size: usize, seed: Seed) -> Self {
         let mut order = sessions.to_vec();
         order.shuffle(&mut seed.derive("batches").stream(0));

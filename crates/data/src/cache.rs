@@ -53,14 +53,16 @@ pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
 /// knows.
 pub fn is_cache(path: &Path) -> bool {
     let mut magic = [0; MAGIC.len()];
-    path.is_file() && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
+    path.is_file()
+        && File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok()
+        && magic == MAGIC
 }
 
 /// Reads a data set back, from a pipe too, see [`Input`].
 ///
 /// # Errors
-/// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another version, and a payload
-/// that is no valid data set; [`Error::Io`] when the system refuses.
+/// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another
+/// version, and a payload that is no valid data set; [`Error::Io`] when the system refuses.
 pub fn load(path: &Path) -> Result<Dataset> {
     Input::open(path)?.load()
 }
@@ -87,22 +89,30 @@ pub(crate) fn load_file(path: &Path) -> Result<Dataset> {
     }
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
     if !(2..=VERSION).contains(&version) {
-        let problem = format!("has cache version {version}, this program reads 2 to {VERSION}; import the log again");
+        let problem = format!(
+            "has cache version {version}, this program reads 2 to {VERSION}; import the log again"
+        );
         return wrong(&problem);
     }
-    let expected = self::header(version, length - HEADER as u64, &checksum(&mut reader).map_err(io)?);
+    let expected =
+        self::header(version, length - HEADER as u64, &checksum(&mut reader).map_err(io)?);
     if header[12..20] != expected[12..20] {
-        return wrong("has another length than it was written with, it is truncated; import the log again");
+        return wrong(
+            "has another length than it was written with, it is truncated; import the log again",
+        );
     }
     if header != expected {
         return wrong("is damaged, its checksum does not match; import the log again");
     }
     reader.seek(SeekFrom::Start(HEADER as u64)).map_err(io)?;
     let dataset = match version {
-        2 => bincode::serde::decode_from_std_read(&mut reader, config()).map(Version2::into_dataset),
+        2 => {
+            bincode::serde::decode_from_std_read(&mut reader, config()).map(Version2::into_dataset)
+        }
         _ => bincode::serde::decode_from_std_read(&mut reader, config()),
     };
-    let dataset = dataset.map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
+    let dataset =
+        dataset.map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
     if reader.stream_position().map_err(io)? != length {
         return wrong("holds more than a log");
     }

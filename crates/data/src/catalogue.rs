@@ -1,7 +1,8 @@
 use crate::{Error, ItemId, Result, Vocabulary};
 use serde::{Deserialize, Serialize};
 
-/// The items that can be recommended: raw ids to dense [`ItemId`]s and back, and item features where known.
+/// The items that can be recommended: raw ids to dense [`ItemId`]s and back, and item features
+/// where known.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Catalogue {
     names: Vocabulary,
@@ -77,7 +78,8 @@ impl Catalogue {
         jsonl(self.names.iter())
     }
 
-    /// The item features as JSON Lines: a list of numbers a line, in the order of the items; none where there are none.
+    /// The item features as JSON Lines: a list of numbers a line, in the order of the items; none
+    /// where there are none.
     pub fn features_jsonl(&self) -> Option<Vec<u8>> {
         self.features().map(|(values, dim)| jsonl(values.chunks(dim)))
     }
@@ -85,21 +87,27 @@ impl Catalogue {
     /// Reads what [`Catalogue::vocabulary_jsonl`] and [`Catalogue::features_jsonl`] wrote.
     ///
     /// # Errors
-    /// [`Error::Saved`] with the line that cannot be read, for an id that stands twice, and for features that do not fit the
-    /// items.
+    /// [`Error::Saved`] with the line that cannot be read, for an id that stands twice, and for
+    /// features that do not fit the items.
     pub fn from_jsonl(vocabulary: &[u8], features: Option<&[u8]>) -> Result<Self> {
         let mut names = Vocabulary::default();
         for (number, raw) in lines::<String>("vocabulary", vocabulary)?.iter().enumerate() {
             if names.intern(raw) as usize != number {
-                return Err(Error::Saved(format!("line {} of the vocabulary: {raw:?} stands there twice", number + 1)));
+                return Err(Error::Saved(format!(
+                    "line {} of the vocabulary: {raw:?} stands there twice",
+                    number + 1
+                )));
             }
         }
         let Some(features) = features else { return Ok(Self::new(names)) };
         let rows = lines::<Vec<f32>>("item features", features)?;
         let dim = rows.first().map_or(0, Vec::len);
         if let Some(line) = rows.iter().position(|row| row.len() != dim) {
-            let problem =
-                format!("line {} of the item features: {} numbers, expected {dim}", line + 1, rows[line].len());
+            let problem = format!(
+                "line {} of the item features: {} numbers, expected {dim}",
+                line + 1,
+                rows[line].len()
+            );
             return Err(Error::Saved(problem));
         }
         Self::new(names).with_features(rows.concat(), dim)
@@ -133,8 +141,9 @@ fn jsonl(rows: impl Iterator<Item = impl Serialize>) -> Vec<u8> {
 }
 
 fn lines<T: for<'a> Deserialize<'a>>(what: &str, bytes: &[u8]) -> Result<Vec<T>> {
-    let wrong =
-        |line: usize, reason: &dyn std::fmt::Display| Error::Saved(format!("line {line} of the {what}: {reason}"));
+    let wrong = |line: usize, reason: &dyn std::fmt::Display| {
+        Error::Saved(format!("line {line} of the {what}: {reason}"))
+    };
     let text = std::str::from_utf8(bytes).map_err(|reason| wrong(1, &reason))?;
     (1..)
         .zip(text.lines())
@@ -145,7 +154,9 @@ fn lines<T: for<'a> Deserialize<'a>>(what: &str, bytes: &[u8]) -> Result<Vec<T>>
 fn check_features(values: &[f32], dim: usize, items: usize) -> Result<()> {
     if dim == 0 || items.checked_mul(dim) != Some(values.len()) {
         let found = values.len();
-        return Err(Error::Log(format!("{found} feature values for {items} items of {dim} features")));
+        return Err(Error::Log(format!(
+            "{found} feature values for {items} items of {dim} features"
+        )));
     }
     if let Some(at) = values.iter().position(|value| !value.is_finite()) {
         return Err(Error::Log(format!("feature {} of item {} is not finite", at % dim, at / dim)));

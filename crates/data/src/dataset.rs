@@ -40,7 +40,8 @@ pub enum Part {
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 5] = [Self::Split, Self::Users, Self::Timestamps, Self::Propensities, Self::Features];
+    pub const ALL: [Self; 5] =
+        [Self::Split, Self::Users, Self::Timestamps, Self::Propensities, Self::Features];
 
     /// The part's name: `split`, `users`, `timestamps`, `propensities` or `features`.
     pub fn name(self) -> &'static str {
@@ -83,7 +84,11 @@ impl Dataset {
 
     /// The raw id of a session's user, or the user's number where raw ids are not known.
     pub fn user_name(&self, user: u32) -> String {
-        if (user as usize) < self.users.len() { self.users.name(user).to_owned() } else { user.to_string() }
+        if (user as usize) < self.users.len() {
+            self.users.name(user).to_owned()
+        } else {
+            user.to_string()
+        }
     }
 
     /// The raw id of a session, or its index where raw ids are not known.
@@ -104,10 +109,13 @@ impl Dataset {
                 Some(named) if !*named => *named = true,
                 Some(_) => {
                     let name = self.session_name(session);
-                    return Err(Error::Setting(format!("the selection names session {name:?} twice")));
+                    return Err(Error::Setting(format!(
+                        "the selection names session {name:?} twice"
+                    )));
                 }
                 None => {
-                    let problem = format!("the selection names session number {session} of {}", named.len());
+                    let problem =
+                        format!("the selection names session number {session} of {}", named.len());
                     return Err(Error::Setting(problem));
                 }
             }
@@ -214,13 +222,18 @@ impl Summary {
             steps,
             items: catalogue.len(),
             users: (!users.is_empty()).then_some(users.len()),
-            of_some: parts.into_iter().filter(|&(_, count)| count > 0 && count < sessions).collect(),
+            of_some: parts
+                .into_iter()
+                .filter(|&(_, count)| count > 0 && count < sessions)
+                .collect(),
             mean_length: ratio(steps as f64, sessions),
             mean_slate: ratio(log.impressions() as f64, steps),
             click_rate: ratio(clicks as f64, steps),
             reward_rate: ratio(reward, steps),
             left: log.iter().filter(|session| session.left()).count(),
-            split: split.as_ref().map(|split| [split.train.len(), split.validation.len(), split.test.len()]),
+            split: split
+                .as_ref()
+                .map(|split| [split.train.len(), split.validation.len(), split.test.len()]),
             reading: None,
             expected: None,
         }
@@ -236,7 +249,10 @@ impl fmt::Display for Summary {
             ("steps", beside(self.steps, expected.and_then(|known| known.steps))),
             ("items", beside(self.items, expected.and_then(|known| known.items))),
             ("users", self.users.map_or("unknown".into(), |users| users.to_string())),
-            ("mean session length", beside_rounded(self.mean_length, expected.and_then(|known| known.mean_length))),
+            (
+                "mean session length",
+                beside_rounded(self.mean_length, expected.and_then(|known| known.mean_length)),
+            ),
             ("mean slate size", format!("{:.3}", self.mean_slate)),
             ("click rate", figure(self.click_rate)),
             ("mean reward per step", figure(self.reward_rate)),
@@ -251,16 +267,26 @@ impl fmt::Display for Summary {
             (label, format!("{count} of {}", self.sessions))
         }));
         if let Some(split) = self.split {
-            let text = |[train, validation, test]: [usize; 3]| format!("{train} / {validation} / {test} sessions");
-            rows.push(("split", beside(text(split), expected.and_then(|known| known.split).map(text))));
+            let text = |[train, validation, test]: [usize; 3]| {
+                format!("{train} / {validation} / {test} sessions")
+            };
+            rows.push((
+                "split",
+                beside(text(split), expected.and_then(|known| known.split).map(text)),
+            ));
         }
         if let Some(reading) = &self.reading {
             rows.push(("rows read", beside(reading.rows, expected.and_then(|known| known.rows))));
             rows.push(("rows dropped", reading.dropped.values().sum::<u64>().to_string()));
-            rows.extend(reading.dropped.iter().map(|(reason, count)| ("", format!("{count} × {reason}"))));
+            rows.extend(
+                reading.dropped.iter().map(|(reason, count)| ("", format!("{count} × {reason}"))),
+            );
             let dropped = [
                 (reading.empty_sessions, "without a step left"),
-                (reading.refused_sessions, "as the rest of a session whose rows do not stand together"),
+                (
+                    reading.refused_sessions,
+                    "as the rest of a session whose rows do not stand together",
+                ),
             ];
             let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
             rows.extend(dropped.map(|(count, why)| ("sessions dropped", format!("{count} {why}"))));
@@ -273,7 +299,11 @@ impl fmt::Display for Summary {
 
 /// A figure to four places, or to two digits where it would look like 0.
 fn figure(value: f64) -> String {
-    if value != 0.0 && value.abs() < 0.00005 { format!("{value:.1e}") } else { format!("{value:.4}") }
+    if value != 0.0 && value.abs() < 0.00005 {
+        format!("{value:.1e}")
+    } else {
+        format!("{value:.4}")
+    }
 }
 
 /// A figure beside the one that was expected.

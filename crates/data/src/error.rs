@@ -26,7 +26,8 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// A file as a whole is not what its format asks for, or a data set is not what a format can hold.
+    /// A file as a whole is not what its format asks for, or a data set is not what a format can
+    /// hold.
     #[error("{}: {problem}", path.display())]
     File {
         /// The file.
@@ -41,7 +42,9 @@ pub enum Error {
     #[error("{0}")]
     Saved(String),
     /// A log holds items that a model does not know.
-    #[error("{name}: the model does not know {found}; --unknown-items drop-steps leaves out the steps that show them")]
+    #[error(
+        "{name}: the model does not know {found}; --unknown-items drop-steps leaves out the steps that show them"
+    )]
     Unknown {
         /// Name of the data set.
         name: String,
@@ -76,8 +79,8 @@ impl From<Fault> for Error {
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What is wrong with one row or step, before it is known where it stood. `expected` is fixed text, so that faults can
-/// be counted by [`Fault::reason`].
+/// What is wrong with one row or step, before it is known where it stood. `expected` is fixed text,
+/// so that faults can be counted by [`Fault::reason`].
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fault {
     field: &'static str,
@@ -86,7 +89,11 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub(crate) fn new(field: &'static str, expected: &'static str, found: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        field: &'static str,
+        expected: &'static str,
+        found: impl Into<String>,
+    ) -> Self {
         Self { field, expected, found: found.into() }
     }
 

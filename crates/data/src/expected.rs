@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::Format;
 
-/// What a published file is known to hold, for [`Summary`](crate::Summary) to print beside what was found; `None` is unknown.
+/// What a published file is known to hold, for [`Summary`](crate::Summary) to print beside what was
+/// found; `None` is unknown.
 ///
 /// `datasets/` says of each figure where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,18 +25,33 @@ pub struct Expected {
 }
 
 impl Expected {
-    /// What the file of this name in its published folder is known to hold when it is imported with the recipe's settings;
-    /// `None` for a file that no recipe knows.
+    /// What the file of this name in its published folder is known to hold when it is imported with
+    /// the recipe's settings; `None` for a file that no recipe knows.
     pub fn of(path: &Path, format: Format) -> Option<Self> {
-        FILES.iter().find(|(of, name, _)| *of == format && path.ends_with(name)).map(|(_, _, expected)| *expected)
+        FILES
+            .iter()
+            .find(|(of, name, _)| *of == format && path.ends_with(name))
+            .map(|(_, _, expected)| *expected)
     }
 }
 
-const UNKNOWN: Expected =
-    Expected { rows: None, sessions: None, steps: None, items: None, mean_length: None, split: None };
+const UNKNOWN: Expected = Expected {
+    rows: None,
+    sessions: None,
+    steps: None,
+    items: None,
+    mean_length: None,
+    split: None,
+};
 
 const fn counts(rows: u64, sessions: usize, steps: usize, items: usize) -> Expected {
-    Expected { rows: Some(rows), sessions: Some(sessions), steps: Some(steps), items: Some(items), ..UNKNOWN }
+    Expected {
+        rows: Some(rows),
+        sessions: Some(sessions),
+        steps: Some(steps),
+        items: Some(items),
+        ..UNKNOWN
+    }
 }
 
 const fn with_split(split: [usize; 3], counts: Expected) -> Expected {
@@ -66,7 +82,12 @@ const FILES: [(Format, &str, Expected); 18] = [
     (
         Format::YooChoose,
         "yoochoose-clicks.dat",
-        Expected { rows: Some(33_003_944), sessions: Some(9_249_729), items: Some(52_739), ..UNKNOWN },
+        Expected {
+            rows: Some(33_003_944),
+            sessions: Some(9_249_729),
+            items: Some(52_739),
+            ..UNKNOWN
+        },
     ),
     (Format::Trivago, "train.csv", Expected { rows: Some(15_932_992), ..UNKNOWN }),
     (Format::Trivago, "trivago_val_100k.parquet", counts(100_003, 7_214, 13_596, 106_852)),

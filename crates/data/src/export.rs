@@ -16,8 +16,9 @@
 //! Ids of sessions are numbers in the files of the papers: where those of a data set are not all
 //! whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN
 //! files always name users, times and sides of a split: a session without them gets its id as user,
-//! the step's number as time, and training as side. Items are numbered by their first appearance on reading, so a
-//! catalogue that is in another order, or has items never shown, comes back renumbered.
+//! the step's number as time, and training as side. Items are numbered by their first appearance on
+//! reading, so a catalogue that is in another order, or has items never shown, comes back
+//! renumbered.
 
 mod gan_cdqn;
 mod irecgan;
@@ -32,12 +33,14 @@ use crate::{Dataset, Error, Format, Part, Result, Session, atomic};
 /// Writes a data set as a log file, atomically and without holding it in memory a second time.
 ///
 /// # Errors
-/// [`Error::File`] if the format cannot hold the data set (see the table of this module) or `path` is a directory;
-/// [`Error::Io`] when the system refuses.
+/// [`Error::File`] if the format cannot hold the data set (see the table of this module) or `path`
+/// is a directory; [`Error::Io`] when the system refuses.
 pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     let unheld: &[Part] = match format {
         Format::GanCdqn => &[Part::Propensities, Part::Features],
-        Format::IRecGan => &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features],
+        Format::IRecGan => {
+            &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features]
+        }
         Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
         Format::MovieLens100k
         | Format::MovieLens
@@ -48,11 +51,13 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         | Format::OpenBandit
         | Format::Coat => return Err(read_only(format, path)),
     };
-    let lost: Vec<&str> = unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
+    let lost: Vec<&str> =
+        unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
     if !lost.is_empty() {
         let (parts, option) = (lost.join(", "), lost.join(","));
-        let problem =
-            format!("the format {format} cannot hold the data set's {parts}; --without {option} exports the rest");
+        let problem = format!(
+            "the format {format} cannot hold the data set's {parts}; --without {option} exports the rest"
+        );
         return Err(Error::file(path, problem));
     }
     atomic::write(path, |file| match format {
@@ -87,7 +92,11 @@ fn unheld(dataset: &Dataset, path: &Path, session: Session<'_>, t: usize, proble
 }
 
 /// Raw ids must not hold a character that the format gives another meaning.
-fn check_ids<'a>(path: &Path, ids: impl Iterator<Item = &'a str>, forbidden: impl Fn(char) -> bool) -> Result<()> {
+fn check_ids<'a>(
+    path: &Path,
+    ids: impl Iterator<Item = &'a str>,
+    forbidden: impl Fn(char) -> bool,
+) -> Result<()> {
     for id in ids {
         if id.is_empty() || id.contains(&forbidden) {
             return Err(Error::file(path, format!("the format cannot hold the id {id:?}")));

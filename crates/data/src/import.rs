@@ -65,17 +65,20 @@ pub struct Options<'a> {
     pub format: Option<Format>,
     /// The data set's name; `None` takes the file's, without its extension.
     pub name: Option<String>,
-    /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its step (in the GAN-CDQN
-    /// format: its display); the rest of the session stays, and a session without a step left is dropped too.
+    /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its
+    /// step (in the GAN-CDQN format: its display); the rest of the session stays, and a session
+    /// without a step left is dropped too.
     pub skip_bad_rows: bool,
     /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0,
     /// 1]; one more is an error. A session is dropped as bad where no step is left of those that it
     /// lost, and where its id stood before, with others between. What a public data set is known to
     /// hold and a log cannot is not bad. 0.05 by default.
     pub max_bad: f64,
-    /// How to simulate displays, for a format that holds none; `None` takes the paper's, see [`Displays::of`].
+    /// How to simulate displays, for a format that holds none; `None` takes the paper's, see
+    /// [`Displays::of`].
     pub displays: Option<Displays>,
-    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays have their own.
+    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays
+    /// have their own.
     pub seed: Option<Seed>,
     /// Told of the progress.
     pub progress: Option<Progress<'a>>,
@@ -113,7 +116,9 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
 pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Summary)> {
     if !(0.0..=1.0).contains(&options.max_bad) {
         let found = options.max_bad;
-        return Err(Error::Setting(format!("the share of rows that may be bad lies in [0, 1], found {found}")));
+        return Err(Error::Setting(format!(
+            "the share of rows that may be bad lies in [0, 1], found {found}"
+        )));
     }
     let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
@@ -121,10 +126,14 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
     let mut split = None;
     let displays = options.displays;
     if displays.is_some() && Displays::of(format).is_none() {
-        return Err(Error::Setting(format!("a log in the format {format} has its own slates, none are simulated")));
+        return Err(Error::Setting(format!(
+            "a log in the format {format} has its own slates, none are simulated"
+        )));
     }
     if options.seed.is_some() && format != Format::Cikm {
-        return Err(Error::Setting(format!("no split of a log in the format {format} is drawn: it takes no seed")));
+        return Err(Error::Setting(format!(
+            "no split of a log in the format {format} is drawn: it takes no seed"
+        )));
     }
     let as_published = displays.is_none();
     match format {
@@ -153,12 +162,18 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
             split = Some(cikm::read(Source::open(path, options.progress)?, seed, &mut collector)?);
         }
         Format::Trivago => trivago::read(path, options.progress, &mut collector)?,
-        Format::OpenBandit => open_bandit::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::OpenBandit => {
+            open_bandit::read(Source::open(path, options.progress)?, &mut collector)?
+        }
         Format::Coat => coat::read(Source::open(path, options.progress)?, &mut collector)?,
-        Format::GanCdqn => split = Some(gan_cdqn::read(Source::open(path, options.progress)?, &mut collector)?),
+        Format::GanCdqn => {
+            split = Some(gan_cdqn::read(Source::open(path, options.progress)?, &mut collector)?)
+        }
         Format::IRecGan => irecgan::read(Source::open(path, options.progress)?, &mut collector)?,
         Format::Csv => schema_csv::read(Source::open(path, options.progress)?, &mut collector)?,
-        Format::JsonLines => schema_jsonl::read(Source::open(path, options.progress)?, &mut collector)?,
+        Format::JsonLines => {
+            schema_jsonl::read(Source::open(path, options.progress)?, &mut collector)?
+        }
         Format::Parquet => schema_parquet::read(path, options.progress, &mut collector)?,
     }
     let (mut dataset, reading) = collector.finish(name)?;

@@ -50,9 +50,15 @@ impl Input {
     /// nothing, or a directory, is an error of whoever reads it.
     pub fn open(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
-            return Self::copied(PathBuf::from("<standard input>"), "stdin", &mut io::stdin().lock());
+            return Self::copied(
+                PathBuf::from("<standard input>"),
+                "stdin",
+                &mut io::stdin().lock(),
+            );
         }
-        let standard = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name));
+        let standard = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
+            .iter()
+            .any(|name| path == Path::new(name));
         match path.metadata() {
             Ok(about) if !about.is_file() && !about.is_dir() && standard => {
                 Self::copied(path.to_owned(), "stdin", &mut io::stdin().lock())
@@ -76,7 +82,10 @@ impl Input {
         })();
         let folder = std::env::temp_dir();
         let problem = |error: io::Error| {
-            format!("cannot be copied into {}, as what is no file must be: {error}", folder.display())
+            format!(
+                "cannot be copied into {}, as what is no file must be: {error}",
+                folder.display()
+            )
         };
         let copy = copy.map_err(|error| Error::file(&given, problem(error)))?;
         Ok(Self { given, copy: Some(copy) })
@@ -124,7 +133,9 @@ impl Input {
     /// An error that names what was given, not its copy.
     fn renamed(&self, mut error: Error) -> Error {
         let Some(copy) = &self.copy else { return error };
-        let (Error::Io { path, .. } | Error::Row { path, .. } | Error::File { path, .. }) = &mut error else {
+        let (Error::Io { path, .. } | Error::Row { path, .. } | Error::File { path, .. }) =
+            &mut error
+        else {
             return error;
         };
         match path.strip_prefix(copy.folder.path()) {

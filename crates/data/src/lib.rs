@@ -1,12 +1,14 @@
-//! Interaction logs: slates, clicks and rewards of many sessions, from any file to batches for training.
+//! Interaction logs: slates, clicks and rewards of many sessions, from any file to batches for
+//! training.
 //!
-//! * A [`Log`] holds sessions as ragged columns; a [`Session`] and its [`Step`]s are views into it. [`LogBuilder`] makes one
-//!   step by step and checks each.
-//! * A [`Dataset`] is a log with its [`Catalogue`] of items, its users and, perhaps, a [`Split`]: what
-//!   [`import`](import::import) reads from the [`Format`]s of the papers or of your own logs, what [`export`](export::export)
-//!   writes, and what [`cache`] keeps between runs.
+//! * A [`Log`] holds sessions as ragged columns; a [`Session`] and its [`Step`]s are views into it.
+//!   [`LogBuilder`] makes one step by step and checks each.
+//! * A [`Dataset`] is a log with its [`Catalogue`] of items, its users and, perhaps, a [`Split`]:
+//!   what [`import`](import::import) reads from the [`Format`]s of the papers or of your own logs,
+//!   what [`export`](export::export) writes, and what [`cache`] keeps between runs.
 //! * An [`Input`] is a file or a pipe that a log is read from.
-//! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge to tensors.
+//! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge
+//!   to tensors.
 //!
 //! ```
 //! use foretaste_data::import::{self, Options};
@@ -33,8 +35,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Everything that comes from outside is checked on the way in: an [`Error`] names file, line and field. Only
-//! [`Log::from_columns`] trusts its caller, a simulator, with what would take a pass over every slate.
+//! Everything that comes from outside is checked on the way in: an [`Error`] names file, line and
+//! field. Only [`Log::from_columns`] trusts its caller, a simulator, with what would take a pass
+//! over every slate.
 
 mod atomic;
 mod batch;

@@ -78,15 +78,16 @@ pub struct Step<'a> {
     pub choice: Choice,
     /// The reward earned by this step, in the log's own unit.
     pub reward: f32,
-    /// For each place of the slate, the probability that the logging policy put this item there, given the places
-    /// before it. Their product is the propensity of the slate.
+    /// For each place of the slate, the probability that the logging policy put this item there,
+    /// given the places before it. Their product is the propensity of the slate.
     pub propensity: Option<&'a [f32]>,
     /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours);
     /// not -2^63.
     pub timestamp: Option<i64>,
 }
 
-/// Many sessions as ragged columns (offsets and values, as in Arrow): no allocation per session or step.
+/// Many sessions as ragged columns (offsets and values, as in Arrow): no allocation per session or
+/// step.
 ///
 /// Sessions are numbered from 0 in the order in which they were appended. Users, times and
 /// propensities are optional, each per session: all steps of a session have them, or none. Memory
@@ -197,7 +198,9 @@ impl Log {
 
     /// Number of sessions that have a user.
     pub fn sessions_with_users(&self) -> usize {
-        self.user.as_ref().map_or(0, |column| column.iter().filter(|&&user| user != NO_USER).count())
+        self.user
+            .as_ref()
+            .map_or(0, |column| column.iter().filter(|&&user| user != NO_USER).count())
     }
 
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
@@ -236,7 +239,10 @@ impl Log {
     }
 
     fn propensity_at(&self, slate: std::ops::Range<usize>) -> Option<&[f32]> {
-        self.propensity.as_ref().map(|column| &column[slate]).filter(|numbers| numbers[0] != NO_PROPENSITY)
+        self.propensity
+            .as_ref()
+            .map(|column| &column[slate])
+            .filter(|numbers| numbers[0] != NO_PROPENSITY)
     }
 
     fn timestamp_at(&self, step: usize) -> Option<i64> {

@@ -66,14 +66,19 @@ impl Mapping {
 }
 
 impl Dataset {
-    /// The data set in the items of `catalogue`, which are matched by their raw ids, and how much of it was unknown.
+    /// The data set in the items of `catalogue`, which are matched by their raw ids, and how much
+    /// of it was unknown.
     ///
-    /// The catalogue of the result is `catalogue`, with its features. A dropped step is dropped with its click, so that what
-    /// follows it in its session has a shorter history.
+    /// The catalogue of the result is `catalogue`, with its features. A dropped step is dropped
+    /// with its click, so that what follows it in its session has a shorter history.
     ///
     /// # Errors
     /// As [`UnknownItems::check`].
-    pub fn mapped_to(self, catalogue: &Catalogue, unknown: UnknownItems) -> Result<(Self, Unknown)> {
+    pub fn mapped_to(
+        self,
+        catalogue: &Catalogue,
+        unknown: UnknownItems,
+    ) -> Result<(Self, Unknown)> {
         let mapping = Mapping::new(&self.catalogue, catalogue);
         let found = mapping.unknown(&self.log);
         unknown.check(&self.name, found)?;
@@ -114,9 +119,11 @@ impl Unknown {
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let share = |(unknown, all): (usize, usize)| 100.0 * unknown as f64 / all.max(1) as f64;
-        for (what, counts, end) in
-            [("items", self.items, ", "), ("slates", self.slates, " and "), ("clicks", self.clicks, "")]
-        {
+        for (what, counts, end) in [
+            ("items", self.items, ", "),
+            ("slates", self.slates, " and "),
+            ("clicks", self.clicks, ""),
+        ] {
             write!(f, "{} of {} {what} ({:.1}%){end}", counts.0, counts.1, share(counts))?;
         }
         Ok(())
@@ -130,15 +137,16 @@ impl UnknownItems {
     /// Whether the rule lets a log of this name pass that shows so many unknown items.
     ///
     /// # Errors
-    /// [`Error::Unknown`] if there are any and they are to be refused; [`Error::Setting`] if they are to be the model's own
-    /// entry, since no model so far has one.
+    /// [`Error::Unknown`] if there are any and they are to be refused; [`Error::Setting`] if they
+    /// are to be the model's own entry, since no model so far has one.
     pub fn check(self, name: &str, found: Unknown) -> Result<()> {
         match self {
             _ if !found.any() => Ok(()),
             Self::DropSteps => Ok(()),
             Self::Refuse => Err(Error::Unknown { name: name.to_owned(), found }),
             Self::AsUnknown => {
-                let problem = "the model has no entry for unknown items; drop-steps leaves them out";
+                let problem =
+                    "the model has no entry for unknown items; drop-steps leaves them out";
                 Err(Error::Setting(problem.into()))
             }
         }

@@ -7,9 +7,11 @@ use serde_json::Value;
 
 use crate::{Choice, Dataset, Error, Result, Step};
 
-/// What a model was fitted on: stored with everything that is fitted, and asked before anything is judged.
+/// What a model was fitted on: stored with everything that is fitted, and asked before anything is
+/// judged.
 ///
-/// Sessions are recognised in other logs, see [`Origin::overlap`]. Digests find sessions, not forgeries.
+/// Sessions are recognised in other logs, see [`Origin::overlap`]. Digests find sessions, not
+/// forgeries.
 ///
 /// ```
 /// use foretaste_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
@@ -42,8 +44,9 @@ pub struct Origin {
     sessions: Vec<Fingerprint>,
 }
 
-/// A session that was learned from. Digests are of raw ids, so that they do not depend on the numbering of items, and of what
-/// was shown and chosen, not of what it earned: a log may be trained on for its clicks and judged by its money.
+/// A session that was learned from. Digests are of raw ids, so that they do not depend on the
+/// numbering of items, and of what was shown and chosen, not of what it earned: a log may be
+/// trained on for its clicks and judged by its money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fingerprint {
@@ -66,14 +69,21 @@ struct Fingerprint {
 pub struct Overlap {
     /// For each session, whether the model was fitted on it.
     pub seen: Vec<bool>,
-    /// How many of the others show and choose the same as a session that was learned from, under another id. Short sessions
-    /// are often alike by chance: whether these are the same, the log does not tell.
+    /// How many of the others show and choose the same as a session that was learned from, under
+    /// another id. Short sessions are often alike by chance: whether these are the same, the log
+    /// does not tell.
     pub alike: usize,
 }
 
 impl Origin {
     /// A model fitted on these sessions of a data set.
-    pub fn new(dataset: &Dataset, sessions: &[usize], settings: Value, seed: u64, revision: &str) -> Self {
+    pub fn new(
+        dataset: &Dataset,
+        sessions: &[usize],
+        settings: Value,
+        seed: u64,
+        revision: &str,
+    ) -> Self {
         let prints = sessions.iter().map(|&index| Fingerprint::of(dataset, index)).collect();
         let (dataset, log) = (dataset.name.clone(), log_digest(dataset));
         Self { dataset, log, settings, seed, revision: revision.to_owned(), sessions: prints }
@@ -87,12 +97,13 @@ impl Origin {
     /// The sessions of a data set that the model was fitted on.
     ///
     /// * In the same log, sessions are known by their place.
-    /// * In another log (reordered, later, or a part), they are known by their raw ids, whatever became of them since. Logs that
-    ///   number their sessions alike have common ids too: ids tell nothing where most sessions of a common id begin
-    ///   differently.
-    /// * The rest is looked for by what was shown and chosen, and when. If the data set holds more of the sessions that are
-    ///   unlike all others than independent logs have in common by chance, then each session that was learned from
-    ///   accounts for one that is like it; otherwise those that are alike are only counted.
+    /// * In another log (reordered, later, or a part), they are known by their raw ids, whatever
+    ///   became of them since. Logs that number their sessions alike have common ids too: ids tell
+    ///   nothing where most sessions of a common id begin differently.
+    /// * The rest is looked for by what was shown and chosen, and when. If the data set holds more
+    ///   of the sessions that are unlike all others than independent logs have in common by chance,
+    ///   then each session that was learned from accounts for one that is like it; otherwise those
+    ///   that are alike are only counted.
     pub fn overlap(&self, dataset: &Dataset) -> Overlap {
         let mut seen = vec![false; dataset.log.sessions()];
         if self.log == log_digest(dataset) {
@@ -103,17 +114,21 @@ impl Origin {
             }
             return Overlap { seen, alike: 0 };
         }
-        let mut left: HashMap<u64, Fingerprint> = self.sessions.iter().map(|print| (print.name, *print)).collect();
+        let mut left: HashMap<u64, Fingerprint> =
+            self.sessions.iter().map(|print| (print.name, *print)).collect();
         let names: Vec<u64> = (0..seen.len()).map(|index| name(dataset, index)).collect();
-        let common: Vec<usize> = (0..seen.len()).filter(|&index| left.contains_key(&names[index])).collect();
-        let agreeing = common.iter().filter(|&&index| left[&names[index]].is_of(dataset, index)).count();
+        let common: Vec<usize> =
+            (0..seen.len()).filter(|&index| left.contains_key(&names[index])).collect();
+        let agreeing =
+            common.iter().filter(|&&index| left[&names[index]].is_of(dataset, index)).count();
         if 2 * agreeing >= common.len() {
             for index in common {
                 seen[index] = true;
                 left.remove(&names[index]);
             }
         }
-        let alike = seen_by_content(dataset, left.values().map(|print| print.content).collect(), &mut seen);
+        let alike =
+            seen_by_content(dataset, left.values().map(|print| print.content).collect(), &mut seen);
         Overlap { seen, alike }
     }
 
@@ -141,7 +156,9 @@ impl Origin {
         let head = lines.next().unwrap_or_default();
         let mut origin: Self = serde_json::from_str(head).map_err(|reason| wrong(1, &reason))?;
         for (line, text) in (2..).zip(lines) {
-            origin.sessions.push(serde_json::from_str(text).map_err(|reason| wrong(line, &reason))?);
+            origin
+                .sessions
+                .push(serde_json::from_str(text).map_err(|reason| wrong(line, &reason))?);
         }
         Ok(origin)
     }
@@ -151,7 +168,14 @@ impl Fingerprint {
     fn of(dataset: &Dataset, index: usize) -> Self {
         let steps = dataset.log.session(index).len();
         let (first, whole) = (prefix(dataset, index, 1), prefix(dataset, index, steps));
-        Self { index, steps, name: name(dataset, index), first, whole, content: content(dataset, index) }
+        Self {
+            index,
+            steps,
+            name: name(dataset, index),
+            first,
+            whole,
+            content: content(dataset, index),
+        }
     }
 
     /// Whether a session is this one, grown or cut.
@@ -163,22 +187,28 @@ impl Fingerprint {
     }
 }
 
-/// Takes note of the sessions, among those not yet seen, that have the content of one of `learned`, if so many cannot be alike
-/// by chance; otherwise returns how many are alike.
+/// Takes note of the sessions, among those not yet seen, that have the content of one of `learned`,
+/// if so many cannot be alike by chance; otherwise returns how many are alike.
 fn seen_by_content(dataset: &Dataset, learned: Vec<u64>, seen: &mut [bool]) -> usize {
-    let unknown: Vec<(usize, u64)> =
-        (0..seen.len()).filter(|&index| !seen[index]).map(|index| (index, content(dataset, index))).collect();
+    let unknown: Vec<(usize, u64)> = (0..seen.len())
+        .filter(|&index| !seen[index])
+        .map(|index| (index, content(dataset, index)))
+        .collect();
     let mut left = counts(learned.iter().copied());
     let found = counts(unknown.iter().map(|&(_, content)| content));
     let common = |times: usize| left.iter().filter(move |(_, count)| **count == times);
     let single = common(1).filter(|(content, _)| found.contains_key(content)).count();
-    // Good and Turing: a session of an independent log is like one that was seen once with probability 2 N₂ / n.
+    // Good and Turing: a session of an independent log is like one that was seen once with
+    // probability 2 N₂ / n.
     let per_pair = 2.0 * unknown.len() as f64 / learned.len().max(1) as f64;
     let pairs = common(2).count() as f64;
     let by_chance = per_pair * pairs;
     let spread = (by_chance + per_pair * per_pair * pairs).sqrt();
     if (single as f64) < FEWEST + by_chance + 3.0 * spread {
-        return left.iter().map(|(content, count)| found.get(content).copied().unwrap_or(0).min(*count)).sum();
+        return left
+            .iter()
+            .map(|(content, count)| found.get(content).copied().unwrap_or(0).min(*count))
+            .sum();
     }
     for (index, content) in unknown {
         if let Some(count) = left.get_mut(&content).filter(|count| **count > 0) {
@@ -207,7 +237,12 @@ fn name(dataset: &Dataset, index: usize) -> u64 {
 /// Digest of a session's first steps.
 fn prefix(dataset: &Dataset, index: usize, steps: usize) -> u64 {
     let mut hasher = blake3::Hasher::new();
-    dataset.log.session(index).steps().take(steps).for_each(|step| digest_step(&mut hasher, dataset, &step));
+    dataset
+        .log
+        .session(index)
+        .steps()
+        .take(steps)
+        .for_each(|step| digest_step(&mut hasher, dataset, &step));
     short(&hasher)
 }
 
@@ -223,12 +258,13 @@ fn content(dataset: &Dataset, index: usize) -> u64 {
 
 fn log_digest(dataset: &Dataset) -> String {
     let mut hasher = blake3::Hasher::new();
-    (0..dataset.log.sessions()).for_each(|index| _ = hasher.update(&content(dataset, index).to_le_bytes()));
+    (0..dataset.log.sessions())
+        .for_each(|index| _ = hasher.update(&content(dataset, index).to_le_bytes()));
     hasher.finalize().to_hex().to_string()
 }
 
-/// What was shown and what was chosen. That a user left is not told from choosing nothing: a session that goes on in next
-/// week's log ended with leaving in this one.
+/// What was shown and what was chosen. That a user left is not told from choosing nothing: a
+/// session that goes on in next week's log ended with leaving in this one.
 fn digest_step(hasher: &mut blake3::Hasher, dataset: &Dataset, step: &Step<'_>) {
     hasher.update(&(step.slate.len() as u64).to_le_bytes());
     step.slate.iter().for_each(|&item| text(hasher, dataset.catalogue.raw(item)));

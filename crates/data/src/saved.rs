@@ -36,18 +36,22 @@ impl Provenance<'_> {
     pub fn files(&self) -> Vec<(&'static str, Vec<u8>)> {
         let features = self.catalogue.features_jsonl().map(|bytes| (FEATURES, bytes));
         let origin = self.origin.map(|origin| (ORIGIN, origin.to_jsonl()));
-        [Some((VOCABULARY, self.catalogue.vocabulary_jsonl())), features, origin].into_iter().flatten().collect()
+        [Some((VOCABULARY, self.catalogue.vocabulary_jsonl())), features, origin]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 }
 
 impl Saved {
     /// Reads the files of a saved model, which `file` gives by name.
     ///
-    /// Models of earlier versions have none: their items are those of `known`, the catalogue at hand, if `is_known` finds
-    /// that it is the one that they were saved with.
+    /// Models of earlier versions have none: their items are those of `known`, the catalogue at
+    /// hand, if `is_known` finds that it is the one that they were saved with.
     ///
     /// # Errors
-    /// [`Error::Saved`] for a file that cannot be read, and for a model without files that was saved with other items.
+    /// [`Error::Saved`] for a file that cannot be read, and for a model without files that was
+    /// saved with other items.
     pub fn read<'a>(
         file: impl Fn(&str) -> Option<&'a [u8]>,
         known: &Catalogue,
@@ -75,13 +79,19 @@ mod tests {
     #[test]
     fn files_come_back() {
         let items = Catalogue::new(["a b", "\"", "7", "7.0", "ü\n"].into_iter().collect());
-        let features = items.clone().with_features((0..10).map(|n| 1.0 / (n as f32 - 4.5)).collect(), 2).unwrap();
+        let features = items
+            .clone()
+            .with_features((0..10).map(|n| 1.0 / (n as f32 - 4.5)).collect(), 2)
+            .unwrap();
         let log = Dataset { name: "empty".into(), catalogue: items.clone(), ..Dataset::default() };
         let origin = Origin::new(&log, &[], serde_json::json!({ "epochs": 3 }), 7, "v1");
         for (catalogue, origin) in [(&items, None), (&features, Some(&origin))] {
             let files = Provenance { catalogue, origin }.files();
-            let file = |name: &str| files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| &bytes[..]);
-            let saved = Saved::read(file, &Catalogue::default(), || panic!("it has its own items")).unwrap();
+            let file = |name: &str| {
+                files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| &bytes[..])
+            };
+            let saved = Saved::read(file, &Catalogue::default(), || panic!("it has its own items"))
+                .unwrap();
             assert_eq!(saved, Saved { catalogue: catalogue.clone(), origin: origin.cloned() });
         }
     }
@@ -89,8 +99,16 @@ mod tests {
     #[test]
     fn a_model_of_an_earlier_version_has_the_items_at_hand_or_none() {
         let known = Catalogue::numbered(3);
-        assert_eq!(Saved::read(|_| None, &known, || true).unwrap(), Saved { catalogue: known.clone(), origin: None });
-        assert!(Saved::read(|_| None, &known, || false).unwrap_err().to_string().contains("earlier version"));
+        assert_eq!(
+            Saved::read(|_| None, &known, || true).unwrap(),
+            Saved { catalogue: known.clone(), origin: None }
+        );
+        assert!(
+            Saved::read(|_| None, &known, || false)
+                .unwrap_err()
+                .to_string()
+                .contains("earlier version")
+        );
     }
 
     #[test]
@@ -108,7 +126,8 @@ mod tests {
                 VOCABULARY => Some(&b"\"a\"\n\"b\"\n"[..]),
                 _ => None,
             };
-            let message = Saved::read(file, &Catalogue::default(), || false).unwrap_err().to_string();
+            let message =
+                Saved::read(file, &Catalogue::default(), || false).unwrap_err().to_string();
             assert!(message.contains(problem), "{message}");
         }
     }

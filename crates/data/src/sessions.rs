@@ -56,7 +56,11 @@ impl SessionIds {
             return if *self == Self::default() { Ok(()) } else { fail("hold text of no session") };
         }
         if self.first.checked_add(self.names.len() as u64) != Some(sessions as u64) {
-            return fail(&format!("are {} from session {} on, of {sessions}", self.names.len(), self.first));
+            return fail(&format!(
+                "are {} from session {} on, of {sessions}",
+                self.names.len(),
+                self.first
+            ));
         }
         if !self.names.fit() {
             return fail("do not fit their text");
@@ -88,7 +92,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn names(ids: &SessionIds, count: usize) -> Vec<String> {
-        (0..count).map(|session| ids.get(session).map_or_else(|| session.to_string(), str::to_owned)).collect()
+        (0..count)
+            .map(|session| ids.get(session).map_or_else(|| session.to_string(), str::to_owned))
+            .collect()
     }
 
     proptest! {

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Log, Result, Session};
 
-/// Which sessions are for training, validation and test: session numbers, rising, each session on one side.
+/// Which sessions are for training, validation and test: session numbers, rising, each session on
+/// one side.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Sessions that models are fitted to.
@@ -45,7 +46,8 @@ impl Split {
         }
         // Behind all numbers of users, which are 32 bits wide.
         let own = |session: usize| (1 << 32) + session as u64;
-        let user = |session: Session<'_>| session.user().map_or_else(|| own(session.index()), u64::from);
+        let user =
+            |session: Session<'_>| session.user().map_or_else(|| own(session.index()), u64::from);
         let session_users: Vec<u64> = log.iter().map(user).collect();
         let mut users = session_users.clone();
         users.sort_unstable();
@@ -74,18 +76,31 @@ impl Split {
         Self::from_order(&order, fractions)
     }
 
-    /// Splits the sessions at random into `folds` of one size, rounded down: the first `train` of them, the next `validation`,
-    /// and for test the rest with the remainder.
+    /// Splits the sessions at random into `folds` of one size, rounded down: the first `train` of
+    /// them, the next `validation`, and for test the rest with the remainder.
     ///
     /// # Errors
     /// [`Error::Setting`] if there are fewer folds than asked for, or none.
-    pub fn by_fold(log: &Log, folds: usize, train: usize, validation: usize, seed: Seed) -> Result<Self> {
+    pub fn by_fold(
+        log: &Log,
+        folds: usize,
+        train: usize,
+        validation: usize,
+        seed: Seed,
+    ) -> Result<Self> {
         Self::of_folds(log.sessions(), folds, train, validation, seed)
     }
 
     /// The same for sessions that are no log yet.
-    pub(crate) fn of_folds(sessions: usize, folds: usize, train: usize, validation: usize, seed: Seed) -> Result<Self> {
-        let held_in = train.checked_add(validation).filter(|&held_in| folds > 0 && held_in <= folds);
+    pub(crate) fn of_folds(
+        sessions: usize,
+        folds: usize,
+        train: usize,
+        validation: usize,
+        seed: Seed,
+    ) -> Result<Self> {
+        let held_in =
+            train.checked_add(validation).filter(|&held_in| folds > 0 && held_in <= folds);
         let Some(held_in) = held_in else {
             return Err(Error::Setting(format!(
                 "{train} and {validation} folds for training and validation, of {folds}"
@@ -97,8 +112,8 @@ impl Split {
         Ok(Self::from_ranks(&order, &Sides { train: size * train, validation: size * held_in }))
     }
 
-    /// Splits the sessions by start time: training has the earliest, test the latest. Sessions that start together keep
-    /// the order of the log.
+    /// Splits the sessions by start time: training has the earliest, test the latest. Sessions that
+    /// start together keep the order of the log.
     ///
     /// # Errors
     /// [`Error::Log`] if a session has no times, [`Error::Setting`] if the fractions are no
@@ -106,8 +121,9 @@ impl Split {
     pub fn by_time(log: &Log, fractions: Fractions) -> Result<Self> {
         if log.sessions() > 0 && !log.has_timestamps() {
             let (timed, sessions) = (log.sessions_with_timestamps(), log.sessions());
-            let problem =
-                format!("a split by time needs timestamps of all sessions, found those of {timed} of {sessions}");
+            let problem = format!(
+                "a split by time needs timestamps of all sessions, found those of {timed} of {sessions}"
+            );
             return Err(Error::Log(problem));
         }
         let mut order: Vec<usize> = (0..log.sessions()).collect();
@@ -122,12 +138,17 @@ impl Split {
 
     /// The split of the given sessions of a log, renumbered in the given order.
     pub(crate) fn select(&self, sessions: &[usize]) -> Self {
-        let held: usize =
-            [&self.train, &self.validation, &self.test].into_iter().flatten().max().map_or(0, |&last| last + 1);
+        let held: usize = [&self.train, &self.validation, &self.test]
+            .into_iter()
+            .flatten()
+            .max()
+            .map_or(0, |&last| last + 1);
         let mut sides = vec![Side::Train; held];
         self.validation.iter().for_each(|&session| sides[session] = Side::Validation);
         self.test.iter().for_each(|&session| sides[session] = Side::Test);
-        Self::from_sides(sessions.len(), |place| sides.get(sessions[place]).copied().unwrap_or(Side::Train))
+        Self::from_sides(sessions.len(), |place| {
+            sides.get(sessions[place]).copied().unwrap_or(Side::Train)
+        })
     }
 
     /// Checks that every session of a log stands on exactly one side.
@@ -136,8 +157,14 @@ impl Split {
         for &session in self.train.iter().chain(&self.validation).chain(&self.test) {
             match seen.get_mut(session) {
                 Some(seen) if !*seen => *seen = true,
-                Some(_) => return Err(Error::Log(format!("the split names session {session} twice"))),
-                None => return Err(Error::Log(format!("the split names session {session} of {sessions}"))),
+                Some(_) => {
+                    return Err(Error::Log(format!("the split names session {session} twice")));
+                }
+                None => {
+                    return Err(Error::Log(format!(
+                        "the split names session {session} of {sessions}"
+                    )));
+                }
             }
         }
         match seen.iter().position(|&seen| !seen) {
@@ -204,7 +231,9 @@ impl Sides {
 fn sides(count: usize, Fractions { train, validation }: Fractions) -> Result<Sides> {
     if !(train >= 0.0 && validation >= 0.0 && train + validation <= 1.0 + 1e-9) {
         let found = format!("train {train} and validation {validation}");
-        return Err(Error::Setting(format!("fractions lie in [0, 1] and add up to at most 1, found {found}")));
+        return Err(Error::Setting(format!(
+            "fractions lie in [0, 1] and add up to at most 1, found {found}"
+        )));
     }
     // The tolerance keeps 0.7 + 0.3 of 10 at 10.
     let end = |share: f64| ((count as f64 * share + 1e-6) as usize).min(count);

@@ -3,7 +3,8 @@ use std::hash::BuildHasher;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use serde::{Deserialize, Serialize};
 
-/// Raw ids (strings; integers as their decimal digits) to dense numbers from 0, in order of first appearance, and back.
+/// Raw ids (strings; integers as their decimal digits) to dense numbers from 0, in order of first
+/// appearance, and back.
 ///
 /// All names stand in one arena: about `bytes + 16` bytes a name and no allocation per name.
 ///
@@ -19,8 +20,8 @@ use serde::{Deserialize, Serialize};
 pub struct Vocabulary {
     names: Names,
     numbers: HashTable<u32>,
-    /// The numbers of names that are short decimal numbers, by their value: most raw ids are, and a hash costs more than
-    /// this look-up. [`UNKNOWN`] where there is no such name.
+    /// The numbers of names that are short decimal numbers, by their value: most raw ids are, and a
+    /// hash costs more than this look-up. [`UNKNOWN`] where there is no such name.
     decimals: Vec<u32>,
     hasher: DefaultHashBuilder,
 }
@@ -110,7 +111,8 @@ impl Vocabulary {
         }
     }
 
-    /// Interns the words of a list that is separated by ASCII white space, in one pass over its bytes.
+    /// Interns the words of a list that is separated by ASCII white space, in one pass over its
+    /// bytes.
     pub(crate) fn intern_words(&mut self, list: &str, mut each: impl FnMut(u32)) {
         let bytes = list.as_bytes();
         let mut start = 0;
@@ -122,7 +124,8 @@ impl Vocabulary {
                 value = value.wrapping_mul(10).wrapping_add(u32::from(digit));
                 end += 1;
             }
-            let canonical = digits && end - start <= DIGITS && (bytes[start] != b'0' || end - start == 1);
+            let canonical =
+                digits && end - start <= DIGITS && (bytes[start] != b'0' || end - start == 1);
             match self.decimals.get(value as usize) {
                 _ if end == start => {}
                 Some(&number) if canonical && number != UNKNOWN => each(number),
@@ -158,7 +161,9 @@ impl Vocabulary {
             let name = names.name(number);
             if let Some(value) = decimal(name) {
                 decimals[value] = UNKNOWN;
-            } else if let Ok(entry) = numbers.find_entry(hasher.hash_one(name), |&other| other as usize == number) {
+            } else if let Ok(entry) =
+                numbers.find_entry(hasher.hash_one(name), |&other| other as usize == number)
+            {
                 entry.remove();
             }
             names.ends.pop();

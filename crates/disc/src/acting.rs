@@ -25,7 +25,8 @@ pub struct FrozenDiscriminator {
 
 /// D of some sequences so far: the state s^d, and the running sum over the steps that count.
 ///
-/// The last choices are taken into s^d when it is next asked for: after the last step of a sequence nobody asks.
+/// The last choices are taken into s^d when it is next asked for: after the last step of a sequence
+/// nobody asks.
 #[derive(Clone, Debug)]
 pub struct DiscriminatorState {
     lstm: LstmState,
@@ -40,7 +41,8 @@ impl Discriminator {
     pub fn freeze(&self) -> Result<FrozenDiscriminator> {
         let config = self.config();
         let table = self.table.table().detach().copy()?;
-        let number = |tensor: &Tensor| Ok::<f32, crate::Error>(tensor.flatten_all()?.to_vec1::<f32>()?[0]);
+        let number =
+            |tensor: &Tensor| Ok::<f32, crate::Error>(tensor.flatten_all()?.to_vec1::<f32>()?[0]);
         Ok(FrozenDiscriminator {
             entries: table.flatten_all()?.to_vec1()?,
             table,
@@ -59,24 +61,33 @@ impl FrozenDiscriminator {
     /// The state of `rows` sequences that begin.
     pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
         let lstm = self.lstm.lstm().zero_state(rows)?;
-        Ok(DiscriminatorState { lstm, pending: Vec::new(), sums: vec![0.0; rows], steps: vec![0; rows] })
+        Ok(DiscriminatorState {
+            lstm,
+            pending: Vec::new(),
+            sums: vec![0.0; rows],
+            steps: vec![0; rows],
+        })
     }
 
-    /// Takes the last choices into the states, which [`step`](Self::step) does anyway: before they are copied it saves doing so for each copy.
+    /// Takes the last choices into the states, which [`step`](Self::step) does anyway: before they
+    /// are copied it saves doing so for each copy.
     pub fn settle(&self, state: &mut DiscriminatorState) -> Result<()> {
         let choices = std::mem::take(&mut state.pending);
         if choices.is_empty() {
             return Ok(());
         }
-        let items: Vec<u32> = choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
-        let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+        let items: Vec<u32> =
+            choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
+        let clicked: Vec<u8> =
+            choices.iter().map(|choice| choice.item().is_some().into()).collect();
         let clicked = Tensor::from_vec(clicked, (choices.len(), 1), self.table.device())?;
         let x = lookup(&self.table, &items)?.unsqueeze(1)?;
         state.lstm = self.lstm.forward(&x, &state.lstm, Some(&clicked))?.1;
         Ok(())
     }
 
-    /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the reward `[rows]`.
+    /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the
+    /// reward `[rows]`.
     pub fn step(
         &self,
         state: &mut DiscriminatorState,
@@ -96,14 +107,17 @@ impl FrozenDiscriminator {
             _ => softmax_logits(state.lstm.output(), weight, bias)?,
         };
         let queries: Vec<f32> = queries.flatten_all()?.to_vec1()?;
-        for (row, (choice, query)) in choices.iter().zip(queries.chunks_exact(self.embedding)).enumerate() {
+        for (row, (choice, query)) in
+            choices.iter().zip(queries.chunks_exact(self.embedding)).enumerate()
+        {
             let chosen = match choice {
                 Choice::Item(item) => item.index(),
                 Choice::Leave | Choice::Skip if self.leaving => self.end,
                 Choice::Leave | Choice::Skip => continue,
             };
             let agreement = self.agreement(&slates[row * k..(row + 1) * k], query, chosen);
-            state.sums[row] += f64::from(agreement * (self.reward.0 * rewards[row] + self.reward.1));
+            state.sums[row] +=
+                f64::from(agreement * (self.reward.0 * rewards[row] + self.reward.1));
             state.steps[row] += 1;
         }
         state.pending = choices.to_vec();
@@ -114,7 +128,8 @@ impl FrozenDiscriminator {
     fn agreement(&self, slate: &[ItemId], query: &[f32], chosen: usize) -> f32 {
         let options = slate.iter().map(|item| item.index()).chain(self.leaving.then_some(self.end));
         let options: Vec<&[f32]> = options.map(|entry| self.entry(entry)).collect();
-        let values: Vec<f32> = options.iter().map(|option| dot(query, option) / self.temperature).collect();
+        let values: Vec<f32> =
+            options.iter().map(|option| dot(query, option) / self.temperature).collect();
         let largest = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let (mut total, mut sum) = (0.0, 0.0);
         for (value, option) in values.iter().zip(options) {

@@ -17,13 +17,14 @@ pub struct DiscriminatorConfig {
     pub layers: usize,
     /// Temperature of the softmax that stands in for the argmax.
     pub temperature: f64,
-    /// Whether the step on which a user leaves counts, with END on every slate. Off where the real log lacks those steps: the slates
-    /// that were drawn for them would give it away.
+    /// Whether the step on which a user leaves counts, with END on every slate. Off where the real
+    /// log lacks those steps: the slates that were drawn for them would give it away.
     pub leaving: bool,
 }
 
 impl DiscriminatorConfig {
-    /// The published model (§7.1, appendix 1): embedding 50, two LSTM layers of 512, temperature 0.1. Leaving counts.
+    /// The published model (§7.1, appendix 1): embedding 50, two LSTM layers of 512, temperature
+    /// 0.1. Leaving counts.
     pub fn new(items: usize) -> Self {
         Self { items, embedding: 50, hidden: 512, layers: 2, temperature: 0.1, leaving: true }
     }
@@ -34,8 +35,10 @@ impl DiscriminatorConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        if self.items == 0 || self.items > foretaste_data::ItemId::MAX_ITEMS || self.embedding == 0 {
-            let problem = format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
+        if self.items == 0 || self.items > foretaste_data::ItemId::MAX_ITEMS || self.embedding == 0
+        {
+            let problem =
+                format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
             return Err(Error::setting("discriminator", problem));
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
@@ -58,7 +61,8 @@ pub struct DiscriminatorTraining {
 
 impl Default for DiscriminatorTraining {
     fn default() -> Self {
-        let optimiser = AdamConfig { learning_rate: 1e-4, clip: Some(5.0), ..AdamConfig::default() };
+        let optimiser =
+            AdamConfig { learning_rate: 1e-4, clip: Some(5.0), ..AdamConfig::default() };
         Self { optimiser, batch: 32 }
     }
 }

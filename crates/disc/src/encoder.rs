@@ -4,8 +4,14 @@ use foretaste_nn::{Lstm, lookup};
 
 use crate::Result;
 
-/// The states s^d before the steps at these cells of a batch, `[cells, hidden]`: an LSTM over the clicks before, from zeros.
-pub(crate) fn states(table: &Tensor, lstm: &Lstm, batch: &PaddedBatch, cells: &[u32]) -> Result<Tensor> {
+/// The states s^d before the steps at these cells of a batch, `[cells, hidden]`: an LSTM over the
+/// clicks before, from zeros.
+pub(crate) fn states(
+    table: &Tensor,
+    lstm: &Lstm,
+    batch: &PaddedBatch,
+    cells: &[u32],
+) -> Result<Tensor> {
     let (rows, hidden, device) = (batch.rows, lstm.hidden(), table.device());
     let empty = lstm.zero_state(rows)?.output().unsqueeze(1)?;
     // No state comes after the last step.
@@ -14,7 +20,8 @@ pub(crate) fn states(table: &Tensor, lstm: &Lstm, batch: &PaddedBatch, cells: &[
     let Some(first) = places().find(|&cell| batch.clicked_mask[cell]) else {
         return Ok(Tensor::zeros((cells.len(), hidden), empty.dtype(), device)?);
     };
-    // Where there is no click stands one that is used anyway: the optimiser touches no other row of the table.
+    // Where there is no click stands one that is used anyway: the optimiser touches no other row of
+    // the table.
     let clicked = |cell| batch.clicked[if batch.clicked_mask[cell] { cell } else { first }];
     let items: Vec<u32> = places().map(clicked).collect();
     let mask: Vec<u8> = places().map(|cell| batch.clicked_mask[cell].into()).collect();

@@ -3,7 +3,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_nn::checkpoint::{self, Checkpoint};
-use foretaste_nn::{Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits};
+use foretaste_nn::{
+    Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits,
+};
 use foretaste_random::Seed;
 
 use crate::{DiscriminatorConfig, Error, Result, encoder};
@@ -14,8 +16,9 @@ const CHUNK: usize = 256;
 
 /// D: the probability that a sequence τ comes from real users (appendix 1).
 ///
-/// D(τ) = σ(mean over the steps t of e(c^max_t)ᵀ e(c_t) (W^p r_t + b^p)), c^max_t = argmax over the slate of (W^d s_t + b^d)ᵀ e(c), by a
-/// softmax at low temperature. Where leaving counts, END is on every slate and is what was chosen on the last step.
+/// D(τ) = σ(mean over the steps t of e(c^max_t)ᵀ e(c_t) (W^p r_t + b^p)), c^max_t = argmax over the
+/// slate of (W^d s_t + b^d)ᵀ e(c), by a softmax at low temperature. Where leaving counts, END is on
+/// every slate and is what was chosen on the last step.
 #[derive(Debug)]
 pub struct Discriminator {
     config: DiscriminatorConfig,
@@ -29,7 +32,8 @@ pub struct Discriminator {
 }
 
 impl Discriminator {
-    /// An untrained discriminator with parameters drawn from `seed`; every reward weighs 1 at first.
+    /// An untrained discriminator with parameters drawn from `seed`; every reward weighs 1 at
+    /// first.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range.
@@ -37,7 +41,12 @@ impl Discriminator {
         Self::with_type(config, seed, device, DType::F32)
     }
 
-    pub(crate) fn with_type(config: DiscriminatorConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+    pub(crate) fn with_type(
+        config: DiscriminatorConfig,
+        seed: Seed,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("discriminator"), dtype, device);
         let DiscriminatorConfig { items, embedding, hidden, layers, .. } = config;
@@ -48,7 +57,10 @@ impl Discriminator {
         let weight = scope.param("weight", (hidden, embedding), Init::glorot(hidden, embedding))?;
         let favourite = (weight, scope.param("bias", embedding, Init::Constant(0.0))?);
         let mut scope = params.scope("reward");
-        let reward = (scope.param("weight", 1, Init::Constant(0.0))?, scope.param("bias", 1, Init::Constant(1.0))?);
+        let reward = (
+            scope.param("weight", 1, Init::Constant(0.0))?,
+            scope.param("bias", 1, Init::Constant(1.0))?,
+        );
         Ok(Self { config, params, table, lstm, favourite, reward })
     }
 
@@ -75,12 +87,15 @@ impl Discriminator {
             let row = step * options..(step + 1) * options;
             let (shown, mask) = (&mut shown[row.clone()], &mut mask[row]);
             mask[batch.places] = self.config.leaving.into();
-            // A place that the slate lacks repeats the first: the optimiser touches no other row of the table.
+            // A place that the slate lacks repeats the first: the optimiser touches no other row of
+            // the table.
             shown[..batch.places].fill(batch.shown[cell as usize * batch.places]);
             if !self.config.leaving {
                 shown[batch.places] = shown[0];
             }
-            for place in (0..batch.places).filter(|place| batch.shown_mask[cell as usize * batch.places + place]) {
+            for place in (0..batch.places)
+                .filter(|place| batch.shown_mask[cell as usize * batch.places + place])
+            {
                 shown[place] = batch.shown[cell as usize * batch.places + place];
                 mask[place] = 1;
             }
@@ -90,14 +105,19 @@ impl Discriminator {
             false => self.end(),
         };
         let chosen: Vec<u32> = cells.iter().map(chosen).collect();
-        let rewards = Tensor::new(cells.iter().map(|&cell| batch.reward[cell as usize]).collect::<Vec<_>>(), device)?;
+        let rewards = Tensor::new(
+            cells.iter().map(|&cell| batch.reward[cell as usize]).collect::<Vec<_>>(),
+            device,
+        )?;
         let states = encoder::states(self.table.table(), &self.lstm, batch, cells)?;
 
         let items = self.table.lookup(&shown)?.reshape((steps, options, self.config.embedding))?;
         let query = softmax_logits(&states, &self.favourite.0, &self.favourite.1)?;
-        let values = (items.broadcast_mul(&query.unsqueeze(1)?)?.sum(2)? / self.config.temperature)?;
+        let values =
+            (items.broadcast_mul(&query.unsqueeze(1)?)?.sum(2)? / self.config.temperature)?;
         let mask = Tensor::from_vec(mask, (steps, options), device)?;
-        let weights = (masked_log_softmax(&values, &mask, false)?.0.exp()? * mask.to_dtype(values.dtype())?)?;
+        let weights = (masked_log_softmax(&values, &mask, false)?.0.exp()?
+            * mask.to_dtype(values.dtype())?)?;
         let favourite = items.broadcast_mul(&weights.unsqueeze(2)?)?.sum(1)?;
         let agreement = (favourite * lookup(self.table.table(), &chosen)?)?.sum(1)?;
         let rewards = rewards.to_dtype(values.dtype())?;
@@ -105,10 +125,14 @@ impl Discriminator {
         Ok((agreement * weight)?)
     }
 
-    /// What D is the sigmoid of, for each sequence of a batch: `[rows]`; 0 for one without a step that counts.
+    /// What D is the sigmoid of, for each sequence of a batch: `[rows]`; 0 for one without a step
+    /// that counts.
     pub(crate) fn logits(&self, batch: &PaddedBatch) -> Result<Tensor> {
-        let counts = |cell: usize| batch.clicked_mask[cell] || (self.config.leaving && batch.step_mask[cell]);
-        let cells: Vec<u32> = (0..batch.step_mask.len() as u32).filter(|&cell| counts(cell as usize)).collect();
+        let counts = |cell: usize| {
+            batch.clicked_mask[cell] || (self.config.leaving && batch.step_mask[cell])
+        };
+        let cells: Vec<u32> =
+            (0..batch.step_mask.len() as u32).filter(|&cell| counts(cell as usize)).collect();
         let logits = Tensor::zeros(batch.rows, self.params.dtype(), self.params.device())?;
         if cells.is_empty() {
             return Ok(logits);
@@ -122,7 +146,8 @@ impl Discriminator {
         Ok(logits.index_add(&Tensor::new(rows, self.params.device())?, &terms, 0)?)
     }
 
-    /// The mean of -log D over real sequences and the mean of -log(1 - D) over generated ones, added: Eq 5, a scalar tensor.
+    /// The mean of -log D over real sequences and the mean of -log(1 - D) over generated ones,
+    /// added: Eq 5, a scalar tensor.
     pub fn loss(&self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<Tensor> {
         let means = [(real, true), (generated, false)].map(|(batch, is_real)| {
             let logits = self.logits(batch)?.unsqueeze(1)?;
@@ -139,13 +164,17 @@ impl Discriminator {
         let sessions: Vec<usize> = (0..log.sessions()).collect();
         let mut probabilities = Vec::with_capacity(sessions.len());
         for chunk in sessions.chunks(CHUNK) {
-            let logits = self.logits(&PaddedBatch::new(log, chunk, None))?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let logits = self
+                .logits(&PaddedBatch::new(log, chunk, None))?
+                .to_dtype(DType::F32)?
+                .to_vec1::<f32>()?;
             probabilities.extend(logits.into_iter().map(|logit| sigmoid(f64::from(logit))));
         }
         Ok(probabilities)
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see
+    /// [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -167,7 +196,8 @@ impl Discriminator {
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
-    /// Reads a checkpoint of a discriminator of this catalogue; it holds the optimiser's state too, if that was saved.
+    /// Reads a checkpoint of a discriminator of this catalogue; it holds the optimiser's state too,
+    /// if that was saved.
     ///
     /// # Errors
     /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
@@ -178,7 +208,8 @@ impl Discriminator {
     ) -> Result<(Self, Checkpoint<DiscriminatorConfig>)> {
         let saved = checkpoint::load::<DiscriminatorConfig>(folder, KIND)?;
         saved.check_vocabulary(&catalogue.names().digest())?;
-        let model = Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
+        let model =
+            Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
         saved.restore(&model.params)?;
         Ok((model, saved))
     }

@@ -17,7 +17,15 @@ fn log_of<'a>(sessions: impl IntoIterator<Item = Steps<'a>>) -> Log {
         for (slate, clicked, reward) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
-            builder.push(Step { slate: &slate, choice, reward: *reward, propensity: None, timestamp: None }).unwrap();
+            builder
+                .push(Step {
+                    slate: &slate,
+                    choice,
+                    reward: *reward,
+                    propensity: None,
+                    timestamp: None,
+                })
+                .unwrap();
         }
         builder.end_session(None).unwrap();
     }
@@ -29,7 +37,12 @@ fn log() -> Log {
     let sessions: [Steps<'_>; 4] = [
         &[(&[0, 1, 2], Some(1), 1.0), (&[3, 4, 5], Some(4), 0.0), (&[5, 0, 1], None, 0.0)],
         &[(&[4, 2, 0], None, 0.0)],
-        &[(&[1, 2, 3], Some(3), 0.0), (&[5, 3, 0], Some(0), 1.0), (&[0, 1, 4], Some(4), 0.0), (&[2, 1, 4], None, 0.0)],
+        &[
+            (&[1, 2, 3], Some(3), 0.0),
+            (&[5, 3, 0], Some(0), 1.0),
+            (&[0, 1, 4], Some(4), 0.0),
+            (&[2, 1, 4], None, 0.0),
+        ],
         &[(&[4, 5, 1], Some(4), 1.0), (&[0, 5, 2], Some(5), 0.0)],
     ];
     log_of(sessions)
@@ -40,7 +53,8 @@ fn configs() -> [DiscriminatorConfig; 2] {
         embedding: 3,
         hidden: 4,
         leaving,
-        // At the published temperature the softmax is almost flat or almost steep: gradients that vanish prove nothing.
+        // At the published temperature the softmax is almost flat or almost steep: gradients that
+        // vanish prove nothing.
         temperature: 0.5,
         ..DiscriminatorConfig::new(ITEMS)
     })
@@ -48,14 +62,20 @@ fn configs() -> [DiscriminatorConfig; 2] {
 
 /// With W^p away from its initial 0, so that rewards count.
 fn model(config: &DiscriminatorConfig, dtype: DType) -> Discriminator {
-    let model = Discriminator::with_type(config.clone(), Seed::new(1), &Device::Cpu, dtype).unwrap();
+    let model =
+        Discriminator::with_type(config.clone(), Seed::new(1), &Device::Cpu, dtype).unwrap();
     let weight = model.params().get("reward.weight").unwrap();
     weight.set(&(weight.ones_like().unwrap() * 0.7).unwrap()).unwrap();
     model
 }
 
 fn values(params: &Params) -> Vec<Vec<f32>> {
-    params.snapshot().unwrap().into_values().map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    params
+        .snapshot()
+        .unwrap()
+        .into_values()
+        .map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
+        .collect()
 }
 
 #[test]
@@ -65,12 +85,14 @@ fn gradients_match_finite_differences() {
     let batch = |log, sessions: &[usize]| PaddedBatch::new(log, sessions, None);
     for config in configs() {
         let model = model(&config, DType::F64);
-        check_gradients(model.params(), || Ok(model.loss(&batch(&log, &[0, 1, 2, 3]), &batch(&other, &[0])).unwrap()));
+        check_gradients(model.params(), || {
+            Ok(model.loss(&batch(&log, &[0, 1, 2, 3]), &batch(&other, &[0])).unwrap())
+        });
     }
 }
 
-/// The formula of the appendix from the parameters and the states by loops over numbers, on the first step, whose state is 0, so that
-/// the favourite is the same for all.
+/// The formula of the appendix from the parameters and the states by loops over numbers, on the
+/// first step, whose state is 0, so that the favourite is the same for all.
 #[test]
 fn the_first_step_equals_the_formula_of_the_paper() {
     let config = configs()[0].clone();
@@ -80,10 +102,12 @@ fn the_first_step_equals_the_formula_of_the_paper() {
     let bias = bias.to_vec1::<f64>().unwrap();
     let table = model.params().get("embedding.table").unwrap().to_vec2::<f64>().unwrap();
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    let weights: Vec<f64> = [4, 2, 0, ITEMS].iter().map(|&i| (dot(&bias, &table[i]) / 0.5).exp()).collect();
+    let weights: Vec<f64> =
+        [4, 2, 0, ITEMS].iter().map(|&i| (dot(&bias, &table[i]) / 0.5).exp()).collect();
     let total: f64 = weights.iter().sum();
-    let favourite: Vec<f64> =
-        (0..3).map(|d| [4, 2, 0, ITEMS].iter().zip(&weights).map(|(&i, w)| w / total * table[i][d]).sum()).collect();
+    let favourite: Vec<f64> = (0..3)
+        .map(|d| [4, 2, 0, ITEMS].iter().zip(&weights).map(|(&i, w)| w / total * table[i][d]).sum())
+        .collect();
     for (clicked, reward) in [(Some(2), 1.0), (Some(4), 0.0), (None, 0.0)] {
         let chosen = clicked.map_or(ITEMS, |item| item as usize);
         let logit = dot(&favourite, &table[chosen]) * (0.7 * f64::from(reward) + 1.0);
@@ -93,14 +117,16 @@ fn the_first_step_equals_the_formula_of_the_paper() {
     }
 }
 
-/// D of the first `steps` steps of every session, and then of each whole session, without going back.
+/// D of the first `steps` steps of every session, and then of each whole session, without going
+/// back.
 fn step_by_step(model: &Discriminator, log: &Log, branch_at: usize) -> Vec<f64> {
     let frozen = model.freeze().unwrap();
     let mut found = vec![0.0; log.sessions()];
     let mut order: Vec<usize> = (0..log.sessions()).collect();
     let mut state = frozen.begin(order.len()).unwrap();
     for t in 0.. {
-        let kept: Vec<usize> = (0..order.len()).filter(|&at| log.session(order[at]).len() > t).collect();
+        let kept: Vec<usize> =
+            (0..order.len()).filter(|&at| log.session(order[at]).len() > t).collect();
         if kept.is_empty() {
             return found;
         }
@@ -112,7 +138,8 @@ fn step_by_step(model: &Discriminator, log: &Log, branch_at: usize) -> Vec<f64> 
         }
         state = state.select(&kept).unwrap();
         order = kept.iter().map(|&at| order[at]).collect();
-        let steps: Vec<Step<'_>> = order.iter().map(|&session| log.session(session).step(t)).collect();
+        let steps: Vec<Step<'_>> =
+            order.iter().map(|&session| log.session(session).step(t)).collect();
         let slates: Vec<ItemId> = steps.iter().flat_map(|step| step.slate).copied().collect();
         let choices: Vec<Choice> = steps.iter().map(|step| step.choice).collect();
         let rewards: Vec<f32> = steps.iter().map(|step| step.reward).collect();
@@ -152,26 +179,35 @@ proptest! {
     }
 }
 
-/// Two distributions over two clicks on [0, 1]: the optimum of Eq 5 is P_data / (P_data + P_g) (Goodfellow et al. 2014, Proposition 1).
-/// The logs hold the sequences in exact proportion, so nothing is left to chance.
+/// Two distributions over two clicks on [0, 1]: the optimum of Eq 5 is P_data / (P_data + P_g)
+/// (Goodfellow et al. 2014, Proposition 1). The logs hold the sequences in exact proportion, so
+/// nothing is left to chance.
 #[test]
 fn the_optimal_discriminator_is_the_share_of_real_sequences() {
     let slate = &[0u32, 1][..];
-    let sequences =
-        [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(first, second)| [(slate, Some(first), 0.0), (slate, Some(second), 0.0)]);
+    let sequences = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        .map(|(first, second)| [(slate, Some(first), 0.0), (slate, Some(second), 0.0)]);
     let counts = [(8, 2), (4, 8), (6, 4), (2, 6)];
     let log = |count: fn(&(usize, usize)) -> usize| {
-        log_of(sequences.iter().zip(&counts).flat_map(|(steps, of)| std::iter::repeat_n(&steps[..], count(of))))
+        log_of(
+            sequences
+                .iter()
+                .zip(&counts)
+                .flat_map(|(steps, of)| std::iter::repeat_n(&steps[..], count(of))),
+        )
     };
     let (real, generated) = (log(|of| of.0), log(|of| of.1));
-    let config = DiscriminatorConfig { embedding: 4, hidden: 8, layers: 1, ..DiscriminatorConfig::new(2) };
+    let config =
+        DiscriminatorConfig { embedding: 4, hidden: 8, layers: 1, ..DiscriminatorConfig::new(2) };
     let model = Discriminator::new(config, Seed::new(3), &Device::Cpu).unwrap();
     let optimiser = AdamConfig { learning_rate: 0.02, clip: Some(5.0), ..AdamConfig::default() };
-    let mut trainer = DiscriminatorTrainer::new(model, DiscriminatorTraining { optimiser, batch: 20 }).unwrap();
+    let mut trainer =
+        DiscriminatorTrainer::new(model, DiscriminatorTraining { optimiser, batch: 20 }).unwrap();
     for epoch in 0..400 {
         trainer.epoch(&real, &generated, Seed::new(4).index(epoch)).unwrap();
     }
-    let found = trainer.model().probabilities(&log_of(sequences.iter().map(|steps| &steps[..]))).unwrap();
+    let found =
+        trainer.model().probabilities(&log_of(sequences.iter().map(|steps| &steps[..]))).unwrap();
     for (found, (data, g)) in found.iter().zip(counts) {
         let optimum = data as f64 / (data + g) as f64;
         assert!((found - optimum).abs() < 0.02, "{found} {optimum}");
@@ -182,17 +218,22 @@ fn the_optimal_discriminator_is_the_share_of_real_sequences() {
 fn a_resumed_training_is_one_that_was_not_stopped() {
     let (real, generated, folder) = (log(), log().select(&[3, 1, 0]), tempfile::tempdir().unwrap());
     let (catalogue, training) = (Catalogue::numbered(ITEMS), DiscriminatorTraining::default());
-    let mut straight = DiscriminatorTrainer::new(model(&configs()[0], DType::F32), training.clone()).unwrap();
+    let mut straight =
+        DiscriminatorTrainer::new(model(&configs()[0], DType::F32), training.clone()).unwrap();
     straight.epoch(&real, &generated, Seed::new(5)).unwrap();
     straight.save(folder.path(), &catalogue, 1, 1).unwrap();
-    let mut resumed = DiscriminatorTrainer::resume(folder.path(), &catalogue, training.clone(), &Device::Cpu).unwrap();
+    let mut resumed =
+        DiscriminatorTrainer::resume(folder.path(), &catalogue, training.clone(), &Device::Cpu)
+            .unwrap();
     assert_eq!(resumed.model().config(), straight.model().config());
     for trainer in [&mut straight, &mut resumed] {
         trainer.epoch(&real, &generated, Seed::new(6)).unwrap();
     }
     assert_eq!(values(resumed.model().params()), values(straight.model().params()));
     let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
-    let message = DiscriminatorTrainer::resume(folder.path(), &other, training, &Device::Cpu).unwrap_err().to_string();
+    let message = DiscriminatorTrainer::resume(folder.path(), &other, training, &Device::Cpu)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("trained with item vocabulary"), "{message}");
 }
 
@@ -203,6 +244,7 @@ fn settings_that_do_not_fit_are_refused() {
     assert!(new(DiscriminatorConfig { items: 0, ..base.clone() }).is_err());
     assert!(new(DiscriminatorConfig { temperature: 0.0, ..base.clone() }).is_err());
     assert!(new(DiscriminatorConfig { hidden: 0, ..base.clone() }).is_err());
-    let mut trainer = DiscriminatorTrainer::new(new(base).unwrap(), DiscriminatorTraining::default()).unwrap();
+    let mut trainer =
+        DiscriminatorTrainer::new(new(base).unwrap(), DiscriminatorTraining::default()).unwrap();
     assert!(trainer.epoch(&log(), &Log::default(), Seed::new(1)).is_err());
 }

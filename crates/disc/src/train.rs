@@ -34,25 +34,30 @@ impl DiscriminatorTrainer {
         &self.model
     }
 
-    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before clipping; none before any epoch.
+    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before
+    /// clipping; none before any epoch.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.gradient_norm
     }
 
-    /// One pass over the sessions of both logs, each batch one step down Eq 5; both are shuffled from `seed`, and the pass ends with
-    /// the shorter. Returns the mean loss of the batches.
+    /// One pass over the sessions of both logs, each batch one step down Eq 5; both are shuffled
+    /// from `seed`, and the pass ends with the shorter. Returns the mean loss of the batches.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a log is empty; [`Error::Diverged`] if a loss or a gradient is not finite.
+    /// [`Error::Setting`] if a log is empty; [`Error::Diverged`] if a loss or a gradient is not
+    /// finite.
     pub fn epoch(&mut self, real: &Log, generated: &Log, seed: Seed) -> Result<f64> {
         let shuffled = |log: &Log, name: &str| {
             let sessions: Vec<usize> = (0..log.sessions()).collect();
             Batches::shuffled(&sessions, self.config.batch, seed.derive(name))
         };
         let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0.0);
-        for (from_real, from_generated) in shuffled(real, "real").zip(shuffled(generated, "generated")) {
+        for (from_real, from_generated) in
+            shuffled(real, "real").zip(shuffled(generated, "generated"))
+        {
             let batch = |log, sessions: &[usize]| PaddedBatch::new(log, sessions, None);
-            let (loss, norm) = self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
+            let (loss, norm) =
+                self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
             sum += loss;
             norms += norm;
             batches += 1.0;
@@ -74,7 +79,9 @@ impl DiscriminatorTrainer {
             return Err(diverged(format!("the loss is {value}")));
         }
         match self.adam.step(&backward(&loss)?) {
-            Err(reason @ foretaste_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
+            Err(reason @ foretaste_nn::Error::NotFinite { .. }) => {
+                Err(diverged(reason.to_string()))
+            }
             other => Ok((value, other?)),
         }
     }
@@ -93,7 +100,8 @@ impl DiscriminatorTrainer {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
+    /// catalogue.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,

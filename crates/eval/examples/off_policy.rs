@@ -1,5 +1,5 @@
-//! Estimates, from the log of one recommender, what two others would have earned, beside the truth that the simulator
-//! knows.
+//! Estimates, from the log of one recommender, what two others would have earned, beside the truth
+//! that the simulator knows.
 //!
 //! `cargo run -p foretaste-eval --example off_policy`
 //!
@@ -22,15 +22,25 @@ const CAP: f64 = 10.0;
 type Recommender = Vec<Vec<f64>>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let config =
-        ChoiceUsersConfig { types: TYPES, items: ITEMS, dims: 3, outside: Outside::Leave, ..Default::default() };
+    let config = ChoiceUsersConfig {
+        types: TYPES,
+        items: ITEMS,
+        dims: 3,
+        outside: Outside::Leave,
+        ..Default::default()
+    };
     let users = ChoiceUsers::new(&config)?;
     let logging = recommender(&users, 1.0);
     let train = Log::draw(&users, &logging, Seed::new(1))?;
     let log = Log::draw(&users, &logging, Seed::new(2))?;
     let q = train.click_rates();
-    println!("a log of {ROWS} displays by a recommender that earns {:.4} a display", value(&users, &logging));
-    for (name, evaluated) in [("a keener one", recommender(&users, 2.0)), ("its opposite", recommender(&users, -3.0))] {
+    println!(
+        "a log of {ROWS} displays by a recommender that earns {:.4} a display",
+        value(&users, &logging)
+    );
+    for (name, evaluated) in
+        [("a keener one", recommender(&users, 2.0)), ("its opposite", recommender(&users, -3.0))]
+    {
         println!("\n{name}, which truly earns {:.4}", value(&users, &evaluated));
         evaluate(&log, &logging, &evaluated, &q)?;
     }
@@ -38,11 +48,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Prints every estimator beside what the diagnostics say.
-fn evaluate(log: &Log, logging: &Recommender, evaluated: &Recommender, q: &[f64]) -> Result<(), Box<dyn Error>> {
+fn evaluate(
+    log: &Log,
+    logging: &Recommender,
+    evaluated: &Recommender,
+    q: &[f64],
+) -> Result<(), Box<dyn Error>> {
     let (propensity, evaluation) = (log.chances(logging), log.chances(evaluated));
     let logged: Vec<f64> = log.items.iter().map(|&item| q[item]).collect();
-    let expected: Vec<f64> =
-        log.types.iter().map(|&user| evaluated[user].iter().zip(q).map(|(p, q)| p * q).sum()).collect();
+    let expected: Vec<f64> = log
+        .types
+        .iter()
+        .map(|&user| evaluated[user].iter().zip(q).map(|(p, q)| p * q).sum())
+        .collect();
     let rows = ActionLog::new(&log.reward, &propensity, &evaluation)?;
     let model = Predictions::new(&logged, &expected)?;
     let clipped = format!("clipped IPS, {CAP}");
@@ -57,7 +75,11 @@ fn evaluate(log: &Log, logging: &Recommender, evaluated: &Recommender, q: &[f64]
         ("SNDR", sndr(&rows, &model)?),
     ];
     for (name, value) in values {
-        println!("  {name:<16} {:<18} standard error {}", value.estimate_text(), value.standard_error_text());
+        println!(
+            "  {name:<16} {:<18} standard error {}",
+            value.estimate_text(),
+            value.standard_error_text()
+        );
     }
     let found = rows.diagnostics()?;
     println!(
@@ -76,7 +98,8 @@ fn evaluate(log: &Log, logging: &Recommender, evaluated: &Recommender, q: &[f64]
 fn recommender(users: &ChoiceUsers, sharpness: f64) -> Recommender {
     let items: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
     let of_type = |user: usize| {
-        let weights: Vec<f64> = users.utilities(user, &[], &items).iter().map(|r| (sharpness * r).exp()).collect();
+        let weights: Vec<f64> =
+            users.utilities(user, &[], &items).iter().map(|r| (sharpness * r).exp()).collect();
         let total: f64 = weights.iter().sum();
         weights.iter().map(|weight| weight / total).collect()
     };
@@ -85,8 +108,11 @@ fn recommender(users: &ChoiceUsers, sharpness: f64) -> Recommender {
 
 /// The expected reward of a display.
 fn value(users: &ChoiceUsers, recommender: &Recommender) -> f64 {
-    let click = |user: usize, item: usize| users.choice_probabilities(user, &[], &[ItemId(item as u32)])[0];
-    let of_type = |user: usize| (0..ITEMS).map(|item| recommender[user][item] * click(user, item)).sum::<f64>();
+    let click =
+        |user: usize, item: usize| users.choice_probabilities(user, &[], &[ItemId(item as u32)])[0];
+    let of_type = |user: usize| {
+        (0..ITEMS).map(|item| recommender[user][item] * click(user, item)).sum::<f64>()
+    };
     (0..TYPES).map(of_type).sum::<f64>() / TYPES as f64
 }
 
@@ -97,12 +123,17 @@ struct Log {
 }
 
 impl Log {
-    fn draw(users: &ChoiceUsers, recommender: &Recommender, seed: Seed) -> foretaste_sim::Result<Self> {
+    fn draw(
+        users: &ChoiceUsers,
+        recommender: &Recommender,
+        seed: Seed,
+    ) -> foretaste_sim::Result<Self> {
         let mut streams = seed.derive("users").streams(0..ROWS as u64);
         let mut own = seed.derive("recommender").stream(0);
         let mut state = users.reset(&mut streams)?;
         let types: Vec<usize> = (0..ROWS).map(|row| state.user_type(row)).collect();
-        let items: Vec<usize> = types.iter().map(|&user| draw(&recommender[user], &mut own)).collect();
+        let items: Vec<usize> =
+            types.iter().map(|&user| draw(&recommender[user], &mut own)).collect();
         let (mut slates, mut responses) = (Slates::with_k(1), Responses::default());
         items.iter().for_each(|&item| slates.push(&[ItemId(item as u32)], None));
         users.step(&mut state, &slates, &mut streams, &mut responses)?;
@@ -118,7 +149,8 @@ impl Log {
     /// A model of the rewards: the click rate of each item, whoever the user is.
     fn click_rates(&self) -> Vec<f64> {
         let rate = |item: usize| {
-            let of_item = || self.items.iter().zip(&self.reward).filter(|(other, _)| **other == item);
+            let of_item =
+                || self.items.iter().zip(&self.reward).filter(|(other, _)| **other == item);
             of_item().map(|(_, reward)| reward).sum::<f64>() / of_item().count().max(1) as f64
         };
         (0..ITEMS).map(rate).collect()

@@ -1,5 +1,5 @@
-//! Holds our figures on the Open Bandit Dataset against those of the Open Bandit Pipeline, written by
-//! `tests/obp/reference.py`.
+//! Holds our figures on the Open Bandit Dataset against those of the Open Bandit Pipeline, written
+//! by `tests/obp/reference.py`.
 //!
 //! `cargo run -p foretaste-eval --example open_bandit -- DIR REFERENCE.json`, where DIR holds
 //! `{random,bts}/{men,women}/*.csv`. Fails where a figure differs by more than 1e-6.
@@ -45,11 +45,16 @@ struct Row {
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, reference] = &arguments[..] else { return Err("usage: open_bandit DIR REFERENCE.json".into()) };
+    let [folder, reference] = &arguments[..] else {
+        return Err("usage: open_bandit DIR REFERENCE.json".into());
+    };
     let reference: Reference = serde_json::from_str(&std::fs::read_to_string(reference)?)?;
     let mut worst: f64 = 0.0;
     for run in &reference.runs {
-        let path = Path::new(folder).join(&run.logged).join(&run.campaign).join(format!("{}.csv", run.campaign));
+        let path = Path::new(folder)
+            .join(&run.logged)
+            .join(&run.campaign)
+            .join(format!("{}.csv", run.campaign));
         worst = worst.max(compare(run, &read(&path, run)?)?);
     }
     println!("largest difference from the pipeline: {worst:.1e}");
@@ -57,9 +62,12 @@ fn main() -> Result<()> {
 }
 
 fn read(path: &Path, run: &Run) -> Result<Vec<Row>> {
-    let rows: Vec<Row> = csv::Reader::from_path(path)?.deserialize().collect::<std::result::Result<_, _>>()?;
-    let fits =
-        |row: &Row| row.position >= 1 && run.evaluation.get(row.item_id).is_some_and(|p| row.position <= p.len());
+    let rows: Vec<Row> =
+        csv::Reader::from_path(path)?.deserialize().collect::<std::result::Result<_, _>>()?;
+    let fits = |row: &Row| {
+        row.position >= 1
+            && run.evaluation.get(row.item_id).is_some_and(|p| row.position <= p.len())
+    };
     if rows.iter().all(fits) {
         Ok(rows)
     } else {
@@ -71,11 +79,14 @@ fn read(path: &Path, run: &Run) -> Result<Vec<Row>> {
 fn compare(run: &Run, rows: &[Row]) -> Result<f64> {
     let reward: Vec<f64> = rows.iter().map(|row| row.click).collect();
     let logging: Vec<f64> = rows.iter().map(|row| row.propensity_score).collect();
-    let evaluation: Vec<f64> = rows.iter().map(|row| run.evaluation[row.item_id][row.position - 1]).collect();
+    let evaluation: Vec<f64> =
+        rows.iter().map(|row| run.evaluation[row.item_id][row.position - 1]).collect();
     let q = item_means(run.evaluation.len(), rows);
     let logged: Vec<f64> = rows.iter().map(|row| q[row.item_id]).collect();
-    let expected: Vec<f64> =
-        rows.iter().map(|row| run.evaluation.iter().zip(&q).map(|(p, q)| p[row.position - 1] * q).sum()).collect();
+    let expected: Vec<f64> = rows
+        .iter()
+        .map(|row| run.evaluation.iter().zip(&q).map(|(p, q)| p[row.position - 1] * q).sum())
+        .collect();
     let log = ActionLog::new(&reward, &logging, &evaluation)?;
     let model = Predictions::new(&logged, &expected)?;
     let ours = [
@@ -87,27 +98,46 @@ fn compare(run: &Run, rows: &[Row]) -> Result<f64> {
         ("clipped_dr", clipped_dr(&log, &model, run.cap)?),
         ("sndr", sndr(&log, &model)?),
     ];
-    println!("{}: log of {}, policy {}, clicks per 1,000 displays", run.campaign, run.logged, run.evaluated);
+    println!(
+        "{}: log of {}, policy {}, clicks per 1,000 displays",
+        run.campaign, run.logged, run.evaluated
+    );
     let mut worst: f64 = 0.0;
     for (name, PolicyValue { estimate, .. }) in ours {
         let theirs = *run.figures.get(name).ok_or("a figure is missing from the reference")?;
         let difference = (estimate.mean - theirs).abs();
-        let interval = estimate.interval.map(|ends| Interval { low: 1e3 * ends.low, high: 1e3 * ends.high, ..ends });
+        let interval = estimate.interval.map(|ends| Interval {
+            low: 1e3 * ends.low,
+            high: 1e3 * ends.high,
+            ..ends
+        });
         let clicks = Estimate { mean: 1e3 * estimate.mean, interval, ..estimate };
-        println!("  {name:<12} {clicks}   pipeline {:.4}   difference {difference:.1e}", 1e3 * theirs);
+        println!(
+            "  {name:<12} {clicks}   pipeline {:.4}   difference {difference:.1e}",
+            1e3 * theirs
+        );
         worst = worst.max(difference);
     }
-    println!("  {} itself earned {:.4} on its own log of as many displays", run.evaluated, 1e3 * run.own_log_mean);
+    println!(
+        "  {} itself earned {:.4} on its own log of as many displays",
+        run.evaluated,
+        1e3 * run.own_log_mean
+    );
     let found = log.diagnostics()?;
     println!(
         "  {:.0} effective of {} rows, largest weight {:.1}, tail share {:.2}, mean weight {}",
-        found.effective_sample_size, found.rows, found.largest_weight, found.tail_share, found.mean_weight
+        found.effective_sample_size,
+        found.rows,
+        found.largest_weight,
+        found.tail_share,
+        found.mean_weight
     );
     found.warnings().iter().for_each(|warning| println!("  warning: {warning}"));
     Ok(worst)
 }
 
-/// The mean reward of each item in the log; NaN, which no estimator accepts, for one that it never shows.
+/// The mean reward of each item in the log; NaN, which no estimator accepts, for one that it never
+/// shows.
 fn item_means(items: usize, rows: &[Row]) -> Vec<f64> {
     let mut sums = vec![(0.0, 0.0); items];
     for row in rows {

@@ -14,8 +14,8 @@
 //! | [`MarginalSlates`] | slates, each place by itself | for independent places [`iips`], [`sniips`] |
 //! | [`PositionSlates`] | slates, each item at every place | for position-based users [`pbm`], [`snpbm`], [`examination`] |
 //!
-//! [`Diagnostics`] say whether the log can answer at all: read their [`warnings`](Diagnostics::warnings) before the
-//! estimate.
+//! [`Diagnostics`] say whether the log can answer at all: read their
+//! [`warnings`](Diagnostics::warnings) before the estimate.
 //!
 //! ```
 //! use foretaste_eval::counterfactual::{ActionLog, ips, snips};
@@ -32,8 +32,9 @@
 //! # Ok::<(), foretaste_eval::EvalError>(())
 //! ```
 //!
-//! Definitions, and when to trust which: `docs/counterfactual.md`. The figures of all but the position-based estimators
-//! agree with those of the Open Bandit Pipeline (OBP; Saito et al., NeurIPS 2021 Datasets and Benchmarks).
+//! Definitions, and when to trust which: `docs/counterfactual.md`. The figures of all but the
+//! position-based estimators agree with those of the Open Bandit Pipeline (OBP; Saito et al.,
+//! NeurIPS 2021 Datasets and Benchmarks).
 
 mod actions;
 mod columns;
@@ -44,8 +45,11 @@ mod value;
 
 pub use actions::{ActionLog, Predictions, clipped_dr, clipped_ips, dm, dr, ips, sndr, snips};
 pub use diagnostics::{
-    Diagnostics, FEWEST_EFFECTIVE_ROWS, LARGEST_SHARE_BELOW_FLOOR, LARGEST_TAIL_SHARE, PROPENSITY_FLOOR, Warning,
+    Diagnostics, FEWEST_EFFECTIVE_ROWS, LARGEST_SHARE_BELOW_FLOOR, LARGEST_TAIL_SHARE,
+    PROPENSITY_FLOOR, Warning,
 };
 pub use positions::{Examination, PositionSlates, examination, pbm, snpbm};
-pub use slates::{MarginalSlates, SequentialSlates, cascade_dr, iips, rips, sips, sniips, snrips, snsips};
+pub use slates::{
+    MarginalSlates, SequentialSlates, cascade_dr, iips, rips, sips, sniips, snrips, snsips,
+};
 pub use value::PolicyValue;

@@ -72,9 +72,11 @@ pub fn student_t(values: &[f64]) -> Result<Estimate> {
     Ok(Estimate { mean, n: values.len(), interval })
 }
 
-/// The mean of `values` with the percentile interval of `resamples` bootstrap means, drawn from stream 0 of `seed`.
+/// The mean of `values` with the percentile interval of `resamples` bootstrap means, drawn from
+/// stream 0 of `seed`.
 ///
-/// It is too narrow for few values (with n = 5 it covers about 83% instead of 95%): over seeds prefer [`student_t`].
+/// It is too narrow for few values (with n = 5 it covers about 83% instead of 95%): over seeds
+/// prefer [`student_t`].
 ///
 /// # Errors
 /// Where there are no values, one is not finite, or `resamples` is 0.
@@ -87,48 +89,65 @@ pub fn bootstrap(values: &[f64], resamples: usize, seed: Seed) -> Result<Estimat
     let interval = several(values).map(|()| {
         let mut draws = seed.stream(0);
         let mut means: Vec<f64> = (0..resamples)
-            .map(|_| (0..values.len()).map(|_| values[draws.random_range(0..values.len())]).sum::<f64>())
+            .map(|_| {
+                (0..values.len()).map(|_| values[draws.random_range(0..values.len())]).sum::<f64>()
+            })
             .map(|sum| sum / values.len() as f64)
             .collect();
         means.sort_by(f64::total_cmp);
         let tail = (1.0 - CONFIDENCE) / 2.0;
-        Interval { low: percentile(&means, tail), high: percentile(&means, 1.0 - tail), method: Method::Bootstrap }
+        Interval {
+            low: percentile(&means, tail),
+            high: percentile(&means, 1.0 - tail),
+            method: Method::Bootstrap,
+        }
     });
     Ok(Estimate { mean, n: values.len(), interval })
 }
 
 /// The mean of `a - b` with Student's t-interval, where `a[i]` and `b[i]` come from the same seed.
 ///
-/// What a seed does to both methods alike cancels, so that the interval is narrower than that of either mean wherever
-/// the methods rise and fall together.
+/// What a seed does to both methods alike cancels, so that the interval is narrower than that of
+/// either mean wherever the methods rise and fall together.
 ///
 /// # Errors
 /// Where the lengths differ, there are no values, or a difference is not finite.
 pub fn paired_difference(a: &[f64], b: &[f64]) -> Result<Estimate> {
     if a.len() != b.len() {
-        return Err(EvalError::Lengths { what: "paired difference", left: a.len(), right: b.len() });
+        return Err(EvalError::Lengths {
+            what: "paired difference",
+            left: a.len(),
+            right: b.len(),
+        });
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     student_t(&differences)
 }
 
-/// The mean of `a - b` where `a[i]` and `b[i]` were fitted and tested on the i-th of several random splits of the same
-/// users, each with `test_per_train` test users per training user: Student's interval and the two-sided p-value of no
-/// difference, by the corrected resampled t-test (Nadeau & Bengio 2003, "Inference for the generalization error", §3).
+/// The mean of `a - b` where `a[i]` and `b[i]` were fitted and tested on the i-th of several random
+/// splits of the same users, each with `test_per_train` test users per training user: Student's
+/// interval and the two-sided p-value of no difference, by the corrected resampled t-test (Nadeau &
+/// Bengio 2003, "Inference for the generalization error", §3).
 ///
-/// Splits share users, so their differences vary less than those of new users would: the variance of the mean is taken as
-/// (1/n + `test_per_train`) s² instead of s²/n. With 0 this is the paired t-test of independent runs. The p-value is `None` for a
-/// single pair, and 0 or 1 where all differences are equal.
+/// Splits share users, so their differences vary less than those of new users would: the variance
+/// of the mean is taken as (1/n + `test_per_train`) s² instead of s²/n. With 0 this is the paired
+/// t-test of independent runs. The p-value is `None` for a single pair, and 0 or 1 where all
+/// differences are equal.
 ///
 /// # Errors
 /// As [`paired_difference`].
-pub fn resampled_difference(a: &[f64], b: &[f64], test_per_train: f64) -> Result<(Estimate, Option<f64>)> {
+pub fn resampled_difference(
+    a: &[f64],
+    b: &[f64],
+    test_per_train: f64,
+) -> Result<(Estimate, Option<f64>)> {
     let plain = paired_difference(a, b)?;
     let Ok(Interval { low, high, .. }) = plain.interval else { return Ok((plain, None)) };
     let n = plain.n as f64;
     let widening = (1.0 + n * test_per_train).sqrt();
     let half = (high - low) / 2.0 * widening;
-    let interval = Interval { low: plain.mean - half, high: plain.mean + half, method: Method::StudentT };
+    let interval =
+        Interval { low: plain.mean - half, high: plain.mean + half, method: Method::StudentT };
     let standard_error = half / t_quantile(plain.n - 1);
     let p = match StudentsT::new(0.0, 1.0, n - 1.0) {
         Ok(t) if standard_error > 0.0 => 2.0 * t.cdf(-(plain.mean / standard_error).abs()),
@@ -160,7 +179,9 @@ impl fmt::Display for Estimate {
                 f.pad(&text::with_ends(self.mean, low, high))
             }
             (Ok(half), _) => f.pad(&text::with_error(self.mean, half)),
-            (Err(reason), _) => f.pad(&format!("{} ± n/a ({reason})", text::significant(self.mean, 4))),
+            (Err(reason), _) => {
+                f.pad(&format!("{} ± n/a ({reason})", text::significant(self.mean, 4)))
+            }
         }
     }
 }
@@ -188,8 +209,8 @@ pub(crate) fn several(values: &[f64]) -> std::result::Result<(), NoInterval> {
     if values.len() > 1 { Ok(()) } else { Err(NoInterval::OneValue) }
 }
 
-/// The factor t of a two-sided interval at [`CONFIDENCE`]. 1 degree of freedom is the Cauchy distribution, whose
-/// quantile is a tangent; more go through the incomplete beta function.
+/// The factor t of a two-sided interval at [`CONFIDENCE`]. 1 degree of freedom is the Cauchy
+/// distribution, whose quantile is a tangent; more go through the incomplete beta function.
 fn t_quantile(freedom: usize) -> f64 {
     let upper = 1.0 - (1.0 - CONFIDENCE) / 2.0;
     match StudentsT::new(0.0, 1.0, freedom as f64) {

@@ -2,48 +2,66 @@
 
 use crate::{EvalError, Result};
 
-/// Mean negative log-likelihood of the choices, in nats per display: -(1/T) Σ log φ(chosen | display).
+/// Mean negative log-likelihood of the choices, in nats per display: -(1/T) Σ log φ(chosen |
+/// display).
 ///
-/// `log_probability` holds the natural logarithm of the probability that the model gave to what the user did, one per
-/// display; a display that the user left counts with the probability of leaving. A model that knows nothing about k
-/// items and leaving scores log(k + 1). Lower is better. Source: GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
+/// `log_probability` holds the natural logarithm of the probability that the model gave to what the
+/// user did, one per display; a display that the user left counts with the probability of leaving.
+/// A model that knows nothing about k items and leaving scores log(k + 1). Lower is better. Source:
+/// GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
 ///
 /// # Errors
-/// Where there is no display, or a value is not finite: a model that ruled out what happened has no finite score.
+/// Where there is no display, or a value is not finite: a model that ruled out what happened has no
+/// finite score.
 pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
     const WHAT: &str = "negative log-likelihood";
     let mean = mean(
         WHAT,
         log_probability.iter().enumerate().map(|(index, &value)| {
-            if value.is_finite() { Ok(value) } else { Err(EvalError::NotFinite { what: WHAT, index, value }) }
+            if value.is_finite() {
+                Ok(value)
+            } else {
+                Err(EvalError::NotFinite { what: WHAT, index, value })
+            }
         }),
     )?;
     Ok(-mean)
 }
 
-/// precision@r: the share, 0 to 1, of displays whose chosen item is among the `r` best scored of its display.
+/// precision@r: the share, 0 to 1, of displays whose chosen item is among the `r` best scored of
+/// its display.
 ///
-/// Each display is the scores of its items and the position of the chosen one; a display without a chosen item does not
-/// belong here. Equal scores share the places that they compete for by expectation, as if ties were broken at random:
-/// a model that scores all n items alike gets r/n, not 1. Where a display has no more than `r` items it counts as 1.
-/// Source: GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
+/// Each display is the scores of its items and the position of the chosen one; a display without a
+/// chosen item does not belong here. Equal scores share the places that they compete for by
+/// expectation, as if ties were broken at random: a model that scores all n items alike gets r/n,
+/// not 1. Where a display has no more than `r` items it counts as 1. Source: GAN-CDQN (Chen et al.,
+/// ICML 2019), comparison of user models.
 ///
 /// # Errors
-/// Where there is no display, `r` is 0, a score is NaN, or a chosen position lies outside its display.
-pub fn precision_at<'a>(r: usize, displays: impl IntoIterator<Item = (&'a [f32], usize)>) -> Result<f64> {
-    mean("precision@r", displays.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)))
+/// Where there is no display, `r` is 0, a score is NaN, or a chosen position lies outside its
+/// display.
+pub fn precision_at<'a>(
+    r: usize,
+    displays: impl IntoIterator<Item = (&'a [f32], usize)>,
+) -> Result<f64> {
+    mean(
+        "precision@r",
+        displays.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)),
+    )
 }
 
-/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the recommended ones; the
-/// caller averages over time steps.
+/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the
+/// recommended ones; the caller averages over time steps.
 ///
-/// `relevance` holds the true relevance of every item and `recommended` the items of one slate, each once. Items that
-/// tie for the last of the `r` places share them by expectation. Source: IRecGAN (Bai et al., NeurIPS 2019), §7.1.
+/// `relevance` holds the true relevance of every item and `recommended` the items of one slate,
+/// each once. Items that tie for the last of the `r` places share them by expectation. Source:
+/// IRecGAN (Bai et al., NeurIPS 2019), §7.1.
 ///
 /// The number of hits, r coverage@r, never falls as r grows; the share itself can.
 ///
 /// # Errors
-/// Where `r` is 0 or more than the number of items, a relevance is NaN, or a recommended item does not exist.
+/// Where `r` is 0 or more than the number of items, a relevance is NaN, or a recommended item does
+/// not exist.
 pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result<f64> {
     const WHAT: &str = "coverage@r";
     let items = relevance.len();
@@ -70,8 +88,8 @@ pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result
     Ok(hits / r as f64)
 }
 
-/// Click-through rate (CTR): clicks per display, 0 to 1; a display that the user left counts as none.
-/// Source: GAN-CDQN (Chen et al., ICML 2019), comparison of policies.
+/// Click-through rate (CTR): clicks per display, 0 to 1; a display that the user left counts as
+/// none. Source: GAN-CDQN (Chen et al., ICML 2019), comparison of policies.
 ///
 /// # Errors
 /// Where there is no display.
@@ -79,8 +97,9 @@ pub fn click_rate(clicked: impl IntoIterator<Item = bool>) -> Result<f64> {
     mean("click-through rate", clicked.into_iter().map(|clicked| Ok(f64::from(u8::from(clicked)))))
 }
 
-/// Mean cumulative reward per session, undiscounted, in units of reward. Each session is the rewards of its steps; one
-/// without steps counts as 0. Sources: GAN-CDQN (Chen et al., ICML 2019); IRecGAN (Bai et al., NeurIPS 2019), §7.1.
+/// Mean cumulative reward per session, undiscounted, in units of reward. Each session is the
+/// rewards of its steps; one without steps counts as 0. Sources: GAN-CDQN (Chen et al., ICML 2019);
+/// IRecGAN (Bai et al., NeurIPS 2019), §7.1.
 ///
 /// # Errors
 /// Where there is no session, or a reward is not finite.
@@ -91,7 +110,9 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
         sessions.into_iter().map(|rewards| {
             let bad = rewards.iter().position(|reward| !reward.is_finite());
             match bad {
-                Some(index) => Err(EvalError::NotFinite { what: WHAT, index, value: rewards[index].into() }),
+                Some(index) => {
+                    Err(EvalError::NotFinite { what: WHAT, index, value: rewards[index].into() })
+                }
                 None => Ok(rewards.iter().map(|&reward| f64::from(reward)).sum()),
             }
         }),
@@ -102,7 +123,8 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
 fn expected_hit(r: usize, scores: &[f32], chosen: usize) -> Result<f64> {
     const WHAT: &str = "precision@r";
     let items = scores.len();
-    let &score = scores.get(chosen).ok_or(EvalError::OutOfRange { what: WHAT, item: chosen, items })?;
+    let &score =
+        scores.get(chosen).ok_or(EvalError::OutOfRange { what: WHAT, item: chosen, items })?;
     if r == 0 {
         return Err(EvalError::Rank { what: WHAT, r, items });
     }

@@ -13,7 +13,11 @@ pub fn significant(value: f64, digits: usize) -> String {
         return "0".into();
     }
     let after_first = digits.max(1) - 1;
-    if is_plain(value) { fixed(value, decimals(value, digits)) } else { format!("{value:.after_first$e}") }
+    if is_plain(value) {
+        fixed(value, decimals(value, digits))
+    } else {
+        format!("{value:.after_first$e}")
+    }
 }
 
 /// `value` and its positive `error`, both to the decimal of the error's second significant digit:

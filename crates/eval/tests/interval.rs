@@ -21,13 +21,16 @@ fn covered(experiments: u64, n: usize, interval: impl Fn(&[f64], Seed) -> Estima
     let hits = (0..experiments).filter(|&i| {
         let mut draws = seed.stream(i);
         let values: Vec<f64> = (0..n).map(|_| 3.0 + normal(&mut draws)).collect();
-        interval(&values, seed.index(i)).interval.is_ok_and(|Interval { low, high, .. }| (low..=high).contains(&3.0))
+        interval(&values, seed.index(i))
+            .interval
+            .is_ok_and(|Interval { low, high, .. }| (low..=high).contains(&3.0))
     });
     hits.count() as f64 / experiments as f64
 }
 
-/// Among 10,000 intervals a share of 0.95 has a standard deviation of 0.0022; the bounds lie 4.5 of them away, so that a
-/// right implementation fails with a probability of 7e-6 per size, had the seed not been fixed.
+/// Among 10,000 intervals a share of 0.95 has a standard deviation of 0.0022; the bounds lie 4.5 of
+/// them away, so that a right implementation fails with a probability of 7e-6 per size, had the
+/// seed not been fixed.
 #[test]
 fn t_intervals_cover_the_mean_in_95_percent_of_experiments() {
     for n in [2, 3, 5, 20] {
@@ -36,8 +39,8 @@ fn t_intervals_cover_the_mean_in_95_percent_of_experiments() {
     }
 }
 
-/// 2,000 intervals: standard deviation 0.0084 at 0.83 and 0.005 at 0.945; the bounds lie 4.5 of them from the values that
-/// the documentation states, a false-alarm rate of 7e-6 each.
+/// 2,000 intervals: standard deviation 0.0084 at 0.83 and 0.005 at 0.945; the bounds lie 4.5 of
+/// them from the values that the documentation states, a false-alarm rate of 7e-6 each.
 #[test]
 fn bootstrap_intervals_are_too_narrow_for_few_values_and_right_for_many() {
     let share = |n| covered(2_000, n, |values, seed| bootstrap(values, 400, seed).unwrap());
@@ -49,14 +52,20 @@ fn bootstrap_intervals_are_too_narrow_for_few_values_and_right_for_many() {
 /// Quantiles from the printed tables of Student's distribution.
 #[test]
 fn half_widths_are_the_tabulated_quantiles() {
-    for (freedom, quantile) in [(1, 12.706_205), (2, 4.302_653), (4, 2.776_445), (9, 2.262_157), (29, 2.045_230)] {
+    for (freedom, quantile) in
+        [(1, 12.706_205), (2, 4.302_653), (4, 2.776_445), (9, 2.262_157), (29, 2.045_230)]
+    {
         // Standard error 1: two values at a distance of s each from the mean, the others on it.
         let n = freedom + 1;
         let s = (n as f64 * freedom as f64 / 2.0).sqrt();
         let mut values = vec![7.0; n];
         (values[0], values[1]) = (7.0 - s, 7.0 + s);
         let estimate = student_t(&values).unwrap();
-        assert!((width(estimate) / 2.0 - quantile).abs() < 2e-6, "{freedom}: {}", width(estimate) / 2.0);
+        assert!(
+            (width(estimate) / 2.0 - quantile).abs() < 2e-6,
+            "{freedom}: {}",
+            width(estimate) / 2.0
+        );
         assert!((estimate.mean - 7.0).abs() < 1e-12);
     }
 }
@@ -99,7 +108,8 @@ proptest! {
         prop_assert_eq!(method, Method::Bootstrap);
     }
 
-    /// With noise of a tenth of what the methods share, the paired interval is at most a third as wide.
+    /// With noise of a tenth of what the methods share, the paired interval is at most a third as
+    /// wide.
     #[test]
     fn pairing_narrows_the_interval_of_correlated_methods(
         shared in proptest::collection::vec(-5.0_f64..5.0, 3..12), noise in proptest::collection::vec(-1.0_f64..1.0, 24),
@@ -127,11 +137,13 @@ proptest! {
     }
 }
 
-/// Three degrees of freedom have a distribution function in closed form: 1/2 + (u / (1 + u²) + atan u) / π with u = t / √3.
+/// Three degrees of freedom have a distribution function in closed form: 1/2 + (u / (1 + u²) + atan
+/// u) / π with u = t / √3.
 #[test]
 fn splits_that_share_users_widen_the_interval() {
     let (a, b) = ([0.6, 0.9, 0.5, 0.8], [0.5, 0.6, 0.3, 0.4]);
-    for (test_per_train, half, p) in [(0.0, 0.205_425_9, 0.030_466_3), (0.5, 0.355_808, 0.111_367)] {
+    for (test_per_train, half, p) in [(0.0, 0.205_425_9, 0.030_466_3), (0.5, 0.355_808, 0.111_367)]
+    {
         let (found, found_p) = resampled_difference(&a, &b, test_per_train).unwrap();
         let Interval { low, high, .. } = found.interval.unwrap();
         assert!((found.mean - 0.25).abs() < 1e-12 && (low + high - 0.5).abs() < 1e-12);
@@ -159,7 +171,10 @@ fn what_has_no_mean_is_an_error() {
     assert!(matches!(student_t(&[]), Err(EvalError::Empty { .. })));
     assert!(matches!(student_t(&[1.0, f64::NAN]), Err(EvalError::NotFinite { index: 1, .. })));
     assert!(matches!(bootstrap(&[1.0, 2.0], 0, Seed::new(1)), Err(EvalError::Empty { .. })));
-    assert!(matches!(paired_difference(&[1.0], &[]), Err(EvalError::Lengths { left: 1, right: 0, .. })));
+    assert!(matches!(
+        paired_difference(&[1.0], &[]),
+        Err(EvalError::Lengths { left: 1, right: 0, .. })
+    ));
 }
 
 #[test]

@@ -26,8 +26,13 @@ fn a_metric_is_read_and_stored_by_its_name() {
 
 #[test]
 fn coverage_at_a_rank_is_named_by_its_rank() {
-    for (rank, (drawn, top)) in (1..).zip(Metric::COVERAGE_AT.into_iter().zip(Metric::COVERAGE_AT_TOP)) {
-        assert_eq!([drawn.name(), top.name()], [format!("coverage_{rank}"), format!("coverage_{rank}_top")]);
+    for (rank, (drawn, top)) in
+        (1..).zip(Metric::COVERAGE_AT.into_iter().zip(Metric::COVERAGE_AT_TOP))
+    {
+        assert_eq!(
+            [drawn.name(), top.name()],
+            [format!("coverage_{rank}"), format!("coverage_{rank}_top")]
+        );
     }
 }
 
@@ -43,8 +48,12 @@ fn an_unknown_name_is_answered_with_the_closest() {
 
 #[test]
 fn likelihoods_are_to_be_small_and_rewards_large() {
-    let better = [Metric::Nll, Metric::Reward, Metric::Delta, Metric::GridPoint].map(Metric::better);
-    assert_eq!(better, [Direction::Smaller, Direction::Larger, Direction::Smaller, Direction::Neither]);
+    let better =
+        [Metric::Nll, Metric::Reward, Metric::Delta, Metric::GridPoint].map(Metric::better);
+    assert_eq!(
+        better,
+        [Direction::Smaller, Direction::Larger, Direction::Smaller, Direction::Neither]
+    );
 }
 
 proptest! {

@@ -140,14 +140,32 @@ fn hand_computed_values() {
 #[test]
 fn what_has_no_value_is_an_error() {
     assert!(matches!(mean_nll(&[]), Err(EvalError::Empty { .. })));
-    assert!(matches!(mean_nll(&[-1.0, f64::NEG_INFINITY]), Err(EvalError::NotFinite { index: 1, .. })));
+    assert!(matches!(
+        mean_nll(&[-1.0, f64::NEG_INFINITY]),
+        Err(EvalError::NotFinite { index: 1, .. })
+    ));
     assert!(matches!(precision_at(1, []), Err(EvalError::Empty { .. })));
     assert!(matches!(precision_at(0, [(&[1.0][..], 0)]), Err(EvalError::Rank { .. })));
-    assert!(matches!(precision_at(1, [(&[1.0][..], 1)]), Err(EvalError::OutOfRange { item: 1, items: 1, .. })));
-    assert!(matches!(precision_at(1, [(&[1.0, f32::NAN][..], 0)]), Err(EvalError::NotFinite { index: 1, .. })));
-    assert!(matches!(coverage_at(3, &[1.0, 2.0], &[0]), Err(EvalError::Rank { r: 3, items: 2, .. })));
-    assert!(matches!(coverage_at(1, &[1.0, 2.0], &[2]), Err(EvalError::OutOfRange { item: 2, .. })));
-    assert!(matches!(coverage_at(1, &[1.0, f32::NAN], &[0]), Err(EvalError::NotFinite { index: 1, .. })));
+    assert!(matches!(
+        precision_at(1, [(&[1.0][..], 1)]),
+        Err(EvalError::OutOfRange { item: 1, items: 1, .. })
+    ));
+    assert!(matches!(
+        precision_at(1, [(&[1.0, f32::NAN][..], 0)]),
+        Err(EvalError::NotFinite { index: 1, .. })
+    ));
+    assert!(matches!(
+        coverage_at(3, &[1.0, 2.0], &[0]),
+        Err(EvalError::Rank { r: 3, items: 2, .. })
+    ));
+    assert!(matches!(
+        coverage_at(1, &[1.0, 2.0], &[2]),
+        Err(EvalError::OutOfRange { item: 2, .. })
+    ));
+    assert!(matches!(
+        coverage_at(1, &[1.0, f32::NAN], &[0]),
+        Err(EvalError::NotFinite { index: 1, .. })
+    ));
     assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(EvalError::NotFinite { .. })));
     assert!(matches!(click_rate([]), Err(EvalError::Empty { .. })));
 }

@@ -19,7 +19,10 @@ fn value_and_error() -> impl Strategy<Value = (f64, f64)> {
 /// The numbers of a text as written, without the power of ten behind them, and that power.
 fn numbers(text: &str) -> (Vec<String>, f64) {
     let (body, power) = match text.strip_prefix('(') {
-        Some(rest) => rest.split_once(")e").map(|(body, power)| (body, format!("1e{power}").parse().unwrap())).unwrap(),
+        Some(rest) => rest
+            .split_once(")e")
+            .map(|(body, power)| (body, format!("1e{power}").parse().unwrap()))
+            .unwrap(),
         None => (text, 1.0),
     };
     let part = |c: char| !(c.is_ascii_digit() || "-.".contains(c));
@@ -77,7 +80,10 @@ proptest! {
 #[test]
 fn zeros_have_no_sign_and_no_digits_behind() {
     assert_eq!([significant(0.0, 4), significant(-0.0, 4)], ["0", "0"]);
-    assert_eq!([with_error(0.0, 0.5), with_error(-0.0, 0.5), with_error(-0.004, 0.5)], ["0.00 ± 0.50"; 3]);
+    assert_eq!(
+        [with_error(0.0, 0.5), with_error(-0.0, 0.5), with_error(-0.004, 0.5)],
+        ["0.00 ± 0.50"; 3]
+    );
     assert_eq!(with_error(0.0, 2e-10), "(0.0 ± 2.0)e-10");
 }
 
@@ -97,5 +103,8 @@ fn numbers_are_plain_from_a_ten_thousandth_to_ten_millions() {
 
 #[test]
 fn a_p_value_below_a_thousandth_is_not_zero() {
-    assert_eq!([0.0, 0.000_99, 0.001, 0.0344, 1.0].map(p_value), ["< 0.001", "< 0.001", "0.001", "0.034", "1.000"]);
+    assert_eq!(
+        [0.0, 0.000_99, 0.001, 0.0344, 1.0].map(p_value),
+        ["< 0.001", "< 0.001", "0.001", "0.034", "1.000"]
+    );
 }

@@ -1,5 +1,5 @@
-//! IRecGAN's Algorithm 1 on a log of random slates: its stages, and what the agent that comes of it earns beside random slates and
-//! beside one who knows the users.
+//! IRecGAN's Algorithm 1 on a log of random slates: its stages, and what the agent that comes of it
+//! earns beside random slates and beside one who knows the users.
 //!
 //! `cargo run --release -p foretaste-irecgan --example train`
 
@@ -17,14 +17,24 @@ const SESSIONS: u64 = 1_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let transitions = Transitions::Dirichlet(0.1);
-    let users = Mdp::new(&MdpConfig { items: ITEMS, states: 4, transitions, ..MdpConfig::default() })?;
+    let users =
+        Mdp::new(&MdpConfig { items: ITEMS, states: 4, transitions, ..MdpConfig::default() })?;
     let random = UniformRandom { items: ITEMS };
     let log = Rollout::new(Seed::new(1), 0..SESSIONS, K).run(&users, &random)?;
-    println!("a log of {} sessions, {} steps, {ITEMS} items, random slates of {K}", log.sessions(), log.steps());
+    println!(
+        "a log of {} sessions, {} steps, {ITEMS} items, random slates of {K}",
+        log.sessions(),
+        log.steps()
+    );
 
     let all: Vec<usize> = (0..log.sessions()).collect();
     let offline = sequences(&log, &all, ITEMS, Seed::new(2))?;
-    let mut config = IRecGanConfig { users_epochs: 5, agent_epochs: 5, epochs: 3, ..IRecGanConfig::small(ITEMS, K) };
+    let mut config = IRecGanConfig {
+        users_epochs: 5,
+        agent_epochs: 5,
+        epochs: 3,
+        ..IRecGanConfig::small(ITEMS, K)
+    };
     (config.users.hidden, config.agent.hidden, config.discriminator.hidden) = (32, 32, 32);
     config.agent_training.optimiser.learning_rate = 2e-3;
     let mut algorithm = IRecGan::new(config, Seed::new(3), &Device::Cpu)?;

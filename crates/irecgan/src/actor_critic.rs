@@ -12,7 +12,8 @@ use crate::{Buffer, Result};
 
 const KIND: &str = "irecgan-critic/1";
 
-/// V: the return that a state of clicks promises, by an LSTM of the agent's sizes and a linear head.
+/// V: the return that a state of clicks promises, by an LSTM of the agent's sizes and a linear
+/// head.
 #[derive(Debug)]
 pub struct Critic {
     config: AgentConfig,
@@ -30,7 +31,12 @@ impl Critic {
         Self::with_type(config, seed, device, DType::F32)
     }
 
-    pub(crate) fn with_type(config: AgentConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+    pub(crate) fn with_type(
+        config: AgentConfig,
+        seed: Seed,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("critic"), dtype, device);
         let AgentConfig { items, embedding, hidden, layers } = config;
@@ -56,11 +62,14 @@ impl Critic {
     }
 }
 
-/// The baseline AC (§7.2): an actor that learns from R_t - V(s_t) in place of R_t, and a critic that learns V.
+/// The baseline AC (§7.2): an actor that learns from R_t - V(s_t) in place of R_t, and a critic
+/// that learns V.
 ///
-/// V is fitted to the returns of Eq 10 by squared error. Sequences are logged whole and are a few steps long, so the return is at hand and
-/// free of the bias that bootstrapping has while V is wrong. On sequences of the actor's own, V(s_t) leaves the expected gradient as it is. On a log of
-/// another policy it does not: a click that paid less than usual is made less likely, where [`AgentTrainer::epoch`] makes every click likelier.
+/// V is fitted to the returns of Eq 10 by squared error. Sequences are logged whole and are a few
+/// steps long, so the return is at hand and free of the bias that bootstrapping has while V is
+/// wrong. On sequences of the actor's own, V(s_t) leaves the expected gradient as it is. On a log
+/// of another policy it does not: a click that paid less than usual is made less likely, where
+/// [`AgentTrainer::epoch`] makes every click likelier.
 #[derive(Debug)]
 pub struct ActorCritic {
     actor: AgentTrainer,
@@ -85,8 +94,9 @@ impl ActorCritic {
         &self.critic
     }
 
-    /// One pass over the sequences in batches shuffled from `seed`: on each a step of the actor, by V as it is, and one of the critic. Returns the
-    /// mean losses of the actor and of the critic over the batches that hold a click; 0 if none does.
+    /// One pass over the sequences in batches shuffled from `seed`: on each a step of the actor, by
+    /// V as it is, and one of the critic. Returns the mean losses of the actor and of the critic
+    /// over the batches that hold a click; 0 if none does.
     ///
     /// # Errors
     /// [`Error::Diverged`](crate::Error::Diverged) if a loss or a gradient is not finite.
@@ -95,7 +105,8 @@ impl ActorCritic {
         let (mut sum, mut batches) = (0.0, 0u32);
         let of_actor = actor.epoch_by(buffer, seed, |agent, batch, _, returns| {
             let clicks = agent.click_losses(batch)?;
-            let (values, returns) = (critic.values(batch, &clicks.cells)?, clicks.of_cells(returns));
+            let (values, returns) =
+                (critic.values(batch, &clicks.cells)?, clicks.of_cells(returns));
             let advantages = advantages(&values, &returns)?;
             // The critic's step changes nothing that the actor's takes from here on.
             sum += descend(adam, &Critic::loss(&values, returns)?)?.0;
@@ -117,20 +128,38 @@ impl ActorCritic {
         self.actor.save(&folder.join("actor"), provenance, iteration, seed)?;
         let (config, files) = (&self.critic.config, provenance.files());
         let vocabulary = provenance.catalogue.names().digest();
-        let description =
-            checkpoint::Description { model: KIND, config, vocabulary: &vocabulary, iteration, seed, files: &files };
-        Ok(checkpoint::save(&folder.join("critic"), description, &self.critic.params, Some(&self.adam))?)
+        let description = checkpoint::Description {
+            model: KIND,
+            config,
+            vocabulary: &vocabulary,
+            iteration,
+            seed,
+            files: &files,
+        };
+        Ok(checkpoint::save(
+            &folder.join("critic"),
+            description,
+            &self.critic.params,
+            Some(&self.adam),
+        )?)
     }
 
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it belongs to another catalogue.
-    pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it
+    /// belongs to another catalogue.
+    pub fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        config: AgentTraining,
+        device: &Device,
+    ) -> Result<Self> {
         let actor = AgentTrainer::resume(&folder.join("actor"), catalogue, config, device)?;
         let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND)?;
         saved.check_vocabulary(&catalogue.names().digest())?;
-        let critic = Critic::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
+        let critic =
+            Critic::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
         saved.restore(&critic.params)?;
         let mut both = Self::new(actor, critic)?;
         saved.restore_optimiser(&mut both.adam)?;

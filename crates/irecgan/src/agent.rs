@@ -43,7 +43,10 @@ impl AgentConfig {
     pub(crate) fn check(&self) -> Result<()> {
         let Self { items, embedding, .. } = self;
         if *items == 0 || *items > foretaste_data::ItemId::MAX_ITEMS || *embedding == 0 {
-            return Err(Error::setting("agent", format!("{items} items, embedding {embedding}: at least 1 of each")));
+            return Err(Error::setting(
+                "agent",
+                format!("{items} items, embedding {embedding}: at least 1 of each"),
+            ));
         }
         Ok(())
     }
@@ -65,12 +68,14 @@ pub struct AgentTraining {
 
 impl Default for AgentTraining {
     fn default() -> Self {
-        let optimiser = AdamConfig { learning_rate: 1e-4, clip: Some(5.0), ..AdamConfig::default() };
+        let optimiser =
+            AdamConfig { learning_rate: 1e-4, clip: Some(5.0), ..AdamConfig::default() };
         Self { optimiser, batch: 32, discount: 0.9, lambda_r: 3.0 }
     }
 }
 
-/// A: a state from the clicks so far and, by Eq 4, π(i ∈ a_t | s^a_t) = softmax(W^a s^a_t + b^a)_i over all items.
+/// A: a state from the clicks so far and, by Eq 4, π(i ∈ a_t | s^a_t) = softmax(W^a s^a_t + b^a)_i
+/// over all items.
 #[derive(Debug)]
 pub struct Agent {
     config: AgentConfig,
@@ -89,7 +94,12 @@ impl Agent {
         Self::with_type(config, seed, device, DType::F32)
     }
 
-    pub(crate) fn with_type(config: AgentConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+    pub(crate) fn with_type(
+        config: AgentConfig,
+        seed: Seed,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         config.check()?;
         let AgentConfig { items, embedding, hidden, layers } = config;
         let mut params = Params::new(seed.derive("agent"), dtype, device);
@@ -108,10 +118,12 @@ impl Agent {
         &self.params
     }
 
-    /// -R_t log π(c_t ∈ a_t | s^a_t) summed over the clicks of a batch and divided by their number: a scalar tensor whose gradient is the
-    /// negative of Eq 10, for the R_t of each cell in `returns [rows · steps]`.
+    /// -R_t log π(c_t ∈ a_t | s^a_t) summed over the clicks of a batch and divided by their number:
+    /// a scalar tensor whose gradient is the negative of Eq 10, for the R_t of each cell in
+    /// `returns [rows · steps]`.
     ///
-    /// π(c_t ∈ a_t) stands for π(a_t), as in §5.1: the agent is to promote what was clicked. END is no item, so it has no term.
+    /// π(c_t ∈ a_t) stands for π(a_t), as in §5.1: the agent is to promote what was clicked. END is
+    /// no item, so it has no term.
     ///
     /// # Errors
     /// [`Error::Setting`] if the batch has no click.
@@ -124,41 +136,51 @@ impl Agent {
     /// # Errors
     /// [`Error::Setting`] if the batch has no click.
     pub(crate) fn click_losses(&self, batch: &PaddedBatch) -> Result<ClickLosses> {
-        let cells: Vec<u32> =
-            (0..batch.clicked_mask.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
+        let cells: Vec<u32> = (0..batch.clicked_mask.len() as u32)
+            .filter(|&cell| batch.clicked_mask[cell as usize])
+            .collect();
         if cells.is_empty() {
             return Err(Error::setting("batch", "no click in it"));
         }
         let clicked: Vec<u32> = cells.iter().map(|&cell| batch.clicked[cell as usize]).collect();
         let states = self.clicks.states(batch, &cells)?;
-        let losses = softmax_cross_entropy(&states, self.actions.weight(), self.actions.bias(), &clicked)?;
+        let losses =
+            softmax_cross_entropy(&states, self.actions.weight(), self.actions.bias(), &clicked)?;
         Ok(ClickLosses { cells, losses })
     }
 
     /// log π(c_t ∈ a_t | s^a_t) of every step of a log, in order; 0 where nothing was clicked.
     pub fn click_log_probabilities(&self, log: &Log) -> Result<Vec<f32>> {
-        let (mut all, sessions) = (Vec::with_capacity(log.steps()), (0..log.sessions()).collect::<Vec<_>>());
+        let (mut all, sessions) =
+            (Vec::with_capacity(log.steps()), (0..log.sessions()).collect::<Vec<_>>());
         for chunk in sessions.chunks(CHUNK) {
             let batch = PaddedBatch::new(log, chunk, None);
             let mut of_batch = vec![0.0; batch.step_mask.len()];
             if batch.clicked_mask.contains(&true) {
                 let clicks = self.click_losses(&batch)?;
-                for (&cell, log_probability) in clicks.cells.iter().zip(clicks.log_probabilities()?) {
+                for (&cell, log_probability) in clicks.cells.iter().zip(clicks.log_probabilities()?)
+                {
                     of_batch[cell as usize] = log_probability;
                 }
             }
             all.extend(
-                of_batch.into_iter().zip(&batch.step_mask).filter(|(_, exists)| **exists).map(|(value, _)| value),
+                of_batch
+                    .into_iter()
+                    .zip(&batch.step_mask)
+                    .filter(|(_, exists)| **exists)
+                    .map(|(value, _)| value),
             );
         }
         Ok(all)
     }
 
-    /// Eq 4's logits of the items of each slate on which one was clicked, in the order shown, with the place of that one: how A reranks the
-    /// lists of a log after the clicks before. The steps are those of the batch, session by session.
+    /// Eq 4's logits of the items of each slate on which one was clicked, in the order shown, with
+    /// the place of that one: how A reranks the lists of a log after the clicks before. The steps
+    /// are those of the batch, session by session.
     pub fn rerank(&self, batch: &PaddedBatch) -> Result<Vec<(Vec<f32>, usize)>> {
-        let cells: Vec<u32> =
-            (0..batch.clicked_mask.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
+        let cells: Vec<u32> = (0..batch.clicked_mask.len() as u32)
+            .filter(|&cell| batch.clicked_mask[cell as usize])
+            .collect();
         let mut reranked = Vec::with_capacity(cells.len());
         for cells in cells.chunks(CHUNK) {
             let logits = self.actions.act(&self.clicks.states(batch, cells)?.detach())?;
@@ -175,7 +197,8 @@ impl Agent {
         Ok(reranked)
     }
 
-    /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of `training`.
+    /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of
+    /// `training`.
     ///
     /// # Errors
     /// [`Error::Setting`] if there is no click.
@@ -198,7 +221,8 @@ impl Agent {
         }
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see
+    /// [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -220,12 +244,12 @@ impl Agent {
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
-    /// Reads a checkpoint: the agent, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
-    /// an earlier version, which does not hold its own ([`Saved::read`]).
+    /// Reads a checkpoint: the agent, its items and what it was fitted on. `known` are the items at
+    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not hold its items and they are
-    /// not those that are known.
+    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not
+    /// hold its items and they are not those that are known.
     pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
         let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
         let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
@@ -234,14 +258,22 @@ impl Agent {
     }
 
     /// Reads a checkpoint of an agent of this catalogue, for training to go on.
-    fn resume(folder: &Path, catalogue: &Catalogue, device: &Device) -> Result<(Self, Checkpoint<AgentConfig>)> {
+    fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        device: &Device,
+    ) -> Result<(Self, Checkpoint<AgentConfig>)> {
         let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
         checkpoint.check_vocabulary(&catalogue.names().digest())?;
         Ok((Self::of(&checkpoint, device)?, checkpoint))
     }
 
     fn of(checkpoint: &Checkpoint<AgentConfig>, device: &Device) -> Result<Self> {
-        let agent = Self::new(checkpoint.manifest.config.clone(), Seed::new(checkpoint.manifest.seed), device)?;
+        let agent = Self::new(
+            checkpoint.manifest.config.clone(),
+            Seed::new(checkpoint.manifest.seed),
+            device,
+        )?;
         checkpoint.restore(&agent.params)?;
         Ok(agent)
     }
@@ -288,8 +320,13 @@ impl AgentTrainer {
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range.
     pub fn new(agent: Agent, config: AgentTraining) -> Result<Self> {
-        if config.batch == 0 || !(0.0..=1.0).contains(&config.discount) || !config.lambda_r.is_finite() {
-            let problem = format!("{config:?}: expected a batch of at least 1, a discount in [0, 1], a finite λ_r");
+        if config.batch == 0
+            || !(0.0..=1.0).contains(&config.discount)
+            || !config.lambda_r.is_finite()
+        {
+            let problem = format!(
+                "{config:?}: expected a batch of at least 1, a discount in [0, 1], a finite λ_r"
+            );
             return Err(Error::setting("agent's training", problem));
         }
         let adam = Adam::new(agent.params(), config.optimiser)?;
@@ -306,13 +343,14 @@ impl AgentTrainer {
         &self.config
     }
 
-    /// The mean over the batches of the last epoch that held a click of the gradient's Euclidean norm before clipping; none if none did.
+    /// The mean over the batches of the last epoch that held a click of the gradient's Euclidean
+    /// norm before clipping; none if none did.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.gradient_norm
     }
 
-    /// One pass over the sequences, in batches shuffled from `seed`, each one step up Eq 10. Returns the mean loss of the batches that
-    /// hold a click; 0 if none does.
+    /// One pass over the sequences, in batches shuffled from `seed`, each one step up Eq 10.
+    /// Returns the mean loss of the batches that hold a click; 0 if none does.
     ///
     /// # Errors
     /// [`Error::Diverged`] if a loss or a gradient is not finite.
@@ -360,8 +398,14 @@ impl AgentTrainer {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
-    pub fn resume(folder: &Path, catalogue: &Catalogue, config: AgentTraining, device: &Device) -> Result<Self> {
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
+    /// catalogue.
+    pub fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        config: AgentTraining,
+        device: &Device,
+    ) -> Result<Self> {
         let (agent, saved) = Agent::resume(folder, catalogue, device)?;
         let mut trainer = Self::new(agent, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;

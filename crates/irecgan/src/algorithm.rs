@@ -14,10 +14,11 @@ use crate::{Buffer, Error, Result};
 
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
 ///
-/// All methods take the offline data as a log of [`sequences`](foretaste_user_model::behaviour::sequences).
-/// [`advance`](Self::advance) takes the next stage of the algorithm; after each the whole can be [saved](Self::save), and a run that is
-/// resumed is one that was not stopped, bit for bit. Where the log lacks the steps on which users left, `leaving` of the discriminator's
-/// settings is to be off.
+/// All methods take the offline data as a log of
+/// [`sequences`](foretaste_user_model::behaviour::sequences). [`advance`](Self::advance) takes the
+/// next stage of the algorithm; after each the whole can be [saved](Self::save), and a run that is
+/// resumed is one that was not stopped, bit for bit. Where the log lacks the steps on which users
+/// left, `leaving` of the discriminator's settings is to be off.
 ///
 /// | line | here |
 /// |---|---|
@@ -71,7 +72,8 @@ pub struct CurvePoint {
     pub reward: Option<f64>,
 }
 
-/// The Euclidean norm of a gradient before clipping, mean over the batches of the last epoch of each network; `None` before any.
+/// The Euclidean norm of a gradient before clipping, mean over the batches of the last epoch of
+/// each network; `None` before any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GradientNorms {
     /// U's.
@@ -99,10 +101,17 @@ impl CurvePoint {
     fn describe(&mut self, generated: &Buffer) {
         let (sequences, steps) = (generated.log.sessions() as f64, generated.scores.len() as f64);
         let sum = |value: fn(&foretaste_data::Step<'_>) -> f64| {
-            generated.log.iter().flat_map(|session| session.steps()).map(|step| value(&step)).sum::<f64>()
+            generated
+                .log
+                .iter()
+                .flat_map(|session| session.steps())
+                .map(|step| value(&step))
+                .sum::<f64>()
         };
-        self.score = Some(generated.scores.iter().map(|&score| f64::from(score)).sum::<f64>() / steps);
-        self.clicks = Some(sum(|step| f64::from(u8::from(step.choice.item().is_some()))) / sequences);
+        self.score =
+            Some(generated.scores.iter().map(|&score| f64::from(score)).sum::<f64>() / steps);
+        self.clicks =
+            Some(sum(|step| f64::from(u8::from(step.choice.item().is_some()))) / sequences);
         self.reward = Some(sum(|step| f64::from(step.reward)) / sequences);
     }
 }
@@ -120,7 +129,10 @@ impl IRecGan {
         Ok(Self {
             users: BehaviourTrainer::new(users, config.users_training.clone())?,
             agent: AgentTrainer::new(agent, config.agent_training.clone())?,
-            discriminator: DiscriminatorTrainer::new(discriminator, config.discriminator_training.clone())?,
+            discriminator: DiscriminatorTrainer::new(
+                discriminator,
+                config.discriminator_training.clone(),
+            )?,
             config,
             seed,
             curve: Vec::new(),
@@ -132,7 +144,8 @@ impl IRecGan {
         &self.config
     }
 
-    /// U: after line 3 it is the baseline LSTM, after line 7 LSTMD, as a [`Ranking`](crate::Ranking).
+    /// U: after line 3 it is the baseline LSTM, after line 7 LSTMD, as a
+    /// [`Ranking`](crate::Ranking).
     pub fn users(&self) -> &BehaviourModel {
         self.users.model()
     }
@@ -186,31 +199,39 @@ impl IRecGan {
 
     /// An epoch of line 4: A by the policy gradient of Eq 10 on the offline data alone, where q_D = 1.
     pub fn pretrain_agent(&mut self, offline: &Log) -> Result<CurvePoint> {
-        let agent_loss = Some(self.agent.epoch(&Buffer::real(offline.clone()), self.draws("line 4"))?);
+        let agent_loss =
+            Some(self.agent.epoch(&Buffer::real(offline.clone()), self.draws("line 4"))?);
         Ok(self.record(CurvePoint { agent_loss, ..CurvePoint::of(Stage::PretrainAgent) }))
     }
 
     /// Lines 5 and 6: m generated and m offline sequences, and D by Eq 5 on both.
     pub fn pretrain_discriminator(&mut self, offline: &Log) -> Result<CurvePoint> {
-        let discriminator_loss = self.d_step(offline, self.draws("line 5"), self.config.discriminator_epochs)?;
-        Ok(self.record(CurvePoint { discriminator_loss, ..CurvePoint::of(Stage::PretrainDiscriminator) }))
+        let discriminator_loss =
+            self.d_step(offline, self.draws("line 5"), self.config.discriminator_epochs)?;
+        Ok(self.record(CurvePoint {
+            discriminator_loss,
+            ..CurvePoint::of(Stage::PretrainDiscriminator)
+        }))
     }
 
-    /// Lines 8 to 19: the r-steps of U and A, and the d-steps of D. With λ₁ = 0 nothing is generated, and D has nothing to learn.
+    /// Lines 8 to 19: the r-steps of U and A, and the d-steps of D. With λ₁ = 0 nothing is
+    /// generated, and D has nothing to learn.
     pub fn adversarial_epoch(&mut self, offline: &Log) -> Result<CurvePoint> {
         let mut point = CurvePoint::of(Stage::Adversarial);
         for r in 0..self.config.r_steps {
             self.r_step(offline, self.draws("line 8").index(r), &mut point)?;
         }
         for d in 0..self.config.d_steps {
-            point.discriminator_loss = self.d_step(offline, self.draws("line 15").index(d), self.config.d_epochs)?;
+            point.discriminator_loss =
+                self.d_step(offline, self.draws("line 15").index(d), self.config.d_epochs)?;
         }
         Ok(self.record(point))
     }
 
     fn r_step(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
         let m = self.config.generated(offline.sessions());
-        let real = extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
+        let real =
+            extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
         let mut both = Buffer::real(real);
         if m > 0 {
             let discriminator = self.discriminator.model().freeze()?;
@@ -222,7 +243,8 @@ impl IRecGan {
             point.describe(&generated);
             both = generated.join(&both)?;
         }
-        point.users_loss = Some(self.users.epoch(&both.log, Some(&both.scores), seed.derive("line 12"))?);
+        point.users_loss =
+            Some(self.users.epoch(&both.log, Some(&both.scores), seed.derive("line 12"))?);
         point.agent_loss = Some(self.agent.epoch(&both, seed.derive("line 13"))?);
         Ok(())
     }
@@ -233,7 +255,8 @@ impl IRecGan {
         if m == 0 {
             return Ok(None);
         }
-        let generated = self.simulate(offline, |simulation| simulation.generate(m, seed.derive("line 16")))?;
+        let generated =
+            self.simulate(offline, |simulation| simulation.generate(m, seed.derive("line 16")))?;
         let real = extract(offline, m, seed.derive("line 17"));
         let mut loss = None;
         for epoch in 0..epochs {
@@ -243,7 +266,11 @@ impl IRecGan {
         Ok(loss)
     }
 
-    fn simulate<T>(&self, offline: &Log, run: impl FnOnce(Simulation<'_>) -> Result<T>) -> Result<T> {
+    fn simulate<T>(
+        &self,
+        offline: &Log,
+        run: impl FnOnce(Simulation<'_>) -> Result<T>,
+    ) -> Result<T> {
         simulate(&self.config, self.users.model(), self.agent.agent(), offline, run)
     }
 
@@ -266,7 +293,8 @@ pub(crate) fn simulate<T>(
     offline: &Log,
     run: impl FnOnce(Simulation<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (users, agent) = (BehaviourUsers::new(users)?, AgentPolicy::new(agent, Selection::Sampled)?);
+    let (users, agent) =
+        (BehaviourUsers::new(users)?, AgentPolicy::new(agent, Selection::Sampled)?);
     let &IRecGanConfig { k, chunk, .. } = config;
     run(Simulation { users: &users, agent: &agent, k, max_steps: longest(offline)?, chunk })
 }
@@ -280,8 +308,8 @@ pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
     offline.select(&order)
 }
 
-/// The length at which generated sequences are cut: twice the mean number of clicks, rounded down before it is doubled as in the authors'
-/// code, and at least 2.
+/// The length at which generated sequences are cut: twice the mean number of clicks, rounded down
+/// before it is doubled as in the authors' code, and at least 2.
 ///
 /// # Errors
 /// [`Error::Setting`] if there is no sequence.

@@ -24,18 +24,22 @@ pub struct Logged<'a> {
     pub value: f64,
 }
 
-/// The value estimate of Eq 12 under the optimal discriminator, and the three terms by which it is off.
+/// The value estimate of Eq 12 under the optimal discriminator, and the three terms by which it is
+/// off.
 ///
-/// All expectations are over sessions of π, the agent in the true users. A history τ_0:t ends with the slate a_t; the reward of a step is its
-/// expectation given the history, r_t in the true users, in which every click pays, and r̂_t in U; Δ_t = r̂_t - r_t. P_π, P_g and P_data are
-/// computed exactly for each session: the true users' by filtering their hidden state, slates as sets; P_g is 0 where generated sequences are cut.
+/// All expectations are over sessions of π, the agent in the true users. A history τ_0:t ends with
+/// the slate a_t; the reward of a step is its expectation given the history, r_t in the true users,
+/// in which every click pays, and r̂_t in U; Δ_t = r̂_t - r_t. P_π, P_g and P_data are computed
+/// exactly for each session: the true users' by filtering their hidden state, slates as sets; P_g
+/// is 0 where generated sequences are cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Biases {
     /// V^π: the expected sum of rewards of a session.
     pub value: f64,
     /// Mean |Δ_t| over the steps of π.
     pub delta: f64,
-    /// What P_g lacks of P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), from 0 to 1; 0 where P_g is nowhere below P_π.
+    /// What P_g lacks of P_π: the mean over the steps of π of max(0, 1 - P_g / P_π), from 0 to 1; 0
+    /// where P_g is nowhere below P_π.
     pub delta_1: f64,
     /// The same of P_data, and δ₂.
     pub delta_2: f64,
@@ -43,20 +47,22 @@ pub struct Biases {
     pub reached: f64,
     /// Σ_t E_π[w_t Δ_t], w_t = λ₁ / (2 - (δ₁ + δ₂)).
     pub from_delta: f64,
-    /// Σ_t E_data[λ₂ δ₂ r_t] as λ₂ (V^data - V^π), which it is where the data reach all that π does and their slates tell nothing of the
-    /// state; elsewhere it is taken as that too, so that the three terms are always the whole bias.
+    /// Σ_t E_data[λ₂ δ₂ r_t] as λ₂ (V^data - V^π), which it is where the data reach all that π does
+    /// and their slates tell nothing of the state; elsewhere it is taken as that too, so that the
+    /// three terms are always the whole bias.
     pub from_data: f64,
     /// -Σ_t E_π[(λ₁ - w_t) r_t].
     pub from_weights: f64,
 }
 
 impl Biases {
-    /// Estimates them over the sessions of a rollout of `agent`, which draws its slates, in `mdp`; `lambda_1` is the share of generated
-    /// sequences.
+    /// Estimates them over the sessions of a rollout of `agent`, which draws its slates, in `mdp`;
+    /// `lambda_1` is the share of generated sequences.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the agent does not draw its slates, λ₁ is not in [0, 1], a slate has more than 16 items, whose subsets are too many, or there is no session; what
-    /// the networks return.
+    /// [`Error::Setting`] if the agent does not draw its slates, λ₁ is not in [0, 1], a slate has
+    /// more than 16 items, whose subsets are too many, or there is no session; what the networks
+    /// return.
     pub fn estimate(
         mdp: &Mdp,
         agent: &AgentPolicy,
@@ -66,18 +72,29 @@ impl Biases {
         rollout: &Rollout,
     ) -> Result<Self> {
         const LARGEST_SLATE: usize = 16;
-        if !(0.0..=1.0).contains(&lambda_1) || rollout.k > LARGEST_SLATE || rollout.sessions.is_empty() {
-            let problem = format!("λ₁ {lambda_1}, slates of {}, sessions {:?}", rollout.k, rollout.sessions);
-            return Err(Error::setting("biases", problem + ": expected [0, 1], at most 16, at least one"));
+        if !(0.0..=1.0).contains(&lambda_1)
+            || rollout.k > LARGEST_SLATE
+            || rollout.sessions.is_empty()
+        {
+            let problem =
+                format!("λ₁ {lambda_1}, slates of {}, sessions {:?}", rollout.k, rollout.sessions);
+            return Err(Error::setting(
+                "biases",
+                problem + ": expected [0, 1], at most 16, at least one",
+            ));
         }
         if agent.selection() != Selection::Sampled {
-            return Err(Error::setting("agent", "shows its likeliest items, expected one that draws"));
+            return Err(Error::setting(
+                "agent",
+                "shows its likeliest items, expected one that draws",
+            ));
         }
         let log = rollout.run(mdp, agent)?;
         let mut sums = Self::default();
         let moments = moments(&log, mdp, agent, generated, logged)?;
         for moment in &moments {
-            let weight = lambda_1 / ((moment.pi - moment.generated).exp() + (moment.pi - moment.logged).exp());
+            let weight = lambda_1
+                / ((moment.pi - moment.generated).exp() + (moment.pi - moment.logged).exp());
             let delta = moment.expected - moment.reward;
             sums.value += moment.reward;
             sums.delta += delta.abs();
@@ -143,8 +160,10 @@ fn moments(
     Generated { users, max_steps }: Generated<'_>,
     logged: Logged<'_>,
 ) -> Result<Vec<Moment>> {
-    let sessions: Vec<Vec<Step<'_>>> = log.iter().map(|session| session.steps().collect()).collect();
-    let (mut memory, mut state) = (Policy::<Mdp>::begin(agent, sessions.len())?, users.begin(sessions.len())?);
+    let sessions: Vec<Vec<Step<'_>>> =
+        log.iter().map(|session| session.steps().collect()).collect();
+    let (mut memory, mut state) =
+        (Policy::<Mdp>::begin(agent, sessions.len())?, users.begin(sessions.len())?);
     let mut rows: Vec<usize> = (0..sessions.len()).collect();
     let start: Vec<f64> = (0..mdp.states()).map(|state| f64::from(u8::from(state == 0))).collect();
     let begun = || Filter {
@@ -161,7 +180,8 @@ fn moments(
         if t == max_steps {
             filters.iter_mut().for_each(|filter| filter.users_clicks = f64::NEG_INFINITY);
         }
-        let present: Vec<usize> = (0..rows.len()).filter(|&entry| sessions[rows[entry]].len() > t).collect();
+        let present: Vec<usize> =
+            (0..rows.len()).filter(|&entry| sessions[rows[entry]].len() > t).collect();
         rows = present.iter().map(|&entry| rows[entry]).collect();
         if rows.is_empty() {
             break;
@@ -199,7 +219,8 @@ impl Filter {
         }
         self.logged += normalise(&mut self.logged_state);
         let click = |item: &ItemId| {
-            let in_state = |(state, p): (usize, &f64)| p * mdp.click_probability(state, step.slate, *item);
+            let in_state =
+                |(state, p): (usize, &f64)| p * mdp.click_probability(state, step.slate, *item);
             self.state.iter().enumerate().map(in_state).sum::<f64>()
         };
         moments.push(Moment {
@@ -209,15 +230,18 @@ impl Filter {
             reward: step.slate.iter().map(click).sum(),
             expected: answer.iter().map(|(click, bought)| click * bought).sum(),
         });
-        let clicked = step.choice.item().and_then(|item| step.slate.iter().position(|shown| *shown == item));
+        let clicked =
+            step.choice.item().and_then(|item| step.slate.iter().position(|shown| *shown == item));
         if let Some(place) = clicked {
             let (click, bought) = answer[place];
             let paid = step.reward > 0.0;
             self.users_clicks += (click * if paid { bought } else { 1.0 - bought }).ln();
             // Every click pays in the true users.
             let possible = if paid { 0.0 } else { f64::NEG_INFINITY };
-            self.clicks += mdp.filter(&mut self.state, step.slate, step.slate[place]).ln() + possible;
-            self.logged += mdp.filter(&mut self.logged_state, step.slate, step.slate[place]).ln() + possible;
+            self.clicks +=
+                mdp.filter(&mut self.state, step.slate, step.slate[place]).ln() + possible;
+            self.logged +=
+                mdp.filter(&mut self.logged_state, step.slate, step.slate[place]).ln() + possible;
         }
     }
 }
@@ -231,8 +255,8 @@ fn normalise(values: &mut [f64]) -> f64 {
     sum.ln()
 }
 
-/// The probability that drawing without replacement in proportion to `probabilities` takes the items of `slate` first, in any order: summed
-/// over the subsets of the slate, 2^k of them.
+/// The probability that drawing without replacement in proportion to `probabilities` takes the
+/// items of `slate` first, in any order: summed over the subsets of the slate, 2^k of them.
 fn set_probability(probabilities: &[f64], slate: &[ItemId]) -> f64 {
     let inside: Vec<f64> = slate.iter().map(|item| probabilities[item.index()]).collect();
     let outside: f64 = probabilities
@@ -282,8 +306,9 @@ mod tests {
         }
     }
 
-    /// Eq 12 itself, over sequences of g: λ₁ Σ E_g[D* r̂] + λ₂ V^data, D* = P_data / (P_data + P_g). Four standard errors of the mean over
-    /// 4,000 sessions on either side; the seeds are fixed.
+    /// Eq 12 itself, over sequences of g: λ₁ Σ E_g[D* r̂] + λ₂ V^data, D* = P_data / (P_data +
+    /// P_g). Four standard errors of the mean over 4,000 sessions on either side; the seeds are
+    /// fixed.
     #[test]
     fn the_terms_add_up_to_the_bias_of_equation_12() {
         let (items, k, lambda_1, sessions) = (6, 2, 0.4, 4_000);
@@ -297,7 +322,9 @@ mod tests {
         crate::tests::sharpen(model.params(), 2.0);
         let users = BehaviourUsers::new(&model).unwrap();
         let uniform = |_: usize, _: &[ItemId]| 1.0 / 15.0;
-        let outcomes = Rollout::new(Seed::new(3), 0..sessions, k).outcomes(&mdp, &UniformRandom { items }).unwrap();
+        let outcomes = Rollout::new(Seed::new(3), 0..sessions, k)
+            .outcomes(&mdp, &UniformRandom { items })
+            .unwrap();
         let value = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / sessions as f64;
         let logged = Logged { slate_probability: &uniform, value };
 
@@ -306,13 +333,18 @@ mod tests {
         let biases = Biases::estimate(&mdp, &agent, source, logged, lambda_1, &rollout).unwrap();
         let simulation = Simulation { users: &users, agent: &agent, k, max_steps, chunk: 256 };
         let generated = simulation.generate(sessions as usize, Seed::new(5)).unwrap();
-        let scaled = |moment: &Moment| moment.expected / (1.0 + (moment.generated - moment.logged).exp());
+        let scaled =
+            |moment: &Moment| moment.expected / (1.0 + (moment.generated - moment.logged).exp());
         let moments = moments(&generated, &mdp, &agent, source, logged).unwrap();
-        let estimate = lambda_1 * moments.iter().map(scaled).sum::<f64>() / sessions as f64 + (1.0 - lambda_1) * value;
+        let estimate = lambda_1 * moments.iter().map(scaled).sum::<f64>() / sessions as f64
+            + (1.0 - lambda_1) * value;
         let found = biases.value + biases.total();
         assert!((found - estimate).abs() < 0.05, "{found} {estimate} {biases:?}");
         // Neither U nor the data are what π meets, and every term is there to be seen.
-        assert!(biases.delta > 0.05 && biases.delta_1 > 0.05 && biases.delta_2 > 0.05, "{biases:?}");
+        assert!(
+            biases.delta > 0.05 && biases.delta_1 > 0.05 && biases.delta_2 > 0.05,
+            "{biases:?}"
+        );
         assert!(biases.from_delta.abs() > 0.02 && biases.from_weights.abs() > 0.02, "{biases:?}");
         assert_eq!(biases.reached, 1.0);
     }

@@ -1,7 +1,8 @@
-//! Checkpoints of a whole run: U, A and D with their optimisers, the curve, the pace of U, and the sessions of online learning.
+//! Checkpoints of a whole run: U, A and D with their optimisers, the curve, the pace of U, and the
+//! sessions of online learning.
 //!
-//! `FOLDER/latest.json` names a sub-folder that holds networks and sessions. It is renamed into place once that is complete, so a save that is
-//! interrupted leaves the one before.
+//! `FOLDER/latest.json` names a sub-folder that holds networks and sessions. It is renamed into
+//! place once that is complete, so a save that is interrupted leaves the one before.
 
 use std::fs;
 use std::io::Write;
@@ -51,7 +52,8 @@ struct Online {
 }
 
 impl IRecGan {
-    /// Writes everything that the run needs to go on into `folder`, which is created if need be, and removes the checkpoint that was there.
+    /// Writes everything that the run needs to go on into `folder`, which is created if need be,
+    /// and removes the checkpoint that was there.
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
@@ -59,18 +61,26 @@ impl IRecGan {
         write(self, None, folder, provenance.into())
     }
 
-    /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed of the run.
+    /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed
+    /// of the run.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format or seed, damage; what the networks return if
-    /// theirs are damaged or belong to another catalogue.
-    pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format
+    /// or seed, damage; what the networks return if theirs are damaged or belong to another
+    /// catalogue.
+    pub fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(read(folder, catalogue, seed, device)?.0)
     }
 }
 
 impl OnlineLearning {
-    /// Writes everything that the learning needs to go on into `folder`, the sessions so far among it; see [`IRecGan::save`].
+    /// Writes everything that the learning needs to go on into `folder`, the sessions so far among
+    /// it; see [`IRecGan::save`].
     ///
     /// # Errors
     /// [`Error::Checkpoint`] if it cannot be written.
@@ -79,22 +89,35 @@ impl OnlineLearning {
         write(&self.networks, Some((online, &self.data)), folder, provenance.into())
     }
 
-    /// Goes on from what [`OnlineLearning::save`] wrote, as if the learning had not stopped. `seed` is the seed it began with.
+    /// Goes on from what [`OnlineLearning::save`] wrote, as if the learning had not stopped. `seed`
+    /// is the seed it began with.
     ///
     /// # Errors
     /// As [`IRecGan::resume`]; [`Error::Checkpoint`] if that is not of online learning.
-    pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+    pub fn resume(
+        folder: &Path,
+        catalogue: &Catalogue,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self> {
         let (networks, online, place) = read(folder, catalogue, seed, device)?;
         let Some(Online { config, iterations }) = online else {
             return Err(problem(folder, "a run of Algorithm 1, expected one of online learning"));
         };
         let path = place.join(SESSIONS);
-        let data = foretaste_data::cache::load(&path).map_err(|reason| problem(&path, reason.to_string()))?.log;
+        let data = foretaste_data::cache::load(&path)
+            .map_err(|reason| problem(&path, reason.to_string()))?
+            .log;
         Ok(Self { config, seed, networks, data, iterations })
     }
 }
 
-fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, provenance: Provenance<'_>) -> Result<()> {
+fn write(
+    run: &IRecGan,
+    online: Option<(Online, &Log)>,
+    folder: &Path,
+    provenance: Provenance<'_>,
+) -> Result<()> {
     let fail = |reason: std::io::Error| problem(folder, reason.to_string());
     fs::create_dir_all(folder).map_err(fail)?;
     let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
@@ -103,10 +126,14 @@ fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, provenanc
     run.agent.save(&place.path().join("agent"), provenance, iteration, seed)?;
     run.discriminator.save(&place.path().join("discriminator"), provenance, iteration, seed)?;
     if let Some((_, sessions)) = &online {
-        let sessions =
-            Dataset { log: (*sessions).clone(), catalogue: provenance.catalogue.clone(), ..Dataset::default() };
+        let sessions = Dataset {
+            log: (*sessions).clone(),
+            catalogue: provenance.catalogue.clone(),
+            ..Dataset::default()
+        };
         let path = place.path().join(SESSIONS);
-        foretaste_data::cache::save(&sessions, &path).map_err(|reason| problem(&path, reason.to_string()))?;
+        foretaste_data::cache::save(&sessions, &path)
+            .map_err(|reason| problem(&path, reason.to_string()))?;
     }
 
     let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -116,7 +143,8 @@ fn write(run: &IRecGan, online: Option<(Online, &Log)>, folder: &Path, provenanc
     let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
     let latest = Latest { format: FORMAT, digest: digest(&run), run };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?).map_err(fail)?;
+    file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?)
+        .map_err(fail)?;
     file.as_file().sync_all().map_err(fail)?;
     file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
     // From here on it is the checkpoint, so it must not go with the guard.
@@ -139,22 +167,38 @@ fn read(
 ) -> Result<(IRecGan, Option<Online>, PathBuf)> {
     let path = folder.join(LATEST);
     let bytes = fs::read(&path).map_err(|reason| problem(&path, reason.to_string()))?;
-    let latest: Latest = serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
+    let latest: Latest =
+        serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
     if latest.format != FORMAT {
         return Err(problem(&path, format!("format {}, expected {FORMAT}", latest.format)));
     }
     if latest.digest != digest(&latest.run) {
-        return Err(problem(&path, "the content is damaged: it has another digest than it was written with"));
+        return Err(problem(
+            &path,
+            "the content is damaged: it has another digest than it was written with",
+        ));
     }
-    let run: Run = serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
+    let run: Run =
+        serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
     if run.seed != fingerprint(seed) {
         return Err(problem(&path, "the run had another seed"));
     }
     let (config, folder) = (run.config, folder.join(run.folder));
     let users_training = config.users_training.clone();
     let networks = IRecGan {
-        users: BehaviourTrainer::resume(&folder.join("users"), catalogue, users_training, run.pace, device)?,
-        agent: AgentTrainer::resume(&folder.join("agent"), catalogue, config.agent_training.clone(), device)?,
+        users: BehaviourTrainer::resume(
+            &folder.join("users"),
+            catalogue,
+            users_training,
+            run.pace,
+            device,
+        )?,
+        agent: AgentTrainer::resume(
+            &folder.join("agent"),
+            catalogue,
+            config.agent_training.clone(),
+            device,
+        )?,
         discriminator: DiscriminatorTrainer::resume(
             &folder.join("discriminator"),
             catalogue,

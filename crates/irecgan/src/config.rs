@@ -23,7 +23,8 @@ pub struct IRecGanConfig {
     pub discriminator: DiscriminatorConfig,
     /// How D is trained.
     pub discriminator_training: DiscriminatorTraining,
-    /// λ₁: the share of generated sequences in what U and A learn from; λ₂ = 1 - λ₁ are offline. 1/11, so that the ratio is 1:10 (§7.1).
+    /// λ₁: the share of generated sequences in what U and A learn from; λ₂ = 1 - λ₁ are offline.
+    /// 1/11, so that the ratio is 1:10 (§7.1).
     pub lambda_1: f64,
     /// N: branches of a generated sequence at each step (Eq 6): 5.
     pub branches: usize,
@@ -41,13 +42,14 @@ pub struct IRecGanConfig {
     pub d_steps: u64,
     /// i of line 18: passes over B^r and B^s.
     pub d_epochs: u64,
-    /// Sequences that are simulated as one batch, with their branches; of no influence on what comes out.
+    /// Sequences that are simulated as one batch, with their branches; of no influence on what
+    /// comes out.
     pub chunk: usize,
 }
 
 impl IRecGanConfig {
-    /// The published sizes and rates (§7.1) for slates of `k` out of `items` items. The numbers of epochs and steps are ours, for want of the
-    /// paper's.
+    /// The published sizes and rates (§7.1) for slates of `k` out of `items` items. The numbers of
+    /// epochs and steps are ours, for want of the paper's.
     pub fn new(items: usize, k: usize) -> Self {
         Self {
             k,
@@ -84,23 +86,34 @@ impl IRecGanConfig {
         let items = self.users.items;
         if self.agent.items != items || self.discriminator.items != items {
             let found = (items, self.agent.items, self.discriminator.items);
-            return Err(Error::setting("items", format!("U, A and D have {found:?}, expected the same")));
+            return Err(Error::setting(
+                "items",
+                format!("U, A and D have {found:?}, expected the same"),
+            ));
         }
         if self.k == 0 || self.k > items || self.branches == 0 || self.chunk == 0 {
-            let problem =
-                format!("k {} of {items} items, {} branches, chunks of {}", self.k, self.branches, self.chunk);
+            let problem = format!(
+                "k {} of {items} items, {} branches, chunks of {}",
+                self.k, self.branches, self.chunk
+            );
             return Err(Error::setting("IRecGAN", problem + ": expected at least 1 of each"));
         }
         if !(0.0..1.0).contains(&self.lambda_1) {
-            return Err(Error::setting("λ₁", format!("{}, expected a share in [0, 1)", self.lambda_1)));
+            return Err(Error::setting(
+                "λ₁",
+                format!("{}, expected a share in [0, 1)", self.lambda_1),
+            ));
         }
         Ok(())
     }
 
-    /// m for this many offline sequences: as many generated ones as make λ₁ of both together, at least 1 unless λ₁ is 0.
+    /// m for this many offline sequences: as many generated ones as make λ₁ of both together, at
+    /// least 1 unless λ₁ is 0.
     pub(crate) fn generated(&self, offline: usize) -> usize {
         match self.lambda_1 > 0.0 {
-            true => (offline as f64 * self.lambda_1 / (1.0 - self.lambda_1)).round().max(1.0) as usize,
+            true => {
+                (offline as f64 * self.lambda_1 / (1.0 - self.lambda_1)).round().max(1.0) as usize
+            }
             false => 0,
         }
     }

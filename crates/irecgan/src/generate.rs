@@ -18,7 +18,8 @@ pub struct Simulation<'a> {
     pub k: usize,
     /// Steps after which a sequence is cut.
     pub max_steps: usize,
-    /// Sequences that are simulated as one batch, with their branches; of no influence on what comes out.
+    /// Sequences that are simulated as one batch, with their branches; of no influence on what
+    /// comes out.
     pub chunk: usize,
 }
 
@@ -26,21 +27,26 @@ impl Simulation<'_> {
     /// `count` sequences; sequence `i` draws from stream `i` of `seed`.
     ///
     /// # Errors
-    /// [`Error::Simulation`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what the networks return.
+    /// [`Error::Simulation`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what
+    /// the networks return.
     pub fn generate(&self, count: usize, seed: Seed) -> Result<Log> {
         let Self { users, agent, k, max_steps, chunk } = *self;
-        let log = Rollout { seed, sessions: 0..count as u64, k, max_steps, chunk }.run(users, agent)?;
+        let log =
+            Rollout { seed, sessions: 0..count as u64, k, max_steps, chunk }.run(users, agent)?;
         join(&[&log])
     }
 
-    /// The same sequences with q_D of each of their steps, Eq 6: D of the whole sequence on its last step, and before that the mean of D over
-    /// `branches` sequences that A and U continue from there.
+    /// The same sequences with q_D of each of their steps, Eq 6: D of the whole sequence on its
+    /// last step, and before that the mean of D over `branches` sequences that A and U continue
+    /// from there.
     ///
-    /// The branches of all sequences of a chunk advance as one batch from the states of A, U and D at that step; nothing is replayed. Branch `n`
-    /// of sequence `i` at step `t` has its own stream, so scores depend on neither threads nor chunks.
+    /// The branches of all sequences of a chunk advance as one batch from the states of A, U and D
+    /// at that step; nothing is replayed. Branch `n` of sequence `i` at step `t` has its own
+    /// stream, so scores depend on neither threads nor chunks.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `branches`, `chunk` or `k` is 0 or `k` exceeds the catalogue; what the networks return.
+    /// [`Error::Setting`] if `branches`, `chunk` or `k` is 0 or `k` exceeds the catalogue; what the
+    /// networks return.
     pub fn generate_scored(
         &self,
         count: usize,
@@ -49,7 +55,10 @@ impl Simulation<'_> {
         branches: usize,
     ) -> Result<Buffer> {
         if branches == 0 || self.chunk == 0 {
-            let problem = format!("{branches} branches, chunks of {}: expected at least 1 of each", self.chunk);
+            let problem = format!(
+                "{branches} branches, chunks of {}: expected at least 1 of each",
+                self.chunk
+            );
             return Err(Error::setting("simulation", problem));
         }
         let (mut builder, mut scores) = (LogBuilder::default(), Vec::new());
@@ -57,8 +66,15 @@ impl Simulation<'_> {
             let sessions = start as u64..count.min(start + self.chunk) as u64;
             for taken in self.chunk(sessions, seed, discriminator, branches)? {
                 for (t, score) in taken.scores.iter().enumerate() {
-                    let (slate, (choice, reward)) = (&taken.slates[t * self.k..][..self.k], taken.answers[t]);
-                    builder.push(Step { slate, choice, reward, propensity: None, timestamp: None })?;
+                    let (slate, (choice, reward)) =
+                        (&taken.slates[t * self.k..][..self.k], taken.answers[t]);
+                    builder.push(Step {
+                        slate,
+                        choice,
+                        reward,
+                        propensity: None,
+                        timestamp: None,
+                    })?;
                     scores.push(*score);
                 }
                 builder.end_session(None)?;
@@ -86,12 +102,15 @@ impl Simulation<'_> {
             judge.observe(moment)?;
             for (entry, &row) in moment.rows.iter().enumerate() {
                 taken[row].slates.extend_from_slice(moment.slates.row(entry));
-                taken[row].answers.push((moment.responses.choice[entry], moment.responses.reward[entry]));
+                taken[row]
+                    .answers
+                    .push((moment.responses.choice[entry], moment.responses.reward[entry]));
                 taken[row].scores.push(judge.scores[row] as f32);
             }
             if t + 1 < self.max_steps && !population.rows().is_empty() {
                 let mut futures = population.branch(branches, seed.derive("branches"), t as u64)?;
-                let kept = population.rows().iter().flat_map(|&row| std::iter::repeat_n(row, branches));
+                let kept =
+                    population.rows().iter().flat_map(|&row| std::iter::repeat_n(row, branches));
                 let mut futures_judge = judge.select(kept)?;
                 for _ in t + 1..self.max_steps {
                     if futures.rows().is_empty() {
@@ -99,7 +118,9 @@ impl Simulation<'_> {
                     }
                     futures_judge.observe(futures.step()?)?;
                 }
-                for (&row, scores) in population.rows().iter().zip(futures_judge.scores.chunks_exact(branches)) {
+                for (&row, scores) in
+                    population.rows().iter().zip(futures_judge.scores.chunks_exact(branches))
+                {
                     taken[row].scores[t] = (scores.iter().sum::<f64>() / branches as f64) as f32;
                 }
             }
@@ -136,8 +157,15 @@ impl<'a> Judge<'a> {
         let seats: Vec<usize> = moment.rows.iter().map(|&row| self.seats[row]).collect();
         self.state = self.state.select(&seats)?;
         let (slates, responses) = (moment.slates, moment.responses);
-        self.discriminator.step(&mut self.state, slates.items(), slates.k(), &responses.choice, &responses.reward)?;
-        for ((seat, &row), score) in moment.rows.iter().enumerate().zip(self.state.probabilities()) {
+        self.discriminator.step(
+            &mut self.state,
+            slates.items(),
+            slates.k(),
+            &responses.choice,
+            &responses.reward,
+        )?;
+        for ((seat, &row), score) in moment.rows.iter().enumerate().zip(self.state.probabilities())
+        {
             (self.seats[row], self.scores[row]) = (seat, score);
         }
         Ok(())

@@ -1,9 +1,12 @@
-//! IRecGAN (Bai et al., NeurIPS 2019): a recommender trained by policy gradient on a log and on sequences that it makes with a learned user, and
-//! which a discriminator weighs by how real they look.
+//! IRecGAN (Bai et al., NeurIPS 2019): a recommender trained by policy gradient on a log and on
+//! sequences that it makes with a learned user, and which a discriminator weighs by how real they
+//! look.
 //!
-//! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it interact with the user model U and scores the
-//! sequences by branching (Eq 6), [`returns`] are those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the
-//! loop of the paper's online experiments, for IRecGAN and its baselines. [`Biases`] are those of §6, where the users are known.
+//! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it
+//! interact with the user model U and scores the sequences by branching (Eq 6), [`returns`] are
+//! those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the loop
+//! of the paper's online experiments, for IRecGAN and its baselines. [`Biases`] are those of §6,
+//! where the users are known.
 //!
 //! ```
 //! use candle_core::Device;
@@ -42,7 +45,8 @@
 //! | PGU, ACU | PG and AC that go on with [`unjudged`] sequences |
 //! | PG-online, PG-online&offline, LSTM-offline | [`OnlineMethod`] |
 //!
-//! An agent that was trained is shown both as it samples and by its k likeliest items ([`Selection`]).
+//! An agent that was trained is shown both as it samples and by its k likeliest items
+//! ([`Selection`]).
 
 mod actor_critic;
 mod agent;

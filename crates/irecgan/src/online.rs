@@ -32,21 +32,23 @@ pub struct OnlineConfig {
     pub sessions: u64,
     /// Steps after which a session is cut.
     pub max_steps: usize,
-    /// Passes over all sessions so far after each iteration; for IRecGAN each is one of U by Eq 3 and one round of lines 8 to 19.
+    /// Passes over all sessions so far after each iteration; for IRecGAN each is one of U by Eq 3
+    /// and one round of lines 8 to 19.
     pub offline_epochs: u64,
     /// The networks and their training.
     pub networks: IRecGanConfig,
 }
 
 impl OnlineConfig {
-    /// Iterations of 200 sessions; the length at which they are cut, 1,000, and the single offline pass are ours.
+    /// Iterations of 200 sessions; the length at which they are cut, 1,000, and the single offline
+    /// pass are ours.
     pub fn new(method: OnlineMethod, networks: IRecGanConfig) -> Self {
         Self { method, sessions: 200, max_steps: 1_000, offline_epochs: 1, networks }
     }
 }
 
-/// A recommender that meets users, learns from them, and meets the next ones. After each iteration it can be [saved](Self::save); what is
-/// resumed is what was not stopped, bit for bit.
+/// A recommender that meets users, learns from them, and meets the next ones. After each iteration
+/// it can be [saved](Self::save); what is resumed is what was not stopped, bit for bit.
 #[derive(Debug)]
 pub struct OnlineLearning {
     pub(crate) config: OnlineConfig,
@@ -63,8 +65,12 @@ impl OnlineLearning {
     /// [`Error::Setting`] if a setting is outside its range.
     pub fn new(config: OnlineConfig, seed: Seed, device: &Device) -> Result<Self> {
         if config.sessions == 0 || config.max_steps == 0 {
-            let problem = format!("{} sessions of at most {} steps", config.sessions, config.max_steps);
-            return Err(Error::setting("online learning", problem + ": expected at least 1 of each"));
+            let problem =
+                format!("{} sessions of at most {} steps", config.sessions, config.max_steps);
+            return Err(Error::setting(
+                "online learning",
+                problem + ": expected at least 1 of each",
+            ));
         }
         let networks = IRecGan::new(config.networks.clone(), seed, device)?;
         Ok(Self { config, seed, networks, data: Log::default(), iterations: 0 })
@@ -75,18 +81,22 @@ impl OnlineLearning {
         &self.networks
     }
 
-    /// One iteration: sessions in `environment`, then learning. Returns the log of the sessions, which holds what was shown before anything was
-    /// learned from them.
+    /// One iteration: sessions in `environment`, then learning. Returns the log of the sessions,
+    /// which holds what was shown before anything was learned from them.
     ///
     /// # Errors
     /// What the environment and the training return.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<Log> {
-        let OnlineConfig { method, sessions, max_steps, offline_epochs, ref networks } = self.config;
+        let OnlineConfig { method, sessions, max_steps, offline_epochs, ref networks } =
+            self.config;
         let seed = self.seed.derive("online").index(self.iterations);
         let rollout = Rollout { max_steps, ..Rollout::new(seed, 0..sessions, networks.k) };
         let log = match method {
-            OnlineMethod::LstmOffline => rollout.run(environment, &Ranking::new(self.networks.users())?)?,
-            _ => rollout.run(environment, &AgentPolicy::new(self.networks.agent(), Selection::Sampled)?)?,
+            OnlineMethod::LstmOffline => {
+                rollout.run(environment, &Ranking::new(self.networks.users())?)?
+            }
+            _ => rollout
+                .run(environment, &AgentPolicy::new(self.networks.agent(), Selection::Sampled)?)?,
         };
         let all: Vec<usize> = (0..log.sessions()).collect();
         let new = sequences(&log, &all, environment.items(), seed)?;

@@ -5,7 +5,9 @@ use foretaste_data::Choice;
 use foretaste_nn::{FrozenSoftmax, Logits};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Policy, Responses, Slates};
-use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks};
+use foretaste_user_model::behaviour::{
+    BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks,
+};
 use rayon::prelude::*;
 
 use crate::draw::{draw, top};
@@ -17,13 +19,15 @@ const ROWS: usize = 256;
 /// How slates come from an agent's probabilities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// Drawn without replacement in proportion to Eq 4: what the agent learns from, and its policy π.
+    /// Drawn without replacement in proportion to Eq 4: what the agent learns from, and its policy
+    /// π.
     Sampled,
     /// The k items of the largest probabilities.
     Top,
 }
 
-/// An [`Agent`] as a policy in any environment. On the CPU a session does not depend on the sessions around it, not in the last bit.
+/// An [`Agent`] as a policy in any environment. On the CPU a session does not depend on the
+/// sessions around it, not in the last bit.
 #[derive(Debug)]
 pub struct AgentPolicy {
     clicks: FrozenClicks,
@@ -50,7 +54,8 @@ impl AgentPolicy {
         let row = |row| {
             let logits = logits.row(row).to_vec();
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let weights: Vec<f64> = logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
+            let weights: Vec<f64> =
+                logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
             let sum: f64 = weights.iter().sum();
             weights.into_iter().map(|weight| weight / sum).collect()
         };
@@ -62,7 +67,13 @@ impl AgentPolicy {
         Ok(self.clicks.step(memory, choices)?)
     }
 
-    fn show(&self, states: &Tensor, k: usize, streams: &mut [Stream], slates: &mut Slates) -> Result<()> {
+    fn show(
+        &self,
+        states: &Tensor,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
         let (firsts, distinct_of_row) = distinct(states)?;
         let mut chosen = vec![(Vec::new(), Vec::new()); streams.len()];
         let mut logits = Logits::new(self.actions.items());
@@ -70,14 +81,16 @@ impl AgentPolicy {
             let states = states.index_select(&Tensor::new(firsts, states.device())?, 0)?;
             self.actions.logits(&states, &mut logits)?;
             let rows = streams.par_iter_mut().zip(&mut chosen).zip(&distinct_of_row);
-            rows.filter(|(_, distinct)| **distinct / ROWS == chunk).try_for_each(|((stream, chosen), distinct)| {
-                let row = logits.row(distinct % ROWS);
-                *chosen = match self.selection {
-                    Selection::Sampled => draw(row, k, stream)?,
-                    Selection::Top => (top(&row.to_vec(), k)?, vec![1.0; k]),
-                };
-                Ok::<_, Error>(())
-            })?;
+            rows.filter(|(_, distinct)| **distinct / ROWS == chunk).try_for_each(
+                |((stream, chosen), distinct)| {
+                    let row = logits.row(distinct % ROWS);
+                    *chosen = match self.selection {
+                        Selection::Sampled => draw(row, k, stream)?,
+                        Selection::Top => (top(&row.to_vec(), k)?, vec![1.0; k]),
+                    };
+                    Ok::<_, Error>(())
+                },
+            )?;
         }
         slates.clear(k);
         chosen.iter().for_each(|(slate, propensity)| slates.push(slate, Some(propensity)));
@@ -103,7 +116,12 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
         Ok(self.show(self.clicks.output(memory).map_err(Error::from)?, k, streams, slates)?)
     }
 
-    fn observe(&self, memory: &mut ClickStates, _: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
+    fn observe(
+        &self,
+        memory: &mut ClickStates,
+        _: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
         Ok(self.observe_choices(memory, &responses.choice)?)
     }
 
@@ -112,7 +130,8 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     }
 }
 
-/// U as a recommender: the k items that it finds the user likeliest to click. The baselines LSTM and LSTMD (§7).
+/// U as a recommender: the k items that it finds the user likeliest to click. The baselines LSTM
+/// and LSTMD (§7).
 #[derive(Debug)]
 pub struct Ranking {
     users: BehaviourUsers,
@@ -155,19 +174,28 @@ impl<E: Environment + ?Sized> Policy<E> for Ranking {
         Ok(self.show(memory, k, slates)?)
     }
 
-    fn observe(&self, memory: &mut BehaviourState, _: &Slates, responses: &Responses) -> foretaste_sim::Result<()> {
+    fn observe(
+        &self,
+        memory: &mut BehaviourState,
+        _: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
         Ok(self.users.observe(memory, &responses.choice)?)
     }
 
-    fn select(&self, memory: &BehaviourState, rows: &[usize]) -> foretaste_sim::Result<BehaviourState> {
+    fn select(
+        &self,
+        memory: &BehaviourState,
+        rows: &[usize],
+    ) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.users.select(memory, rows)?)
     }
 }
 
 /// The first row of each kind of `states [rows, width]`, and for each row which kind it is.
 ///
-/// Sessions that begin share a state, and so do branches from one step and all that clicked the same: their logits over all items, which
-/// are what acting costs, are the same.
+/// Sessions that begin share a state, and so do branches from one step and all that clicked the
+/// same: their logits over all items, which are what acting costs, are the same.
 fn distinct(states: &Tensor) -> Result<(Vec<u32>, Vec<usize>)> {
     let width = states.dim(1)?;
     let (mut firsts, mut kinds, mut known) = (Vec::new(), Vec::new(), HashMap::new());

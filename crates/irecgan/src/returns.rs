@@ -2,8 +2,8 @@ use foretaste_data::Log;
 
 /// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one sequence, Eq 10.
 ///
-/// The score and the reward inside the sum are those of step t', as in the authors' code; the printed formula names those of step t.
-/// With λ_r = 0 this is the return of Eq 8.
+/// The score and the reward inside the sum are those of step t', as in the authors' code; the
+/// printed formula names those of step t. With λ_r = 0 this is the return of Eq 8.
 pub fn returns(scores: &[f32], rewards: &[f32], discount: f64, lambda_r: f64) -> Vec<f32> {
     let mut returns = vec![0.0; scores.len()];
     let mut after = 0.0;

@@ -20,9 +20,20 @@ use crate::{AgentConfig, IRecGan, IRecGanConfig};
 fn tiny(items: usize, k: usize) -> IRecGanConfig {
     let (embedding, hidden, layers) = (3, 4, 2);
     IRecGanConfig {
-        users: BehaviourConfig { embedding, hidden, layers, purchase_weight: 1.0, ..BehaviourConfig::new(items) },
+        users: BehaviourConfig {
+            embedding,
+            hidden,
+            layers,
+            purchase_weight: 1.0,
+            ..BehaviourConfig::new(items)
+        },
         agent: AgentConfig { embedding, hidden, layers, ..AgentConfig::new(items) },
-        discriminator: DiscriminatorConfig { embedding, hidden, layers, ..DiscriminatorConfig::new(items) },
+        discriminator: DiscriminatorConfig {
+            embedding,
+            hidden,
+            layers,
+            ..DiscriminatorConfig::new(items)
+        },
         ..IRecGanConfig::new(items, k)
     }
 }
@@ -39,13 +50,19 @@ pub(crate) fn sharpen(params: &Params, factor: f64) {
 }
 
 fn values(params: &Params) -> Vec<Vec<f32>> {
-    params.snapshot().unwrap().into_values().map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    params
+        .snapshot()
+        .unwrap()
+        .into_values()
+        .map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
+        .collect()
 }
 
 /// A log of `sessions` users of the paper's MDP with `items` items.
 fn offline(items: usize, sessions: u64, k: usize) -> Log {
     let mdp = Mdp::new(&MdpConfig { items, ..MdpConfig::default() }).unwrap();
-    let log = Rollout::new(Seed::new(2), 0..sessions, k).run(&mdp, &UniformRandom { items }).unwrap();
+    let log =
+        Rollout::new(Seed::new(2), 0..sessions, k).run(&mdp, &UniformRandom { items }).unwrap();
     sequences(&log, &(0..log.sessions()).collect::<Vec<_>>(), items, Seed::new(3)).unwrap()
 }
 
@@ -58,7 +75,15 @@ fn log_of(sessions: &[Vec<Taken>]) -> Log {
         for (slate, clicked, reward) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
-            builder.push(Step { slate: &slate, choice, reward: *reward, propensity: None, timestamp: None }).unwrap();
+            builder
+                .push(Step {
+                    slate: &slate,
+                    choice,
+                    reward: *reward,
+                    propensity: None,
+                    timestamp: None,
+                })
+                .unwrap();
         }
         builder.end_session(None).unwrap();
     }

@@ -19,7 +19,8 @@ pub struct AdamConfig {
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub epsilon: f64,
-    /// The gradient of all parameters together is scaled down to this Euclidean norm, if it is larger.
+    /// The gradient of all parameters together is scaled down to this Euclidean norm, if it is
+    /// larger.
     pub clip: Option<f64>,
 }
 
@@ -29,17 +30,20 @@ impl Default for AdamConfig {
     }
 }
 
-/// Adam (Kingma & Ba 2015, Algorithm 1), without weight decay, with global-norm clipping (Pascanu et al. 2013, §3.2).
+/// Adam (Kingma & Ba 2015, Algorithm 1), without weight decay, with global-norm clipping (Pascanu
+/// et al. 2013, §3.2).
 ///
-/// On the CPU a step is one pass over each gradient for the norm, and one over each parameter with its moments and
-/// gradient, in place; a gradient that [`softmax_cross_entropy`](crate::softmax_cross_entropy) leaves as a product of two
-/// factors is formed piece by piece in that pass, and its norm comes from the factors. The bits of a result do not depend on the number of threads. A parameter without a gradient is left
-/// as it is.
+/// On the CPU a step is one pass over each gradient for the norm, and one over each parameter with
+/// its moments and gradient, in place; a gradient that
+/// [`softmax_cross_entropy`](crate::softmax_cross_entropy) leaves as a product of two factors is
+/// formed piece by piece in that pass, and its norm comes from the factors. The bits of a result do
+/// not depend on the number of threads. A parameter without a gradient is left as it is.
 ///
-/// Of a table from which the loss used rows by [`lookup`](crate::lookup), a step on the CPU touches those rows alone: entries
-/// and moments of the other rows stay as they are. Dense Adam would take their gradient as zero, let their moments decay and
-/// move the entries by what is left of the first. The two agree as long as every row is used in every step. The bias
-/// correction counts all steps, also for a row that is used for the first time: as PyTorch's `SparseAdam`, which differs
+/// Of a table from which the loss used rows by [`lookup`](crate::lookup), a step on the CPU touches
+/// those rows alone: entries and moments of the other rows stay as they are. Dense Adam would take
+/// their gradient as zero, let their moments decay and move the entries by what is left of the
+/// first. The two agree as long as every row is used in every step. The bias correction counts all
+/// steps, also for a row that is used for the first time: as PyTorch's `SparseAdam`, which differs
 /// in adding ε before it corrects the second moment, not after.
 #[derive(Debug)]
 pub struct Adam {
@@ -74,7 +78,11 @@ impl Adam {
         let slots = params
             .iter()
             .map(|(name, var)| {
-                let moments = Moments::new(&Tensor::zeros((2, var.elem_count()), var.dtype(), var.device())?)?;
+                let moments = Moments::new(&Tensor::zeros(
+                    (2, var.elem_count()),
+                    var.dtype(),
+                    var.device(),
+                )?)?;
                 Ok((name.to_owned(), Slot { var: var.clone(), moments }))
             })
             .collect::<Result<_>>()?;
@@ -89,8 +97,8 @@ impl Adam {
     /// Takes one step down the gradients and returns their global norm before clipping.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if the sum of the squares of a gradient is not finite in the parameter's type: nothing is then
-    /// changed.
+    /// [`Error::NotFinite`] if the sum of the squares of a gradient is not finite in the
+    /// parameter's type: nothing is then changed.
     pub fn step(&mut self, gradients: &Gradients) -> Result<f64> {
         let mut used = Vec::new();
         let mut squares = 0.0;
@@ -112,7 +120,8 @@ impl Adam {
         Ok(norm)
     }
 
-    /// The moments by parameter name, `[2, entries]` each, for a checkpoint; [`Adam::steps`] belongs to it.
+    /// The moments by parameter name, `[2, entries]` each, for a checkpoint; [`Adam::steps`]
+    /// belongs to it.
     pub fn moments(&self) -> Result<BTreeMap<String, Tensor>> {
         self.slots.iter().map(|(name, slot)| Ok((name.clone(), slot.moments.read()?))).collect()
     }
@@ -127,12 +136,17 @@ impl Adam {
             moments.get(name).is_some_and(|found| (found.dims(), found.dtype()) == expected)
         };
         if moments.len() != self.slots.len() || !self.slots.iter().all(fits) {
-            let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>().join(", ");
-            let (found, expected) = (names(moments.keys().collect()), names(self.slots.keys().collect()));
-            let problem = format!("moments of [{found}], expected [{expected}] with [2, entries] each");
+            let names =
+                |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>().join(", ");
+            let (found, expected) =
+                (names(moments.keys().collect()), names(self.slots.keys().collect()));
+            let problem =
+                format!("moments of [{found}], expected [{expected}] with [2, entries] each");
             return Err(Error::Setting { what: "Adam", problem });
         }
-        let read = |(name, slot): (&String, &Slot)| Moments::new(&moments[name].to_device(slot.var.device())?);
+        let read = |(name, slot): (&String, &Slot)| {
+            Moments::new(&moments[name].to_device(slot.var.device())?)
+        };
         let read: Vec<Moments> = self.slots.iter().map(read).collect::<Result<_>>()?;
         for (slot, moments) in self.slots.values_mut().zip(read) {
             slot.moments = moments;
@@ -156,12 +170,14 @@ mod tests {
     }
 
     fn loss(x: &Tensor) -> Tensor {
-        (x.sqr().unwrap().sqr().unwrap().sum_all().unwrap() + (x * 3.0).unwrap().sum_all().unwrap()).unwrap()
+        (x.sqr().unwrap().sqr().unwrap().sum_all().unwrap() + (x * 3.0).unwrap().sum_all().unwrap())
+            .unwrap()
     }
 
     /// Algorithm 1 of the paper, line by line.
     fn reference(start: &[f64], steps: i32, config: AdamConfig) -> Vec<f64> {
-        let (mut x, mut m, mut v) = (start.to_vec(), vec![0.0; start.len()], vec![0.0; start.len()]);
+        let (mut x, mut m, mut v) =
+            (start.to_vec(), vec![0.0; start.len()], vec![0.0; start.len()]);
         for t in 1..=steps {
             let g: Vec<f64> = x.iter().map(|x| 4.0 * x.powi(3) + 3.0).collect();
             let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
@@ -169,7 +185,8 @@ mod tests {
             for i in 0..x.len() {
                 m[i] = config.beta1 * m[i] + (1.0 - config.beta1) * g[i] * scale;
                 v[i] = config.beta2 * v[i] + (1.0 - config.beta2) * (g[i] * scale).powi(2);
-                let (mh, vh) = (m[i] / (1.0 - config.beta1.powi(t)), v[i] / (1.0 - config.beta2.powi(t)));
+                let (mh, vh) =
+                    (m[i] / (1.0 - config.beta1.powi(t)), v[i] / (1.0 - config.beta2.powi(t)));
                 x[i] -= config.learning_rate * mh / (vh.sqrt() + config.epsilon);
             }
         }
@@ -222,11 +239,15 @@ mod tests {
         let before = x.to_vec2::<f32>().unwrap();
         let mut adam = Adam::new(&params, AdamConfig::default()).unwrap();
         let bad = x.sub(&x).unwrap().log().unwrap().sum_all().unwrap();
-        assert!(adam.step(&backward(&bad).unwrap()).is_err_and(|reason| matches!(reason, Error::NotFinite { .. })));
+        assert!(
+            adam.step(&backward(&bad).unwrap())
+                .is_err_and(|reason| matches!(reason, Error::NotFinite { .. }))
+        );
         assert_eq!((x.to_vec2::<f32>().unwrap(), adam.steps()), (before, 0));
     }
 
-    /// A table `[40, 3]` after 5 steps on losses of the rows that `ids` gives for each step, and its moments.
+    /// A table `[40, 3]` after 5 steps on losses of the rows that `ids` gives for each step, and
+    /// its moments.
     fn table(rows_alone: bool, ids: impl Fn(u32) -> Vec<u32>) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
         let mut params = Params::new(Seed::new(8), DType::F32, &Device::Cpu);
         let table = params.scope("m").param("x", (40, 3), Init::Normal { sd: 1.0 }).unwrap();
@@ -238,7 +259,8 @@ mod tests {
                 true => lookup(&table, &ids).unwrap(),
                 false => table.index_select(&Tensor::new(ids, &Device::Cpu).unwrap(), 0).unwrap(),
             };
-            adam.step(&backward(&rows.sqr().unwrap().sqr().unwrap().sum_all().unwrap()).unwrap()).unwrap();
+            adam.step(&backward(&rows.sqr().unwrap().sqr().unwrap().sum_all().unwrap()).unwrap())
+                .unwrap();
         }
         let moments = adam.moments().unwrap().remove("m.x").unwrap();
         (table.to_vec2().unwrap(), moments.to_vec2().unwrap())
@@ -257,7 +279,9 @@ mod tests {
         for row in 0..40 {
             let used = row == 5 || (9..14).contains(&row);
             assert_eq!(entries[row] != start[row], used, "{row}");
-            let moved = moments.iter().any(|moments| moments[3 * row..3 * row + 3].iter().any(|m| *m != 0.0));
+            let moved = moments
+                .iter()
+                .any(|moments| moments[3 * row..3 * row + 3].iter().any(|m| *m != 0.0));
             assert_eq!(moved, used, "{row}");
         }
     }
@@ -268,11 +292,18 @@ mod tests {
         let steps = |threads| {
             let mut params = Params::new(Seed::new(8), DType::F32, &Device::Cpu);
             let x = params.scope("m").param("x", (3, 100_001), Init::Normal { sd: 1.0 }).unwrap();
-            let mut adam = Adam::new(&params, AdamConfig { clip: Some(0.1), ..AdamConfig::default() }).unwrap();
+            let mut adam =
+                Adam::new(&params, AdamConfig { clip: Some(0.1), ..AdamConfig::default() })
+                    .unwrap();
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let norms: Vec<f64> =
-                (0..3).map(|_| pool.install(|| adam.step(&backward(&loss(&x)).unwrap()).unwrap())).collect();
-            (norms, x.to_vec2::<f32>().unwrap(), adam.moments().unwrap()["m.x"].to_vec2::<f32>().unwrap())
+            let norms: Vec<f64> = (0..3)
+                .map(|_| pool.install(|| adam.step(&backward(&loss(&x)).unwrap()).unwrap()))
+                .collect();
+            (
+                norms,
+                x.to_vec2::<f32>().unwrap(),
+                adam.moments().unwrap()["m.x"].to_vec2::<f32>().unwrap(),
+            )
         };
         assert_eq!(steps(1), steps(3));
     }

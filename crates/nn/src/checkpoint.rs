@@ -1,7 +1,8 @@
-//! Checkpoints: a folder with the tensors (safetensors, readable from Python) and a manifest (JSON) beside them.
+//! Checkpoints: a folder with the tensors (safetensors, readable from Python) and a manifest (JSON)
+//! beside them.
 //!
-//! The manifest names the tensor file by its digest and is renamed into place last, so a save that is interrupted leaves
-//! the previous checkpoint whole.
+//! The manifest names the tensor file by its digest and is renamed into place last, so a save that
+//! is interrupted leaves the previous checkpoint whole.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -40,7 +41,8 @@ pub struct Manifest<C> {
     pub optimiser_steps: Option<u64>,
     /// File name of the tensors, which carries their digest.
     tensors: String,
-    /// The file names of what the caller saved beside them, by the names that the caller gave; they carry digests too.
+    /// The file names of what the caller saved beside them, by the names that the caller gave; they
+    /// carry digests too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     files: BTreeMap<String, String>,
     /// Digest of all the above.
@@ -75,8 +77,8 @@ pub struct Checkpoint<C> {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Writes `folder`, which is created if need be, with the parameters and, for training to go on, the optimiser. The files
-/// of the checkpoint that was there before go.
+/// Writes `folder`, which is created if need be, with the parameters and, for training to go on,
+/// the optimiser. The files of the checkpoint that was there before go.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] if the folder cannot be written.
@@ -88,9 +90,12 @@ pub fn save<C: Serialize>(
 ) -> Result<()> {
     let fail = |problem: String| Error::Checkpoint { path: folder.to_owned(), problem };
     let moments = optimiser.map(Adam::moments).transpose()?;
-    let named = params.snapshot()?.into_iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor));
-    let moments = moments.into_iter().flatten().map(|(name, tensor)| (format!("moments.{name}"), tensor));
-    let values = named.chain(moments).map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
+    let named =
+        params.snapshot()?.into_iter().map(|(name, tensor)| (format!("parameter.{name}"), tensor));
+    let moments =
+        moments.into_iter().flatten().map(|(name, tensor)| (format!("moments.{name}"), tensor));
+    let values =
+        named.chain(moments).map(|(name, tensor)| Ok((name, tensor.to_device(&Device::Cpu)?)));
     let values = values.collect::<Result<BTreeMap<_, _>>>()?;
     let bytes = safetensors::serialize(&values, None).map_err(|reason| fail(reason.to_string()))?;
     let manifest = Manifest {
@@ -102,7 +107,11 @@ pub fn save<C: Serialize>(
         seed: description.seed,
         optimiser_steps: optimiser.map(Adam::steps),
         tensors: with_digest(TENSORS, &bytes),
-        files: description.files.iter().map(|(name, bytes)| ((*name).into(), with_digest(name, bytes))).collect(),
+        files: description
+            .files
+            .iter()
+            .map(|(name, bytes)| ((*name).into(), with_digest(name, bytes)))
+            .collect(),
         digest: String::new(),
     };
     let kept: Vec<String> = manifest.files.values().chain([&manifest.tensors]).cloned().collect();
@@ -112,13 +121,19 @@ pub fn save<C: Serialize>(
     fs::create_dir_all(folder).map_err(|reason| fail(reason.to_string()))?;
     let before = named_by(&folder.join(MANIFEST));
     write(&folder.join(with_digest(TENSORS, &bytes)), &bytes)?;
-    description.files.iter().try_for_each(|(name, bytes)| write(&folder.join(with_digest(name, bytes)), bytes))?;
+    description
+        .files
+        .iter()
+        .try_for_each(|(name, bytes)| write(&folder.join(with_digest(name, bytes)), bytes))?;
     write(&folder.join(MANIFEST), &text)?;
     for entry in fs::read_dir(folder).map_err(|reason| fail(reason.to_string()))?.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         // A save that was interrupted leaves files that no manifest names.
-        let mut names = [TENSORS].into_iter().chain(description.files.iter().map(|(name, _)| *name));
-        if !kept.contains(&name) && (before.contains(&name) || names.any(|ours| is_saved_as(&name, ours))) {
+        let mut names =
+            [TENSORS].into_iter().chain(description.files.iter().map(|(name, _)| *name));
+        if !kept.contains(&name)
+            && (before.contains(&name) || names.any(|ours| is_saved_as(&name, ours)))
+        {
             fs::remove_file(entry.path()).map_err(|reason| fail(reason.to_string()))?;
         }
     }
@@ -128,23 +143,31 @@ pub fn save<C: Serialize>(
 /// Reads a checkpoint of the given model kind.
 ///
 /// # Errors
-/// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format or model, a manifest
-/// that cannot be read, or files that are damaged.
+/// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format
+/// or model, a manifest that cannot be read, or files that are damaged.
 pub fn load<C: DeserializeOwned>(folder: &Path, model: &str) -> Result<Checkpoint<C>> {
     let path = folder.join(MANIFEST);
     let fail = |path: &Path, problem: String| Error::Checkpoint { path: path.to_owned(), problem };
     let text = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
-    let head: serde_json::Value = serde_json::from_slice(&text).map_err(|reason| fail(&path, reason.to_string()))?;
+    let head: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|reason| fail(&path, reason.to_string()))?;
     if head["format"] != FORMAT {
         return Err(fail(&path, format!("format {}, expected {FORMAT}", head["format"])));
     }
     if head["model"] != model {
-        return Err(fail(&path, format!("it holds a model of kind {}, expected \"{model}\"", head["model"])));
+        return Err(fail(
+            &path,
+            format!("it holds a model of kind {}, expected \"{model}\"", head["model"]),
+        ));
     }
     if head["digest"] != digest(&head) {
-        return Err(fail(&path, "the content is damaged: it has another digest than it was written with".into()));
+        return Err(fail(
+            &path,
+            "the content is damaged: it has another digest than it was written with".into(),
+        ));
     }
-    let manifest: Manifest<C> = serde_json::from_value(head).map_err(|reason| fail(&path, reason.to_string()))?;
+    let manifest: Manifest<C> =
+        serde_json::from_value(head).map_err(|reason| fail(&path, reason.to_string()))?;
     let read = |name: &str, file: &str| {
         let path = folder.join(file);
         let bytes = fs::read(&path).map_err(|reason| fail(&path, reason.to_string()))?;
@@ -164,7 +187,12 @@ pub fn load<C: DeserializeOwned>(folder: &Path, model: &str) -> Result<Checkpoin
         match (name.strip_prefix("parameter."), name.strip_prefix("moments.")) {
             (Some(name), _) => parameters.insert(name.to_owned(), tensor),
             (_, Some(name)) => moments.insert(name.to_owned(), tensor),
-            _ => return Err(fail(&path, format!("tensor {name}: expected parameter.* or moments.*"))),
+            _ => {
+                return Err(fail(
+                    &path,
+                    format!("tensor {name}: expected parameter.* or moments.*"),
+                ));
+            }
         };
     }
     Ok(Checkpoint { manifest, folder: folder.to_owned(), parameters, moments, files })
@@ -183,7 +211,8 @@ impl<C> Checkpoint<C> {
     pub fn check_vocabulary(&self, expected: &str) -> Result<()> {
         if self.manifest.vocabulary != expected {
             let found = &self.manifest.vocabulary;
-            return Err(self.fail(&format!("trained with item vocabulary {found}, the data has {expected}")));
+            return Err(self
+                .fail(&format!("trained with item vocabulary {found}, the data has {expected}")));
         }
         Ok(())
     }
@@ -191,7 +220,8 @@ impl<C> Checkpoint<C> {
     /// Sets the parameters of a model built from the manifest's configuration.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] naming every parameter that differs in name, shape or type; nothing is then changed.
+    /// [`Error::Checkpoint`] naming every parameter that differs in name, shape or type; nothing is
+    /// then changed.
     pub fn restore(&self, params: &Params) -> Result<()> {
         params.restore(&self.parameters).map_err(|reason| self.fail(&reason))
     }
@@ -201,7 +231,10 @@ impl<C> Checkpoint<C> {
     /// # Errors
     /// [`Error::Checkpoint`] if the optimiser was not saved or does not fit.
     pub fn restore_optimiser(&self, adam: &mut Adam) -> Result<()> {
-        let steps = self.manifest.optimiser_steps.ok_or_else(|| self.fail(&"it was saved without its optimiser"))?;
+        let steps = self
+            .manifest
+            .optimiser_steps
+            .ok_or_else(|| self.fail(&"it was saved without its optimiser"))?;
         adam.restore(&self.moments, steps).map_err(|reason| self.fail(&reason))
     }
 
@@ -214,7 +247,8 @@ impl<C> Checkpoint<C> {
 fn digest(manifest: &serde_json::Value) -> String {
     let fields: BTreeMap<_, _> =
         manifest.as_object().into_iter().flatten().filter(|(key, _)| *key != "digest").collect();
-    let text = fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>();
+    let text =
+        fields.into_iter().map(|(key, value)| format!("{key}: {value}\n")).collect::<String>();
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
@@ -227,20 +261,26 @@ fn with_digest(name: &str, bytes: &[u8]) -> String {
 /// The files of the checkpoint that this manifest belongs to; none where it is no whole manifest.
 fn named_by(manifest: &Path) -> Vec<String> {
     let head = fs::read(manifest).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let head = head.filter(|head: &serde_json::Value| head["digest"] == digest(head)).unwrap_or_default();
-    let files = head["files"].as_object().into_iter().flatten().map(|(name, file)| (name.as_str(), file));
-    let files = files.chain([(TENSORS, &head["tensors"])]).filter_map(|(name, file)| Some((name, file.as_str()?)));
+    let head =
+        head.filter(|head: &serde_json::Value| head["digest"] == digest(head)).unwrap_or_default();
+    let files =
+        head["files"].as_object().into_iter().flatten().map(|(name, file)| (name.as_str(), file));
+    let files = files
+        .chain([(TENSORS, &head["tensors"])])
+        .filter_map(|(name, file)| Some((name, file.as_str()?)));
     files.filter(|(name, file)| is_saved_as(file, name)).map(|(_, file)| file.to_owned()).collect()
 }
 
-/// Whether a file's name is one under which [`save`] writes a file called `name`: with the digest of its content, 32
-/// hexadecimal digits, before the extension.
+/// Whether a file's name is one under which [`save`] writes a file called `name`: with the digest
+/// of its content, 32 hexadecimal digits, before the extension.
 pub fn is_saved_as(file: &str, name: &str) -> bool {
     let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "bin"));
-    let digest =
-        file.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(extension)?.strip_suffix('.'));
+    let digest = file
+        .strip_prefix(stem)
+        .and_then(|rest| rest.strip_prefix('-')?.strip_suffix(extension)?.strip_suffix('.'));
     digest.is_some_and(|digest| {
-        digest.len() == DIGITS && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        digest.len() == DIGITS
+            && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     })
 }
 
@@ -256,7 +296,8 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         fs::File::open(folder)?.sync_all()?;
         Ok::<_, std::io::Error>(())
     };
-    attempt().map_err(|reason| Error::Checkpoint { path: path.to_owned(), problem: reason.to_string() })
+    attempt()
+        .map_err(|reason| Error::Checkpoint { path: path.to_owned(), problem: reason.to_string() })
 }
 
 #[cfg(test)]
@@ -283,7 +324,14 @@ mod tests {
 
     fn describe(iteration: u64) -> Description<'static, Vec<usize>> {
         static CONFIG: Vec<usize> = Vec::new();
-        Description { model: MODEL, config: &CONFIG, vocabulary: "abc", iteration, seed: 9, files: &[] }
+        Description {
+            model: MODEL,
+            config: &CONFIG,
+            vocabulary: "abc",
+            iteration,
+            seed: 9,
+            files: &[],
+        }
     }
 
     fn problem(folder: &Path) -> String {
@@ -299,7 +347,11 @@ mod tests {
         let straight = train(&params, &mut adam);
 
         let (params, mut adam) = model(3);
-        params.get("m.w").unwrap().set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        params
+            .get("m.w")
+            .unwrap()
+            .set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap())
+            .unwrap();
         let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
         checkpoint.restore(&params).unwrap();
         checkpoint.restore_optimiser(&mut adam).unwrap();
@@ -318,7 +370,13 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
         let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
         assert_eq!(checkpoint.manifest.iteration, 2);
-        assert!(checkpoint.restore_optimiser(&mut adam).unwrap_err().to_string().contains("without its optimiser"));
+        assert!(
+            checkpoint
+                .restore_optimiser(&mut adam)
+                .unwrap_err()
+                .to_string()
+                .contains("without its optimiser")
+        );
     }
 
     #[test]
@@ -327,13 +385,19 @@ mod tests {
         let (params, _) = model(1);
         for text in ["one", "two"] {
             let files = [("words.txt", text.as_bytes().to_vec())];
-            save(folder.path(), Description { files: &files, ..describe(1) }, &params, None).unwrap();
+            save(folder.path(), Description { files: &files, ..describe(1) }, &params, None)
+                .unwrap();
             let saved = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
-            assert_eq!((saved.file("words.txt"), saved.file("others.txt")), (Some(text.as_bytes()), None));
+            assert_eq!(
+                (saved.file("words.txt"), saved.file("others.txt")),
+                (Some(text.as_bytes()), None)
+            );
             assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
         }
-        let words =
-            fs::read_dir(folder.path()).unwrap().flatten().find(|file| file.path().extension().unwrap() == "txt");
+        let words = fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .find(|file| file.path().extension().unwrap() == "txt");
         fs::write(words.unwrap().path(), "three").unwrap();
         assert!(problem(folder.path()).contains("damaged"));
     }
@@ -343,8 +407,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (params, _) = model(1);
         let names = || {
-            let mut names: Vec<_> =
-                fs::read_dir(folder.path()).unwrap().flatten().map(|file| file.file_name()).collect();
+            let mut names: Vec<_> = fs::read_dir(folder.path())
+                .unwrap()
+                .flatten()
+                .map(|file| file.file_name())
+                .collect();
             names.sort();
             names
         };
@@ -364,7 +431,8 @@ mod tests {
     fn a_manifest_that_was_not_written_here_has_no_file_removed() {
         let folder = tempfile::tempdir().unwrap();
         let (params, _) = model(1);
-        let [plain, digested] = ["mine.txt".to_owned(), format!("words-{}.txt", "0".repeat(DIGITS))];
+        let [plain, digested] =
+            ["mine.txt".to_owned(), format!("words-{}.txt", "0".repeat(DIGITS))];
         for file in [&plain, &digested] {
             fs::write(folder.path().join(file), "mine").unwrap();
         }
@@ -375,7 +443,10 @@ mod tests {
         manifest["digest"] = digest(&manifest).into();
         fs::write(folder.path().join(MANIFEST), manifest.to_string()).unwrap();
         save(folder.path(), describe(1), &params, None).unwrap();
-        assert_eq!([&plain, &digested].map(|file| folder.path().join(file).exists()), [true, false]);
+        assert_eq!(
+            [&plain, &digested].map(|file| folder.path().join(file).exists()),
+            [true, false]
+        );
     }
 
     #[test]
@@ -389,7 +460,10 @@ mod tests {
         let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
         checkpoint.check_vocabulary("abc").unwrap();
         let message = checkpoint.check_vocabulary("xyz").unwrap_err().to_string();
-        assert!(message.contains("trained with item vocabulary abc, the data has xyz"), "{message}");
+        assert!(
+            message.contains("trained with item vocabulary abc, the data has xyz"),
+            "{message}"
+        );
         let message = checkpoint.restore(&model(4).0).unwrap_err().to_string();
         assert!(message.contains("m.w has shape [3, 2], expected [4, 2]"), "{message}");
     }
@@ -399,8 +473,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (params, adam) = model(1);
         save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
-        let file =
-            fs::read_dir(folder.path()).unwrap().flatten().find(|e| e.path().extension().unwrap() != "json").unwrap();
+        let file = fs::read_dir(folder.path())
+            .unwrap()
+            .flatten()
+            .find(|e| e.path().extension().unwrap() != "json")
+            .unwrap();
         let bytes = fs::read(file.path()).unwrap();
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();

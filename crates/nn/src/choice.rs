@@ -4,14 +4,21 @@ use rand::Rng;
 
 use crate::{Error, Result};
 
-/// Log-probabilities of a choice among the masked-in entries of each row, with an optional outside option.
+/// Log-probabilities of a choice among the masked-in entries of each row, with an optional outside
+/// option.
 ///
-/// `utilities [rows, places]`, `mask [rows, places]` (u8, 1 = on the slate) to `(log φ [rows, places], log φ₀ [rows])`:
-/// log φᵢ = uᵢ - log(c + Σⱼ exp uⱼ), log φ₀ = log c - log(c + Σⱼ exp uⱼ), the sum over the slate, where c = 1 with the
-/// outside option (utility 0, GAN-CDQN Lemma 1 with "no click" on every slate) and 0 without it. The sum is taken by
-/// log-sum-exp. Masked places carry log φ = 0 so that they neither poison a sum nor pass a gradient: mask them again
-/// where they would count. Without the outside option log φ₀ is zero and a row needs a place.
-pub fn masked_log_softmax(utilities: &Tensor, mask: &Tensor, outside: bool) -> Result<(Tensor, Tensor)> {
+/// `utilities [rows, places]`, `mask [rows, places]` (u8, 1 = on the slate) to
+/// `(log φ [rows, places], log φ₀ [rows])`: log φᵢ = uᵢ - log(c + Σⱼ exp uⱼ), log φ₀ = log c -
+/// log(c + Σⱼ exp uⱼ), the sum over the slate, where c = 1 with the outside option (utility 0,
+/// GAN-CDQN Lemma 1 with "no click" on every slate) and 0 without it. The sum is taken by
+/// log-sum-exp. Masked places carry log φ = 0 so that they neither poison a sum nor pass a
+/// gradient: mask them again where they would count. Without the outside option log φ₀ is zero and
+/// a row needs a place.
+pub fn masked_log_softmax(
+    utilities: &Tensor,
+    mask: &Tensor,
+    outside: bool,
+) -> Result<(Tensor, Tensor)> {
     // A finite number: minus infinity would turn into NaN in the row of an empty mask.
     let lowest = Tensor::new(f32::MIN, utilities.device())?.to_dtype(utilities.dtype())?;
     let masked = mask.where_cond(utilities, &lowest.broadcast_as(utilities.shape())?)?;
@@ -26,21 +33,26 @@ pub fn masked_log_softmax(utilities: &Tensor, mask: &Tensor, outside: bool) -> R
         sum = (sum + shift.neg()?.exp()?)?;
     }
     let partition = (sum.log()? + &shift)?;
-    let log_phi = mask.where_cond(&utilities.broadcast_sub(&partition)?, &utilities.zeros_like()?)?;
+    let log_phi =
+        mask.where_cond(&utilities.broadcast_sub(&partition)?, &utilities.zeros_like()?)?;
     let log_outside = if outside { partition.neg()? } else { partition.zeros_like()? };
     Ok((log_phi, log_outside.squeeze(D::Minus1)?))
 }
 
-/// `k` distinct indices in the order drawn: each next one with probability in proportion to exp(logit) among the
-/// indices that are left (Plackett-Luce), by adding Gumbel noise and taking the k largest (Kool et al. 2019, §2.3).
+/// `k` distinct indices in the order drawn: each next one with probability in proportion to
+/// exp(logit) among the indices that are left (Plackett-Luce), by adding Gumbel noise and taking
+/// the k largest (Kool et al. 2019, §2.3).
 ///
-/// One draw per entry of `logits`, whatever their values; an entry of minus infinity is never drawn.
+/// One draw per entry of `logits`, whatever their values; an entry of minus infinity is never
+/// drawn.
 ///
 /// # Errors
-/// [`Error::Setting`] if fewer than `k` entries are above minus infinity or one is not a number or plus infinity.
+/// [`Error::Setting`] if fewer than `k` entries are above minus infinity or one is not a number or
+/// plus infinity.
 pub fn gumbel_top_k(logits: &[f32], k: usize, stream: &mut Stream) -> Result<Vec<u32>> {
     if let Some(at) = logits.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY) {
-        let problem = format!("logit {at} is {}, expected a finite number or minus infinity", logits[at]);
+        let problem =
+            format!("logit {at} is {}, expected a finite number or minus infinity", logits[at]);
         return Err(Error::Setting { what: "Gumbel top-k", problem });
     }
     let mut keys: Vec<(f64, u32)> = Vec::with_capacity(logits.len());
@@ -111,9 +123,13 @@ mod tests {
         for outside in [true, false] {
             let mut params = Params::new(Seed::new(2), DType::F64, &Device::Cpu);
             let utilities = params.scope("u").param("u", (3, 4), Init::Normal { sd: 2.0 }).unwrap();
-            let mask = Tensor::new(&[[1u8, 1, 1, 1], [1, 0, 0, 1], [0, 0, 1, 0]], &Device::Cpu).unwrap();
-            let weight =
-                Tensor::new(&[[1f64, -2., 0.5, 3.], [1., 7., 7., 2.], [7., 7., -1.5, 7.]], &Device::Cpu).unwrap();
+            let mask =
+                Tensor::new(&[[1u8, 1, 1, 1], [1, 0, 0, 1], [0, 0, 1, 0]], &Device::Cpu).unwrap();
+            let weight = Tensor::new(
+                &[[1f64, -2., 0.5, 3.], [1., 7., 7., 2.], [7., 7., -1.5, 7.]],
+                &Device::Cpu,
+            )
+            .unwrap();
             check_gradients(&params, || {
                 let (log_phi, log_outside) = masked_log_softmax(&utilities, &mask, outside)?;
                 Ok(((log_phi * &weight)?.sum_all()? + (log_outside * 0.7)?.sum_all()?)?)
@@ -129,8 +145,8 @@ mod tests {
         }
     }
 
-    /// Ordered pairs out of 4 items against Plackett-Luce: chi-square with 11 degrees of freedom over 40,000 draws;
-    /// 31.3 is exceeded by chance once in 1,000. The seed is fixed.
+    /// Ordered pairs out of 4 items against Plackett-Luce: chi-square with 11 degrees of freedom
+    /// over 40,000 draws; 31.3 is exceeded by chance once in 1,000. The seed is fixed.
     #[test]
     fn gumbel_top_k_draws_without_replacement() {
         let logits = [0.5f32, -1.0, 1.2, 0.0];
@@ -146,7 +162,8 @@ mod tests {
         let mut statistic = 0.0;
         for (i, row) in counts.iter().enumerate() {
             for (j, count) in row.iter().enumerate().filter(|(j, _)| *j != i) {
-                let expected = f64::from(draws) * weights[i] / total * weights[j] / (total - weights[i]);
+                let expected =
+                    f64::from(draws) * weights[i] / total * weights[j] / (total - weights[i]);
                 statistic += (count - expected).powi(2) / expected;
             }
             assert_eq!(row[i], 0.0);

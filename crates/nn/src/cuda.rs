@@ -1,8 +1,12 @@
 //! Own kernels for NVIDIA GPUs. NVRTC compiles them when they are first used.
 //!
-//! They compile to PTX, which needs no GPU to test. They have not been run on a GPU yet: the test that does so needs one.
+//! They compile to PTX, which needs no GPU to test. They have not been run on a GPU yet: the test
+//! that does so needs one.
 
-#[allow(unsafe_code, reason = "launching a kernel is unsafe; the lengths that it relies on are checked before")]
+#[allow(
+    unsafe_code,
+    reason = "launching a kernel is unsafe; the lengths that it relies on are checked before"
+)]
 mod lstm;
 
 use std::sync::OnceLock;
@@ -13,7 +17,8 @@ use candle_core::cuda::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx
 
 pub(crate) use lstm::{cell_backward, cell_forward};
 
-/// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it for the one at hand.
+/// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it
+/// for the one at hand.
 fn ptx() -> Result<&'static str> {
     static PTX: OnceLock<std::result::Result<String, CompileError>> = OnceLock::new();
     let compile = || {
@@ -58,7 +63,10 @@ mod tests {
                 for (index, (found, expected)) in found.iter().zip(on_cpu(mask)).enumerate() {
                     assert_eq!(found.dims(), expected.dims());
                     for (found, expected) in values(found).into_iter().zip(values(&expected)) {
-                        assert!((found - expected).abs() < tolerance, "{index}: {found} against {expected}");
+                        assert!(
+                            (found - expected).abs() < tolerance,
+                            "{index}: {found} against {expected}"
+                        );
                     }
                 }
             }
@@ -85,15 +93,28 @@ mod tests {
         let mask = Tensor::new(&mask.unwrap_or([1; ROWS]), &Device::Cpu).unwrap();
         let mask = mask.unsqueeze(1).unwrap().broadcast_as((ROWS, HIDDEN)).unwrap();
         let (c, h) = (mask.where_cond(&c, &c_prev).unwrap(), mask.where_cond(&h, &h_prev).unwrap());
-        let gradients = ((&c * dc).unwrap() + (&h * dh).unwrap()).unwrap().sum_all().unwrap().backward().unwrap();
+        let gradients = ((&c * dc).unwrap() + (&h * dh).unwrap())
+            .unwrap()
+            .sum_all()
+            .unwrap()
+            .backward()
+            .unwrap();
         let gradient = |tensor| gradients.get(tensor).unwrap().clone();
         [c, h, gradient(&sums), gradient(&c_prev), gradient(&h_prev)]
     }
 
     fn drawn() -> [Tensor; 5] {
         let mut params = Params::new(Seed::new(8), DType::F64, &Device::Cpu);
-        [("sums", 4 * HIDDEN), ("c_prev", HIDDEN), ("h_prev", HIDDEN), ("dc", HIDDEN), ("dh", HIDDEN)]
-            .map(|(name, width)| params.scope("cell").param(name, (ROWS, width), Init::Uniform { bound: 2.0 }).unwrap())
+        [
+            ("sums", 4 * HIDDEN),
+            ("c_prev", HIDDEN),
+            ("h_prev", HIDDEN),
+            ("dc", HIDDEN),
+            ("dh", HIDDEN),
+        ]
+        .map(|(name, width)| {
+            params.scope("cell").param(name, (ROWS, width), Init::Uniform { bound: 2.0 }).unwrap()
+        })
     }
 
     fn values(tensor: &Tensor) -> Vec<f64> {

@@ -5,7 +5,8 @@ use candle_core::Device;
 
 use crate::{Error, Result};
 
-/// Where networks run, chosen at run time; CUDA and Metal need the feature of that name at build time.
+/// Where networks run, chosen at run time; CUDA and Metal need the feature of that name at build
+/// time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeviceKind {
     /// The first of CUDA, Metal, CPU that this build and machine have.
@@ -26,12 +27,15 @@ impl DeviceKind {
     /// [`Error::Device`] with what to do, if the device was named and is not available.
     pub fn open(self) -> Result<Device> {
         match self {
-            Self::Auto => Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu)),
-            Self::Cpu => Ok(Device::Cpu),
-            Self::Cuda => {
-                Device::new_cuda(0).map_err(|reason| unavailable("cuda", "an NVIDIA GPU and driver", &reason))
+            Self::Auto => {
+                Ok(Device::new_cuda(0).or_else(|_| Device::new_metal(0)).unwrap_or(Device::Cpu))
             }
-            Self::Metal => Device::new_metal(0).map_err(|reason| unavailable("metal", "an Apple GPU", &reason)),
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda => Device::new_cuda(0)
+                .map_err(|reason| unavailable("cuda", "an NVIDIA GPU and driver", &reason)),
+            Self::Metal => {
+                Device::new_metal(0).map_err(|reason| unavailable("metal", "an Apple GPU", &reason))
+            }
         }
     }
 }
@@ -44,7 +48,8 @@ fn unavailable(name: &str, needs: &str, reason: &candle_core::Error) -> Error {
 }
 
 impl DeviceKind {
-    /// What [`DeviceKind::open`] would open: `Auto` becomes the device that this build and machine have.
+    /// What [`DeviceKind::open`] would open: `Auto` becomes the device that this build and machine
+    /// have.
     ///
     /// # Errors
     /// As [`DeviceKind::open`].
@@ -90,9 +95,18 @@ mod tests {
     fn a_device_that_is_not_there_says_what_to_do() {
         if cfg!(not(feature = "cuda")) {
             let message = DeviceKind::Cuda.open().unwrap_err().to_string();
-            assert!(message.contains("--features cuda") && message.contains("--device cpu"), "{message}");
+            assert!(
+                message.contains("--features cuda") && message.contains("--device cpu"),
+                "{message}"
+            );
         }
-        assert!("gpu".parse::<DeviceKind>().unwrap_err().to_string().contains("auto, cpu, cuda or metal"));
+        assert!(
+            "gpu"
+                .parse::<DeviceKind>()
+                .unwrap_err()
+                .to_string()
+                .contains("auto, cpu, cuda or metal")
+        );
     }
 
     #[test]

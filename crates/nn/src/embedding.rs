@@ -27,11 +27,13 @@ impl Embedding {
     }
 }
 
-/// The rows `ids` of `table [entries, width]`, in this order, a row as often as it is named: `[ids, width]`.
+/// The rows `ids` of `table [entries, width]`, in this order, a row as often as it is named:
+/// `[ids, width]`.
 ///
-/// On the CPU the gradient that [`backward`](crate::backward) finds for a parameter holds the named rows alone, and
-/// [`Adam`](crate::Adam) steps on them alone. This also multiplies one-hot rows by a weight: a row of an
-/// [`Lstm::input_weight`](crate::Lstm::input_weight) is its product with that item's one-hot vector.
+/// On the CPU the gradient that [`backward`](crate::backward) finds for a parameter holds the named
+/// rows alone, and [`Adam`](crate::Adam) steps on them alone. This also multiplies one-hot rows by
+/// a weight: a row of an [`Lstm::input_weight`](crate::Lstm::input_weight) is its product with that
+/// item's one-hot vector.
 ///
 /// # Errors
 /// [`Error::Setting`] if an id is not below the number of entries.
@@ -79,13 +81,15 @@ mod tests {
 
     fn embedding(dtype: DType) -> (Params, Embedding) {
         let mut params = Params::new(Seed::new(6), dtype, &Device::Cpu);
-        let embedding = Embedding::new(5, 3, Init::Normal { sd: 1.0 }, params.scope("items")).unwrap();
+        let embedding =
+            Embedding::new(5, 3, Init::Normal { sd: 1.0 }, params.scope("items")).unwrap();
         (params, embedding)
     }
 
     /// A loss in which each use of a row has a derivative of its own.
     fn loss(rows: &Tensor) -> Result<Tensor> {
-        let weights = Tensor::arange(0.0, rows.elem_count() as f64, &Device::Cpu)?.reshape(rows.shape())?;
+        let weights =
+            Tensor::arange(0.0, rows.elem_count() as f64, &Device::Cpu)?.reshape(rows.shape())?;
         Ok((rows.sqr()? * weights.to_dtype(rows.dtype())?)?.sum_all()?)
     }
 
@@ -105,11 +109,21 @@ mod tests {
         let (_, embedding) = embedding(DType::F32);
         let table = embedding.table();
         let ids = Tensor::new(&IDS, &Device::Cpu).unwrap();
-        let (ours, theirs) = (embedding.lookup(&IDS).unwrap(), table.index_select(&ids, 0).unwrap());
+        let (ours, theirs) =
+            (embedding.lookup(&IDS).unwrap(), table.index_select(&ids, 0).unwrap());
         assert_eq!(ours.to_vec2::<f32>().unwrap(), theirs.to_vec2::<f32>().unwrap());
         let gradients = backward(&loss(&ours).unwrap()).unwrap();
-        assert!(matches!(gradients.stored(table), Some(Gradient::Rows(part)) if part.rows == [0, 3, 4]));
-        let expected = loss(&theirs).unwrap().backward().unwrap().get(table).unwrap().to_vec2::<f32>().unwrap();
+        assert!(
+            matches!(gradients.stored(table), Some(Gradient::Rows(part)) if part.rows == [0, 3, 4])
+        );
+        let expected = loss(&theirs)
+            .unwrap()
+            .backward()
+            .unwrap()
+            .get(table)
+            .unwrap()
+            .to_vec2::<f32>()
+            .unwrap();
         assert_eq!(gradients.get(table).unwrap().unwrap().to_vec2::<f32>().unwrap(), expected);
     }
 

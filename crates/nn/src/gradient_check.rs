@@ -2,8 +2,9 @@ use candle_core::{Tensor, Var};
 
 use crate::{Params, Result};
 
-/// For tests of layers and models in double precision: panics unless the gradient of `loss` at every entry of every parameter agrees with (L(x+h) - L(x-h)) / 2h, h = 1e-5,
-/// to 1e-6 of the larger of 1 and the value, and unless every parameter has a gradient.
+/// For tests of layers and models in double precision: panics unless the gradient of `loss` at
+/// every entry of every parameter agrees with (L(x+h) - L(x-h)) / 2h, h = 1e-5, to 1e-6 of the
+/// larger of 1 and the value, and unless every parameter has a gradient.
 pub fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>) {
     let gradients = loss().unwrap().backward().unwrap();
     let value = || loss().unwrap().to_scalar::<f64>().unwrap();
@@ -20,7 +21,11 @@ pub fn check_gradients(params: &Params, loss: impl Fn() -> Result<Tensor>) {
             };
             let expected = (at(1e-5) - at(-1e-5)) / 2e-5;
             let error = (gradient[entry] - expected).abs();
-            assert!(error < 1e-6 * expected.abs().max(1.0), "{name}[{entry}]: {} against {expected}", gradient[entry]);
+            assert!(
+                error < 1e-6 * expected.abs().max(1.0),
+                "{name}[{entry}]: {} against {expected}",
+                gradient[entry]
+            );
         }
         set(var, start);
     }

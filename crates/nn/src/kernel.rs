@@ -1,7 +1,7 @@
 //! The CPU's inner loops: matrices in panels, their product, and the functions that gates need.
 //!
-//! Every entry of a product is one chain of fused multiply-adds in the order of the inner index. It depends on neither
-//! the number of threads nor the other rows of the batch.
+//! Every entry of a product is one chain of fused multiply-adds in the order of the inner index. It
+//! depends on neither the number of threads nor the other rows of the batch.
 
 mod host;
 mod panels;
@@ -29,8 +29,13 @@ pub(crate) fn worth_sharing(bytes: usize) -> bool {
     bytes >= 1 << 20 && rayon::current_num_threads() > 1
 }
 
-/// Calls `run` with each piece of `size` values and its index, on several threads where the values are many.
-pub(crate) fn for_each_chunk<T: Send>(values: &mut [T], size: usize, run: impl Fn(usize, &mut [T]) + Sync) {
+/// Calls `run` with each piece of `size` values and its index, on several threads where the values
+/// are many.
+pub(crate) fn for_each_chunk<T: Send>(
+    values: &mut [T],
+    size: usize,
+    run: impl Fn(usize, &mut [T]) + Sync,
+) {
     if worth_sharing(size_of_val(values)) {
         values.par_chunks_mut(size.max(1)).enumerate().for_each(|(index, chunk)| run(index, chunk));
     } else {

@@ -1,9 +1,9 @@
 //! Network parts on candle: seeded parameters, encoders, heads, losses, an optimiser, checkpoints.
 //!
-//! What candle leaves open is closed here: parameters are drawn from seeded streams and kept in name order
-//! ([`Params`]), choice sets are normalised by log-sum-exp with an explicit mask ([`masked_log_softmax`]), the optimiser
-//! ([`Adam`]) clips the global norm and can be saved, and a [`checkpoint`] is loaded strictly: names, shapes, types and
-//! digests must agree.
+//! What candle leaves open is closed here: parameters are drawn from seeded streams and kept in
+//! name order ([`Params`]), choice sets are normalised by log-sum-exp with an explicit mask
+//! ([`masked_log_softmax`]), the optimiser ([`Adam`]) clips the global norm and can be saved, and a
+//! [`checkpoint`] is loaded strictly: names, shapes, types and digests must agree.
 //!
 //! ```
 //! use candle_core::{DType, Device, Tensor};
@@ -53,7 +53,9 @@ pub use lstm::{FrozenLstm, Lstm, LstmState};
 pub use matmul::matmul;
 pub use mlp::{Activation, Linear, Mlp};
 pub use params::{Init, Params, Scope};
-pub use softmax::{BlockSum, FrozenSoftmax, Logits, LogitsRow, softmax_cross_entropy, softmax_logits};
+pub use softmax::{
+    BlockSum, FrozenSoftmax, Logits, LogitsRow, softmax_cross_entropy, softmax_logits,
+};
 pub use sparse::Sparse;
 pub use tape::{Gradients, backward};
 

@@ -17,11 +17,12 @@ use crate::{Error, Init, Result, Scope};
 
 /// A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates).
 ///
-/// With x the input of a layer and (h, c) its state, (i, f, o, g) = (σ, σ, σ, tanh)(x Wᵢ + h Wₕ + b),
-/// c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c'). All parameters start in U[-1/√hidden, 1/√hidden].
+/// With x the input of a layer and (h, c) its state, (i, f, o, g) = (σ, σ, σ, tanh)(x Wᵢ + h Wₕ +
+/// b), c' = f ∘ c + i ∘ g, h' = o ∘ tanh(c'). All parameters start in U[-1/√hidden, 1/√hidden].
 ///
-/// On the CPU all of it is this crate's own. On NVIDIA GPUs candle multiplies and a kernel of this crate does the rest,
-/// which has been compiled and never run. On Apple GPUs candle's operations do everything, which has never been compiled.
+/// On the CPU all of it is this crate's own. On NVIDIA GPUs candle multiplies and a kernel of this
+/// crate does the rest, which has been compiled and never run. On Apple GPUs candle's operations do
+/// everything, which has never been compiled.
 #[derive(Debug)]
 pub struct Lstm {
     layers: Vec<Layer>,
@@ -42,14 +43,16 @@ pub struct LstmState {
 }
 
 impl Lstm {
-    /// Creates for each layer `l` the parameters `l.input_weight [inputs, 4 hidden]`, `l.hidden_weight [hidden, 4 hidden]`
-    /// and `l.bias [4 hidden]`, gates in the order i, f, o, g.
+    /// Creates for each layer `l` the parameters `l.input_weight [inputs, 4 hidden]`,
+    /// `l.hidden_weight [hidden, 4 hidden]` and `l.bias [4 hidden]`, gates in the order i, f, o, g.
     ///
     /// # Errors
     /// [`Error::Setting`] if a size is 0.
     pub fn new(inputs: usize, hidden: usize, layers: usize, mut scope: Scope<'_>) -> Result<Self> {
         if inputs == 0 || hidden == 0 || layers == 0 {
-            let problem = format!("{inputs} inputs, hidden {hidden}, {layers} layers: expected at least 1 of each");
+            let problem = format!(
+                "{inputs} inputs, hidden {hidden}, {layers} layers: expected at least 1 of each"
+            );
             return Err(Error::Setting { what: "LSTM sizes", problem });
         }
         let init = Init::Uniform { bound: 1.0 / (hidden as f64).sqrt() };
@@ -72,8 +75,8 @@ impl Lstm {
         self.hidden
     }
 
-    /// The first layer's input weight `[inputs, 4 hidden]`. Its rows are what one-hot inputs project to, ready for
-    /// [`Lstm::forward_projected`].
+    /// The first layer's input weight `[inputs, 4 hidden]`. Its rows are what one-hot inputs
+    /// project to, ready for [`Lstm::forward_projected`].
     pub fn input_weight(&self) -> &Tensor {
         &self.layers[0].input_weight
     }
@@ -85,22 +88,30 @@ impl Lstm {
         Ok(LstmState { layers: vec![(zeros.clone(), zeros); self.layers.len()] })
     }
 
-    /// `x [rows, time, inputs]` to `(outputs [rows, time, hidden], state after the last step)`, from `state`.
+    /// `x [rows, time, inputs]` to `(outputs [rows, time, hidden], state after the last step)`,
+    /// from `state`.
     ///
-    /// Where `mask [rows, time]` (u8) is 0 the step is skipped: the state is carried over and the output repeats it, and no
-    /// work is done for it on the CPU. A backward pass can be taken once per call.
+    /// Where `mask [rows, time]` (u8) is 0 the step is skipped: the state is carried over and the
+    /// output repeats it, and no work is done for it on the CPU. A backward pass can be taken once
+    /// per call.
     ///
-    /// This is one operation over the whole batch: one product per layer for the inputs of all steps, one per step for the
-    /// recurrence, hand-written derivatives. On the CPU results do not depend on the number of threads, nor a row's on the
-    /// other rows.
+    /// This is one operation over the whole batch: one product per layer for the inputs of all
+    /// steps, one per step for the recurrence, hand-written derivatives. On the CPU results do not
+    /// depend on the number of threads, nor a row's on the other rows.
     ///
     /// # Errors
     /// [`Error::Setting`] if sizes do not fit.
-    pub fn forward(&self, x: &Tensor, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
         self.run(Input::Features(x), state, mask)
     }
 
-    /// [`Lstm::forward`] on inputs already multiplied by [`Lstm::input_weight`]: `[rows, time, 4 hidden]`.
+    /// [`Lstm::forward`] on inputs already multiplied by [`Lstm::input_weight`]:
+    /// `[rows, time, 4 hidden]`.
     pub fn forward_projected(
         &self,
         projected: &Tensor,
@@ -118,7 +129,12 @@ impl Lstm {
         Ok(FrozenLstm { lstm, packed })
     }
 
-    fn run(&self, input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+    fn run(
+        &self,
+        input: Input<'_>,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
         self.check(input, state, mask)?;
         match self.on_cpu() {
             true => Packed::new(&self.layers)?.record(&self.layers, input, state, mask),
@@ -144,9 +160,17 @@ impl Lstm {
             || !state.layers.iter().all(|(h, c)| state_fits(h) && state_fits(c))
         {
             let found: Vec<_> = state.layers.iter().map(|(h, c)| (h.dims(), c.dims())).collect();
-            format!("a state of {found:?}, expected {} times [{rows}, {}] for h and c", self.layers.len(), self.hidden)
+            format!(
+                "a state of {found:?}, expected {} times [{rows}, {}] for h and c",
+                self.layers.len(),
+                self.hidden
+            )
         } else if let Some(mask) = mask.filter(|mask| !mask_fits(mask)) {
-            format!("a mask {:?} of {:?}, expected [{rows}, {time}] of U8", mask.dims(), mask.dtype())
+            format!(
+                "a mask {:?} of {:?}, expected [{rows}, {time}] of U8",
+                mask.dims(),
+                mask.dtype()
+            )
         } else {
             return Ok(());
         };
@@ -162,9 +186,14 @@ pub struct FrozenLstm {
 }
 
 impl FrozenLstm {
-    /// As [`Lstm::forward`], without gradients. Acting is a call with one time step; branches of a Monte-Carlo rollout start
-    /// from [`LstmState::select`].
-    pub fn forward(&self, x: &Tensor, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+    /// As [`Lstm::forward`], without gradients. Acting is a call with one time step; branches of a
+    /// Monte-Carlo rollout start from [`LstmState::select`].
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
         self.run(Input::Features(x), state, mask)
     }
 
@@ -183,7 +212,12 @@ impl FrozenLstm {
         &self.lstm
     }
 
-    fn run(&self, input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<(Tensor, LstmState)> {
+    fn run(
+        &self,
+        input: Input<'_>,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, LstmState)> {
         self.lstm.check(input, state, mask)?;
         match &self.packed {
             Some(packed) => packed.forward(input, state, mask),
@@ -220,7 +254,8 @@ impl Layer {
 }
 
 impl LstmState {
-    /// The state whose h and c `[rows, hidden]` these are, from the first layer up. At least one layer.
+    /// The state whose h and c `[rows, hidden]` these are, from the first layer up. At least one
+    /// layer.
     pub fn new(layers: Vec<(Tensor, Tensor)>) -> Self {
         Self { layers }
     }
@@ -235,8 +270,8 @@ impl LstmState {
         &self.layers[self.layers.len() - 1].0
     }
 
-    /// The same numbers without the operations that led to them. An acting loop that keeps a state detaches it at every
-    /// step, or the state holds on to all steps before.
+    /// The same numbers without the operations that led to them. An acting loop that keeps a state
+    /// detaches it at every step, or the state holds on to all steps before.
     pub fn detach(&self) -> Self {
         Self { layers: self.layers.iter().map(|(h, c)| (h.detach(), c.detach())).collect() }
     }
@@ -245,7 +280,8 @@ impl LstmState {
     pub fn select(&self, rows: &[u32]) -> Result<Self> {
         let rows = Tensor::new(rows, self.output().device())?;
         let pick = |tensor: &Tensor| tensor.index_select(&rows, 0);
-        let layers = self.layers.iter().map(|(h, c)| Ok((pick(h)?, pick(c)?))).collect::<Result<_>>()?;
+        let layers =
+            self.layers.iter().map(|(h, c)| Ok((pick(h)?, pick(c)?))).collect::<Result<_>>()?;
         Ok(Self { layers })
     }
 }
@@ -295,7 +331,8 @@ mod tests {
             let (params, lstm, x) = setup(2);
             for record in [Lstm::run, stepwise] {
                 check_gradients(&params, || {
-                    let (outputs, state) = record(&lstm, Input::Features(&x), &lstm.zero_state(2)?, mask)?;
+                    let (outputs, state) =
+                        record(&lstm, Input::Features(&x), &lstm.zero_state(2)?, mask)?;
                     Ok((outputs.sqr()?.sum_all()? + state.layers[0].1.sum_all()?)?)
                 });
             }
@@ -305,7 +342,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(24))]
 
-        /// Outputs, last states and every gradient, from random initial states through random masks.
+        /// Outputs, last states and every gradient, from random initial states through random
+        /// masks.
         #[test]
         fn one_operation_per_sequence_equals_the_composed_one(
             (rows, time, inputs, hidden, layers) in (1usize..7, 1usize..6, 1usize..40, 1usize..40, 1usize..4),
@@ -360,7 +398,8 @@ mod tests {
                 for (_, var) in params.iter() {
                     match (found.get(var).unwrap(), gradients.get(var)) {
                         (Some(found), Some(expected)) => assert_close(&found, expected),
-                        // candle leaves out what the loss does not depend on; the operations may give zeros.
+                        // candle leaves out what the loss does not depend on; the operations may
+                        // give zeros.
                         (found, None) => prop_assert!(found.is_none_or(|found| values(&found).iter().all(|v| *v == 0.0))),
                         (None, Some(_)) => prop_assert!(false, "no gradient"),
                     }
@@ -380,8 +419,10 @@ mod tests {
             pool.install(|| {
                 let (outputs, _) = lstm.forward(&x, &lstm.zero_state(rows).unwrap(), None).unwrap();
                 let gradients = backward(&outputs.sqr().unwrap().sum_all().unwrap()).unwrap();
-                let flat = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-                let gradients = params.iter().map(|(_, var)| flat(&gradients.get(var).unwrap().unwrap()));
+                let flat =
+                    |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                let gradients =
+                    params.iter().map(|(_, var)| flat(&gradients.get(var).unwrap().unwrap()));
                 (flat(&outputs), gradients.collect::<Vec<_>>())
             })
         };
@@ -396,10 +437,16 @@ mod tests {
         let zeros = |shape: &[usize]| Tensor::zeros(shape, DType::F64, &Device::Cpu).unwrap();
         let state = lstm.zero_state(2).unwrap();
         let message = |result: Result<(Tensor, LstmState)>| result.unwrap_err().to_string();
-        assert!(message(lstm.forward(&zeros(&[2, 4, 5]), &state, None)).contains("expected [.., .., 3]"));
+        assert!(
+            message(lstm.forward(&zeros(&[2, 4, 5]), &state, None))
+                .contains("expected [.., .., 3]")
+        );
         let other = lstm.zero_state(3).unwrap();
         assert!(message(lstm.forward(&x, &other, None)).contains("expected 2 times [2, 2]"));
-        assert!(message(lstm.forward(&x, &state, Some(&zeros(&[2, 4])))).contains("expected [2, 4] of U8"));
+        assert!(
+            message(lstm.forward(&x, &state, Some(&zeros(&[2, 4]))))
+                .contains("expected [2, 4] of U8")
+        );
     }
 
     #[test]
@@ -443,8 +490,12 @@ mod tests {
         let (_, lstm, x) = setup(1);
         let mask = Tensor::new(&[[1u8, 1, 0, 0], [1, 0, 1, 0]], &Device::Cpu).unwrap();
         let (_, state) = lstm.forward(&x, &lstm.zero_state(2).unwrap(), Some(&mask)).unwrap();
-        let short = Tensor::cat(&[x.narrow(1, 0, 1).unwrap(), x.narrow(1, 2, 1).unwrap()], 1).unwrap();
+        let short =
+            Tensor::cat(&[x.narrow(1, 0, 1).unwrap(), x.narrow(1, 2, 1).unwrap()], 1).unwrap();
         let (_, expected) = lstm.forward(&short, &lstm.zero_state(2).unwrap(), None).unwrap();
-        assert_close(&state.output().narrow(0, 1, 1).unwrap(), &expected.output().narrow(0, 1, 1).unwrap());
+        assert_close(
+            &state.output().narrow(0, 1, 1).unwrap(),
+            &expected.output().narrow(0, 1, 1).unwrap(),
+        );
     }
 }

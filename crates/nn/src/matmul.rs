@@ -3,7 +3,8 @@ use candle_core::{DType, Tensor};
 use crate::kernel::{Left, Panels, Real, multiply, with_slice};
 use crate::{Error, Result};
 
-/// The product of `a [m, k]` and `b [k, n]` on the CPU by the kernel that the LSTM and the softmax run on, without gradients.
+/// The product of `a [m, k]` and `b [k, n]` on the CPU by the kernel that the LSTM and the softmax
+/// run on, without gradients.
 ///
 /// An entry depends on neither the number of threads nor the other rows of `a`.
 ///
@@ -11,8 +12,12 @@ use crate::{Error, Result};
 /// [`Error::Setting`] if sizes or types do not fit.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match (a.dims(), b.dims(), a.dtype(), b.dtype()) {
-        (&[m, k], &[inner, n], DType::F32, DType::F32) if k == inner => product::<f32>(a, b, [m, n, k]),
-        (&[m, k], &[inner, n], DType::F64, DType::F64) if k == inner => product::<f64>(a, b, [m, n, k]),
+        (&[m, k], &[inner, n], DType::F32, DType::F32) if k == inner => {
+            product::<f32>(a, b, [m, n, k])
+        }
+        (&[m, k], &[inner, n], DType::F64, DType::F64) if k == inner => {
+            product::<f64>(a, b, [m, n, k])
+        }
         found => {
             let problem = format!("{found:?}, expected [m, k] and [k, n], both F32 or both F64");
             Err(Error::Setting { what: "matmul", problem })
@@ -22,7 +27,9 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 fn product<T: Real>(a: &Tensor, b: &Tensor, [m, n, k]: [usize; 3]) -> Result<Tensor> {
     let panels = |tensor: &Tensor, rows: usize, columns: usize| {
-        with_slice(tensor, |values: &[T]| Panels::from_rows(rows, columns, |i| &values[i * columns..][..columns]))
+        with_slice(tensor, |values: &[T]| {
+            Panels::from_rows(rows, columns, |i| &values[i * columns..][..columns])
+        })
     };
     let mut out = Panels::zeros(m, n);
     multiply(Left::Rows(&panels(a, m, k)?, 0), &panels(b, k, n)?, 0, k, &mut out);

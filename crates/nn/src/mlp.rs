@@ -61,7 +61,8 @@ impl Mlp {
     /// [`Error::Setting`] if there are fewer than two widths or one is 0.
     pub fn new(widths: &[usize], activation: Activation, mut scope: Scope<'_>) -> Result<Self> {
         if widths.len() < 2 || widths.contains(&0) {
-            let problem = format!("{widths:?}: expected inputs, layers and outputs, all at least 1");
+            let problem =
+                format!("{widths:?}: expected inputs, layers and outputs, all at least 1");
             return Err(Error::Setting { what: "MLP widths", problem });
         }
         let layers = widths
@@ -105,7 +106,9 @@ mod tests {
     fn a_layer_of_known_weights() {
         let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
         let mlp = Mlp::new(&[2, 1, 1], Activation::Elu, params.scope("m")).unwrap();
-        for (name, values) in [("m.0.weight", vec![1f32, -2.0]), ("m.0.bias", vec![0.5]), ("m.1.weight", vec![3.0])] {
+        for (name, values) in
+            [("m.0.weight", vec![1f32, -2.0]), ("m.0.bias", vec![0.5]), ("m.1.weight", vec![3.0])]
+        {
             let var = params.get(name).unwrap();
             var.set(&Tensor::from_vec(values, var.shape(), &Device::Cpu).unwrap()).unwrap();
         }

@@ -24,8 +24,8 @@ pub enum Init {
 }
 
 impl Init {
-    /// Glorot's uniform initialisation for a layer of `inputs` inputs and `outputs` outputs: bound √(6 / (inputs +
-    /// outputs)) (Glorot & Bengio 2010, Eq 16).
+    /// Glorot's uniform initialisation for a layer of `inputs` inputs and `outputs` outputs: bound
+    /// √(6 / (inputs + outputs)) (Glorot & Bengio 2010, Eq 16).
     pub fn glorot(inputs: usize, outputs: usize) -> Self {
         Self::Uniform { bound: (6.0 / (inputs + outputs) as f64).sqrt() }
     }
@@ -33,7 +33,8 @@ impl Init {
 
 /// The trainable parameters of a model by name, on one device and of one type.
 ///
-/// A parameter's initial values depend on the seed and its own name alone, not on the order of creation.
+/// A parameter's initial values depend on the seed and its own name alone, not on the order of
+/// creation.
 #[derive(Debug)]
 pub struct Params {
     vars: BTreeMap<String, Var>,
@@ -75,14 +76,17 @@ impl Params {
 
     /// A copy of the current values, in name order.
     pub fn snapshot(&self) -> Result<BTreeMap<String, Tensor>> {
-        self.vars.iter().map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?))).collect()
+        self.vars
+            .iter()
+            .map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?)))
+            .collect()
     }
 
     /// Puts back values taken by [`Params::snapshot`] or read from a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming every parameter that is missing, unknown, or of another shape or type; nothing is
-    /// then changed.
+    /// [`Error::Setting`] naming every parameter that is missing, unknown, or of another shape or
+    /// type; nothing is then changed.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         let problems = self.differences(values);
         if !problems.is_empty() {
@@ -104,9 +108,11 @@ impl Params {
                     value.shape().dims(),
                     var.shape().dims()
                 )),
-                Some(value) if value.dtype() != var.dtype() => {
-                    problems.push(format!("{name} is {:?}, expected {:?}", value.dtype(), var.dtype()))
-                }
+                Some(value) if value.dtype() != var.dtype() => problems.push(format!(
+                    "{name} is {:?}, expected {:?}",
+                    value.dtype(),
+                    var.dtype()
+                )),
                 Some(_) => {}
             }
         }
@@ -146,7 +152,10 @@ impl Scope<'_> {
     pub fn param(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let name = format!("{}.{name}", self.prefix);
         if self.params.vars.contains_key(&name) {
-            return Err(Error::Setting { what: "parameter name", problem: format!("{name} is taken") });
+            return Err(Error::Setting {
+                what: "parameter name",
+                problem: format!("{name} is taken"),
+            });
         }
         let shape = shape.into();
         let mut stream = self.params.seed.derive(&name).stream(0);
@@ -154,11 +163,14 @@ impl Scope<'_> {
         match init {
             Init::Constant(value) => values.fill(value),
             Init::Uniform { bound } => {
-                let law = Uniform::new_inclusive(-bound, bound)
-                    .map_err(|reason| Error::Setting { what: "initialisation", problem: reason.to_string() })?;
+                let law = Uniform::new_inclusive(-bound, bound).map_err(|reason| {
+                    Error::Setting { what: "initialisation", problem: reason.to_string() }
+                })?;
                 values.fill_with(|| law.sample(&mut stream));
             }
-            Init::Normal { sd } => values.fill_with(|| sd * Distribution::<f64>::sample(&StandardNormal, &mut stream)),
+            Init::Normal { sd } => {
+                values.fill_with(|| sd * Distribution::<f64>::sample(&StandardNormal, &mut stream))
+            }
         }
         let var = Var::from_tensor(
             &Tensor::from_vec(values, shape, &Device::Cpu)?
@@ -191,14 +203,22 @@ mod tests {
         assert_ne!(a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap());
     }
 
-    /// 10,000 draws: the mean lies within 5 standard errors of 0 and the deviation within 5 of its own; the seed is fixed.
+    /// 10,000 draws: the mean lies within 5 standard errors of 0 and the deviation within 5 of its
+    /// own; the seed is fixed.
     #[test]
     fn draws_follow_their_law() {
-        for (init, sd) in [(Init::Uniform { bound: 0.3 }, 0.3 / 3f64.sqrt()), (Init::Normal { sd: 2.0 }, 2.0)] {
-            let values = params().scope("x").param("a", 10_000, init).unwrap().to_vec1::<f32>().unwrap();
+        for (init, sd) in
+            [(Init::Uniform { bound: 0.3 }, 0.3 / 3f64.sqrt()), (Init::Normal { sd: 2.0 }, 2.0)]
+        {
+            let values =
+                params().scope("x").param("a", 10_000, init).unwrap().to_vec1::<f32>().unwrap();
             let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / 1e4;
-            let found = (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / 1e4).sqrt();
-            assert!(mean.abs() < 5.0 * sd / 100.0 && (found / sd - 1.0).abs() < 0.04, "{init:?}: {mean} {found}");
+            let found =
+                (values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / 1e4).sqrt();
+            assert!(
+                mean.abs() < 5.0 * sd / 100.0 && (found / sd - 1.0).abs() < 0.04,
+                "{init:?}: {mean} {found}"
+            );
         }
     }
 
@@ -212,7 +232,9 @@ mod tests {
         values.insert("m.c".into(), Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap());
         values.remove("m.b");
         let message = params.restore(&values).unwrap_err().to_string();
-        for part in ["m.a has shape [2, 3], expected [2, 2]", "m.b is missing", "m.c is not a parameter"] {
+        for part in
+            ["m.a has shape [2, 3], expected [2, 2]", "m.b is missing", "m.c is not a parameter"]
+        {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(params.get("m.a").unwrap().to_vec2::<f32>().unwrap(), vec![vec![1.0; 2]; 2]);

@@ -7,19 +7,26 @@ pub use self::frozen::{BlockSum, FrozenSoftmax, Logits, LogitsRow};
 
 use crate::{Error, Result};
 
-/// The cross-entropy -log φ of one target a row, φ the softmax over all items of `hidden weight + bias`: `[rows]`.
+/// The cross-entropy -log φ of one target a row, φ the softmax over all items of
+/// `hidden weight + bias`: `[rows]`.
 ///
-/// `hidden [rows, width]`, `weight [width, items]`, `bias [items]`, and for each row the target's index. The negative of
-/// the result is the log-probability that a policy chooses that item (IRecGAN Eq 4): times a return and summed it is what
-/// REINFORCE descends (Eq 8).
+/// `hidden [rows, width]`, `weight [width, items]`, `bias [items]`, and for each row the target's
+/// index. The negative of the result is the log-probability that a policy chooses that item
+/// (IRecGAN Eq 4): times a return and summed it is what REINFORCE descends (Eq 8).
 ///
-/// On the CPU this is one operation, in f32 and f64. It keeps one buffer `[rows, items]`, which first holds the logits and
-/// then their gradient; the softmax is shifted by each row's largest logit, so that it stays finite. Results do not depend
-/// on the number of threads, nor a row's on the other rows. A backward pass can be taken once per call.
+/// On the CPU this is one operation, in f32 and f64. It keeps one buffer `[rows, items]`, which
+/// first holds the logits and then their gradient; the softmax is shifted by each row's largest
+/// logit, so that it stays finite. Results do not depend on the number of threads, nor a row's on
+/// the other rows. A backward pass can be taken once per call.
 ///
 /// # Errors
 /// [`Error::Setting`] if sizes do not fit or a target is not below the number of items.
-pub fn softmax_cross_entropy(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) -> Result<Tensor> {
+pub fn softmax_cross_entropy(
+    hidden: &Tensor,
+    weight: &Tensor,
+    bias: &Tensor,
+    targets: &[u32],
+) -> Result<Tensor> {
     check(hidden, weight, bias, targets)?;
     match (hidden.device(), hidden.dtype()) {
         (Device::Cpu, DType::F32) => fused::cross_entropy::<f32>(hidden, weight, bias, targets),
@@ -28,8 +35,8 @@ pub fn softmax_cross_entropy(hidden: &Tensor, weight: &Tensor, bias: &Tensor, ta
     }
 }
 
-/// `hidden [rows, width] weight [width, items] + bias [items]`: what [`gumbel_top_k`](crate::gumbel_top_k) draws from, row
-/// by row.
+/// `hidden [rows, width] weight [width, items] + bias [items]`: what
+/// [`gumbel_top_k`](crate::gumbel_top_k) draws from, row by row.
 pub fn softmax_logits(hidden: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     Ok(hidden.matmul(weight)?.broadcast_add(bias)?)
 }
@@ -43,7 +50,9 @@ fn composed(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) ->
 fn check(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) -> Result<()> {
     let dims = (hidden.dims(), weight.dims(), bias.dims());
     let fits = match dims {
-        (&[rows, width], &[inner, items], &[outer]) => width == inner && items == outer && rows * width * items > 0,
+        (&[rows, width], &[inner, items], &[outer]) => {
+            width == inner && items == outer && rows * width * items > 0
+        }
         _ => false,
     };
     let problem = if !fits {
@@ -80,8 +89,10 @@ mod tests {
         fn new(rows: usize, width: usize, items: usize, dtype: DType) -> Self {
             let mut params = Params::new(Seed::new(7), dtype, &Device::Cpu);
             let mut scope = params.scope("softmax");
-            let mut param = |name, shape: &[usize]| scope.param(name, shape, Init::Normal { sd: 1.0 }).unwrap();
-            let (hidden, weight) = (param("hidden", &[rows, width]), param("weight", &[width, items]));
+            let mut param =
+                |name, shape: &[usize]| scope.param(name, shape, Init::Normal { sd: 1.0 }).unwrap();
+            let (hidden, weight) =
+                (param("hidden", &[rows, width]), param("weight", &[width, items]));
             let bias = param("bias", &[items]);
             let mut stream = Seed::new(8).stream(0);
             let targets = (0..rows).map(|_| stream.random_range(0..items as u32)).collect();
@@ -124,16 +135,22 @@ mod tests {
         for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-5)] {
             let case = Case::new(37, 9, 2345, dtype);
             let composed = composed(&case.hidden, &case.weight, &case.bias, &case.targets).unwrap();
-            for (found, expected) in case.all(&case.losses().unwrap()).iter().zip(case.all(&composed)) {
+            for (found, expected) in
+                case.all(&case.losses().unwrap()).iter().zip(case.all(&composed))
+            {
                 assert_eq!(found.len(), expected.len());
                 for (found, expected) in found.iter().zip(expected) {
-                    assert!((found - expected).abs() < tolerance * expected.abs().max(1.0), "{found} {expected}");
+                    assert!(
+                        (found - expected).abs() < tolerance * expected.abs().max(1.0),
+                        "{found} {expected}"
+                    );
                 }
             }
         }
     }
 
-    /// Of 140 inputs and 2,345 items: over several chunks and shares, the last of each not full. 37 rows are few, 141 are not.
+    /// Of 140 inputs and 2,345 items: over several chunks and shares, the last of each not full. 37
+    /// rows are few, 141 are not.
     #[test]
     fn steps_by_factors_equal_those_by_the_gradient_bit_for_bit() {
         for rows in [37, 141] {
@@ -145,7 +162,12 @@ mod tests {
                     let loss = weighted(&case.losses().unwrap()).unwrap();
                     adam.step(&gradients(&loss)).unwrap()
                 });
-                let moments = adam.moments().unwrap().into_values().map(|moments| values(&moments)).collect::<Vec<_>>();
+                let moments = adam
+                    .moments()
+                    .unwrap()
+                    .into_values()
+                    .map(|moments| values(&moments))
+                    .collect::<Vec<_>>();
                 (norm, values(&case.weight), values(&case.bias), moments)
             };
             let factors = step(|loss| backward(loss).unwrap(), 1);
@@ -170,8 +192,12 @@ mod tests {
             [h, w, b].map(|tensor| values(&gradients.get(tensor).unwrap().unwrap()))
         };
         let parts = gradients((half(0..1) + half(1..3)).unwrap());
-        for (parts, whole) in parts.iter().zip(gradients(case.losses().unwrap().sum_all().unwrap())) {
-            assert!(parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-12), "{parts:?} {whole:?}");
+        for (parts, whole) in parts.iter().zip(gradients(case.losses().unwrap().sum_all().unwrap()))
+        {
+            assert!(
+                parts.iter().zip(&whole).all(|(a, b)| (a - b).abs() < 1e-12),
+                "{parts:?} {whole:?}"
+            );
         }
     }
 
@@ -197,7 +223,11 @@ mod tests {
     #[test]
     fn huge_logits_stay_finite() {
         let case = Case::new(2, 1, 300, DType::F32);
-        case.params.get("softmax.bias").unwrap().set(&Tensor::zeros(300, DType::F32, &Device::Cpu).unwrap()).unwrap();
+        case.params
+            .get("softmax.bias")
+            .unwrap()
+            .set(&Tensor::zeros(300, DType::F32, &Device::Cpu).unwrap())
+            .unwrap();
         let mut slopes = vec![0f32; 300];
         (slopes[7], slopes[280]) = (1e30, -1e30);
         let weight = Tensor::from_vec(slopes, (1, 300), &Device::Cpu).unwrap();
@@ -214,7 +244,8 @@ mod tests {
     fn a_logit_that_is_not_a_number_shows() {
         let case = Case::new(2, 1, 300, DType::F32);
         let hidden = Tensor::new(&[[f32::NAN], [0.0]], &Device::Cpu).unwrap();
-        let losses = softmax_cross_entropy(&hidden, &case.weight, &case.bias, &case.targets).unwrap();
+        let losses =
+            softmax_cross_entropy(&hidden, &case.weight, &case.bias, &case.targets).unwrap();
         let losses = losses.to_vec1::<f32>().unwrap();
         assert!(losses[0].is_nan() && losses[1].is_finite(), "{losses:?}");
     }
@@ -230,7 +261,8 @@ mod tests {
         let whole = run(1);
         assert_eq!(run(3), whole);
         let part = case.hidden.narrow(0, 5, 2).unwrap();
-        let part = softmax_cross_entropy(&part, &case.weight, &case.bias, &case.targets[5..7]).unwrap();
+        let part =
+            softmax_cross_entropy(&part, &case.weight, &case.bias, &case.targets[5..7]).unwrap();
         assert_eq!(values(&part), whole[0][5..7]);
     }
 
@@ -244,8 +276,14 @@ mod tests {
             "softmax: the target of row 1 is 4, expected less than 4"
         );
         assert!(message(softmax_cross_entropy(h, w, b, &[3])).contains("1 targets"));
-        assert!(message(softmax_cross_entropy(h, &w.t().unwrap(), b, &[3, 3])).contains("weight [4, 3]"));
-        assert!(message(softmax_cross_entropy(&h.narrow(0, 0, 0).unwrap(), w, b, &[])).contains("hidden [0, 3]"));
+        assert!(
+            message(softmax_cross_entropy(h, &w.t().unwrap(), b, &[3, 3]))
+                .contains("weight [4, 3]")
+        );
+        assert!(
+            message(softmax_cross_entropy(&h.narrow(0, 0, 0).unwrap(), w, b, &[]))
+                .contains("hidden [0, 3]")
+        );
     }
 
     #[test]

@@ -28,11 +28,17 @@ pub struct Sparse {
 }
 
 impl Sparse {
-    /// Entries at (row, column), rows in rising order; a place may be named several times, and its entries then add up.
+    /// Entries at (row, column), rows in rising order; a place may be named several times, and its
+    /// entries then add up.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a row comes before the one before it, or an entry lies outside the matrix.
-    pub fn new(rows: usize, inner: usize, entries: impl IntoIterator<Item = (usize, u32)>) -> Result<Self> {
+    /// [`Error::Setting`] if a row comes before the one before it, or an entry lies outside the
+    /// matrix.
+    pub fn new(
+        rows: usize,
+        inner: usize,
+        entries: impl IntoIterator<Item = (usize, u32)>,
+    ) -> Result<Self> {
         let (mut starts, mut columns) = (vec![0], Vec::new());
         for (at, (row, column)) in entries.into_iter().enumerate() {
             if row >= rows || column as usize >= inner || row + 1 < starts.len() {
@@ -48,10 +54,12 @@ impl Sparse {
         Ok(Self { starts, columns, inner })
     }
 
-    /// The matrix with these entries, `values [entries]`, times `matrix [inner, width]`: `[rows, width]`.
+    /// The matrix with these entries, `values [entries]`, times `matrix [inner, width]`:
+    /// `[rows, width]`.
     ///
-    /// On the CPU nothing else is built, and the gradient that [`backward`](crate::backward) finds for a parameter `matrix`
-    /// holds the rows that some entry multiplies. A row of the product depends on neither the number of threads nor the other rows.
+    /// On the CPU nothing else is built, and the gradient that [`backward`](crate::backward) finds
+    /// for a parameter `matrix` holds the rows that some entry multiplies. A row of the product
+    /// depends on neither the number of threads nor the other rows.
     ///
     /// # Errors
     /// [`Error::Setting`] if the sizes do not fit.
@@ -104,10 +112,15 @@ impl Sparse {
         if self.columns.is_empty() {
             return Ok(zeros);
         }
-        let rows: Vec<u32> =
-            (0..self.rows()).flat_map(|row| vec![row as u32; self.starts[row + 1] - self.starts[row]]).collect();
+        let rows: Vec<u32> = (0..self.rows())
+            .flat_map(|row| vec![row as u32; self.starts[row + 1] - self.starts[row]])
+            .collect();
         let used = matrix.index_select(&Tensor::new(&self.columns[..], device)?, 0)?;
-        Ok(zeros.index_add(&Tensor::new(rows, device)?, &used.broadcast_mul(&values.unsqueeze(1)?)?, 0)?)
+        Ok(zeros.index_add(
+            &Tensor::new(rows, device)?,
+            &used.broadcast_mul(&values.unsqueeze(1)?)?,
+            0,
+        )?)
     }
 
     /// The row of `matrix [inner, width]` that an entry multiplies.
@@ -150,7 +163,10 @@ impl Matmul {
         })???;
         let of_values = Tensor::from_vec(of_values, sparse.columns.len(), device)?;
         let values = Tensor::from_vec(of_matrix, (used.len(), width), device)?;
-        Ok(vec![Some(Gradient::Dense(of_values)), Some(Gradient::Rows(RowGradient { rows: used, values }))])
+        Ok(vec![
+            Some(Gradient::Dense(of_values)),
+            Some(Gradient::Rows(RowGradient { rows: used, values })),
+        ])
     }
 }
 
@@ -220,7 +236,8 @@ mod tests {
     }
 
     fn loss(product: &Tensor) -> Result<Tensor> {
-        let weights = Tensor::arange(0.0, product.elem_count() as f64, &Device::Cpu)?.reshape(product.shape())?;
+        let weights = Tensor::arange(0.0, product.elem_count() as f64, &Device::Cpu)?
+            .reshape(product.shape())?;
         Ok((product.sqr()? * weights.to_dtype(product.dtype())?)?.sum_all()?)
     }
 
@@ -230,12 +247,25 @@ mod tests {
         let [values, matrix] = parts(&params);
         let numbers = values.to_vec1::<f64>().unwrap();
         let mut dense = vec![0.0; 5 * 6];
-        for ((row, column), value) in [(1, 4), (1, 0), (1, 4), (2, 4), (4, 5), (4, 1)].into_iter().zip(numbers) {
+        for ((row, column), value) in
+            [(1, 4), (1, 0), (1, 4), (2, 4), (4, 5), (4, 1)].into_iter().zip(numbers)
+        {
             dense[row * 6 + column] += value;
         }
-        let expected = Tensor::from_vec(dense, (5, 6), &Device::Cpu).unwrap().matmul(matrix).unwrap();
-        for found in [sparse().matmul(values, matrix).unwrap(), sparse().composed(values, matrix, 11).unwrap()] {
-            let largest = (found - &expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
+        let expected =
+            Tensor::from_vec(dense, (5, 6), &Device::Cpu).unwrap().matmul(matrix).unwrap();
+        for found in [
+            sparse().matmul(values, matrix).unwrap(),
+            sparse().composed(values, matrix, 11).unwrap(),
+        ] {
+            let largest = (found - &expected)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .max_all()
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap();
             assert!(largest < 1e-12, "{largest}");
         }
     }
@@ -256,8 +286,11 @@ mod tests {
     fn a_gradient_holds_the_rows_in_use() {
         let params = params(DType::F32);
         let [values, matrix] = parts(&params);
-        let gradients = backward(&loss(&sparse().matmul(values, matrix).unwrap()).unwrap()).unwrap();
-        assert!(matches!(gradients.stored(matrix), Some(Gradient::Rows(part)) if part.rows == [0, 1, 4, 5]));
+        let gradients =
+            backward(&loss(&sparse().matmul(values, matrix).unwrap()).unwrap()).unwrap();
+        assert!(
+            matches!(gradients.stored(matrix), Some(Gradient::Rows(part)) if part.rows == [0, 1, 4, 5])
+        );
     }
 
     #[test]
@@ -265,12 +298,22 @@ mod tests {
         let mut params = Params::new(Seed::new(3), DType::F32, &Device::Cpu);
         let rows = 6_000;
         let values = params.scope("a").param("values", 3 * rows, Init::Normal { sd: 1.0 }).unwrap();
-        let matrix = params.scope("a").param("matrix", (100, 64), Init::Normal { sd: 1.0 }).unwrap();
+        let matrix =
+            params.scope("a").param("matrix", (100, 64), Init::Normal { sd: 1.0 }).unwrap();
         let entries = (0..3 * rows).map(|at| (at / 3, (at * at % 100) as u32));
         let sparse = Sparse::new(rows, 100, entries).unwrap();
-        let run = || sparse.matmul(&values, &matrix).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let bits =
-            [1, 3].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run));
+        let run = || {
+            sparse
+                .matmul(&values, &matrix)
+                .unwrap()
+                .flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap()
+        };
+        let bits = [1, 3].map(|threads| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+        });
         assert!(bits[0] == bits[1]);
     }
 

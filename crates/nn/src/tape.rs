@@ -1,4 +1,5 @@
-//! What candle's tape leaves out: operations of any number of arguments, and gradients that are not added to zeros first.
+//! What candle's tape leaves out: operations of any number of arguments, and gradients that are not
+//! added to zeros first.
 
 mod product;
 
@@ -10,7 +11,8 @@ use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::backprop::GradStore;
 use candle_core::op::BackpropOp;
 use candle_core::{
-    CpuStorage, CudaStorage, CustomOp1, CustomOp2, DType, Layout, MetalStorage, Shape, Storage, Tensor, TensorId,
+    CpuStorage, CudaStorage, CustomOp1, CustomOp2, DType, Layout, MetalStorage, Shape, Storage,
+    Tensor, TensorId,
 };
 
 pub(crate) use self::product::{Factors, ProductGradient};
@@ -43,8 +45,9 @@ pub(crate) struct RowGradient {
 
 /// The gradients of `loss`, a tensor of one entry, in every parameter that it was computed from.
 ///
-/// The same numbers as candle's [`Tensor::backward`], which works too but spends a pass over each parameter on zeros and
-/// another on adding to them, and fills a table's gradient with zeros for the rows that were not used.
+/// The same numbers as candle's [`Tensor::backward`], which works too but spends a pass over each
+/// parameter on zeros and another on adding to them, and fills a table's gradient with zeros for
+/// the rows that were not used.
 pub fn backward(loss: &Tensor) -> Result<Gradients> {
     let scope = Scope::open();
     let store = loss.backward()?;
@@ -60,7 +63,11 @@ pub fn backward(loss: &Tensor) -> Result<Gradients> {
 impl Gradients {
     /// The gradient in `tensor`, zeros included, or nothing if the loss does not depend on it.
     pub fn get(&self, tensor: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.by_id.get(&tensor.id()).map(|gradient| gradient.dense(tensor.shape())).transpose()?)
+        Ok(self
+            .by_id
+            .get(&tensor.id())
+            .map(|gradient| gradient.dense(tensor.shape()))
+            .transpose()?)
     }
 
     pub(crate) fn stored(&self, tensor: &Tensor) -> Option<&Gradient> {
@@ -80,7 +87,9 @@ impl Gradient {
         match self {
             Self::Dense(gradient) => Ok(gradient.clone()),
             Self::Product(product) => product.form(),
-            Self::Rows(part) => part.add_to(&Tensor::zeros(shape, part.values.dtype(), part.values.device())?),
+            Self::Rows(part) => {
+                part.add_to(&Tensor::zeros(shape, part.values.dtype(), part.values.device())?)
+            }
         }
     }
 
@@ -102,7 +111,8 @@ impl Gradient {
 }
 
 impl RowGradient {
-    /// The gradient of a look-up: `values [uses, width]` belong to the rows `ids [uses]`, in any order, which may repeat.
+    /// The gradient of a look-up: `values [uses, width]` belong to the rows `ids [uses]`, in any
+    /// order, which may repeat.
     pub(crate) fn collect(ids: &[u32], values: &Tensor) -> candle_core::Result<Self> {
         let mut rows = ids.to_vec();
         rows.sort_unstable();
@@ -110,7 +120,8 @@ impl RowGradient {
         let place = |id| rows.partition_point(|row| row < id) as u32;
         let places: Vec<u32> = ids.iter().map(place).collect();
         let sums = Tensor::zeros((rows.len(), values.dim(1)?), values.dtype(), values.device())?;
-        let values = sums.index_add(&Tensor::new(places, values.device())?, &values.contiguous()?, 0)?;
+        let values =
+            sums.index_add(&Tensor::new(places, values.device())?, &values.contiguous()?, 0)?;
         Ok(Self { rows, values })
     }
 
@@ -147,15 +158,22 @@ impl Computed {
     }
 }
 
-/// Puts `result`, which was computed from `arguments`, on candle's tape. `backward` is asked once per backward pass.
+/// Puts `result`, which was computed from `arguments`, on candle's tape. `backward` is asked once
+/// per backward pass.
 ///
-/// candle's own operations have at most three arguments. Here each tracked argument hangs on a chain of links, each link a
-/// scalar; the last link carries the result. In the backward pass the result leaves the gradients in a shared place, from
-/// which each link takes its own.
-pub(crate) fn record(result: Computed, arguments: &[&Tensor], backward: impl Backward) -> Result<Tensor> {
+/// candle's own operations have at most three arguments. Here each tracked argument hangs on a
+/// chain of links, each link a scalar; the last link carries the result. In the backward pass the
+/// result leaves the gradients in a shared place, from which each link takes its own.
+pub(crate) fn record(
+    result: Computed,
+    arguments: &[&Tensor],
+    backward: impl Backward,
+) -> Result<Tensor> {
     let gradients = Shared::default();
     let mut chain: Option<Tensor> = None;
-    for (index, argument) in arguments.iter().enumerate().filter(|(_, argument)| argument.track_op()) {
+    for (index, argument) in
+        arguments.iter().enumerate().filter(|(_, argument)| argument.track_op())
+    {
         let link = Link { index, gradients: gradients.clone() };
         chain = Some(match chain {
             None => argument.apply_op1(link)?,
@@ -169,8 +187,8 @@ pub(crate) fn record(result: Computed, arguments: &[&Tensor], backward: impl Bac
     })?)
 }
 
-/// Puts `result` on candle's tape as an operation on `argument`, which gets zeros for a gradient. `learn` is told the
-/// gradient of the result.
+/// Puts `result` on candle's tape as an operation on `argument`, which gets zeros for a gradient.
+/// `learn` is told the gradient of the result.
 pub(crate) fn attach(
     argument: &Tensor,
     name: &'static str,
@@ -194,10 +212,13 @@ struct Node<F> {
 }
 
 impl Link {
-    /// Hands the gradient to the open [`backward`] if the argument is a parameter, and to candle otherwise.
+    /// Hands the gradient to the open [`backward`] if the argument is a parameter, and to candle
+    /// otherwise.
     fn deliver(&self, argument: &Tensor) -> candle_core::Result<Option<Tensor>> {
         let gradient = lock(&self.gradients)[self.index].take();
-        let Some(gradient) = gradient else { candle_core::bail!("argument {} was given no gradient", self.index) };
+        let Some(gradient) = gradient else {
+            candle_core::bail!("argument {} was given no gradient", self.index)
+        };
         match argument.is_variable() {
             true => Scope::deposit(argument, gradient),
             false => gradient.dense(argument.shape()).map(Some),
@@ -214,15 +235,28 @@ impl CustomOp1 for Link {
         Ok((CpuStorage::F32(vec![0.0]), Shape::from(1)))
     }
 
-    fn cuda_fwd(&self, argument: &CudaStorage, _: &Layout) -> candle_core::Result<(CudaStorage, Shape)> {
+    fn cuda_fwd(
+        &self,
+        argument: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
         Ok((argument.device().zeros_impl(&Shape::from(1), DType::F32)?, Shape::from(1)))
     }
 
-    fn metal_fwd(&self, argument: &MetalStorage, _: &Layout) -> candle_core::Result<(MetalStorage, Shape)> {
+    fn metal_fwd(
+        &self,
+        argument: &MetalStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(MetalStorage, Shape)> {
         Ok((argument.device().zeros_impl(&Shape::from(1), DType::F32)?, Shape::from(1)))
     }
 
-    fn bwd(&self, argument: &Tensor, _: &Tensor, _: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        argument: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         self.deliver(argument)
     }
 }
@@ -302,7 +336,11 @@ impl<F: Fn(&Tensor) -> candle_core::Result<()>> CustomOp1 for Node<F> {
         candle_core::bail!("{}: no result on the GPU", self.name)
     }
 
-    fn metal_fwd(&self, _: &MetalStorage, _: &Layout) -> candle_core::Result<(MetalStorage, Shape)> {
+    fn metal_fwd(
+        &self,
+        _: &MetalStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(MetalStorage, Shape)> {
         if let Some(Computed::Device(result)) = lock(&self.result).take()
             && let (storage, layout) = result.storage_and_layout()
             && let Storage::Metal(storage) = &*storage
@@ -312,7 +350,12 @@ impl<F: Fn(&Tensor) -> candle_core::Result<()>> CustomOp1 for Node<F> {
         candle_core::bail!("{}: no result on the GPU", self.name)
     }
 
-    fn bwd(&self, argument: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn bwd(
+        &self,
+        argument: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         (self.learn)(gradient)?;
         argument.zeros_like().map(Some)
     }
@@ -362,7 +405,11 @@ impl Drop for Scope {
     }
 }
 
-fn add(sums: &mut HashMap<TensorId, Gradient>, id: TensorId, gradient: Gradient) -> candle_core::Result<()> {
+fn add(
+    sums: &mut HashMap<TensorId, Gradient>,
+    id: TensorId,
+    gradient: Gradient,
+) -> candle_core::Result<()> {
     let sum = match sums.remove(&id) {
         None => gradient,
         Some(sum) => sum.sum(gradient)?,
@@ -400,12 +447,14 @@ mod tests {
     fn fused(a: &Tensor, b: &Tensor, c: &Tensor) -> Tensor {
         let values = ((a.detach() * b.detach()).unwrap() + c.detach()).unwrap();
         let values = CpuStorage::F64(values.to_vec1().unwrap());
-        record(Computed::Host(values, a.shape().clone()), &[a, b, c], Fused(a.detach(), b.detach())).unwrap()
+        record(Computed::Host(values, a.shape().clone()), &[a, b, c], Fused(a.detach(), b.detach()))
+            .unwrap()
     }
 
     fn params() -> (Params, [Tensor; 3]) {
         let mut params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
-        let tensors = ["a", "b", "c"].map(|name| params.scope("t").param(name, 4, Init::Normal { sd: 1.0 }).unwrap());
+        let tensors = ["a", "b", "c"]
+            .map(|name| params.scope("t").param(name, 4, Init::Normal { sd: 1.0 }).unwrap());
         (params, tensors)
     }
 
@@ -436,8 +485,11 @@ mod tests {
 
     #[test]
     fn row_gradients_add_up_in_every_order_of_use() {
-        let values = |values: &[f64]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu).unwrap();
-        let rows = RowGradient::collect(&[3, 1, 3], &values(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).unwrap();
+        let values = |values: &[f64]| {
+            Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu).unwrap()
+        };
+        let rows =
+            RowGradient::collect(&[3, 1, 3], &values(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0])).unwrap();
         assert_eq!(rows.rows, [1, 3]);
         assert_eq!(rows.values.to_vec2::<f64>().unwrap(), [[3.0, 4.0], [6.0, 8.0]]);
         let dense = values(&[1.0; 8]);
@@ -454,7 +506,12 @@ mod tests {
         }
         let mut sums = HashMap::new();
         add(&mut sums, id, Gradient::Rows(rows.clone())).unwrap();
-        add(&mut sums, id, Gradient::Rows(RowGradient::collect(&[0], &values(&[1.0, 1.0])).unwrap())).unwrap();
+        add(
+            &mut sums,
+            id,
+            Gradient::Rows(RowGradient::collect(&[0], &values(&[1.0, 1.0])).unwrap()),
+        )
+        .unwrap();
         let sum = Gradients { by_id: sums }.get(&dense).unwrap().unwrap();
         assert_eq!(sum.to_vec2::<f64>().unwrap(), [[1.0, 1.0], [3.0, 4.0], [0.0, 0.0], [6.0, 8.0]]);
     }

@@ -31,7 +31,11 @@ struct Reference {
 impl Reference {
     fn new(dtype: DType, tolerance: f64) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/torch/lstm.safetensors");
-        Self { tensors: candle_core::safetensors::load(path, &Device::Cpu).unwrap(), dtype, tolerance }
+        Self {
+            tensors: candle_core::safetensors::load(path, &Device::Cpu).unwrap(),
+            dtype,
+            tolerance,
+        }
     }
 
     fn check(&self) {
@@ -43,7 +47,8 @@ impl Reference {
         }
     }
 
-    /// Compares outputs, final states, loss and all gradients of sequences that begin with the zero or the given state.
+    /// Compares outputs, final states, loss and all gradients of sequences that begin with the zero
+    /// or the given state.
     fn check_case(&self, case: &str, start: &str, mask: Option<&Tensor>) {
         let (params, lstm) = self.model();
         let var = |name: &str| Var::from_tensor(&self.given(name)).unwrap();
@@ -68,7 +73,9 @@ impl Reference {
         let mut loss = dot(&outputs, &self.given("loss.outputs"));
         for (l, (h, c)) in state.layers().iter().enumerate() {
             if start == "given" {
-                loss = ((loss + dot(h, &layer(&factors_h, l))).unwrap() + dot(c, &layer(&factors_c, l))).unwrap();
+                loss = ((loss + dot(h, &layer(&factors_h, l))).unwrap()
+                    + dot(c, &layer(&factors_c, l)))
+                .unwrap();
             } else if l == LAYERS - 1 {
                 loss = (loss + dot(h, &layer(&factors_h, l))).unwrap();
             }
@@ -76,7 +83,9 @@ impl Reference {
         let gradients = backward(&loss).unwrap();
         let gradient = |tensor: &Tensor| gradients.get(tensor).unwrap().unwrap();
 
-        let expected = |name: &str| self.tensors[&format!("{}.{case}.{start}.{name}", self.dtype.as_str())].clone();
+        let expected = |name: &str| {
+            self.tensors[&format!("{}.{case}.{start}.{name}", self.dtype.as_str())].clone()
+        };
         self.assert_close("outputs", &outputs, &expected("outputs"));
         for (l, (h, c)) in state.layers().iter().enumerate() {
             self.assert_close("h", h, &layer(&expected("h"), l));

@@ -1,12 +1,13 @@
-//! Embeddings, sparse steps and the softmax against PyTorch: `torch/lstm_vectors.py` writes what it computes and describes
-//! the files.
+//! Embeddings, sparse steps and the softmax against PyTorch: `torch/lstm_vectors.py` writes what it
+//! computes and describes the files.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_nn::{
-    Adam, AdamConfig, Embedding, Gradients, Init, Params, backward, softmax_cross_entropy, softmax_logits,
+    Adam, AdamConfig, Embedding, Gradients, Init, Params, backward, softmax_cross_entropy,
+    softmax_logits,
 };
 use foretaste_random::Seed;
 
@@ -21,7 +22,11 @@ fn steps_on_rows_are_those_of_pytorchs_sparse_adam() {
     for step in 0..3 {
         // PyTorch's ε is added to √v before the correction, ours after it.
         let correction = 1.0 - 0.999f64.powi(step + 1);
-        let config = AdamConfig { learning_rate: 0.05, epsilon: 1e-8 / correction.sqrt(), ..AdamConfig::default() };
+        let config = AdamConfig {
+            learning_rate: 0.05,
+            epsilon: 1e-8 / correction.sqrt(),
+            ..AdamConfig::default()
+        };
         let mut adam = Adam::new(&params, config).unwrap();
         adam.restore(&moments, step as u64).unwrap();
         let at = |name: &str| file[name].get(step as usize).unwrap();
@@ -40,7 +45,8 @@ fn dense_steps_are_those_of_pytorchs_adam() {
     let embedding = Embedding::new(9, 4, Init::Constant(0.0), params.scope("items")).unwrap();
     let table = embedding.table();
     params.get("items.table").unwrap().set(&file["start"]).unwrap();
-    let mut adam = Adam::new(&params, AdamConfig { learning_rate: 0.05, ..AdamConfig::default() }).unwrap();
+    let mut adam =
+        Adam::new(&params, AdamConfig { learning_rate: 0.05, ..AdamConfig::default() }).unwrap();
     for step in 0..3 {
         let at = |name: &str| file[name].get(step).unwrap();
         let rows = embedding.lookup(&ids(&at("ids"))).unwrap();
@@ -57,7 +63,8 @@ fn the_softmax_computes_what_pytorch_computes() {
     let file = load("softmax.safetensors");
     let mut params = Params::new(Seed::new(0), DType::F64, &Device::Cpu);
     let [h, weight, bias] = ["h", "weight", "bias"].map(|name| {
-        let tensor = params.scope("softmax").param(name, file[name].shape(), Init::Constant(0.0)).unwrap();
+        let tensor =
+            params.scope("softmax").param(name, file[name].shape(), Init::Constant(0.0)).unwrap();
         params.get(&format!("softmax.{name}")).unwrap().set(&file[name]).unwrap();
         tensor
     });
@@ -91,6 +98,9 @@ fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
     assert_eq!(found.dims(), expected.dims(), "{what}");
     let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
     for (found, expected) in values(found).into_iter().zip(values(expected)) {
-        assert!((found - expected).abs() <= 1e-12 * (1.0 + expected.abs()), "{what}: {found}, PyTorch {expected}");
+        assert!(
+            (found - expected).abs() <= 1e-12 * (1.0 + expected.abs()),
+            "{what}: {found}, PyTorch {expected}"
+        );
     }
 }

@@ -1,14 +1,16 @@
 //! Seeded, counter-based random streams: every random draw of the workspace comes from here.
 //!
-//! A [`Seed`] is a point in a tree. [`Seed::derive`] walks down by a label and [`Seed::index`] by a number, so that
-//! independent parts of a run (initialisation, batching, users, policy, a Monte-Carlo branch) own independent seeds.
-//! [`Seed::stream`] opens one of 2⁶⁴ independent streams under a seed: a simulation gives session `i` the stream `i`, so
-//! its draws do not depend on which thread or chunk ran it, and one session can be replayed alone.
+//! A [`Seed`] is a point in a tree. [`Seed::derive`] walks down by a label and [`Seed::index`] by a
+//! number, so that independent parts of a run (initialisation, batching, users, policy, a
+//! Monte-Carlo branch) own independent seeds. [`Seed::stream`] opens one of 2⁶⁴ independent streams
+//! under a seed: a simulation gives session `i` the stream `i`, so its draws do not depend on which
+//! thread or chunk ran it, and one session can be replayed alone.
 //!
-//! A stream is Xoshiro256++ whose 256-bit state is block `i` of the ChaCha8 keystream under the seed's key. ChaCha gives
-//! what matters between streams, independence at any index by counting; Xoshiro gives what matters within one, a state of
-//! 32 bytes and a draw in a nanosecond. (A ChaCha generator per session carries 256 bytes of buffer and computes them all
-//! for a session that draws forty: it halved the speed of the simulators.)
+//! A stream is Xoshiro256++ whose 256-bit state is block `i` of the ChaCha8 keystream under the
+//! seed's key. ChaCha gives what matters between streams, independence at any index by counting;
+//! Xoshiro gives what matters within one, a state of 32 bytes and a draw in a nanosecond. (A ChaCha
+//! generator per session carries 256 bytes of buffer and computes them all for a session that draws
+//! forty: it halved the speed of the simulators.)
 //!
 //! ```
 //! use rand::Rng;
@@ -128,7 +130,8 @@ mod tests {
         assert_ne!(root.derive(label), root.index(1));
     }
 
-    /// The streams of a release are part of its results: a change here invalidates every stored figure.
+    /// The streams of a release are part of its results: a change here invalidates every stored
+    /// figure.
     #[test]
     fn the_streams_are_frozen() {
         assert_eq!(first(Seed::new(0)), 11458114112217920379);

@@ -30,7 +30,8 @@ impl Plot {
     /// # Errors
     /// Where it cannot be drawn.
     pub fn png(&self) -> Result<Vec<u8>> {
-        png::png(&self.svg).map_err(|problem| ReportError::Draw { plot: self.name.clone(), problem })
+        png::png(&self.svg)
+            .map_err(|problem| ReportError::Draw { plot: self.name.clone(), problem })
     }
 
     /// A plot of what `draw` draws below its caption.
@@ -50,24 +51,37 @@ const NO_SPREAD: &str = "No whisker: no spread over seeds.";
 ///
 /// # Errors
 /// Where a figure has no mean, or a plot cannot be drawn.
-pub(crate) fn plots(view: &View, design: &Design, results: &Results, curves: &Curves) -> Result<Vec<Plot>> {
+pub(crate) fn plots(
+    view: &View,
+    design: &Design,
+    results: &Results,
+    curves: &Curves,
+) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
     for plan in view.plans(design) {
-        let name = slug(&[design.experiment.as_str(), view.name].into_iter().chain(plan.of.iter().map(String::as_str)));
+        let name = slug(
+            &[design.experiment.as_str(), view.name]
+                .into_iter()
+                .chain(plan.of.iter().map(String::as_str)),
+        );
         let plot = match view.kind {
             Kind::Table => None,
             Kind::Bars | Kind::Dots => {
                 let panels = plan.figures(design, results)?;
-                let estimates = || panels.iter().flat_map(|panel| &panel.groups).flat_map(|(_, all)| all).flatten();
+                let estimates = || {
+                    panels.iter().flat_map(|panel| &panel.groups).flat_map(|(_, all)| all).flatten()
+                };
                 let caption = caption(view, &plan, estimates().map(|one| one.n), "whiskers");
                 let without = estimates().any(|one| one.n > 1 && one.half_width().is_err());
                 let caption = if without { format!("{caption} {NO_SPREAD}") } else { caption };
-                let draw = |canvas: &mut Canvas| categories::draw(canvas, view, &plan.series, &panels);
+                let draw =
+                    |canvas: &mut Canvas| categories::draw(canvas, view, &plan.series, &panels);
                 (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
             }
             Kind::Curves => {
                 let (series, panels) = curves::panels(&plan, design, curves)?;
-                let counts = panels.iter().flat_map(|panel| &panel.lines).flatten().map(|line| line.seeds);
+                let counts =
+                    panels.iter().flat_map(|panel| &panel.lines).flatten().map(|line| line.seeds);
                 let caption = caption(view, &plan, counts, "bands");
                 let draw = |canvas: &mut Canvas| curves::draw(canvas, view, &series, &panels);
                 (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
@@ -78,13 +92,22 @@ pub(crate) fn plots(view: &View, design: &Design, results: &Results, curves: &Cu
     Ok(plots)
 }
 
-fn caption(view: &View, plan: &Plan, seeds: impl Iterator<Item = usize>, intervals: &str) -> String {
+fn caption(
+    view: &View,
+    plan: &Plan,
+    seeds: impl Iterator<Item = usize>,
+    intervals: &str,
+) -> String {
     let of = if plan.of.is_empty() { String::new() } else { format!(", {}", plan.of.join(", ")) };
     let (few, many) = seeds.fold((usize::MAX, 0), |(few, many), n| (few.min(n), many.max(n)));
     let seeds = match (few, many) {
         (1, 1) => "One seed, so no intervals.".to_owned(),
-        (few, many) if few == many => format!("Mean over {many} seeds; {intervals}: Student's 95% interval."),
-        (few, many) => format!("Mean over {few} to {many} seeds; {intervals}: Student's 95% interval."),
+        (few, many) if few == many => {
+            format!("Mean over {many} seeds; {intervals}: Student's 95% interval.")
+        }
+        (few, many) => {
+            format!("Mean over {few} to {many} seeds; {intervals}: Student's 95% interval.")
+        }
     };
     format!("{}{of}. {seeds}", view.title)
 }
@@ -92,9 +115,18 @@ fn caption(view: &View, plan: &Plan, seeds: impl Iterator<Item = usize>, interva
 /// The parts as a file name: letters, digits, `.` and `-`.
 fn slug<'a>(parts: &(impl Iterator<Item = &'a str> + Clone)) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
-    let words: Vec<String> =
-        parts.clone().filter(|part| !part.is_empty()).map(|part| part.chars().map(plain).collect()).collect();
-    words.join("-").split('-').filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-").to_lowercase()
+    let words: Vec<String> = parts
+        .clone()
+        .filter(|part| !part.is_empty())
+        .map(|part| part.chars().map(plain).collect())
+        .collect();
+    words
+        .join("-")
+        .split('-')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("-")
+        .to_lowercase()
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The claims ledger: what the papers say, and what the results make of it, by rules that nobody types in.
+//! The claims ledger: what the papers say, and what the results make of it, by rules that nobody
+//! types in.
 
 mod check;
 mod row;
@@ -40,14 +41,15 @@ pub struct Claim {
 /// How comparisons make a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Rule {
-    /// The paper says that ours is better than the best rival: reproduced if it is in every comparison, not reproduced if it is worse in
-    /// one, inconclusive otherwise.
+    /// The paper says that ours is better than the best rival: reproduced if it is in every
+    /// comparison, not reproduced if it is worse in one, inconclusive otherwise.
     #[serde(rename = "beats the best")]
     BeatsBest,
     /// The same of every single rival.
     #[serde(rename = "beats each")]
     BeatsEach,
-    /// The paper names no winner: ours or the rival's if one is better somewhere and worse nowhere, else inconclusive.
+    /// The paper names no winner: ours or the rival's if one is better somewhere and worse nowhere,
+    /// else inconclusive.
     #[serde(rename = "which is better")]
     Open,
 }
@@ -60,7 +62,8 @@ pub enum Better {
     Larger,
     /// Less of it.
     Smaller,
-    /// Less spread over seeds: what is compared, in pairs, is the distance from the arm's median, after Brown & Forsythe (1974).
+    /// Less spread over seeds: what is compared, in pairs, is the distance from the arm's median,
+    /// after Brown & Forsythe (1974).
     Steadier,
 }
 
@@ -95,8 +98,8 @@ pub struct Difference {
     pub ours: Arm,
     /// The best of its rivals.
     pub rival: Arm,
-    /// By how much ours is better, over the seeds that both have: ours less the rival's, or the other way round where less is better. In the
-    /// metric's unit.
+    /// By how much ours is better, over the seeds that both have: ours less the rival's, or the
+    /// other way round where less is better. In the metric's unit.
     pub estimate: Estimate,
     /// The same as a share of the rival's mean; `None` where that is 0, and of spreads.
     pub relative: Option<f64>,
@@ -124,11 +127,14 @@ pub enum Verdict {
 }
 
 impl Claim {
-    /// The claims of a ledger's file: CSV with the columns `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
+    /// The claims of a ledger's file: CSV with the columns
+    /// `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
     ///
-    /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is `beats the best`, `beats each` or `which is
-    /// better`. `ours` and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` choose among those of the experiment: names,
-    /// with `*` for any text, those with `!` before them left out, all where none is given. Every combination of data set, setting, metric and ours is a comparison.
+    /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is
+    /// `beats the best`, `beats each` or `which is better`. `ours` and `rivals` are methods, or
+    /// `METHOD @ SETTING`. `datasets` and `settings` choose among those of the experiment: names,
+    /// with `*` for any text, those with `!` before them left out, all where none is given. Every
+    /// combination of data set, setting, metric and ours is a comparison.
     ///
     /// # Errors
     /// Where a row is not such a row, names no metric, method or rival, or calls better what of its
@@ -149,8 +155,8 @@ impl Claim {
         .collect()
     }
 
-    /// Decides the claim by the results of its experiment, laid out as `design`. A comparison for which a run of the design is missing
-    /// altogether leaves the claim "not run".
+    /// Decides the claim by the results of its experiment, laid out as `design`. A comparison for
+    /// which a run of the design is missing altogether leaves the claim "not run".
     ///
     /// # Errors
     /// Where the experiment does not report a metric of the claim, or a difference is not a number.
@@ -166,9 +172,12 @@ impl Claim {
         } else {
             self.rule.verdict(&differences)
         };
-        let concerned = |name: &str| comparisons.iter().any(|comparison| comparison.ours.dataset == name);
+        let concerned =
+            |name: &str| comparisons.iter().any(|comparison| comparison.ours.dataset == name);
         let mut caveats: Vec<String> = Vec::new();
-        for data in design.datasets.iter().filter(|data| concerned(&data.name) && !data.caveat.is_empty()) {
+        for data in
+            design.datasets.iter().filter(|data| concerned(&data.name) && !data.caveat.is_empty())
+        {
             if !caveats.contains(&data.caveat) {
                 caveats.push(data.caveat.clone());
             }
@@ -178,7 +187,12 @@ impl Claim {
 
     /// What the claim is when its experiment was not asked for.
     pub fn not_run(&self) -> Finding {
-        Finding { claim: self.clone(), verdict: Verdict::NotRun, differences: Vec::new(), caveats: Vec::new() }
+        Finding {
+            claim: self.clone(),
+            verdict: Verdict::NotRun,
+            differences: Vec::new(),
+            caveats: Vec::new(),
+        }
     }
 
     fn comparisons(&self, design: &Design) -> Vec<Comparison> {
@@ -187,7 +201,8 @@ impl Claim {
             for ours in &self.ours {
                 for setting in ours.settings(&self.settings, &data.name, design) {
                     let ours = ours.arm(&data.name, &setting);
-                    let rivals: Vec<Arm> = self.rivals.iter().map(|rival| rival.arm(&data.name, &setting)).collect();
+                    let rivals: Vec<Arm> =
+                        self.rivals.iter().map(|rival| rival.arm(&data.name, &setting)).collect();
                     let groups = if self.rule == Rule::BeatsEach { 1 } else { rivals.len() };
                     let comparison = |(metric, rivals): (Metric, &[Arm])| Comparison {
                         metric,
@@ -195,8 +210,10 @@ impl Claim {
                         rivals: rivals.to_vec(),
                         test_per_train: data.test_per_train,
                     };
-                    let all =
-                        self.metrics.iter().flat_map(|&metric| rivals.chunks(groups).map(move |some| (metric, some)));
+                    let all = self
+                        .metrics
+                        .iter()
+                        .flat_map(|&metric| rivals.chunks(groups).map(move |some| (metric, some)));
                     comparisons.extend(all.map(comparison));
                 }
             }
@@ -216,7 +233,8 @@ impl Contender {
         if let Some(setting) = &self.setting {
             return vec![setting.clone()];
         }
-        let arms = design.arms.iter().filter(|arm| arm.dataset == dataset && arm.method == self.method);
+        let arms =
+            design.arms.iter().filter(|arm| arm.dataset == dataset && arm.method == self.method);
         let settings: Vec<String> =
             arms.map(|arm| arm.setting.clone()).filter(|setting| wanted.choose(setting)).collect();
         // One that is laid out nowhere is missing, and so is its comparison.
@@ -234,13 +252,20 @@ struct Comparison {
 
 impl Comparison {
     /// `None` where no seed is common to ours and a rival.
-    fn difference(&self, claim: &Claim, design: &Design, results: &Results) -> Result<Option<Difference>> {
+    fn difference(
+        &self,
+        claim: &Claim,
+        design: &Design,
+        results: &Results,
+    ) -> Result<Option<Difference>> {
         let values = |arm: &Arm| results.values(&design.experiment, arm, self.metric);
         let ours = values(&self.ours);
         let mut best: Option<(f64, &Arm, Vec<f64>, Vec<f64>)> = None;
         for rival in &self.rivals {
             let theirs = values(rival);
-            let theirs = |seed: u64| theirs.iter().find(|(other, _)| *other == seed).map(|(_, value)| *value);
+            let theirs = |seed: u64| {
+                theirs.iter().find(|(other, _)| *other == seed).map(|(_, value)| *value)
+            };
             let pairs = ours.iter().filter_map(|(seed, value)| Some((*value, theirs(*seed)?)));
             let (a, b): (Vec<f64>, Vec<f64>) = pairs.unzip();
             if a.is_empty() {
@@ -253,13 +278,16 @@ impl Comparison {
             }
         }
         let Some((mean, rival, a, b)) = best else { return Ok(None) };
-        let (mut estimate, mut p) = interval::resampled_difference(&a, &b, self.test_per_train)
-            .map_err(|source| ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source })?;
+        let (mut estimate, mut p) =
+            interval::resampled_difference(&a, &b, self.test_per_train).map_err(|source| {
+                ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source }
+            })?;
         // The distances of two values from their median are the same, whatever the values.
         if claim.better == Better::Steadier && estimate.n == 2 {
             (estimate.interval, p) = (Err(NoInterval::TwoDistances), None);
         }
-        let relative = (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
+        let relative =
+            (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
         let (metric, ours, rival) = (self.metric, self.ours.clone(), rival.clone());
         let (better, test_per_train) = (claim.better, self.test_per_train);
         Ok(Some(Difference { metric, better, ours, rival, estimate, relative, p, test_per_train }))
@@ -300,7 +328,8 @@ impl Better {
 
 impl Rule {
     fn verdict(self, differences: &[Difference]) -> Verdict {
-        let count = |sign: i8| differences.iter().filter(|difference| difference.sign() == sign).count();
+        let count =
+            |sign: i8| differences.iter().filter(|difference| difference.sign() == sign).count();
         let (better, worse) = (count(1), count(-1));
         match self {
             Self::BeatsBest | Self::BeatsEach if worse > 0 => Verdict::NotReproduced,
@@ -327,13 +356,23 @@ fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) }
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        f64::midpoint(sorted[middle - 1], sorted[middle])
+    }
 }
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Reproduced, Self::NotReproduced, Self::OursBetter, Self::RivalBetter, Self::Inconclusive, Self::NotRun];
+    pub const ALL: [Self; 6] = [
+        Self::Reproduced,
+        Self::NotReproduced,
+        Self::OursBetter,
+        Self::RivalBetter,
+        Self::Inconclusive,
+        Self::NotRun,
+    ];
 }
 
 impl fmt::Display for Verdict {

@@ -4,7 +4,8 @@ use foretaste_eval::Metric;
 
 use crate::{Arm, View};
 
-/// An experiment: what was asked, on which data, with which arms, and how its figures are to be shown.
+/// An experiment: what was asked, on which data, with which arms, and how its figures are to be
+/// shown.
 #[derive(Clone, Debug, Default)]
 pub struct Design {
     /// Name of the experiment, as in the results.
@@ -35,8 +36,8 @@ pub struct Design {
 pub struct DataSet {
     /// Its name.
     pub name: String,
-    /// How runs of equal seed belong together: test users per training user where seeds are random splits of the same users, 0 where
-    /// every seed has simulated users of its own.
+    /// How runs of equal seed belong together: test users per training user where seeds are random
+    /// splits of the same users, 0 where every seed has simulated users of its own.
     pub test_per_train: f64,
     /// What a reader must know of a verdict that rests on it; empty where there is nothing.
     pub caveat: String,

@@ -36,11 +36,17 @@ impl Ledger {
 
     /// How many claims have each verdict; verdicts of none are left out.
     pub fn counts(&self) -> Vec<(Verdict, usize)> {
-        let count = |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
-        Verdict::ALL.map(|verdict| (verdict, count(verdict))).into_iter().filter(|(_, count)| *count > 0).collect()
+        let count =
+            |verdict| self.findings.iter().filter(|finding| finding.verdict == verdict).count();
+        Verdict::ALL
+            .map(|verdict| (verdict, count(verdict)))
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .collect()
     }
 
-    /// For the terminal: the claims that some run speaks to, with the least favourable comparison of each; how many others there are.
+    /// For the terminal: the claims that some run speaks to, with the least favourable comparison
+    /// of each; how many others there are.
     pub fn plain(&self) -> String {
         let (run, others): (Vec<_>, Vec<_>) =
             self.findings.iter().partition(|finding| finding.verdict != Verdict::NotRun);
@@ -49,11 +55,20 @@ impl Ledger {
                 let of = if of > 1 { format!(", least of {of}") } else { String::new() };
                 format!("{} {}{of}", difference.ours.dataset, difference.estimate)
             });
-            vec![finding.claim.sentence.clone(), source(finding), finding.verdict.to_string(), effect]
+            vec![
+                finding.claim.sentence.clone(),
+                source(finding),
+                finding.verdict.to_string(),
+                effect,
+            ]
         };
         let header = ["claim", "source", "verdict", "ours is better by"].map(str::to_owned).into();
         let table = Table { title: "claims".into(), header, rows: run.iter().map(row).collect() };
-        let rest = if others.is_empty() { String::new() } else { format!("\n* claims not run: {}", others.len()) };
+        let rest = if others.is_empty() {
+            String::new()
+        } else {
+            format!("\n* claims not run: {}", others.len())
+        };
         table.wrapped(WIDTH) + &rest
     }
 
@@ -61,11 +76,18 @@ impl Ledger {
     pub fn markdown(&self) -> String {
         let row = |finding: &Finding| {
             let shown: Vec<_> = finding.differences.iter().map(|one| shown(one, finding)).collect();
-            vec![finding.claim.sentence.clone(), source(finding), finding.verdict.to_string(), shown.join("; ")]
+            vec![
+                finding.claim.sentence.clone(),
+                source(finding),
+                finding.verdict.to_string(),
+                shown.join("; "),
+            ]
         };
-        let header =
-            ["claim", "source", "verdict", "by how much ours is better than the rival"].map(str::to_owned).into();
-        let table = Table { title: "Claims".into(), header, rows: self.findings.iter().map(row).collect() };
+        let header = ["claim", "source", "verdict", "by how much ours is better than the rival"]
+            .map(str::to_owned)
+            .into();
+        let table =
+            Table { title: "Claims".into(), header, rows: self.findings.iter().map(row).collect() };
         format!("## Claims\n\n{}\n* {NOTE}\n", table.markdown())
     }
 
@@ -129,7 +151,8 @@ fn source(finding: &Finding) -> String {
 fn arms(difference: &Difference) -> String {
     let Difference { ours, rival, .. } = difference;
     if ours.setting == rival.setting {
-        let setting = if ours.setting.is_empty() { String::new() } else { format!(", {}", ours.setting) };
+        let setting =
+            if ours.setting.is_empty() { String::new() } else { format!(", {}", ours.setting) };
         return format!("{}{setting}: {} over {}", ours.dataset, ours.method, rival.method);
     }
     let arm = |arm: &Arm| format!("{} {}", arm.method, arm.setting);
@@ -140,7 +163,11 @@ fn percent(difference: &Difference) -> Option<String> {
     let share = 100.0 * difference.relative?;
     let sign = if share > 0.0 { "+" } else { "" };
     let small = share.abs() < 0.05;
-    Some(if small { format!("{sign}{}%", text::significant(share, 1)) } else { format!("{share:+.1}%") })
+    Some(if small {
+        format!("{sign}{}%", text::significant(share, 1))
+    } else {
+        format!("{share:+.1}%")
+    })
 }
 
 /// The p-value; differences that are all equal have no chance to judge by.
@@ -151,13 +178,20 @@ fn p(difference: &Difference) -> Option<String> {
 /// A comparison in a list of those of a claim.
 fn shown(difference: &Difference, finding: &Finding) -> String {
     let first = &finding.differences[0];
-    let differs = |of: fn(&Difference) -> &String| finding.differences.iter().any(|one| of(one) != of(first));
-    let setting =
-        if differs(|one| &one.ours.setting) { format!(" {}", difference.ours.setting) } else { String::new() };
+    let differs =
+        |of: fn(&Difference) -> &String| finding.differences.iter().any(|one| of(one) != of(first));
+    let setting = if differs(|one| &one.ours.setting) {
+        format!(" {}", difference.ours.setting)
+    } else {
+        String::new()
+    };
     let metric = finding.differences.iter().any(|one| one.metric != first.metric);
     let metric = if metric { format!(" {}", difference.metric) } else { String::new() };
-    let rival =
-        if differs(|one| &one.rival.method) { format!(" (to {})", difference.rival.method) } else { String::new() };
+    let rival = if differs(|one| &one.rival.method) {
+        format!(" (to {})", difference.rival.method)
+    } else {
+        String::new()
+    };
     let share = percent(difference).map_or(String::new(), |share| format!(" ({share})"));
     let p = p(difference).map_or(String::new(), |p| format!(", p {p}"));
     format!("{}{setting}{metric} {}{share}{p}{rival}", difference.ours.dataset, difference.estimate)
@@ -200,9 +234,12 @@ pub fn claims_csv(findings: &[Finding]) -> Result<Vec<u8>> {
         "test_per_train",
     ];
     let rows = findings.iter().flat_map(|Finding { claim, verdict, differences, caveats }| {
-        let head = [&claim.paper, &claim.section, &claim.experiment, &claim.sentence].map(String::clone);
-        let head: Vec<String> = head.into_iter().chain([verdict.to_string(), caveats.join("; ")]).collect();
-        let nothing = differences.is_empty().then(|| vec![String::new(); HEADER.len() - head.len()]);
+        let head =
+            [&claim.paper, &claim.section, &claim.experiment, &claim.sentence].map(String::clone);
+        let head: Vec<String> =
+            head.into_iter().chain([verdict.to_string(), caveats.join("; ")]).collect();
+        let nothing =
+            differences.is_empty().then(|| vec![String::new(); HEADER.len() - head.len()]);
         let tails: Vec<_> = nothing.into_iter().chain(differences.iter().map(fields)).collect();
         tails.into_iter().map(move |tail| head.iter().cloned().chain(tail).collect())
     });
@@ -243,27 +280,40 @@ mod tests {
         };
         let mut results = Results::default();
         let metrics = vec![Metric::Reward];
-        let mut design = Design { experiment: "e".into(), metrics: metrics.clone(), ..Design::default() };
+        let mut design =
+            Design { experiment: "e".into(), metrics: metrics.clone(), ..Design::default() };
         for (dataset, gap) in [("a", 2.0), ("b", 1.0)] {
-            design.datasets.push(DataSet { name: dataset.into(), test_per_train: 0.0, caveat: "toy".into() });
+            design.datasets.push(DataSet {
+                name: dataset.into(),
+                test_per_train: 0.0,
+                caveat: "toy".into(),
+            });
             for (method, base) in [("m1", 1.0 + gap), ("m2", 1.0)] {
                 design.arms.push(arm(dataset, method));
                 let spread = if (dataset, method) == ("b", "m1") { 0.03 } else { 0.01 };
                 for seed in 0..3 {
                     let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed };
-                    results.insert(key, [(Metric::Reward, base * (1.0 + spread * seed as f64))].into());
+                    results.insert(
+                        key,
+                        [(Metric::Reward, base * (1.0 + spread * seed as f64))].into(),
+                    );
                 }
             }
         }
         let elsewhere = Design { experiment: "other".into(), metrics, ..Design::default() };
-        vec![claims[0].decide(&design, &results).unwrap(), claims[1].decide(&elsewhere, &results).unwrap()]
+        vec![
+            claims[0].decide(&design, &results).unwrap(),
+            claims[1].decide(&elsewhere, &results).unwrap(),
+        ]
     }
 
     #[test]
     fn a_claim_that_was_not_run_is_in_every_form_and_decides_nothing() {
         let ledger = Ledger::new(findings());
         assert_eq!(ledger.counts(), [(Verdict::Reproduced, 1), (Verdict::NotRun, 1)]);
-        assert!(ledger.plain().contains("claims not run: 1") && !ledger.plain().contains("never run"));
+        assert!(
+            ledger.plain().contains("claims not run: 1") && !ledger.plain().contains("never run")
+        );
         assert!(ledger.markdown().contains("| never run | A, §2 | not run |  |"));
         assert!(ledger.html().into_string().contains("never run"));
     }
@@ -279,11 +329,17 @@ mod tests {
     fn finding(ours: &[f64], rival: &[f64]) -> Finding {
         let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
                     A,§1,e,s,reward,larger,m1,m2,beats the best,,\n";
-        let arm = |method: &str| Arm { dataset: "a".into(), method: method.into(), setting: String::new() };
-        let datasets = vec![DataSet { name: "a".into(), test_per_train: 0.0, caveat: String::new() }];
+        let arm = |method: &str| Arm {
+            dataset: "a".into(),
+            method: method.into(),
+            setting: String::new(),
+        };
+        let datasets =
+            vec![DataSet { name: "a".into(), test_per_train: 0.0, caveat: String::new() }];
         let arms = vec![arm("m1"), arm("m2")];
         let metrics = vec![Metric::Reward];
-        let design = Design { experiment: "e".into(), datasets, arms, metrics, ..Design::default() };
+        let design =
+            Design { experiment: "e".into(), datasets, arms, metrics, ..Design::default() };
         let mut results = Results::default();
         for (method, values) in [("m1", ours), ("m2", rival)] {
             for (seed, &value) in (0..).zip(values) {
@@ -315,7 +371,9 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(
-            lines[1].starts_with("A,§1,e,\"one, better\",reproduced,toy,a,reward,larger,m1,,m2,,3,2.02,"),
+            lines[1].starts_with(
+                "A,§1,e,\"one, better\",reproduced,toy,a,reward,larger,m1,,m2,,3,2.02,"
+            ),
             "{}",
             lines[1]
         );

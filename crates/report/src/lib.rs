@@ -1,8 +1,10 @@
 //! Results as people read them.
 //!
-//! One tidy table goes in: [`Results`], a figure a row, with [`Curves`] beside it. [`Design`] says what the experiments are: their arms,
-//! columns and [`View`]s, the plots after those of the papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with
-//! their verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network. The crate knows results, not models.
+//! One tidy table goes in: [`Results`], a figure a row, with [`Curves`] beside it. [`Design`] says
+//! what the experiments are: their arms, columns and [`View`]s, the plots after those of the
+//! papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with their
+//! verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network.
+//! The crate knows results, not models.
 //!
 //! ```
 //! use foretaste_eval::Metric;

@@ -96,7 +96,9 @@ fn figure(plot: &Plot) -> Markup {
 fn scalable(svg: &str) -> String {
     let Some((head, body)) = svg.split_once('>') else { return svg.to_owned() };
     let size = |name: &str| {
-        head.split_once(&format!("{name}=\"")).and_then(|(_, rest)| rest.split_once('"')).map(|(value, _)| value)
+        head.split_once(&format!("{name}=\""))
+            .and_then(|(_, rest)| rest.split_once('"'))
+            .map(|(value, _)| value)
     };
     match (size(" width"), size(" height")) {
         (Some(width), Some(height)) => {

@@ -1,6 +1,7 @@
 //! Names chosen by pattern, as a column of the ledger's file writes them.
 
-/// Patterns: a name is chosen if one that has no `!` before it fits and none that has one does. `*` stands for any text, once in a pattern.
+/// Patterns: a name is chosen if one that has no `!` before it fits and none that has one does. `*`
+/// stands for any text, once in a pattern.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Patterns {
     wanted: Vec<String>,
@@ -10,7 +11,8 @@ pub struct Patterns {
 impl Patterns {
     /// The patterns in a list separated by ` | `; the empty list chooses everything.
     pub fn parse(list: &str) -> Self {
-        let (unwanted, wanted): (Vec<_>, Vec<_>) = split(list).partition(|pattern| pattern.starts_with('!'));
+        let (unwanted, wanted): (Vec<_>, Vec<_>) =
+            split(list).partition(|pattern| pattern.starts_with('!'));
         let wanted = if wanted.is_empty() { vec!["*".to_owned()] } else { wanted };
         Self { wanted, unwanted: unwanted.iter().map(|pattern| pattern[1..].to_owned()).collect() }
     }
@@ -26,7 +28,11 @@ impl Patterns {
     /// The first pattern that fits none of the names, `!` or not.
     pub fn fitting_none<'a>(&'a self, names: &[&str]) -> Option<&'a str> {
         let fits_some = |pattern: &&String| names.iter().any(|name| fits(pattern, name));
-        self.wanted.iter().chain(&self.unwanted).find(|pattern| !fits_some(pattern)).map(String::as_str)
+        self.wanted
+            .iter()
+            .chain(&self.unwanted)
+            .find(|pattern| !fits_some(pattern))
+            .map(String::as_str)
     }
 }
 
@@ -38,7 +44,9 @@ pub fn split(list: &str) -> impl Iterator<Item = String> {
 fn fits(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == name,
-        Some((head, tail)) => name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail),
+        Some((head, tail)) => {
+            name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
+        }
     }
 }
 
@@ -49,9 +57,15 @@ mod tests {
     #[test]
     fn patterns_choose_by_head_and_tail_and_exclude() {
         let dense = Patterns::parse("* | !random(200)");
-        assert!(dense.choose("random(1000)") && dense.choose("max(200)") && !dense.choose("random(200)"));
+        assert!(
+            dense.choose("random(1000)")
+                && dense.choose("max(200)")
+                && !dense.choose("random(200)")
+        );
         let random = Patterns::parse("random(*)");
-        assert!(random.choose("random(200)") && !random.choose("max(200)") && !random.choose("random("));
+        assert!(
+            random.choose("random(200)") && !random.choose("max(200)") && !random.choose("random(")
+        );
         assert!(Patterns::parse("").choose("") && Patterns::parse("").choose("x"));
         let named = Patterns::parse("k = 3 | k = 5");
         assert!(named.choose("k = 5") && !named.choose("k = 4"));

@@ -44,8 +44,8 @@ pub(crate) struct Section {
 }
 
 impl Report {
-    /// The report of the results of the experiments that `designs` lay out. `seconds` are the mean times of a run of each arm, by experiment.
-    /// Claims on other experiments are "not run".
+    /// The report of the results of the experiments that `designs` lay out. `seconds` are the mean
+    /// times of a run of each arm, by experiment. Claims on other experiments are "not run".
     ///
     /// # Errors
     /// Where a figure is not finite, or a plot cannot be drawn.
@@ -75,9 +75,15 @@ impl Report {
 
     /// For the terminal: a table for each experiment, then the ledger, then the remarks.
     pub fn plain(&self) -> String {
-        let notes = |section: &Section| section.notes.iter().map(|note| format!("\n* {note}")).collect::<String>();
+        let notes = |section: &Section| {
+            section.notes.iter().map(|note| format!("\n* {note}")).collect::<String>()
+        };
         let tables = self.sections.iter().map(|section| section.table.plain() + &notes(section));
-        tables.chain([self.ledger.plain()]).chain(self.facts.remarks.iter().cloned()).collect::<Vec<_>>().join("\n")
+        tables
+            .chain([self.ledger.plain()])
+            .chain(self.facts.remarks.iter().cloned())
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     /// `summary.md`.
@@ -85,7 +91,8 @@ impl Report {
         summary::markdown(self)
     }
 
-    /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for nothing from the network.
+    /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for
+    /// nothing from the network.
     pub fn html(&self) -> String {
         page::html(self).into_string()
     }
@@ -102,7 +109,12 @@ impl Report {
 }
 
 impl Section {
-    fn new(design: &Design, results: &Results, curves: &Curves, seconds: &BTreeMap<Arm, f64>) -> Result<Self> {
+    fn new(
+        design: &Design,
+        results: &Results,
+        curves: &Curves,
+        seconds: &BTreeMap<Arm, f64>,
+    ) -> Result<Self> {
         let (mut drawn, mut views) = (Vec::new(), Vec::new());
         for view in &design.views {
             if view.kind == Kind::Table {

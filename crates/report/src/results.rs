@@ -49,7 +49,8 @@ pub struct Curves {
 }
 
 const HEADER: [&str; 7] = ["experiment", "dataset", "method", "setting", "seed", "metric", "value"];
-const CURVES_HEADER: [&str; 8] = ["experiment", "dataset", "method", "setting", "seed", "point", "metric", "value"];
+const CURVES_HEADER: [&str; 8] =
+    ["experiment", "dataset", "method", "setting", "seed", "point", "metric", "value"];
 
 impl Results {
     /// Adds the figures of a run, in place of those that it had.
@@ -57,7 +58,8 @@ impl Results {
         self.runs.insert(key, figures);
     }
 
-    /// The table in `reader`, which has the columns `experiment,dataset,method,setting,seed,metric,value`; `file` names it in errors.
+    /// The table in `reader`, which has the columns
+    /// `experiment,dataset,method,setting,seed,metric,value`; `file` names it in errors.
     ///
     /// # Errors
     /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure
@@ -76,14 +78,20 @@ impl Results {
             let record = record.map_err(at_fault)?;
             let line = record.position().map_or(0, csv::Position::line);
             let wrong = |problem| ReportError::Table { file: file.into(), line, problem };
-            let seed = record[4].parse().map_err(|_| wrong(format!("seed `{}` is no number", &record[4])))?;
-            let value: f64 = record[6].parse().map_err(|_| wrong(format!("value `{}` is no number", &record[6])))?;
+            let seed = record[4]
+                .parse()
+                .map_err(|_| wrong(format!("seed `{}` is no number", &record[4])))?;
+            let value: f64 = record[6]
+                .parse()
+                .map_err(|_| wrong(format!("value `{}` is no number", &record[6])))?;
             if !value.is_finite() {
                 return Err(wrong(format!("value `{value}` is not finite")));
             }
             let [dataset, method, setting] = [1, 2, 3].map(|at| record[at].to_owned());
-            let key = Key { experiment: record[0].into(), arm: Arm { dataset, method, setting }, seed };
-            let metric: Metric = record[5].parse().map_err(|unknown: UnknownMetric| wrong(unknown.to_string()))?;
+            let key =
+                Key { experiment: record[0].into(), arm: Arm { dataset, method, setting }, seed };
+            let metric: Metric =
+                record[5].parse().map_err(|unknown: UnknownMetric| wrong(unknown.to_string()))?;
             if results.runs.entry(key).or_default().insert(metric, value).is_some() {
                 return Err(wrong(format!("`{metric}` of this run is there twice")));
             }
@@ -91,13 +99,16 @@ impl Results {
         Ok(results)
     }
 
-    /// The table as CSV, sorted by all columns but the value. Values are written with as many digits as bring them back bit for bit.
+    /// The table as CSV, sorted by all columns but the value. Values are written with as many
+    /// digits as bring them back bit for bit.
     ///
     /// # Errors
     /// Where memory ends.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let rows = self.runs.iter().flat_map(|(key, figures)| {
-            figures.iter().map(|(metric, value)| row(key, [metric.name().into(), value.to_string()]))
+            figures
+                .iter()
+                .map(|(metric, value)| row(key, [metric.name().into(), value.to_string()]))
         });
         write("results.csv", &HEADER, rows)
     }
@@ -108,17 +119,27 @@ impl Results {
         runs.filter_map(|(key, figures)| Some((key.seed, *figures.get(&metric)?))).collect()
     }
 
-    /// The mean of a metric of an arm over its seeds, with Student's interval; `None` where the arm has none.
+    /// The mean of a metric of an arm over its seeds, with Student's interval; `None` where the arm
+    /// has none.
     ///
     /// # Errors
     /// Where a value is not finite.
-    pub fn estimate(&self, experiment: &str, arm: &Arm, metric: Metric) -> Result<Option<Estimate>> {
-        let values: Vec<f64> = self.values(experiment, arm, metric).into_iter().map(|(_, value)| value).collect();
+    pub fn estimate(
+        &self,
+        experiment: &str,
+        arm: &Arm,
+        metric: Metric,
+    ) -> Result<Option<Estimate>> {
+        let values: Vec<f64> =
+            self.values(experiment, arm, metric).into_iter().map(|(_, value)| value).collect();
         if values.is_empty() {
             return Ok(None);
         }
-        let what = || format!("{experiment} {} {} {}, {metric}", arm.dataset, arm.method, arm.setting);
-        interval::student_t(&values).map(Some).map_err(|source| ReportError::Figure { what: what(), source })
+        let what =
+            || format!("{experiment} {} {} {}, {metric}", arm.dataset, arm.method, arm.setting);
+        interval::student_t(&values)
+            .map(Some)
+            .map_err(|source| ReportError::Figure { what: what(), source })
     }
 
     /// How many seeds of an arm have finished.
@@ -133,16 +154,17 @@ impl Curves {
         self.runs.insert(key, points);
     }
 
-    /// `experiment,dataset,method,setting,seed,point,metric,value`, where `point` numbers the points of a run.
+    /// `experiment,dataset,method,setting,seed,point,metric,value`, where `point` numbers the
+    /// points of a run.
     ///
     /// # Errors
     /// Where memory ends.
     pub fn to_csv(&self) -> Result<Vec<u8>> {
         let rows = self.runs.iter().flat_map(|(key, points)| {
             points.iter().enumerate().flat_map(move |(point, figures)| {
-                figures
-                    .iter()
-                    .map(move |(metric, value)| row(key, [point.to_string(), metric.clone(), value.to_string()]))
+                figures.iter().map(move |(metric, value)| {
+                    row(key, [point.to_string(), metric.clone(), value.to_string()])
+                })
             })
         });
         write("curves.csv", &CURVES_HEADER, rows)
@@ -155,7 +177,11 @@ impl Curves {
     }
 }
 
-fn of_arm<'a, V>(runs: &'a BTreeMap<Key, V>, experiment: &str, arm: &Arm) -> impl Iterator<Item = (&'a Key, &'a V)> {
+fn of_arm<'a, V>(
+    runs: &'a BTreeMap<Key, V>,
+    experiment: &str,
+    arm: &Arm,
+) -> impl Iterator<Item = (&'a Key, &'a V)> {
     let key = |seed| Key { experiment: experiment.into(), arm: arm.clone(), seed };
     runs.range(key(0)..=key(u64::MAX))
 }
@@ -167,7 +193,11 @@ fn row<const N: usize>(key: &Key, tail: [String; N]) -> Vec<String> {
 }
 
 /// A table of text as CSV; `file` names it in errors.
-pub(crate) fn write(file: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Vec<u8>> {
+pub(crate) fn write(
+    file: &str,
+    header: &[&str],
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<Vec<u8>> {
     let at_fault = |source| ReportError::Csv { file: file.into(), source };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(at_fault)?;
@@ -199,7 +229,8 @@ mod tests {
     #[test]
     fn rows_are_tidy_sorted_and_quoted() {
         let mut results = Results::default();
-        results.insert(key("m, with a comma", 10), [(Metric::Nll, 0.5), (Metric::Gain, 1.0)].into());
+        results
+            .insert(key("m, with a comma", 10), [(Metric::Nll, 0.5), (Metric::Gain, 1.0)].into());
         results.insert(key("m, with a comma", 9), [(Metric::Nll, 0.25)].into());
         assert_eq!(
             text(results.to_csv()),
@@ -224,18 +255,28 @@ mod tests {
 
     #[test]
     fn a_wrong_table_is_refused_with_its_line() {
-        let read = |text: &str| Results::read(text.as_bytes(), "results.csv").unwrap_err().to_string();
+        let read =
+            |text: &str| Results::read(text.as_bytes(), "results.csv").unwrap_err().to_string();
         let header = HEADER.join(",");
         assert!(read("a,b\n").contains("line 1: the columns are `a,b`"));
-        assert!(read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,zero,nll,1\n")).contains("line 3: seed `zero`"));
-        assert!(read(&format!("{header}\ne,d,m,s,0,nll,NaN\n")).contains("line 2: value `NaN` is not finite"));
+        assert!(
+            read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,zero,nll,1\n"))
+                .contains("line 3: seed `zero`")
+        );
+        assert!(
+            read(&format!("{header}\ne,d,m,s,0,nll,NaN\n"))
+                .contains("line 2: value `NaN` is not finite")
+        );
         assert!(
             read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,0,nll,2\n"))
                 .contains("line 3: `nll` of this run is there twice")
         );
         assert!(read(&format!("{header}\ne,d,m\n")).contains("results.csv"));
         let unknown = read(&format!("{header}\ne,d,m,s,0,nl,1\n"));
-        assert!(unknown.contains("line 2: there is no metric `nl`; the closest are `nll`"), "{unknown}");
+        assert!(
+            unknown.contains("line 2: there is no metric `nl`; the closest are `nll`"),
+            "{unknown}"
+        );
     }
 
     #[test]
@@ -247,7 +288,10 @@ mod tests {
         assert_eq!(results.values("e", &key("m", 0).arm, Metric::Nll), [(1, 2.0), (3, 1.0)]);
         assert_eq!(results.values("e", &key("m", 0).arm, Metric::Loss), []);
         assert_eq!(results.values("f", &key("m", 0).arm, Metric::Nll), []);
-        assert_eq!(results.estimate("e", &key("m", 0).arm, Metric::Nll).unwrap().unwrap().mean, 1.5);
+        assert_eq!(
+            results.estimate("e", &key("m", 0).arm, Metric::Nll).unwrap().unwrap().mean,
+            1.5
+        );
         assert_eq!(results.seeds("e", &key("m", 0).arm), 2);
     }
 

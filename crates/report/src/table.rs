@@ -24,17 +24,20 @@ pub struct Table {
 const NOTHING: &str = "–";
 
 impl Table {
-    /// The table of an experiment: a row for every arm that has finished runs, in the design's order, and a column for every metric.
-    /// `seconds` are the mean times of a run of each arm.
+    /// The table of an experiment: a row for every arm that has finished runs, in the design's
+    /// order, and a column for every metric. `seconds` are the mean times of a run of each arm.
     ///
     /// # Errors
     /// Where a figure has no mean.
     pub fn of(design: &Design, results: &Results, seconds: &BTreeMap<Arm, f64>) -> Result<Self> {
         let experiment = design.experiment.as_str();
-        let arms: Vec<&Arm> = design.arms.iter().filter(|arm| results.seeds(experiment, arm) > 0).collect();
+        let arms: Vec<&Arm> =
+            design.arms.iter().filter(|arm| results.seeds(experiment, arm) > 0).collect();
         let settings = arms.iter().any(|arm| !arm.setting.is_empty());
-        let heads = ["dataset", "method"].into_iter().chain(settings.then_some("setting")).chain(["seeds"]);
-        let heads = heads.chain(design.columns.iter().map(|metric| metric.name())).chain(["s per cell"]);
+        let heads =
+            ["dataset", "method"].into_iter().chain(settings.then_some("setting")).chain(["seeds"]);
+        let heads =
+            heads.chain(design.columns.iter().map(|metric| metric.name())).chain(["s per cell"]);
         let mut rows = Vec::new();
         for arm in arms {
             let mut row = vec![arm.dataset.clone(), arm.method.clone()];
@@ -50,11 +53,17 @@ impl Table {
         Ok(Self { title: experiment.into(), header: heads.map(str::to_owned).collect(), rows })
     }
 
-    /// A view as a table: groups are rows; panels, and series in them, are columns. `None` where it has no figures.
+    /// A view as a table: groups are rows; panels, and series in them, are columns. `None` where it
+    /// has no figures.
     ///
     /// # Errors
     /// Where a figure has no mean.
-    pub(crate) fn of_plan(view: &View, plan: &Plan, design: &Design, results: &Results) -> Result<Option<Self>> {
+    pub(crate) fn of_plan(
+        view: &View,
+        plan: &Plan,
+        design: &Design,
+        results: &Results,
+    ) -> Result<Option<Self>> {
         let panels = plan.figures(design, results)?;
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in panels.iter().flat_map(|panel| &panel.groups) {
@@ -162,7 +171,9 @@ mod tests {
     #[test]
     fn arms_stand_in_the_order_of_the_design_and_those_without_runs_are_left_out() {
         let (design, results) = results();
-        let table = Table::of(&design, &results, &[(arm("d", "a"), 1.25), (arm("d", "b|1"), 0.004)].into()).unwrap();
+        let table =
+            Table::of(&design, &results, &[(arm("d", "a"), 1.25), (arm("d", "b|1"), 0.004)].into())
+                .unwrap();
         assert_eq!(table.header, ["dataset", "method", "seeds", "reward", "ctr", "s per cell"]);
         assert_eq!(table.rows[0], ["d", "b|1", "1", "0.2500 ± n/a (n = 1)", "–", "< 0.05"]);
         assert_eq!(table.rows[1], ["d", "a", "1", "1.000 ± n/a (n = 1)", "–", "1.2"]);
@@ -186,7 +197,10 @@ mod tests {
         assert_eq!(table.header, ["x", "d", "e"]);
         assert_eq!(
             table.rows,
-            [["b|1", "0.2500 ± n/a (n = 1)", "–"], ["a", "1.000 ± n/a (n = 1)", "3.000 ± n/a (n = 1)"]]
+            [
+                ["b|1", "0.2500 ± n/a (n = 1)", "–"],
+                ["a", "1.000 ± n/a (n = 1)", "3.000 ± n/a (n = 1)"]
+            ]
         );
     }
 }

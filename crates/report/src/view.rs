@@ -19,7 +19,8 @@ pub struct View {
     pub title: &'static str,
     /// What its values are, with the unit.
     pub axis: &'static str,
-    /// What bars stand over, or what a curve's iterations are; the name of the first column of a table.
+    /// What bars stand over, or what a curve's iterations are; the name of the first column of a
+    /// table.
     pub over: &'static str,
     /// The metrics, and what they are called in the plot; of learning curves, the figures of that
     /// name.
@@ -123,15 +124,23 @@ impl View {
     pub(crate) fn plans(&self, design: &Design) -> Vec<Plan> {
         let parts = Parts::new(self, design);
         let roles = [self.panels, self.groups, self.series];
-        let free: Vec<By> = PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))).collect();
+        let free: Vec<By> =
+            PARTS.into_iter().filter(|part| !roles.contains(&Some(*part))).collect();
         let mut places = vec![Place::default()];
         for &part in &free {
             places = places.iter().flat_map(|place| parts.spread(place, Some(part))).collect();
         }
         let plan = |place: &Place| {
             let of = free.iter().filter(|&&part| parts.several(part) || part == By::Dataset);
-            let of = of.map(|&part| place.name(part).to_owned()).filter(|name| !name.is_empty()).collect();
-            let series = parts.spread(place, self.series).iter().map(|place| place.named(self.series)).collect();
+            let of = of
+                .map(|&part| place.name(part).to_owned())
+                .filter(|name| !name.is_empty())
+                .collect();
+            let series = parts
+                .spread(place, self.series)
+                .iter()
+                .map(|place| place.named(self.series))
+                .collect();
             let panels = parts.spread(place, self.panels);
             let panel = |place: &Place| Panel {
                 title: place.named(self.panels),
@@ -141,7 +150,11 @@ impl View {
                     .iter()
                     .map(|group| Group {
                         name: group.named(self.groups),
-                        members: parts.spread(group, self.series).iter().filter_map(Place::member).collect(),
+                        members: parts
+                            .spread(group, self.series)
+                            .iter()
+                            .filter_map(Place::member)
+                            .collect(),
                     })
                     .collect(),
             };
@@ -152,7 +165,10 @@ impl View {
 
     fn lines_across(&self, place: &Place, design: &Design) -> Vec<(String, Arm, Metric)> {
         let found = |method: &&str| {
-            let arm = design.arms.iter().find(|arm| arm.dataset == place.dataset && arm.method == **method)?;
+            let arm = design
+                .arms
+                .iter()
+                .find(|arm| arm.dataset == place.dataset && arm.method == **method)?;
             Some(((*method).to_owned(), arm.clone(), place.metric?.0))
         };
         self.references.iter().filter_map(found).collect()
@@ -171,7 +187,8 @@ impl<'a> Parts<'a> {
     fn new(view: &'a View, design: &Design) -> Self {
         let wanted = Patterns::parse(view.settings);
         let shown = |arm: &&Arm| {
-            wanted.choose(&arm.setting) && (view.methods.is_empty() || view.methods.contains(&arm.method.as_str()))
+            wanted.choose(&arm.setting)
+                && (view.methods.is_empty() || view.methods.contains(&arm.method.as_str()))
         };
         let arms: Vec<&Arm> = design.arms.iter().filter(shown).collect();
         let distinct = |of: fn(&Arm) -> &String| {
@@ -214,10 +231,18 @@ impl<'a> Parts<'a> {
         };
         match part {
             None => vec![place(&|_| ())],
-            Some(By::Dataset) => self.datasets.iter().map(|name| place(&|at| at.dataset.clone_from(name))).collect(),
-            Some(By::Method) => self.methods.iter().map(|name| place(&|at| at.method.clone_from(name))).collect(),
-            Some(By::Setting) => self.settings.iter().map(|name| place(&|at| at.setting.clone_from(name))).collect(),
-            Some(By::Metric) => self.metrics.iter().map(|&metric| place(&|at| at.metric = Some(metric))).collect(),
+            Some(By::Dataset) => {
+                self.datasets.iter().map(|name| place(&|at| at.dataset.clone_from(name))).collect()
+            }
+            Some(By::Method) => {
+                self.methods.iter().map(|name| place(&|at| at.method.clone_from(name))).collect()
+            }
+            Some(By::Setting) => {
+                self.settings.iter().map(|name| place(&|at| at.setting.clone_from(name))).collect()
+            }
+            Some(By::Metric) => {
+                self.metrics.iter().map(|&metric| place(&|at| at.metric = Some(metric))).collect()
+            }
         }
     }
 }
@@ -237,7 +262,11 @@ impl Place {
     }
 
     fn member(&self) -> Option<(Arm, Metric)> {
-        let arm = Arm { dataset: self.dataset.clone(), method: self.method.clone(), setting: self.setting.clone() };
+        let arm = Arm {
+            dataset: self.dataset.clone(),
+            method: self.method.clone(),
+            setting: self.setting.clone(),
+        };
         Some((arm, self.metric?.0))
     }
 }
@@ -256,7 +285,8 @@ impl Plan {
     /// # Errors
     /// Where a figure has no mean.
     pub(crate) fn figures(&self, design: &Design, results: &Results) -> Result<Vec<Figures>> {
-        let estimate = |(arm, metric): &(Arm, Metric)| results.estimate(&design.experiment, arm, *metric);
+        let estimate =
+            |(arm, metric): &(Arm, Metric)| results.estimate(&design.experiment, arm, *metric);
         let mut panels = Vec::new();
         for panel in &self.panels {
             let mut groups = Vec::new();
@@ -268,8 +298,11 @@ impl Plan {
             }
             let mut references = Vec::new();
             for (name, arm, metric) in &panel.references {
-                references
-                    .extend(results.estimate(&design.experiment, arm, *metric)?.map(|found| (name.clone(), found)));
+                references.extend(
+                    results
+                        .estimate(&design.experiment, arm, *metric)?
+                        .map(|found| (name.clone(), found)),
+                );
             }
             if !groups.is_empty() {
                 panels.push(Figures { title: panel.title.clone(), groups, references });

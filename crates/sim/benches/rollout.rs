@@ -3,7 +3,9 @@
 use divan::{Bencher, counter::ItemsCount};
 use foretaste_random::Seed;
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
-use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::policies::{
+    EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom,
+};
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Rollout};
 
 const ITEMS: usize = 50;
@@ -17,7 +19,12 @@ fn mdp() -> Mdp {
 }
 
 /// Steps a second, the log kept.
-fn rollout<E: Environment, P: Policy<E>>(bencher: Bencher, environment: &E, policy: &P, sessions: u64) {
+fn rollout<E: Environment, P: Policy<E>>(
+    bencher: Bencher,
+    environment: &E,
+    policy: &P,
+    sessions: u64,
+) {
     let rollout = Rollout::new(Seed::new(1), 0..sessions, 10);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let run = || pool.install(|| rollout.run(environment, policy).unwrap());

@@ -1,6 +1,6 @@
-//! Users who get bored: what a slate of one category and one of three earn from them. They read from the top and take an item
-//! with chance 0.7 / (1 + b), b their boredom with its category, item mod 3. A click adds 1 to it, and the next slate
-//! halves it. Who takes nothing leaves.
+//! Users who get bored: what a slate of one category and one of three earn from them. They read
+//! from the top and take an item with chance 0.7 / (1 + b), b their boredom with its category, item
+//! mod 3. A click adds 1 to it, and the next slate halves it. Who takes nothing leaves.
 //!
 //! `cargo run --release -p foretaste-sim --example own_environment`
 
@@ -19,14 +19,24 @@ impl Environment for Bored {
     fn reset(&self, streams: &mut [Stream]) -> Result<Self::State> {
         Ok(vec![[0.0; 3]; streams.len()])
     }
-    fn step(&self, all: &mut Self::State, slates: &Slates, streams: &mut [Stream], out: &mut Responses) -> Result<()> {
+    fn step(
+        &self,
+        all: &mut Self::State,
+        slates: &Slates,
+        streams: &mut [Stream],
+        out: &mut Responses,
+    ) -> Result<()> {
         out.clear();
         for (row, (b, stream)) in all.iter_mut().zip(streams).enumerate() {
             b.iter_mut().for_each(|b| *b /= 2.0);
             let takes = |item: &&ItemId| stream.random_bool(0.7 / (1.0 + b[item.index() % 3]));
             let taken = slates.row(row).iter().find(takes).copied();
             taken.iter().for_each(|item| b[item.index() % 3] += 1.0);
-            out.push(taken.map_or(Choice::Leave, Choice::Item), taken.map_or(0.0, |_| 1.0), taken.is_none());
+            out.push(
+                taken.map_or(Choice::Leave, Choice::Item),
+                taken.map_or(0.0, |_| 1.0),
+                taken.is_none(),
+            );
         }
         Ok(())
     }
@@ -38,8 +48,12 @@ impl Environment for Bored {
 fn main() -> Result<()> {
     for (slate, kinds) in [("one category", 3), ("three categories", 30)] {
         let scores: Vec<f64> = (0..30).map(|item| f64::from(item % kinds)).collect();
-        let sessions = Rollout::new(Seed::new(1), 0..10_000, 3).outcomes(&Bored, &TopItems::new(&scores))?;
-        println!("{slate}: {:.2} clicks a session", sessions.iter().map(|session| session.reward).sum::<f64>() / 1e4);
+        let sessions =
+            Rollout::new(Seed::new(1), 0..10_000, 3).outcomes(&Bored, &TopItems::new(&scores))?;
+        println!(
+            "{slate}: {:.2} clicks a session",
+            sessions.iter().map(|session| session.reward).sum::<f64>() / 1e4
+        );
     }
     Ok(())
 }

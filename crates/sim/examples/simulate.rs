@@ -1,5 +1,5 @@
-//! Simulates the users of IRecGAN §7.1 and those of GAN-CDQN, keeps a log of random slates, and compares what knowing more about the
-//! users earns.
+//! Simulates the users of IRecGAN §7.1 and those of GAN-CDQN, keeps a log of random slates, and
+//! compares what knowing more about the users earns.
 //!
 //! `cargo run --release -p foretaste-sim --example simulate -- [SESSIONS]` (default 200 a policy)
 
@@ -9,22 +9,36 @@ use foretaste_sim::bounds::{
 };
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Result, Rollout, Transitions,
+    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Result, Rollout,
+    Transitions,
 };
 
 const K: usize = 10;
 
 fn main() -> Result<()> {
-    let sessions = std::env::args().nth(1).map_or(200, |count| count.parse().expect("a number of sessions"));
-    println!("Mean reward of a session (here its clicks) over {sessions} sessions, with the 95% interval of the mean.");
-    for transitions in [Transitions::SoftmaxUniform, Transitions::Dirichlet(1.0), Transitions::Dirichlet(0.1)] {
+    let sessions =
+        std::env::args().nth(1).map_or(200, |count| count.parse().expect("a number of sessions"));
+    println!(
+        "Mean reward of a session (here its clicks) over {sessions} sessions, with the 95% interval of the mean."
+    );
+    for transitions in
+        [Transitions::SoftmaxUniform, Transitions::Dirichlet(1.0), Transitions::Dirichlet(0.1)]
+    {
         let mdp = Mdp::new(&MdpConfig { transitions, ..Default::default() })?;
-        println!("\nMdp, {} states, {} items, slates of {K}, {transitions:?}", mdp.states(), mdp.items());
+        println!(
+            "\nMdp, {} states, {} items, slates of {K}, {transitions:?}",
+            mdp.states(),
+            mdp.items()
+        );
         simulate(&mdp, sessions)?;
     }
-    let config = ChoiceUsersConfig { types: 4, position_weights: vec![1.0, 0.7], ..Default::default() };
+    let config =
+        ChoiceUsersConfig { types: 4, position_weights: vec![1.0, 0.7], ..Default::default() };
     let users = ChoiceUsers::new(&config)?;
-    println!("\nChoiceUsers, 4 types, {} items, slates of {K}, sessions of at most {HORIZON} steps", users.items());
+    println!(
+        "\nChoiceUsers, 4 types, {} items, slates of {K}, sessions of at most {HORIZON} steps",
+        users.items()
+    );
     choose(&users, sessions)
 }
 
@@ -45,7 +59,10 @@ fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
     show("belief", mdp, &MdpBelief::new(mdp, K)?, &rollout)?;
     show("oracle", mdp, &oracle, &rollout)?;
     let length = expected_length_of_slates(mdp, oracle.slates())?;
-    println!("  oracle, exactly {:>8.3}: of {length:.3} steps a session all but the last are clicks", oracle.value());
+    println!(
+        "  oracle, exactly {:>8.3}: of {length:.3} steps a session all but the last are clicks",
+        oracle.value()
+    );
     Ok(())
 }
 
@@ -63,8 +80,14 @@ const NEVER_CUT: usize = 100_000;
 const HORIZON: usize = 20;
 
 /// Prints the mean reward of a session with its 95% interval.
-fn show<E: Environment, P: Policy<E>>(name: &str, users: &E, policy: &P, rollout: &Rollout) -> Result<()> {
-    let rewards: Vec<f64> = rollout.outcomes(users, policy)?.iter().map(|outcome| outcome.reward).collect();
+fn show<E: Environment, P: Policy<E>>(
+    name: &str,
+    users: &E,
+    policy: &P,
+    rollout: &Rollout,
+) -> Result<()> {
+    let rewards: Vec<f64> =
+        rollout.outcomes(users, policy)?.iter().map(|outcome| outcome.reward).collect();
     let n = rewards.len() as f64;
     let mean = rewards.iter().sum::<f64>() / n;
     let variance = rewards.iter().map(|reward| (reward - mean).powi(2)).sum::<f64>() / (n - 1.0);

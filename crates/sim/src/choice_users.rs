@@ -35,7 +35,8 @@ pub enum ClickReward {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChoiceUsersConfig {
-    /// Number of hidden user types, all equally common. With 1, the clicks determine the user's state.
+    /// Number of hidden user types, all equally common. With 1, the clicks determine the user's
+    /// state.
     pub types: usize,
     /// Number of items n.
     pub items: usize,
@@ -82,14 +83,15 @@ impl Default for ChoiceUsersConfig {
 
 /// Users of the kind that Chen et al. (ICML 2019) assume, with a reward that is known.
 ///
-/// The state of a user of type u is the position-weighted history x = Σ_{τ=1..m} w_τ f_{click t-τ} (the paper's s^t = h(F W)
-/// with one column of weights and no nonlinearity). With g = max(0, x·f_a),
+/// The state of a user of type u is the position-weighted history x = Σ_{τ=1..m} w_τ f_{click t-τ}
+/// (the paper's s^t = h(F W) with one column of weights and no nonlinearity). With g = max(0,
+/// x·f_a),
 ///
 /// r(s, a) = b + p_u·f_a + α g - β g²
 ///
-/// so what resembles the latest clicks first pleases, most at g = α/2β, and bores beyond g = α/β. The user chooses the a
-/// that maximises η r(s, a) + ε, ε standard Gumbel, over the slate and, unless it is absent, the outside option of reward 0:
-/// by Lemma 1, a draw from softmax(η r).
+/// so what resembles the latest clicks first pleases, most at g = α/2β, and bores beyond g = α/β.
+/// The user chooses the a that maximises η r(s, a) + ε, ε standard Gumbel, over the slate and,
+/// unless it is absent, the outside option of reward 0: by Lemma 1, a draw from softmax(η r).
 #[derive(Clone, Debug)]
 pub struct ChoiceUsers {
     config: ChoiceUsersConfig,
@@ -107,17 +109,20 @@ impl ChoiceUsers {
         let mut stream = Seed::new(config.seed).derive("choice users").derive("features").stream(0);
         let scale = (config.dims as f64).sqrt();
         let normal = |stream: &mut Stream| stream.sample::<f64, _>(StandardNormal);
-        let features = (0..config.items * config.dims).map(|_| (normal(&mut stream) / scale) as f32).collect();
+        let features =
+            (0..config.items * config.dims).map(|_| (normal(&mut stream) / scale) as f32).collect();
         Self::with_features(config, features)
     }
 
     /// Draws preferences for items of the given features, `[n, d]` row-major.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a count is 0, a number is out of range, or the features are not n · d finite numbers.
+    /// [`Error::Setting`] if a count is 0, a number is out of range, or the features are not n · d
+    /// finite numbers.
     pub fn with_features(config: &ChoiceUsersConfig, features: Vec<f32>) -> Result<Self> {
         check(config, &features)?;
-        let mut stream = Seed::new(config.seed).derive("choice users").derive("preferences").stream(0);
+        let mut stream =
+            Seed::new(config.seed).derive("choice users").derive("preferences").stream(0);
         let preferences: Vec<f64> = (0..config.types * config.dims)
             .map(|_| config.preference * stream.sample::<f64, _>(StandardNormal))
             .collect();
@@ -143,7 +148,8 @@ impl ChoiceUsers {
         &self.features
     }
 
-    /// r(s, a) of each item of `slate` for a user of the given type who clicked `history`, oldest first: `[k]`.
+    /// r(s, a) of each item of `slate` for a user of the given type who clicked `history`, oldest
+    /// first: `[k]`.
     pub fn utilities(&self, user_type: usize, history: &[ItemId], slate: &[ItemId]) -> Vec<f64> {
         let (mut x, mut utilities) = (Vec::new(), Vec::new());
         self.weigh(history.iter().rev(), &mut x);
@@ -151,9 +157,14 @@ impl ChoiceUsers {
         utilities
     }
 
-    /// The probability that such a user chooses each item of `slate`, then, unless the outside option is absent, that of
-    /// choosing nothing: `[k + 1]` or `[k]`.
-    pub fn choice_probabilities(&self, user_type: usize, history: &[ItemId], slate: &[ItemId]) -> Vec<f64> {
+    /// The probability that such a user chooses each item of `slate`, then, unless the outside
+    /// option is absent, that of choosing nothing: `[k + 1]` or `[k]`.
+    pub fn choice_probabilities(
+        &self,
+        user_type: usize,
+        history: &[ItemId],
+        slate: &[ItemId],
+    ) -> Vec<f64> {
         let mut weights = self.utilities(user_type, history, slate);
         let outside = self.exponentiate(&mut weights);
         if self.config.outside != Outside::Absent {
@@ -191,7 +202,8 @@ impl ChoiceUsers {
         }));
     }
 
-    /// Turns rewards into e^(ηr), scaled by a common factor, and returns the outside option's weight on that scale.
+    /// Turns rewards into e^(ηr), scaled by a common factor, and returns the outside option's
+    /// weight on that scale.
     pub(crate) fn exponentiate(&self, rewards: &mut [f64]) -> f64 {
         let outside = if self.config.outside == Outside::Absent { f64::NEG_INFINITY } else { 0.0 };
         let eta = self.config.eta;

@@ -6,9 +6,10 @@ use rand::{Rng, RngCore};
 
 /// Samples `k` of `n` items without replacement, each ordered slate with the same probability.
 ///
-/// Place `j` needs a uniform integer below `n - j`. Several are cut from one 64-bit word by repeated multiplication
-/// (Brackett-Rozinsky and Lemire, "Batched ranged random integer generation", 2024), without bias: the remainder of the
-/// last product decides whether the word must be drawn again.
+/// Place `j` needs a uniform integer below `n - j`. Several are cut from one 64-bit word by
+/// repeated multiplication (Brackett-Rozinsky and Lemire, "Batched ranged random integer
+/// generation", 2024), without bias: the remainder of the last product decides whether the word
+/// must be drawn again.
 pub(crate) struct Subsets {
     n: u32,
     batches: Vec<Batch>,
@@ -47,7 +48,10 @@ impl Subsets {
             let places = batch.first..batch.last;
             loop {
                 let mut word = stream.next_u64();
-                for (swap, j) in self.swaps[batch.first as usize..batch.last as usize].iter_mut().zip(places.clone()) {
+                for (swap, j) in self.swaps[batch.first as usize..batch.last as usize]
+                    .iter_mut()
+                    .zip(places.clone())
+                {
                     let product = u128::from(word) * u128::from(self.n - j);
                     *swap = j + (product >> 64) as u32;
                     word = product as u64;
@@ -58,7 +62,8 @@ impl Subsets {
             }
         }
         for (j, (item, &swap)) in slate.iter_mut().zip(&self.swaps).enumerate() {
-            // No later place looks at position j again, so one half of the swap need not be written.
+            // No later place looks at position j again, so one half of the swap need not be
+            // written.
             let first = self.permutation[j];
             *item = ItemId(std::mem::replace(&mut self.permutation[swap as usize], first));
         }
@@ -69,7 +74,8 @@ impl Subsets {
     }
 }
 
-/// The index drawn in proportion to the weights whose running sums these are; `None` if they are all zero.
+/// The index drawn in proportion to the weights whose running sums these are; `None` if they are
+/// all zero.
 #[inline]
 pub(crate) fn proportional(running_sums: &[f64], stream: &mut Stream) -> Option<usize> {
     let total = *running_sums.last()?;

@@ -1,13 +1,16 @@
 //! Environments, policies and the rollouts that bring them together.
 //!
-//! An [`Environment`] is a population of users that answers slates; a [`Policy`] is a recommender that shows them. Both
-//! work on batches of sessions, because a learned user model or recommender is only fast in batches. A [`Rollout`] runs
-//! whole sessions of one in the other and keeps their [`Log`](foretaste_data::Log), or only their [`Outcome`]s;
-//! a [`Population`] takes single steps and branches into many futures.
+//! An [`Environment`] is a population of users that answers slates; a [`Policy`] is a recommender
+//! that shows them. Both work on batches of sessions, because a learned user model or recommender
+//! is only fast in batches. A [`Rollout`] runs whole sessions of one in the other and keeps their
+//! [`Log`](foretaste_data::Log), or only their [`Outcome`]s; a [`Population`] takes single steps
+//! and branches into many futures.
 //!
-//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users that GAN-CDQN assumes).
+//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users
+//!   that GAN-CDQN assumes).
 //! * Logging [`policies`], with the propensity of every place of every slate.
-//! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be reached.
+//! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be
+//!   reached.
 //!
 //! ```
 //! use foretaste_random::Seed;
@@ -25,8 +28,9 @@
 //! # Ok::<(), foretaste_sim::Error>(())
 //! ```
 //!
-//! Every session draws from streams of its own, one for the user and one for the policy, so a seed gives the same bits on any
-//! number of threads and in any chunking, and two policies under one seed meet the same users.
+//! Every session draws from streams of its own, one for the user and one for the policy, so a seed
+//! gives the same bits on any number of threads and in any chunking, and two policies under one
+//! seed meet the same users.
 
 pub mod bounds;
 mod choice_users;

@@ -10,10 +10,11 @@ use crate::{Environment, Error, Responses, Result, Slates};
 /// How the rows P(·|s, i) of an [`Mdp`] are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Transitions {
-    /// The softmax of U\[0,1\] draws, as in the IRecGAN authors' code: rows are nearly uniform, the state hardly persists,
-    /// and looking ahead gains little.
+    /// The softmax of U\[0,1\] draws, as in the IRecGAN authors' code: rows are nearly uniform, the
+    /// state hardly persists, and looking ahead gains little.
     SoftmaxUniform,
-    /// Dirichlet with every concentration equal to this; below 1 each item leads to few states, so planning matters.
+    /// Dirichlet with every concentration equal to this; below 1 each item leads to few states, so
+    /// planning matters.
     Dirichlet(f64),
 }
 
@@ -39,9 +40,10 @@ impl Default for MdpConfig {
 
 /// The MDP of IRecGAN §7.1: m hidden states, n items, a reward r(s, i) per state and item.
 ///
-/// Shown a slate A in state s, the user considers one item i of it, drawn with probability r(s, i) / Σ_{j∈A} r(s, j), and
-/// takes it with probability r(s, i). On success the step is a click with reward 1 and the next state is drawn from P(·|s, i);
-/// on failure the user leaves, with reward 0. Sessions begin in state 0. A slate whose rewards are all 0 makes the user leave.
+/// Shown a slate A in state s, the user considers one item i of it, drawn with probability r(s, i)
+/// / Σ_{j∈A} r(s, j), and takes it with probability r(s, i). On success the step is a click with
+/// reward 1 and the next state is drawn from P(·|s, i); on failure the user leaves, with reward 0.
+/// Sessions begin in state 0. A slate whose rewards are all 0 makes the user leave.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mdp {
     states: usize,
@@ -55,7 +57,8 @@ impl Mdp {
     /// Draws r(s, i) from U\[0,1\] and the transitions as configured.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no state or no item, or if the Dirichlet's concentration is not positive.
+    /// [`Error::Setting`] if there is no state or no item, or if the Dirichlet's concentration is
+    /// not positive.
     pub fn new(config: &MdpConfig) -> Result<Self> {
         let seed = Seed::new(config.seed).derive("mdp");
         let mut stream = seed.derive("rewards").stream(0);
@@ -69,18 +72,28 @@ impl Mdp {
         Self::from_parts(config.states, config.items, rewards, transitions)
     }
 
-    /// The MDP with the given rewards r(s, i), `[m, n]`, and transitions P(s'|s, i), `[m, n, m]`, both row-major.
+    /// The MDP with the given rewards r(s, i), `[m, n]`, and transitions P(s'|s, i), `[m, n, m]`,
+    /// both row-major.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a length is wrong, a reward is not in \[0, 1\], or a row of transitions is not a distribution.
-    pub fn from_parts(states: usize, items: usize, rewards: Vec<f64>, transitions: Vec<f64>) -> Result<Self> {
+    /// [`Error::Setting`] if a length is wrong, a reward is not in \[0, 1\], or a row of
+    /// transitions is not a distribution.
+    pub fn from_parts(
+        states: usize,
+        items: usize,
+        rewards: Vec<f64>,
+        transitions: Vec<f64>,
+    ) -> Result<Self> {
         if states == 0 || items == 0 || items > ItemId::MAX_ITEMS {
             return Err(Error::setting("mdp", format!("{states} states and {items} items")));
         }
         let (cells, entries) = (states * items, states * items * states);
         if rewards.len() != cells || transitions.len() != entries {
-            let problem =
-                format!("{} rewards and {} transitions, not {cells} and {entries}", rewards.len(), transitions.len());
+            let problem = format!(
+                "{} rewards and {} transitions, not {cells} and {entries}",
+                rewards.len(),
+                transitions.len()
+            );
             return Err(Error::setting("mdp", problem));
         }
         if let Some(reward) = rewards.iter().find(|reward| !(0.0..=1.0).contains(*reward)) {
@@ -89,7 +102,8 @@ impl Mdp {
         for (index, row) in transitions.chunks_exact(states).enumerate() {
             let sum: f64 = row.iter().sum();
             if row.iter().any(|&p| p.is_nan() || p < 0.0) || (sum - 1.0).abs() > 1e-6 {
-                let problem = format!("row (state {}, item {}) sums to {sum}", index / items, index % items);
+                let problem =
+                    format!("row (state {}, item {}) sums to {sum}", index / items, index % items);
                 return Err(Error::setting("mdp transitions", problem));
             }
         }
@@ -130,13 +144,18 @@ impl Mdp {
         if reward > 0.0 { reward * reward / sum } else { 0.0 }
     }
 
-    /// Moves a distribution over the states, `[m]`, on by a click on `item` of a slate, as Bayes' rule has it; returns the probability
-    /// of the click. If that is 0, so is all that is left in the distribution.
+    /// Moves a distribution over the states, `[m]`, on by a click on `item` of a slate, as Bayes'
+    /// rule has it; returns the probability of the click. If that is 0, so is all that is left in
+    /// the distribution.
     pub fn filter(&self, belief: &mut [f64], slate: &[ItemId], item: ItemId) -> f64 {
         let mut next = vec![0.0; belief.len()];
-        for (state, &probability) in belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0) {
+        for (state, &probability) in
+            belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0)
+        {
             let evidence = probability * self.click_probability(state, slate, item);
-            next.iter_mut().zip(self.transition(state, item)).for_each(|(next, p)| *next += evidence * p);
+            next.iter_mut()
+                .zip(self.transition(state, item))
+                .for_each(|(next, p)| *next += evidence * p);
         }
         let evidence: f64 = next.iter().sum();
         let scale = if evidence > 0.0 { evidence } else { 1.0 };
@@ -185,7 +204,8 @@ impl Environment for Mdp {
             let candidate = proportional(&sums, stream).map(|place| slate[place]);
             match candidate.filter(|item| stream.random::<f64>() < rewards[item.index()]) {
                 Some(item) => {
-                    let next = rank(&self.cumulative[self.row(*state as usize, item)], stream.random());
+                    let next =
+                        rank(&self.cumulative[self.row(*state as usize, item)], stream.random());
                     *state = next as u32;
                     responses.push(Choice::Item(item), 1.0, false);
                 }
@@ -205,12 +225,19 @@ impl Transitions {
         match self {
             Self::SoftmaxUniform => row.fill_with(|| stream.random()),
             Self::Dirichlet(alpha) => {
-                // Gamma(α) = Gamma(α + 1) · U^(1/α), in logarithms: small concentrations underflow otherwise.
-                let boosted = Gamma::new(alpha + 1.0, 1.0).ok().filter(|_| alpha > 0.0 && alpha.is_finite());
+                // Gamma(α) = Gamma(α + 1) · U^(1/α), in logarithms: small concentrations underflow
+                // otherwise.
+                let boosted =
+                    Gamma::new(alpha + 1.0, 1.0).ok().filter(|_| alpha > 0.0 && alpha.is_finite());
                 let boosted = boosted.ok_or_else(|| {
-                    Error::setting("mdp transitions", format!("concentration {alpha} is not positive"))
+                    Error::setting(
+                        "mdp transitions",
+                        format!("concentration {alpha} is not positive"),
+                    )
                 })?;
-                row.fill_with(|| boosted.sample(stream).ln() + (1.0 - stream.random::<f64>()).ln() / alpha);
+                row.fill_with(|| {
+                    boosted.sample(stream).ln() + (1.0 - stream.random::<f64>()).ln() / alpha
+                });
             }
         }
         Ok(())

@@ -6,11 +6,12 @@ use rand::RngCore;
 
 use crate::{Environment, Error, Policy, Responses, Result, Slates};
 
-/// Sessions that a policy and an environment advance together, step by step: what every rollout, evaluation and
-/// Monte-Carlo branch runs on.
+/// Sessions that a policy and an environment advance together, step by step: what every rollout,
+/// evaluation and Monte-Carlo branch runs on.
 ///
-/// Environment and policy draw from separate streams of each session, so that two policies under one seed meet the same
-/// users. Sessions that ended are dropped from the batch before the next step.
+/// Environment and policy draw from separate streams of each session, so that two policies under
+/// one seed meet the same users. Sessions that ended are dropped from the batch before the next
+/// step.
 ///
 /// ```
 /// use foretaste_random::Seed;
@@ -41,10 +42,12 @@ pub struct Population<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> {
     responses: Responses,
 }
 
-/// What happened in one step of a [`Population`]: entry `i` of each part belongs to the session that began as row `rows[i]`.
+/// What happened in one step of a [`Population`]: entry `i` of each part belongs to the session
+/// that began as row `rows[i]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
-    /// The sessions that took the step, as their row when the population began, each once and in no particular order.
+    /// The sessions that took the step, as their row when the population began, each once and in no
+    /// particular order.
     pub rows: &'a [usize],
     /// What they were shown.
     pub slates: &'a Slates,
@@ -53,12 +56,19 @@ pub struct Moment<'a> {
 }
 
 impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
-    /// Opens the given sessions; each will be shown slates of `k` items. Session `i` draws from stream `i` of the
-    /// children `environment` and `policy` of `seed`.
+    /// Opens the given sessions; each will be shown slates of `k` items. Session `i` draws from
+    /// stream `i` of the children `environment` and `policy` of `seed`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue; what the environment or the policy returns.
-    pub fn begin(environment: &'a E, policy: &'a P, k: usize, seed: Seed, sessions: Range<u64>) -> Result<Self> {
+    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue; what the environment or the policy
+    /// returns.
+    pub fn begin(
+        environment: &'a E,
+        policy: &'a P,
+        k: usize,
+        seed: Seed,
+        sessions: Range<u64>,
+    ) -> Result<Self> {
         if k == 0 || k > environment.items() {
             return Err(Error::setting("k", format!("{k} of {} items", environment.items())));
         }
@@ -87,7 +97,8 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
         self.k
     }
 
-    /// The sessions that go on, as their row when the population began, each once and in no particular order.
+    /// The sessions that go on, as their row when the population began, each once and in no
+    /// particular order.
     pub fn rows(&self) -> &[usize] {
         &self.rows
     }
@@ -100,12 +111,19 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
     /// Shows every session one slate, takes the answers, and drops the sessions that ended.
     ///
     /// # Errors
-    /// [`Error::Contract`] if the policy's slates or the environment's responses have the wrong shape or name an item out
-    /// of range; what the environment or the policy returns. The population is of no further use then. That a slate's items are
-    /// distinct is checked in debug builds.
+    /// [`Error::Contract`] if the policy's slates or the environment's responses have the wrong
+    /// shape or name an item out of range; what the environment or the policy returns. The
+    /// population is of no further use then. That a slate's items are distinct is checked in debug
+    /// builds.
     pub fn step(&mut self) -> Result<Moment<'_>> {
         let (slates, responses) = (&mut self.slates, &mut self.responses);
-        self.policy.recommend(&self.memory, &self.state, self.k, &mut self.policy_streams, slates)?;
+        self.policy.recommend(
+            &self.memory,
+            &self.state,
+            self.k,
+            &mut self.policy_streams,
+            slates,
+        )?;
         check_slates(slates, self.rows.len(), self.k, self.environment.items())?;
         self.environment.step(&mut self.state, slates, &mut self.environment_streams, responses)?;
         check_responses(responses, self.rows.len())?;
@@ -115,22 +133,27 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
         Ok(Moment { rows: &self.shown, slates: &self.slates, responses: &self.responses })
     }
 
-    /// `branches` independent futures of every session that goes on, from its present state, as one population: row
-    /// `i · branches + b` is future `b` of the session at entry `i` of [`rows`](Self::rows).
+    /// `branches` independent futures of every session that goes on, from its present state, as one
+    /// population: row `i · branches + b` is future `b` of the session at entry `i` of
+    /// [`rows`](Self::rows).
     ///
-    /// `time` tells apart the branchings of one session: future `b` of session `s` draws from stream `s` under
-    /// `seed.index(b).index(time)`. A future is a session of its own, should it be branched again: its number is the first
-    /// word of stream `s` of the child `session`.
+    /// `time` tells apart the branchings of one session: future `b` of session `s` draws from
+    /// stream `s` under `seed.index(b).index(time)`. A future is a session of its own, should it be
+    /// branched again: its number is the first word of stream `s` of the child `session`.
     ///
     /// # Errors
     /// What the environment or the policy returns on copying rows.
     pub fn branch(&self, branches: usize, seed: Seed, time: u64) -> Result<Population<'a, E, P>> {
-        let copies: Vec<usize> = (0..self.rows.len()).flat_map(|row| std::iter::repeat_n(row, branches)).collect();
+        let copies: Vec<usize> =
+            (0..self.rows.len()).flat_map(|row| std::iter::repeat_n(row, branches)).collect();
         let open = |part: &str| -> Vec<Stream> {
-            let seeds: Vec<Seed> =
-                (0..branches).map(|branch| seed.index(branch as u64).index(time).derive(part)).collect();
+            let seeds: Vec<Seed> = (0..branches)
+                .map(|branch| seed.index(branch as u64).index(time).derive(part))
+                .collect();
             let sessions = self.rows.iter().map(|&row| self.sessions[row]);
-            sessions.flat_map(|session| seeds.iter().map(move |seed| seed.stream(session))).collect()
+            sessions
+                .flat_map(|session| seeds.iter().map(move |seed| seed.stream(session)))
+                .collect()
         };
         Ok(Population {
             environment: self.environment,
@@ -156,8 +179,9 @@ impl<'a, E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'a, E, P> {
             return Ok(());
         }
         let mut tail = (live..ended.len()).filter(|&entry| !ended[entry]);
-        let kept: Vec<usize> =
-            (0..live).filter_map(|entry| if ended[entry] { tail.next() } else { Some(entry) }).collect();
+        let kept: Vec<usize> = (0..live)
+            .filter_map(|entry| if ended[entry] { tail.next() } else { Some(entry) })
+            .collect();
         self.state = self.environment.select(&self.state, &kept)?;
         self.memory = self.policy.select(&self.memory, &kept)?;
         for (to, &from) in kept.iter().enumerate().filter(|(to, from)| to != *from) {
@@ -183,7 +207,9 @@ fn check_slates(slates: &Slates, rows: usize, k: usize, items: usize) -> Result<
     }
     let largest = slates.items().iter().fold(0, |largest, item| largest.max(item.0)) as usize;
     if largest >= items {
-        return Err(Error::Contract(format!("the policy showed item {largest} of a catalogue of {items}")));
+        return Err(Error::Contract(format!(
+            "the policy showed item {largest} of a catalogue of {items}"
+        )));
     }
     debug_assert!((0..rows).all(|row| distinct(slates.row(row))), "a slate holds an item twice");
     Ok(())
@@ -198,5 +224,7 @@ fn check_responses(responses: &Responses, rows: usize) -> Result<()> {
     if found == [rows; 3] {
         return Ok(());
     }
-    Err(Error::Contract(format!("the environment gave {found:?} choices, rewards and ends for {rows} sessions")))
+    Err(Error::Contract(format!(
+        "the environment gave {found:?} choices, rewards and ends for {rows} sessions"
+    )))
 }

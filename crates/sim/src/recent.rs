@@ -29,7 +29,8 @@ impl Recent {
     }
 
     pub(crate) fn select(&self, rows: &[usize]) -> Self {
-        let items = rows.iter().flat_map(|&row| &self.items[row * self.m..][..self.m]).copied().collect();
+        let items =
+            rows.iter().flat_map(|&row| &self.items[row * self.m..][..self.m]).copied().collect();
         Self { m: self.m, items, known: rows.iter().map(|&row| self.known[row]).collect() }
     }
 }

@@ -9,9 +9,10 @@ use crate::{Environment, Error, Moment, Policy, Population, Result};
 
 /// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
 ///
-/// The result depends on the seed, the sessions, `k` and `max_steps` alone: not on the threads, not on `chunk`, and a
-/// session run alone is the session that it is among a million others, as long as no row of the environment or the policy
-/// depends on its batch (a neural network's may, in the last bits).
+/// The result depends on the seed, the sessions, `k` and `max_steps` alone: not on the threads, not
+/// on `chunk`, and a session run alone is the session that it is among a million others, as long as
+/// no row of the environment or the policy depends on its batch (a neural network's may, in the
+/// last bits).
 ///
 /// ```
 /// use foretaste_random::Seed;
@@ -33,10 +34,11 @@ pub struct Rollout {
     pub sessions: Range<u64>,
     /// Items per slate.
     pub k: usize,
-    /// Sessions longer than this are cut: they end without [`Choice::Leave`](foretaste_data::Choice::Leave).
+    /// Sessions longer than this are cut: they end without
+    /// [`Choice::Leave`](foretaste_data::Choice::Leave).
     pub max_steps: usize,
-    /// Sessions advanced as one batch. Small enough for the streams and the steps of a chunk to stay in the L2 cache;
-    /// a neural environment wants larger batches.
+    /// Sessions advanced as one batch. Small enough for the streams and the steps of a chunk to
+    /// stay in the L2 cache; a neural environment wants larger batches.
     pub chunk: usize,
 }
 
@@ -71,9 +73,13 @@ impl Rollout {
     /// Runs the sessions and keeps their log.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what environment and policy
-    /// return.
-    pub fn run<E: Environment + ?Sized, P: Policy<E> + ?Sized>(&self, environment: &E, policy: &P) -> Result<Log> {
+    /// [`Error::Setting`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what
+    /// environment and policy return.
+    pub fn run<E: Environment + ?Sized, P: Policy<E> + ?Sized>(
+        &self,
+        environment: &E,
+        policy: &P,
+    ) -> Result<Log> {
         join(self.fold(environment, policy, |sessions| Tape::new(sessions, self.k))?)
     }
 
@@ -89,8 +95,8 @@ impl Rollout {
         Ok(self.fold(environment, policy, |sessions| vec![Outcome::default(); sessions])?.concat())
     }
 
-    /// Runs the sessions under one observer per chunk, which `open` makes from the chunk's number of sessions; returns
-    /// the observers in the order of the sessions.
+    /// Runs the sessions under one observer per chunk, which `open` makes from the chunk's number
+    /// of sessions; returns the observers in the order of the sessions.
     ///
     /// # Errors
     /// As [`run`](Self::run), and what an observer returns.
@@ -132,7 +138,8 @@ impl<E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'_, E, P> {
         Ok(())
     }
 
-    /// Runs as [`run`](Self::run) does and returns the steps from here on as a log of one session per present row.
+    /// Runs as [`run`](Self::run) does and returns the steps from here on as a log of one session
+    /// per present row.
     ///
     /// # Errors
     /// As [`step`](Self::step); [`Error::Setting`] if `max_steps` is 0.

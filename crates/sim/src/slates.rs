@@ -1,8 +1,10 @@
 use foretaste_data::{Choice, ItemId};
 
-/// Slates for a batch of sessions: row-major `[rows, k]`, with the probability of each place where the policy knows it.
+/// Slates for a batch of sessions: row-major `[rows, k]`, with the probability of each place where
+/// the policy knows it.
 ///
-/// The propensity of a place is conditional on the places before it, so a slate's own is the product of its row.
+/// The propensity of a place is conditional on the places before it, so a slate's own is the
+/// product of its row.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Slates {
     k: usize,

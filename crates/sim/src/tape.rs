@@ -34,7 +34,8 @@ impl Tape {
     }
 
     fn placed(place: Vec<u32>, sessions: usize, k: usize) -> Self {
-        // Room for sessions of four steps: growing from nothing copies a short chunk several times over.
+        // Room for sessions of four steps: growing from nothing copies a short chunk several times
+        // over.
         let steps = 4 * sessions;
         Self {
             k,
@@ -62,7 +63,8 @@ impl Tape {
             columns.reward[to] = self.reward[step];
             columns.shown[to * k..][..k].copy_from_slice(&self.shown[step * k..][..k]);
             if !columns.propensity.is_empty() {
-                columns.propensity[to * k..][..k].copy_from_slice(&self.propensity[step * k..][..k]);
+                columns.propensity[to * k..][..k]
+                    .copy_from_slice(&self.propensity[step * k..][..k]);
             }
         }
     }
@@ -87,11 +89,13 @@ impl Observer for Tape {
 pub(crate) fn join(tapes: Vec<Tape>) -> Result<Log> {
     let k = tapes.first().map_or(1, |tape| tape.k);
     let steps: usize = tapes.iter().map(|tape| tape.rows.len()).sum();
-    let with_propensities = steps > 0 && tapes.iter().all(|tape| tape.propensity.len() == tape.shown.len());
+    let with_propensities =
+        steps > 0 && tapes.iter().all(|tape| tape.propensity.len() == tape.shown.len());
     let mut columns = Columns {
         session_offsets: vec![0],
         slate_offsets: (0..steps + 1).into_par_iter().map(|step| (step * k) as u64).collect(),
-        // Zeroed numbers come from the system untouched: their pages are first written, in parallel, by the tapes.
+        // Zeroed numbers come from the system untouched: their pages are first written, in
+        // parallel, by the tapes.
         shown: vec![0; steps * k],
         chosen: vec![0; steps],
         reward: vec![0.0; steps],
@@ -130,8 +134,17 @@ impl<'a> Share<'a> {
         let (chosen, more_chosen) = self.chosen.split_at_mut(steps);
         let (reward, more_reward) = self.reward.split_at_mut(steps);
         let (shown, more_shown) = self.shown.split_at_mut(steps * k);
-        let (propensity, more_propensity) = self.propensity.split_at_mut((steps * k).min(self.propensity.len()));
+        let (propensity, more_propensity) =
+            self.propensity.split_at_mut((steps * k).min(self.propensity.len()));
         let share = Self { chosen, reward, shown, propensity };
-        (share, Self { chosen: more_chosen, reward: more_reward, shown: more_shown, propensity: more_propensity })
+        (
+            share,
+            Self {
+                chosen: more_chosen,
+                reward: more_reward,
+                shown: more_shown,
+                propensity: more_propensity,
+            },
+        )
     }
 }

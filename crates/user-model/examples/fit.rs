@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut model = UserModel::new(config, catalogue, Seed::new(2), &Device::Cpu)?;
     let training = TrainConfig { iterations: 500, patience: Some(10), ..TrainConfig::default() };
-    let fitted = fit(&mut model, log, split, &training, Seed::new(3), |_| ControlFlow::Continue(()))?;
+    let fitted =
+        fit(&mut model, log, split, &training, Seed::new(3), |_| ControlFlow::Continue(()))?;
     println!(
         "fitted to {} users; best on {} others after {} updates",
         split.train.len(),
@@ -41,10 +42,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let figures = evaluate(&model, log, &split.test)?;
     let shown = split.test.iter().flat_map(|&session| log.session(session).steps());
     let sizes: Vec<f64> = shown.map(|step| step.slate.len() as f64).collect();
-    let mean = |of: fn(f64) -> f64| sizes.iter().map(|&size| of(size)).sum::<f64>() / sizes.len() as f64;
+    let mean =
+        |of: fn(f64) -> f64| sizes.iter().map(|&size| of(size)).sum::<f64>() / sizes.len() as f64;
     println!("\n{} displays of {} users whom it has not seen", sizes.len(), split.test.len());
     println!("           NLL, nats a display   precision@1");
-    println!("model      {:<19.3}   {:.3}", figures.nll, figures.precision_at_1.unwrap_or(f64::NAN));
+    println!(
+        "model      {:<19.3}   {:.3}",
+        figures.nll,
+        figures.precision_at_1.unwrap_or(f64::NAN)
+    );
     println!("uniform    {:<19.3}   {:.3}", mean(f64::ln), mean(f64::recip));
 
     let users = LearnedUsers::new(model)?;

@@ -1,6 +1,8 @@
-//! Learns simulated users whose reward is known, from logs of growing size, and prints how close the learned model comes.
+//! Learns simulated users whose reward is known, from logs of growing size, and prints how close
+//! the learned model comes.
 //!
-//! `cargo run --release -p foretaste-user-model --example recovery -- [LARGEST]` (default 10,000 sessions).
+//! `cargo run --release -p foretaste-user-model --example recovery -- [LARGEST]` (default 10,000
+//! sessions).
 
 #[path = "../tests/common/comparison.rs"]
 mod comparison;
@@ -13,7 +15,9 @@ use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
-use foretaste_user_model::{ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+use foretaste_user_model::{
+    ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
+};
 
 use comparison::{Comparison, compare};
 
@@ -25,21 +29,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let items = users.items();
     let dims = users.config().dims;
     let simulate = |seed, sessions| {
-        let rollout = Rollout { max_steps: 10, ..Rollout::new(Seed::new(seed), 0..sessions, PLACES) };
+        let rollout =
+            Rollout { max_steps: 10, ..Rollout::new(Seed::new(seed), 0..sessions, PLACES) };
         rollout.run(&users, &UniformRandom { items })
     };
     let test = simulate(1, 2_000)?;
     let catalogue = Catalogue::numbered(items).with_features(users.features().to_vec(), dims)?;
 
-    println!("state,sessions,KL(true || learned) nats,pairs ranked as the true reward %,NLL,NLL of the truth");
-    for (name, state) in [("position weights", StateEncoder::position_weights()), ("LSTM", StateEncoder::lstm())] {
+    println!(
+        "state,sessions,KL(true || learned) nats,pairs ranked as the true reward %,NLL,NLL of the truth"
+    );
+    for (name, state) in
+        [("position weights", StateEncoder::position_weights()), ("LSTM", StateEncoder::lstm())]
+    {
         let mut sessions = 100;
         while sessions <= largest {
             let log = simulate(2, sessions)?;
-            let config =
-                UserModelConfig { features: ItemFeatures::Given, state: state.clone(), ..UserModelConfig::new(items) };
+            let config = UserModelConfig {
+                features: ItemFeatures::Given,
+                state: state.clone(),
+                ..UserModelConfig::new(items)
+            };
             let mut model = UserModel::new(config, &catalogue, Seed::new(3), &Device::Cpu)?;
-            let split = Split::by_session(&log, Fractions { train: 0.75, validation: 0.25 }, Seed::new(4))?;
+            let split =
+                Split::by_session(&log, Fractions { train: 0.75, validation: 0.25 }, Seed::new(4))?;
             let training = TrainConfig {
                 optimiser: AdamConfig { learning_rate: 2e-3, ..AdamConfig::default() },
                 iterations: 8_000,
@@ -49,8 +62,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             };
             fit(&mut model, &log, &split, &training, Seed::new(5), |_| ControlFlow::Continue(()))?;
 
-            let Comparison { divergence, ranked_alike, nll, true_nll } = compare(&model, &users, &test)?;
-            println!("{name},{sessions},{divergence:.4},{:.1},{nll:.4},{true_nll:.4}", 100.0 * ranked_alike);
+            let Comparison { divergence, ranked_alike, nll, true_nll } =
+                compare(&model, &users, &test)?;
+            println!(
+                "{name},{sessions},{divergence:.4},{:.1},{nll:.4},{true_nll:.4}",
+                100.0 * ranked_alike
+            );
             sessions *= 10;
         }
     }

@@ -14,16 +14,18 @@ use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 pub struct AdversarialPoint {
     /// Updates of r_θ done.
     pub iteration: u64,
-    /// Mean over the batches since the last validation of the objective `E_φ[r] - R(φ) / η - r(true)`, before each update of r_θ;
-    /// none before any.
+    /// Mean over the batches since the last validation of the objective
+    /// `E_φ[r] - R(φ) / η - r(true)`, before each update of r_θ; none before any.
     pub train_objective: Option<f64>,
     /// The objective on the validation sessions.
     pub validation_objective: f64,
     /// What φ_α lacks there to the maximum that the closed form of φ* reaches.
     pub validation_shortfall: f64,
-    /// The Fenchel-Young loss of r_θ there ([`Regulariser::loss`]), which is η times that maximum plus a constant.
+    /// The Fenchel-Young loss of r_θ there ([`Regulariser::loss`]), which is η times that maximum
+    /// plus a constant.
     pub validation_loss: f64,
-    /// Mean over the updates of r_θ since the last validation of the gradient's Euclidean norm before clipping; none before any.
+    /// Mean over the updates of r_θ since the last validation of the gradient's Euclidean norm
+    /// before clipping; none before any.
     pub gradient_norm: Option<f64>,
     /// The same of φ_α.
     pub generator_gradient_norm: Option<f64>,
@@ -41,14 +43,17 @@ pub struct AdversarialFit {
 /// GAN-CDQN's min-max for any regulariser (§"Generative Adversarial Training"):
 /// min over θ, max over α of `Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true)`.
 ///
-/// `model` holds r_θ; `generator` holds φ_α, a model of its own under Shannon's entropy, whose softmax can come as close to a sparse φ* as it
-/// likes but never is 0 ([`UserModelConfig::generator`](crate::UserModelConfig::generator) has the published sizes). Each iteration takes `inner` steps
-/// up the objective in α and then one step down in θ. The expectation over a display is a finite sum, so both gradients are exact on a
-/// batch: nothing is sampled.
+/// `model` holds r_θ; `generator` holds φ_α, a model of its own under Shannon's entropy, whose
+/// softmax can come as close to a sparse φ* as it likes but never is 0
+/// ([`UserModelConfig::generator`](crate::UserModelConfig::generator) has the published sizes).
+/// Each iteration takes `inner` steps up the objective in α and then one step down in θ. The
+/// expectation over a display is a finite sum, so both gradients are exact on a batch: nothing is
+/// sampled.
 ///
 /// Start from the rewards of Shannon's entropy: [`fit`](crate::fit) a model under Shannon, then
 /// [`UserModel::with_regulariser`]. A generator of the same form can start as their softmax
-/// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to them.
+/// (`generator.params().restore(&model.params().snapshot()?)`); the warm-up fits any generator to
+/// them.
 ///
 /// What the training sessions pay and when they end is counted along with it, for both models
 /// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `watch` hears of every
@@ -56,9 +61,10 @@ pub struct AdversarialFit {
 /// may stop the fit.
 ///
 /// # Errors
-/// [`Error::Setting`] if the models do not choose among the same options or the generator is not under Shannon's entropy;
-/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. After the last two
-/// the models hold the parameters of the last update.
+/// [`Error::Setting`] if the models do not choose among the same options or the generator is not
+/// under Shannon's entropy; [`Error::Diverged`] if a gradient or a loss is not finite;
+/// [`Error::Interrupted`] if `watch` broke off. After the last two the models hold the parameters
+/// of the last update.
 pub fn fit_adversarial(
     model: &mut UserModel,
     generator: &mut UserModel,
@@ -112,7 +118,8 @@ pub fn fit_adversarial(
             generator_gradient_norm,
         })
     };
-    let (curve, best) = course.run(&[model, generator], watch, update, validate, |point| point.validation_loss)?;
+    let (curve, best) =
+        course.run(&[model, generator], watch, update, validate, |point| point.validation_loss)?;
     Ok(AdversarialFit { curve, best })
 }
 
@@ -126,7 +133,10 @@ impl<'a> Game<'a> {
     fn new(model: &'a UserModel, generator: &'a UserModel) -> Result<Self> {
         let (m, g) = (model.config(), generator.config());
         if g.regulariser != Regulariser::Shannon {
-            return Err(Error::setting("generator", format!("under {:?}, expected Shannon", g.regulariser)));
+            return Err(Error::setting(
+                "generator",
+                format!("under {:?}, expected Shannon", g.regulariser),
+            ));
         }
         if m.items != g.items || model.may_choose_nothing() != generator.may_choose_nothing() {
             let problem = format!(
@@ -163,13 +173,25 @@ impl<'a> Game<'a> {
     }
 
     /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards; the gradient's norm.
-    fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<f64> {
+    fn raise(
+        &self,
+        displays: &Displays,
+        rewards: &Tensor,
+        adam: &mut Adam,
+        iteration: u64,
+    ) -> Result<f64> {
         let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
         Ok(descend(adam, &objective.neg()?, iteration)?.gradient_norm)
     }
 
     /// `θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true))`; the objective before it.
-    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam, iteration: u64) -> Result<Step> {
+    fn lower(
+        &self,
+        displays: &Displays,
+        rewards: &Tensor,
+        adam: &mut Adam,
+        iteration: u64,
+    ) -> Result<Step> {
         let phi = self.choice(displays)?.detach();
         descend(adam, &self.objective(&phi, rewards, displays)?, iteration)
     }
@@ -194,7 +216,8 @@ mod tests {
     use foretaste_nn::{AdamConfig, check_gradients};
 
     const NOTHING: Outside = Outside::Nothing { leaving: 0.0 };
-    const REGULARISERS: [Regulariser; 3] = [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2];
+    const REGULARISERS: [Regulariser; 3] =
+        [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2];
 
     fn model(config: UserModelConfig, seed: u64, dtype: DType) -> UserModel {
         UserModel::with_type(config, &catalogue(), Seed::new(seed), &Device::Cpu, dtype).unwrap()
@@ -210,9 +233,17 @@ mod tests {
         let mut log = LogBuilder::default();
         for session in 0..8 {
             for step in 0..3 {
-                let slate: Vec<ItemId> = (0..2 + (session + step) % 4).map(|i| ItemId((session + i) % 6)).collect();
+                let slate: Vec<ItemId> =
+                    (0..2 + (session + step) % 4).map(|i| ItemId((session + i) % 6)).collect();
                 let choice = Choice::Item(slate[(session * step) as usize % slate.len()]);
-                log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+                log.push(Step {
+                    slate: &slate,
+                    choice,
+                    reward: 0.0,
+                    propensity: None,
+                    timestamp: None,
+                })
+                .unwrap();
             }
             log.end_session(None).unwrap();
         }
@@ -222,22 +253,30 @@ mod tests {
     #[test]
     fn against_fixed_rewards_the_generator_comes_within_1_percent_of_the_closed_form() {
         let displays = displays(&clicks());
-        for (regulariser, outside) in REGULARISERS.into_iter().flat_map(|r| [(r, NOTHING), (r, Outside::Absent)]) {
+        for (regulariser, outside) in
+            REGULARISERS.into_iter().flat_map(|r| [(r, NOTHING), (r, Outside::Absent)])
+        {
             let config = UserModelConfig { regulariser, outside, eta: 6.0, ..configs()[0].clone() };
             let (model, generator) = (
                 model(config.clone(), 1, DType::F32),
-                model(UserModelConfig { regulariser: Regulariser::Shannon, ..config.clone() }, 2, DType::F32),
+                model(
+                    UserModelConfig { regulariser: Regulariser::Shannon, ..config.clone() },
+                    2,
+                    DType::F32,
+                ),
             );
             let game = Game::new(&model, &generator).unwrap();
             let rewards = game.rewards(&displays).unwrap().detach();
-            // E_φ[r] - R(φ) / η, without the reward of what was chosen, which is the same for every φ.
+            // E_φ[r] - R(φ) / η, without the reward of what was chosen, which is the same for every
+            // φ.
             let value = |phi: &Tensor| {
                 let gain = (phi * &rewards).unwrap().sum(1).unwrap();
                 let penalty = (regulariser.penalty(phi).unwrap() / config.eta).unwrap();
                 scalar(&(gain - penalty).unwrap().mean_all().unwrap()).unwrap()
             };
             let utilities = (rewards.narrow(1, 0, displays.places).unwrap() * config.eta).unwrap();
-            let best = regulariser.choice(&utilities, &displays.mask, outside != Outside::Absent).unwrap();
+            let best =
+                regulariser.choice(&utilities, &displays.mask, outside != Outside::Absent).unwrap();
             let optimum = value(&best);
             let missing = || (optimum - value(&game.choice(&displays).unwrap())) / optimum.abs();
             let before = missing();
@@ -246,7 +285,11 @@ mod tests {
             for _ in 0..200 {
                 game.raise(&displays, &rewards, &mut adam, 0).unwrap();
             }
-            assert!(before > 0.05 && (-1e-5..0.01).contains(&missing()), "{regulariser:?}: {before} to {}", missing());
+            assert!(
+                before > 0.05 && (-1e-5..0.01).contains(&missing()),
+                "{regulariser:?}: {before} to {}",
+                missing()
+            );
         }
     }
 
@@ -255,8 +298,13 @@ mod tests {
         let displays = displays(&log());
         for regulariser in REGULARISERS {
             let config = UserModelConfig { regulariser, ..configs()[0].clone() };
-            let generator = UserModelConfig { state: StateEncoder::lstm(), head: vec![3], ..config.generator() };
-            let (model, generator) = (model(config, 1, DType::F64), model(generator, 2, DType::F64));
+            let generator = UserModelConfig {
+                state: StateEncoder::lstm(),
+                head: vec![3],
+                ..config.generator()
+            };
+            let (model, generator) =
+                (model(config, 1, DType::F64), model(generator, 2, DType::F64));
             let game = Game::new(&model, &generator).unwrap();
             let rewards = game.rewards(&displays).unwrap().detach();
             let phi = game.choice(&displays).unwrap().detach();
@@ -274,9 +322,18 @@ mod tests {
         let (log, base) = (clicks(), configs()[0].clone());
         let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
         let refused = |generator: UserModelConfig, config: AdversarialConfig| {
-            let (mut model, mut generator) = (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
+            let (mut model, mut generator) =
+                (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
             let watch = |_| ControlFlow::Continue(());
-            match fit_adversarial(&mut model, &mut generator, &log, &split, &config, Seed::new(1), watch) {
+            match fit_adversarial(
+                &mut model,
+                &mut generator,
+                &log,
+                &split,
+                &config,
+                Seed::new(1),
+                watch,
+            ) {
                 Err(Error::Setting { what, .. }) => what,
                 other => panic!("{other:?}"),
             }
@@ -284,7 +341,10 @@ mod tests {
         let fine = AdversarialConfig::default;
         let l2 = UserModelConfig { regulariser: Regulariser::L2, ..base.clone() };
         assert_eq!(refused(l2, fine()), "generator");
-        assert_eq!(refused(UserModelConfig { outside: Outside::Absent, ..base.clone() }, fine()), "generator");
+        assert_eq!(
+            refused(UserModelConfig { outside: Outside::Absent, ..base.clone() }, fine()),
+            "generator"
+        );
         assert_eq!(refused(base.clone(), AdversarialConfig { inner: 0, ..fine() }), "inner");
     }
 
@@ -293,10 +353,18 @@ mod tests {
         let (log, base) = (clicks(), configs()[0].clone());
         let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
         let run = |config: &AdversarialConfig, stop: Option<u64>| {
-            let mut model = model(UserModelConfig { regulariser: Regulariser::L2, ..base.clone() }, 1, DType::F32);
+            let mut model = model(
+                UserModelConfig { regulariser: Regulariser::L2, ..base.clone() },
+                1,
+                DType::F32,
+            );
             let mut generator = self::model(base.generator(), 1, DType::F32);
             let watch = |at: Update<_>| {
-                if Some(at.iteration) == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if Some(at.iteration) == stop {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             };
             fit_adversarial(&mut model, &mut generator, &log, &split, config, Seed::new(1), watch)
         };
@@ -309,6 +377,10 @@ mod tests {
         assert!(matches!(run(&generator, None), Err(Error::Diverged { iteration: 0, .. })));
         let mut reward = short;
         reward.reward.optimiser = wild;
-        assert!(matches!(run(&reward, None), Err(Error::Diverged { iteration: 2, .. })), "{:?}", run(&reward, None));
+        assert!(
+            matches!(run(&reward, None), Err(Error::Diverged { iteration: 2, .. })),
+            "{:?}",
+            run(&reward, None)
+        );
     }
 }

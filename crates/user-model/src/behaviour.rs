@@ -1,8 +1,9 @@
-//! IRecGAN's user behaviour model U (Bai et al., NeurIPS 2019, §4): what a user of a slate clicks, when the user leaves, and whether a
-//! click becomes a purchase.
+//! IRecGAN's user behaviour model U (Bai et al., NeurIPS 2019, §4): what a user of a slate clicks,
+//! when the user leaves, and whether a click becomes a purchase.
 //!
-//! [`sequences`] makes the paper's sequences τ of a log, [`BehaviourModel`] is U, [`BehaviourTrainer`] fits it by Eq 3 and moves it by
-//! Eq 7, and [`BehaviourUsers`] is U as an [`Environment`](foretaste_sim::Environment).
+//! [`sequences`] makes the paper's sequences τ of a log, [`BehaviourModel`] is U,
+//! [`BehaviourTrainer`] fits it by Eq 3 and moves it by Eq 7, and [`BehaviourUsers`] is U as an
+//! [`Environment`](foretaste_sim::Environment).
 //!
 //! ```
 //! use candle_core::Device;

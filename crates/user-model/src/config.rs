@@ -6,7 +6,8 @@ use crate::{Endings, Error, Regulariser, Result, RewardHead};
 
 /// Everything that fixes a [`UserModel`](crate::UserModel) but its parameters.
 ///
-/// The defaults are those of GAN-CDQN's released code: one-hot item features, LSTM state of width 20, head 64-64 with ELU.
+/// The defaults are those of GAN-CDQN's released code: one-hot item features, LSTM state of width
+/// 20, head 64-64 with ELU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserModelConfig {
@@ -48,7 +49,8 @@ pub struct Outcomes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemFeatures {
-    /// The item's indicator vector: d is the number of items. Multiplied by looking up rows, never built.
+    /// The item's indicator vector: d is the number of items. Multiplied by looking up rows, never
+    /// built.
     OneHot,
     /// A learned embedding.
     Learned {
@@ -63,7 +65,8 @@ pub enum ItemFeatures {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateEncoder {
-    /// s = vec[σ(Fᵀ W + B)] over the last `history` clicked items, W `[history, columns]`, B `[d, columns]`.
+    /// s = vec[σ(Fᵀ W + B)] over the last `history` clicked items, W `[history, columns]`, B
+    /// `[d, columns]`.
     PositionWeights {
         /// m: how many clicks back the state looks.
         history: usize,
@@ -73,11 +76,12 @@ pub enum StateEncoder {
         initial: f64,
         /// σ.
         activation: Activation,
-        /// Whether B is learned; without it, and with the identity for σ, this is what the released code computes.
+        /// Whether B is learned; without it, and with the identity for σ, this is what the released
+        /// code computes.
         bias: bool,
     },
-    /// The output of an LSTM after the last click; zeros before the first. Training takes time and memory in proportion to a
-    /// session's clicks.
+    /// The output of an LSTM after the last click; zeros before the first. Training takes time and
+    /// memory in proportion to a session's clicks.
     Lstm {
         /// Width of the state.
         hidden: usize,
@@ -120,9 +124,16 @@ impl Outside {
 }
 
 impl StateEncoder {
-    /// The position weights of the paper (σ = ELU, B learned) at the released sizes: m = 20, n = 4, W starting at 1e-4.
+    /// The position weights of the paper (σ = ELU, B learned) at the released sizes: m = 20, n = 4,
+    /// W starting at 1e-4.
     pub fn position_weights() -> Self {
-        Self::PositionWeights { history: 20, columns: 4, initial: 1e-4, activation: Activation::Elu, bias: true }
+        Self::PositionWeights {
+            history: 20,
+            columns: 4,
+            initial: 1e-4,
+            activation: Activation::Elu,
+            bias: true,
+        }
     }
 
     /// The LSTM of the released code: one layer of width 20.
@@ -132,7 +143,8 @@ impl StateEncoder {
 }
 
 impl UserModelConfig {
-    /// The published model for `items` items: one-hot features, LSTM state, η = 1, Shannon's entropy, "no click" on every slate.
+    /// The published model for `items` items: one-hot features, LSTM state, η = 1, Shannon's
+    /// entropy, "no click" on every slate.
     pub fn new(items: usize) -> Self {
         Self {
             items,
@@ -147,8 +159,8 @@ impl UserModelConfig {
         }
     }
 
-    /// The φ_α of the min-max for such a model: a network of the same form under softmax, with the hidden layers 256-32 of the
-    /// released code.
+    /// The φ_α of the min-max for such a model: a network of the same form under softmax, with the
+    /// hidden layers 256-32 of the released code.
     pub fn generator(&self) -> Self {
         Self { head: vec![256, 32], regulariser: Regulariser::Shannon, ..self.clone() }
     }
@@ -158,18 +170,27 @@ impl UserModelConfig {
             return Err(Error::setting("items", "0, expected at least 1"));
         }
         if self.head.is_empty() || self.head.contains(&0) {
-            return Err(Error::setting("head", format!("{:?}, expected layers of at least 1", self.head)));
+            return Err(Error::setting(
+                "head",
+                format!("{:?}, expected layers of at least 1", self.head),
+            ));
         }
         if !(self.eta > 0.0 && self.eta.is_finite()) {
             return Err(Error::setting("eta", format!("{}, expected a positive number", self.eta)));
         }
         if self.features == (ItemFeatures::Learned { dim: 0 }) {
-            return Err(Error::setting("features", "a learned embedding of width 0, expected at least 1"));
+            return Err(Error::setting(
+                "features",
+                "a learned embedding of width 0, expected at least 1",
+            ));
         }
         if let Outside::Nothing { leaving } = self.outside
             && !(0.0..=1.0).contains(&leaving)
         {
-            return Err(Error::setting("outside option", format!("leaving with probability {leaving}")));
+            return Err(Error::setting(
+                "outside option",
+                format!("leaving with probability {leaving}"),
+            ));
         }
         if let Some(Outcomes { rewards, endings }) = &self.outcomes
             && let Some(problem) = rewards.problem(self.items).or_else(|| endings.problem())
@@ -178,7 +199,8 @@ impl UserModelConfig {
         }
         self.regulariser.check()?;
         match self.state {
-            StateEncoder::PositionWeights { history: 0, .. } | StateEncoder::PositionWeights { columns: 0, .. } => {
+            StateEncoder::PositionWeights { history: 0, .. }
+            | StateEncoder::PositionWeights { columns: 0, .. } => {
                 Err(Error::setting("position weights", "history and columns must be at least 1"))
             }
             StateEncoder::Lstm { hidden: 0, .. } | StateEncoder::Lstm { layers: 0, .. } => {
@@ -207,22 +229,35 @@ pub struct TrainConfig {
 
 impl Default for TrainConfig {
     fn default() -> Self {
-        Self { optimiser: AdamConfig::default(), batch: 50, iterations: 2_000, validate_every: 10, patience: None }
+        Self {
+            optimiser: AdamConfig::default(),
+            batch: 50,
+            iterations: 2_000,
+            validate_every: 10,
+            patience: None,
+        }
     }
 }
 
 impl TrainConfig {
     pub(crate) fn check(&self) -> Result<()> {
-        if self.batch == 0 || self.validate_every == 0 || self.iterations == 0 || self.patience == Some(0) {
-            let problem = format!("{self:?}: expected batch, iterations, validate_every and patience of at least 1");
+        if self.batch == 0
+            || self.validate_every == 0
+            || self.iterations == 0
+            || self.patience == Some(0)
+        {
+            let problem = format!(
+                "{self:?}: expected batch, iterations, validate_every and patience of at least 1"
+            );
             return Err(Error::setting("training", problem));
         }
         Ok(())
     }
 }
 
-/// How the min-max is trained: in each iteration, on one batch, `inner` updates of φ_α and then one of r_θ. The batch is the released
-/// code's; γ₁, `inner` and `warm_up` are ours: with γ₁ = γ₂ the generator of 256-32 never catches up with the rewards.
+/// How the min-max is trained: in each iteration, on one batch, `inner` updates of φ_α and then one
+/// of r_θ. The batch is the released code's; γ₁, `inner` and `warm_up` are ours: with γ₁ = γ₂ the
+/// generator of 256-32 never catches up with the rewards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialConfig {
@@ -230,7 +265,8 @@ pub struct AdversarialConfig {
     pub generator: AdamConfig,
     /// Updates of φ_α before each update of r_θ, on the same batch.
     pub inner: u64,
-    /// Updates of φ_α alone before the first iteration, which fit it to the rewards that training starts from.
+    /// Updates of φ_α alone before the first iteration, which fit it to the rewards that training
+    /// starts from.
     pub warm_up: u64,
     /// The rest: γ₂ is the optimiser's learning rate, iterations are updates of r_θ.
     pub reward: TrainConfig,
@@ -247,7 +283,10 @@ impl Default for AdversarialConfig {
 impl AdversarialConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if self.inner == 0 {
-            return Err(Error::setting("inner", "0, expected at least 1 update of the generator per iteration"));
+            return Err(Error::setting(
+                "inner",
+                "0, expected at least 1 update of the generator per iteration",
+            ));
         }
         self.reward.check()
     }

@@ -30,14 +30,16 @@ pub(crate) struct Displays {
 pub(crate) struct Histories {
     /// The sequences that some display needs, none of them empty.
     pub sequences: Vec<Vec<u32>>,
-    /// For each display: the sequence and the number of its clicks that come before; none is the empty history.
+    /// For each display: the sequence and the number of its clicks that come before; none is the
+    /// empty history.
     pub before: Vec<Option<(usize, usize)>>,
 }
 
 impl Displays {
     pub fn new(batch: &PaddedBatch, device: &Device) -> Result<Self> {
         let mut histories = Histories::default();
-        let (mut shown, mut display_of_entry, mut entry_of_place) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut shown, mut display_of_entry, mut entry_of_place) =
+            (Vec::new(), Vec::new(), Vec::new());
         let (mut mask, mut choices, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
         for row in 0..batch.rows {
             let mut clicks = Vec::new();
@@ -69,7 +71,8 @@ impl Displays {
                 histories.sequences.push(clicks);
             }
         }
-        let chosen: Vec<u32> = choices.iter().map(|choice| choice.unwrap_or(batch.places) as u32).collect();
+        let chosen: Vec<u32> =
+            choices.iter().map(|choice| choice.unwrap_or(batch.places) as u32).collect();
         let displays = choices.len();
         Ok(Self {
             shown,

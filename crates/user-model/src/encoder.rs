@@ -13,7 +13,11 @@ pub(crate) enum Features {
 }
 
 impl Features {
-    pub fn new(config: &UserModelConfig, given: Option<(&[f32], usize)>, mut scope: Scope<'_>) -> Result<Self> {
+    pub fn new(
+        config: &UserModelConfig,
+        given: Option<(&[f32], usize)>,
+        mut scope: Scope<'_>,
+    ) -> Result<Self> {
         Ok(match (config.features, given) {
             (ItemFeatures::OneHot, _) => Self::OneHot { items: config.items },
             (ItemFeatures::Learned { dim }, _) => {
@@ -25,11 +29,15 @@ impl Features {
                 Self::Dense { table: table.to_dtype(scope.dtype())? }
             }
             (ItemFeatures::Given, Some((values, dim))) => {
-                let problem = format!("{} values of {dim} features for {} items", values.len(), config.items);
+                let problem =
+                    format!("{} values of {dim} features for {} items", values.len(), config.items);
                 return Err(Error::setting("item features", problem));
             }
             (ItemFeatures::Given, None) => {
-                return Err(Error::setting("item features", "the catalogue has none; use one-hot or learned features"));
+                return Err(Error::setting(
+                    "item features",
+                    "the catalogue has none; use one-hot or learned features",
+                ));
             }
         })
     }
@@ -58,7 +66,8 @@ pub(crate) enum Encoder {
     Lstm(Lstm),
 }
 
-/// Distinct states times the first layer of the reward network, and which of them lies before each display.
+/// Distinct states times the first layer of the reward network, and which of them lies before each
+/// display.
 pub(crate) struct States {
     /// `[distinct, out]`.
     pub projected: Tensor,
@@ -69,11 +78,17 @@ pub(crate) struct States {
 impl Encoder {
     pub fn new(config: &StateEncoder, features: &Features, mut scope: Scope<'_>) -> Result<Self> {
         Ok(match *config {
-            StateEncoder::PositionWeights { history, columns, initial, activation, bias } => Self::PositionWeights {
-                weight: scope.param("weight", (history, columns), Init::Constant(initial))?,
-                bias: bias.then(|| scope.param("bias", (features.dim(), columns), Init::Constant(0.0))).transpose()?,
-                activation,
-            },
+            StateEncoder::PositionWeights { history, columns, initial, activation, bias } => {
+                Self::PositionWeights {
+                    weight: scope.param("weight", (history, columns), Init::Constant(initial))?,
+                    bias: bias
+                        .then(|| {
+                            scope.param("bias", (features.dim(), columns), Init::Constant(0.0))
+                        })
+                        .transpose()?,
+                    activation,
+                }
+            }
             StateEncoder::Lstm { hidden, layers } => {
                 Self::Lstm(Lstm::new(features.dim(), hidden, layers, scope.scope("lstm"))?)
             }
@@ -97,7 +112,12 @@ impl Encoder {
     }
 
     /// The states of `histories` times `layer [width, out]`.
-    pub fn project(&self, features: &Features, histories: &Histories, layer: &Tensor) -> Result<States> {
+    pub fn project(
+        &self,
+        features: &Features,
+        histories: &Histories,
+        layer: &Tensor,
+    ) -> Result<States> {
         match (self, features) {
             (Self::PositionWeights { weight, bias, activation }, Features::OneHot { .. }) => {
                 one_hot_position_weights(weight, bias.as_ref(), *activation, histories, layer)
@@ -109,7 +129,8 @@ impl Encoder {
         }
     }
 
-    /// The LSTM's state one click later in the rows where `clicked [rows, 1]` is 1, and as it was in the others.
+    /// The LSTM's state one click later in the rows where `clicked [rows, 1]` is 1, and as it was
+    /// in the others.
     pub fn step(
         lstm: &FrozenLstm,
         features: &Features,
@@ -122,14 +143,16 @@ impl Encoder {
     }
 }
 
-/// One click of a history: the distinct state that it belongs to, how far back it lies, and the item.
+/// One click of a history: the distinct state that it belongs to, how far back it lies, and the
+/// item.
 struct Click {
     state: u32,
     lag: u32,
     item: u32,
 }
 
-/// The last `history` clicks before each display, and the distinct state of each display: 0 for the empty history.
+/// The last `history` clicks before each display, and the distinct state of each display: 0 for the
+/// empty history.
 fn recent_clicks(histories: &Histories, history: usize) -> (Vec<Click>, Vec<u32>) {
     let mut clicks = Vec::new();
     let mut of_display = Vec::with_capacity(histories.before.len());
@@ -151,7 +174,8 @@ fn distinct(of_display: &[u32]) -> usize {
     of_display.iter().max().map_or(1, |&last| last as usize + 1)
 }
 
-/// vec[σ(Fᵀ W + B)] times `layer` for features `[items, d]`; row τ of W weighs the click τ + 1 back.
+/// vec[σ(Fᵀ W + B)] times `layer` for features `[items, d]`; row τ of W weighs the click τ + 1
+/// back.
 fn position_weights(
     weight: &Tensor,
     bias: Option<&Tensor>,
@@ -168,7 +192,9 @@ fn position_weights(
         None => Tensor::zeros(shape, weight.dtype(), device)?,
     };
     if !clicks.is_empty() {
-        let column = |pick: fn(&Click) -> u32| Tensor::new(clicks.iter().map(pick).collect::<Vec<_>>(), device);
+        let column = |pick: fn(&Click) -> u32| {
+            Tensor::new(clicks.iter().map(pick).collect::<Vec<_>>(), device)
+        };
         let weights = weight.index_select(&column(|click| click.lag)?, 0)?;
         let clicked = table.index_select(&column(|click| click.item)?, 0)?;
         let outer = clicked.unsqueeze(2)?.broadcast_mul(&weights.unsqueeze(1)?)?;
@@ -178,8 +204,9 @@ fn position_weights(
     Ok(States { projected: states.matmul(layer)?, of_display })
 }
 
-/// [`position_weights`] for one-hot features, without building a state: only the rows of the clicked items differ from
-/// σ(B), so s V = vec[σ(B)] V + Σ over clicked items i of (σ(B_i + Σ_τ w_τ) - σ(B_i)) V_i. Linear in the clicks.
+/// [`position_weights`] for one-hot features, without building a state: only the rows of the
+/// clicked items differ from σ(B), so s V = vec[σ(B)] V + Σ over clicked items i of (σ(B_i + Σ_τ
+/// w_τ) - σ(B_i)) V_i. Linear in the clicks.
 fn one_hot_position_weights(
     weight: &Tensor,
     bias: Option<&Tensor>,
@@ -187,7 +214,8 @@ fn one_hot_position_weights(
     histories: &Histories,
     layer: &Tensor,
 ) -> Result<States> {
-    let ((history, columns), (width, out), device) = (weight.dims2()?, layer.dims2()?, weight.device());
+    let ((history, columns), (width, out), device) =
+        (weight.dims2()?, layer.dims2()?, weight.device());
     let (mut clicks, of_display) = recent_clicks(histories, history);
     let base = match bias {
         Some(bias) => activation.forward(&bias.reshape((1, width))?)?.matmul(layer)?,
@@ -202,8 +230,11 @@ fn one_hot_position_weights(
     let same = |a: &Click, b: &Click| (a.state, a.item) == (b.state, b.item);
     let pairs: Vec<&[Click]> = clicks.chunk_by(same).collect();
     let items: Vec<u32> = pairs.iter().map(|pair| pair[0].item).collect();
-    let pair_of_click: Vec<u32> =
-        pairs.iter().enumerate().flat_map(|(pair, clicks)| vec![pair as u32; clicks.len()]).collect();
+    let pair_of_click: Vec<u32> = pairs
+        .iter()
+        .enumerate()
+        .flat_map(|(pair, clicks)| vec![pair as u32; clicks.len()])
+        .collect();
     let lags = Tensor::new(clicks.iter().map(|click| click.lag).collect::<Vec<_>>(), device)?;
     let weights = weight.index_select(&lags, 0)?;
     let without = match bias {
@@ -213,14 +244,22 @@ fn one_hot_position_weights(
     let with = without.index_add(&Tensor::new(pair_of_click, device)?, &weights, 0)?;
     let change = (activation.forward(&with)? - activation.forward(&without)?)?;
     let places = pairs.iter().flat_map(|pair| {
-        (0..columns).map(|column| (pair[0].state as usize, pair[0].item * columns as u32 + column as u32))
+        (0..columns)
+            .map(|column| (pair[0].state as usize, pair[0].item * columns as u32 + column as u32))
     });
-    let change = Sparse::new(distinct(&of_display), width, places)?.matmul(&change.flatten_all()?, layer)?;
+    let change =
+        Sparse::new(distinct(&of_display), width, places)?.matmul(&change.flatten_all()?, layer)?;
     Ok(States { projected: base.broadcast_add(&change)?, of_display })
 }
 
-/// Outputs of the LSTM after every click of every sequence times `layer`, behind a row of zeros for the empty history.
-fn lstm_states(lstm: &Lstm, features: &Features, histories: &Histories, layer: &Tensor) -> Result<States> {
+/// Outputs of the LSTM after every click of every sequence times `layer`, behind a row of zeros for
+/// the empty history.
+fn lstm_states(
+    lstm: &Lstm,
+    features: &Features,
+    histories: &Histories,
+    layer: &Tensor,
+) -> Result<States> {
     let rows = histories.sequences.len();
     let time = histories.sequences.iter().map(Vec::len).max().unwrap_or(0);
     let place = |before: &Option<(usize, usize)>| match *before {

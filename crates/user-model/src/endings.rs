@@ -40,7 +40,9 @@ impl Endings {
             for (t, step) in session.steps().enumerate().take(longest - 1) {
                 if let Some(choice) = column(step.choice) {
                     let last = t + 1 == session.len();
-                    for cell in [&mut cells[t.min(ROWS - 1)][choice], &mut by_choice[choice], &mut all] {
+                    for cell in
+                        [&mut cells[t.min(ROWS - 1)][choice], &mut by_choice[choice], &mut all]
+                    {
                         cell.steps += 1.0;
                         cell.ended += f64::from(last);
                     }
@@ -48,7 +50,8 @@ impl Endings {
             }
         }
         let of_choice = by_choice.map(|cell| cell.hazard(all.ended / all.steps.max(1.0)));
-        let hazard = |cells: &[Cell; 2]| [0, 1].map(|choice| cells[choice].hazard(of_choice[choice]) as f32);
+        let hazard =
+            |cells: &[Cell; 2]| [0, 1].map(|choice| cells[choice].hazard(of_choice[choice]) as f32);
         let hazards = if all.ended > 0.0 { cells.iter().map(hazard).collect() } else { Vec::new() };
         let left = sessions().any(|session| session.left());
         Self { hazards, longest: (longest > 0 && !left).then_some(longest) }
@@ -72,7 +75,8 @@ impl Endings {
         let wrong = self.hazards.iter().flatten().find(|hazard| !(0.0..=1.0).contains(*hazard));
         match wrong {
             Some(hazard) => Some(format!("an ending of probability {hazard}, expected 0 to 1")),
-            None => (self.longest == Some(0)).then(|| "sessions of at most 0 steps, expected at least 1".to_owned()),
+            None => (self.longest == Some(0))
+                .then(|| "sessions of at most 0 steps, expected at least 1".to_owned()),
         }
     }
 }
@@ -111,7 +115,8 @@ mod tests {
         for session in sessions {
             for &choice in session {
                 let slate = &[ItemId(0)];
-                log.push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+                log.push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None })
+                    .unwrap();
             }
             log.end_session(None).unwrap();
         }
@@ -160,7 +165,11 @@ mod tests {
 
     #[test]
     fn where_every_end_was_seen_or_cut_nothing_else_ends_a_session() {
-        let sessions = [vec![CLICK, Choice::Leave], vec![CLICK; 4], vec![Choice::Skip, CLICK, CLICK, Choice::Leave]];
+        let sessions = [
+            vec![CLICK, Choice::Leave],
+            vec![CLICK; 4],
+            vec![Choice::Skip, CLICK, CLICK, Choice::Leave],
+        ];
         assert_eq!(endings(&sessions), Endings { hazards: vec![], longest: None });
         assert_eq!(endings(&sessions).probability(99, CLICK), 0.0);
         assert_eq!(endings(&sessions).probability(1, Choice::Leave), 0.0);
@@ -173,7 +182,10 @@ mod tests {
         sessions.push(vec![CLICK, CLICK, CLICK, CLICK, Choice::Leave]);
         let found = endings(&sessions);
         assert_eq!(found.longest, None);
-        assert!((found.probability(2, CLICK) - 0.98).abs() < 0.02 && found.probability(1, CLICK) < 0.01, "{found:?}");
+        assert!(
+            (found.probability(2, CLICK) - 0.98).abs() < 0.02 && found.probability(1, CLICK) < 0.01,
+            "{found:?}"
+        );
     }
 
     /// By hand: after step 0, 1 of 2 clicks ends and 1 of 1 skip; sessions of the greatest length,
@@ -186,13 +198,19 @@ mod tests {
         let expected = [[(1.0 + click) / 3.0, (1.0 + skip) / 2.0], [click / 2.0, skip]];
         assert_eq!(
             found,
-            Endings { hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(), longest: Some(3) }
+            Endings {
+                hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(),
+                longest: Some(3)
+            }
         );
         assert_eq!(found.probability(2, CLICK), 1.0);
     }
 
     #[test]
     fn no_session_is_no_ending() {
-        assert_eq!(Endings::observed(&log(&[vec![CLICK]]), &[]), Endings { hazards: vec![], longest: None });
+        assert_eq!(
+            Endings::observed(&log(&[vec![CLICK]]), &[]),
+            Endings { hazards: vec![], longest: None }
+        );
     }
 }

@@ -106,20 +106,27 @@ impl LearnedUsers {
         };
         let mut histories = Histories::default();
         for clicks in clicks.iter() {
-            histories.before.push((!clicks.is_empty()).then_some((histories.sequences.len(), clicks.len())));
+            histories
+                .before
+                .push((!clicks.is_empty()).then_some((histories.sequences.len(), clicks.len())));
             histories.sequences.extend((!clicks.is_empty()).then(|| clicks.clone()));
         }
         self.model.projected_states(&histories)
     }
 
-    /// On the host: rewards and log-probabilities of the slates, `[rows · k]` each, and log-probabilities of choosing nothing, `[rows]`.
+    /// On the host: rewards and log-probabilities of the slates, `[rows · k]` each, and
+    /// log-probabilities of choosing nothing, `[rows]`.
     fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<[Vec<f32>; 3]> {
         let device = self.model.params().device();
         let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
         let rewards = self.model.slate_rewards(&self.states(state)?, &items, slates.k())?;
         let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
         let (log_phi, log_outside) = self.model.log_probabilities(&rewards, &mask)?;
-        Ok([rewards.flatten_all()?.to_vec1()?, log_phi.flatten_all()?.to_vec1()?, log_outside.to_vec1()?])
+        Ok([
+            rewards.flatten_all()?.to_vec1()?,
+            log_phi.flatten_all()?.to_vec1()?,
+            log_outside.to_vec1()?,
+        ])
     }
 
     /// What a step pays on which an item of this r_θ, or nothing, was chosen.
@@ -146,8 +153,10 @@ impl LearnedUsers {
         match &mut state.memory {
             Memory::Clicks(rows) => {
                 let window = self.model.encoder.window();
-                for (clicks, item) in
-                    rows.iter_mut().zip(choices).filter_map(|(row, choice)| Some((row, choice.item()?)))
+                for (clicks, item) in rows
+                    .iter_mut()
+                    .zip(choices)
+                    .filter_map(|(row, choice)| Some((row, choice.item()?)))
                 {
                     if window == Some(clicks.len()) {
                         clicks.remove(0);
@@ -157,8 +166,10 @@ impl LearnedUsers {
             }
             Memory::Lstm(lstm, state) => {
                 let device = self.model.params().device();
-                let items: Vec<u32> = choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
-                let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+                let items: Vec<u32> =
+                    choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
+                let clicked: Vec<u8> =
+                    choices.iter().map(|choice| choice.item().is_some().into()).collect();
                 let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
                 *state = Encoder::step(lstm, &self.model.features, &items, state, &clicked)?;
             }
@@ -216,7 +227,9 @@ impl Environment for LearnedUsers {
 
     fn select(&self, state: &LearnedState, rows: &[usize]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &state.memory {
-            Memory::Clicks(clicks) => Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect()),
+            Memory::Clicks(clicks) => {
+                Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect())
+            }
             Memory::Lstm(lstm, state) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
@@ -226,7 +239,8 @@ impl Environment for LearnedUsers {
     }
 }
 
-/// The drawn place, or none for the outside option, if there is one, by inversion with one uniform draw.
+/// The drawn place, or none for the outside option, if there is one, by inversion with one uniform
+/// draw.
 fn draw(log_phi: &[f32], log_outside: Option<f32>, stream: &mut Stream) -> Option<usize> {
     let total: f64 = log_phi.iter().map(|p| f64::from(*p).exp()).sum();
     let mut left = stream.random::<f64>() * if log_outside.is_some() { 1.0 } else { total };

@@ -32,12 +32,16 @@ impl UserModel {
     /// holds, or if users have no outside option.
     pub fn set_level(&self, random_click_rate: f64) -> Result<()> {
         if !(random_click_rate > 0.0 && random_click_rate < 1.0) {
-            let problem = format!("a click rate of {random_click_rate}, expected above 0 and below 1");
+            let problem =
+                format!("a click rate of {random_click_rate}, expected above 0 and below 1");
             return Err(Error::setting("level of rewards", problem));
         }
         let items = self.config().items;
         if items < SLATE {
-            return Err(Error::setting("level of rewards", format!("{items} items, expected at least {SLATE}")));
+            return Err(Error::setting(
+                "level of rewards",
+                format!("{items} items, expected at least {SLATE}"),
+            ));
         }
         if self.config().outside == Outside::Absent {
             let problem = "users always choose an item, so no level changes what they do; expected an outside option";
@@ -62,9 +66,17 @@ impl UserModel {
 fn random_slates(items: usize) -> Result<Log> {
     let mut builder = LogBuilder::default();
     for mut stream in Seed::new(0).derive("level of rewards").streams(0..SLATES) {
-        let slate: Vec<ItemId> =
-            index::sample(&mut stream, items, SLATE).into_iter().map(|item| ItemId(item as u32)).collect();
-        builder.push(Step { slate: &slate, choice: Choice::Skip, reward: 0.0, propensity: None, timestamp: None })?;
+        let slate: Vec<ItemId> = index::sample(&mut stream, items, SLATE)
+            .into_iter()
+            .map(|item| ItemId(item as u32))
+            .collect();
+        builder.push(Step {
+            slate: &slate,
+            choice: Choice::Skip,
+            reward: 0.0,
+            propensity: None,
+            timestamp: None,
+        })?;
         builder.end_session(None)?;
     }
     Ok(builder.build())
@@ -79,7 +91,8 @@ fn click_rate(regulariser: Regulariser, utilities: &[Vec<f32>], more: f64) -> Re
         };
         return Ok(utilities.iter().map(chance).sum::<f64>() / utilities.len() as f64);
     }
-    let raised: Vec<f64> = utilities.iter().flatten().map(|&utility| f64::from(utility) + more).collect();
+    let raised: Vec<f64> =
+        utilities.iter().flatten().map(|&utility| f64::from(utility) + more).collect();
     let raised = Tensor::from_vec(raised, (utilities.len(), SLATE), &Device::Cpu)?;
     let mask = Tensor::ones(raised.shape(), DType::U8, &Device::Cpu)?;
     let nothing = regulariser.choice(&raised, &mask, true)?.narrow(1, SLATE, 1)?;
@@ -105,7 +118,9 @@ mod tests {
     /// standard errors; and the order of rewards is what it was.
     #[test]
     fn the_level_of_rewards_is_that_of_random_slates() {
-        for regulariser in [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }] {
+        for regulariser in
+            [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }]
+        {
             let model = model(UserModelConfig { regulariser, ..UserModelConfig::new(30) });
             let log = random_slates(30).unwrap();
             let rewards = || model.predict(&log, &[0, 1]).unwrap()[1].utility.clone();
@@ -113,11 +128,16 @@ mod tests {
             model.set_level(0.5).unwrap();
             let after = rewards();
             let moved = after[0] - before[0];
-            assert!(moved < -0.2 && after.iter().zip(&before).all(|(a, b)| (a - b - moved).abs() < 1e-5), "{moved}");
+            assert!(
+                moved < -0.2
+                    && after.iter().zip(&before).all(|(a, b)| (a - b - moved).abs() < 1e-5),
+                "{moved}"
+            );
             let rollout = Rollout { max_steps: 1, ..Rollout::new(Seed::new(2), 0..4_000, SLATE) };
             let users = LearnedUsers::paying(model, Pays::Clicks).unwrap();
             let outcomes = rollout.outcomes(&users, &UniformRandom { items: 30 }).unwrap();
-            let rate = outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / 4_000.0;
+            let rate =
+                outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / 4_000.0;
             assert!((rate - 0.5).abs() < 0.05, "{regulariser:?}: {rate}");
         }
     }

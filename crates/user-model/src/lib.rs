@@ -1,4 +1,5 @@
-//! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in for them.
+//! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in
+//! for them.
 //!
 //! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items
 //! by a reward network r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`]
@@ -54,7 +55,9 @@ mod testing;
 mod train;
 
 pub use adversarial::{AdversarialFit, AdversarialPoint, fit_adversarial};
-pub use config::{AdversarialConfig, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig, UserModelConfig};
+pub use config::{
+    AdversarialConfig, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig, UserModelConfig,
+};
 pub use endings::Endings;
 pub use environment::{LearnedState, LearnedUsers, Pays};
 pub use error::{Error, Result};

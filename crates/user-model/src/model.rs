@@ -11,12 +11,14 @@ use crate::encoder::{Encoder, Features};
 use crate::{Endings, Error, Regulariser, Result, RewardHead};
 
 const KIND: &str = "gan-user-model/1";
-/// Shown items that are evaluated at a time, or those of one session: few enough for a layer to stay in the processor's cache.
+/// Shown items that are evaluated at a time, or those of one session: few enough for a layer to
+/// stay in the processor's cache.
 const CHUNK: usize = 8_192;
 
-/// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) = vᵀ σ(V [s; f_a] + b)
-/// with as many hidden layers as the configuration asks for, and the choice φ* = argmax ⟨φ, η r_θ⟩ - R(φ) of its
-/// [`Regulariser`], which is softmax(η r_θ) under Shannon's entropy.
+/// A learned user (GAN-CDQN §"Model Parameterization"): a state s = h(clicks), a reward r_θ(s, a) =
+/// vᵀ σ(V [s; f_a] + b) with as many hidden layers as the configuration asks for, and the choice φ*
+/// = argmax ⟨φ, η r_θ⟩ - R(φ) of its [`Regulariser`], which is softmax(η r_θ) under Shannon's
+/// entropy.
 #[derive(Debug)]
 pub struct UserModel {
     config: UserModelConfig,
@@ -26,8 +28,8 @@ pub struct UserModel {
     reward: RewardNetwork,
 }
 
-/// r_θ. The first layer's V is kept as its state half and its item half, so that each is multiplied once per state and
-/// once per item shown.
+/// r_θ. The first layer's V is kept as its state half and its item half, so that each is multiplied
+/// once per state and once per item shown.
 #[derive(Debug)]
 struct RewardNetwork {
     state_weight: Tensor,
@@ -45,19 +47,25 @@ pub struct Prediction {
     pub log_probability: Vec<f32>,
     /// log φ* of choosing nothing; 0 where that is not an option.
     pub log_outside: f32,
-    /// The Fenchel-Young loss of what the user did ([`Regulariser::loss`]); under Shannon it is -log φ* of that.
+    /// The Fenchel-Young loss of what the user did ([`Regulariser::loss`]); under Shannon it is
+    /// -log φ* of that.
     pub loss: f32,
     /// Place of the item that was chosen in fact; `None` if nothing was.
     pub chosen: Option<usize>,
 }
 
 impl UserModel {
-    /// An untrained model with parameters drawn from `seed`. `catalogue` gives the features where they are
-    /// [`ItemFeatures::Given`](crate::ItemFeatures::Given).
+    /// An untrained model with parameters drawn from `seed`. `catalogue` gives the features where
+    /// they are [`ItemFeatures::Given`](crate::ItemFeatures::Given).
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range or does not fit the catalogue.
-    pub fn new(config: UserModelConfig, catalogue: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+    pub fn new(
+        config: UserModelConfig,
+        catalogue: &Catalogue,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self> {
         Self::with_type(config, catalogue, seed, device, DType::F32)
     }
 
@@ -93,7 +101,8 @@ impl UserModel {
         &self.config
     }
 
-    /// The model with the same rewards under another regulariser, as min-max training starts from those of Shannon's entropy.
+    /// The model with the same rewards under another regulariser, as min-max training starts from
+    /// those of Shannon's entropy.
     ///
     /// # Errors
     /// [`Error::Setting`] if the regulariser is outside its range.
@@ -108,7 +117,8 @@ impl UserModel {
         &self.params
     }
 
-    /// What r_θ takes from an item: the item half of its first layer, V_item f_a, `[K, first]` row-major.
+    /// What r_θ takes from an item: the item half of its first layer, V_item f_a, `[K, first]`
+    /// row-major.
     ///
     /// # Errors
     /// An error of the network if the device fails.
@@ -125,15 +135,18 @@ impl UserModel {
     /// [`Error::Setting`] if the log has an item that the model does not know, or a reward that is
     /// not a finite number.
     pub fn learn_outcomes(&mut self, log: &Log, sessions: &[usize]) -> Result<()> {
-        let outcomes =
-            Outcomes { rewards: RewardHead::observed(log, sessions), endings: Endings::observed(log, sessions) };
+        let outcomes = Outcomes {
+            rewards: RewardHead::observed(log, sessions),
+            endings: Endings::observed(log, sessions),
+        };
         let config = UserModelConfig { outcomes: Some(outcomes), ..self.config.clone() };
         config.check()?;
         self.config = config;
         Ok(())
     }
 
-    /// Adds a constant to the reward of every item in every state, which moves the odds of choosing nothing and no others.
+    /// Adds a constant to the reward of every item in every state, which moves the odds of choosing
+    /// nothing and no others.
     ///
     /// # Errors
     /// [`Error::Setting`] if it is not a finite number.
@@ -142,24 +155,28 @@ impl UserModel {
             return Err(Error::setting("constant of rewards", by.to_string()));
         }
         let last = format!("reward.rest.{}.bias", self.config.head.len() - 1);
-        let bias = self.params.get(&last).ok_or_else(|| Error::setting("parameters", format!("no {last}")))?;
+        let bias = self
+            .params
+            .get(&last)
+            .ok_or_else(|| Error::setting("parameters", format!("no {last}")))?;
         Ok(bias.set(&(bias.as_tensor() + by)?)?)
     }
 
-    /// The mean Fenchel-Young loss of the displays of a batch, a scalar tensor: under Shannon the negative log-likelihood of
-    /// Lemma 2.
+    /// The mean Fenchel-Young loss of the displays of a batch, a scalar tensor: under Shannon the
+    /// negative log-likelihood of Lemma 2.
     pub(crate) fn batch_loss(&self, displays: &Displays) -> Result<Tensor> {
         let utilities = (self.display_rewards(displays)? * self.config.eta)?;
         Ok(self.losses(&utilities, displays)?.mean_all()?)
     }
 
-    /// Mean Fenchel-Young loss of the displays of `sessions` ([`Regulariser::loss`]): under Shannon the negative
-    /// log-likelihood, in nats per display.
+    /// Mean Fenchel-Young loss of the displays of `sessions` ([`Regulariser::loss`]): under Shannon
+    /// the negative log-likelihood, in nats per display.
     ///
     /// # Errors
     /// [`Error::Setting`] if they have no display.
     pub fn loss(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
-        let [loss] = self.mean_over(log, sessions, |displays| Ok([scalar(&self.batch_loss(displays)?)?]))?;
+        let [loss] =
+            self.mean_over(log, sessions, |displays| Ok([scalar(&self.batch_loss(displays)?)?]))?;
         Ok(loss)
     }
 
@@ -185,7 +202,9 @@ impl UserModel {
     }
 
     fn displays(&self, log: &Log, sessions: &[usize]) -> impl Iterator<Item = Result<Displays>> {
-        let shown = |session: usize| log.session(session).steps().map(|step| step.slate.len()).sum::<usize>();
+        let shown = |session: usize| {
+            log.session(session).steps().map(|step| step.slate.len()).sum::<usize>()
+        };
         let mut held = 0;
         let chunks = sessions.chunk_by(move |&session, &next| {
             held += shown(session);
@@ -193,7 +212,8 @@ impl UserModel {
             held *= usize::from(more);
             more
         });
-        let displays = chunks.map(|chunk| Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device()));
+        let displays = chunks
+            .map(|chunk| Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device()));
         displays.filter(|displays| !displays.as_ref().is_ok_and(|displays| displays.len() == 0))
     }
 
@@ -205,16 +225,25 @@ impl UserModel {
             let rewards = self.display_rewards(&displays)?;
             let (log_phi, log_outside) = self.log_probabilities(&rewards, &displays.mask)?;
             let utilities = (rewards * self.config.eta)?;
-            let loss = self.losses(&utilities, &displays)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            let loss =
+                self.losses(&utilities, &displays)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             let log_outside = log_outside.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             let log_phi = log_phi.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             let utilities = utilities.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            for (display, (mut log_probability, mut utility)) in log_phi.into_iter().zip(utilities).enumerate() {
+            for (display, (mut log_probability, mut utility)) in
+                log_phi.into_iter().zip(utilities).enumerate()
+            {
                 log_probability.truncate(displays.sizes[display]);
                 utility.truncate(displays.sizes[display]);
                 let (log_outside, loss) = (log_outside[display], loss[display]);
                 let chosen = displays.choices[display];
-                predictions.push(Prediction { utility, log_probability, log_outside, loss, chosen });
+                predictions.push(Prediction {
+                    utility,
+                    log_probability,
+                    log_outside,
+                    loss,
+                    chosen,
+                });
             }
         }
         Ok(predictions)
@@ -241,18 +270,19 @@ impl UserModel {
         Ok(checkpoint::save(folder, description, &self.params, None)?)
     }
 
-    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
-    /// an earlier version, which does not hold its own ([`Saved::read`]).
+    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at
+    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not hold its items and they are
-    /// not those that are known.
+    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not
+    /// hold its items and they are not those that are known.
     pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
         let checkpoint = checkpoint::load::<UserModelConfig>(folder, KIND)?;
         let manifest = &checkpoint.manifest;
         let is_known = || manifest.vocabulary == digest(&manifest.config, known);
         let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
-        let model = Self::new(manifest.config.clone(), &saved.catalogue, Seed::new(manifest.seed), device)?;
+        let model =
+            Self::new(manifest.config.clone(), &saved.catalogue, Seed::new(manifest.seed), device)?;
         checkpoint.restore(&model.params)?;
         Ok((model, saved))
     }
@@ -271,7 +301,12 @@ impl UserModel {
 
     /// The Fenchel-Young loss of each display `[displays]`, from η r_θ `[displays, places]`.
     pub(crate) fn losses(&self, utilities: &Tensor, displays: &Displays) -> Result<Tensor> {
-        self.config.regulariser.loss(utilities, &displays.mask, self.may_choose_nothing(), &displays.chosen)
+        self.config.regulariser.loss(
+            utilities,
+            &displays.mask,
+            self.may_choose_nothing(),
+            &displays.chosen,
+        )
     }
 
     pub(crate) fn may_choose_nothing(&self) -> bool {
@@ -281,7 +316,9 @@ impl UserModel {
     /// The states of `histories` times the first layer of the reward network, `[displays, first]`.
     pub(crate) fn projected_states(&self, histories: &Histories) -> Result<Tensor> {
         let states = self.encoder.project(&self.features, histories, &self.reward.state_weight)?;
-        Ok(states.projected.index_select(&Tensor::new(states.of_display, self.params.device())?, 0)?)
+        Ok(states
+            .projected
+            .index_select(&Tensor::new(states.of_display, self.params.device())?, 0)?)
     }
 
     /// States `[rows, width]` times the first layer of the reward network, `[rows, first]`.
@@ -289,7 +326,8 @@ impl UserModel {
         Ok(states.matmul(&self.reward.state_weight)?)
     }
 
-    /// r_θ of every place `[displays, places]`, 0 where there is none, from the projected states `[displays, first]`.
+    /// r_θ of every place `[displays, places]`, 0 where there is none, from the projected states
+    /// `[displays, first]`.
     fn rewards(&self, projected: &Tensor, displays: &Displays) -> Result<Tensor> {
         let items = self.features.project(&displays.shown, &self.reward.item_weight)?;
         let states = projected.index_select(&displays.display_of_entry, 0)?;
@@ -299,18 +337,34 @@ impl UserModel {
         Ok(padded.reshape((displays.len(), displays.places))?)
     }
 
-    /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to `[rows, k]`.
-    pub(crate) fn slate_rewards(&self, projected: &Tensor, items: &[u32], k: usize) -> Result<Tensor> {
+    /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to
+    /// `[rows, k]`.
+    pub(crate) fn slate_rewards(
+        &self,
+        projected: &Tensor,
+        items: &[u32],
+        k: usize,
+    ) -> Result<Tensor> {
         let rows = projected.dim(0)?;
         let items = self.features.project(items, &self.reward.item_weight)?;
-        let hidden = items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;
-        let rewards = self.reward.finish(&hidden.reshape((rows * k, hidden.dim(2)?))?, &self.config)?;
+        let hidden =
+            items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;
+        let rewards =
+            self.reward.finish(&hidden.reshape((rows * k, hidden.dim(2)?))?, &self.config)?;
         Ok(rewards.reshape((rows, k))?)
     }
 
     /// (log φ* of the places, log φ* of choosing nothing).
-    pub(crate) fn log_probabilities(&self, rewards: &Tensor, mask: &Tensor) -> Result<(Tensor, Tensor)> {
-        self.config.regulariser.log_choice(&(rewards * self.config.eta)?, mask, self.may_choose_nothing())
+    pub(crate) fn log_probabilities(
+        &self,
+        rewards: &Tensor,
+        mask: &Tensor,
+    ) -> Result<(Tensor, Tensor)> {
+        self.config.regulariser.log_choice(
+            &(rewards * self.config.eta)?,
+            mask,
+            self.may_choose_nothing(),
+        )
     }
 }
 
@@ -344,8 +398,11 @@ mod tests {
         let sparse = [Regulariser::L2, Regulariser::Tsallis { alpha: 1.4 }]
             .map(|regulariser| UserModelConfig { regulariser, ..configs()[0].clone() });
         for config in configs().into_iter().chain(sparse) {
-            let model = UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64).unwrap();
-            let displays = Displays::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
+            let model =
+                UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64)
+                    .unwrap();
+            let displays =
+                Displays::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
             check_gradients(&model.params, || Ok(model.batch_loss(&displays).unwrap()));
         }
     }
@@ -362,7 +419,12 @@ mod tests {
             let before = rewards();
             model.raise_rewards(0.75).unwrap();
             let raise = 0.75 * model.config().eta as f32;
-            assert!(rewards().iter().zip(&before).all(|(after, before)| (after - before - raise).abs() < 1e-5));
+            assert!(
+                rewards()
+                    .iter()
+                    .zip(&before)
+                    .all(|(after, before)| (after - before - raise).abs() < 1e-5)
+            );
             assert!(model.raise_rewards(f64::NAN).is_err());
         }
     }
@@ -383,24 +445,32 @@ mod tests {
         assert_eq!(rewards.to_vec2::<f32>().unwrap()[0], again.to_vec1::<f32>().unwrap());
     }
 
-    /// The reward as the paper writes it, by loops over numbers: states from the clicks, then v^T σ(V [s; f_a] + b).
+    /// The reward as the paper writes it, by loops over numbers: states from the clicks, then v^T
+    /// σ(V [s; f_a] + b).
     #[test]
     fn rewards_equal_the_formulas_of_the_paper() {
         let log = log();
-        for config in
-            configs().into_iter().filter(|config| matches!(config.state, StateEncoder::PositionWeights { .. }))
+        for config in configs()
+            .into_iter()
+            .filter(|config| matches!(config.state, StateEncoder::PositionWeights { .. }))
         {
-            let model = UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64).unwrap();
+            let model =
+                UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64)
+                    .unwrap();
             let get = |name: &str| {
                 let var = model.params.get(name).unwrap();
                 (var.flatten_all().unwrap().to_vec1::<f64>().unwrap(), var.dims().to_vec())
             };
             let feature = |item: usize| match &model.features {
-                Features::OneHot { items } => (0..*items).map(|i| f64::from(u8::from(i == item))).collect::<Vec<_>>(),
+                Features::OneHot { items } => {
+                    (0..*items).map(|i| f64::from(u8::from(i == item))).collect::<Vec<_>>()
+                }
                 Features::Dense { table } => table.get(item).unwrap().to_vec1::<f64>().unwrap(),
             };
             let elu = |x: f64| if x > 0.0 { x } else { x.exp() - 1.0 };
-            let dense = |x: &[f64], (w, dims): &(Vec<f64>, Vec<usize>), (b, _): &(Vec<f64>, Vec<usize>)| {
+            let dense = |x: &[f64],
+                         (w, dims): &(Vec<f64>, Vec<usize>),
+                         (b, _): &(Vec<f64>, Vec<usize>)| {
                 (0..dims[0])
                     .map(|o| b[o] + (0..dims[1]).map(|i| w[o * dims[1] + i] * x[i]).sum::<f64>())
                     .collect::<Vec<_>>()
@@ -418,26 +488,39 @@ mod tests {
                     for (i, s) in state.iter_mut().enumerate() {
                         let (row, column) = (i / columns, i % columns);
                         let weighted = clicks.iter().rev().take(history).enumerate();
-                        let sum: f64 =
-                            weighted.map(|(t, &item)| feature(item)[row] * weight[t * columns + column]).sum();
+                        let sum: f64 = weighted
+                            .map(|(t, &item)| feature(item)[row] * weight[t * columns + column])
+                            .sum();
                         let sum = sum + bias.as_ref().map_or(0.0, |bias| bias[i]);
                         *s = if bias.is_some() { elu(sum) } else { sum };
                     }
                     let reward = |item: usize| {
-                        let (vs, vf, b) =
-                            (get("reward.state_weight"), get("reward.item_weight").0, get("reward.bias").0);
+                        let (vs, vf, b) = (
+                            get("reward.state_weight"),
+                            get("reward.item_weight").0,
+                            get("reward.bias").0,
+                        );
                         let first = vs.1[1];
                         let f = feature(item);
                         let mut x: Vec<f64> = (0..first)
                             .map(|o| {
-                                let s: f64 = state.iter().enumerate().map(|(i, s)| s * vs.0[i * first + o]).sum();
-                                let f: f64 = f.iter().enumerate().map(|(i, f)| f * vf[i * first + o]).sum();
+                                let s: f64 = state
+                                    .iter()
+                                    .enumerate()
+                                    .map(|(i, s)| s * vs.0[i * first + o])
+                                    .sum();
+                                let f: f64 =
+                                    f.iter().enumerate().map(|(i, f)| f * vf[i * first + o]).sum();
                                 elu(s + f + b[o])
                             })
                             .collect();
                         for layer in 0.. {
                             let name = format!("reward.rest.{layer}");
-                            x = dense(&x, &get(&format!("{name}.weight")), &get(&format!("{name}.bias")));
+                            x = dense(
+                                &x,
+                                &get(&format!("{name}.weight")),
+                                &get(&format!("{name}.bias")),
+                            );
                             if x.len() == 1 {
                                 return x[0];
                             }
@@ -445,8 +528,11 @@ mod tests {
                         }
                         unreachable!()
                     };
-                    let weights: Vec<f64> =
-                        step.slate.iter().map(|item| (model.config.eta * reward(item.index())).exp()).collect();
+                    let weights: Vec<f64> = step
+                        .slate
+                        .iter()
+                        .map(|item| (model.config.eta * reward(item.index())).exp())
+                        .collect();
                     let sum = 1.0 + weights.iter().sum::<f64>();
                     let prediction = predictions.next().unwrap();
                     for (found, weight) in prediction.log_probability.iter().zip(&weights) {
@@ -469,10 +555,17 @@ mod tests {
         cut.end_session(None).unwrap();
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
-            let (whole, part) =
-                (model.predict(&log, &[0]).unwrap(), model.predict(&cut.clone().build(), &[0]).unwrap());
+            let (whole, part) = (
+                model.predict(&log, &[0]).unwrap(),
+                model.predict(&cut.clone().build(), &[0]).unwrap(),
+            );
             for (a, b) in whole.iter().zip(&part) {
-                assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-6));
+                assert!(
+                    a.log_probability
+                        .iter()
+                        .zip(&b.log_probability)
+                        .all(|(a, b)| (a - b).abs() < 1e-6)
+                );
             }
             assert_eq!((whole.len(), part.len()), (5, 3));
         }
@@ -494,12 +587,19 @@ mod tests {
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
             let together = model.predict(&log, &[2, 0, 1]).unwrap();
-            let alone: Vec<_> =
-                [2, 0, 1].iter().flat_map(|&session| model.predict(&log, &[session]).unwrap()).collect();
+            let alone: Vec<_> = [2, 0, 1]
+                .iter()
+                .flat_map(|&session| model.predict(&log, &[session]).unwrap())
+                .collect();
             assert_eq!(together.len(), alone.len());
             for (a, b) in together.iter().zip(&alone) {
                 assert_eq!(a.chosen, b.chosen);
-                assert!(a.log_probability.iter().zip(&b.log_probability).all(|(a, b)| (a - b).abs() < 1e-5));
+                assert!(
+                    a.log_probability
+                        .iter()
+                        .zip(&b.log_probability)
+                        .all(|(a, b)| (a - b).abs() < 1e-5)
+                );
             }
             let loss = model.loss(&log, &[0, 1, 2]).unwrap();
             let sum: f64 = together.iter().map(|p| f64::from(p.log_likelihood())).sum();
@@ -515,7 +615,10 @@ mod tests {
             model.save(folder.path(), &catalogue(), 7, 1).unwrap();
             let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
             let (loaded, saved) = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap();
-            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
+            assert_eq!(
+                loaded.predict(&log, &[0, 1, 2]).unwrap(),
+                model.predict(&log, &[0, 1, 2]).unwrap()
+            );
             assert_eq!(saved, Saved { catalogue: catalogue(), origin: None });
         }
     }
@@ -523,21 +626,34 @@ mod tests {
     #[test]
     fn a_checkpoint_names_the_regulariser_unless_it_is_shannons() {
         let (log, folder) = (log(), tempfile::tempdir().unwrap());
-        for regulariser in [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }] {
-            let model = UserModel::new(configs()[0].clone(), &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+        for regulariser in
+            [Regulariser::Shannon, Regulariser::L2, Regulariser::Tsallis { alpha: 1.5 }]
+        {
+            let model =
+                UserModel::new(configs()[0].clone(), &catalogue(), Seed::new(1), &Device::Cpu)
+                    .unwrap();
             let model = model.with_regulariser(regulariser).unwrap();
             model.save(folder.path(), &catalogue(), 7, 1).unwrap();
             let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
-            assert_eq!(manifest.contains("regulariser"), regulariser != Regulariser::Shannon, "{manifest}");
+            assert_eq!(
+                manifest.contains("regulariser"),
+                regulariser != Regulariser::Shannon,
+                "{manifest}"
+            );
             let (loaded, _) = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
             assert_eq!(loaded.config, model.config);
-            assert_eq!(loaded.predict(&log, &[0, 1, 2]).unwrap(), model.predict(&log, &[0, 1, 2]).unwrap());
+            assert_eq!(
+                loaded.predict(&log, &[0, 1, 2]).unwrap(),
+                model.predict(&log, &[0, 1, 2]).unwrap()
+            );
         }
     }
 
     #[test]
     fn settings_that_do_not_fit_are_refused() {
-        let new = |config: UserModelConfig| UserModel::new(config, &Catalogue::numbered(6), Seed::new(1), &Device::Cpu);
+        let new = |config: UserModelConfig| {
+            UserModel::new(config, &Catalogue::numbered(6), Seed::new(1), &Device::Cpu)
+        };
         let base = UserModelConfig::new(6);
         for config in [
             UserModelConfig { items: 7, ..base.clone() },

@@ -31,7 +31,8 @@ impl RewardHead {
     /// The means of these sessions of a log.
     pub fn observed(log: &Log, sessions: &[usize]) -> Self {
         let steps = || sessions.iter().flat_map(|&session| log.session(session).steps());
-        let (mut clicks, mut skip, mut leave) = (Tally::default(), Tally::default(), Tally::default());
+        let (mut clicks, mut skip, mut leave) =
+            (Tally::default(), Tally::default(), Tally::default());
         let mut items: Vec<Tally> = Vec::new();
         for step in steps() {
             let tally = match step.choice {
@@ -51,10 +52,14 @@ impl RewardHead {
         });
         let kappa = shrinkage(&items, clicks, deviations.sum());
         let overall = clicks.mean();
-        let shrunken = |tally: &Tally| ((tally.sum + kappa * overall) / (tally.count + kappa)) as f32;
+        let shrunken =
+            |tally: &Tally| ((tally.sum + kappa * overall) / (tally.count + kappa)) as f32;
         let click = overall as f32;
         let items = (0..).zip(&items).filter(|(_, tally)| tally.count > 0.0 && kappa.is_finite());
-        let items = items.map(|(item, tally)| (item, shrunken(tally))).filter(|&(_, mean)| mean != click).collect();
+        let items = items
+            .map(|(item, tally)| (item, shrunken(tally)))
+            .filter(|&(_, mean)| mean != click)
+            .collect();
         Self { click, items, skip: skip.mean() as f32, leave: leave.mean() as f32 }
     }
 
@@ -72,7 +77,8 @@ impl RewardHead {
 
     /// What is wrong with the numbers, if anything.
     pub(crate) fn problem(&self, items: usize) -> Option<String> {
-        let means = self.items.iter().map(|&(_, mean)| mean).chain([self.click, self.skip, self.leave]);
+        let means =
+            self.items.iter().map(|&(_, mean)| mean).chain([self.click, self.skip, self.leave]);
         if let Some(mean) = means.into_iter().find(|mean| !mean.is_finite()) {
             return Some(format!("a mean reward of {mean}, expected a finite number"));
         }
@@ -80,7 +86,9 @@ impl RewardHead {
             return Some(format!("a reward for item index {item}, expected less than {items}"));
         }
         let unordered = self.items.windows(2).any(|pair| pair[0].0 >= pair[1].0);
-        unordered.then(|| "item rewards out of order, expected each item index once and rising".to_owned())
+        unordered.then(|| {
+            "item rewards out of order, expected each item index once and rising".to_owned()
+        })
     }
 }
 
@@ -111,7 +119,8 @@ fn shrinkage(items: &[Tally], clicks: Tally, within: f64) -> f64 {
         return f64::INFINITY;
     }
     let variance = within / (clicks.count - kinds);
-    let between: f64 = clicked().map(|tally| tally.count * (tally.mean() - clicks.mean()).powi(2)).sum();
+    let between: f64 =
+        clicked().map(|tally| tally.count * (tally.mean() - clicks.mean()).powi(2)).sum();
     let squares: f64 = clicked().map(|tally| tally.count.powi(2)).sum();
     let spread = (between - (kinds - 1.0) * variance) / (clicks.count - squares / clicks.count);
     if spread > 0.0 { variance / spread } else { f64::INFINITY }
@@ -129,7 +138,8 @@ mod tests {
         let slate: Vec<ItemId> = (0..6).map(ItemId).collect();
         let mut log = LogBuilder::default();
         for &(choice, reward) in steps {
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None }).unwrap();
+            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
+                .unwrap();
         }
         log.end_session(None).unwrap();
         log.build()
@@ -173,7 +183,13 @@ mod tests {
     #[test]
     fn rewards_without_noise_are_paid_exactly_and_unclicked_items_pay_the_mean() {
         let head = RewardHead::observed(
-            &log(&[(click(0), 2.0), (click(0), 2.0), (click(3), -1.0), (Choice::Skip, 0.5), (Choice::Leave, -3.0)]),
+            &log(&[
+                (click(0), 2.0),
+                (click(0), 2.0),
+                (click(3), -1.0),
+                (Choice::Skip, 0.5),
+                (Choice::Leave, -3.0),
+            ]),
             &[0],
         );
         assert_eq!([0, 3, 5].map(|item| head.expected(click(item))), [2.0, -1.0, 1.0]);
@@ -184,8 +200,10 @@ mod tests {
     /// 0.125 is less.
     #[test]
     fn items_that_differ_by_chance_alone_pay_the_same() {
-        let steps = [(0, 1.0), (0, 0.0), (0, 1.0), (0, 0.0), (1, 1.0), (1, 0.0), (1, 0.0), (1, 0.0)];
-        let head = RewardHead::observed(&log(&steps.map(|(item, reward)| (click(item), reward))), &[0]);
+        let steps =
+            [(0, 1.0), (0, 0.0), (0, 1.0), (0, 0.0), (1, 1.0), (1, 0.0), (1, 0.0), (1, 0.0)];
+        let head =
+            RewardHead::observed(&log(&steps.map(|(item, reward)| (click(item), reward))), &[0]);
         assert_eq!((head.click, head.items), (0.375, vec![]));
     }
 
@@ -194,8 +212,10 @@ mod tests {
     /// 0.25, κ = 0.5; (3 + 0.5 · 0.375) / 4.5 and 0.1875 / 4.5.
     #[test]
     fn the_shrinkage_is_that_of_the_moments() {
-        let steps = [(0, 1.0), (0, 1.0), (0, 1.0), (0, 0.0), (1, 0.0), (1, 0.0), (1, 0.0), (1, 0.0)];
-        let head = RewardHead::observed(&log(&steps.map(|(item, reward)| (click(item), reward))), &[0]);
+        let steps =
+            [(0, 1.0), (0, 1.0), (0, 1.0), (0, 0.0), (1, 0.0), (1, 0.0), (1, 0.0), (1, 0.0)];
+        let head =
+            RewardHead::observed(&log(&steps.map(|(item, reward)| (click(item), reward))), &[0]);
         assert!((head.expected(click(0)) - 3.1875 / 4.5).abs() < 1e-6, "{head:?}");
         assert!((head.expected(click(1)) - 0.1875 / 4.5).abs() < 1e-6, "{head:?}");
     }

@@ -11,10 +11,17 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue::numbered(6).with_features(values, 3).unwrap()
 }
 
-/// Three sessions with slates of different sizes, clicks and skips, one of them longer than the shortest history.
+/// Three sessions with slates of different sizes, clicks and skips, one of them longer than the
+/// shortest history.
 pub(crate) fn log() -> Log {
     let sessions: [&[(&[u32], Option<u32>)]; 3] = [
-        &[(&[0, 1, 2], Some(1)), (&[3, 4], Some(4)), (&[5, 0, 1, 2], None), (&[2, 3], Some(2)), (&[1, 5], Some(5))],
+        &[
+            (&[0, 1, 2], Some(1)),
+            (&[3, 4], Some(4)),
+            (&[5, 0, 1, 2], None),
+            (&[2, 3], Some(2)),
+            (&[1, 5], Some(5)),
+        ],
         &[(&[4], Some(4))],
         &[(&[1, 2], None), (&[5, 3, 0], Some(3)), (&[0, 1], Some(0))],
     ];
@@ -23,7 +30,14 @@ pub(crate) fn log() -> Log {
         for (slate, chosen) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = chosen.map_or(Choice::Skip, |item| Choice::Item(ItemId(item)));
-            log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice,
+                reward: 0.0,
+                propensity: None,
+                timestamp: None,
+            })
+            .unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -32,8 +46,13 @@ pub(crate) fn log() -> Log {
 
 /// Every encoder with every kind of features.
 pub(crate) fn configs() -> Vec<UserModelConfig> {
-    let weights =
-        |activation, bias| StateEncoder::PositionWeights { history: 2, columns: 2, initial: 0.3, activation, bias };
+    let weights = |activation, bias| StateEncoder::PositionWeights {
+        history: 2,
+        columns: 2,
+        initial: 0.3,
+        activation,
+        bias,
+    };
     let states = [
         weights(Activation::Elu, true),
         weights(Activation::Identity, false),

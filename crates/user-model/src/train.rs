@@ -8,17 +8,19 @@ use foretaste_random::Seed;
 use crate::displays::Displays;
 use crate::{Error, Result, TrainConfig, UserModel};
 
-/// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under Shannon they are negative
-/// log-likelihoods.
+/// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
+/// Shannon they are negative log-likelihoods.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CurvePoint {
     /// Updates done.
     pub iteration: u64,
-    /// Mean of the batch losses since the last validation, per display (nats under Shannon); none before any update.
+    /// Mean of the batch losses since the last validation, per display (nats under Shannon); none
+    /// before any update.
     pub train_nll: Option<f64>,
     /// Mean loss of the validation sessions, per display (nats under Shannon).
     pub validation_nll: f64,
-    /// Mean over the batches since the last validation of the gradient's Euclidean norm before clipping; none before any update.
+    /// Mean over the batches since the last validation of the gradient's Euclidean norm before
+    /// clipping; none before any update.
     pub gradient_norm: Option<f64>,
 }
 
@@ -46,11 +48,12 @@ pub struct Fit {
 /// same min-max with its inner maximum solved exactly. What the training sessions pay and when they
 /// end is counted along with it ([`UserModel::learn_outcomes`]).
 ///
-/// Batches are shuffled from `seed`. `watch` hears of the validation before any update and of every iteration done, and may stop the fit.
+/// Batches are shuffled from `seed`. `watch` hears of the validation before any update and of every
+/// iteration done, and may stop the fit.
 ///
 /// # Errors
-/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch` broke off. The model then
-/// holds the parameters of the last update.
+/// [`Error::Diverged`] if a gradient or a loss is not finite; [`Error::Interrupted`] if `watch`
+/// broke off. The model then holds the parameters of the last update.
 pub fn fit(
     model: &mut UserModel,
     log: &Log,
@@ -66,7 +69,8 @@ pub fn fit(
     let course = Course { log, split, config, seed };
     let update = |iteration: u64, batch: &PaddedBatch| {
         let displays = Displays::new(batch, model.params().device())?;
-        let Step { loss, gradient_norm } = descend(&mut adam, &model.batch_loss(&displays)?, iteration)?;
+        let Step { loss, gradient_norm } =
+            descend(&mut adam, &model.batch_loss(&displays)?, iteration)?;
         Ok([loss, gradient_norm])
     };
     let validate = |iteration, means: Option<[f64; 2]>| {
@@ -74,7 +78,8 @@ pub fn fit(
         let (train_nll, gradient_norm) = (means.map(|[loss, _]| loss), means.map(|[_, norm]| norm));
         Ok(CurvePoint { iteration, train_nll, validation_nll, gradient_norm })
     };
-    let (curve, best) = course.run(&[model], watch, update, validate, |point| point.validation_nll)?;
+    let (curve, best) =
+        course.run(&[model], watch, update, validate, |point| point.validation_nll)?;
     Ok(Fit { curve, best })
 }
 
@@ -87,9 +92,10 @@ pub(crate) struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
-    /// Calls `update`, which gives the values of a batch, for every iteration; `validate` makes a point of the curve from the
-    /// iteration and the means of the values since the last point, and `loss` decides which one is best. `models` then hold the parameters that they
-    /// had at the best point.
+    /// Calls `update`, which gives the values of a batch, for every iteration; `validate` makes a
+    /// point of the curve from the iteration and the means of the values since the last point, and
+    /// `loss` decides which one is best. `models` then hold the parameters that they had at the
+    /// best point.
     pub fn run<P: Copy, const N: usize>(
         &self,
         models: &[&UserModel],
@@ -98,7 +104,9 @@ impl<'a> Course<'a> {
         validate: impl Fn(u64, Option<[f64; N]>) -> Result<P>,
         loss: impl Fn(&P) -> f64,
     ) -> Result<(Vec<P>, P)> {
-        let snapshot = || models.iter().map(|model| Ok(model.params().snapshot()?)).collect::<Result<Vec<_>>>();
+        let snapshot = || {
+            models.iter().map(|model| Ok(model.params().snapshot()?)).collect::<Result<Vec<_>>>()
+        };
         let validate = |iteration, means| {
             let point = validate(iteration, means)?;
             finite("validation loss", loss(&point), iteration)?;

@@ -13,8 +13,8 @@ use foretaste_sim::bounds::ChoiceOracle;
 use foretaste_sim::policies::{TopItems, UniformRandom};
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
 use foretaste_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser, StateEncoder, TrainConfig,
-    Update, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
+    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
+    StateEncoder, TrainConfig, Update, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 
 use comparison::compare;
@@ -49,14 +49,19 @@ fn quick(iterations: u64) -> TrainConfig {
     }
 }
 
-/// Users without preferences, attraction or boredom choose uniformly among 4 items and nothing, so no model can beat
-/// log 5 but by luck. 1,500 displays are held out; the best validation may lie a few thousandths below log 5 by chance.
+/// Users without preferences, attraction or boredom choose uniformly among 4 items and nothing, so
+/// no model can beat log 5 but by luck. 1,500 displays are held out; the best validation may lie a
+/// few thousandths below log 5 by chance.
 #[test]
 fn uniform_choices_cost_log_of_k_plus_one() {
-    let blind = ChoiceUsersConfig { preference: 0.0, attraction: 0.0, boredom: 0.0, ..Default::default() };
+    let blind =
+        ChoiceUsersConfig { preference: 0.0, attraction: 0.0, boredom: 0.0, ..Default::default() };
     let (_, log) = simulate(blind, 5, 1_500);
     for state in encoders() {
-        let mut model = model(UserModelConfig { state, ..UserModelConfig::new(ITEMS) }, &Catalogue::numbered(ITEMS));
+        let mut model = model(
+            UserModelConfig { state, ..UserModelConfig::new(ITEMS) },
+            &Catalogue::numbered(ITEMS),
+        );
         let fit = train(&mut model, &log, quick(150));
         assert!((fit.best.validation_nll - 5f64.ln()).abs() < 0.01, "{:?}", fit.best);
         let all: Vec<usize> = (0..log.sessions()).collect();
@@ -67,8 +72,9 @@ fn uniform_choices_cost_log_of_k_plus_one() {
     }
 }
 
-/// Where training ends and acting begins: in a log of a model's own doing, log φ(clicked) - log φ(nothing) = η r for the
-/// reward that was paid, at every step, so both ways of computing states and rewards agree.
+/// Where training ends and acting begins: in a log of a model's own doing, log φ(clicked) - log
+/// φ(nothing) = η r for the reward that was paid, at every step, so both ways of computing states
+/// and rewards agree.
 #[test]
 fn the_environment_pays_the_reward_that_the_likelihood_sees() {
     let catalogue = Catalogue::numbered(ITEMS);
@@ -79,7 +85,8 @@ fn the_environment_pays_the_reward_that_the_likelihood_sees() {
         train(&mut model, &log, quick(30));
         let rollout = Rollout { max_steps: 25, ..Rollout::new(Seed::new(7), 0..40, 3) };
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-        let (log, model) = (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
+        let (log, model) =
+            (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let predictions = model.predict(&log, &all).unwrap();
         let steps = log.iter().flat_map(|session| session.steps());
@@ -97,7 +104,8 @@ fn the_environment_pays_the_reward_that_the_likelihood_sees() {
     }
 }
 
-/// Sums of (chosen - φ) over 6,000 steps at most, in standard errors: |z| > 4.5 by chance once in 150,000 per option.
+/// Sums of (chosen - φ) over 6,000 steps at most, in standard errors: |z| > 4.5 by chance once in
+/// 150,000 per option.
 #[test]
 fn learned_users_choose_with_the_probabilities_of_the_model() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 300);
@@ -109,7 +117,8 @@ fn learned_users_choose_with_the_probabilities_of_the_model() {
         train(&mut model, &log, quick(60));
         let rollout = Rollout { max_steps: 2, ..Rollout::new(Seed::new(8), 0..3_000, 3) };
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-        let (log, model) = (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
+        let (log, model) =
+            (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let (mut excess, mut variance) = ([0.0; 4], [0.0; 4]);
         let mut impossible = 0;
@@ -118,7 +127,8 @@ fn learned_users_choose_with_the_probabilities_of_the_model() {
             let options = prediction.log_probability.iter().chain([&prediction.log_outside]);
             for (option, log_phi) in options.enumerate() {
                 let phi = f64::from(*log_phi).exp();
-                excess[option] += f64::from(u8::from(prediction.chosen.unwrap_or(3) == option)) - phi;
+                excess[option] +=
+                    f64::from(u8::from(prediction.chosen.unwrap_or(3) == option)) - phi;
                 variance[option] += phi * (1.0 - phi);
                 impossible += u32::from(phi == 0.0);
             }
@@ -150,8 +160,8 @@ fn an_outside_option_that_leaves_ends_sessions_and_an_absent_one_is_never_chosen
     }
 }
 
-/// 2,000 users who choose nothing about a third of the time: the share that leaves lies within 0.05 of what was learned,
-/// more than 6 standard errors.
+/// 2,000 users who choose nothing about a third of the time: the share that leaves lies within 0.05
+/// of what was learned, more than 6 standard errors.
 #[test]
 fn users_leave_as_often_as_the_log_says() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 500);
@@ -163,7 +173,9 @@ fn users_leave_as_often_as_the_log_says() {
     let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
     let rollout = Rollout { max_steps: 10, ..Rollout::new(Seed::new(8), 0..2_000, 3) };
     let played = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
-    assert!(matches!(Outside::observed(&played), Outside::Nothing { leaving: p } if (p - leaving).abs() < 0.05));
+    assert!(
+        matches!(Outside::observed(&played), Outside::Nothing { leaving: p } if (p - leaving).abs() < 0.05)
+    );
 }
 
 #[test]
@@ -194,7 +206,8 @@ fn the_same_seed_fits_the_same_bits_and_the_best_validation_is_kept() {
         };
         let ((one, model), (two, _)) = (run(), run());
         assert_eq!(one, two);
-        let lowest = one.curve.iter().map(|point| point.validation_nll).fold(f64::INFINITY, f64::min);
+        let lowest =
+            one.curve.iter().map(|point| point.validation_nll).fold(f64::INFINITY, f64::min);
         assert_eq!(one.best.validation_nll, lowest);
         assert!((model.loss(&log, &split.validation).unwrap() - lowest).abs() < 1e-9);
     }
@@ -205,8 +218,13 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 9, 100);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let fresh = || model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
-    let watch = |update: Update| if update.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
-    assert!(matches!(fit(&mut fresh(), &log, &split, &quick(50), Seed::new(1), watch), Err(Error::Interrupted)));
+    let watch = |update: Update| {
+        if update.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    assert!(matches!(
+        fit(&mut fresh(), &log, &split, &quick(50), Seed::new(1), watch),
+        Err(Error::Interrupted)
+    ));
 
     let hasty = TrainConfig {
         patience: Some(3),
@@ -222,7 +240,9 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
     let fit = fit(&mut fresh(), &log, &split, &hasty, Seed::new(3), watch).unwrap();
     assert_eq!(heard, fit.curve);
     let norms = fit.curve.iter().map(|point| point.gradient_norm);
-    assert!(norms.clone().skip(1).all(|norm| norm > Some(0.0)) && fit.curve[0].gradient_norm.is_none());
+    assert!(
+        norms.clone().skip(1).all(|norm| norm > Some(0.0)) && fit.curve[0].gradient_norm.is_none()
+    );
     assert_eq!(fit.curve.last().unwrap().iteration, fit.best.iteration + 30);
 }
 
@@ -230,21 +250,26 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
 fn a_diverging_fit_says_so() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 9, 100);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
-    let wild = TrainConfig { optimiser: AdamConfig { learning_rate: 1e30, ..Default::default() }, ..quick(50) };
+    let wild = TrainConfig {
+        optimiser: AdamConfig { learning_rate: 1e30, ..Default::default() },
+        ..quick(50)
+    };
     let mut model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
     let result = fit(&mut model, &log, &split, &wild, Seed::new(1), |_| ControlFlow::Continue(()));
     assert!(matches!(result, Err(Error::Diverged { .. })), "{result:?}");
 }
 
-/// Lemma 2. Fits by maximum likelihood from four initialisations lay within 0.002 nats of each other on test sessions like these, and
-/// the min-max within 0.002 of the fit from its own. The tolerance is 0.005, of the 0.3 that there are to learn.
+/// Lemma 2. Fits by maximum likelihood from four initialisations lay within 0.002 nats of each
+/// other on test sessions like these, and the min-max within 0.002 of the fit from its own. The
+/// tolerance is 0.005, of the 0.3 that there are to learn.
 #[test]
 fn the_min_max_of_entropy_and_maximum_likelihood_reach_the_same_held_out_likelihood() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 400);
     let (_, test) = simulate(ChoiceUsersConfig::default(), 7, 500);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let all: Vec<usize> = (0..test.sessions()).collect();
-    let config = UserModelConfig { state: StateEncoder::position_weights(), ..UserModelConfig::new(ITEMS) };
+    let config =
+        UserModelConfig { state: StateEncoder::position_weights(), ..UserModelConfig::new(ITEMS) };
     let [untrained, mut likelihood, mut reward, mut generator] =
         [(); 4].map(|()| model(config.clone(), &Catalogue::numbered(ITEMS)));
     let training = quick(60);
@@ -252,22 +277,31 @@ fn the_min_max_of_entropy_and_maximum_likelihood_reach_the_same_held_out_likelih
     let optimiser = AdamConfig { learning_rate: 4e-3, ..Default::default() };
     let config = AdversarialConfig { generator: optimiser, inner: 2, warm_up: 0, reward: training };
     let watch = |_| ControlFlow::Continue(());
-    let fit = fit_adversarial(&mut reward, &mut generator, &log, &split, &config, Seed::new(3), watch).unwrap();
+    let fit =
+        fit_adversarial(&mut reward, &mut generator, &log, &split, &config, Seed::new(3), watch)
+            .unwrap();
 
-    let [untrained, likelihood, reward, generator] =
-        [untrained, likelihood, reward, generator].map(|model| evaluate(&model, &test, &all).unwrap().nll);
+    let [untrained, likelihood, reward, generator] = [untrained, likelihood, reward, generator]
+        .map(|model| evaluate(&model, &test, &all).unwrap().nll);
     assert!(untrained - likelihood > 0.25, "{untrained} to {likelihood}");
-    assert!((reward - likelihood).abs() < 0.005 && (generator - likelihood).abs() < 0.005, "{reward} {generator}");
+    assert!(
+        (reward - likelihood).abs() < 0.005 && (generator - likelihood).abs() < 0.005,
+        "{reward} {generator}"
+    );
     // Under Shannon the loss is η times the objective's maximum, and η is 1.
     for point in &fit.curve {
-        assert!((point.validation_objective + point.validation_shortfall - point.validation_loss).abs() < 1e-6);
+        assert!(
+            (point.validation_objective + point.validation_shortfall - point.validation_loss).abs()
+                < 1e-6
+        );
         assert!(point.validation_shortfall > -1e-6);
     }
     let lowest = fit.curve.iter().map(|point| point.validation_loss).fold(f64::INFINITY, f64::min);
     assert_eq!(fit.best.validation_loss, lowest);
 }
 
-/// With the reward known, the learned choice and the learned ranking come closer to the truth as the log grows.
+/// With the reward known, the learned choice and the learned ranking come closer to the truth as
+/// the log grows.
 #[test]
 fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
     let truth = ChoiceUsersConfig { dims: 4, ..Default::default() };
@@ -277,24 +311,39 @@ fn the_learned_reward_approaches_the_truth_as_the_log_grows() {
         let learn = |sessions| {
             let (_, log) = simulate(truth.clone(), 10, sessions);
             let (features, head) = (ItemFeatures::Given, vec![24]);
-            let config = UserModelConfig { features, head, state: state.clone(), ..UserModelConfig::new(ITEMS) };
+            let config = UserModelConfig {
+                features,
+                head,
+                state: state.clone(),
+                ..UserModelConfig::new(ITEMS)
+            };
             let mut model = model(config, &catalogue);
             let optimiser = AdamConfig { learning_rate: 1e-2, ..Default::default() };
             train(&mut model, &log, TrainConfig { optimiser, validate_every: 25, ..quick(700) });
             compare(&model, &users, &test).unwrap()
         };
         let (small, large) = (learn(40), learn(2_000));
-        assert!(large.divergence < 0.25 * small.divergence && large.divergence < 0.06, "{small:?} {large:?}");
-        assert!(large.ranked_alike > 0.85 && large.ranked_alike > small.ranked_alike, "{small:?} {large:?}");
+        assert!(
+            large.divergence < 0.25 * small.divergence && large.divergence < 0.06,
+            "{small:?} {large:?}"
+        );
+        assert!(
+            large.ranked_alike > 0.85 && large.ranked_alike > small.ranked_alike,
+            "{small:?} {large:?}"
+        );
         assert!(large.nll - large.true_nll < 0.06, "{large:?}");
     }
 }
 
-/// The floor, a policy learned from a log, the ceiling: mean rewards over 4,000 paired sessions, differences of more than
-/// 4 standard errors, which chance makes once in 30,000.
+/// The floor, a policy learned from a log, the ceiling: mean rewards over 4,000 paired sessions,
+/// differences of more than 4 standard errors, which chance makes once in 30,000.
 #[test]
 fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
-    let (users, log) = simulate(ChoiceUsersConfig { attraction: 0.2, boredom: 0.2, ..Default::default() }, 11, 600);
+    let (users, log) = simulate(
+        ChoiceUsersConfig { attraction: 0.2, boredom: 0.2, ..Default::default() },
+        11,
+        600,
+    );
     let mut model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
     train(&mut model, &log, quick(200));
     let mut all_items = LogBuilder::default();
@@ -306,10 +355,13 @@ fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
     let scores: Vec<f64> = prediction.log_probability.iter().map(|&score| score.into()).collect();
 
     let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(12), 0..4_000, 3) };
-    let rewards = |outcomes: Vec<Outcome>| outcomes.iter().map(|outcome| outcome.reward).collect::<Vec<f64>>();
+    let rewards = |outcomes: Vec<Outcome>| {
+        outcomes.iter().map(|outcome| outcome.reward).collect::<Vec<f64>>()
+    };
     let random = rewards(rollout.outcomes(&users, &UniformRandom { items: ITEMS }).unwrap());
     let learned = rewards(rollout.outcomes(&users, &TopItems::new(&scores)).unwrap());
-    let oracle = rewards(rollout.outcomes(&users, &ChoiceOracle::new(&users, 3, 6).unwrap()).unwrap());
+    let oracle =
+        rewards(rollout.outcomes(&users, &ChoiceOracle::new(&users, 3, 6).unwrap()).unwrap());
     let z = |a: &[f64], b: &[f64]| {
         let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
         let mean = differences.iter().sum::<f64>() / 4e3;

@@ -6,7 +6,9 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use foretaste_cascade_dqn::Storage;
-use foretaste_cascade_dqn::bench::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
+use foretaste_cascade_dqn::bench::{
+    Agreement, Measurement, Sizes, agreement, measure, measure_candle,
+};
 use foretaste_nn::DeviceKind;
 
 use crate::terminal::{say, tell};
@@ -66,8 +68,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if device.is_metal() {
         bail!("device `metal`: the argmax runs on cpu and cuda");
     }
-    let mut header =
-        vec!["storage", "threads", "K", "freeze", "slates", "slope", "read once", "slates / read", "candle"];
+    let mut header = vec![
+        "storage",
+        "threads",
+        "K",
+        "freeze",
+        "slates",
+        "slope",
+        "read once",
+        "slates / read",
+        "candle",
+    ];
     if device.is_cuda() {
         header.extend(["GPU: slates", "GPU: read once", "GPU: as CPU"]);
     }
@@ -93,7 +104,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     if args.storage.contains(&Kept::Half) {
         for &items in items.iter().filter(|items| **items <= LARGEST_COMPARED) {
             tell(format_args!("comparing slates at K = {items}"));
-            let Agreement { slates, items: shared } = agreement(Sizes { users: COMPARED, ..args.sizes(items) })?;
+            let Agreement { slates, items: shared } =
+                agreement(Sizes { users: COMPARED, ..args.sizes(items) })?;
             say(format_args!(
                 "16-bit halves at K = {items}: {:.1}% of slates and {:.1}% of their items as with 32 bits",
                 100.0 * slates,

@@ -24,15 +24,19 @@ const ITEMS: u32 = 10_000;
 const PLACES: usize = 10;
 const MEGABYTE: f64 = 1e6;
 
-/// Generates a log, imports it, and prints speed and memory beside the speed of splitting the same file into fields.
+/// Generates a log, imports it, and prints speed and memory beside the speed of splitting the same
+/// file into fields.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = folder.path().join("generated.csv");
     tell("writing the log to read");
-    let rows = generate(&path, args.bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    let rows =
+        generate(&path, args.bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let bytes = path.metadata()?.len();
     let megabytes = bytes as f64 / MEGABYTE;
-    say(format_args!("{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items"));
+    say(format_args!(
+        "{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items"
+    ));
 
     tell("importing it");
     let before = peak_memory();
@@ -41,7 +45,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let seconds = begin.elapsed().as_secs_f64();
     let after = peak_memory();
     ensure!(summary.steps as u64 == rows, "{} steps of {rows} rows arrived", summary.steps);
-    say(format_args!("import      {:>8.0} MB/s {:>12.0} rows/s", megabytes / seconds, rows as f64 / seconds));
+    say(format_args!(
+        "import      {:>8.0} MB/s {:>12.0} rows/s",
+        megabytes / seconds,
+        rows as f64 / seconds
+    ));
 
     tell("splitting it into fields");
     let begin = Instant::now();
@@ -73,7 +81,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes sessions of 3 to 5 steps, a click of reward 1 on all but the last, until `bytes` are full; the number of rows.
+/// Writes sessions of 3 to 5 steps, a click of reward 1 on all but the last, until `bytes` are
+/// full; the number of rows.
 fn generate(path: &Path, bytes: u64) -> std::io::Result<u64> {
     let mut stream = Seed::new(0).derive("import benchmark").stream(0);
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);

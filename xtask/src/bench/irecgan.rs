@@ -1,5 +1,6 @@
-//! `cargo xtask bench irecgan`: IRecGAN's two costs, sequences with scored branches and an epoch of the agent, beside the time that the
-//! machine needs for their products alone and what is public of the authors' code.
+//! `cargo xtask bench irecgan`: IRecGAN's two costs, sequences with scored branches and an epoch of
+//! the agent, beside the time that the machine needs for their products alone and what is public of
+//! the authors' code.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,7 +11,8 @@ use comfy_table::{Table, presets};
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{Discriminator, DiscriminatorConfig};
 use foretaste_irecgan::{
-    Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig, Selection, Simulation,
+    Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig, Selection,
+    Simulation,
 };
 use foretaste_nn::matmul;
 use foretaste_random::{Seed, Stream};
@@ -65,8 +67,10 @@ struct Public {
     max_steps: usize,
 }
 
-const PUBLIC: Public = Public { items: 40_000, hidden: 512, sessions: 200, branches: 5, max_steps: 4 };
-/// Seconds that a public run of the authors' code on a V100 took for them, and for an epoch of the agent.
+const PUBLIC: Public =
+    Public { items: 40_000, hidden: 512, sessions: 200, branches: 5, max_steps: 4 };
+/// Seconds that a public run of the authors' code on a V100 took for them, and for an epoch of the
+/// agent.
 const V100: [f64; 2] = [105.0, 2_750.0];
 /// Sessions of the agent's epoch.
 const LOGGED: usize = 65_284;
@@ -90,16 +94,28 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         pool.install(|| {
             tell(format_args!("measuring sequences with scored branches, {threads} threads"));
             let simulated = simulate(args, threads == args.threads[0])?;
-            table.add_row(row("simulation", threads, args.is_public().then_some(V100[0]), simulated));
+            table.add_row(row(
+                "simulation",
+                threads,
+                args.is_public().then_some(V100[0]),
+                simulated,
+            ));
             tell(format_args!("measuring an epoch of the agent, {threads} threads"));
             let trained = train(args, &log)?;
-            table.add_row(row("agent's epoch", threads, args.is_public().then_some(V100[1]), trained));
+            table.add_row(row(
+                "agent's epoch",
+                threads,
+                args.is_public().then_some(V100[1]),
+                trained,
+            ));
             anyhow::Ok(())
         })?;
     }
     let epoch = match args.whole_epoch {
         true => "run to its end, once".to_owned(),
-        false => format!("extrapolated from {} of its {} batches", args.batches, sessions.div_ceil(32)),
+        false => {
+            format!("extrapolated from {} of its {} batches", args.batches, sessions.div_ceil(32))
+        }
     };
     say(format_args!(
         "simulation: {} sequences of up to {} steps with {} branches a step; agent's epoch: {epoch}, over {sessions} sessions of {:.2} clicks. \
@@ -157,24 +173,34 @@ impl Args {
     }
 }
 
-/// Sequences with scored branches by untrained networks, whose users leave at any step with a probability of about 1 / (k + 1).
+/// Sequences with scored branches by untrained networks, whose users leave at any step with a
+/// probability of about 1 / (k + 1).
 fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
     let seed = Seed::new(2);
-    let config = BehaviourConfig { hidden: args.hidden, layers: LAYERS, ..BehaviourConfig::new(args.items) };
+    let config =
+        BehaviourConfig { hidden: args.hidden, layers: LAYERS, ..BehaviourConfig::new(args.items) };
     let users = BehaviourUsers::new(&BehaviourModel::new(config, seed, &Device::Cpu)?)?;
-    let agent = AgentPolicy::new(&Agent::new(args.agent(), seed, &Device::Cpu)?, Selection::Sampled)?;
-    let config = DiscriminatorConfig { hidden: args.hidden, layers: LAYERS, ..DiscriminatorConfig::new(args.items) };
+    let agent =
+        AgentPolicy::new(&Agent::new(args.agent(), seed, &Device::Cpu)?, Selection::Sampled)?;
+    let config = DiscriminatorConfig {
+        hidden: args.hidden,
+        layers: LAYERS,
+        ..DiscriminatorConfig::new(args.items)
+    };
     let discriminator = Discriminator::new(config, seed, &Device::Cpu)?.freeze()?;
     let chunk = IRecGanConfig::new(args.items, args.k).chunk;
-    let simulation = Simulation { users: &users, agent: &agent, k: args.k, max_steps: args.max_steps, chunk };
+    let simulation =
+        Simulation { users: &users, agent: &agent, k: args.k, max_steps: args.max_steps, chunk };
 
     let work = Work::of(&simulation, args)?;
-    let operations = work.states as f64 * args.logits() + 3.0 * work.onward as f64 * args.lstm_step();
+    let operations =
+        work.states as f64 * args.logits() + 3.0 * work.onward as f64 * args.lstm_step();
     let mut runs = Vec::new();
     for _ in 0..args.repeats {
         let limit = operations / product_rate()?;
         let start = Instant::now();
-        let buffer = simulation.generate_scored(args.sessions, seed, &discriminator, args.branches)?;
+        let buffer =
+            simulation.generate_scored(args.sessions, seed, &discriminator, args.branches)?;
         runs.push([start.elapsed().as_secs_f64(), limit]);
         black_box(buffer);
     }
@@ -202,7 +228,8 @@ struct Work {
     longest: usize,
     branches: usize,
     branch_steps: usize,
-    /// States that differ from those of the other rows: all sequences begin in one, all branches of a step in another.
+    /// States that differ from those of the other rows: all sequences begin in one, all branches of
+    /// a step in another.
     states: usize,
     /// Steps after which a sequence or a branch goes on.
     onward: usize,
@@ -213,7 +240,8 @@ impl Work {
     fn of(simulation: &Simulation<'_>, args: &Args) -> anyhow::Result<Self> {
         let mut work = Self::default();
         let (users, agent) = (simulation.users, simulation.agent);
-        let mut population = Population::begin(users, agent, args.k, Seed::new(2), 0..args.sessions as u64)?;
+        let mut population =
+            Population::begin(users, agent, args.k, Seed::new(2), 0..args.sessions as u64)?;
         for t in 0..args.max_steps {
             let rows = population.rows().len();
             if rows == 0 {
@@ -227,7 +255,8 @@ impl Work {
                 break;
             }
             work.onward += population.rows().len();
-            let mut futures = population.branch(args.branches, Seed::new(2).derive("branches"), t as u64)?;
+            let mut futures =
+                population.branch(args.branches, Seed::new(2).derive("branches"), t as u64)?;
             work.branches += futures.rows().len();
             for later in t + 1..args.max_steps {
                 let rows = futures.rows().len();
@@ -246,8 +275,8 @@ impl Work {
     }
 }
 
-/// Sessions with lengths 1 + a geometric number, cut at [`MOST_CLICKS`], and clicks in proportion to 1 / (100 + rank)^0.75, on slates of
-/// which the agent's epoch reads no more than that.
+/// Sessions with lengths 1 + a geometric number, cut at [`MOST_CLICKS`], and clicks in proportion
+/// to 1 / (100 + rank)^0.75, on slates of which the agent's epoch reads no more than that.
 fn logged(args: &Args, seed: Seed) -> anyhow::Result<Log> {
     let mut cumulative = Vec::with_capacity(args.items);
     let mut sum = 0.0;
@@ -266,9 +295,17 @@ fn logged(args: &Args, seed: Seed) -> anyhow::Result<Log> {
         let more = (-(1.0 - stream.random::<f64>()).ln() / rate) as usize;
         for _ in 0..(1 + more).min(MOST_CLICKS) {
             let first = clicked(&mut stream);
-            let slate: Vec<ItemId> = (0..args.k).map(|place| ItemId(((first + place) % args.items) as u32)).collect();
-            let (choice, reward) = (Choice::Item(slate[0]), f32::from(u8::from(stream.random_bool(0.1))));
-            builder.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })?;
+            let slate: Vec<ItemId> =
+                (0..args.k).map(|place| ItemId(((first + place) % args.items) as u32)).collect();
+            let (choice, reward) =
+                (Choice::Item(slate[0]), f32::from(u8::from(stream.random_bool(0.1))));
+            builder.push(Step {
+                slate: &slate,
+                choice,
+                reward,
+                propensity: None,
+                timestamp: None,
+            })?;
         }
         builder.end_session(None)?;
     }
@@ -279,8 +316,10 @@ fn logged(args: &Args, seed: Seed) -> anyhow::Result<Log> {
 fn train(args: &Args, log: &Log) -> anyhow::Result<Measured> {
     let seed = Seed::new(3);
     let training = AgentTraining::default();
-    let part = |sessions: usize| anyhow::Ok(Buffer::real(log.select(&(0..sessions).collect::<Vec<_>>())));
-    let sessions = if args.whole_epoch { LOGGED } else { LOGGED.min(args.batches * training.batch) };
+    let part =
+        |sessions: usize| anyhow::Ok(Buffer::real(log.select(&(0..sessions).collect::<Vec<_>>())));
+    let sessions =
+        if args.whole_epoch { LOGGED } else { LOGGED.min(args.batches * training.batch) };
     let (warm_up, buffer) = (part(2 * training.batch)?, part(sessions)?);
     let agent = Agent::new(args.agent(), seed, &Device::Cpu)?;
     // Of the embedding a step moves the rows of a batch alone.
@@ -303,7 +342,8 @@ fn train(args: &Args, log: &Log) -> anyhow::Result<Measured> {
     Ok(Measured(runs))
 }
 
-/// Floating-point operations a second of the faster of two products of 2048 x 2048 x 2048: ours and candle's.
+/// Floating-point operations a second of the faster of two products of 2048 x 2048 x 2048: ours and
+/// candle's.
 fn product_rate() -> anyhow::Result<f64> {
     const SIDE: usize = 2048;
     let ramp = Tensor::arange(0.0, (SIDE * SIDE) as f64, &Device::Cpu)?.to_dtype(DType::F32)?;
@@ -328,7 +368,9 @@ fn memory_rate() -> f64 {
     let mut fastest = f64::INFINITY;
     for _ in 0..3 {
         let start = Instant::now();
-        values.par_chunks_mut(1 << 14).for_each(|values| values.iter_mut().for_each(|value| *value *= 0.5));
+        values
+            .par_chunks_mut(1 << 14)
+            .for_each(|values| values.iter_mut().for_each(|value| *value *= 0.5));
         fastest = fastest.min(start.elapsed().as_secs_f64());
     }
     black_box(&values);

@@ -1,4 +1,5 @@
-//! `cargo xtask bench nn`: what networks spend their time on, beside the speed of plain products and of PyTorch.
+//! `cargo xtask bench nn`: what networks spend their time on, beside the speed of plain products
+//! and of PyTorch.
 
 mod case;
 mod ours;
@@ -36,7 +37,8 @@ pub struct Args {
     /// Steps of a sequence of training.
     #[arg(long, value_delimiter = ',', default_values_t = [4, 10, 20], value_parser = size())]
     time: Vec<usize>,
-    /// Seconds of one turn; we and the peer have three turns each at a case, and the median of their medians is shown.
+    /// Seconds of one turn; we and the peer have three turns each at a case, and the median of
+    /// their medians is shown.
     #[arg(long, default_value = "0.5", value_parser = seconds)]
     seconds: f64,
     /// Measure these alone, beside the products that they are compared with.
@@ -81,13 +83,20 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let mut ours = Peer::ours(threads)?;
         for case in cases(args) {
-            let labels = LABELS.iter().zip(labels(case, threads)).filter(|(_, value)| value != NOTHING);
+            let labels =
+                LABELS.iter().zip(labels(case, threads)).filter(|(_, value)| value != NOTHING);
             let labels: Vec<_> = labels.map(|(name, value)| format!("{name} {value}")).collect();
             let labels = labels.join(", ");
             tell(format_args!("measuring {labels}"));
-            let measured = measure(Request { case, threads, seconds: args.seconds }, &mut ours, &mut peer)?;
-            let beside = measured.peer.map(|seconds| format!(", the peer {} ms", milliseconds(seconds)));
-            tell(format_args!("{labels}: {} ms{}", milliseconds(measured.ours), beside.unwrap_or_default()));
+            let measured =
+                measure(Request { case, threads, seconds: args.seconds }, &mut ours, &mut peer)?;
+            let beside =
+                measured.peer.map(|seconds| format!(", the peer {} ms", milliseconds(seconds)));
+            tell(format_args!(
+                "{labels}: {} ms{}",
+                milliseconds(measured.ours),
+                beside.unwrap_or_default()
+            ));
             results.push(measured);
         }
     }
@@ -136,10 +145,14 @@ fn measure(request: Request, ours: &mut Peer, peer: &mut Option<Peer>) -> anyhow
 
 fn cases(args: &Args) -> Vec<Case> {
     let wanted = |part| args.only.is_empty() || args.only.contains(&part);
-    let mut cases = vec![Case::Gemm { m: 2048, n: 2048, k: 2048 }, Case::Gemm { m: 4096, n: 2048, k: 512 }];
+    let mut cases =
+        vec![Case::Gemm { m: 2048, n: 2048, k: 2048 }, Case::Gemm { m: 4096, n: 2048, k: 512 }];
     for &hidden in &args.hidden {
         if wanted(Part::Train) {
-            let batches = args.batch.iter().flat_map(|&batch| args.time.iter().map(move |&time| (batch, time)));
+            let batches = args
+                .batch
+                .iter()
+                .flat_map(|&batch| args.time.iter().map(move |&time| (batch, time)));
             cases.extend(batches.map(|(batch, time)| Case::Train { hidden, batch, time }));
         }
         if wanted(Part::Act) {
@@ -159,13 +172,16 @@ fn cases(args: &Args) -> Vec<Case> {
 fn table(results: &[Measured], peer: Option<&str>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    let mut header: Vec<_> = LABELS.into_iter().chain(["ms", "GFLOP/s", "of GEMM"]).map(str::to_owned).collect();
+    let mut header: Vec<_> =
+        LABELS.into_iter().chain(["ms", "GFLOP/s", "of GEMM"]).map(str::to_owned).collect();
     if let Some(name) = peer {
         header.extend([format!("{name}, ms"), "its time / ours".to_owned()]);
     }
     table.set_header(header);
     for measured in results {
-        let gemms = results.iter().filter(|other| other.case.is_gemm() && other.threads == measured.threads);
+        let gemms = results
+            .iter()
+            .filter(|other| other.case.is_gemm() && other.threads == measured.threads);
         let peak = gemms.filter_map(Measured::best_rate).max_by(f64::total_cmp);
         let share = measured.rate().zip(peak).map(|(rate, peak)| rate / peak);
         let mut row = labels(measured.case, measured.threads);
@@ -176,7 +192,10 @@ fn table(results: &[Measured], peer: Option<&str>) -> Table {
         ]);
         if peer.is_some() {
             let ratio = measured.peer.map(|peer| peer / measured.ours);
-            row.extend([cell(measured.peer, milliseconds), cell(ratio, |ratio| format!("{ratio:.2}"))]);
+            row.extend([
+                cell(measured.peer, milliseconds),
+                cell(ratio, |ratio| format!("{ratio:.2}")),
+            ]);
         }
         table.add_row(row);
     }
@@ -207,5 +226,9 @@ fn size() -> RangedU64ValueParser<usize> {
 
 fn seconds(text: &str) -> Result<f64, String> {
     let seconds = text.parse().map_err(|reason| format!("{reason}"))?;
-    if (0.0..=3_600.0).contains(&seconds) { Ok(seconds) } else { Err("expected 0 to 3600".to_owned()) }
+    if (0.0..=3_600.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("expected 0 to 3600".to_owned())
+    }
 }

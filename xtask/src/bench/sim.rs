@@ -37,7 +37,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let users = ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..Default::default() })?;
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["users", "threads", "log kept", "steps/s", "ns a step and thread", "the limit named, steps/s"]);
+    table.set_header([
+        "users",
+        "threads",
+        "log kept",
+        "steps/s",
+        "ns a step and thread",
+        "the limit named, steps/s",
+    ]);
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
@@ -53,8 +60,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the rows of one environment: log kept, with the limit that writing its bytes sets, and not kept, with the limit
-/// that the two random streams of each session set.
+/// Adds the rows of one environment: log kept, with the limit that writing its bytes sets, and not
+/// kept, with the limit that the two random streams of each session set.
 fn measure<E: Environment>(
     args: &Args,
     name: &str,
@@ -73,7 +80,14 @@ fn measure<E: Environment>(
     drop(log);
     let mut row = |kept: &str, seconds: f64, limit: String| {
         let (speed, each) = (steps / seconds, seconds * 1e9 * threads as f64 / steps);
-        table.add_row([name, &threads.to_string(), kept, &millions(speed), &format!("{each:.0}"), &limit]);
+        table.add_row([
+            name,
+            &threads.to_string(),
+            kept,
+            &millions(speed),
+            &format!("{each:.0}"),
+            &limit,
+        ]);
     };
     tell("log kept");
     let kept = median(args, || rollout.run(users, &policy).map(drop))?;
@@ -82,7 +96,11 @@ fn measure<E: Environment>(
         std::hint::black_box(rayon::iter::repeat_n(1u64, bytes / 8).collect::<Vec<u64>>());
         Ok::<_, anyhow::Error>(())
     })?;
-    row("yes", kept, format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000));
+    row(
+        "yes",
+        kept,
+        format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000),
+    );
     tell("log not kept");
     let not_kept = median(args, || rollout.outcomes(users, &policy).map(drop))?;
     tell("opening its streams");
@@ -96,11 +114,16 @@ fn measure<E: Environment>(
         std::hint::black_box(chunks.map(first_draws).max());
         Ok::<_, anyhow::Error>(())
     })?;
-    row("no", not_kept, format!("{} (opening its {} streams)", millions(steps / drawing), 2 * sessions));
+    row(
+        "no",
+        not_kept,
+        format!("{} (opening its {} streams)", millions(steps / drawing), 2 * sessions),
+    );
     Ok(())
 }
 
-/// What the columns of a simulated log take: 8-byte offsets, items, propensities, choices and rewards of 4 bytes.
+/// What the columns of a simulated log take: 8-byte offsets, items, propensities, choices and
+/// rewards of 4 bytes.
 fn bytes(log: &Log) -> usize {
     8 * (log.sessions() + log.steps() + 2) + 8 * log.impressions() + 8 * log.steps()
 }

@@ -21,7 +21,8 @@ pub struct Args {
     /// Items of a display [default: 40 for MovieLens, 10 for others].
     #[arg(long, value_name = "ITEMS")]
     pub display_size: Option<usize>,
-    /// Fill displays with what is near to the day of the choice, or to the release of the film chosen [default: choice].
+    /// Fill displays with what is near to the day of the choice, or to the release of the film
+    /// chosen [default: choice].
     #[arg(long, value_parser = around)]
     pub around: Option<Around>,
 }
@@ -30,12 +31,20 @@ impl Args {
     /// Whether any of them is given.
     pub fn given(&self) -> bool {
         let Self { seed, users, min_choices, display_size, around } = self;
-        seed.is_some() || users.is_some() || min_choices.is_some() || display_size.is_some() || around.is_some()
+        seed.is_some()
+            || users.is_some()
+            || min_choices.is_some()
+            || display_size.is_some()
+            || around.is_some()
     }
 
-    /// The displays of a log in `format`, or in the one that its first bytes tell, and the seed of its split; `None` if
-    /// nothing is given that concerns them.
-    pub fn settle(&self, input: &Input, format: Option<Format>) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
+    /// The displays of a log in `format`, or in the one that its first bytes tell, and the seed of
+    /// its split; `None` if nothing is given that concerns them.
+    pub fn settle(
+        &self,
+        input: &Input,
+        format: Option<Format>,
+    ) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
         if !self.given() {
             return Ok((None, None));
         }
@@ -45,7 +54,9 @@ impl Args {
         }
         let paper = Displays::of(format).with_context(|| {
             let given = input.given().display();
-            format!("{given} is in the format {format}, which has its own slates: none are simulated")
+            format!(
+                "{given} is in the format {format}, which has its own slates: none are simulated"
+            )
         })?;
         let displays = Displays {
             size: self.display_size.unwrap_or(paper.size),

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Format, Fractions, Log, LogBuilder, Part, Split, Step, Vocabulary, export::export,
+    Catalogue, Choice, Dataset, Format, Fractions, Log, LogBuilder, Part, Split, Step, Vocabulary,
+    export::export,
 };
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
@@ -38,7 +39,8 @@ const MDP_SESSIONS: u64 = 250;
 
 /// Simulates and writes the logs, one in each format.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    std::fs::create_dir_all(&args.out)
+        .with_context(|| format!("cannot make {}", args.out.display()))?;
     let seed = Seed::new(args.seed).derive("bundled logs");
     let choice = simulated_choice(args.seed, seed.derive("choice"))?;
     let mdp = simulated_mdp(args.seed, seed.derive("mdp"))?;
@@ -50,7 +52,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ("simulated-mdp.jsonl", Format::JsonLines, &mdp),
         ("simulated-mdp.parquet", Format::Parquet, &mdp),
     ];
-    let targets = logs.iter().map(|(name, ..)| Target::new(&args.out.join(name), vec![], args.force));
+    let targets =
+        logs.iter().map(|(name, ..)| Target::new(&args.out.join(name), vec![], args.force));
     let targets = targets.collect::<anyhow::Result<Vec<_>>>()?;
     for ((_, format, dataset), target) in logs.into_iter().zip(targets) {
         let path = target.path();
@@ -63,8 +66,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// Users whose reward is known choose one item of every slate; split by user.
 fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
-    let config =
-        ChoiceUsersConfig { items: 150, outside: Outside::Absent, eta: 2.0, seed: number, ..Default::default() };
+    let config = ChoiceUsersConfig {
+        items: 150,
+        outside: Outside::Absent,
+        eta: 2.0,
+        seed: number,
+        ..Default::default()
+    };
     let users = ChoiceUsers::new(&config)?;
     let policy = UniformRandom { items: config.items };
     let (slates, lengths) = (WeightedIndex::new(SLATES)?, WeightedIndex::new(LENGTHS)?);
@@ -73,7 +81,8 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     for user in 0..USERS {
         let mut stream = seed.derive("sizes").stream(user);
         let (k, max_steps) = (2 + stream.sample(&slates), 1 + stream.sample(&lengths));
-        let rollout = Rollout { max_steps, ..Rollout::new(seed.derive("sessions"), user..user + 1, k) };
+        let rollout =
+            Rollout { max_steps, ..Rollout::new(seed.derive("sessions"), user..user + 1, k) };
         for step in rollout.run(&users, &policy)?.session(0).steps() {
             log.push(Step { reward: 1.0, propensity: None, timestamp: Some(time), ..step })?;
             time += 1;
@@ -85,13 +94,22 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     let names: Vec<String> = (0..USERS).map(|user| user.to_string()).collect();
     let users: Vocabulary = names.iter().map(String::as_str).collect();
     let catalogue = Catalogue::numbered(config.items);
-    Ok(Dataset { name: "simulated-choice".into(), log, catalogue, users, split: Some(split), ..Dataset::default() })
+    Ok(Dataset {
+        name: "simulated-choice".into(),
+        log,
+        catalogue,
+        users,
+        split: Some(split),
+        ..Dataset::default()
+    })
 }
 
-/// The environment of IRecGAN's section 7.1 under the uniform random policy, with propensities and observed leaving.
+/// The environment of IRecGAN's section 7.1 under the uniform random policy, with propensities and
+/// observed leaving.
 fn simulated_mdp(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     let mdp = Mdp::new(&MdpConfig { seed: number, ..Default::default() })?;
-    let log = Rollout::new(seed, 0..MDP_SESSIONS, 10).run(&mdp, &UniformRandom { items: mdp.items() })?;
+    let log =
+        Rollout::new(seed, 0..MDP_SESSIONS, 10).run(&mdp, &UniformRandom { items: mdp.items() })?;
     let catalogue = Catalogue::numbered(mdp.items());
     Ok(Dataset { name: "simulated-mdp".into(), log, catalogue, ..Dataset::default() })
 }
@@ -125,7 +143,12 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| path.extension().is_some_and(|extension| extension != "md"))
-            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+            .map(|path| {
+                (
+                    path.file_name().unwrap().to_string_lossy().into_owned(),
+                    std::fs::read(&path).unwrap(),
+                )
+            })
             .collect();
         files.sort();
         files
@@ -136,10 +159,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         run(&Args { out: folder.path().to_owned(), force: false, seed: 1 }).unwrap();
         let (made, bundled) = (files(folder.path()), files(&super::super::datasets()));
-        let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        let names = |files: &[(String, Vec<u8>)]| {
+            files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(names(&made), names(&bundled));
         for ((name, made), (_, bundled)) in made.iter().zip(&bundled) {
-            assert!(made == bundled, "{name} is not what `cargo xtask data generate --seed 1` makes");
+            assert!(
+                made == bundled,
+                "{name} is not what `cargo xtask data generate --seed 1` makes"
+            );
             assert!(bundled.len() < 200_000, "{name} holds {} bytes", bundled.len());
         }
     }
@@ -148,7 +176,8 @@ mod tests {
     fn every_bundled_log_is_in_the_format_that_its_first_bytes_tell() {
         for (name, _) in files(&super::super::datasets()) {
             let path = super::super::datasets().join(&name);
-            let (dataset, summary) = foretaste_data::import::import(&path, Default::default()).unwrap();
+            let (dataset, summary) =
+                foretaste_data::import::import(&path, Default::default()).unwrap();
             assert!(summary.sessions > 100, "{name}");
             assert_eq!(dataset.split.is_some(), name.ends_with(".tsv"), "{name}");
         }

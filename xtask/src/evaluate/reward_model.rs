@@ -2,8 +2,9 @@
 
 use foretaste_data::{ItemId, Mapping, Session};
 
-/// The mean reward of the slates that show an item, shrunk towards the mean of all by the weight of one slate; a slate is
-/// expected to earn the mean over its items. Items are those of the recommender; what it does not know is left out.
+/// The mean reward of the slates that show an item, shrunk towards the mean of all by the weight of
+/// one slate; a slate is expected to earn the mean over its items. Items are those of the
+/// recommender; what it does not know is left out.
 #[derive(Clone, Debug)]
 pub struct RewardModel {
     /// Of each item.
@@ -13,9 +14,13 @@ pub struct RewardModel {
 }
 
 impl RewardModel {
-    /// Fitted on these sessions, whose items `mapping` finds among the `items` of the recommender. Of no sessions at all it
-    /// expects nothing.
-    pub fn fit<'a>(sessions: impl Iterator<Item = Session<'a>>, mapping: &Mapping, items: usize) -> Self {
+    /// Fitted on these sessions, whose items `mapping` finds among the `items` of the recommender.
+    /// Of no sessions at all it expects nothing.
+    pub fn fit<'a>(
+        sessions: impl Iterator<Item = Session<'a>>,
+        mapping: &Mapping,
+        items: usize,
+    ) -> Self {
         let (mut shown, mut earned) = (vec![0.0; items], vec![0.0; items]);
         let (mut slates, mut total) = (0.0, 0.0);
         for step in sessions.flat_map(Session::steps) {
@@ -28,7 +33,11 @@ impl RewardModel {
             }
         }
         let mean = if slates > 0.0 { total / slates } else { 0.0 };
-        let rewards = shown.iter().zip(earned).map(|(shown, earned)| (earned + mean) / (shown + 1.0)).collect();
+        let rewards = shown
+            .iter()
+            .zip(earned)
+            .map(|(shown, earned)| (earned + mean) / (shown + 1.0))
+            .collect();
         Self { rewards, mean }
     }
 
@@ -54,15 +63,19 @@ mod tests {
 
     fn log() -> Log {
         let mut log = LogBuilder::default();
-        for (slate, choice, reward) in [([0, 1], Choice::Skip, 2.0), ([1, 2], Choice::Item(ItemId(2)), -1.0)] {
+        for (slate, choice, reward) in
+            [([0, 1], Choice::Skip, 2.0), ([1, 2], Choice::Item(ItemId(2)), -1.0)]
+        {
             let slate = slate.map(ItemId);
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None }).unwrap();
+            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
+                .unwrap();
             log.end_session(None).unwrap();
         }
         log.build()
     }
 
-    /// By hand: the mean is 1/2; item 0 (2 + ½) / 2, item 1 (2 - 1 + ½) / 3, item 2 (-1 + ½) / 2, item 3 ½.
+    /// By hand: the mean is 1/2; item 0 (2 + ½) / 2, item 1 (2 - 1 + ½) / 3, item 2 (-1 + ½) / 2,
+    /// item 3 ½.
     #[test]
     fn a_slate_earns_the_mean_of_its_items_whatever_was_chosen() {
         let mapping = Mapping::new(&Catalogue::numbered(4), &Catalogue::numbered(4));

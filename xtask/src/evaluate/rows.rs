@@ -3,8 +3,8 @@
 use anyhow::Context;
 use foretaste_data::{Choice, ItemId, Log, Mapping, Session};
 use foretaste_eval::counterfactual::{
-    Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips, rips, sndr, snips,
-    snrips,
+    Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips,
+    rips, sndr, snips, snrips,
 };
 use foretaste_irecgan::AgentPolicy;
 use foretaste_random::{Seed, Stream};
@@ -13,7 +13,8 @@ use rand::Rng;
 
 use super::reward_model::RewardModel;
 
-/// Slates drawn from the recommender for what q̂ expects of it, where slates hold more than one item.
+/// Slates drawn from the recommender for what q̂ expects of it, where slates hold more than one
+/// item.
 const DRAWS: usize = 16;
 /// With less probability left than this, differences tell nothing of it.
 const NEARLY_NONE: f64 = 1e-6;
@@ -47,9 +48,9 @@ pub struct Found {
 }
 
 impl Rows {
-    /// The slates of `judged`, whose items `mapping` finds among the `items` of the recommender. It never shows an item that it
-    /// does not know, and its history holds no click on one. q̂ of each session is fitted on `others` and the half of `judged` that
-    /// the session does not belong to.
+    /// The slates of `judged`, whose items `mapping` finds among the `items` of the recommender. It
+    /// never shows an item that it does not know, and its history holds no click on one. q̂ of each
+    /// session is fitted on `others` and the half of `judged` that the session does not belong to.
     pub fn new(
         policy: &AgentPolicy,
         judged: &Log,
@@ -59,7 +60,8 @@ impl Rows {
     ) -> anyhow::Result<Self> {
         let half = |session: Session<'_>| session.index() % 2;
         let models = [0, 1].map(|own| {
-            let sessions = others.iter().chain(judged.iter().filter(|session| half(*session) != own));
+            let sessions =
+                others.iter().chain(judged.iter().filter(|session| half(*session) != own));
             RewardModel::fit(sessions, mapping, items)
         });
         let seed = Seed::new(0).derive("slates that q̂ is asked of");
@@ -113,13 +115,16 @@ impl Rows {
         self.earned.iter().sum::<f64>() / self.earned.len() as f64
     }
 
-    /// What the recommender would have earned, by every estimator that the log supports; weights are clipped at `cap` in those
-    /// that clip.
+    /// What the recommender would have earned, by every estimator that the log supports; weights
+    /// are clipped at `cap` in those that clip.
     pub fn judge(&self, cap: f64) -> anyhow::Result<Found> {
-        let places = SequentialSlates::new(&self.lengths, &self.by_place, &self.logging, &self.evaluation)?;
-        let (slates, model) = (places.whole(&self.earned)?, Predictions::new(&self.logged, &self.expected)?);
+        let places =
+            SequentialSlates::new(&self.lengths, &self.by_place, &self.logging, &self.evaluation)?;
+        let (slates, model) =
+            (places.whole(&self.earned)?, Predictions::new(&self.logged, &self.expected)?);
         let single = self.lengths.iter().all(|&length| length == 1);
-        let whole = |name: &str| if single { name.to_owned() } else { format!("{name}, whole slates") };
+        let whole =
+            |name: &str| if single { name.to_owned() } else { format!("{name}, whole slates") };
         let mut values = vec![
             (whole("IPS"), ips(&slates)?),
             (whole("SNIPS"), snips(&slates)?),
@@ -157,8 +162,9 @@ impl Rows {
     }
 }
 
-/// What `model` expects of `k` items drawn one after the other by `probabilities`, each once: exact for one item, the mean over
-/// [`DRAWS`] slates for more. Given the items before it, a place's expectation is exact.
+/// What `model` expects of `k` items drawn one after the other by `probabilities`, each once: exact
+/// for one item, the mean over [`DRAWS`] slates for more. Given the items before it, a place's
+/// expectation is exact.
 fn expected(model: &RewardModel, probabilities: &[f64], k: usize, stream: &mut Stream) -> f64 {
     let value = |item: usize| probabilities[item] * model.of(ItemId(item as u32));
     let k = k.min(probabilities.len());
@@ -230,7 +236,11 @@ mod tests {
 
     fn agent() -> AgentPolicy {
         let config = AgentConfig { embedding: 4, hidden: 8, ..AgentConfig::new(ITEMS) };
-        AgentPolicy::new(&Agent::new(config, Seed::new(1), &Device::Cpu).unwrap(), Selection::Sampled).unwrap()
+        AgentPolicy::new(
+            &Agent::new(config, Seed::new(1), &Device::Cpu).unwrap(),
+            Selection::Sampled,
+        )
+        .unwrap()
     }
 
     fn rollout(sessions: u64, k: usize, max_steps: usize) -> Rollout {
@@ -252,12 +262,15 @@ mod tests {
             let rows = rows(&rollout(200, k, 20).run(&mdp, &agent()).unwrap());
             let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
             assert!((diagnostics.largest_weight - 1.0).abs() < 1e-4, "{diagnostics:?}");
-            assert!((values[0].1.estimate.mean - rows.earned()).abs() < 1e-4 && diagnostics.warnings().is_empty());
+            assert!(
+                (values[0].1.estimate.mean - rows.earned()).abs() < 1e-4
+                    && diagnostics.warnings().is_empty()
+            );
         }
     }
 
-    /// First slates, which all users see in the same state: six standard errors, seeds fixed. DM asks only q̂, which knows
-    /// what a slate of these users earns on average: it is left out.
+    /// First slates, which all users see in the same state: six standard errors, seeds fixed. DM
+    /// asks only q̂, which knows what a slate of these users earns on average: it is left out.
     #[test]
     fn estimates_from_random_slates_are_near_what_the_recommender_earns() {
         let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
@@ -268,13 +281,16 @@ mod tests {
             let Found { values, remarks, .. } = rows(&log).judge(10.0).unwrap();
             assert_eq!((values.len(), remarks.len()), (5 + 2 * k, 0));
             for (name, value) in values.into_iter().filter(|(name, _)| !name.starts_with("DM")) {
-                assert!((value.estimate.mean - truth).abs() < 6.0 * 0.0065, "{name}: {value:?}, {truth}");
+                assert!(
+                    (value.estimate.mean - truth).abs() < 6.0 * 0.0065,
+                    "{name}: {value:?}, {truth}"
+                );
             }
         }
     }
 
-    /// Every slate pays 1, most of them without a choice: whatever is shown earns 1. The weights' noise is SNIPS's and IPS's
-    /// only, which average it away or show it in their error.
+    /// Every slate pays 1, most of them without a choice: whatever is shown earns 1. The weights'
+    /// noise is SNIPS's and IPS's only, which average it away or show it in their error.
     #[test]
     fn a_reward_without_a_choice_counts_and_is_no_places() {
         let mut log = LogBuilder::default();
@@ -282,8 +298,14 @@ mod tests {
         for session in 0..400 {
             let slate = [session % 6, (session + 1) % 6].map(ItemId);
             let choice = if session % 3 == 0 { Choice::Item(slate[1]) } else { Choice::Skip };
-            log.push(Step { slate: &slate, choice, reward: 1.0, propensity: Some(&propensity), timestamp: None })
-                .unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice,
+                reward: 1.0,
+                propensity: Some(&propensity),
+                timestamp: None,
+            })
+            .unwrap();
             log.end_session(None).unwrap();
         }
         let rows = rows(&log.build());
@@ -298,15 +320,23 @@ mod tests {
         }
     }
 
-    /// Slates of two against all ordered pairs of four items, by hand; slates of all four have one mean, however unlikely the
-    /// last items are. Five standard errors over 2,000 expectations: one false alarm in two million; the seed is fixed.
+    /// Slates of two against all ordered pairs of four items, by hand; slates of all four have one
+    /// mean, however unlikely the last items are. Five standard errors over 2,000 expectations: one
+    /// false alarm in two million; the seed is fixed.
     #[test]
     fn expectations_of_drawn_slates_are_those_of_all_slates() {
         let probabilities = [0.5, 0.3, 0.15, 0.05];
         let mut log = LogBuilder::default();
         for (item, reward) in [(0, 3.0), (1, 7.0), (2, -2.0), (3, 40.0)] {
             let slate = [ItemId(item)];
-            log.push(Step { slate: &slate, choice: Choice::Skip, reward, propensity: None, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice: Choice::Skip,
+                reward,
+                propensity: None,
+                timestamp: None,
+            })
+            .unwrap();
             log.end_session(None).unwrap();
         }
         let model = RewardModel::fit(log.build().iter(), &mapping(4), 4);
@@ -322,15 +352,20 @@ mod tests {
             let found = |n| expected(&model, &probabilities, k, &mut Seed::new(3).stream(n));
             let found: Vec<f64> = (0..2_000).map(found).collect();
             let mean = found.iter().sum::<f64>() / 2_000.0;
-            let sd = (found.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 1_999.0).sqrt();
-            assert!((mean - exact).abs() < 5.0 * sd / 2_000f64.sqrt(), "{k}: {mean}, {exact}, {sd}");
+            let sd =
+                (found.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 1_999.0).sqrt();
+            assert!(
+                (mean - exact).abs() < 5.0 * sd / 2_000f64.sqrt(),
+                "{k}: {mean}, {exact}, {sd}"
+            );
         }
         let certain = expected(&model, &[1.0, 0.0, 0.0, 0.0], 4, &mut Seed::new(3).stream(0));
         assert!(certain.is_finite(), "{certain}");
     }
 
-    /// A uniform log of twice the items that the recommender knows, which earns 1 a slate of these and 0 of the others: what it
-    /// does not know it never shows, and all slates count. Six standard errors of IPS, seeds fixed.
+    /// A uniform log of twice the items that the recommender knows, which earns 1 a slate of these
+    /// and 0 of the others: what it does not know it never shows, and all slates count. Six
+    /// standard errors of IPS, seeds fixed.
     #[test]
     fn slates_of_unknown_items_weigh_nothing_and_are_counted() {
         let mut log = LogBuilder::default();
@@ -339,7 +374,14 @@ mod tests {
             let item = ItemId(stream.random_range(0..2 * ITEMS as u32));
             let reward = if item.index() < ITEMS { 1.0 } else { 0.0 };
             let propensity = Some(&[1.0 / (2 * ITEMS) as f32][..]);
-            log.push(Step { slate: &[item], choice: Choice::Skip, reward, propensity, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &[item],
+                choice: Choice::Skip,
+                reward,
+                propensity,
+                timestamp: None,
+            })
+            .unwrap();
             log.end_session(None).unwrap();
         }
         let log = log.build();
@@ -348,7 +390,10 @@ mod tests {
         let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
         let (name, value) = &values[0];
         let error = value.standard_error.unwrap();
-        assert!(name == "IPS" && (value.estimate.mean - 1.0).abs() < 6.0 * error && error < 0.05, "{value:?}");
+        assert!(
+            name == "IPS" && (value.estimate.mean - 1.0).abs() < 6.0 * error && error < 0.05,
+            "{value:?}"
+        );
         assert!((diagnostics.mean_weight.mean - 1.0).abs() < 0.1, "{diagnostics:?}");
     }
 }

@@ -1,5 +1,5 @@
-//! The experiment `adaptation`: recommenders that meet new users, and how many interactions they need (GAN-CDQN,
-//! experiment D).
+//! The experiment `adaptation`: recommenders that meet new users, and how many interactions they
+//! need (GAN-CDQN, experiment D).
 
 use std::sync::Arc;
 
@@ -105,7 +105,8 @@ fn meeting(scale: Scale) -> Meeting {
 fn methods(users: &UsersConfig, scale: Scale) -> Vec<(&'static str, Method)> {
     let before = policies::training(users, K, scale);
     // From scratch, nothing is known of items.
-    let networks = QConfig { features: QConfig::new(users.items(), K).features, ..before.networks.clone() };
+    let networks =
+        QConfig { features: QConfig::new(users.items(), K).features, ..before.networks.clone() };
     let Meeting { users, steps, groups } = meeting(scale);
     let online = TrainConfig {
         users,
@@ -115,7 +116,8 @@ fn methods(users: &UsersConfig, scale: Scale) -> Vec<(&'static str, Method)> {
         updates: 5,
         ..before.config.clone()
     };
-    let bandit = LinUcbTraining { users, steps, iterations: groups, ..LinUcbTraining::like(&before) };
+    let bandit =
+        LinUcbTraining { users, steps, iterations: groups, ..LinUcbTraining::like(&before) };
     vec![
         (WARM, Method::WarmStart { before: Box::new(before), online: online.clone() }),
         (SCRATCH, Method::Scratch { networks, online }),
@@ -147,7 +149,13 @@ impl Experiment for Adaptation {
     }
 
     fn columns(&self) -> &'static [Metric] {
-        &[Metric::Interactions, Metric::Reached, Metric::Level, Metric::FirstClickRate, Metric::LastClickRate]
+        &[
+            Metric::Interactions,
+            Metric::Reached,
+            Metric::Level,
+            Metric::FirstClickRate,
+            Metric::LastClickRate,
+        ]
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
@@ -235,7 +243,9 @@ impl Config {
             Method::WarmStart { online, .. } | Method::Scratch { online, .. } => {
                 let networks = match (start, &self.method) {
                     (Some(trained), _) => trained.networks().copy()?,
-                    (None, Method::Scratch { networks, .. }) => QNetworks::new(networks.clone(), None, seed)?,
+                    (None, Method::Scratch { networks, .. }) => {
+                        QNetworks::new(networks.clone(), None, seed)?
+                    }
                     (None, _) => anyhow::bail!("a warm start needs trained networks"),
                 };
                 let mut trainer = Trainer::new(networks, online.clone(), seed)?;
@@ -249,34 +259,59 @@ impl Config {
                     policy.learn(new, group, steps, seed.derive("LinUCB").index(index))?;
                 }
             }
-            Method::Greedy => self.show(new, &policies::greedy_on_rewards(&users.training), seed)?,
+            Method::Greedy => {
+                self.show(new, &policies::greedy_on_rewards(&users.training), seed)?
+            }
             Method::Random => self.show(new, &UniformRandom { items: new.items() }, seed)?,
         }
         Ok(())
     }
 
     /// One group meets a policy that does not learn.
-    fn show<E: Environment, P: Policy<E>>(&self, new: &E, policy: &P, seed: Seed) -> anyhow::Result<()> {
+    fn show<E: Environment, P: Policy<E>>(
+        &self,
+        new: &E,
+        policy: &P,
+        seed: Seed,
+    ) -> anyhow::Result<()> {
         let Meeting { users, steps, .. } = self.meeting;
-        let rollout = Rollout { max_steps: steps, chunk: users, ..Rollout::new(seed, 0..users as u64, self.k) };
+        let rollout = Rollout {
+            max_steps: steps,
+            chunk: users,
+            ..Rollout::new(seed, 0..users as u64, self.k)
+        };
         rollout.outcomes(new, policy)?;
         Ok(())
     }
 }
 
 /// The click rate that is to be reached.
-fn level<E: Environment>(config: &Config, users: &Users, new: &E, seed: Seed, watch: &Watch) -> anyhow::Result<f64> {
+fn level<E: Environment>(
+    config: &Config,
+    users: &Users,
+    new: &E,
+    seed: Seed,
+    watch: &Watch,
+) -> anyhow::Result<f64> {
     let (seed, steps) = (seed.derive("level"), config.meeting.steps as u64);
-    let (random, greedy) =
-        (Counted::new(new, "level/random", watch, steps), Counted::new(new, "level/greedy", watch, steps));
+    let (random, greedy) = (
+        Counted::new(new, "level/random", watch, steps),
+        Counted::new(new, "level/greedy", watch, steps),
+    );
     config.show(&random, &UniformRandom { items: new.items() }, seed)?;
     config.show(&greedy, &policies::greedy_on_rewards(&users.evaluation), seed)?;
     Ok(f64::midpoint(mean(&random.click_rates()), mean(&greedy.click_rates())))
 }
 
-fn outcome(method: &str, Meeting { steps, groups, .. }: Meeting, rates: &[f64], level: f64) -> Outcome {
+fn outcome(
+    method: &str,
+    Meeting { steps, groups, .. }: Meeting,
+    rates: &[f64],
+    level: f64,
+) -> Outcome {
     let session = steps.min(rates.len());
-    let reached = rates.windows(session).position(|rates| mean(rates) >= level).map(|at| at as f64 + 1.0);
+    let reached =
+        rates.windows(session).position(|rates| mean(rates) >= level).map(|at| at as f64 + 1.0);
     let interactions = reached.unwrap_or(steps as f64 * groups as f64);
     let mut metrics = Figures::from([
         (Metric::Interactions, interactions),
@@ -312,7 +347,10 @@ mod tests {
             [metrics[&Metric::Interactions], metrics[&Metric::Reached], metrics[&HANDICAPPED]],
             [2.0, 1.0, -10.0]
         );
-        assert_eq!([metrics[&Metric::FirstClickRate], metrics[&Metric::LastClickRate]], [0.35, 0.5]);
+        assert_eq!(
+            [metrics[&Metric::FirstClickRate], metrics[&Metric::LastClickRate]],
+            [0.35, 0.5]
+        );
     }
 
     #[test]

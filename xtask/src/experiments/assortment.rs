@@ -6,7 +6,8 @@ use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Result, Slates};
 
-/// The items that may be recommended, known to recommenders by their place, in the order of the catalogue.
+/// The items that may be recommended, known to recommenders by their place, in the order of the
+/// catalogue.
 #[derive(Clone)]
 pub struct Assortment {
     items: Arc<[ItemId]>,
@@ -21,8 +22,8 @@ pub struct Shoppers<E> {
 }
 
 impl Assortment {
-    /// The items of a catalogue of `catalogue` that were shown most often in these sessions, `at_most` of them; equal ones in
-    /// the order of the catalogue.
+    /// The items of a catalogue of `catalogue` that were shown most often in these sessions,
+    /// `at_most` of them; equal ones in the order of the catalogue.
     pub fn most_shown(log: &Log, sessions: &[usize], catalogue: usize, at_most: usize) -> Self {
         let mut shown = vec![0u64; catalogue];
         for step in sessions.iter().flat_map(|&session| log.session(session).steps()) {
@@ -47,7 +48,11 @@ impl Assortment {
 
     /// The rows of a table that has one for each item of the catalogue.
     pub fn rows(&self, table: &[f32], width: usize) -> Vec<f32> {
-        self.items.iter().flat_map(|item| &table[item.index() * width..][..width]).copied().collect()
+        self.items
+            .iter()
+            .flat_map(|item| &table[item.index() * width..][..width])
+            .copied()
+            .collect()
     }
 
     /// A log of places as one of items.
@@ -56,7 +61,8 @@ impl Assortment {
         for session in places.iter() {
             for step in session.steps() {
                 let slate: Vec<ItemId> = step.slate.iter().map(|&place| self.item(place)).collect();
-                let choice = step.choice.item().map_or(step.choice, |place| Choice::Item(self.item(place)));
+                let choice =
+                    step.choice.item().map_or(step.choice, |place| Choice::Item(self.item(place)));
                 log.push(Step { slate: &slate, choice, ..step })?;
             }
             log.end_session(None)?;
@@ -89,12 +95,15 @@ impl<E: Environment> Environment for Shoppers<E> {
     ) -> Result<()> {
         let mut shown = Slates::with_k(slates.k());
         for row in 0..streams.len() {
-            let slate: Vec<ItemId> = slates.row(row).iter().map(|&place| self.assortment.item(place)).collect();
+            let slate: Vec<ItemId> =
+                slates.row(row).iter().map(|&place| self.assortment.item(place)).collect();
             shown.push(&slate, None);
         }
         self.users.step(state, &shown, streams, responses)?;
         for (row, choice) in responses.choice.iter_mut().enumerate() {
-            let place = choice.item().and_then(|item| shown.row(row).iter().position(|&shown| shown == item));
+            let place = choice
+                .item()
+                .and_then(|item| shown.row(row).iter().position(|&shown| shown == item));
             *choice = place.map_or(*choice, |place| Choice::Item(slates.row(row)[place]));
         }
         Ok(())
@@ -118,7 +127,14 @@ mod tests {
         for slate in slates {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = Choice::Item(slate[0]);
-            log.push(Step { slate: &slate, choice, reward: 0.5, propensity: None, timestamp: None }).unwrap();
+            log.push(Step {
+                slate: &slate,
+                choice,
+                reward: 0.5,
+                propensity: None,
+                timestamp: None,
+            })
+            .unwrap();
             log.end_session(None).unwrap();
         }
         log.build()
@@ -130,20 +146,28 @@ mod tests {
         let assortment = Assortment::most_shown(&log, &[0, 1, 2], 5, 3);
         assert_eq!(*assortment.items, [1, 2, 4].map(ItemId));
         assert_eq!(assortment.rows(&[0.0, 1.0, 2.0, 3.0, 4.0], 1), [1.0, 2.0, 4.0]);
-        assert_eq!(assortment.log(&log_of(&[&[2, 0], &[1, 2]])).unwrap(), log_of(&[&[4, 1], &[2, 4]]));
+        assert_eq!(
+            assortment.log(&log_of(&[&[2, 0], &[1, 2]])).unwrap(),
+            log_of(&[&[4, 1], &[2, 4]])
+        );
         assert_eq!(Assortment::most_shown(&log, &[0], 5, 9).len(), 5);
     }
 
-    /// A fixed slate of the assortment is the same sessions as that slate of the catalogue, but for the names of the items.
+    /// A fixed slate of the assortment is the same sessions as that slate of the catalogue, but for
+    /// the names of the items.
     #[test]
     fn users_who_are_shown_an_assortment_choose_as_ever() {
-        let users = |items| ChoiceUsers::new(&ChoiceUsersConfig { items, ..ChoiceUsersConfig::default() }).unwrap();
+        let users = |items| {
+            ChoiceUsers::new(&ChoiceUsersConfig { items, ..ChoiceUsersConfig::default() }).unwrap()
+        };
         let shown = log_of(&[&[7, 9, 2, 4]]);
         let assortment = Assortment::most_shown(&shown, &[0], 30, 4);
         let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(1), 0..50, 3) };
         let scores = [2.0, 0.0, 1.0, 3.0];
         let mut of_items = [-1.0; 30];
-        (0..4u32).for_each(|place| of_items[assortment.item(ItemId(place)).index()] = scores[place as usize]);
+        (0..4u32).for_each(|place| {
+            of_items[assortment.item(ItemId(place)).index()] = scores[place as usize]
+        });
         let shoppers = assortment.shoppers(users(30));
         let found = rollout.run(&shoppers, &TopItems::new(&scores)).unwrap();
         let expected = rollout.run(&users(30), &TopItems::new(&of_items)).unwrap();

@@ -1,4 +1,5 @@
-//! The experiment `bias`: how far off the value is that IRecGAN learns from, before and after adversarial training (IRecGAN §6).
+//! The experiment `bias`: how far off the value is that IRecGAN learns from, before and after
+//! adversarial training (IRecGAN §6).
 
 use std::sync::Arc;
 
@@ -46,7 +47,9 @@ impl BiasExperiment {
         let sessions = if settings.scale == Scale::Smoke { 50 } else { 1_000 };
         let all = Study::all(settings);
         let mut cells = Vec::new();
-        for (world, study) in WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study))) {
+        for (world, study) in
+            WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
+        {
             for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
                 let config = serde_json::to_value(Config { sessions, study: study.clone(), when })?;
                 cells.extend((0..settings.seeds).map(|seed| Cell {
@@ -87,7 +90,8 @@ impl Experiment for BiasExperiment {
             let rollout = Rollout::new(seed.derive("biases"), 0..sessions, K);
             let lambda_1 = study.lambda_1();
             let generated = Generated { users: &acting.users, max_steps: learned.longest };
-            let found = Biases::estimate(&users, &acting.sampled, generated, logged, lambda_1, &rollout)?;
+            let found =
+                Biases::estimate(&users, &acting.sampled, generated, logged, lambda_1, &rollout)?;
             let metrics = [
                 (Metric::Value, found.value),
                 (Metric::Estimate, found.value + found.total()),
@@ -121,7 +125,13 @@ impl Experiment for BiasExperiment {
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
-        vec![Metric::Estimate, Metric::Reached, Metric::AbsFromDelta, Metric::AbsFromData, Metric::AbsFromWeights]
+        vec![
+            Metric::Estimate,
+            Metric::Reached,
+            Metric::AbsFromDelta,
+            Metric::AbsFromData,
+            Metric::AbsFromWeights,
+        ]
     }
 
     fn question(&self) -> &'static str {

@@ -1,9 +1,12 @@
-//! The experiment `cdqn`: recommenders that were trained in learned users, judged in others (GAN-CDQN, experiment C).
+//! The experiment `cdqn`: recommenders that were trained in learned users, judged in others
+//! (GAN-CDQN, experiment C).
 
 use std::sync::Arc;
 
 use foretaste_baselines::{ClickModel, ModelKind, Settings as ClickModelSettings};
-use foretaste_cascade_dqn::{Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer};
+use foretaste_cascade_dqn::{
+    Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer,
+};
 use foretaste_eval::Metric;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
@@ -125,7 +128,14 @@ impl Experiment for Cdqn {
             let users = self.worlds.users(world, &config.users, cell.seed, watch)?;
             let seed = Seed::new(cell.seed);
             let Config { judging, k, .. } = config;
-            let judge = Judge { world, users: [&users.evaluation, &users.training], judging, k, seed, watch };
+            let judge = Judge {
+                world,
+                users: [&users.evaluation, &users.training],
+                judging,
+                k,
+                seed,
+                watch,
+            };
             let mut curve = Vec::new();
             let mut metrics = match config.method {
                 Method::Networks(training) => {
@@ -133,19 +143,25 @@ impl Experiment for Cdqn {
                     curve = trainer.curve().iter().map(policies::row).collect();
                     judge.judge(&policy(&trainer)?)?
                 }
-                Method::GreedyOnRewards => judge.judge(&policies::greedy_on_rewards(&users.training))?,
+                Method::GreedyOnRewards => {
+                    judge.judge(&policies::greedy_on_rewards(&users.training))?
+                }
                 Method::GreedyOnClicks { grid } => {
                     let key = (cell.dataset.clone(), cell.method.clone(), cell.seed);
                     let fit = || policies::click_model(&world.source, &grid, seed, watch);
                     let model = self.click_models.get(key, fit)?;
                     judge.judge(&policies::greedy_on_clicks(&**model, &users.assortment))?
                 }
-                Method::LinUcb(training) => judge.judge(&training.learn(k, &users.training, seed, watch)?)?,
+                Method::LinUcb(training) => {
+                    judge.judge(&training.learn(k, &users.training, seed, watch)?)?
+                }
                 Method::Random => judge.judge(&UniformRandom { items: users.assortment.len() })?,
             };
             if let Some(truth) = &world.truth {
                 let steps = judging.steps;
-                let optimum = self.optima.get((k, steps), || Ok(ChoiceOracle::new(truth, k, steps)?.value()))?;
+                let optimum = self
+                    .optima
+                    .get((k, steps), || Ok(ChoiceOracle::new(truth, k, steps)?.value()))?;
                 metrics.insert(Metric::TrueOptimum, *optimum);
             }
             Ok(Outcome { metrics, curve })
@@ -237,15 +253,20 @@ impl Judge<'_> {
     {
         let Self { judging, k, seed, watch, .. } = *self;
         let mut played = Vec::new();
-        let names = [[Metric::Reward, Metric::Ctr], [Metric::SimulatorReward, Metric::SimulatorCtr]];
+        let names =
+            [[Metric::Reward, Metric::Ctr], [Metric::SimulatorReward, Metric::SimulatorCtr]];
         for (names, users) in names.into_iter().zip(self.users) {
             played.push((names, judging.play(users, policy, k, seed, watch)?));
         }
         if let Some(users) = &self.world.truth {
-            played.push(([Metric::TrueReward, Metric::TrueCtr], judging.play(users, policy, k, seed, watch)?));
+            played.push((
+                [Metric::TrueReward, Metric::TrueCtr],
+                judging.play(users, policy, k, seed, watch)?,
+            ));
         }
-        let figures =
-            played.into_iter().flat_map(|([reward, ctr], played)| [(reward, played.reward), (ctr, played.click_rate)]);
+        let figures = played.into_iter().flat_map(|([reward, ctr], played)| {
+            [(reward, played.reward), (ctr, played.click_rate)]
+        });
         Ok(figures.collect())
     }
 }

@@ -17,7 +17,8 @@ pub struct Counted<'a, E> {
 }
 
 impl<'a, E> Counted<'a, E> {
-    /// `part` is the part of the cell that they meet, and `expected` the number of steps that will be taken, for those who watch.
+    /// `part` is the part of the cell that they meet, and `expected` the number of steps that will
+    /// be taken, for those who watch.
     pub fn new(users: &'a E, part: &'a str, watch: &'a Watch, expected: u64) -> Self {
         Self { users, part, watch, expected, click_rates: Mutex::default() }
     }
@@ -87,8 +88,10 @@ mod tests {
         let log = rollout.run(&counted, &policy).unwrap();
         assert_eq!(log, rollout.run(&users, &policy).unwrap());
         let step = |at: usize| log.iter().filter_map(move |session| session.steps().nth(at));
-        let rate =
-            |at: usize| step(at).filter(|step| step.choice.item().is_some()).count() as f64 / step(at).count() as f64;
+        let rate = |at: usize| {
+            step(at).filter(|step| step.choice.item().is_some()).count() as f64
+                / step(at).count() as f64
+        };
         assert_eq!(counted.click_rates(), [rate(0), rate(1), rate(2)]);
         stop.store(true, Ordering::Relaxed);
         assert!(rollout.run(&counted, &policy).is_err());

@@ -14,8 +14,9 @@ use super::sources::Source;
 use crate::experiment::{Interrupted, Watch};
 use crate::settings::Scale;
 
-/// The published training at the papers' scale. The quick one stops after 20 validations without a new best; where slates are
-/// simulated, of which a user sees a hundred, it takes 2 users a batch, larger steps and rarer validations.
+/// The published training at the papers' scale. The quick one stops after 20 validations without a
+/// new best; where slates are simulated, of which a user sees a hundred, it takes 2 users a batch,
+/// larger steps and rarer validations.
 pub fn training(source: &Source, scale: Scale) -> TrainConfig {
     let published = TrainConfig::default();
     match scale {
@@ -32,9 +33,14 @@ pub fn training(source: &Source, scale: Scale) -> TrainConfig {
     }
 }
 
-/// Tells a cell's watcher of the iterations and validations of a fit, which is `part` of the cell, and hears whether to stop; `loss`
-/// names what the loss is in.
-pub fn told(watch: &Watch, total: u64, part: &str, loss: &str) -> impl FnMut(Update) -> ControlFlow<()> {
+/// Tells a cell's watcher of the iterations and validations of a fit, which is `part` of the cell,
+/// and hears whether to stop; `loss` names what the loss is in.
+pub fn told(
+    watch: &Watch,
+    total: u64,
+    part: &str,
+    loss: &str,
+) -> impl FnMut(Update) -> ControlFlow<()> {
     move |Update { iteration, point }| {
         watch.progress(iteration, total);
         if let Some(point) = point {
@@ -45,7 +51,8 @@ pub fn told(watch: &Watch, total: u64, part: &str, loss: &str) -> impl FnMut(Upd
     }
 }
 
-/// Tells a cell's watcher of the points of a grid, each a part of the cell, and hears whether to stop.
+/// Tells a cell's watcher of the points of a grid, each a part of the cell, and hears whether to
+/// stop.
 pub fn told_of_grid(watch: &Watch) -> impl FnMut(baselines::Progress) -> ControlFlow<()> {
     move |baselines::Progress { point, points, iteration, seen }| {
         watch.progress(point as u64, points as u64);
@@ -57,7 +64,9 @@ pub fn told_of_grid(watch: &Watch) -> impl FnMut(baselines::Progress) -> Control
 }
 
 /// Figures by name, those that there are.
-pub fn figures<const N: usize>(figures: [(&str, Option<f64>); N]) -> impl Iterator<Item = (String, f64)> {
+pub fn figures<const N: usize>(
+    figures: [(&str, Option<f64>); N],
+) -> impl Iterator<Item = (String, f64)> {
     figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
@@ -101,7 +110,8 @@ pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
         (Metric::PrecisionAt1, test.precision_at_1.context(unclicked)?),
         (Metric::PrecisionAt2, test.precision_at_2.context(unclicked)?),
     ];
-    let likelihood = test.nll_given_click.filter(|nll| nll.is_finite()).map(|nll| (Metric::NllGivenClick, nll));
+    let likelihood =
+        test.nll_given_click.filter(|nll| nll.is_finite()).map(|nll| (Metric::NllGivenClick, nll));
     Ok(figures.into_iter().chain(likelihood).collect())
 }
 

@@ -1,4 +1,5 @@
-//! The experiment `online-eval`: recommenders that were trained on logs of simulated users meet these users (IRecGAN §7.1, Figure 2).
+//! The experiment `online-eval`: recommenders that were trained on logs of simulated users meet
+//! these users (IRecGAN §7.1, Figure 2).
 
 use std::sync::Arc;
 
@@ -87,7 +88,11 @@ impl OnlineEval {
                 ];
                 lay_out(world, &study.setting(), &methods)?;
             }
-            lay_out(world, NO_LOG, &[(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)])?;
+            lay_out(
+                world,
+                NO_LOG,
+                &[(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)],
+            )?;
         }
         Ok(Self { cells, studies })
     }
@@ -192,13 +197,21 @@ impl Experiment for OnlineEval {
                 "Coverage of the most rewarding items after learning from a log, k likeliest items",
                 Metric::COVERAGE_AT_TOP,
             ),
-            reward("reward-top", "Reward after learning from a log, k likeliest items", Metric::RewardTop),
+            reward(
+                "reward-top",
+                "Reward after learning from a log, k likeliest items",
+                Metric::RewardTop,
+            ),
             coverage(
                 "coverage-drawn",
                 "Coverage of the most rewarding items after learning from a log, slates drawn",
                 Metric::COVERAGE_AT,
             ),
-            reward("reward-drawn", "Reward after learning from a log, slates drawn", Metric::Reward),
+            reward(
+                "reward-drawn",
+                "Reward after learning from a log, slates drawn",
+                Metric::Reward,
+            ),
         ]
     }
 

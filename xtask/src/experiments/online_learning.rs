@@ -1,9 +1,12 @@
-//! The experiment `online-learning`: recommenders that start from nothing and learn from the users they meet (IRecGAN §7.1, Figure 3).
+//! The experiment `online-learning`: recommenders that start from nothing and learn from the users
+//! they meet (IRecGAN §7.1, Figure 3).
 
 use anyhow::bail;
 use candle_core::Device;
 use foretaste_eval::Metric;
-use foretaste_irecgan::{AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection};
+use foretaste_irecgan::{
+    AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection,
+};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
@@ -73,9 +76,12 @@ fn config(method: OnlineMethod, settings: &Settings) -> Config {
     let mut networks = studies::networks(settings.scale);
     let rate = |learning_rate, optimiser: AdamConfig| AdamConfig { learning_rate, ..optimiser };
     networks.users_training.optimiser = rate(1e-3, networks.users_training.optimiser);
-    networks.agent_training.optimiser =
-        rate(if settings.scale == Scale::Paper { 1e-3 } else { 1e-2 }, networks.agent_training.optimiser);
-    networks.discriminator_training.optimiser = rate(1e-3, networks.discriminator_training.optimiser);
+    networks.agent_training.optimiser = rate(
+        if settings.scale == Scale::Paper { 1e-3 } else { 1e-2 },
+        networks.agent_training.optimiser,
+    );
+    networks.discriminator_training.optimiser =
+        rate(1e-3, networks.discriminator_training.optimiser);
     let online = OnlineConfig::new(method, networks);
     let (online, iterations, sessions) = match settings.scale {
         Scale::Smoke => (OnlineConfig { sessions: 20, ..online }, 3, 20),
@@ -96,7 +102,8 @@ impl Experiment for OnlineExperiment {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let users = World::named(&cell.dataset)?.users(cell.seed)?;
-            let Config { online, iterations, sessions, .. } = serde_json::from_value(cell.config.clone())?;
+            let Config { online, iterations, sessions, .. } =
+                serde_json::from_value(cell.config.clone())?;
             let (method, seed) = (online.method, Seed::new(cell.seed));
             let mut learning = OnlineLearning::new(online, seed, &self.device)?;
             let mut shown_so_far = Vec::new();
@@ -105,7 +112,8 @@ impl Experiment for OnlineExperiment {
                 if watch.interrupted() {
                     bail!(Interrupted);
                 }
-                let figures = shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
+                let figures =
+                    shown(&learning, method, &users, sessions, seed.index(iteration), watch)?;
                 watch.record("", iteration + 1, point(iteration, &figures));
                 shown_so_far.push(figures);
                 if iteration + 1 < iterations {
@@ -113,7 +121,10 @@ impl Experiment for OnlineExperiment {
                     watch.record("learning", iteration + 1, of_learning(learning.networks()));
                 }
             }
-            let curve = (0..).zip(&shown_so_far).map(|(iteration, figures)| point(iteration, figures)).collect();
+            let curve = (0..)
+                .zip(&shown_so_far)
+                .map(|(iteration, figures)| point(iteration, figures))
+                .collect();
             Ok(Outcome { metrics: late(&shown_so_far), curve })
         })
     }
@@ -150,7 +161,10 @@ impl Experiment for OnlineExperiment {
                 name: "coverage-drawn",
                 title: "Learning online, slates drawn",
                 axis: "coverage (share of the r most rewarding items)",
-                metrics: vec![(Metric::CoverageAt1, "coverage@1"), (Metric::CoverageAt10, "coverage@10")],
+                metrics: vec![
+                    (Metric::CoverageAt1, "coverage@1"),
+                    (Metric::CoverageAt10, "coverage@10"),
+                ],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
                 ..View::default()
@@ -161,7 +175,10 @@ impl Experiment for OnlineExperiment {
                 name: "coverage-top",
                 title: "Learning online, the k likeliest items",
                 axis: "coverage (share of the r most rewarding items)",
-                metrics: vec![(Metric::CoverageAt1Top, "coverage@1"), (Metric::CoverageAt10Top, "coverage@10")],
+                metrics: vec![
+                    (Metric::CoverageAt1Top, "coverage@1"),
+                    (Metric::CoverageAt10Top, "coverage@10"),
+                ],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
                 ..View::default()
@@ -199,22 +216,36 @@ fn shown(
     let networks = learning.networks();
     let ways = match method {
         OnlineMethod::LstmOffline => {
-            let played = Played::of(&Ranking::new(networks.users())?, users, sessions, seed, watch)?;
+            let played =
+                Played::of(&Ranking::new(networks.users())?, users, sessions, seed, watch)?;
             [played, played]
         }
         _ => {
-            let play =
-                |selection| Played::of(&AgentPolicy::new(networks.agent(), selection)?, users, sessions, seed, watch);
+            let play = |selection| {
+                Played::of(
+                    &AgentPolicy::new(networks.agent(), selection)?,
+                    users,
+                    sessions,
+                    seed,
+                    watch,
+                )
+            };
             [play(Selection::Sampled)?, play(Selection::Top)?]
         }
     };
-    Ok(ways.iter().zip([Slates::Drawn, Slates::Top]).flat_map(|(played, slates)| played.figures(slates)).collect())
+    Ok(ways
+        .iter()
+        .zip([Slates::Drawn, Slates::Top])
+        .flat_map(|(played, slates)| played.figures(slates))
+        .collect())
 }
 
 /// The mean of every figure over the last iterations.
 fn late(shown: &[Figures]) -> Figures {
     let last = &shown[shown.len().saturating_sub(LATE)..];
-    let mean = |metric: &Metric| last.iter().map(|figures| figures[metric]).sum::<f64>() / last.len() as f64;
+    let mean = |metric: &Metric| {
+        last.iter().map(|figures| figures[metric]).sum::<f64>() / last.len() as f64
+    };
     last[0].keys().map(|metric| (*metric, mean(metric))).collect()
 }
 
@@ -230,9 +261,16 @@ mod tests {
 
     #[test]
     fn late_figures_are_means_over_the_last_iterations() {
-        let shown: Vec<Figures> = (1..=7).map(|at: u32| [(Metric::Reward, f64::from(at * at))].into()).collect();
-        assert_eq!(late(&shown), [(Metric::Reward, (9.0 + 16.0 + 25.0 + 36.0 + 49.0) / 5.0)].into());
+        let shown: Vec<Figures> =
+            (1..=7).map(|at: u32| [(Metric::Reward, f64::from(at * at))].into()).collect();
+        assert_eq!(
+            late(&shown),
+            [(Metric::Reward, (9.0 + 16.0 + 25.0 + 36.0 + 49.0) / 5.0)].into()
+        );
         assert_eq!(late(&shown[..2]), [(Metric::Reward, 2.5)].into());
-        assert_eq!(point(2, &shown[0]), [("iteration".to_owned(), 3.0), ("reward".to_owned(), 1.0)].into());
+        assert_eq!(
+            point(2, &shown[0]),
+            [("iteration".to_owned(), 3.0), ("reward".to_owned(), 1.0)].into()
+        );
     }
 }

@@ -1,12 +1,15 @@
-//! The recommenders of GAN-CDQN's comparison: made from learned users and logs, played in environments.
+//! The recommenders of GAN-CDQN's comparison: made from learned users and logs, played in
+//! environments.
 
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use foretaste_baselines::{ClickModel, Data, Displays, Settings as ClickModelSettings, select_among};
+use foretaste_baselines::{
+    ClickModel, Data, Displays, Settings as ClickModelSettings, select_among,
+};
 use foretaste_cascade_dqn::{
-    CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores, StateEncoder,
-    TrainConfig, Trainer,
+    CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores,
+    StateEncoder, TrainConfig, Trainer,
 };
 use foretaste_data::Log;
 use foretaste_nn::AdamConfig;
@@ -80,8 +83,8 @@ pub fn judging(scale: Scale) -> Judging {
     }
 }
 
-/// The training of cascading networks for slates of k in these users; the paper's sizes are not known. Ours were chosen by the
-/// rewards in the users of training alone.
+/// The training of cascading networks for slates of k in these users; the paper's sizes are not
+/// known. Ours were chosen by the rewards in the users of training alone.
 pub fn training(users: &UsersConfig, k: usize, scale: Scale) -> Training {
     let features = ItemFeatures::Given { dim: users.features() };
     let networks = QConfig { features, ..QConfig::new(users.items(), k) };
@@ -121,7 +124,13 @@ impl LinUcbTraining {
     /// As much experience as Q-networks have.
     pub fn like(training: &Training) -> Self {
         let (users, steps) = (training.config.users, training.config.steps);
-        Self { config: LinUcbConfig::default(), features: 8, users, steps, iterations: training.iterations }
+        Self {
+            config: LinUcbConfig::default(),
+            features: 8,
+            users,
+            steps,
+            iterations: training.iterations,
+        }
     }
 
     /// The policy before it has learned.
@@ -134,7 +143,13 @@ impl LinUcbTraining {
     }
 
     /// The policy after learning in these users.
-    pub fn learn(&self, k: usize, users: &Simulator, seed: Seed, watch: &Watch) -> anyhow::Result<LinUcb> {
+    pub fn learn(
+        &self,
+        k: usize,
+        users: &Simulator,
+        seed: Seed,
+        watch: &Watch,
+    ) -> anyhow::Result<LinUcb> {
         let mut policy = self.policy(k, users.items(), seed)?;
         for iteration in 0..self.iterations {
             going_on(watch, iteration, self.iterations)?;
@@ -147,7 +162,13 @@ impl LinUcbTraining {
 
 impl Training {
     /// A trainer that has trained in the training users, as `part` of the cell.
-    pub fn run(&self, users: &Users, seed: Seed, part: &str, watch: &Watch) -> anyhow::Result<Trainer> {
+    pub fn run(
+        &self,
+        users: &Users,
+        seed: Seed,
+        part: &str,
+        watch: &Watch,
+    ) -> anyhow::Result<Trainer> {
         let networks = QNetworks::new(self.networks.clone(), Some(&users.features), seed)?;
         let mut trainer = Trainer::new(networks, self.config.clone(), seed)?;
         for iteration in 0..self.iterations {
@@ -190,7 +211,10 @@ pub fn greedy_on_clicks<'a>(
     model: &'a dyn ClickModel,
     assortment: &'a Assortment,
 ) -> Greedy<impl Fn(&Log) -> Scores + Sync + 'a> {
-    greedy(|log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) }, assortment)
+    greedy(
+        |log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) },
+        assortment,
+    )
 }
 
 /// Greedy on scores of the items of a log.
@@ -228,7 +252,10 @@ impl Judging {
         for start in (0..self.sessions).step_by(CHUNK as usize) {
             going_on(watch, start, self.sessions)?;
             let sessions = start..self.sessions.min(start + CHUNK);
-            let rollout = Rollout { max_steps: self.steps, ..Rollout::new(seed.derive("judging"), sessions, k) };
+            let rollout = Rollout {
+                max_steps: self.steps,
+                ..Rollout::new(seed.derive("judging"), sessions, k)
+            };
             outcomes.extend(rollout.outcomes(users, policy)?);
         }
         Ok(Played::of(&outcomes))
@@ -238,8 +265,12 @@ impl Judging {
 impl Played {
     fn of(outcomes: &[Outcome]) -> Self {
         let sum = |part: fn(&Outcome) -> f64| outcomes.iter().map(part).sum::<f64>();
-        let (steps, clicks) = (sum(|outcome| outcome.steps.into()), sum(|outcome| outcome.clicks.into()));
-        Self { reward: sum(|outcome| outcome.reward) / outcomes.len() as f64, click_rate: clicks / steps }
+        let (steps, clicks) =
+            (sum(|outcome| outcome.steps.into()), sum(|outcome| outcome.clicks.into()));
+        Self {
+            reward: sum(|outcome| outcome.reward) / outcomes.len() as f64,
+            click_rate: clicks / steps,
+        }
     }
 }
 

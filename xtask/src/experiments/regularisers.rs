@@ -1,5 +1,5 @@
-//! The experiment `regularisers`: users under Shannon's entropy, L2 and between, by closed forms and by the min-max
-//! (GAN-CDQN, experiment B).
+//! The experiment `regularisers`: users under Shannon's entropy, L2 and between, by closed forms
+//! and by the min-max (GAN-CDQN, experiment B).
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use foretaste_eval::Metric;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_user_model::{
-    AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel, UserModelConfig,
-    evaluate, fit, fit_adversarial,
+    AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel,
+    UserModelConfig, evaluate, fit, fit_adversarial,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,8 @@ struct Config {
 /// Rewards by the min-max.
 #[derive(Clone, Serialize, Deserialize)]
 struct MinMax {
-    /// Whether it starts from the rewards of Shannon's closed form, a generator of the same form from their softmax.
+    /// Whether it starts from the rewards of Shannon's closed form, a generator of the same form
+    /// from their softmax.
     from_entropy: bool,
     generator: UserModelConfig,
     training: AdversarialConfig,
@@ -59,20 +60,32 @@ const GENERATOR: [(Metric, Metric); 3] = [
 const L2_MIN_MAX: &str = "L2 min-max";
 
 impl Regularisers {
-    /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x regularisers x seeds.
+    /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x
+    /// regularisers x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (all, mut missing) = sources::read(settings)?;
-        let (sources, left): (Vec<_>, Vec<_>) = all.into_iter().partition(|source| covers(source, settings.scale));
+        let (sources, left): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|source| covers(source, settings.scale));
         let untold = |source: &Source| {
-            format!("NOT RUN below scale paper: {}, whose slates are simulated.", source.dataset.name)
+            format!(
+                "NOT RUN below scale paper: {}, whose slates are simulated.",
+                source.dataset.name
+            )
         };
         missing.extend(left.iter().map(untold));
         let mut cells = Vec::new();
         for source in &sources {
-            for (name, state) in USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()]) {
+            for (name, state) in
+                USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()])
+            {
                 let training = learned::training(source, settings.scale);
-                let shannon = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
-                for (setting, regulariser, min_max) in settings_of(&shannon, &training, settings.scale) {
+                let shannon = UserModelConfig {
+                    state,
+                    ..UserModelConfig::new(source.dataset.catalogue.len())
+                };
+                for (setting, regulariser, min_max) in
+                    settings_of(&shannon, &training, settings.scale)
+                {
                     let config = serde_json::to_value(Config {
                         data: source.digest.clone(),
                         device: settings.device.to_string(),
@@ -113,10 +126,13 @@ fn settings_of(
             let reward = TrainConfig { patience: Some(10), ..reward };
             (shannon.clone(), AdversarialConfig { reward, inner: 3, warm_up: 100, ..published })
         }
-        Scale::Smoke => (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published }),
+        Scale::Smoke => {
+            (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published })
+        }
     };
-    let min_max =
-        |from_entropy| Some(MinMax { from_entropy, generator: generator.clone(), training: training.clone() });
+    let min_max = |from_entropy| {
+        Some(MinMax { from_entropy, generator: generator.clone(), training: training.clone() })
+    };
     [
         (SHANNON, Regulariser::Shannon, None),
         ("shannon min-max", Regulariser::Shannon, min_max(false)),
@@ -190,7 +206,8 @@ impl Experiment for Regularisers {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
+        let mut notes: Vec<String> =
+            self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
             "Figures are those of the test users of a 50 / 25 / 25 split drawn anew for every seed, at the lowest validation loss. \
              min-max: r_θ and a generator φ_α trained in alternation, L2's from Shannon's rewards; the others in closed form, from \
@@ -227,7 +244,10 @@ impl Run<'_> {
         let test = evaluate(model, &self.source.dataset.log, &self.split.test)?;
         let mut figures = learned::metrics(&test)?;
         figures.insert(Metric::Loss, test.fenchel_young);
-        figures.insert(Metric::ClicksRuledOut, test.clicks_ruled_out.context("no test display has a click")?);
+        figures.insert(
+            Metric::ClicksRuledOut,
+            test.clicks_ruled_out.context("no test display has a click")?,
+        );
         Ok(figures)
     }
 
@@ -243,7 +263,8 @@ impl Run<'_> {
         let mut model = self.model(self.config.model.clone())?;
         let mut generator = self.model(min_max.generator.clone())?;
         if min_max.from_entropy {
-            let config = UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() };
+            let config =
+                UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() };
             let mut entropy = self.model(config.clone())?;
             self.fit(&mut entropy, "entropy")?;
             let rewards = entropy.params().snapshot()?;
@@ -260,7 +281,11 @@ impl Run<'_> {
                     ("gradient_norm", point.gradient_norm),
                     ("generator_gradient_norm", point.generator_gradient_norm),
                 ];
-                self.watch.record("", update.iteration, row(&point).into_iter().chain(learned::figures(norms)));
+                self.watch.record(
+                    "",
+                    update.iteration,
+                    row(&point).into_iter().chain(learned::figures(norms)),
+                );
             }
             self.watch.control_flow()
         };

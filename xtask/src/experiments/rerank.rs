@@ -1,4 +1,5 @@
-//! The experiment `rerank`: recommenders rerank the lists of a log, and the clicked items are to come first (IRecGAN §7.2, Table 1).
+//! The experiment `rerank`: recommenders rerank the lists of a log, and the clicked items are to
+//! come first (IRecGAN §7.2, Table 1).
 
 use anyhow::Context;
 use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
@@ -126,12 +127,17 @@ impl Rerank {
         }
         // At the published size a training leaves networks of 600 MB.
         let kept = if settings.scale == Scale::Paper { 2 } else { 256 };
-        Ok(Self { cells, sources, missing, trainings: Trainings::new(kept, settings.device.open()?) })
+        Ok(Self {
+            cells,
+            sources,
+            missing,
+            trainings: Trainings::new(kept, settings.device.open()?),
+        })
     }
 }
 
-/// Sizes of the networks and lengths of the training. The paper gives sizes and rates, not epochs; at `quick` networks are small, and rates
-/// higher so that they need fewer epochs.
+/// Sizes of the networks and lengths of the training. The paper gives sizes and rates, not epochs;
+/// at `quick` networks are small, and rates higher so that they need fewer epochs.
 fn plan(source: &Source, scale: Scale) -> Plan {
     let published = IRecGanConfig::new(source.items, K.min(source.items));
     let rare = source.clicks().1 < RARE;
@@ -151,13 +157,19 @@ fn plan(source: &Source, scale: Scale) -> Plan {
         Scale::Paper => (512, 5),
     };
     if scale != Scale::Paper {
-        (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) = (hidden, hidden, hidden);
+        (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) =
+            (hidden, hidden, hidden);
         let rate = |optimiser: AdamConfig| AdamConfig { learning_rate: 1e-3, ..optimiser };
         networks.users_training.optimiser = rate(networks.users_training.optimiser);
         networks.agent_training.optimiser = rate(networks.agent_training.optimiser);
         networks.discriminator_training.optimiser = rate(networks.discriminator_training.optimiser);
         let (epochs, adversarial) = if scale == Scale::Smoke { (2, 1) } else { (10, 5) };
-        networks = IRecGanConfig { users_epochs: epochs, agent_epochs: epochs, epochs: adversarial, ..networks };
+        networks = IRecGanConfig {
+            users_epochs: epochs,
+            agent_epochs: epochs,
+            epochs: adversarial,
+            ..networks
+        };
     }
     let metric = source.metric();
     Plan { networks, sampling: ImportanceSampling::default(), metric, patience }
@@ -173,13 +185,22 @@ impl Experiment for Rerank {
     }
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
-        let source =
-            self.sources.iter().find(|source| source.name == cell.dataset).context("a data set of this run")?;
+        let source = self
+            .sources
+            .iter()
+            .find(|source| source.name == cell.dataset)
+            .context("a data set of this run")?;
         let config: Config = serde_json::from_value(cell.config.clone())?;
         let sides = source.sides(Seed::new(cell.seed))?;
         match (config.plan, config.method.counted()) {
             (Some(plan), None) => {
-                let task = Task { dataset: &cell.dataset, sides: &sides, plan: &plan, seed: cell.seed, watch };
+                let task = Task {
+                    dataset: &cell.dataset,
+                    sides: &sides,
+                    plan: &plan,
+                    seed: cell.seed,
+                    watch,
+                };
                 in_own_pool(|| self.learned(config.method, &task))
             }
             _ => counted(source, &sides, &config.grid, Seed::new(cell.seed), watch),
@@ -187,7 +208,12 @@ impl Experiment for Rerank {
     }
 
     fn columns(&self) -> &'static [Metric] {
-        &[Metric::PrecisionAt10, Metric::PrecisionAt1, Metric::PrecisionAt10Known, Metric::PrecisionAt1Known]
+        &[
+            Metric::PrecisionAt10,
+            Metric::PrecisionAt1,
+            Metric::PrecisionAt10Known,
+            Metric::PrecisionAt1Known,
+        ]
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
@@ -215,7 +241,10 @@ impl Experiment for Rerank {
             View {
                 title: "Reranking result lists (IRecGAN, Table 1)",
                 over: "method",
-                metrics: vec![(Metric::PrecisionAt10, "precision@10"), (Metric::PrecisionAt1, "precision@1")],
+                metrics: vec![
+                    (Metric::PrecisionAt10, "precision@10"),
+                    (Metric::PrecisionAt1, "precision@1"),
+                ],
                 panels: Some(By::Dataset),
                 groups: Some(By::Method),
                 series: Some(By::Metric),
@@ -245,7 +274,8 @@ impl Experiment for Rerank {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
+        let mut notes: Vec<String> =
+            self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
             "precision@r: share of test clicks whose item is among the r best scored of its logged list, after the clicks before it; ties share places by \
              expectation. *_known: clicks on lists all of whose items the training sessions show."
@@ -264,7 +294,8 @@ impl Experiment for Rerank {
     }
 }
 
-/// What the test sessions under seed 0 show that training does not, and what choosing blindly would score.
+/// What the test sessions under seed 0 show that training does not, and what choosing blindly would
+/// score.
 fn unknown(source: &Source) -> anyhow::Result<String> {
     let sides = source.sides(Seed::new(0))?;
     let (mut clicks, mut clicked, mut places, mut shown, mut whole) = (0.0, 0.0, 0.0, 0.0, 0.0);
@@ -348,7 +379,10 @@ fn counted(
     let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
     let displays = Displays::new(&source.log, &sides.split.test);
     let scores = interruptible(selected)?.model.scores(&displays)?;
-    let lists = scores.into_iter().zip(displays.slates()).filter_map(|(scores, (_, clicked))| Some((scores, clicked?)));
+    let lists = scores
+        .into_iter()
+        .zip(displays.slates())
+        .filter_map(|(scores, (_, clicked))| Some((scores, clicked?)));
     Ok(Outcome { metrics: figures(&lists.collect::<Vec<_>>(), sides)?, curve: Vec::new() })
 }
 
@@ -357,7 +391,8 @@ fn figures(lists: &[List], sides: &Sides) -> anyhow::Result<Figures> {
     let known = known(&sides.test, &sides.shown);
     anyhow::ensure!(lists.len() == known.len(), "{} lists of {} clicks", lists.len(), known.len());
     let all: Vec<&List> = lists.iter().collect();
-    let of_known: Vec<&List> = lists.iter().zip(&known).filter(|(_, known)| **known).map(|(list, _)| list).collect();
+    let of_known: Vec<&List> =
+        lists.iter().zip(&known).filter(|(_, known)| **known).map(|(list, _)| list).collect();
     let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / all.len() as f64)]);
     for (lists, names) in [
         (all, [Metric::PrecisionAt1, Metric::PrecisionAt10]),
@@ -367,7 +402,8 @@ fn figures(lists: &[List], sides: &Sides) -> anyhow::Result<Figures> {
             continue;
         }
         for (r, metric) in [1, 10].into_iter().zip(names) {
-            let precision = precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)))?;
+            let precision =
+                precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)))?;
             metrics.insert(metric, precision);
         }
     }

@@ -32,7 +32,8 @@ const CHUNK: usize = 64;
 impl Ranker<'_> {
     /// The lists of all clicks of some sequences, after the clicks before.
     pub fn rerank(self, sequences: &Log) -> anyhow::Result<Vec<List>> {
-        let (sessions, mut lists): (Vec<usize>, _) = ((0..sequences.sessions()).collect(), Vec::new());
+        let (sessions, mut lists): (Vec<usize>, _) =
+            ((0..sequences.sessions()).collect(), Vec::new());
         for chunk in sessions.chunks(CHUNK) {
             let batch = PaddedBatch::new(sequences, chunk, None);
             match self {
@@ -51,7 +52,8 @@ impl Ranker<'_> {
         }
     }
 
-    /// precision@1, precision@10, and the negative log-likelihood of the clicked item among those of its list, in nats per click.
+    /// precision@1, precision@10, and the negative log-likelihood of the clicked item among those
+    /// of its list, in nats per click.
     pub fn validate(self, sequences: &Log) -> anyhow::Result<Row> {
         let lists = self.rerank(sequences)?;
         let log_p = lists.iter().map(|(scores, clicked)| {
@@ -59,7 +61,8 @@ impl Ranker<'_> {
             let sum: f64 = scores.iter().map(|&score| f64::from(score - largest).exp()).sum();
             f64::from(scores[*clicked] - largest) - sum.ln()
         });
-        let precision = |r| precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)));
+        let precision =
+            |r| precision_at(r, lists.iter().map(|(scores, clicked)| (&scores[..], *clicked)));
         let nll = mean_nll(&log_p.collect::<Vec<_>>())?;
         let figures = [
             (Metric::PrecisionAt1, precision(1)?),
@@ -78,7 +81,12 @@ fn by_users(model: &BehaviourModel, batch: &PaddedBatch) -> anyhow::Result<Vec<L
     let clicked = cells.zip(log_p).filter(|(cell, _)| batch.clicked_mask[*cell]);
     let list = |(cell, row): (usize, Vec<f32>)| {
         let shown = &batch.shown_mask[cell * batch.places..][..batch.places];
-        let scores = row.into_iter().zip(shown).filter(|(_, shown)| **shown).map(|(score, _)| score).collect();
+        let scores = row
+            .into_iter()
+            .zip(shown)
+            .filter(|(_, shown)| **shown)
+            .map(|(score, _)| score)
+            .collect();
         (scores, batch.chosen[cell] as usize)
     };
     Ok(clicked.map(list).collect())
@@ -101,13 +109,22 @@ mod tests {
             var.set(&(var.as_tensor() * 4.0).unwrap()).unwrap();
         }
         let mut builder = LogBuilder::default();
-        for session in
-            [&[(&[0, 1, 2][..], Some(1)), (&[3, 4], Some(4)), (&[0, 5, 2], None)][..], &[(&[2, 3, 1, 5], Some(5))]]
-        {
+        for session in [
+            &[(&[0, 1, 2][..], Some(1)), (&[3, 4], Some(4)), (&[0, 5, 2], None)][..],
+            &[(&[2, 3, 1, 5], Some(5))],
+        ] {
             for (slate, clicked) in session {
                 let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
                 let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
-                builder.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+                builder
+                    .push(Step {
+                        slate: &slate,
+                        choice,
+                        reward: 0.0,
+                        propensity: None,
+                        timestamp: None,
+                    })
+                    .unwrap();
             }
             builder.end_session(None).unwrap();
         }
@@ -123,7 +140,10 @@ mod tests {
                     assert_eq!((scores.len(), step.slate[*clicked]), (step.slate.len(), item));
                     let expected = users.expectations(&state, &[step.slate]).unwrap().remove(0);
                     for (score, (probability, _)) in scores.iter().zip(expected) {
-                        assert!((f64::from(*score) - probability.ln()).abs() < 1e-4, "{score} {probability}");
+                        assert!(
+                            (f64::from(*score) - probability.ln()).abs() < 1e-4,
+                            "{score} {probability}"
+                        );
                     }
                 }
                 users.observe(&mut state, &[step.choice]).unwrap();

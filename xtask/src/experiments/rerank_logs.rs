@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use foretaste_data::import::{Options, import};
-use foretaste_data::{Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary};
+use foretaste_data::{
+    Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary,
+};
 use foretaste_eval::Metric;
 use foretaste_random::Seed;
 use foretaste_report::DataSet;
@@ -66,36 +68,51 @@ const TRIVAGO_2019: &str = "trivago";
 const HELD_OUT: [&str; 2] = ["cikm16/sessions-a.csv", "cikm16/sessions-b.csv"];
 /// The raw files of CIKM Cup 2016.
 const RAW: [&str; 3] = ["cikm/train-queries.csv", "cikm16/train-queries.csv", "train-queries.csv"];
-const TRIVAGO: [&str; 3] = ["trivago/train.csv", "trivago/trivago_val_100k.parquet", "trivago_val_100k.parquet"];
+const TRIVAGO: [&str; 3] =
+    ["trivago/train.csv", "trivago/trivago_val_100k.parquet", "trivago_val_100k.parquet"];
 /// The folder of users' own logs.
 const OWN: &str = "logs";
 
-/// The logs of the data folder in a fixed order, or the bundled one where no folder is given; and what is to be said of those that are not there.
+/// The logs of the data folder in a fixed order, or the bundled one where no folder is given; and
+/// what is to be said of those that are not there.
 ///
 /// # Errors
 /// Where a log cannot be read, or none is there.
 pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     let Some(folder) = &settings.data_dir else {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("datasets").join("simulated-mdp-clicks.csv");
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .with_file_name("datasets")
+            .join("simulated-mdp-clicks.csv");
         let log = load(&file, Format::IRecGan)?;
         let about = "simulated users (bundled; not real data)";
         return Ok((
-            vec![Source::new("simulated", &[log], Splitting::BySeed, about.into(), settings.scale)?],
+            vec![Source::new(
+                "simulated",
+                &[log],
+                Splitting::BySeed,
+                about.into(),
+                settings.scale,
+            )?],
             Vec::new(),
         ));
     };
     let scale = settings.scale;
     let (mut sources, mut missing) = (Vec::new(), Vec::new());
-    let find = |files: &[&str]| files.iter().map(|file| folder.join(file)).find(|path| path.exists());
+    let find =
+        |files: &[&str]| files.iter().map(|file| folder.join(file)).find(|path| path.exists());
     match find(&RAW) {
         Some(path) if scale == Scale::Paper => {
             let mut dataset = load(&path, Format::Cikm)?;
-            let split = dataset.split.take().context("the import of CIKM's raw files draws a split")?;
+            let split =
+                dataset.split.take().context("the import of CIKM's raw files draws a split")?;
             let about = "the published protocol on CIKM Cup 2016".into();
             sources.push(Source::new(CIKM, &[dataset], Splitting::Published(split), about, scale)?);
         }
         Some(_) => missing.push("NOT RUN below scale paper: cikm, the published protocol.".into()),
-        None => missing.push(format!("NOT RUN: cikm, the published protocol; {} is not in the data folder.", RAW[0])),
+        None => missing.push(format!(
+            "NOT RUN: cikm, the published protocol; {} is not in the data folder.",
+            RAW[0]
+        )),
     }
     match HELD_OUT.map(|file| folder.join(file)) {
         [a, b] if a.exists() && b.exists() => {
@@ -104,23 +121,43 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
             let from = Splitting::From(kept(&parts[0], scale));
             sources.push(Source::new(CIKM16, &parts, from, about, scale)?);
         }
-        _ => missing.push(format!("NOT RUN: cikm16; {} are not in the data folder.", HELD_OUT.join(" and "))),
+        _ => missing.push(format!(
+            "NOT RUN: cikm16; {} are not in the data folder.",
+            HELD_OUT.join(" and ")
+        )),
     }
     match find(&TRIVAGO) {
         Some(path) => {
-            let about = "all click-outs of trivago's RecSys Challenge 2019; not the paper's data".into();
-            sources.push(Source::new(TRIVAGO_2019, &[load(&path, Format::Trivago)?], Splitting::BySeed, about, scale)?);
+            let about =
+                "all click-outs of trivago's RecSys Challenge 2019; not the paper's data".into();
+            sources.push(Source::new(
+                TRIVAGO_2019,
+                &[load(&path, Format::Trivago)?],
+                Splitting::BySeed,
+                about,
+                scale,
+            )?);
         }
-        None => missing.push(format!("NOT RUN: trivago; {} is not in the data folder.", TRIVAGO[0])),
+        None => {
+            missing.push(format!("NOT RUN: trivago; {} is not in the data folder.", TRIVAGO[0]))
+        }
     }
     for path in own(&folder.join(OWN))? {
         let dataset = load(&path, Format::detect(&path)?)?;
         let (name, about) = (dataset.name.clone(), format!("{OWN}/, not the paper's data"));
-        ensure!(sources.iter().all(|source| source.name != name), "{}: a second log named {name}", path.display());
+        ensure!(
+            sources.iter().all(|source| source.name != name),
+            "{}: a second log named {name}",
+            path.display()
+        );
         sources.push(Source::new(&name, &[dataset], Splitting::BySeed, about, scale)?);
     }
     if sources.is_empty() {
-        bail!("{}: {} {OWN}/ has no log either; datasets/README.md says more", folder.display(), missing.join(" "));
+        bail!(
+            "{}: {} {OWN}/ has no log either; datasets/README.md says more",
+            folder.display(),
+            missing.join(" ")
+        );
     }
     Ok((sources, missing))
 }
@@ -153,8 +190,15 @@ fn kept(dataset: &Dataset, scale: Scale) -> usize {
 
 impl Source {
     /// The kept sessions of some logs one after the other, and the items that they show.
-    fn new(name: &str, parts: &[Dataset], splitting: Splitting, about: String, scale: Scale) -> anyhow::Result<Self> {
-        let (mut names, mut builder, mut slate) = (Vocabulary::default(), LogBuilder::default(), Vec::new());
+    fn new(
+        name: &str,
+        parts: &[Dataset],
+        splitting: Splitting,
+        about: String,
+        scale: Scale,
+    ) -> anyhow::Result<Self> {
+        let (mut names, mut builder, mut slate) =
+            (Vocabulary::default(), LogBuilder::default(), Vec::new());
         let all: usize = parts.iter().map(|part| part.log.sessions()).sum();
         for part in parts {
             for session in part.log.iter().take(kept(part, scale)) {
@@ -166,13 +210,24 @@ impl Source {
                         Choice::Item(item) => Choice::Item(number(item)),
                         other => other,
                     };
-                    builder.push(Step { slate: &slate, choice, propensity: None, timestamp: None, ..step })?;
+                    builder.push(Step {
+                        slate: &slate,
+                        choice,
+                        propensity: None,
+                        timestamp: None,
+                        ..step
+                    })?;
                 }
                 builder.end_session(None)?;
             }
         }
         let (log, items) = (builder.build(), names.len());
-        let dataset = Dataset { name: name.into(), log, catalogue: Catalogue::new(names), ..Dataset::default() };
+        let dataset = Dataset {
+            name: name.into(),
+            log,
+            catalogue: Catalogue::new(names),
+            ..Dataset::default()
+        };
         let mut hasher = blake3::Hasher::new();
         hasher.update(digest(&dataset).as_bytes());
         hasher.update(format!("{splitting:?} {TRAIN} {VALIDATION} {TRAIN_OF_FIRST}").as_bytes());
@@ -181,7 +236,11 @@ impl Source {
             hasher.update(&step.reward.to_le_bytes());
         });
         let log = dataset.log;
-        let part = if log.sessions() < all { format!(", the first sessions of {all}") } else { String::new() };
+        let part = if log.sessions() < all {
+            format!(", the first sessions of {all}")
+        } else {
+            String::new()
+        };
         let digest = hasher.finalize().to_hex().to_string();
         Ok(Self { name: name.into(), digest, items, splitting, about: about + &part, log })
     }
@@ -191,7 +250,9 @@ impl Source {
         let fractions = |train, validation| Fractions { train, validation };
         let split = match &self.splitting {
             Splitting::Published(split) => split.clone(),
-            Splitting::BySeed => Split::by_session(&self.log, fractions(TRAIN, VALIDATION), seed.derive("sessions"))?,
+            Splitting::BySeed => {
+                Split::by_session(&self.log, fractions(TRAIN, VALIDATION), seed.derive("sessions"))?
+            }
             Splitting::From(from) => {
                 let first = self.log.select(&(0..*from).collect::<Vec<_>>());
                 let split = Split::by_session(
@@ -202,30 +263,38 @@ impl Source {
                 Split { test: (*from..self.log.sessions()).collect(), ..split }
             }
         };
-        let side = |sessions: &[usize]| sequences(&self.log, sessions, self.items, seed.derive("sequences"));
+        let side = |sessions: &[usize]| {
+            sequences(&self.log, sessions, self.items, seed.derive("sequences"))
+        };
         let mut shown = vec![false; self.items];
         for &session in &split.train {
             let steps = self.log.session(session).steps();
             steps.flat_map(|step| step.slate).for_each(|item| shown[item.index()] = true);
         }
-        let (train, validation, test) = (side(&split.train)?, side(&split.validation)?, side(&split.test)?);
+        let (train, validation, test) =
+            (side(&split.train)?, side(&split.validation)?, side(&split.test)?);
         Ok(Sides { split, train, validation, test, shown })
     }
 
-    /// What a report says of it. Runs of equal seed belong together as splits that share users. Those of a fixed test set share all of it, and
-    /// their intervals lack what other test sessions would change.
+    /// What a report says of it. Runs of equal seed belong together as splits that share users.
+    /// Those of a fixed test set share all of it, and their intervals lack what other test sessions
+    /// would change.
     pub fn data_set(&self) -> DataSet {
         let test_per_train = match &self.splitting {
             Splitting::Published(split) => split.test.len() as f64 / split.train.len() as f64,
-            Splitting::From(from) => (self.log.sessions() - from) as f64 / (TRAIN_OF_FIRST * *from as f64),
+            Splitting::From(from) => {
+                (self.log.sessions() - from) as f64 / (TRAIN_OF_FIRST * *from as f64)
+            }
             Splitting::BySeed => (1.0 - TRAIN - VALIDATION) / TRAIN,
         };
         DataSet { name: self.name.clone(), test_per_train, caveat: self.about.clone() }
     }
 
-    /// What is compared: precision@10, or precision@1 where no list is longer than ten items and precision@10 is 1 for everyone.
+    /// What is compared: precision@10, or precision@1 where no list is longer than ten items and
+    /// precision@10 is 1 for everyone.
     pub fn metric(&self) -> Metric {
-        let long = self.log.iter().flat_map(|session| session.steps()).any(|step| step.slate.len() > 10);
+        let long =
+            self.log.iter().flat_map(|session| session.steps()).any(|step| step.slate.len() > 10);
         if long { Metric::PrecisionAt10 } else { Metric::PrecisionAt1 }
     }
 
@@ -286,7 +355,9 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let file = |items: std::ops::Range<u32>| {
             let mut text = "session_num;query_num;click_item;rec_list;purchase\n".to_owned();
-            items.for_each(|item| writeln!(text, "{item};1;{item};{item},{},7;0", item + 1).unwrap());
+            items.for_each(|item| {
+                writeln!(text, "{item};1;{item};{item},{},7;0", item + 1).unwrap()
+            });
             text
         };
         write(temp.path(), HELD_OUT[0], &file(100..120));
@@ -295,12 +366,21 @@ mod tests {
         assert_eq!((sources.len(), missing.len()), (1, 2));
         // Item 119 and 120 are in both files.
         let (source, sides) = (&sources[0], sources[0].sides(Seed::new(1)).unwrap());
-        assert_eq!((source.items, source.metric(), source.leaving()), (1 + 21 + 9, Metric::PrecisionAt1, false));
+        assert_eq!(
+            (source.items, source.metric(), source.leaving()),
+            (1 + 21 + 9, Metric::PrecisionAt1, false)
+        );
         assert_eq!(sides.split.test, (20..30).collect::<Vec<_>>());
-        assert_eq!((sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()), (18, 2, 10));
+        assert_eq!(
+            (sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()),
+            (18, 2, 10)
+        );
         assert_ne!(sides.split.train, source.sides(Seed::new(2)).unwrap().split.train);
-        let shown_in_test_alone =
-            sides.test.iter().flat_map(|session| session.clicks()).filter(|item| !sides.shown[item.index()]);
+        let shown_in_test_alone = sides
+            .test
+            .iter()
+            .flat_map(|session| session.clicks())
+            .filter(|item| !sides.shown[item.index()]);
         assert!((8..=10).contains(&shown_in_test_alone.count()));
         assert_eq!(source.data_set().test_per_train, 10.0 / 18.0);
     }
@@ -309,15 +389,23 @@ mod tests {
     fn a_log_of_ones_own_is_any_file_in_its_folder() {
         let temp = tempfile::tempdir().unwrap();
         let mut text = "session,step,shown,chosen,reward\n".to_owned();
-        (0..300).for_each(|session| writeln!(text, "{session},0,1 2 3,2,1\n{session},1,4 2 5,,0").unwrap());
+        (0..300).for_each(|session| {
+            writeln!(text, "{session},0,1 2 3,2,1\n{session},1,4 2 5,,0").unwrap()
+        });
         write(temp.path(), "logs/shop.csv", &text);
         let read = |scale| read(&settings(temp.path(), scale)).unwrap().0.remove(0);
         let (whole, part) = (read(Scale::Paper), read(Scale::Smoke));
-        assert_eq!((whole.name.as_str(), whole.items, whole.leaving(), whole.clicks()), ("shop", 5, true, (300, 1.0)));
+        assert_eq!(
+            (whole.name.as_str(), whole.items, whole.leaving(), whole.clicks()),
+            ("shop", 5, true, (300, 1.0))
+        );
         assert_eq!((whole.log.sessions(), part.log.sessions()), (300, 100));
         assert_ne!(whole.digest, part.digest);
         let sides = whole.sides(Seed::new(1)).unwrap();
-        assert_eq!((sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()), (240, 30, 30));
+        assert_eq!(
+            (sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()),
+            (240, 30, 30)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! U, A and the baselines of IRecGAN's reranking on a log: every training, kept for the methods that share it.
+//! U, A and the baselines of IRecGAN's reranking on a log: every training, kept for the methods
+//! that share it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,8 +10,8 @@ use candle_core::{Device, Tensor};
 use foretaste_data::Log;
 use foretaste_eval::Metric;
 use foretaste_irecgan::{
-    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, IRecGanConfig, ImportanceSampling,
-    unjudged,
+    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, IRecGanConfig,
+    ImportanceSampling, unjudged,
 };
 use foretaste_random::Seed;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
@@ -30,7 +31,8 @@ pub struct Plan {
     pub networks: IRecGanConfig,
     /// How PGIS weighs clicks.
     pub sampling: ImportanceSampling,
-    /// The share of validation clicks by which epochs are chosen: `precision@10`, or `precision@1` where no list is longer.
+    /// The share of validation clicks by which epochs are chosen: `precision@10`, or `precision@1`
+    /// where no list is longer.
     pub metric: Metric,
     /// Epochs without a new best after which a stage stops.
     pub patience: u64,
@@ -85,7 +87,8 @@ impl<L> Fitted<L> {
 
 /// What is trained epoch by epoch.
 trait Learner {
-    /// One epoch, drawn from `seed`: the loss of each ranker in training, and what else it is to be remembered by.
+    /// One epoch, drawn from `seed`: the loss of each ranker in training, and what else it is to be
+    /// remembered by.
     fn epoch(&mut self, seed: Seed) -> anyhow::Result<(Vec<Option<f64>>, Row)>;
 
     /// The norms of the gradients of the last epoch, for those who watch.
@@ -124,7 +127,9 @@ impl Sequences<'_> {
     fn of_epoch(&self, agent: &Agent, seed: Seed) -> anyhow::Result<Cow<'_, Buffer>> {
         Ok(match self {
             Self::Logged(buffer) => Cow::Borrowed(buffer),
-            Self::Mixed(config, users, log) => Cow::Owned(unjudged(config, users, agent, log, seed)?),
+            Self::Mixed(config, users, log) => {
+                Cow::Owned(unjudged(config, users, agent, log, seed)?)
+            }
         })
     }
 }
@@ -147,7 +152,9 @@ impl Learner for OfAgent<'_> {
     fn epoch(&mut self, seed: Seed) -> anyhow::Result<(Vec<Option<f64>>, Row)> {
         let buffer = self.source.of_epoch(self.trainer.agent(), seed.derive("sequences"))?;
         let loss = match &self.logged {
-            Some((log_beta, sampling)) => self.trainer.importance_epoch(&buffer, log_beta, *sampling, seed)?,
+            Some((log_beta, sampling)) => {
+                self.trainer.importance_epoch(&buffer, log_beta, *sampling, seed)?
+            }
             None => self.trainer.epoch(&buffer, seed)?,
         };
         Ok((vec![Some(loss)], Row::new()))
@@ -208,8 +215,8 @@ struct Stage {
 
 /// What is to be low on the validation sessions.
 enum Criterion {
-    /// The clicks that are not among the best of their lists. Likelihood would not do: all overfit it within an epoch or two, long before
-    /// their order of a list is at its best.
+    /// The clicks that are not among the best of their lists. Likelihood would not do: all overfit
+    /// it within an epoch or two, long before their order of a list is at its best.
     Misses,
     /// Of a policy that is to be known as it is: -log π of the clicks among all items.
     Likelihood(AgentTraining),
@@ -264,16 +271,24 @@ impl Task<'_> {
                 let mut row = ranker.validate(&self.sides.validation)?;
                 let validation = stage.criterion.loss(ranker, &row, self)?;
                 let told = [("iteration", Some(epoch as f64)), ("train_loss", losses[at])];
-                row.extend(told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+                row.extend(
+                    told.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))),
+                );
                 row.insert("validation_loss".to_owned(), validation);
                 row.extend(others.clone());
-                self.watch.record(&stage.part(ranker), epoch, row.clone().into_iter().chain(norms.clone()));
+                self.watch.record(
+                    &stage.part(ranker),
+                    epoch,
+                    row.clone().into_iter().chain(norms.clone()),
+                );
                 curves[at].push(row);
                 // Who is not trained is no candidate.
-                let better = epoch > 0 && best[at].as_ref().is_none_or(|best| validation < best.lowest);
+                let better =
+                    epoch > 0 && best[at].as_ref().is_none_or(|best| validation < best.lowest);
                 if better {
                     since = 0;
-                    best[at] = Some(Best { lowest: validation, params: ranker.params().snapshot()? });
+                    best[at] =
+                        Some(Best { lowest: validation, params: ranker.params().snapshot()? });
                 }
             }
             if since >= self.plan.patience {
@@ -305,9 +320,14 @@ impl Trainings {
     pub fn users(&self, task: &Task<'_>) -> anyhow::Result<Arc<Fitted<BehaviourTrainer>>> {
         self.users.get(task.key(), || {
             let networks = &task.plan.networks;
-            let model = BehaviourModel::new(networks.users.clone(), Seed::new(task.seed), &self.device)?;
+            let model =
+                BehaviourModel::new(networks.users.clone(), Seed::new(task.seed), &self.device)?;
             let trainer = BehaviourTrainer::new(model, networks.users_training.clone())?;
-            let stage = Stage { name: "line 3", epochs: networks.users_epochs, criterion: Criterion::Misses };
+            let stage = Stage {
+                name: "line 3",
+                epochs: networks.users_epochs,
+                criterion: Criterion::Misses,
+            };
             let (fitted, curves) = task.fit(OfUsers(trainer, &task.sides.train), &stage)?;
             Ok(Fitted { learner: fitted.0, curves })
         })
@@ -339,7 +359,11 @@ impl Trainings {
         let agent = Agent::new(networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         let trainer = AgentTrainer::new(agent, training.clone())?;
         let source = Sequences::Logged(Buffer::real(task.sides.train.clone()));
-        let criterion = if name == BEHAVIOUR { Criterion::Likelihood(training.clone()) } else { Criterion::Misses };
+        let criterion = if name == BEHAVIOUR {
+            Criterion::Likelihood(training.clone())
+        } else {
+            Criterion::Misses
+        };
         let stage = Stage { name, epochs: networks.agent_epochs, criterion };
         let (fitted, curves) = task.fit(OfAgent { trainer, source, logged }, &stage)?;
         Ok(Fitted { learner: fitted.trainer, curves })
@@ -352,9 +376,13 @@ impl Trainings {
             let seed = Seed::new(task.seed);
             let agent = Agent::new(networks.agent.clone(), seed, &self.device)?;
             let critic = Critic::new(networks.agent.clone(), seed, &self.device)?;
-            let pair = ActorCritic::new(AgentTrainer::new(agent, networks.agent_training.clone())?, critic)?;
+            let pair = ActorCritic::new(
+                AgentTrainer::new(agent, networks.agent_training.clone())?,
+                critic,
+            )?;
             let source = Sequences::Logged(Buffer::real(task.sides.train.clone()));
-            let stage = Stage { name: "AC", epochs: networks.agent_epochs, criterion: Criterion::Misses };
+            let stage =
+                Stage { name: "AC", epochs: networks.agent_epochs, criterion: Criterion::Misses };
             let (fitted, curves) = task.fit(OfPair(pair, source), &stage)?;
             Ok(Fitted { learner: fitted.0, curves })
         })
@@ -364,9 +392,11 @@ impl Trainings {
     pub fn agent_with_users(&self, task: &Task<'_>) -> anyhow::Result<Fitted<AgentTrainer>> {
         let (users, agent) = (self.users(task)?, self.agent(task)?);
         let networks = &task.plan.networks;
-        let trainer = AgentTrainer::new(self.copy(&agent.learner, task)?, networks.agent_training.clone())?;
+        let trainer =
+            AgentTrainer::new(self.copy(&agent.learner, task)?, networks.agent_training.clone())?;
         let source = Sequences::Mixed(networks, users.learner.model(), &task.sides.train);
-        let (fitted, curves) = task.fit(OfAgent { trainer, source, logged: None }, &going_on("PGU", networks))?;
+        let (fitted, curves) =
+            task.fit(OfAgent { trainer, source, logged: None }, &going_on("PGU", networks))?;
         Ok(Fitted { learner: fitted.trainer, curves: joined(&[agent.last()], curves) })
     }
 
@@ -374,7 +404,10 @@ impl Trainings {
     pub fn actor_critic_with_users(&self, task: &Task<'_>) -> anyhow::Result<Fitted<ActorCritic>> {
         let (users, pair) = (self.users(task)?, self.actor_critic(task)?);
         let networks = &task.plan.networks;
-        let actor = AgentTrainer::new(self.copy(pair.learner.actor(), task)?, networks.agent_training.clone())?;
+        let actor = AgentTrainer::new(
+            self.copy(pair.learner.actor(), task)?,
+            networks.agent_training.clone(),
+        )?;
         let critic = Critic::new(networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         critic.params().restore(&pair.learner.critic().params().snapshot()?)?;
         let source = Sequences::Mixed(networks, users.learner.model(), &task.sides.train);
@@ -392,7 +425,8 @@ impl Trainings {
             run.users().params().restore(&users.learner.model().params().snapshot()?)?;
             run.agent().params().restore(&agent.learner.agent().params().snapshot()?)?;
             run.pretrain_discriminator(&task.sides.train)?;
-            let (fitted, curves) = task.fit(OfAll(run, &task.sides.train), &going_on("adversarial", networks))?;
+            let (fitted, curves) =
+                task.fit(OfAll(run, &task.sides.train), &going_on("adversarial", networks))?;
             Ok(Fitted { learner: fitted.0, curves: joined(&[users.first(), agent.last()], curves) })
         })
     }
@@ -430,11 +464,16 @@ mod tests {
     fn a_curve_goes_on_where_the_one_before_ended() {
         let rows = |count: usize| -> Vec<Row> {
             (0..count)
-                .map(|at| Row::from([("iteration".to_owned(), at as f64), ("x".to_owned(), count as f64)]))
+                .map(|at| {
+                    Row::from([("iteration".to_owned(), at as f64), ("x".to_owned(), count as f64)])
+                })
                 .collect()
         };
         let found = joined(&[rows(3)], vec![rows(2)]).remove(0);
         let expected: Vec<(f64, f64)> = vec![(0.0, 3.0), (1.0, 3.0), (2.0, 3.0), (3.0, 2.0)];
-        assert_eq!(found.iter().map(|row| (row["iteration"], row["x"])).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            found.iter().map(|row| (row["iteration"], row["x"])).collect::<Vec<_>>(),
+            expected
+        );
     }
 }

@@ -9,8 +9,8 @@ use crate::logging::{self, CELL};
 
 /// Values that several cells need: the first that asks computes, the others wait for it.
 ///
-/// A value must follow from its key, so that a cell remains a pure function of its configuration. The oldest values are
-/// forgotten beyond `capacity`.
+/// A value must follow from its key, so that a cell remains a pure function of its configuration.
+/// The oldest values are forgotten beyond `capacity`.
 pub struct Shared<K, V> {
     slots: Mutex<VecDeque<(K, Slot<V>)>>,
     capacity: usize,
@@ -24,7 +24,8 @@ impl<K: PartialEq, V> Shared<K, V> {
         Self { slots: Mutex::new(VecDeque::new()), capacity }
     }
 
-    /// The value of `key`, which `make` computes if it is not there. One that fails is computed again for the next who asks.
+    /// The value of `key`, which `make` computes if it is not there. One that fails is computed
+    /// again for the next who asks.
     pub fn get(&self, key: K, make: impl FnOnce() -> anyhow::Result<V>) -> anyhow::Result<Arc<V>> {
         let slot = self.slot(key);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -49,8 +50,8 @@ impl<K: PartialEq, V> Shared<K, V> {
     }
 }
 
-/// Runs a cell in a pool of its own, as large as the common one, whose threads write to the cell's log: cells that share a pool of one
-/// thread would wait for each other.
+/// Runs a cell in a pool of its own, as large as the common one, whose threads write to the cell's
+/// log: cells that share a pool of one thread would wait for each other.
 pub fn in_own_pool<T: Send>(run: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     // Backward passes recurse once per operation.
     const STACK_BYTES: usize = 256 << 20;

@@ -1,4 +1,5 @@
-//! The simulated users of IRecGAN §7.1: who they are, what logs they leave, and how recommenders fare with them.
+//! The simulated users of IRecGAN §7.1: who they are, what logs they leave, and how recommenders
+//! fare with them.
 
 use anyhow::{Context, bail};
 use foretaste_data::{ItemId, Log};
@@ -35,7 +36,13 @@ pub const WORLDS: [World; 2] = [
 
 /// All users as data sets: another MDP for every seed, as in the paper.
 pub fn data_sets() -> Vec<DataSet> {
-    WORLDS.map(|world| DataSet { name: world.name.into(), test_per_train: 0.0, caveat: String::new() }).into()
+    WORLDS
+        .map(|world| DataSet {
+            name: world.name.into(),
+            test_per_train: 0.0,
+            caveat: String::new(),
+        })
+        .into()
 }
 
 /// Who made a log.
@@ -159,7 +166,8 @@ impl Played {
     ) -> anyhow::Result<Self> {
         let relevance = |state| users.rewards(state).iter().map(|&reward| reward as f32).collect();
         let relevance: Vec<Vec<f32>> = (0..users.states()).map(relevance).collect();
-        let mut population = Population::begin(users, policy, K, seed.derive("judging"), 0..sessions)?;
+        let mut population =
+            Population::begin(users, policy, K, seed.derive("judging"), 0..sessions)?;
         let (mut clicks, mut steps, mut coverage) = (0, 0, [0.0; RANKS]);
         while !population.rows().is_empty() {
             if watch.interrupted() {
@@ -168,15 +176,20 @@ impl Played {
             let states = population.state().clone();
             let moment = population.step()?;
             for (entry, &state) in states.0.iter().enumerate() {
-                let slate: Vec<usize> = moment.slates.row(entry).iter().map(|item| item.index()).collect();
+                let slate: Vec<usize> =
+                    moment.slates.row(entry).iter().map(|item| item.index()).collect();
                 for (r, sum) in (1..).zip(&mut coverage) {
                     *sum += coverage_at(r, &relevance[state as usize], &slate)?;
                 }
             }
             steps += states.0.len();
-            clicks += moment.responses.choice.iter().filter(|choice| choice.item().is_some()).count();
+            clicks +=
+                moment.responses.choice.iter().filter(|choice| choice.item().is_some()).count();
         }
-        Ok(Self { reward: clicks as f64 / sessions as f64, coverage: coverage.map(|sum| sum / steps as f64) })
+        Ok(Self {
+            reward: clicks as f64 / sessions as f64,
+            coverage: coverage.map(|sum| sum / steps as f64),
+        })
     }
 
     /// The mean of coverage@1 to coverage@10.

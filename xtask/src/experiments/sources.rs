@@ -63,8 +63,16 @@ struct Recipe {
 const RECIPES: [Recipe; 5] = [
     Recipe { name: "yelp", files: ["gaum/yelp.txt", "yelp.txt"], format: Format::GanCdqn },
     Recipe { name: "rsc", files: ["gaum/rsc.txt", "rsc.txt"], format: Format::GanCdqn },
-    Recipe { name: "ml-100k", files: ["movielens/u.data", "u.data"], format: Format::MovieLens100k },
-    Recipe { name: "ml-latest", files: ["movielens/ratings.csv", "ratings.csv"], format: Format::MovieLens },
+    Recipe {
+        name: "ml-100k",
+        files: ["movielens/u.data", "u.data"],
+        format: Format::MovieLens100k,
+    },
+    Recipe {
+        name: "ml-latest",
+        files: ["movielens/ratings.csv", "ratings.csv"],
+        format: Format::MovieLens,
+    },
     Recipe {
         name: "lastfm",
         files: ["lastfm/user_taggedartists.dat", "user_taggedartists.dat"],
@@ -73,10 +81,11 @@ const RECIPES: [Recipe; 5] = [
 ];
 
 /// Users to keep of a log with simulated displays, at the scales below the papers'.
-const FEW: [(Format, usize); 3] = [(Format::MovieLens100k, 80), (Format::MovieLens, 50), (Format::LastFm, 200)];
+const FEW: [(Format, usize); 3] =
+    [(Format::MovieLens100k, 80), (Format::MovieLens, 50), (Format::LastFm, 200)];
 
-/// The logs of the data folder, in a fixed order, or the bundled one where no folder is given; and what is to be said of
-/// those that are not there.
+/// The logs of the data folder, in a fixed order, or the bundled one where no folder is given; and
+/// what is to be said of those that are not there.
 ///
 /// # Errors
 /// Where a log cannot be read, or none is there.
@@ -88,8 +97,13 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     let (mut sources, mut missing) = (Vec::new(), Vec::new());
     for Recipe { name, files, format } in &RECIPES {
         match files.iter().map(|file| folder.join(file)).find(|path| path.exists()) {
-            Some(path) => sources.push(Source::read(name, &path, *format, displays(*format, settings.scale))?),
-            None => missing.push(format!("NOT RUN: {name}, whose file {} is not in the data folder.", files[0])),
+            Some(path) => {
+                sources.push(Source::read(name, &path, *format, displays(*format, settings.scale))?)
+            }
+            None => missing.push(format!(
+                "NOT RUN: {name}, whose file {} is not in the data folder.",
+                files[0]
+            )),
         }
     }
     if sources.is_empty() {
@@ -103,7 +117,8 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     Ok((sources, missing))
 }
 
-/// The papers' displays, of films of an age: those around the day of the choice give the choice away (docs/data-formats.md).
+/// The papers' displays, of films of an age: those around the day of the choice give the choice
+/// away (docs/data-formats.md).
 fn displays(format: Format, scale: Scale) -> Option<Displays> {
     let paper = Displays::of(format)?;
     let around = if format == Format::LastFm { paper.around } else { Around::Release };
@@ -114,28 +129,52 @@ fn displays(format: Format, scale: Scale) -> Option<Displays> {
 
 /// The log that a cell runs on.
 pub fn of<'a>(sources: &'a [Source], cell: &Cell) -> anyhow::Result<&'a Source> {
-    sources.iter().find(|source| source.dataset.name == cell.dataset).context("a data set of this run")
+    sources
+        .iter()
+        .find(|source| source.dataset.name == cell.dataset)
+        .context("a data set of this run")
 }
 
 impl Source {
-    fn read(name: &'static str, path: &Path, format: Format, displays: Option<Displays>) -> anyhow::Result<Self> {
+    fn read(
+        name: &'static str,
+        path: &Path,
+        format: Format,
+        displays: Option<Displays>,
+    ) -> anyhow::Result<Self> {
         let about = match (name, displays) {
             (SIMULATED, _) => "simulated users (bundled; not real data)",
             (_, Some(_)) => "real choices, simulated slates",
             (_, None) => "real log",
         };
         let (simulated_slates, simulated_users) = (displays.is_some(), name == SIMULATED);
-        let options =
-            import::Options { format: Some(format), name: Some(name.into()), displays, ..import::Options::default() };
+        let options = import::Options {
+            format: Some(format),
+            name: Some(name.into()),
+            displays,
+            ..import::Options::default()
+        };
         let (dataset, summary) = import(path, options)?;
         if let Some(split) = &dataset.split {
-            for (side, sessions) in [("train", &split.train), ("validation", &split.validation), ("test", &split.test)]
+            for (side, sessions) in
+                [("train", &split.train), ("validation", &split.validation), ("test", &split.test)]
             {
-                ensure!(!sessions.is_empty(), "{}: column tr_val_tst puts no user on the {side} side", path.display());
+                ensure!(
+                    !sessions.is_empty(),
+                    "{}: column tr_val_tst puts no user on the {side} side",
+                    path.display()
+                );
             }
         }
         let notes = summary.reading.map(|reading| reading.notes).unwrap_or_default();
-        Ok(Self { digest: digest(&dataset), dataset, simulated_slates, simulated_users, about, notes })
+        Ok(Self {
+            digest: digest(&dataset),
+            dataset,
+            simulated_slates,
+            simulated_users,
+            about,
+            notes,
+        })
     }
 
     /// A log of simulated users who were made for an experiment.
@@ -153,7 +192,11 @@ impl Source {
     /// What a report says of it: seeds split its users.
     pub fn data_set(&self) -> DataSet {
         let caveat = if self.simulated_users { "simulated users, not the paper's" } else { "" };
-        DataSet { name: self.dataset.name.clone(), test_per_train: TEST_PER_TRAIN, caveat: caveat.into() }
+        DataSet {
+            name: self.dataset.name.clone(),
+            test_per_train: TEST_PER_TRAIN,
+            caveat: caveat.into(),
+        }
     }
 
     /// The ways in which its users can be split.
@@ -166,18 +209,29 @@ impl Source {
     pub fn split(&self, splitting: Splitting, seed: Seed) -> anyhow::Result<Split> {
         match splitting {
             Splitting::Released => self.dataset.split.clone().context("the file names no split"),
-            Splitting::BySeed => Ok(Split::by_session(&self.dataset.log, Fractions::default(), seed.derive("users"))?),
+            Splitting::BySeed => Ok(Split::by_session(
+                &self.dataset.log,
+                Fractions::default(),
+                seed.derive("users"),
+            )?),
         }
     }
 
     /// Where the data come from, and what choosing blindly would score on its displays.
     pub fn note(&self) -> String {
-        let sizes: Vec<usize> =
-            self.dataset.log.iter().flat_map(|session| session.steps().map(|step| step.slate.len())).collect();
-        let mean = |f: &dyn Fn(f64) -> f64| sizes.iter().map(|&k| f(k as f64)).sum::<f64>() / sizes.len() as f64;
+        let sizes: Vec<usize> = self
+            .dataset
+            .log
+            .iter()
+            .flat_map(|session| session.steps().map(|step| step.slate.len()))
+            .collect();
+        let mean = |f: &dyn Fn(f64) -> f64| {
+            sizes.iter().map(|&k| f(k as f64)).sum::<f64>() / sizes.len() as f64
+        };
         let constant = |r| {
             let displays: Vec<Vec<f32>> = sizes.iter().map(|&k| vec![0.0; k]).collect();
-            metrics::precision_at(r, displays.iter().map(|scores| (&scores[..], 0))).unwrap_or(f64::NAN)
+            metrics::precision_at(r, displays.iter().map(|scores| (&scores[..], 0)))
+                .unwrap_or(f64::NAN)
         };
         let notes: String = self.notes.iter().map(|note| format!("; {note}")).collect();
         format!(

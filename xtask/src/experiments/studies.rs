@@ -6,7 +6,8 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 use foretaste_data::Log;
 use foretaste_irecgan::{
-    AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection, longest,
+    AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection,
+    longest,
 };
 use foretaste_nn::{AdamConfig, Params};
 use foretaste_random::Seed;
@@ -74,26 +75,41 @@ pub struct Curve {
     before: usize,
 }
 
-/// Sizes of the networks and lengths of the training by scale. The paper gives sizes and rates, not epochs; at `quick` networks are small,
-/// and rates higher so that they need fewer epochs.
+/// Sizes of the networks and lengths of the training by scale. The paper gives sizes and rates, not
+/// epochs; at `quick` networks are small, and rates higher so that they need fewer epochs.
 pub fn networks(scale: Scale) -> IRecGanConfig {
     let items = MdpConfig::default().items;
     let published = IRecGanConfig::new(items, K);
     // A click and its reward are one in these users: no class is rare.
-    let published = IRecGanConfig { users: BehaviourConfig { purchase_weight: 1.0, ..published.users }, ..published };
-    let mut networks = IRecGanConfig { users_epochs: 100, agent_epochs: 100, discriminator_epochs: 20, ..published };
+    let published = IRecGanConfig {
+        users: BehaviourConfig { purchase_weight: 1.0, ..published.users },
+        ..published
+    };
+    let mut networks = IRecGanConfig {
+        users_epochs: 100,
+        agent_epochs: 100,
+        discriminator_epochs: 20,
+        ..published
+    };
     let hidden = match scale {
         Scale::Smoke => 8,
         Scale::Quick => 64,
         Scale::Paper => return networks,
     };
-    (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) = (hidden, hidden, hidden);
+    (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) =
+        (hidden, hidden, hidden);
     let rate = |optimiser: AdamConfig| AdamConfig { learning_rate: 1e-3, ..optimiser };
     networks.users_training.optimiser = rate(networks.users_training.optimiser);
     networks.agent_training.optimiser = rate(networks.agent_training.optimiser);
     networks.discriminator_training.optimiser = rate(networks.discriminator_training.optimiser);
     if scale == Scale::Smoke {
-        networks = IRecGanConfig { users_epochs: 2, agent_epochs: 2, discriminator_epochs: 1, epochs: 2, ..networks };
+        networks = IRecGanConfig {
+            users_epochs: 2,
+            agent_epochs: 2,
+            discriminator_epochs: 1,
+            epochs: 2,
+            ..networks
+        };
     }
     networks
 }
@@ -134,17 +150,32 @@ impl Study {
 impl Studies {
     /// On the device of the settings.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        // Methods of a study follow each other, and need the runs of all seeds. At the published size a run leaves networks of 200 MB.
+        // Methods of a study follow each other, and need the runs of all seeds. At the published
+        // size a run leaves networks of 200 MB.
         let kept = if settings.scale == Scale::Paper { settings.seeds as usize + 1 } else { 256 };
         Ok(Self { learned: Shared::new(kept), device: settings.device.open()? })
     }
 
     /// What Algorithm 1 leaves on the log of a study.
-    pub fn learned(&self, world: &World, study: &Study, seed: u64, watch: &Watch) -> anyhow::Result<Arc<Learned>> {
-        self.learned.get((world.name.into(), study.setting(), seed), || self.learn(world, study, seed, watch))
+    pub fn learned(
+        &self,
+        world: &World,
+        study: &Study,
+        seed: u64,
+        watch: &Watch,
+    ) -> anyhow::Result<Arc<Learned>> {
+        self.learned.get((world.name.into(), study.setting(), seed), || {
+            self.learn(world, study, seed, watch)
+        })
     }
 
-    fn learn(&self, world: &World, study: &Study, seed: u64, watch: &Watch) -> anyhow::Result<Learned> {
+    fn learn(
+        &self,
+        world: &World,
+        study: &Study,
+        seed: u64,
+        watch: &Watch,
+    ) -> anyhow::Result<Learned> {
         let (users, seed): (Mdp, _) = (world.users(seed)?, Seed::new(seed));
         let log = study.logging.in_users(&users).log(&users, study.sessions, seed)?;
         let (train, held_out) = split(&log, study.held_out);
@@ -157,16 +188,30 @@ impl Studies {
         };
         let mut run = IRecGan::new(config.clone(), seed, &self.device)?;
 
-        let line_3 = Pretraining { network: Network::Users, epochs: config.users_epochs, patience: study.patience };
+        let line_3 = Pretraining {
+            network: Network::Users,
+            epochs: config.users_epochs,
+            patience: study.patience,
+        };
         let mut users_points = line_3.run(&mut run, &train, &held_out, step, watch)?;
-        let line_4 = Pretraining { network: Network::Agent, epochs: config.agent_epochs, patience: study.patience };
-        let mut agent_points =
-            line_4.run(&mut run, &train, &held_out, |done| step(config.users_epochs + done), watch)?;
+        let line_4 = Pretraining {
+            network: Network::Agent,
+            epochs: config.agent_epochs,
+            patience: study.patience,
+        };
+        let mut agent_points = line_4.run(
+            &mut run,
+            &train,
+            &held_out,
+            |done| step(config.users_epochs + done),
+            watch,
+        )?;
         let before = Acting::new(&run)?;
         let (of_line_3, of_line_4) = (users_points.len(), agent_points.len());
 
         run.pretrain_discriminator(&train)?;
-        let (mut best_users, mut best_agent) = (Best::new(Network::Users), Best::new(Network::Agent));
+        let (mut best_users, mut best_agent) =
+            (Best::new(Network::Users), Best::new(Network::Agent));
         for epoch in 0..config.epochs {
             step(total - config.epochs + epoch)?;
             let point = run.adversarial_epoch(&train)?;
@@ -174,13 +219,22 @@ impl Studies {
             let validation = best_users.consider(&run, &held_out)?;
             let row = losses(users_points.len(), point.users_loss, validation);
             let norm = figures([("gradient_norm", users)]);
-            watch.record(Network::Users.name(), users_points.len() as u64, row.clone().into_iter().chain(norm));
+            watch.record(
+                Network::Users.name(),
+                users_points.len() as u64,
+                row.clone().into_iter().chain(norm),
+            );
             users_points.push(row);
             let validation = best_agent.consider(&run, &held_out)?;
             let mut row = losses(agent_points.len(), point.agent_loss, validation);
             row.extend(generated(&point));
-            let norms = figures([("gradient_norm", agent), ("discriminator_gradient_norm", discriminator)]);
-            watch.record(Network::Agent.name(), agent_points.len() as u64, row.clone().into_iter().chain(norms));
+            let norms =
+                figures([("gradient_norm", agent), ("discriminator_gradient_norm", discriminator)]);
+            watch.record(
+                Network::Agent.name(),
+                agent_points.len() as u64,
+                row.clone().into_iter().chain(norms),
+            );
             agent_points.push(row);
         }
         best_users.restore(&run)?;

@@ -1,12 +1,14 @@
-//! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy, and the click models that it compares
-//! them with, on held-out displays (experiment A).
+//! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy, and the click
+//! models that it compares them with, on held-out displays (experiment A).
 
 use candle_core::Device;
 use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
 use foretaste_eval::Metric;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
-use foretaste_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit};
+use foretaste_user_model::{
+    StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit,
+};
 use serde::{Deserialize, Serialize};
 
 use super::learned::{self, interruptible};
@@ -73,13 +75,25 @@ impl UserModel {
 
 /// Every model with its settings for a data set.
 fn methods(source: &Source, settings: &Settings) -> Vec<(&'static str, Method)> {
-    let users = USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()]).map(|(name, state)| {
-        let model = UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
-        let training = learned::training(source, settings.scale);
-        (name, Method::Users(Box::new(Learned { device: settings.device.to_string(), model, training })))
-    });
-    let baselines =
-        ModelKind::ALL.into_iter().map(|kind| (kind.name(), Method::Baseline { grid: grid(kind, settings.scale) }));
+    let users = USERS
+        .into_iter()
+        .zip([StateEncoder::position_weights(), StateEncoder::lstm()])
+        .map(|(name, state)| {
+            let model =
+                UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
+            let training = learned::training(source, settings.scale);
+            (
+                name,
+                Method::Users(Box::new(Learned {
+                    device: settings.device.to_string(),
+                    model,
+                    training,
+                })),
+            )
+        });
+    let baselines = ModelKind::ALL
+        .into_iter()
+        .map(|kind| (kind.name(), Method::Baseline { grid: grid(kind, settings.scale) }));
     users.chain(baselines).collect()
 }
 
@@ -183,7 +197,8 @@ impl Experiment for UserModel {
     }
 
     fn notes(&self) -> Vec<String> {
-        let mut notes: Vec<String> = self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
+        let mut notes: Vec<String> =
+            self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
             "Figures are those of the test users. Hyper-parameters and the moment to stop are chosen on the validation users. \
              nll_given_click is the NLL of the clicked item given that one was clicked, in nats per display; nll, for the learned \
@@ -219,7 +234,14 @@ impl UserModel {
         let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
         let mut model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
         let told = learned::told(watch, training.iterations, "", "nll");
-        let fitted = interruptible(fit(&mut model, &dataset.log, &split, &training, seed.derive("training"), told))?;
+        let fitted = interruptible(fit(
+            &mut model,
+            &dataset.log,
+            &split,
+            &training,
+            seed.derive("training"),
+            told,
+        ))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
         metrics.insert(Metric::Nll, test.nll);
@@ -251,5 +273,8 @@ fn baseline(
         (Metric::GridPoint, Some(selection.chosen as f64)),
     ];
     let figures = figures.into_iter().filter_map(|(metric, value)| Some((metric, value?)));
-    Ok(Outcome { metrics: figures.collect(), curve: chosen.curve.iter().map(learned::baseline_row).collect() })
+    Ok(Outcome {
+        metrics: figures.collect(),
+        curve: chosen.curve.iter().map(learned::baseline_row).collect(),
+    })
 }

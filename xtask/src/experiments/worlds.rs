@@ -10,7 +10,9 @@ use foretaste_report::DataSet;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
 use foretaste_user_model::level::{RANDOM_CLICK_RATE, SLATE};
-use foretaste_user_model::{LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
+use foretaste_user_model::{
+    LearnedUsers, Outside, Pays, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
+};
 use serde::{Deserialize, Serialize};
 
 use super::assortment::{Assortment, Shoppers};
@@ -50,7 +52,8 @@ pub struct Users {
     pub training: Simulator,
     /// Those that judge them, fitted on the test users.
     pub evaluation: Simulator,
-    /// What the training users' model knows of each item that may be recommended, `[items, d]`: centred, of mean square 1.
+    /// What the training users' model knows of each item that may be recommended, `[items, d]`:
+    /// centred, of mean square 1.
     pub features: Vec<f32>,
 }
 
@@ -68,7 +71,8 @@ pub struct UsersConfig {
     random_click_rate: Option<f64>,
 }
 
-/// The log of simulated users, which is not the bundled one: those always click, which makes every click rate 1.
+/// The log of simulated users, which is not the bundled one: those always click, which makes every
+/// click rate 1.
 const SIMULATED: &str = "choice-users";
 const SIMULATED_ITEMS: usize = 60;
 const SIMULATED_SESSIONS: u64 = 900;
@@ -86,9 +90,11 @@ impl Worlds {
         };
         if settings.scale != Scale::Paper {
             let left = sources.extract_if(.., |source| source.dataset.name == LONG);
-            missing.extend(left.map(|_| format!("NOT RUN below scale paper, for its time: {LONG}.")));
+            missing
+                .extend(left.map(|_| format!("NOT RUN below scale paper, for its time: {LONG}.")));
         }
-        let mut all: Vec<World> = sources.into_iter().map(|source| World { source, truth: None }).collect();
+        let mut all: Vec<World> =
+            sources.into_iter().map(|source| World { source, truth: None }).collect();
         all.push(simulated()?);
         Ok(Self {
             all,
@@ -101,21 +107,34 @@ impl Worlds {
 
     /// The world of this name.
     pub fn named(&self, name: &str) -> anyhow::Result<&World> {
-        self.all.iter().find(|world| world.source.dataset.name == name).context("a data set of this run")
+        self.all
+            .iter()
+            .find(|world| world.source.dataset.name == name)
+            .context("a data set of this run")
     }
 
     /// The learned users of one seed's split. The validation users say when to stop in both fits.
-    pub fn users(&self, world: &World, config: &UsersConfig, seed: u64, watch: &Watch) -> anyhow::Result<Arc<Users>> {
+    pub fn users(
+        &self,
+        world: &World,
+        config: &UsersConfig,
+        seed: u64,
+        watch: &Watch,
+    ) -> anyhow::Result<Arc<Users>> {
         let make = || {
             let seed = Seed::new(seed);
             let split = world.source.split(Splitting::BySeed, seed)?;
             let test = Split { train: split.test.clone(), test: Vec::new(), ..split.clone() };
             let fit = |split, name| self.fit(&world.source, config, split, seed, name, watch);
             let Dataset { log, catalogue, .. } = &world.source.dataset;
-            let assortment = Assortment::most_shown(log, &split.train, catalogue.len(), config.items);
-            let (training, evaluation) = (fit(&split, "training users")?, fit(&test, "evaluation users")?);
-            let features =
-                standardised(assortment.rows(&training.item_vectors()?, config.features()), config.features());
+            let assortment =
+                Assortment::most_shown(log, &split.train, catalogue.len(), config.items);
+            let (training, evaluation) =
+                (fit(&split, "training users")?, fit(&test, "evaluation users")?);
+            let features = standardised(
+                assortment.rows(&training.item_vectors()?, config.features()),
+                config.features(),
+            );
             Ok(Users {
                 training: assortment.shoppers(planned_in(training)?),
                 evaluation: assortment.shoppers(planned_in(evaluation)?),
@@ -138,7 +157,14 @@ impl Worlds {
         let (dataset, seed) = (&source.dataset, seed.derive(name));
         let mut model = UserModel::new(model.clone(), &dataset.catalogue, seed, &self.device)?;
         let told = learned::told(watch, training.iterations, name, "nll");
-        interruptible(fit(&mut model, &dataset.log, split, training, seed.derive("training"), told))?;
+        interruptible(fit(
+            &mut model,
+            &dataset.log,
+            split,
+            training,
+            seed.derive("training"),
+            told,
+        ))?;
         if let Some(rate) = random_click_rate {
             model.set_level(*rate)?;
         }
@@ -179,7 +205,8 @@ impl World {
     /// How its learned users are made.
     pub fn users(&self, settings: &Settings) -> UsersConfig {
         let log = &self.source.dataset.log;
-        let always = log.iter().all(|session| session.steps().all(|step| step.choice.item().is_some()));
+        let always =
+            log.iter().all(|session| session.steps().all(|step| step.choice.item().is_some()));
         let items = self.source.dataset.catalogue.len();
         UsersConfig {
             device: settings.device.to_string(),

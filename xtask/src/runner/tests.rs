@@ -21,7 +21,9 @@ struct Toy {
 
 impl Toy {
     fn new(methods: &[&str], seeds: u64) -> Self {
-        let grid = methods.iter().flat_map(|method| (0..seeds).map(move |seed| (method.to_string(), seed)));
+        let grid = methods
+            .iter()
+            .flat_map(|method| (0..seeds).map(move |seed| (method.to_string(), seed)));
         let cells = grid.map(|(method, seed)| Cell {
             experiment: "toy".into(),
             dataset: "none".into(),
@@ -30,7 +32,12 @@ impl Toy {
             seed,
             config: json!({"digest": "0"}),
         });
-        Self { cells: cells.collect(), stop: Arc::default(), ran: Arc::default(), pair: Barrier::new(2) }
+        Self {
+            cells: cells.collect(),
+            stop: Arc::default(),
+            ran: Arc::default(),
+            pair: Barrier::new(2),
+        }
     }
 }
 
@@ -112,8 +119,17 @@ fn run(toy: Toy, folder: &Path, jobs: usize) -> anyhow::Result<(Tally, Vec<u64>)
     });
     let (store, traces) = (Store::open(folder.to_owned())?, Traces::of(folder));
     let (stop, seeds, bars) = (Arc::clone(&toy.stop), Arc::clone(&toy.ran), MultiProgress::new());
-    let (chosen, experiments): (Vec<bool>, [Box<dyn Experiment>; 1]) = (vec![true; toy.cells.len()], [Box::new(toy)]);
-    let runner = Runner { store: &store, traces: &traces, jobs, stop, bars: &bars, quiet: true, anew: false };
+    let (chosen, experiments): (Vec<bool>, [Box<dyn Experiment>; 1]) =
+        (vec![true; toy.cells.len()], [Box::new(toy)]);
+    let runner = Runner {
+        store: &store,
+        traces: &traces,
+        jobs,
+        stop,
+        bars: &bars,
+        quiet: true,
+        anew: false,
+    };
     let ran = runner.run(&experiments, &chosen)?;
     let tally = runner.tally(&experiments, &chosen, ran);
     let mut ran = seeds.lock().unwrap().clone();
@@ -192,7 +208,10 @@ fn failures_stop_nothing_and_are_not_kept() {
     let methods = ["panics", "fails", "nan", "a"];
     let (tally, _) = run(Toy::new(&methods, 1), folder.path(), 2).unwrap();
     let errors: Vec<_> = tally.failed.iter().map(|failed| failed.error.as_str()).collect();
-    assert_eq!(errors, ["panicked: a bug in seed 0", "cannot read the log: no such file", "`value` is NaN"]);
+    assert_eq!(
+        errors,
+        ["panicked: a bug in seed 0", "cannot read the log: no such file", "`value` is NaN"]
+    );
     assert_eq!(tally.finished.len(), 1);
     assert!(!tally.complete());
     let (again, ran) = run(Toy::new(&methods, 1), folder.path(), 1).unwrap();
@@ -256,9 +275,14 @@ fn cells_that_run_at_the_same_time_do_not_mix_their_logs() {
     run(Toy::new(&["meets"], 2), folder.path(), 2).unwrap();
     for seed in 0..2 {
         let log = log(folder.path(), "meets", seed);
-        let found: Vec<&str> = log.lines().filter_map(|line| Some(line.split_once("WARN")?.1)).collect();
+        let found: Vec<&str> =
+            log.lines().filter_map(|line| Some(line.split_once("WARN")?.1)).collect();
         let expected: Vec<_> = (0..20).map(|line| format!("line {line} of seed {seed}")).collect();
-        assert!(found.len() == 20 && found.iter().zip(&expected).all(|(found, line)| found.ends_with(line)), "{log}");
+        assert!(
+            found.len() == 20
+                && found.iter().zip(&expected).all(|(found, line)| found.ends_with(line)),
+            "{log}"
+        );
         assert!(!log.contains(&format!("seed = {}", 1 - seed)), "{log}");
     }
 }
@@ -280,7 +304,8 @@ fn a_log_says_what_was_run_how_far_it_came_and_how_it_ended() {
         let begin = [digest.as_str(), REVISION, r#"configuration {"digest":"0"}"#, "1 of 2 done"];
         let mut rest = log.as_str();
         for part in begin.iter().chain(end) {
-            rest = rest.split_once(part).unwrap_or_else(|| panic!("no `{part}` in order in\n{log}")).1;
+            rest =
+                rest.split_once(part).unwrap_or_else(|| panic!("no `{part}` in order in\n{log}")).1;
         }
     }
 }

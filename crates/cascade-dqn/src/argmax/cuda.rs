@@ -47,12 +47,15 @@ impl Cascade {
     /// The cascade on the GPU `device`: copies the item halves there.
     ///
     /// # Errors
-    /// An error of the network if `device` is no NVIDIA GPU, its memory does not suffice, or a kernel is refused.
+    /// An error of the network if `device` is no NVIDIA GPU, its memory does not suffice, or a
+    /// kernel is refused.
     pub fn on_cuda(&self, device: &Device) -> Result<CudaCascade> {
         let gpu = device.as_cuda_device()?;
         let stage = |(panels, stage): (&Panels, &FrozenStage)| {
             let halves = match panels {
-                Panels::Single(panels) => Halves::Single(gpu.clone_htod(panels.values.as_flattened().as_flattened())?),
+                Panels::Single(panels) => {
+                    Halves::Single(gpu.clone_htod(panels.values.as_flattened().as_flattened())?)
+                }
                 Panels::Half(panels) => Halves::Half {
                     values: gpu.clone_htod(panels.values.as_flattened())?,
                     scales: gpu.clone_htod(panels.scales.as_flattened())?,
@@ -60,7 +63,8 @@ impl Cascade {
             };
             Ok(Stage { halves, output: gpu.clone_htod(&stage.output)? })
         };
-        let stages = self.panels.iter().zip(&self.frame.stages).map(stage).collect::<Result<_>>()?;
+        let stages =
+            self.panels.iter().zip(&self.frame.stages).map(stage).collect::<Result<_>>()?;
         // Another thread, which has another stream, may use it at once.
         device.synchronize()?;
         Ok(CudaCascade { frame: self.frame.clone(), device: gpu.clone(), stages })
@@ -71,10 +75,12 @@ impl CudaCascade {
     /// The best slate for each of `states [rows, w]`, which may lie anywhere, from its candidates.
     ///
     /// # Errors
-    /// As [`Cascade::slates`], or an error of the network if the driver refuses a kernel or its memory.
+    /// As [`Cascade::slates`], or an error of the network if the driver refuses a kernel or its
+    /// memory.
     pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
         let pool = Pool::new(candidates, states.dim(0)?, self.frame.items)?;
-        let (only, without) = (self.lists(pool.only.as_deref())?, self.lists(pool.without.as_deref())?);
+        let (only, without) =
+            (self.lists(pool.only.as_deref())?, self.lists(pool.without.as_deref())?);
         self.frame.slates(&states.to_device(&Device::Cpu)?, |stage, sums, n, slates| {
             let (mut tops, mut slates) = (vec![Top::new(n); slates.len()], slates.to_vec());
             for _ in 0..n {
@@ -118,13 +124,17 @@ impl CudaCascade {
         if slates.is_empty() {
             return Ok(Vec::new());
         }
-        let too_many = |_| Error::setting("states", format!("{} rows, too many for a GPU", slates.len()));
+        let too_many =
+            |_| Error::setting("states", format!("{} rows, too many for a GPU", slates.len()));
         let rows = u32::try_from(slates.len()).map_err(too_many)?;
         let Stage { halves, output } = &self.stages[stage];
         let (items, pairs, k) = (self.frame.items, output.len() / 2, self.frame.k);
-        let full = |slate: &'a Vec<ItemId>| slate.iter().map(|item| item.0).chain(iter::repeat(NO_ITEM)).take(k);
+        let full = |slate: &'a Vec<ItemId>| {
+            slate.iter().map(|item| item.0).chain(iter::repeat(NO_ITEM)).take(k)
+        };
         let full_slates: Vec<u32> = slates.iter().flat_map(full).collect();
-        let (sums, full_slates) = (self.device.clone_htod(sums)?, self.device.clone_htod(&full_slates)?);
+        let (sums, full_slates) =
+            (self.device.clone_htod(sums)?, self.device.clone_htod(&full_slates)?);
         let mut found = self.device.alloc_zeros::<u64>(slates.len())?;
 
         let name = kernel_name(halves, self.frame.activation);
@@ -140,10 +150,15 @@ impl CudaCascade {
         push(&mut launch, without);
         launch.arg(&mut found);
         let blocks = blocks(only.map_or(items, |lists| lists.longest));
-        let config = LaunchConfig { grid_dim: (rows, blocks, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-        // SAFETY: the arguments are the kernel's, in order and type. Sums, slates, lists and keys have the rows of the grid; lists
-        // name items of the catalogue, which the halves hold, filled up to whole panels, with the stage's pairs of units, as many as
-        // output, sums and scales have. It writes the keys alone.
+        let config = LaunchConfig {
+            grid_dim: (rows, blocks, 1),
+            block_dim: (THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: the arguments are the kernel's, in order and type. Sums, slates, lists and keys
+        // have the rows of the grid; lists name items of the catalogue, which the halves hold,
+        // filled up to whole panels, with the stage's pairs of units, as many as output, sums and
+        // scales have. It writes the keys alone.
         unsafe { launch.launch(config).w()? };
         Ok(self.device.clone_dtoh(&found)?)
     }
@@ -167,7 +182,8 @@ impl CudaCascade {
             launch.arg(&mut sum);
             let grid_dim = (blocks(fours), 1, 1);
             let config = LaunchConfig { grid_dim, block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-            // SAFETY: the arguments are the kernel's, in order and type; it reads so many words and writes the sum alone.
+            // SAFETY: the arguments are the kernel's, in order and type; it reads so many words and
+            // writes the sum alone.
             unsafe { launch.launch(config).w()? };
         }
         Ok(self.device.clone_dtoh(&sum)?[0])
@@ -216,12 +232,16 @@ fn kernel_name(halves: &Halves, activation: Activation) -> &'static str {
     }
 }
 
-/// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it for the one at hand.
+/// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it
+/// for the one at hand.
 fn ptx() -> candle_core::Result<&'static str> {
     static PTX: OnceLock<std::result::Result<String, CompileError>> = OnceLock::new();
     let compile = || {
-        let options =
-            CompileOptions { name: Some("cascade.cu".into()), fmad: Some(false), ..CompileOptions::default() };
+        let options = CompileOptions {
+            name: Some("cascade.cu".into()),
+            fmad: Some(false),
+            ..CompileOptions::default()
+        };
         Ok(compile_ptx_with_opts(include_str!("cuda/cascade.cu"), options)?.to_src())
     };
     PTX.get_or_init(compile).as_deref().map_err(Clone::clone).w()
@@ -241,13 +261,17 @@ mod tests {
         let ptx = ptx().unwrap();
         for storage in ["single", "half"] {
             for sigma in ["elu", "tanh", "identity"] {
-                assert!(ptx.contains(&format!(".entry best_{storage}_{sigma}(")), "no best_{storage}_{sigma}");
+                assert!(
+                    ptx.contains(&format!(".entry best_{storage}_{sigma}(")),
+                    "no best_{storage}_{sigma}"
+                );
             }
         }
         assert!(ptx.contains(".entry checksum("));
     }
 
-    /// Values have the processor's bits, so nothing less is expected than the same slates. Every item has a twin, which ties.
+    /// Values have the processor's bits, so nothing less is expected than the same slates. Every
+    /// item has a twin, which ties.
     #[test]
     fn slates_on_a_gpu_are_those_of_the_processor() {
         let Ok(gpu) = Device::new_cuda(0) else {
@@ -256,20 +280,28 @@ mod tests {
         };
         let activations = [Activation::Elu, Activation::Tanh, Activation::Identity];
         let architectures = [Architecture::Cascade, Architecture::Greedy];
-        // Odd units, items that do not fill a panel, more than one block, more than all blocks take at once.
+        // Odd units, items that do not fill a panel, more than one block, more than all blocks take
+        // at once.
         let sizes = [(5usize, 2, 1, 1), (70, 3, 19, 4), (3_000, 4, 32, 3), (300_001, 1, 2, 1)];
         for (seed, (items, k, hidden, rows)) in (0..).zip(sizes) {
             let mut stream = Seed::new(seed).stream(0);
-            let mut features: Vec<f32> = (0..items.div_ceil(2) * 3).map(|_| stream.random_range(-1.0..1.0)).collect();
+            let mut features: Vec<f32> =
+                (0..items.div_ceil(2) * 3).map(|_| stream.random_range(-1.0..1.0)).collect();
             features.extend_from_within(..items * 3 - features.len());
             let only = subsets(rows, items, items.min(2 * k), seed);
             let mut without = subsets(rows, items, k, !seed);
             without.iter_mut().for_each(|list| list.truncate(list.len() - k));
             let all_but_last = vec![(0..(items - k) as u32).map(ItemId).collect(); rows];
             let too_few = vec![vec![ItemId(0); k]; rows];
-            for (architecture, activation) in architectures.into_iter().flat_map(|a| activations.map(|b| (a, b))) {
+            for (architecture, activation) in
+                architectures.into_iter().flat_map(|a| activations.map(|b| (a, b)))
+            {
                 let given = ItemFeatures::Given { dim: 3 };
-                let config = QConfig { architecture, features: given, ..config(items, k, hidden, activation) };
+                let config = QConfig {
+                    architecture,
+                    features: given,
+                    ..config(items, k, hidden, activation)
+                };
                 let networks = QNetworks::new(config, Some(&features), Seed::new(seed)).unwrap();
                 let states = states(&networks, rows, seed);
                 for storage in [Storage::Single, Storage::Half] {
@@ -285,9 +317,14 @@ mod tests {
                     ] {
                         let [only, without] = [only, without].map(|lists| lists.map(Vec::as_slice));
                         let candidates = Candidates { only, without };
-                        let expected = cascade.slates(&states, candidates).map_err(|error| error.to_string());
-                        let found = on_gpu.slates(&states, candidates).map_err(|error| error.to_string());
-                        assert_eq!(found, expected, "{architecture:?} {activation:?} {storage:?} {items} items");
+                        let expected =
+                            cascade.slates(&states, candidates).map_err(|error| error.to_string());
+                        let found =
+                            on_gpu.slates(&states, candidates).map_err(|error| error.to_string());
+                        assert_eq!(
+                            found, expected,
+                            "{architecture:?} {activation:?} {storage:?} {items} items"
+                        );
                     }
                 }
             }

@@ -1,12 +1,13 @@
-//! The fused pass: hidden sums, σ and the output layer for sixteen items at a time, in registers. `cuda/cascade.cu` does the same
-//! operations in the same order, so that a GPU finds the same bits.
+//! The fused pass: hidden sums, σ and the output layer for sixteen items at a time, in registers.
+//! `cuda/cascade.cu` does the same operations in the same order, so that a GPU finds the same bits.
 
 use foretaste_nn::Activation;
 use pulp::{Arch, Simd, WithSimd};
 
 use super::panels::{Panels, WIDTH, Widen};
 
-/// The vector parts of a stage for one user: all that is added to an item's half, and the output layer.
+/// The vector parts of a stage for one user: all that is added to an item's half, and the output
+/// layer.
 #[derive(Clone, Copy)]
 pub(super) struct Row<'a> {
     /// c_j plus what state and earlier items add to each hidden unit, `[units]`.
@@ -15,9 +16,9 @@ pub(super) struct Row<'a> {
     pub output: &'a [f32],
 }
 
-/// Calls `visit(user, panel, values)` with the stage's values of the items of every panel for every user. A value is one
-/// chain of fused multiply-adds in the order of the hidden units: the same bits whatever the processor, the threads and the
-/// users beside it.
+/// Calls `visit(user, panel, values)` with the stage's values of the items of every panel for every
+/// user. A value is one chain of fused multiply-adds in the order of the hidden units: the same
+/// bits whatever the processor, the threads and the users beside it.
 pub(super) fn pass<'a>(
     panels: &Panels,
     activation: Activation,
@@ -45,7 +46,9 @@ fn dispatch<'a, P: Widen>(
     match activation {
         Activation::Elu => arch.dispatch(Pass { panels, sigma: Elu, of, users, row, visit }),
         Activation::Tanh => arch.dispatch(Pass { panels, sigma: Tanh, of, users, row, visit }),
-        Activation::Identity => arch.dispatch(Pass { panels, sigma: Identity, of, users, row, visit }),
+        Activation::Identity => {
+            arch.dispatch(Pass { panels, sigma: Identity, of, users, row, visit })
+        }
     }
 }
 
@@ -97,7 +100,13 @@ fn evaluate<S: Simd, P: Widen, A: Sigma>(
     for (register, value) in registers.iter_mut().enumerate() {
         let mut chain = simd.splat_f32s(0.0);
         for (pair, ((rows, sums), outputs)) in rows.iter().zip(sums).zip(outputs).enumerate() {
-            let sums = panels.widen_and_add::<S>(simd, rows, pair, register, sums.map(|sum| simd.splat_f32s(sum)));
+            let sums = panels.widen_and_add::<S>(
+                simd,
+                rows,
+                pair,
+                register,
+                sums.map(|sum| simd.splat_f32s(sum)),
+            );
             for (sum, &output) in sums.into_iter().zip(outputs) {
                 chain = simd.mul_add_f32s(simd.splat_f32s(output), sigma.apply(simd, sum), chain);
             }
@@ -139,9 +148,11 @@ impl Sigma for Tanh {
     #[inline(always)]
     fn apply<S: Simd>(self, simd: S, x: S::f32s) -> S::f32s {
         let sign = simd.and_u32s(simd.transmute_u32s_f32s(x), simd.splat_u32s(1 << 31));
-        let (x, lowest) = (simd.mul_f32s(simd.splat_f32s(-2.0), simd.abs_f32s(x)), simd.splat_f32s(LOWEST));
+        let (x, lowest) =
+            (simd.mul_f32s(simd.splat_f32s(-2.0), simd.abs_f32s(x)), simd.splat_f32s(LOWEST));
         // A maximum may hide what is not a number.
-        let (scale, p) = split_exp(simd, simd.select_f32s(simd.less_than_f32s(x, lowest), lowest, x));
+        let (scale, p) =
+            split_exp(simd, simd.select_f32s(simd.less_than_f32s(x, lowest), lowest, x));
         let e = simd.mul_add_f32s(scale, p, simd.sub_f32s(scale, simd.splat_f32s(1.0)));
         let tanh = simd.div_f32s(simd.neg_f32s(e), simd.add_f32s(e, simd.splat_f32s(2.0)));
         simd.transmute_f32s_u32s(simd.or_u32s(simd.transmute_u32s_f32s(tanh), sign))
@@ -158,8 +169,8 @@ impl Sigma for Identity {
 /// Below it the exponential is no normal number.
 const LOWEST: f32 = -87.0;
 
-/// exp(x) = 2ⁿ (1 + p) for [`LOWEST`] <= x <= 0, with p = exp(r) - 1 and |r| <= ln 2 / 2: `(2ⁿ, p)`. p is a Taylor polynomial of
-/// degree 6, whose remainder is 1.2e-7 of exp(r).
+/// exp(x) = 2ⁿ (1 + p) for [`LOWEST`] <= x <= 0, with p = exp(r) - 1 and |r| <= ln 2 / 2:
+/// `(2ⁿ, p)`. p is a Taylor polynomial of degree 6, whose remainder is 1.2e-7 of exp(r).
 #[inline(always)]
 fn split_exp<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     // Adding 1.5 · 2²³ rounds to an integer, which then stands in the lowest bits.
@@ -171,7 +182,8 @@ fn split_exp<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
     for coefficient in [1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0] {
         p = simd.mul_add_f32s(p, r, simd.splat_f32s(coefficient));
     }
-    let exponent = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    let exponent =
+        simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
     let scale = simd.add_u32s(exponent, simd.splat_u32s(1.0f32.to_bits()));
     (simd.transmute_f32s_u32s(scale), simd.mul_f32s(p, r))
 }
@@ -186,7 +198,9 @@ mod tests {
 
     #[test]
     fn activations_are_right_to_a_few_units_of_single_precision() {
-        let points = (-1_000_000..=1_000_000).map(|i| i as f32 * 1e-4).chain((-100..100).map(|i| i as f32 * 1e-7));
+        let points = (-1_000_000..=1_000_000)
+            .map(|i| i as f32 * 1e-4)
+            .chain((-100..100).map(|i| i as f32 * 1e-7));
         for x in points {
             let wide = f64::from(x);
             for (found, expected) in [
@@ -195,7 +209,10 @@ mod tests {
                 (scalar(Identity, x), wide),
             ] {
                 let error = (f64::from(found) - expected).abs();
-                assert!(error <= 6.0 * f64::from(f32::EPSILON) * expected.abs().max(1e-30), "{x}: {found} {expected}");
+                assert!(
+                    error <= 6.0 * f64::from(f32::EPSILON) * expected.abs().max(1e-30),
+                    "{x}: {found} {expected}"
+                );
             }
         }
     }
@@ -216,7 +233,11 @@ mod tests {
                     let x = i as f32 * 0.011;
                     let mut values = [0.0; WIDTH];
                     S::as_mut_simd_f32s(&mut values).0.fill(self.0.apply(simd, simd.splat_f32s(x)));
-                    assert_eq!(values.map(f32::to_bits), [scalar(self.0, x).to_bits(); WIDTH], "{x}");
+                    assert_eq!(
+                        values.map(f32::to_bits),
+                        [scalar(self.0, x).to_bits(); WIDTH],
+                        "{x}"
+                    );
                 }
             }
         }

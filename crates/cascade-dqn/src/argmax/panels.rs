@@ -6,8 +6,9 @@ use super::Storage;
 /// Items to a panel: one cache line of single precision.
 pub(super) const WIDTH: usize = 16;
 
-/// The item half of a stage's first layer, L_j f_a for every item a: panels of [`WIDTH`] items, each panel its hidden units one
-/// after another, in pairs. Items and units are filled up with zeros.
+/// The item half of a stage's first layer, L_j f_a for every item a: panels of [`WIDTH`] items,
+/// each panel its hidden units one after another, in pairs. Items and units are filled up with
+/// zeros.
 #[derive(Clone, Debug)]
 pub(super) enum Panels {
     Single(Single),
@@ -21,8 +22,8 @@ pub(super) struct Single {
     pub values: Vec<[[f32; WIDTH]; 2]>,
 }
 
-/// Fixed point of 16 bits: a value is (stored - 2¹⁵) times the scale of its unit. The low half of a word is the first unit of
-/// the pair.
+/// Fixed point of 16 bits: a value is (stored - 2¹⁵) times the scale of its unit. The low half of a
+/// word is the first unit of the pair.
 #[derive(Clone, Debug)]
 pub(super) struct Half {
     pairs: usize,
@@ -50,7 +51,8 @@ pub(super) trait Widen: Sync {
 }
 
 impl Panels {
-    /// Of `items` items with `units` hidden units. `rows(first, count)` are the halves of some items, `[count, units]`.
+    /// Of `items` items with `units` hidden units. `rows(first, count)` are the halves of some
+    /// items, `[count, units]`.
     pub fn build<E: Send>(
         items: usize,
         units: usize,
@@ -60,7 +62,8 @@ impl Panels {
         // What a piece needs beside its panels then stays in the second-level cache.
         const PIECE: usize = 1 << 9;
         let pairs = units.div_ceil(2);
-        let mut single = Single { pairs, values: vec![[[0.0; WIDTH]; 2]; items.div_ceil(WIDTH) * pairs] };
+        let mut single =
+            Single { pairs, values: vec![[[0.0; WIDTH]; 2]; items.div_ceil(WIDTH) * pairs] };
         let pieces = single.values.par_chunks_mut(PIECE / WIDTH * pairs).enumerate();
         pieces.try_for_each(|(piece, panels)| {
             let first = piece * PIECE;
@@ -100,7 +103,8 @@ impl Panels {
     pub fn checksum(&self) -> u32 {
         fn sum<T: Sync>(values: &[T], word: impl Fn(&T) -> u32 + Sync) -> u32 {
             const CHUNK: usize = 1 << 14;
-            let sum = |chunk: &[T]| chunk.iter().fold(0, |sum: u32, value| sum.wrapping_add(word(value)));
+            let sum =
+                |chunk: &[T]| chunk.iter().fold(0, |sum: u32, value| sum.wrapping_add(word(value)));
             values.par_chunks(CHUNK).map(sum).reduce(|| 0, u32::wrapping_add)
         }
         let add = |sum: u32, word: u32| sum.wrapping_add(word);
@@ -108,7 +112,9 @@ impl Panels {
             Self::Single(Single { values, .. }) => {
                 sum(values, |pair| pair.as_flattened().iter().map(|x| x.to_bits()).fold(0, add))
             }
-            Self::Half(Half { values, .. }) => sum(values, |pair| pair.iter().copied().fold(0, add)),
+            Self::Half(Half { values, .. }) => {
+                sum(values, |pair| pair.iter().copied().fold(0, add))
+            }
         }
     }
 }
@@ -163,7 +169,8 @@ impl Widen for Single {
         register: usize,
         sums: [S::f32s; 2],
     ) -> [S::f32s; 2] {
-        let unit = |unit: usize| simd.add_f32s(S::as_simd_f32s(&values[unit]).0[register], sums[unit]);
+        let unit =
+            |unit: usize| simd.add_f32s(S::as_simd_f32s(&values[unit]).0[register], sums[unit]);
         [unit(0), unit(1)]
     }
 }
@@ -188,11 +195,14 @@ impl Widen for Half {
         // The number 2²³ + n has the bits of 2²³ with n in the lowest.
         const TWO_23: f32 = 8_388_608.0;
         let word = S::as_simd_u32s(values).0[register];
-        let halves =
-            [simd.and_u32s(word, simd.splat_u32s(0xffff)), simd.wrapping_dyn_shr_u32s(word, simd.splat_u32s(16))];
+        let halves = [
+            simd.and_u32s(word, simd.splat_u32s(0xffff)),
+            simd.wrapping_dyn_shr_u32s(word, simd.splat_u32s(16)),
+        ];
         let unit = |unit: usize| {
             let number = simd.or_u32s(halves[unit], simd.splat_u32s(TWO_23.to_bits()));
-            let steps = simd.sub_f32s(simd.transmute_f32s_u32s(number), simd.splat_f32s(TWO_23 + Self::ZERO));
+            let steps = simd
+                .sub_f32s(simd.transmute_f32s_u32s(number), simd.splat_f32s(TWO_23 + Self::ZERO));
             simd.mul_add_f32s(simd.splat_f32s(self.scales[pair][unit]), steps, sums[unit])
         };
         [unit(0), unit(1)]

@@ -52,8 +52,8 @@ fn activations() -> impl Strategy<Value = Activation> {
     prop_oneof![Just(Activation::Elu), Just(Activation::Tanh), Just(Activation::Identity)]
 }
 
-/// What the cascade should do, one user, stage and item at a time, from the stages' matrices: the whole hidden layer, then the
-/// output, on scalars.
+/// What the cascade should do, one user, stage and item at a time, from the stages' matrices: the
+/// whole hidden layer, then the output, on scalars.
 fn naive(
     cascade: &Cascade,
     activation: Activation,
@@ -73,7 +73,10 @@ fn naive(
     for row in 0..states.dim(0).unwrap() {
         let mut slate: Vec<ItemId> = Vec::new();
         for (stage, frozen) in cascade.frame.stages.iter().enumerate() {
-            let sums = cascade.frame.sums(stage, &states.narrow(0, row, 1).unwrap(), &[slate.clone()]).unwrap();
+            let sums = cascade
+                .frame
+                .sums(stage, &states.narrow(0, row, 1).unwrap(), &[slate.clone()])
+                .unwrap();
             let value = |item: &ItemId| {
                 let hidden = frozen.output.iter().zip(&sums).enumerate();
                 hidden.fold(0f32, |chain, (unit, (output, sum))| {
@@ -131,8 +134,8 @@ proptest! {
         }
     }
 
-    /// Q^j are exact maxima of a random Q*, small whole numbers so that there are ties: the slate is the first of all ordered
-    /// slates, in lexicographic order, among the best.
+    /// Q^j are exact maxima of a random Q*, small whole numbers so that there are ties: the slate
+    /// is the first of all ordered slates, in lexicographic order, among the best.
     #[test]
     fn with_exact_maxima_the_cascade_is_brute_force(items in 1usize..6, k in 1usize..4, range in 1i32..40, seed: u64) {
         let k = k.min(items);
@@ -202,20 +205,27 @@ fn ordered_slates(n: usize, k: usize) -> Vec<Vec<usize>> {
         slates = slates
             .iter()
             .flat_map(|slate: &Vec<usize>| {
-                (0..n).filter(|item| !slate.contains(item)).map(|item| [&slate[..], &[item]].concat())
+                (0..n)
+                    .filter(|item| !slate.contains(item))
+                    .map(|item| [&slate[..], &[item]].concat())
             })
             .collect();
     }
     slates
 }
 
-/// Networks that hold Q^j(a_1..j) = max over the rest of Q*: a hidden unit for every beginning of a slate, which is 1 there and -1
-/// elsewhere, so that twice the value less a constant comes out. All numbers are whole, so nothing is rounded.
+/// Networks that hold Q^j(a_1..j) = max over the rest of Q*: a hidden unit for every beginning of a
+/// slate, which is 1 there and -1 elsewhere, so that twice the value less a constant comes out. All
+/// numbers are whole, so nothing is rounded.
 fn exact_maxima(items: usize, k: usize, slates: &[Vec<usize>], worth: &[i32]) -> QNetworks {
     const STEEP: f32 = 64.0;
     let hidden = slates.len();
-    let config = QConfig { features: ItemFeatures::Given { dim: items }, ..config(items, k, hidden, Activation::Elu) };
-    let one_hot: Vec<f32> = (0..items * items).map(|at| f32::from(u8::from(at / items == at % items))).collect();
+    let config = QConfig {
+        features: ItemFeatures::Given { dim: items },
+        ..config(items, k, hidden, Activation::Elu)
+    };
+    let one_hot: Vec<f32> =
+        (0..items * items).map(|at| f32::from(u8::from(at / items == at % items))).collect();
     let networks = QNetworks::new(config, Some(&one_hot), Seed::new(0)).unwrap();
     let set = |name: String, values: Vec<f32>| {
         let var = networks.params().get(&name).unwrap();
@@ -231,7 +241,8 @@ fn exact_maxima(items: usize, k: usize, slates: &[Vec<usize>], worth: &[i32]) ->
                 weight[(width + place * items + item) * hidden + unit] = STEEP;
             }
             bias[unit] = 1.0 - STEEP * places as f32;
-            let of_beginning = slates.iter().zip(worth).filter(|(slate, _)| slate.starts_with(beginning));
+            let of_beginning =
+                slates.iter().zip(worth).filter(|(slate, _)| slate.starts_with(beginning));
             output[unit] = of_beginning.map(|(_, &worth)| worth).max().unwrap() as f32;
         }
         set(format!("stage.{stage}.weight"), weight);
@@ -244,7 +255,8 @@ fn exact_maxima(items: usize, k: usize, slates: &[Vec<usize>], worth: &[i32]) ->
 /// 20,000 items of 16 units: shared out among threads where there are some.
 #[test]
 fn slates_do_not_depend_on_the_threads_or_the_batch() {
-    let networks = QNetworks::new(config(20_000, 3, 16, Activation::Elu), None, Seed::new(5)).unwrap();
+    let networks =
+        QNetworks::new(config(20_000, 3, 16, Activation::Elu), None, Seed::new(5)).unwrap();
     let cascade = networks.freeze(Storage::Single).unwrap();
     let states = states(&networks, 9, 6);
     let on = |threads, states: &Tensor| {
@@ -269,10 +281,19 @@ fn candidates_that_do_not_fit_are_named() {
     assert!(problem(std::slice::from_ref(&all)).contains("1 lists for 2 rows"));
     assert!(problem(&[all.clone(), vec![ItemId(5)]]).contains("item 5 of a catalogue of 5"));
     let twice = vec![ItemId(1), ItemId(2), ItemId(1)];
-    assert!(problem(&[all, twice]).contains("row 1 has 0 items left whose values are numbers, expected 1 at place 2"));
+    assert!(
+        problem(&[all, twice])
+            .contains("row 1 has 0 items left whose values are numbers, expected 1 at place 2")
+    );
 
     let bias = networks.params().get("stage.0.bias").unwrap();
     bias.set(&Tensor::full(f32::NAN, 4, &Device::Cpu).unwrap()).unwrap();
     let broken = networks.freeze(Storage::Single).unwrap();
-    assert!(broken.slates(&states, Candidates::default()).unwrap_err().to_string().contains("values are numbers"));
+    assert!(
+        broken
+            .slates(&states, Candidates::default())
+            .unwrap_err()
+            .to_string()
+            .contains("values are numbers")
+    );
 }

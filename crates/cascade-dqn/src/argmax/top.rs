@@ -1,7 +1,7 @@
 use foretaste_data::ItemId;
 
-/// The items of the n largest values seen, largest first; of equal values the item of the smaller id comes first, provided
-/// that items are offered in the order of their ids.
+/// The items of the n largest values seen, largest first; of equal values the item of the smaller
+/// id comes first, provided that items are offered in the order of their ids.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Top {
     n: usize,

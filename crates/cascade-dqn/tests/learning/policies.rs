@@ -4,13 +4,14 @@ use candle_core::Device;
 use foretaste_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Training, select_among};
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
-    Architecture, Clicks, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy, Reward, Scores, Storage,
-    TrainConfig, Trainer,
+    Architecture, Clicks, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy,
+    Reward, Scores, Storage, TrainConfig, Trainer,
 };
 use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
 use foretaste_random::Seed;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates, policies::UniformRandom,
+    ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates,
+    policies::UniformRandom,
 };
 use foretaste_user_model::{LearnedUsers, Pays, UserModel, UserModelConfig};
 
@@ -18,8 +19,13 @@ const ITEMS: usize = 20;
 const K: usize = 3;
 
 fn users() -> ChoiceUsers {
-    ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, attraction: 0.0, boredom: 0.0, ..ChoiceUsersConfig::default() })
-        .unwrap()
+    ChoiceUsers::new(&ChoiceUsersConfig {
+        items: ITEMS,
+        attraction: 0.0,
+        boredom: 0.0,
+        ..ChoiceUsersConfig::default()
+    })
+    .unwrap()
 }
 
 fn sessions(log: &Log) -> Vec<usize> {
@@ -44,7 +50,11 @@ pub fn greedy_on_the_truth(users: &ChoiceUsers) -> Greedy<impl Fn(&Log) -> Score
 }
 
 /// The slate that `policy` shows to a user of these clicks, oldest first.
-fn slate(policy: &impl Policy<ChoiceUsers, Memory = Clicks>, users: &ChoiceUsers, history: &[u32]) -> Vec<ItemId> {
+fn slate(
+    policy: &impl Policy<ChoiceUsers, Memory = Clicks>,
+    users: &ChoiceUsers,
+    history: &[u32],
+) -> Vec<ItemId> {
     let mut memory = policy.begin(1).unwrap();
     history.iter().for_each(|&item| memory.push(0, ItemId(item)));
     let mut streams = Seed::new(0).streams(0..1);
@@ -67,7 +77,9 @@ fn best(scores: &[f32]) -> Vec<ItemId> {
 fn log_of(history: &[u32]) -> Log {
     let mut builder = LogBuilder::default();
     let mut push = |slate: &[ItemId], choice| {
-        builder.push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+        builder
+            .push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None })
+            .unwrap();
     };
     for &item in history {
         push(&[ItemId(item), ItemId((item + 1) % ITEMS as u32)], Choice::Item(ItemId(item)));
@@ -79,11 +91,14 @@ fn log_of(history: &[u32]) -> Log {
 
 #[test]
 fn greedy_shows_the_items_of_the_largest_reward() {
-    let users = ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..ChoiceUsersConfig::default() }).unwrap();
+    let users =
+        ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..ChoiceUsersConfig::default() })
+            .unwrap();
     let all: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
     for history in [&[][..], &[3], &[3, 9, 3, 12]] {
         let clicked: Vec<ItemId> = history.iter().map(|&item| ItemId(item)).collect();
-        let rewards: Vec<f32> = users.utilities(0, &clicked, &all).iter().map(|&reward| reward as f32).collect();
+        let rewards: Vec<f32> =
+            users.utilities(0, &clicked, &all).iter().map(|&reward| reward as f32).collect();
         assert_eq!(slate(&greedy_on_the_truth(&users), &users, history), best(&rewards));
     }
 }
@@ -97,9 +112,13 @@ fn greedy_on_wide_and_deep_shows_the_items_of_the_largest_scores() {
     let data = Data::new(&log, ITEMS, &split);
     for loss in [Loss::Logistic, Loss::Competitive] {
         let training = Training { iterations: 20, ..Training::default() };
-        let settings = Settings::Network(NetworkConfig { loss, training, ..NetworkConfig::default() });
-        let model = select_among(&[settings], &data, Seed::new(3), |_| ControlFlow::Continue(())).unwrap().model;
-        let scores = |log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) };
+        let settings =
+            Settings::Network(NetworkConfig { loss, training, ..NetworkConfig::default() });
+        let model = select_among(&[settings], &data, Seed::new(3), |_| ControlFlow::Continue(()))
+            .unwrap()
+            .model;
+        let scores =
+            |log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) };
         let policy = Greedy::new(scores, ITEMS, 5);
         for history in [&[][..], &[3, 9, 3, 12]] {
             let expected = scores(&log_of(history)).unwrap().pop().unwrap();
@@ -111,9 +130,14 @@ fn greedy_on_wide_and_deep_shows_the_items_of_the_largest_scores() {
 #[test]
 fn greedy_on_a_user_model_shows_the_items_of_the_largest_reward() {
     let (users, catalogue) = (users(), Catalogue::numbered(ITEMS));
-    let model = UserModel::new(UserModelConfig::new(ITEMS), &catalogue, Seed::new(3), &Device::Cpu).unwrap();
+    let model = UserModel::new(UserModelConfig::new(ITEMS), &catalogue, Seed::new(3), &Device::Cpu)
+        .unwrap();
     let utilities = |log: &Log| -> Scores {
-        Ok(model.predict(log, &sessions(log))?.into_iter().map(|prediction| prediction.utility).collect())
+        Ok(model
+            .predict(log, &sessions(log))?
+            .into_iter()
+            .map(|prediction| prediction.utility)
+            .collect())
     };
     for history in [&[][..], &[3, 9, 3, 12]] {
         let expected = utilities(&log_of(history)).unwrap().pop().unwrap();
@@ -124,7 +148,8 @@ fn greedy_on_a_user_model_shows_the_items_of_the_largest_reward() {
 #[test]
 fn what_a_scorer_gets_wrong_is_said() {
     let users = users();
-    let policy = Greedy::new(|log: &Log| -> Scores { Ok(vec![vec![0.0; 3]; log.steps()]) }, ITEMS, 2);
+    let policy =
+        Greedy::new(|log: &Log| -> Scores { Ok(vec![vec![0.0; 3]; log.steps()]) }, ITEMS, 2);
     let rollout = Rollout::new(Seed::new(1), 0..2, K);
     let message = rollout.run(&users, &policy).unwrap_err().to_string();
     assert!(message.contains("20 items on each last one"), "{message}");
@@ -142,11 +167,16 @@ fn training(reward: Reward) -> TrainConfig {
     }
 }
 
-/// The targets of a discount of 0 are the rewards: between -1 and 1 under the click reward, the environment's otherwise.
+/// The targets of a discount of 0 are the rewards: between -1 and 1 under the click reward, the
+/// environment's otherwise.
 #[test]
 fn the_reward_that_is_learned_from_is_the_one_asked_for() {
-    let config =
-        ChoiceUsersConfig { items: ITEMS, outside: Outside::Leave, base: -20.0, ..ChoiceUsersConfig::default() };
+    let config = ChoiceUsersConfig {
+        items: ITEMS,
+        outside: Outside::Leave,
+        base: -20.0,
+        ..ChoiceUsersConfig::default()
+    };
     // Nobody clicks, everybody leaves: the reward is 0, or -1 for no click.
     let users = ChoiceUsers::new(&config).unwrap();
     for (reward, expected) in [(Reward::Environment, 0.0), (Reward::Click, -1.0)] {
@@ -162,29 +192,41 @@ fn the_reward_that_is_learned_from_is_the_one_asked_for() {
 
 #[test]
 fn learned_users_train_cascades_and_single_networks() {
-    let model =
-        UserModel::new(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS), Seed::new(3), &Device::Cpu).unwrap();
+    let model = UserModel::new(
+        UserModelConfig::new(ITEMS),
+        &Catalogue::numbered(ITEMS),
+        Seed::new(3),
+        &Device::Cpu,
+    )
+    .unwrap();
     let learned = LearnedUsers::paying(model, Pays::Utility).unwrap();
     for architecture in [Architecture::Cascade, Architecture::Greedy] {
         let config = QConfig { architecture, ..QConfig::new(ITEMS, K) };
         let networks = QNetworks::new(config, None, Seed::new(1)).unwrap();
-        let mut trainer = Trainer::new(networks, training(Reward::Environment), Seed::new(2)).unwrap();
+        let mut trainer =
+            Trainer::new(networks, training(Reward::Environment), Seed::new(2)).unwrap();
         for _ in 0..3 {
             trainer.iterate(&learned).unwrap();
         }
-        assert_eq!(trainer.updates(), 11, "two steps fill the memory's 16, then one update for each");
+        assert_eq!(
+            trainer.updates(),
+            11,
+            "two steps fill the memory's 16, then one update for each"
+        );
         let policy = QPolicy::new(trainer.networks(), Storage::Half).unwrap();
         let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(4), 0..5, K) };
         assert_eq!(rollout.run(&learned, &policy).unwrap().sessions(), 5);
-        let message = Rollout::new(Seed::new(4), 0..5, 2).run(&learned, &policy).unwrap_err().to_string();
+        let message =
+            Rollout::new(Seed::new(4), 0..5, 2).run(&learned, &policy).unwrap_err().to_string();
         assert!(message.contains("trained for slates of 3"), "{message}");
         let message = trainer.iterate(Anchor::new().unwrap().users()).unwrap_err().to_string();
         assert!(message.contains("the environment has 18, the networks 20"), "{message}");
     }
 }
 
-/// Users whose tastes never change: after learning, LinUCB's clicks come within 10% of those of the best slate and are above those
-/// of random slates, each by many standard errors of 2,000 sessions; the seeds are fixed.
+/// Users whose tastes never change: after learning, LinUCB's clicks come within 10% of those of the
+/// best slate and are above those of random slates, each by many standard errors of 2,000 sessions;
+/// the seeds are fixed.
 #[test]
 fn lin_ucb_learns_what_users_like() {
     let users = users();
@@ -194,11 +236,15 @@ fn lin_ucb_learns_what_users_like() {
     }
     let rollout = Rollout { max_steps: 5, ..Rollout::new(Seed::new(6), 0..2_000, K) };
     let rate = |outcomes: Vec<foretaste_sim::Outcome>| {
-        let sum = |count: fn(&foretaste_sim::Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
+        let sum =
+            |count: fn(&foretaste_sim::Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
         f64::from(sum(|outcome| outcome.clicks)) / f64::from(sum(|outcome| outcome.steps))
     };
     let learned = rate(rollout.outcomes(&users, &policy).unwrap());
     let best = rate(rollout.outcomes(&users, &greedy_on_the_truth(&users)).unwrap());
     let random = rate(rollout.outcomes(&users, &UniformRandom { items: ITEMS }).unwrap());
-    assert!(learned > 0.9 * best && learned > random + 0.1, "random {random}, learned {learned}, best {best}");
+    assert!(
+        learned > 0.9 * best && learned > random + 0.1,
+        "random {random}, learned {learned}, best {best}"
+    );
 }

@@ -2,7 +2,9 @@ use std::fs;
 use std::path::Path;
 
 use foretaste_cascade_dqn::anchor::Anchor;
-use foretaste_cascade_dqn::{Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer};
+use foretaste_cascade_dqn::{
+    Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer,
+};
 use foretaste_random::Seed;
 
 fn trainings() -> [TrainConfig; 3] {
@@ -43,7 +45,8 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
     let anchor = Anchor::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     for (config, given) in trainings().into_iter().zip([true, false, true]) {
-        let start = || Trainer::new(networks(&anchor, given), config.clone(), Seed::new(2)).unwrap();
+        let start =
+            || Trainer::new(networks(&anchor, given), config.clone(), Seed::new(2)).unwrap();
         let mut straight = start();
         for _ in 0..6 {
             straight.iterate(anchor.users()).unwrap();
@@ -91,7 +94,8 @@ fn what_does_not_fit_a_checkpoint_is_named() {
         Trainer::resume(folder.path(), features, Seed::new(seed)).unwrap_err().to_string()
     };
     assert!(problem(Some(features), 2).contains("latest.json"));
-    let mut trainer = Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
+    let mut trainer =
+        Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
     trainer.iterate(anchor.users()).unwrap();
     trainer.save(folder.path()).unwrap();
     assert!(problem(Some(features), 3).contains("another seed"));
@@ -103,7 +107,11 @@ fn what_does_not_fit_a_checkpoint_is_named() {
         let mut damaged = bytes.clone();
         damaged[bytes.len() / 2] ^= 1;
         fs::write(&file, damaged).unwrap();
-        assert!(Trainer::resume(folder.path(), Some(features), Seed::new(2)).is_err(), "{}", file.display());
+        assert!(
+            Trainer::resume(folder.path(), Some(features), Seed::new(2)).is_err(),
+            "{}",
+            file.display()
+        );
         fs::write(&file, bytes).unwrap();
     }
     Trainer::resume(folder.path(), Some(features), Seed::new(2)).unwrap();

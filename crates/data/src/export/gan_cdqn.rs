@@ -24,8 +24,9 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
         let user = match session.user() {
             Some(user) => dataset.user_name(user),
             None if dataset.users.get(&number).is_some() => {
-                let problem =
-                    format!("a session without a user in whose place {number:?} stands, which is the id of a user");
+                let problem = format!(
+                    "a session without a user in whose place {number:?} stands, which is the id of a user"
+                );
                 return Err(unheld(dataset, path, session, 0, &problem));
             }
             None => number.to_string(),
@@ -40,13 +41,24 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             }
             let time = step.timestamp.unwrap_or(t as i64);
             if last.is_some_and(|last| last >= time) {
-                return Err(unheld(dataset, path, session, t, "a time that is not above the one before it"));
+                return Err(unheld(
+                    dataset,
+                    path,
+                    session,
+                    t,
+                    "a time that is not above the one before it",
+                ));
             }
             last = Some(time);
             for &item in step.slate {
                 let (raw, click) = (dataset.catalogue.raw(item), u8::from(item == clicked));
                 let side = sides[index] as u8;
-                writeln!(file, "{user}\t{time}\t{raw}\t{click}\t{row}\t{number}\t{}\t{side}", item.0).map_err(io)?;
+                writeln!(
+                    file,
+                    "{user}\t{time}\t{raw}\t{click}\t{row}\t{number}\t{}\t{side}",
+                    item.0
+                )
+                .map_err(io)?;
                 row += 1;
             }
         }

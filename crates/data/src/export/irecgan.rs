@@ -13,7 +13,11 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     let by_id = dataset.sessions.are_numbers();
     let mut query = 0_u64;
     for session in dataset.log.iter() {
-        let number = if by_id { dataset.session_name(session.index()) } else { session.index().to_string().into() };
+        let number = if by_id {
+            dataset.session_name(session.index())
+        } else {
+            session.index().to_string().into()
+        };
         for (t, step) in session.steps().enumerate() {
             let Some(clicked) = step.choice.item() else {
                 return Err(unheld(dataset, path, session, t, "a step without a click"));

@@ -11,7 +11,11 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     let breaks = |c| matches!(c, '\n' | '\r');
     check_ids(path, dataset.users.iter(), breaks)?;
     let log = &dataset.log;
-    check_ids(path, (0..log.sessions()).filter_map(|session| dataset.sessions.get(session)), breaks)?;
+    check_ids(
+        path,
+        (0..log.sessions()).filter_map(|session| dataset.sessions.get(session)),
+        breaks,
+    )?;
     let (timestamps, users) = (dataset.has(Part::Timestamps), dataset.has(Part::Users));
     let propensities = dataset.has(Part::Propensities);
     let mut header = vec!["session", "step", "shown", "chosen", "reward", "left"];

@@ -55,7 +55,8 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                 user: user.as_deref(),
                 propensity: step.propensity,
             };
-            serde_json::to_writer(&mut *file, &line).map_err(|error| Error::io(path, error.into()))?;
+            serde_json::to_writer(&mut *file, &line)
+                .map_err(|error| Error::io(path, error.into()))?;
             file.write_all(b"\n").map_err(|source| Error::io(path, source))?;
         }
     }

@@ -3,7 +3,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{
-    BooleanBuilder, Float32Builder, Int64Builder, ListBuilder, StringBuilder, UInt32Builder, UInt64Builder,
+    BooleanBuilder, Float32Builder, Int64Builder, ListBuilder, StringBuilder, UInt32Builder,
+    UInt64Builder,
 };
 use arrow_array::{ArrayRef, RecordBatch};
 use parquet::arrow::ArrowWriter;
@@ -17,11 +18,13 @@ const BATCH: usize = 16_384;
 
 pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Send)) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
-    let failed = |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
     let mut rows = Rows::new(dataset);
     let empty = rows.finish().map_err(|error| failed(&error))?;
-    let properties =
-        WriterProperties::builder().set_compression(Compression::SNAPPY).set_created_by("foretaste".into());
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_created_by("foretaste".into());
     let writer = ArrowWriter::try_new(file, empty.schema(), Some(properties.build()));
     let mut writer = writer.map_err(|error| failed(&error))?;
     let mut pending = 0;
@@ -101,7 +104,9 @@ impl Rows {
             SessionColumn::Text(column) => column.append_value(name),
         }
         self.step.append_value(t as u32);
-        step.slate.iter().for_each(|&item| self.shown.values().append_value(dataset.catalogue.raw(item)));
+        step.slate
+            .iter()
+            .for_each(|&item| self.shown.values().append_value(dataset.catalogue.raw(item)));
         self.shown.append(true);
         self.chosen.append_option(step.choice.item().map(|item| dataset.catalogue.raw(item)));
         self.reward.append_value(step.reward);

@@ -19,7 +19,8 @@ struct Batch {
 
 impl Batch {
     const RECORDS: usize = 512;
-    /// Batches on the way: enough to ride out a stall on either side, few enough to stay in the cache.
+    /// Batches on the way: enough to ride out a stall on either side, few enough to stay in the
+    /// cache.
     const WAITING: usize = 4;
 
     /// Reads records until the batch is full; `false` at the end of the file.
@@ -36,9 +37,11 @@ impl Batch {
     }
 }
 
-/// Passes every record, with the share of the file that has been read, to `take`, which runs on a thread of its own.
+/// Passes every record, with the share of the file that has been read, to `take`, which runs on a
+/// thread of its own.
 ///
-/// The first error ends it, in the order of the file: that of a record comes before that of reading on.
+/// The first error ends it, in the order of the file: that of a record comes before that of reading
+/// on.
 pub(super) fn for_each(
     path: &Path,
     mut reader: csv::Reader<Source<'_>>,

@@ -1,10 +1,11 @@
-//! The Arrow types that a column of the schema may have, each brought into one plain form per batch.
+//! The Arrow types that a column of the schema may have, each brought into one plain form per
+//! batch.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType, UInt8Type, UInt16Type, UInt32Type,
-    UInt64Type,
+    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow_array::{Array, ArrayRef};
 use arrow_schema::{DataType, TimeUnit};
@@ -63,13 +64,18 @@ impl Ids {
                 }
                 let keys = dictionary.normalized_keys();
                 let place = |row: usize| {
-                    dictionary.keys().is_valid(row).then(|| values.places.get(keys[row]).copied().flatten())
+                    dictionary
+                        .keys()
+                        .is_valid(row)
+                        .then(|| values.places.get(keys[row]).copied().flatten())
                 };
                 ids.places.extend((0..array.len()).map(|row| place(row).flatten()));
                 ids.arena = values.arena;
             }
             DataType::Null => ids.places.resize(array.len(), None),
-            found => return Err(Mistyped { found: found.clone(), expected: "strings or integers" }),
+            found => {
+                return Err(Mistyped { found: found.clone(), expected: "strings or integers" });
+            }
         }
         Ok(ids)
     }
@@ -96,15 +102,24 @@ pub(super) fn integers(array: &dyn Array) -> Typed<Vec<Option<i64>>> {
         DataType::UInt32 => collect!(UInt32Type),
         DataType::UInt64 => {
             let values = array.as_primitive::<UInt64Type>().iter();
-            let signed: Result<_, _> = values.map(|value| value.map(i64::try_from).transpose()).collect();
-            signed.map_err(|_| Mistyped { found: DataType::UInt64, expected: "whole numbers below 2^63" })?
+            let signed: Result<_, _> =
+                values.map(|value| value.map(i64::try_from).transpose()).collect();
+            signed.map_err(|_| Mistyped {
+                found: DataType::UInt64,
+                expected: "whole numbers below 2^63",
+            })?
         }
         DataType::Timestamp(TimeUnit::Second, _) => collect!(TimestampSecondType),
         DataType::Timestamp(TimeUnit::Millisecond, _) => collect!(TimestampMillisecondType),
         DataType::Timestamp(TimeUnit::Microsecond, _) => collect!(TimestampMicrosecondType),
         DataType::Timestamp(TimeUnit::Nanosecond, _) => collect!(TimestampNanosecondType),
         DataType::Null => vec![None; array.len()],
-        found => return Err(Mistyped { found: found.clone(), expected: "whole numbers of at most 64 bits, signed" }),
+        found => {
+            return Err(Mistyped {
+                found: found.clone(),
+                expected: "whole numbers of at most 64 bits, signed",
+            });
+        }
     })
 }
 
@@ -112,13 +127,19 @@ pub(super) fn integers(array: &dyn Array) -> Typed<Vec<Option<i64>>> {
 pub(super) fn floats(array: &dyn Array) -> Typed<Vec<Option<f32>>> {
     macro_rules! collect {
         ($kind:ty) => {
-            array.as_primitive::<$kind>().iter().map(|value| value.map(|value| value as f32)).collect()
+            array
+                .as_primitive::<$kind>()
+                .iter()
+                .map(|value| value.map(|value| value as f32))
+                .collect()
         };
     }
     Ok(match array.data_type() {
-        DataType::Float16 => {
-            array.as_primitive::<Float16Type>().iter().map(|value| value.map(|value| value.to_f32())).collect()
-        }
+        DataType::Float16 => array
+            .as_primitive::<Float16Type>()
+            .iter()
+            .map(|value| value.map(|value| value.to_f32()))
+            .collect(),
         DataType::Float32 => array.as_primitive::<Float32Type>().iter().collect(),
         DataType::Float64 => collect!(Float64Type),
         DataType::Int8 => collect!(Int8Type),
@@ -129,9 +150,11 @@ pub(super) fn floats(array: &dyn Array) -> Typed<Vec<Option<f32>>> {
         DataType::UInt16 => collect!(UInt16Type),
         DataType::UInt32 => collect!(UInt32Type),
         DataType::UInt64 => collect!(UInt64Type),
-        DataType::Boolean => {
-            array.as_boolean().iter().map(|value| value.map(|value| f32::from(u8::from(value)))).collect()
-        }
+        DataType::Boolean => array
+            .as_boolean()
+            .iter()
+            .map(|value| value.map(|value| f32::from(u8::from(value))))
+            .collect(),
         DataType::Null => vec![None; array.len()],
         found => return Err(Mistyped { found: found.clone(), expected: "numbers" }),
     })
@@ -172,7 +195,8 @@ impl Lists {
             }
             DataType::FixedSizeList(_, size) => {
                 let (list, size) = (array.as_fixed_size_list(), *size as usize);
-                let places = places(&mut (0..array.len()).map(|row| (row * size, (row + 1) * size)));
+                let places =
+                    places(&mut (0..array.len()).map(|row| (row * size, (row + 1) * size)));
                 Self { values: list.values().clone(), places }
             }
             found => return Err(Mistyped { found: found.clone(), expected: "lists" }),

@@ -54,7 +54,13 @@ impl BadRows {
 
     /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
     /// count.
-    pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
+    pub(super) fn reject(
+        &mut self,
+        place: Place,
+        rows: u64,
+        session: Option<&str>,
+        fault: Fault,
+    ) -> Result<()> {
         if self.limit.is_none() {
             return Err(Error::row(&self.path, place.line(&self.path), fault));
         }
@@ -85,8 +91,10 @@ impl BadRows {
         let lost = sessions.into_iter().chain([("rows", self.rows(), rows)]).find(beyond);
         let Some((what, lost, all)) = lost else { return Ok(()) };
         let (share, limit) = (100.0 * lost as f64 / all as f64, 100.0 * limit);
-        let reasons: Vec<String> = self.reasons.iter().map(|(why, count)| format!("{count} × {why}")).collect();
-        let examples: Vec<String> = self.examples.iter().map(|example| example.text(&self.path)).collect();
+        let reasons: Vec<String> =
+            self.reasons.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+        let examples: Vec<String> =
+            self.examples.iter().map(|example| example.text(&self.path)).collect();
         let problem = format!(
             "{lost} of its {all} {what} ({share:.1} %) cannot be used, more than the {limit:.1} % that may be skipped; rows by \
              reason: {}; the first: {}; mend them, or raise the limit with --max-bad SHARE",
@@ -99,7 +107,8 @@ impl BadRows {
 
 impl Example {
     fn text(&self, path: &Path) -> String {
-        let session = self.session.as_ref().map(|id| format!(", session {id:?}")).unwrap_or_default();
+        let session =
+            self.session.as_ref().map(|id| format!(", session {id:?}")).unwrap_or_default();
         format!("line {}{session}: {}", self.place.line(path), self.fault)
     }
 }

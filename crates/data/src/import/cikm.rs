@@ -1,7 +1,8 @@
-//! CIKM Cup 2016, Track 2 (DIGINETICA): the raw search log, joined, filtered and split as the IRecGAN authors do.
+//! CIKM Cup 2016, Track 2 (DIGINETICA): the raw search log, joined, filtered and split as the
+//! IRecGAN authors do.
 //!
-//! Bai, Guan, Wang, "A Model-Based Reinforcement Learning with Adversarial Training for Online Recommendation", NeurIPS 2019,
-//! section 7.2. `docs/data-formats.md` gives every rule.
+//! Bai, Guan, Wang, "A Model-Based Reinforcement Learning with Adversarial Training for Online
+//! Recommendation", NeurIPS 2019, section 7.2. `docs/data-formats.md` gives every rule.
 
 use std::cmp::Reverse;
 
@@ -122,11 +123,16 @@ impl Queries {
             count += 1;
             match table::Text::new(&record, &names).and_then(|row| self.take(row, columns)) {
                 Ok(step) => steps.extend(step),
-                Err(fault) => collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?,
+                Err(fault) => {
+                    collector.reject(Place::Byte(table::byte(&record)), 1, None, fault)?
+                }
             }
         }
         collector.note(format!("{} of {count} queries have exactly one click", steps.len()));
-        collector.note(format!("{} of these clicks are not on their list, and were put at its end", self.appended));
+        collector.note(format!(
+            "{} of these clicks are not on their list, and were put at its end",
+            self.appended
+        ));
         Ok(steps)
     }
 
@@ -139,12 +145,16 @@ impl Queries {
         let session = row.number(session, QUERIES[1], WHOLE)?;
         let milliseconds: i64 = row.number(timeframe, QUERIES[2], WHOLE)?;
         let day = row.field(day, QUERIES[3])?;
-        let day = date::iso_day(day).ok_or_else(|| Fault::value(QUERIES[3], "a date such as 2016-05-09", day))?;
-        let list = row.field(items, QUERIES[4])?.split(',').map(str::trim).filter(|item| !item.is_empty());
+        let day = date::iso_day(day)
+            .ok_or_else(|| Fault::value(QUERIES[3], "a date such as 2016-05-09", day))?;
+        let list =
+            row.field(items, QUERIES[4])?.split(',').map(str::trim).filter(|item| !item.is_empty());
         for item in list.clone() {
             item_id(item, QUERIES[4])?;
         }
-        let Some(click) = self.clicks.get_mut(&query).filter(|click| click.only) else { return Ok(None) };
+        let Some(click) = self.clicks.get_mut(&query).filter(|click| click.only) else {
+            return Ok(None);
+        };
         if std::mem::replace(&mut click.met, true) {
             return Err(Fault::new(QUERIES[0], "a query once", query.to_string()));
         }
@@ -160,7 +170,12 @@ impl Queries {
     }
 
     /// Collects the sessions. `own` says of every item whether it keeps its own number.
-    fn collect(&self, sessions: &[&[Query]], own: &[bool], collector: &mut Collector) -> Result<()> {
+    fn collect(
+        &self,
+        sessions: &[&[Query]],
+        own: &[bool],
+        collector: &mut Collector,
+    ) -> Result<()> {
         let number = |item: u32| own[item as usize].then_some(item);
         let name = |item: u32| number(item).map_or(OTHER, |item| self.items.name(item));
         let (mut steps, mut others, mut shown) = (0_u64, 0_u64, HashSet::new());
@@ -177,7 +192,12 @@ impl Queries {
                     }
                 }
                 let (choice, reward) = (Ok(name(step.clicked)), f32::from(u8::from(step.bought)));
-                collector.push(&Answer { choice, reward, propensity: None, timestamp: Some(step.time) })?;
+                collector.push(&Answer {
+                    choice,
+                    reward,
+                    propensity: None,
+                    timestamp: Some(step.time),
+                })?;
             }
             collector.close(None)?;
         }
@@ -213,11 +233,13 @@ fn beside<const N: usize>(
 
 fn item_id<'r>(text: &'r str, field: &'static str) -> std::result::Result<&'r str, Fault> {
     let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    number.then_some(text).ok_or_else(|| Fault::value(field, "an item, which is a whole number", text))
+    number
+        .then_some(text)
+        .ok_or_else(|| Fault::value(field, "an item, which is a whole number", text))
 }
 
-/// Which of the items `0 .. count` are the `most` with the most clicks; of items with as many, those with the lowest numbers.
-/// One without a click is not among them.
+/// Which of the items `0 .. count` are the `most` with the most clicks; of items with as many,
+/// those with the lowest numbers. One without a click is not among them.
 fn most_clicked(clicked: impl Iterator<Item = u32>, count: usize, most: usize) -> Vec<bool> {
     let mut clicks = vec![0_u64; count];
     clicked.for_each(|item| clicks[item as usize] += 1);

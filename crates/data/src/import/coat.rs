@@ -1,7 +1,9 @@
-//! The Coat data set: how users rated coats of their own choice (`train.ascii`) and coats drawn at random (`test.ascii`).
+//! The Coat data set: how users rated coats of their own choice (`train.ascii`) and coats drawn at
+//! random (`test.ascii`).
 //!
-//! Schnabel, Swaminathan, Singh, Chandak, Joachims, "Recommendations as treatments", ICML 2016, section 6.2. All files are
-//! matrices: numbers separated by blanks, a row per user, a column per item.
+//! Schnabel, Swaminathan, Singh, Chandak, Joachims, "Recommendations as treatments", ICML 2016,
+//! section 6.2. All files are matrices: numbers separated by blanks, a row per user, a column per
+//! item.
 
 use std::path::{Path, PathBuf};
 
@@ -21,15 +23,19 @@ pub(super) const ITEM_FEATURES: &str = "features/item_features.ascii";
 pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let fraction = source.fraction();
     let path = source.path();
-    let at_random = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test."));
-    let mut ratings = Matrix::new(source, "rating", "a whole number from 0, which is none, to 5", |rating| {
-        (0.0..=5.0).contains(&rating) && rating.fract() == 0.0
-    });
+    let at_random =
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test."));
+    let mut ratings =
+        Matrix::new(source, "rating", "a whole number from 0, which is none, to 5", |rating| {
+            (0.0..=5.0).contains(&rating) && rating.fract() == 0.0
+        });
     let mut chances = None;
     if !at_random {
         let source = Source::open(&collector.beside(PROPENSITIES), None)?;
         chances =
-            Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| p > 0.0 && p <= 1.0));
+            Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| {
+                p > 0.0 && p <= 1.0
+            }));
     }
     let mut bad_chances = chances.as_ref().map(|chances| collector.bad_rows_beside(&chances.path));
     let mut users = 0;
@@ -50,7 +56,11 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
                 continue;
             }
         };
-        let chance = match chance.flatten().map(|row| row.and_then(|row| as_wide(row, &rated))).transpose() {
+        let chance = match chance
+            .flatten()
+            .map(|row| row.and_then(|row| as_wide(row, &rated)))
+            .transpose()
+        {
             Ok(chance) => chance,
             Err(fault) => {
                 if let (Some(chances), Some(bad)) = (&chances, &mut bad_chances) {
@@ -60,27 +70,36 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             }
         };
         // Of the test's coats the same number was drawn for every user.
-        let drawn = rated.iter().filter(|&&rating| rating > 0.0).count() as f32 / rated.len() as f32;
+        let drawn =
+            rated.iter().filter(|&&rating| rating > 0.0).count() as f32 / rated.len() as f32;
         for (item, &reward) in rated.iter().enumerate().filter(|(_, rating)| **rating > 0.0) {
             let name = item.to_string();
             let propensity = chance.as_ref().map_or(drawn, |chance| chance[item]);
             collector.open(&(user * rated.len() + item).to_string())?;
             collector.begin_slate();
             collector.show(&name);
-            collector.push(&Answer { choice: Ok(&name), reward, propensity: Some(&[propensity]), timestamp: None })?;
+            collector.push(&Answer {
+                choice: Ok(&name),
+                reward,
+                propensity: Some(&[propensity]),
+                timestamp: None,
+            })?;
             collector.close(Some(&user.to_string()))?;
         }
     }
     bad_chances.map_or(Ok(()), |bad| collector.finish_beside(bad, users))
 }
 
-/// The catalogue with the features of `features/item_features.ascii`, if it is there: a row per item.
+/// The catalogue with the features of `features/item_features.ascii`, if it is there: a row per
+/// item.
 pub(super) fn with_features(path: &Path, catalogue: Catalogue) -> Result<Catalogue> {
     let path = path.with_file_name(ITEM_FEATURES);
     if !path.exists() {
         return Ok(catalogue);
     }
-    let mut matrix = Matrix::new(Source::open(&path, None)?, "feature", "0 or 1", |value| value == 0.0 || value == 1.0);
+    let mut matrix = Matrix::new(Source::open(&path, None)?, "feature", "0 or 1", |value| {
+        value == 0.0 || value == 1.0
+    });
     let mut rows = Vec::new();
     while let Some(row) = matrix.row()? {
         match row {
@@ -91,8 +110,9 @@ pub(super) fn with_features(path: &Path, catalogue: Catalogue) -> Result<Catalog
     let mut values = Vec::new();
     for name in catalogue.names().iter() {
         let row = name.parse().ok().and_then(|item: usize| rows.get(item));
-        values
-            .extend(row.ok_or_else(|| Error::file(&path, format!("has {} rows and none of item {name}", rows.len())))?);
+        values.extend(row.ok_or_else(|| {
+            Error::file(&path, format!("has {} rows and none of item {name}", rows.len()))
+        })?);
     }
     catalogue.with_features(values, rows.first().map_or(0, Vec::len))
 }
@@ -119,10 +139,23 @@ struct Matrix<'a> {
 }
 
 impl<'a> Matrix<'a> {
-    fn new(source: Source<'a>, field: &'static str, expected: &'static str, valid: fn(f32) -> bool) -> Self {
+    fn new(
+        source: Source<'a>,
+        field: &'static str,
+        expected: &'static str,
+        valid: fn(f32) -> bool,
+    ) -> Self {
         let path = source.path();
         let reader = table::open_without_header(source, b' ');
-        Self { path, reader, record: csv::ByteRecord::new(), names: Vec::new(), field, expected, valid }
+        Self {
+            path,
+            reader,
+            record: csv::ByteRecord::new(),
+            names: Vec::new(),
+            field,
+            expected,
+            valid,
+        }
     }
 
     /// The next row, as long as the first; `None` at the end.
@@ -134,7 +167,9 @@ impl<'a> Matrix<'a> {
             self.names.resize(self.record.len(), self.field);
         }
         let row = table::Text::new(&self.record, &self.names);
-        Ok(Some(row.and_then(|row| (0..self.names.len()).map(|column| self.number(row, column)).collect())))
+        Ok(Some(row.and_then(|row| {
+            (0..self.names.len()).map(|column| self.number(row, column)).collect()
+        })))
     }
 
     fn number(&self, row: table::Text<'_>, column: usize) -> std::result::Result<f32, Fault> {

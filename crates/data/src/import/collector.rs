@@ -8,7 +8,10 @@ use super::BESIDE;
 use super::bad_rows::BadRows;
 pub(super) use super::bad_rows::Place;
 use crate::error::Fault;
-use crate::{Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Reading, Result, SessionIds, Step, Vocabulary};
+use crate::{
+    Catalogue, Choice, Dataset, Error, ItemId, LogBuilder, Reading, Result, SessionIds, Step,
+    Vocabulary,
+};
 
 /// A step about to be collected; its slate has been shown by [`Collector::show`].
 pub(super) struct Answer<'a> {
@@ -32,10 +35,12 @@ pub(super) struct Collector {
     spoiled: bool,
     /// Sessions without a step left that lost a row.
     lost_sessions: u64,
-    /// Sessions that bad rows named while another was open: lost, unless they have rows of their own.
+    /// Sessions that bad rows named while another was open: lost, unless they have rows of their
+    /// own.
     named: HashSet<String>,
     slate: Vec<ItemId>,
-    /// How many items the collected steps know; those beyond belong to a step that may yet be rejected.
+    /// How many items the collected steps know; those beyond belong to a step that may yet be
+    /// rejected.
     known_items: usize,
     seen: Seen,
     bad: BadRows,
@@ -115,20 +120,28 @@ impl Collector {
     /// Collects the step that the slate and the answer make.
     pub(super) fn push(&mut self, answer: &Answer<'_>) -> std::result::Result<(), Fault> {
         let choice = match answer.choice {
-            Ok(raw) => match self.items.get(raw).map(ItemId).filter(|item| self.slate.contains(item)) {
-                Some(item) => Choice::Item(item),
-                None if self.slate.is_empty() => Choice::Skip,
-                None => return Err(Fault::value("chosen", "an item of the slate", raw)),
-            },
+            Ok(raw) => {
+                match self.items.get(raw).map(ItemId).filter(|item| self.slate.contains(item)) {
+                    Some(item) => Choice::Item(item),
+                    None if self.slate.is_empty() => Choice::Skip,
+                    None => return Err(Fault::value("chosen", "an item of the slate", raw)),
+                }
+            }
             Err(choice) => choice,
         };
         if self.items.len() > ItemId::MAX_ITEMS {
             return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
         }
         let Answer { reward, propensity, timestamp, .. } = *answer;
-        if let Err(fault) = self.log.try_push(&Step { slate: &self.slate, choice, reward, propensity, timestamp }) {
+        if let Err(fault) =
+            self.log.try_push(&Step { slate: &self.slate, choice, reward, propensity, timestamp })
+        {
             return Err(match self.log.repeated(&self.slate) {
-                Some(item) => Fault::new("shown", "every item once", format!("{:?} twice", self.items.name(item.0))),
+                Some(item) => Fault::new(
+                    "shown",
+                    "every item once",
+                    format!("{:?} twice", self.items.name(item.0)),
+                ),
                 None => fault,
             });
         }
@@ -156,7 +169,13 @@ impl Collector {
 
     /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
     /// count if bad rows are skipped. A session that is not open, and never will be, is lost.
-    pub(super) fn reject(&mut self, place: Place, rows: u64, session: Option<&str>, fault: Fault) -> Result<()> {
+    pub(super) fn reject(
+        &mut self,
+        place: Place,
+        rows: u64,
+        session: Option<&str>,
+        fault: Fault,
+    ) -> Result<()> {
         self.items.truncate(self.known_items);
         match session.filter(|session| *session != self.session) {
             Some(other) => _ = self.named.insert(other.to_owned()),
@@ -180,10 +199,13 @@ impl Collector {
 
     fn count_dropped(&mut self, bad: BadRows) {
         let dropped = &mut self.reading.dropped;
-        bad.into_reasons().into_iter().for_each(|(why, count)| *dropped.entry(why).or_default() += count);
+        bad.into_reasons()
+            .into_iter()
+            .for_each(|(why, count)| *dropped.entry(why).or_default() += count);
     }
 
-    /// Leaves out a row of a kind that the data set is known to hold and a log cannot: counted, never an error.
+    /// Leaves out a row of a kind that the data set is known to hold and a log cannot: counted,
+    /// never an error.
     pub(super) fn leave_out(&mut self, fault: &Fault) {
         self.items.truncate(self.known_items);
         *self.reading.dropped.entry(fault.reason()).or_default() += 1;
@@ -199,21 +221,35 @@ impl Collector {
     /// # Errors
     /// [`Error::File`] if no session is left, or more rows or sessions were dropped than may be.
     pub(super) fn finish(mut self, name: String) -> Result<(Dataset, Reading)> {
-        let never_open = self.named.iter().filter(|session| self.seen.insert(session)).count() as u64;
+        let never_open =
+            self.named.iter().filter(|session| self.seen.insert(session)).count() as u64;
         self.lost_sessions += never_open;
         self.reading.empty_sessions += never_open;
         let Reading { rows, empty_sessions, refused_sessions, .. } = self.reading;
         let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.path, None));
         let kept = self.log.log().sessions() as u64;
         if kept > 0 {
-            bad.check(rows, Some((self.lost_sessions + refused_sessions, kept + empty_sessions + refused_sessions)))?;
+            bad.check(
+                rows,
+                Some((
+                    self.lost_sessions + refused_sessions,
+                    kept + empty_sessions + refused_sessions,
+                )),
+            )?;
         }
         self.count_dropped(bad);
         if kept == 0 {
             return Err(Error::file(&self.path, nothing_left(&self.reading)));
         }
         let (log, catalogue) = (self.log.build(), Catalogue::new(self.items));
-        let dataset = Dataset { name, log, catalogue, users: self.users, sessions: self.sessions, split: None };
+        let dataset = Dataset {
+            name,
+            log,
+            catalogue,
+            users: self.users,
+            sessions: self.sessions,
+            split: None,
+        };
         Ok((dataset, self.reading))
     }
 }
@@ -222,17 +258,19 @@ fn nothing_left(reading: &Reading) -> String {
     if reading.rows == 0 {
         return "has a header and no rows".into();
     }
-    let reasons: Vec<String> = reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+    let reasons: Vec<String> =
+        reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
     format!("none of its {} rows could be used ({})", reading.rows, reasons.join("; "))
 }
 
 /// The sessions seen so far.
 #[derive(Default)]
 struct Seen {
-    /// Those whose ids are whole numbers above all before them: the usual case, and cheap to remember.
+    /// Those whose ids are whole numbers above all before them: the usual case, and cheap to
+    /// remember.
     rising: Vec<u64>,
-    /// Hashes of all others. 64 bits: among 10⁷ sessions two share a hash with probability 3·10⁻⁶, which would be
-    /// reported as a session that reappears.
+    /// Hashes of all others. 64 bits: among 10⁷ sessions two share a hash with probability 3·10⁻⁶,
+    /// which would be reported as a session that reappears.
     others: HashSet<u64>,
     hashing: BuildHasherDefault<DefaultHasher>,
 }
@@ -241,7 +279,8 @@ impl Seen {
     /// Whether the session is new.
     fn insert(&mut self, session: &str) -> bool {
         // "07" and "+7" are other ids than "7".
-        let plain = session.bytes().all(|byte| byte.is_ascii_digit()) && (session == "0" || !session.starts_with('0'));
+        let plain = session.bytes().all(|byte| byte.is_ascii_digit())
+            && (session == "0" || !session.starts_with('0'));
         if let Some(number) = session.parse().ok().filter(|_| plain) {
             if self.rising.last().is_none_or(|&last| last < number) {
                 self.rising.push(number);

@@ -9,14 +9,16 @@ use super::{Source, date, table};
 use crate::error::Fault;
 use crate::{Error, Format, Result, Vocabulary};
 
-/// How displays are simulated for a log that recorded choices and no slates: MovieLens and LastFM, as in experiment A
-/// of the GAN-CDQN paper, and YooChoose.
+/// How displays are simulated for a log that recorded choices and no slates: MovieLens and LastFM,
+/// as in experiment A of the GAN-CDQN paper, and YooChoose.
 ///
-/// The display of a choice holds the chosen item and the others that lie nearest in time, in an order drawn at random.
-/// `docs/data-formats.md` gives the rule, and says what such displays cannot show.
+/// The display of a choice holds the chosen item and the others that lie nearest in time, in an
+/// order drawn at random. `docs/data-formats.md` gives the rule, and says what such displays cannot
+/// show.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Displays {
-    /// Items of a display, the chosen one included; at least 1. A display is smaller where the file has fewer items.
+    /// Items of a display, the chosen one included; at least 1. A display is smaller where the file
+    /// has fewer items.
     pub size: usize,
     /// How many of the active users to keep, drawn at random; `None` keeps all.
     pub users: Option<usize>,
@@ -24,7 +26,8 @@ pub struct Displays {
     pub min_choices: usize,
     /// What the others are near to.
     pub around: Around,
-    /// What users, items at equal distances, the order of a display, and the order of simultaneous choices are drawn from.
+    /// What users, items at equal distances, the order of a display, and the order of simultaneous
+    /// choices are drawn from.
     pub seed: Seed,
 }
 
@@ -33,15 +36,17 @@ pub struct Displays {
 pub enum Around {
     /// The day of the choice: the paper's.
     Choice,
-    /// The day on which the chosen item was released, where items have one (MovieLens): displays of items of an age.
+    /// The day on which the chosen item was released, where items have one (MovieLens): displays of
+    /// items of an age.
     Release,
 }
 
 impl Displays {
     /// The paper's displays for a format; `None` for a format that holds slates.
     ///
-    /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the published files). LastFM: 10
-    /// artists, all users. YooChoose, of which the paper says nothing: 10 items, all sessions. The seed is 1.
+    /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the
+    /// published files). LastFM: 10 artists, all users. YooChoose, of which the paper says nothing:
+    /// 10 items, all sessions. The seed is 1.
     pub fn of(format: Format) -> Option<Self> {
         match format {
             Format::MovieLens100k | Format::MovieLens => Some(Self::movielens()),
@@ -64,7 +69,13 @@ impl Displays {
     }
 
     pub(super) fn movielens() -> Self {
-        Self { size: 40, users: Some(1000), min_choices: 20, around: Around::Choice, seed: Seed::new(1) }
+        Self {
+            size: 40,
+            users: Some(1000),
+            min_choices: 20,
+            around: Around::Choice,
+            seed: Seed::new(1),
+        }
     }
 
     pub(super) fn ten() -> Self {
@@ -95,8 +106,9 @@ pub(super) struct Choices {
 }
 
 impl Choices {
-    /// Reads a file of one choice per row. `names` are those of its columns; `take` makes user, item and time of a row.
-    /// `user` is the column of the users if all are kept, so that one of whom no row can be read is a session lost.
+    /// Reads a file of one choice per row. `names` are those of its columns; `take` makes user,
+    /// item and time of a row. `user` is the column of the users if all are kept, so that one of
+    /// whom no row can be read is a session lost.
     pub(super) fn read(
         mut reader: csv::Reader<Source<'_>>,
         names: &[&'static str],
@@ -106,7 +118,8 @@ impl Choices {
         take: impl for<'r> Fn(table::Text<'r>) -> std::result::Result<(&'r str, &'r str, i64), Fault>,
     ) -> Result<Self> {
         let path = collector.path().to_owned();
-        let mut choices = Self { users: Vocabulary::default(), items: Vocabulary::default(), picks: Vec::new() };
+        let mut choices =
+            Self { users: Vocabulary::default(), items: Vocabulary::default(), picks: Vec::new() };
         let mut record = csv::ByteRecord::new();
         while table::next(&path, &mut reader, &mut record)? {
             collector.count_row(&fraction);
@@ -126,10 +139,12 @@ impl Choices {
         Ok(choices)
     }
 
-    /// Collects one session per user that is kept: a display around each choice, in the order of their times.
+    /// Collects one session per user that is kept: a display around each choice, in the order of
+    /// their times.
     ///
-    /// `around` is the day around which a choice's display is filled, `reward` what the choice earns. Of the streams under
-    /// the seed, number `i` belongs to the file's `i`-th user, so that a user's displays do not depend on who else is kept.
+    /// `around` is the day around which a choice's display is filled, `reward` what the choice
+    /// earns. Of the streams under the seed, number `i` belongs to the file's `i`-th user, so that
+    /// a user's displays do not depend on who else is kept.
     pub(super) fn simulate(
         &self,
         mut pool: Pool,
@@ -144,8 +159,9 @@ impl Choices {
         let users = self.kept(displays);
         if users.is_empty() && !self.picks.is_empty() {
             let (users, least) = (self.users.len(), displays.min_choices);
-            let problem =
-                format!("none of its {users} users is to be kept; active are those with {least} choices or more");
+            let problem = format!(
+                "none of its {users} users is to be kept; active are those with {least} choices or more"
+            );
             return Err(Error::file(collector.path(), problem));
         }
         let seed = displays.seed.derive("displays");
@@ -177,18 +193,26 @@ impl Choices {
             }
             collector.close(Some(name))?;
         }
-        collector.note(format!("simulated slates; {} of {} users kept", users.len(), self.users.len()));
+        collector.note(format!(
+            "simulated slates; {} of {} users kept",
+            users.len(),
+            self.users.len()
+        ));
         let picks = || users.iter().copied().flatten();
         let only_chosen = picks().filter(|pick| !unchosen[pick.item as usize]).count();
         let share = only_chosen as f64 / picks().count().max(1) as f64;
-        collector.note(format!("{:.1} % of the choices are of items that are shown only where chosen", 100.0 * share));
+        collector.note(format!(
+            "{:.1} % of the choices are of items that are shown only where chosen",
+            100.0 * share
+        ));
         Ok(())
     }
 
     /// The choices of every user that is kept, in the order of the users.
     fn kept(&self, displays: &Displays) -> Vec<&[Pick]> {
         let users = self.picks.chunk_by(|a, b| a.user == b.user);
-        let mut active: Vec<&[Pick]> = users.filter(|picks| picks.len() >= displays.min_choices).collect();
+        let mut active: Vec<&[Pick]> =
+            users.filter(|picks| picks.len() >= displays.min_choices).collect();
         if let Some(most) = displays.users.filter(|&most| most < active.len()) {
             active.shuffle(&mut displays.seed.derive("users").stream(0));
             active.truncate(most);
@@ -199,7 +223,11 @@ impl Choices {
 }
 
 /// An id, which is not empty.
-pub(super) fn id<'r>(row: table::Text<'r>, column: usize, name: &'static str) -> std::result::Result<&'r str, Fault> {
+pub(super) fn id<'r>(
+    row: table::Text<'r>,
+    column: usize,
+    name: &'static str,
+) -> std::result::Result<&'r str, Fault> {
     match row.field(column, name)? {
         "" => Err(Fault::value(name, "an id", "")),
         id => Ok(id),

@@ -1,5 +1,5 @@
-//! The GAN-CDQN authors' tab-separated files: one row per item shown; rows with the same `session_new_index` and `Time`
-//! are one display, in which exactly one item is clicked.
+//! The GAN-CDQN authors' tab-separated files: one row per item shown; rows with the same
+//! `session_new_index` and `Time` are one display, in which exactly one item is clicked.
 
 use hashbrown::HashSet;
 
@@ -10,8 +10,16 @@ use crate::split::Side;
 use crate::{Result, Split};
 
 /// The header, in the order of the files.
-pub(crate) const HEADER: [&str; 8] =
-    ["SessionId", "Time", "ItemId", "is_click", "raw_index", "session_new_index", "item_new_index", "tr_val_tst"];
+pub(crate) const HEADER: [&str; 8] = [
+    "SessionId",
+    "Time",
+    "ItemId",
+    "is_click",
+    "raw_index",
+    "session_new_index",
+    "item_new_index",
+    "tr_val_tst",
+];
 
 const SESSION: &str = "session_new_index";
 
@@ -22,7 +30,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
     let (columns, names) = table::columns(&path, &header, HEADER)?;
     let mut user = User::default();
     let mut sides = Vec::new();
-    // Whether a row was lost since the last one of which the session is known: it may belong to the next session too.
+    // Whether a row was lost since the last one of which the session is known: it may belong to the
+    // next session too.
     let mut lost_row = false;
     let mut record = csv::ByteRecord::new();
     while table::next(&path, &mut reader, &mut record)? {
@@ -34,7 +43,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
             Ok(row) => row,
             Err(fault) => {
                 (user.lost_row, lost_row) = (true, true);
-                let named = table::lone_number(&record, columns[5]).map(|session| session.to_string());
+                let named =
+                    table::lone_number(&record, columns[5]).map(|session| session.to_string());
                 collector.reject(place, 1, named.as_deref(), fault)?;
                 continue;
             }
@@ -57,8 +67,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
     Ok(Split::from_sides(sides.len(), |session| sides[session]))
 }
 
-/// The rows of the user being read: one session. They are held until the user ends, because displays are put into the
-/// order of their times.
+/// The rows of the user being read: one session. They are held until the user ends, because
+/// displays are put into the order of their times.
 #[derive(Default)]
 struct User {
     session: Option<u64>,
@@ -89,7 +99,8 @@ impl User {
         [session_id, time, item, is_click, raw_index, _, item_index, side]: [usize; HEADER.len()],
         place: Place,
     ) -> std::result::Result<(), Fault> {
-        let time = row.number(time, "Time", "a whole number").inspect_err(|_| self.lost_row = true)?;
+        let time =
+            row.number(time, "Time", "a whole number").inspect_err(|_| self.lost_row = true)?;
         let parsed = (|| {
             let name = row.field(session_id, "SessionId")?;
             let item = row.field(item, "ItemId")?;
@@ -112,10 +123,18 @@ impl User {
             };
             if self.side.is_some_and(|known| known != side) {
                 let found = (side as usize).to_string();
-                return Err(Fault::new("tr_val_tst", "the same side for all rows of a user", found));
+                return Err(Fault::new(
+                    "tr_val_tst",
+                    "the same side for all rows of a user",
+                    found,
+                ));
             }
             if !self.name.is_empty() && self.name != name {
-                return Err(Fault::value("SessionId", "the same id for all rows of a session_new_index", name));
+                return Err(Fault::value(
+                    "SessionId",
+                    "the same id for all rows of a session_new_index",
+                    name,
+                ));
             }
             Ok((name, item, clicked, side))
         })();
@@ -130,24 +149,36 @@ impl User {
         Ok(())
     }
 
-    /// Collects the displays in the order of their times; the user's side of the split, if a display was left.
+    /// Collects the displays in the order of their times; the user's side of the split, if a
+    /// display was left.
     fn close(&mut self, collector: &mut Collector) -> Result<Option<Side>> {
         let user = std::mem::take(self);
-        let Some(session) = user.session.filter(|_| user.refused.is_none()) else { return Ok(None) };
+        let Some(session) = user.session.filter(|_| user.refused.is_none()) else {
+            return Ok(None);
+        };
         let User { name, side, names, mut rows, spoiled, lost_row, .. } = user;
         rows.sort_by_key(|row| row.time);
         let (mut kept, mut shown) = (false, HashSet::new());
         for display in rows.chunk_by(|a, b| a.time == b.time) {
             let first = &display[0];
             let pushed = if lost_row || spoiled.contains(&first.time) {
-                Err(Fault::new("row", "a display whose rows can all be read", "a display that lost one"))
+                Err(Fault::new(
+                    "row",
+                    "a display whose rows can all be read",
+                    "a display that lost one",
+                ))
             } else {
                 push(collector, &names, display, &mut shown)
             };
             match pushed {
                 Ok(()) => kept = true,
                 Err(fault) => {
-                    collector.reject(first.place, display.len() as u64, Some(&session.to_string()), fault)?;
+                    collector.reject(
+                        first.place,
+                        display.len() as u64,
+                        Some(&session.to_string()),
+                        fault,
+                    )?;
                 }
             }
         }
@@ -176,7 +207,13 @@ fn push<'n>(
             _ if !row.clicked => {}
             None => clicked = Some(item),
             Some(other) if other == item => {}
-            Some(_) => return Err(Fault::value("is_click", "one clicked item in a display, found a second", item)),
+            Some(_) => {
+                return Err(Fault::value(
+                    "is_click",
+                    "one clicked item in a display, found a second",
+                    item,
+                ));
+            }
         }
     }
     let Some(clicked) = clicked else {

@@ -1,4 +1,5 @@
-//! The IRecGAN authors' processed CSV: one row per step, `session_num;query_num;click_item;rec_list;purchase`.
+//! The IRecGAN authors' processed CSV: one row per step,
+//! `session_num;query_num;click_item;rec_list;purchase`.
 
 use super::collector::{Answer, Collector, Place};
 use super::{Source, table};
@@ -6,7 +7,8 @@ use crate::error::Fault;
 use crate::{Error, Result};
 
 /// The header, in the order of the files.
-pub(crate) const HEADER: [&str; 5] = ["session_num", "query_num", "click_item", "rec_list", "purchase"];
+pub(crate) const HEADER: [&str; 5] =
+    ["session_num", "query_num", "click_item", "rec_list", "purchase"];
 
 pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let path = source.path();
@@ -19,7 +21,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         let (found, expected) = (header.join(";"), HEADER.join(";"));
         return Err(Error::file(&path, format!("its header is {found:?}, expected {expected:?}")));
     }
-    let columns = HEADER.map(|name| header.iter().position(|field| field == name).unwrap_or_default());
+    let columns =
+        HEADER.map(|name| header.iter().position(|field| field == name).unwrap_or_default());
     let names: Vec<&'static str> =
         header.iter().filter_map(|name| HEADER.into_iter().find(|column| column == name)).collect();
     let mut open = Open::default();
@@ -28,7 +31,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         collector.count_row(&fraction);
         let place = Place::Byte(table::byte(&record));
         let row = table::Text::new(&record, &names);
-        let row = row.and_then(|row| Ok((row, row.number::<u64>(columns[0], HEADER[0], "a whole number")?)));
+        let row = row
+            .and_then(|row| Ok((row, row.number::<u64>(columns[0], HEADER[0], "a whole number")?)));
         match row {
             Ok((row, session)) => {
                 if let Err(fault) = open.take(row, session, columns, collector)? {
@@ -36,7 +40,8 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
                 }
             }
             Err(fault) => {
-                let named = table::lone_number(&record, columns[0]).map(|session| session.to_string());
+                let named =
+                    table::lone_number(&record, columns[0]).map(|session| session.to_string());
                 collector.reject(place, 1, named.as_deref(), fault)?;
             }
         }
@@ -101,7 +106,10 @@ fn step(
     };
     collector.begin_slate();
     let list = row.field(list, "rec_list")?;
-    list.split(',').map(str::trim).filter(|item| !item.is_empty()).for_each(|item| collector.show(item));
+    list.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+        .for_each(|item| collector.show(item));
     collector.push(&Answer { choice: Ok(click), reward, propensity: None, timestamp: None })?;
     *last_query = Some(query);
     Ok(())

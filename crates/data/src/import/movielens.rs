@@ -1,5 +1,6 @@
-//! MovieLens: the ratings of 100k (`u.data`) and of the releases that came as CSV (`ratings.csv`: latest-small and its
-//! larger sisters), with the films' days of release from the file that lies beside.
+//! MovieLens: the ratings of 100k (`u.data`) and of the releases that came as CSV (`ratings.csv`:
+//! latest-small and its larger sisters), with the films' days of release from the file that lies
+//! beside.
 //!
 //! A rating is a choice, whatever its value.
 
@@ -16,21 +17,33 @@ use crate::error::Fault;
 const U_DATA: [&str; 4] = ["user id", "item id", "rating", "timestamp"];
 const RATINGS_CSV: [&str; 4] = ["userId", "movieId", "rating", "timestamp"];
 
-pub(super) fn read_100k(source: Source<'_>, displays: &Displays, collector: &mut Collector) -> Result<()> {
+pub(super) fn read_100k(
+    source: Source<'_>,
+    displays: &Displays,
+    collector: &mut Collector,
+) -> Result<()> {
     let fraction = source.fraction();
     let reader = table::open_without_header(source, b'\t');
     let user = displays.keep_all().then_some(0);
-    let choices = Choices::read(reader, &U_DATA, user, fraction, collector, |row| choice(row, U_DATA, [0, 1, 2, 3]))?;
+    let choices = Choices::read(reader, &U_DATA, user, fraction, collector, |row| {
+        choice(row, U_DATA, [0, 1, 2, 3])
+    })?;
     let released = releases::u_item(&choices.items, collector)?;
     simulate(&choices, released, displays, collector)
 }
 
-pub(super) fn read_csv(source: Source<'_>, displays: &Displays, collector: &mut Collector) -> Result<()> {
+pub(super) fn read_csv(
+    source: Source<'_>,
+    displays: &Displays,
+    collector: &mut Collector,
+) -> Result<()> {
     let fraction = source.fraction();
     let (reader, header) = table::open(source, b',', true)?;
     let (columns, names) = table::columns(collector.path(), &header, RATINGS_CSV)?;
     let user = displays.keep_all().then_some(columns[0]);
-    let choices = Choices::read(reader, &names, user, fraction, collector, |row| choice(row, RATINGS_CSV, columns))?;
+    let choices = Choices::read(reader, &names, user, fraction, collector, |row| {
+        choice(row, RATINGS_CSV, columns)
+    })?;
     let released = releases::movies_csv(&choices.items, collector)?;
     simulate(&choices, released, displays, collector)
 }
@@ -49,7 +62,8 @@ fn choice<'r>(
     Ok((user, item, row.number(columns[3], names[3], "a whole number")?))
 }
 
-/// The films are those that someone rated. One without a day of release has that of its first rating.
+/// The films are those that someone rated. One without a day of release has that of its first
+/// rating.
 fn simulate(
     choices: &Choices,
     released: Vec<Option<i64>>,
@@ -67,10 +81,13 @@ fn simulate(
         let first = &mut first[pick.item as usize];
         *first = pick.day().min(*first);
     }
-    let days: Vec<i64> = released.into_iter().zip(first).map(|(day, first)| day.unwrap_or(first)).collect();
+    let days: Vec<i64> =
+        released.into_iter().zip(first).map(|(day, first)| day.unwrap_or(first)).collect();
     let pool = Pool::new(days.iter().copied().zip(0..).collect());
     match displays.around {
         Around::Choice => choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector),
-        Around::Release => choices.simulate(pool, |pick| days[pick.item as usize], |_| 1.0, displays, collector),
+        Around::Release => {
+            choices.simulate(pool, |pick| days[pick.item as usize], |_| 1.0, displays, collector)
+        }
     }
 }

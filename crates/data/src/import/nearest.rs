@@ -28,16 +28,24 @@ impl Pool {
         Self { days, starts, items, exchanged: Vec::new() }
     }
 
-    /// Fills a slate up to `size` different items with those nearest to a day: day by day outwards, before and after
-    /// alike; among items of equal distance each is as likely as any other.
-    pub(super) fn fill(&mut self, day: i64, size: usize, slate: &mut Vec<u32>, stream: &mut Stream) {
+    /// Fills a slate up to `size` different items with those nearest to a day: day by day outwards,
+    /// before and after alike; among items of equal distance each is as likely as any other.
+    pub(super) fn fill(
+        &mut self,
+        day: i64,
+        size: usize,
+        slate: &mut Vec<u32>,
+        stream: &mut Stream,
+    ) {
         let mut after = self.days.partition_point(|&other| other < day);
         let mut before = after;
         while slate.len() < size {
             let earlier = before.checked_sub(1).map(|at| (at, day.abs_diff(self.days[at])));
             let later = self.days.get(after).map(|other| (after, other.abs_diff(day)));
             let (mut near, mut also) = (0..0, 0..0);
-            let Some(distance) = [earlier, later].into_iter().flatten().map(|(_, distance)| distance).min() else {
+            let Some(distance) =
+                [earlier, later].into_iter().flatten().map(|(_, distance)| distance).min()
+            else {
                 return;
             };
             if let Some((at, _)) = earlier.filter(|&(_, other)| other == distance) {
@@ -49,7 +57,9 @@ impl Pool {
                 after += 1;
             }
             // The items of the two days as one list, shuffled no further than the slate has room.
-            let entry = |at: usize| if at < near.len() { near.start + at } else { also.start + at - near.len() };
+            let entry = |at: usize| {
+                if at < near.len() { near.start + at } else { also.start + at - near.len() }
+            };
             let count = near.len() + also.len();
             for at in 0..count {
                 if slate.len() == size {

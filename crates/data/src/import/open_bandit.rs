@@ -1,4 +1,5 @@
-//! The Open Bandit Dataset: one row per item shown at one of three positions, with the probability that the policy showed it.
+//! The Open Bandit Dataset: one row per item shown at one of three positions, with the probability
+//! that the policy showed it.
 //!
 //! Saito, Aihara, Matsutani, Narita, "Open Bandit Dataset and Pipeline", 2020 (arXiv 2008.07146).
 
@@ -10,7 +11,8 @@ use crate::{Choice, Result};
 /// The columns that are read; the features of users and their affinities to items are not.
 const COLUMNS: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
 
-/// What stands in a log for the user: that the places of one page are different problems must not be lost.
+/// What stands in a log for the user: that the places of one page are different problems must not
+/// be lost.
 const POSITIONS: [&str; 3] = ["position 1", "position 2", "position 3"];
 
 pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
@@ -37,8 +39,10 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             }
         }
     }
-    let counts: Vec<String> = POSITIONS.iter().zip(shown).map(|(name, count)| format!("{name}: {count}")).collect();
-    collector.note(format!("the users of this log are positions on the page: {}", counts.join(", ")));
+    let counts: Vec<String> =
+        POSITIONS.iter().zip(shown).map(|(name, count)| format!("{name}: {count}")).collect();
+    collector
+        .note(format!("the users of this log are positions on the page: {}", counts.join(", ")));
     Ok(())
 }
 
@@ -49,8 +53,9 @@ fn step(
     collector: &mut Collector,
 ) -> std::result::Result<usize, Fault> {
     let time = row.field(time, "timestamp")?;
-    let timestamp = date::iso_seconds(time)
-        .ok_or_else(|| Fault::value("timestamp", "a time such as 2019-11-24 00:01:03.979311+00:00", time))?;
+    let timestamp = date::iso_seconds(time).ok_or_else(|| {
+        Fault::value("timestamp", "a time such as 2019-11-24 00:01:03.979311+00:00", time)
+    })?;
     let item = row.field(item, "item_id")?;
     if item.is_empty() {
         return Err(Fault::value("item_id", "an id", item));
@@ -69,6 +74,11 @@ fn step(
     let propensity = row.number::<f32>(propensity, "propensity_score", "a number")?;
     collector.begin_slate();
     collector.show(item);
-    collector.push(&Answer { choice, reward, propensity: Some(&[propensity]), timestamp: Some(timestamp) })?;
+    collector.push(&Answer {
+        choice,
+        reward,
+        propensity: Some(&[propensity]),
+        timestamp: Some(timestamp),
+    })?;
     Ok(position)
 }

@@ -18,8 +18,9 @@ pub(crate) fn column_names(path: &Path) -> Result<Vec<String>> {
     Ok(builder.schema().fields().iter().map(|field| field.name().clone()).collect())
 }
 
-/// Reads a file whose columns `check` accepts: what `columns` makes of each batch goes to `take`, row by row. `take` is told
-/// the row of the batch, the row of the file from 1, and how much of the file has been read by then.
+/// Reads a file whose columns `check` accepts: what `columns` makes of each batch goes to `take`,
+/// row by row. `take` is told the row of the batch, the row of the file from 1, and how much of the
+/// file has been read by then.
 pub(super) fn for_each_row<C>(
     path: &Path,
     mut progress: Option<Progress<'_>>,
@@ -31,7 +32,9 @@ pub(super) fn for_each_row<C>(
     let builder = open(path, file)?;
     check(builder.schema())?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let mut reader = guarded(path, || builder.with_batch_size(8192).build().map_err(|error| damaged(path, &error)))?;
+    let mut reader = guarded(path, || {
+        builder.with_batch_size(8192).build().map_err(|error| damaged(path, &error))
+    })?;
     let mut row = 0;
     let mut next = || -> Result<_> {
         let batch = reader.next().transpose().map_err(|error| damaged(path, &error))?;
@@ -51,16 +54,19 @@ pub(super) fn for_each_row<C>(
 }
 
 fn open(path: &Path, file: File) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    guarded(path, || ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path, &error)))
+    guarded(path, || {
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path, &error))
+    })
 }
 
 fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::file(path, format!("is no whole Parquet file: {error}"))
 }
 
-/// Reads a part of the file. On some damaged files the decoder panics where it should fail; nothing that it leaves half
-/// done is used afterwards.
+/// Reads a part of the file. On some damaged files the decoder panics where it should fail; nothing
+/// that it leaves half done is used afterwards.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(Error::file(path, "is no whole Parquet file: it cannot be decoded")))
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(Error::file(path, "is no whole Parquet file: it cannot be decoded"))
+    })
 }

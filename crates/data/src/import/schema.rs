@@ -1,4 +1,5 @@
-//! The rules of our own schema that hold in every file format: one row per step, a session's rows together, steps rising.
+//! The rules of our own schema that hold in every file format: one row per step, a session's rows
+//! together, steps rising.
 
 use super::collector::{Answer, Collector, Place};
 use crate::error::Fault;
@@ -20,8 +21,8 @@ pub(super) struct Row<'a> {
     pub(super) left: Option<bool>,
 }
 
-/// Collects rows into sessions: for every row [`Steps::enter`], then the slate into the collector, then
-/// [`Steps::take`]; [`Steps::reject`] when any of it, or reading the row, is at fault.
+/// Collects rows into sessions: for every row [`Steps::enter`], then the slate into the collector,
+/// then [`Steps::take`]; [`Steps::reject`] when any of it, or reading the row, is at fault.
 #[derive(Default)]
 pub(super) struct Steps {
     session: String,
@@ -44,7 +45,12 @@ struct Open {
 
 impl Steps {
     /// Goes to the session that the next row names. A user without a name is none, as in CSV.
-    pub(super) fn enter(&mut self, collector: &mut Collector, session: &str, user: Option<&str>) -> Result<Entered> {
+    pub(super) fn enter(
+        &mut self,
+        collector: &mut Collector,
+        session: &str,
+        user: Option<&str>,
+    ) -> Result<Entered> {
         let user = user.filter(|user| !user.is_empty());
         if let Some(open) = self.open.as_mut().filter(|_| self.session == session) {
             self.entered = true;
@@ -53,7 +59,11 @@ impl Steps {
             }
             if self.user.as_deref() != user {
                 let found = user.unwrap_or_default();
-                return Ok(Err(Fault::value("user", "the same user throughout the session", found)));
+                return Ok(Err(Fault::value(
+                    "user",
+                    "the same user throughout the session",
+                    found,
+                )));
             }
             return Ok(Ok(()));
         }
@@ -80,13 +90,19 @@ impl Steps {
     fn take_step(&mut self, collector: &mut Collector, row: &Row<'_>) -> Entered {
         let Some(open) = &mut self.open else { return Ok(()) };
         if open.last_step.is_some_and(|last| row.step <= last) {
-            return Err(Fault::new("step", "a number above the one before it", row.step.to_string()));
+            return Err(Fault::new(
+                "step",
+                "a number above the one before it",
+                row.step.to_string(),
+            ));
         }
         if open.says_left.is_some_and(|says| says != row.left.is_some()) {
             return Err(Fault::all_or_none("left", row.left.is_some()));
         }
         let choice = match (row.chosen, row.left) {
-            (Some(_), Some(true)) => return Err(Fault::new("left", "false where an item was chosen", "true")),
+            (Some(_), Some(true)) => {
+                return Err(Fault::new("left", "false where an item was chosen", "true"));
+            }
             (Some(chosen), _) => Ok(chosen),
             (None, Some(true)) => Err(Choice::Leave),
             (None, _) => Err(Choice::Skip),
@@ -99,7 +115,8 @@ impl Steps {
         Ok(())
     }
 
-    /// Drops the row that was being read. `named` is the session that it names, if it could not be entered.
+    /// Drops the row that was being read. `named` is the session that it names, if it could not be
+    /// entered.
     pub(super) fn reject(
         &mut self,
         collector: &mut Collector,
@@ -110,7 +127,8 @@ impl Steps {
         if let Some(open) = &mut self.open {
             open.lost_last = true;
         }
-        let session = if std::mem::take(&mut self.entered) { Some(&self.session[..]) } else { named };
+        let session =
+            if std::mem::take(&mut self.entered) { Some(&self.session[..]) } else { named };
         collector.reject(place, 1, session, fault)
     }
 
@@ -124,7 +142,8 @@ impl Steps {
         if open.says_left == Some(false) && !open.lost_last {
             collector.leave_on_last_step();
         }
-        // The rows of a session that reappears belong to one that was closed already: no session is lost here.
+        // The rows of a session that reappears belong to one that was closed already: no session is
+        // lost here.
         if open.refused.is_none() {
             collector.close(self.user.as_deref())?;
         }

@@ -1,4 +1,5 @@
-//! Our schema as CSV: lists are separated by blanks inside one field, an empty `chosen` is no choice.
+//! Our schema as CSV: lists are separated by blanks inside one field, an empty `chosen` is no
+//! choice.
 
 use super::collector::{Collector, Place};
 use super::schema::{COLUMNS, Entered, REQUIRED, Row, Steps};
@@ -17,16 +18,22 @@ pub(super) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             format!("its header has the unknown column {unknown:?}; the columns are {known}"),
         ));
     }
-    if let Some(twice) = COLUMNS.iter().find(|name| header.iter().filter(|field| field == name).count() > 1) {
+    if let Some(twice) =
+        COLUMNS.iter().find(|name| header.iter().filter(|field| field == name).count() > 1)
+    {
         return Err(Error::file(&path, format!("its header has the column {twice:?} twice")));
     }
     for name in &COLUMNS[..REQUIRED] {
         table::column(&path, &header, name)?;
     }
-    let names: Vec<&'static str> =
-        header.iter().filter_map(|name| COLUMNS.into_iter().find(|column| column == name)).collect();
-    let mut rows =
-        Rows { columns: COLUMNS.map(|name| header.iter().position(|field| field == name)), propensity: Vec::new() };
+    let names: Vec<&'static str> = header
+        .iter()
+        .filter_map(|name| COLUMNS.into_iter().find(|column| column == name))
+        .collect();
+    let mut rows = Rows {
+        columns: COLUMNS.map(|name| header.iter().position(|field| field == name)),
+        propensity: Vec::new(),
+    };
     let [session, ..] = rows.columns;
     let mut steps = Steps::default();
     ahead::for_each(&path, reader, fraction, |record, fraction| {
@@ -73,17 +80,30 @@ impl Rows {
     ) -> std::result::Result<(table::Text<'r>, &'r str, Option<&'r str>), Fault> {
         let row = table::Text::new(record, names)?;
         let [session, .., user, _, _] = self.columns;
-        let session = row.optional(session, "session")?.ok_or_else(|| Fault::value("session", "an id", ""))?;
+        let session = row
+            .optional(session, "session")?
+            .ok_or_else(|| Fault::value("session", "an id", ""))?;
         Ok((row, session, row.optional(user, "user")?))
     }
 
-    fn step(&mut self, row: table::Text<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered {
+    fn step(
+        &mut self,
+        row: table::Text<'_>,
+        steps: &mut Steps,
+        collector: &mut Collector,
+    ) -> Entered {
         let [_, step, shown, chosen, reward, timestamp, _, propensity, left] = self.columns;
-        let step = parse(row.optional(step, "step")?.unwrap_or_default(), "step", "a whole number")?;
+        let step =
+            parse(row.optional(step, "step")?.unwrap_or_default(), "step", "a whole number")?;
         let chosen = row.optional(chosen, "chosen")?;
-        let reward = parse(row.optional(reward, "reward")?.unwrap_or_default(), "reward", "a finite number")?;
+        let reward = parse(
+            row.optional(reward, "reward")?.unwrap_or_default(),
+            "reward",
+            "a finite number",
+        )?;
         let timestamp = row.optional(timestamp, "timestamp")?;
-        let timestamp = timestamp.map(|text| parse(text, "timestamp", "a whole number")).transpose()?;
+        let timestamp =
+            timestamp.map(|text| parse(text, "timestamp", "a whole number")).transpose()?;
         let left = row.optional(left, "left")?.map(parse_left).transpose()?;
         let propensity = row.optional(propensity, "propensity")?;
         self.propensity.clear();

@@ -73,10 +73,15 @@ type Key<'a> = (Line<'a>, Cow<'a, str>, Option<Cow<'a, str>>);
 fn key(line: &[u8]) -> std::result::Result<Key<'_>, Fault> {
     let text = std::str::from_utf8(line).map_err(|error| {
         let at = error.valid_up_to();
-        Fault::new("row", "UTF-8 text", format!("byte 0x{:02x} at place {at} of the line", line[at]))
+        Fault::new(
+            "row",
+            "UTF-8 text",
+            format!("byte 0x{:02x} at place {at} of the line", line[at]),
+        )
     })?;
-    let row: Line<'_> = serde_json::from_str(text)
-        .map_err(|error| Fault::new("row", "one JSON object with the schema's fields", error.to_string()))?;
+    let row: Line<'_> = serde_json::from_str(text).map_err(|error| {
+        Fault::new("row", "one JSON object with the schema's fields", error.to_string())
+    })?;
     let session = id(required(row.session, "session")?, "session")?;
     let user = row.user.map(|raw| id(raw, "user")).transpose()?;
     Ok((row, session, user))
@@ -97,7 +102,8 @@ fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered
     let step = number(required(row.step, "step")?, "step", "a whole number")?;
     let chosen = row.chosen.map(|raw| id(raw, "chosen")).transpose()?;
     let reward = number(required(row.reward, "reward")?, "reward", "a finite number")?;
-    let timestamp = row.timestamp.map(|raw| number(raw, "timestamp", "a whole number")).transpose()?;
+    let timestamp =
+        row.timestamp.map(|raw| number(raw, "timestamp", "a whole number")).transpose()?;
     let propensity = row.propensity.map(propensities).transpose()?;
     let left = row.left.map(left).transpose()?;
     let shown = list(required(row.shown, "shown")?, "shown", "a list of ids")?;
@@ -109,7 +115,10 @@ fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Entered
     steps.take(collector, &Row { step, chosen, reward, timestamp, propensity, left })
 }
 
-fn required<'a>(value: Option<&'a RawValue>, field: &'static str) -> std::result::Result<&'a RawValue, Fault> {
+fn required<'a>(
+    value: Option<&'a RawValue>,
+    field: &'static str,
+) -> std::result::Result<&'a RawValue, Fault> {
     value.ok_or_else(|| Fault::new(field, "a value", "nothing"))
 }
 
@@ -136,7 +145,10 @@ fn propensities(raw: &RawValue) -> std::result::Result<Vec<f32>, Fault> {
     if !raw.get().starts_with('[') {
         return Ok(vec![number(raw, "propensity", EXPECTED)?]);
     }
-    list(raw, "propensity", EXPECTED)?.into_iter().map(|item| number(item, "propensity", EXPECTED)).collect()
+    list(raw, "propensity", EXPECTED)?
+        .into_iter()
+        .map(|item| number(item, "propensity", EXPECTED))
+        .collect()
 }
 
 fn list<'a>(

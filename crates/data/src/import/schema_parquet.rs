@@ -12,17 +12,27 @@ use super::{Progress, parquet_batches};
 use crate::error::Fault;
 use crate::{Error, Result};
 
-pub(super) fn read(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
+pub(super) fn read(
+    path: &Path,
+    progress: Option<Progress<'_>>,
+    collector: &mut Collector,
+) -> Result<()> {
     let mut steps = Steps::default();
     let check = |schema: &Schema| check_columns(path, schema);
     let columns = |batch: &RecordBatch| Columns::new(path, batch);
-    parquet_batches::for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
-        collector.count_row(&|| fraction);
-        match columns.take(index, &mut steps, collector)? {
-            Ok(()) => Ok(()),
-            Err(fault) => steps.reject(collector, Place::Line(row), None, fault),
-        }
-    })?;
+    parquet_batches::for_each_row(
+        path,
+        progress,
+        check,
+        columns,
+        |columns, index, row, fraction| {
+            collector.count_row(&|| fraction);
+            match columns.take(index, &mut steps, collector)? {
+                Ok(()) => Ok(()),
+                Err(fault) => steps.reject(collector, Place::Line(row), None, fault),
+            }
+        },
+    )?;
     steps.finish(collector)
 }
 
@@ -30,13 +40,20 @@ fn check_columns(path: &Path, schema: &Schema) -> Result<()> {
     let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
     if let Some(unknown) = names.iter().find(|name| !COLUMNS.contains(name)) {
         let known = COLUMNS.join(", ");
-        return Err(Error::file(path, format!("has the unknown column {unknown:?}; the columns are {known}")));
+        return Err(Error::file(
+            path,
+            format!("has the unknown column {unknown:?}; the columns are {known}"),
+        ));
     }
-    if let Some(twice) = COLUMNS.iter().find(|name| names.iter().filter(|field| field == name).count() > 1) {
+    if let Some(twice) =
+        COLUMNS.iter().find(|name| names.iter().filter(|field| field == name).count() > 1)
+    {
         return Err(Error::file(path, format!("has the column {twice:?} twice")));
     }
     match COLUMNS[..REQUIRED].iter().find(|name| !names.contains(name)) {
-        Some(missing) => Err(Error::file(path, format!("has no column {missing:?}; found {}", names.join(", ")))),
+        Some(missing) => {
+            Err(Error::file(path, format!("has no column {missing:?}; found {}", names.join(", "))))
+        }
         None => Ok(()),
     }
 }
@@ -61,7 +78,9 @@ impl Columns {
             Error::file(path, format!("column {name:?} has type {found}, expected {expected}"))
         };
         let optional = |name: &str| batch.column_by_name(name);
-        let required = |name: &str| optional(name).ok_or_else(|| Error::file(path, format!("has no column {name:?}")));
+        let required = |name: &str| {
+            optional(name).ok_or_else(|| Error::file(path, format!("has no column {name:?}")))
+        };
         let shown = Lists::new(required("shown")?).map_err(|error| mistyped("shown", error))?;
         let propensity = optional("propensity").map(propensities).transpose();
         Ok(Self {
@@ -74,9 +93,13 @@ impl Columns {
             timestamp: optional("timestamp")
                 .map(|array| integers(array).map_err(|error| mistyped("timestamp", error)))
                 .transpose()?,
-            user: optional("user").map(|array| Ids::new(array).map_err(|error| mistyped("user", error))).transpose()?,
+            user: optional("user")
+                .map(|array| Ids::new(array).map_err(|error| mistyped("user", error)))
+                .transpose()?,
             propensity: propensity.map_err(|error| mistyped("propensity", error))?,
-            left: optional("left").map(|array| booleans(array).map_err(|error| mistyped("left", error))).transpose()?,
+            left: optional("left")
+                .map(|array| booleans(array).map_err(|error| mistyped("left", error)))
+                .transpose()?,
         })
     }
 
@@ -93,31 +116,44 @@ impl Columns {
 
     fn step(&self, index: usize, steps: &mut Steps, collector: &mut Collector) -> Entered {
         let step = self.step[index].ok_or_else(|| Fault::new("step", "a whole number", "null"))?;
-        let reward = self.reward[index].ok_or_else(|| Fault::new("reward", "a finite number", "null"))?;
-        let places = self.shown.get(index).ok_or_else(|| Fault::new("shown", "a list of ids", "null"))?;
+        let reward =
+            self.reward[index].ok_or_else(|| Fault::new("reward", "a finite number", "null"))?;
+        let places =
+            self.shown.get(index).ok_or_else(|| Fault::new("shown", "a list of ids", "null"))?;
         collector.begin_slate();
         for place in places {
-            let item = self.shown_ids.get(place).ok_or_else(|| Fault::new("shown", "a list of ids", "a null in it"))?;
+            let item = self
+                .shown_ids
+                .get(place)
+                .ok_or_else(|| Fault::new("shown", "a list of ids", "a null in it"))?;
             show(collector, item)?;
         }
         let propensity = self.propensity_of(index)?;
         let chosen = self.chosen.get(index);
         let timestamp = self.timestamp.as_ref().and_then(|column| column[index]);
         let left = self.left.as_ref().and_then(|column| column[index]);
-        steps.take(collector, &Row { step, chosen, reward, timestamp, propensity: propensity.as_deref(), left })
+        steps.take(
+            collector,
+            &Row { step, chosen, reward, timestamp, propensity: propensity.as_deref(), left },
+        )
     }
 
     fn propensity_of(&self, index: usize) -> std::result::Result<Option<Vec<f32>>, Fault> {
         let Some((lists, values)) = &self.propensity else { return Ok(None) };
         let Some(places) = lists.get(index) else { return Ok(None) };
         let numbers: Option<Vec<f32>> = values[places].iter().copied().collect();
-        numbers.map(Some).ok_or_else(|| Fault::new("propensity", "a list of numbers", "a null in it"))
+        numbers
+            .map(Some)
+            .ok_or_else(|| Fault::new("propensity", "a list of numbers", "a null in it"))
     }
 }
 
 /// Lists of numbers, or one number for slates of one.
 fn propensities(array: &ArrayRef) -> std::result::Result<(Lists, Vec<Option<f32>>), Mistyped> {
-    let list = matches!(array.data_type(), DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..));
+    let list = matches!(
+        array.data_type(),
+        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+    );
     let lists = if list { Lists::new(array)? } else { Lists::of_one(array) };
     let values = floats(&lists.values)?;
     Ok((lists, values))

@@ -23,8 +23,9 @@ impl<'a> Source<'a> {
         let read = Rc::new(Cell::new(0));
         let counted = Counted { file, read: Rc::clone(&read), told: 0, total, progress };
         let mut buffered = BufReader::with_capacity(1 << 18, counted);
-        let gzip =
-            io::BufRead::fill_buf(&mut buffered).map_err(|source| Error::io(path, source))?.starts_with(&[0x1f, 0x8b]);
+        let gzip = io::BufRead::fill_buf(&mut buffered)
+            .map_err(|source| Error::io(path, source))?
+            .starts_with(&[0x1f, 0x8b]);
         let stream: Box<dyn Read + 'a> =
             if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
         Ok(Self { path: path.to_owned(), stream, read, total })
@@ -44,7 +45,8 @@ impl<'a> Source<'a> {
         self.path.clone()
     }
 
-    /// How much of the file has been read, as a share that can be asked for while the source is being read.
+    /// How much of the file has been read, as a share that can be asked for while the source is
+    /// being read.
     pub(super) fn fraction(&self) -> impl Fn() -> f64 + use<> {
         let (read, total) = (Rc::clone(&self.read), self.total.max(1) as f64);
         move || read.get() as f64 / total
@@ -71,11 +73,16 @@ pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
     Ok((file, length))
 }
 
-/// What a failed read means: a compressed stream that ends early is a fault of the file, not of the system.
+/// What a failed read means: a compressed stream that ends early is a fault of the file, not of the
+/// system.
 pub(super) fn read_error(path: &Path, source: io::Error) -> Error {
     match source.kind() {
-        io::ErrorKind::UnexpectedEof => Error::file(path, "ends early: the compressed file is truncated"),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Error::file(path, format!("is damaged: {source}")),
+        io::ErrorKind::UnexpectedEof => {
+            Error::file(path, "ends early: the compressed file is truncated")
+        }
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            Error::file(path, format!("is damaged: {source}"))
+        }
         _ => Error::io(path, source),
     }
 }

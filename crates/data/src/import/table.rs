@@ -23,8 +23,10 @@ pub(super) fn open<'a>(
         .from_reader(source);
     let header = reader.byte_headers().map_err(|error| csv_error(&path, error))?;
     check_line_breaks(&path, header)?;
-    let header: Option<Vec<String>> =
-        header.iter().map(|field| Some(std::str::from_utf8(field).ok()?.trim().to_owned())).collect();
+    let header: Option<Vec<String>> = header
+        .iter()
+        .map(|field| Some(std::str::from_utf8(field).ok()?.trim().to_owned()))
+        .collect();
     let header = header.ok_or_else(|| Error::file(&path, "its header is not UTF-8"))?;
     if header.iter().all(String::is_empty) {
         return Err(Error::file(&path, "is empty, expected a header"));
@@ -43,8 +45,8 @@ pub(super) fn open_without_header(source: Source<'_>, delimiter: u8) -> csv::Rea
         .from_reader(source)
 }
 
-/// The positions of columns that must be there, and the names of all columns for [`Text::new`]; those of others are not
-/// told.
+/// The positions of columns that must be there, and the names of all columns for [`Text::new`];
+/// those of others are not told.
 pub(super) fn columns<const N: usize>(
     path: &Path,
     header: &[String],
@@ -60,17 +62,20 @@ pub(super) fn columns<const N: usize>(
 
 /// The position of a column that must be there.
 pub(super) fn column(path: &Path, header: &[String], name: &str) -> Result<usize> {
-    header
-        .iter()
-        .position(|field| field == name)
-        .ok_or_else(|| Error::file(path, format!("its header has no column {name:?}; found {}", header.join(", "))))
+    header.iter().position(|field| field == name).ok_or_else(|| {
+        Error::file(path, format!("its header has no column {name:?}; found {}", header.join(", ")))
+    })
 }
 
 /// The next row, `false` at the end.
-pub(super) fn next(path: &Path, reader: &mut csv::Reader<Source<'_>>, row: &mut csv::ByteRecord) -> Result<bool> {
+pub(super) fn next(
+    path: &Path,
+    reader: &mut csv::Reader<Source<'_>>,
+    row: &mut csv::ByteRecord,
+) -> Result<bool> {
     let more = reader.read_byte_record(row).map_err(|error| csv_error(path, error))?;
-    // A row that takes no more bytes than its fields, their delimiters and one line break has no quotes but, at the end of
-    // the file, an unclosed one before its last field.
+    // A row that takes no more bytes than its fields, their delimiters and one line break has no
+    // quotes but, at the end of the file, an unclosed one before its last field.
     let plain = reader.position().byte() - byte(row) <= (row.as_slice().len() + row.len()) as u64;
     if !plain || row.iter().next_back().is_some_and(holds_line_break) {
         check_line_breaks(path, row)?;
@@ -78,7 +83,8 @@ pub(super) fn next(path: &Path, reader: &mut csv::Reader<Source<'_>>, row: &mut 
     Ok(more)
 }
 
-/// A field that spans lines is a quote that was not closed, and holds rows that must not vanish in it.
+/// A field that spans lines is a quote that was not closed, and holds rows that must not vanish in
+/// it.
 fn check_line_breaks(path: &Path, row: &csv::ByteRecord) -> Result<()> {
     if !holds_line_break(row.as_slice()) {
         return Ok(());
@@ -94,7 +100,9 @@ fn holds_line_break(text: &[u8]) -> bool {
 
 /// A field of a row that may be at fault elsewhere; `None` if it is missing, empty, or no text.
 pub(super) fn lone_field(row: &csv::ByteRecord, column: usize) -> Option<&str> {
-    row.get(column).and_then(|field| std::str::from_utf8(field).ok()).filter(|field| !field.is_empty())
+    row.get(column)
+        .and_then(|field| std::str::from_utf8(field).ok())
+        .filter(|field| !field.is_empty())
 }
 
 /// The same of a column of whole numbers.
@@ -107,8 +115,8 @@ pub(super) fn byte(row: &csv::ByteRecord) -> u64 {
     row.position().map_or(0, csv::Position::byte)
 }
 
-/// The line, from 1, of the row at a byte, counted anew: the reader's own count is behind by the line breaks that it
-/// skips before a row. 0 if the file cannot be read a second time.
+/// The line, from 1, of the row at a byte, counted anew: the reader's own count is behind by the
+/// line breaks that it skips before a row. 0 if the file cannot be read a second time.
 pub(super) fn line_at(path: &Path, byte: u64) -> u64 {
     let Ok(source) = Source::open(path, None) else { return 0 };
     let (mut line, mut last) = (1, 0);
@@ -132,8 +140,12 @@ pub(super) struct Text<'r> {
 }
 
 impl<'r> Text<'r> {
-    /// Checks that the row is text and has as many fields as the file has columns; `names` are theirs.
-    pub(super) fn new(record: &'r csv::ByteRecord, names: &[&'static str]) -> std::result::Result<Self, Fault> {
+    /// Checks that the row is text and has as many fields as the file has columns; `names` are
+    /// theirs.
+    pub(super) fn new(
+        record: &'r csv::ByteRecord,
+        names: &[&'static str],
+    ) -> std::result::Result<Self, Fault> {
         if record.len() != names.len() {
             let found = format!("{} fields for {}", record.len(), names.len());
             return Err(Fault::new("row", "as many fields as columns", found));
@@ -145,9 +157,14 @@ impl<'r> Text<'r> {
     }
 
     /// A field, and how to say which.
-    pub(super) fn field(self, column: usize, name: &'static str) -> std::result::Result<&'r str, Fault> {
+    pub(super) fn field(
+        self,
+        column: usize,
+        name: &'static str,
+    ) -> std::result::Result<&'r str, Fault> {
         let field = self.record.range(column).and_then(|range| self.all.get(range));
-        // Two fields can be text together and not alone, when a delimiter stands inside a character.
+        // Two fields can be text together and not alone, when a delimiter stands inside a
+        // character.
         field.ok_or_else(|| Fault::new(name, UTF8, "a part of a character"))
     }
 
@@ -176,12 +193,15 @@ impl<'r> Text<'r> {
 const UTF8: &str = "UTF-8 text";
 
 fn not_text(record: &csv::ByteRecord, at: usize, names: &[&'static str]) -> Fault {
-    let column = (0..record.len()).find(|&column| record.range(column).is_some_and(|range| range.contains(&at)));
+    let column = (0..record.len())
+        .find(|&column| record.range(column).is_some_and(|range| range.contains(&at)));
     let column = column.unwrap_or_default();
     let byte = record.as_slice().get(at).copied().unwrap_or_default();
     let place = at - record.range(column).map_or(0, |range| range.start);
     let start = record.position().map_or(0, csv::Position::byte);
-    let found = format!("byte 0x{byte:02x} at place {place} of the field, in the row that starts at byte {start}");
+    let found = format!(
+        "byte 0x{byte:02x} at place {place} of the field, in the row that starts at byte {start}"
+    );
     Fault::new(names[column], UTF8, found)
 }
 

@@ -1,4 +1,5 @@
-//! trivago's RecSys Challenge 2019: one row per action of a user; a click-out has the list that was shown.
+//! trivago's RecSys Challenge 2019: one row per action of a user; a click-out has the list that was
+//! shown.
 //!
 //! Adamczak et al., "Session-based hotel recommendations dataset", ACM TIST 12(1), 2020.
 
@@ -19,7 +20,11 @@ pub(crate) const COLUMNS: [&str; 7] =
 
 const CLICK_OUT: &str = "clickout item";
 
-pub(super) fn read(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
+pub(super) fn read(
+    path: &Path,
+    progress: Option<Progress<'_>>,
+    collector: &mut Collector,
+) -> Result<()> {
     match Source::open(path, None)?.start(path)?.starts_with(b"PAR1") {
         true => read_parquet(path, progress, collector),
         false => read_csv(Source::open(path, progress)?, collector),
@@ -53,20 +58,33 @@ fn read_csv(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     sessions.finish(collector)
 }
 
-fn read_parquet(path: &Path, progress: Option<Progress<'_>>, collector: &mut Collector) -> Result<()> {
+fn read_parquet(
+    path: &Path,
+    progress: Option<Progress<'_>>,
+    collector: &mut Collector,
+) -> Result<()> {
     let mut sessions = Sessions::default();
     let check = |schema: &Schema| {
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
         match COLUMNS.iter().find(|column| !names.contains(column)) {
-            Some(missing) => Err(Error::file(path, format!("has no column {missing:?}; found {}", names.join(", ")))),
+            Some(missing) => Err(Error::file(
+                path,
+                format!("has no column {missing:?}; found {}", names.join(", ")),
+            )),
             None => Ok(()),
         }
     };
     let columns = |batch: &RecordBatch| Columns::new(path, batch);
-    parquet_batches::for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
-        collector.count_row(&|| fraction);
-        sessions.take(columns.row(index), || columns.id(index), Place::Line(row), collector)
-    })?;
+    parquet_batches::for_each_row(
+        path,
+        progress,
+        check,
+        columns,
+        |columns, index, row, fraction| {
+            collector.count_row(&|| fraction);
+            sessions.take(columns.row(index), || columns.id(index), Place::Line(row), collector)
+        },
+    )?;
     sessions.finish(collector)
 }
 
@@ -86,15 +104,21 @@ impl Columns {
             read: impl Fn(&ArrayRef) -> std::result::Result<T, Mistyped>,
         ) -> Result<T> {
             let column = batch.column_by_name(name);
-            let column = column.ok_or_else(|| Error::file(path, format!("has no column {name:?}")))?;
+            let column =
+                column.ok_or_else(|| Error::file(path, format!("has no column {name:?}")))?;
             read(column).map_err(|Mistyped { found, expected }| {
                 Error::file(path, format!("column {name:?} has type {found}, expected {expected}"))
             })
         }
         let text = |name| read(path, batch, name, |column| Ids::new(column));
         let number = |name| read(path, batch, name, |column| integers(column));
-        let text =
-            [text("user_id")?, text("session_id")?, text("action_type")?, text("reference")?, text("impressions")?];
+        let text = [
+            text("user_id")?,
+            text("session_id")?,
+            text("action_type")?,
+            text("reference")?,
+            text("impressions")?,
+        ];
         Ok(Self { text, timestamp: number("timestamp")?, step: number("step")? })
     }
 
@@ -106,10 +130,18 @@ impl Columns {
     fn row(&self, index: usize) -> std::result::Result<Row<'_>, Fault> {
         let [user, session, action, reference, impressions] =
             self.text.each_ref().map(|column| column.get(index).unwrap_or_default());
-        let number =
-            |column: &[Option<i64>], name| column[index].ok_or_else(|| Fault::new(name, "a whole number", "null"));
+        let number = |column: &[Option<i64>], name| {
+            column[index].ok_or_else(|| Fault::new(name, "a whole number", "null"))
+        };
         number(&self.step, "step")?;
-        Ok(Row { user, session, timestamp: number(&self.timestamp, "timestamp")?, action, reference, impressions })
+        Ok(Row {
+            user,
+            session,
+            timestamp: number(&self.timestamp, "timestamp")?,
+            action,
+            reference,
+            impressions,
+        })
     }
 }
 
@@ -160,7 +192,11 @@ impl Sessions {
     }
 
     /// Goes to the session of a row. Session ids are a user's own: another may have the same.
-    fn enter(&mut self, row: &Row<'_>, collector: &mut Collector) -> Result<std::result::Result<(), Fault>> {
+    fn enter(
+        &mut self,
+        row: &Row<'_>,
+        collector: &mut Collector,
+    ) -> Result<std::result::Result<(), Fault>> {
         for (field, id) in [("user_id", row.user), ("session_id", row.session)] {
             if id.is_empty() {
                 return Ok(Err(Fault::value(field, "an id", "")));
@@ -175,7 +211,8 @@ impl Sessions {
         self.close(collector)?;
         let entered = collector.open(&format!("{} {}", row.user, row.session));
         let refused = entered.clone().err();
-        self.open = Some(Open { user: row.user.to_owned(), session: row.session.to_owned(), refused });
+        self.open =
+            Some(Open { user: row.user.to_owned(), session: row.session.to_owned(), refused });
         Ok(entered)
     }
 
@@ -188,11 +225,19 @@ impl Sessions {
             return Err(Fault::value("impressions", "the items shown, separated by |", ""));
         }
         if row.reference.is_empty() {
-            collector.leave_out(&Fault::value("reference", "the item clicked, which a test file withholds", ""));
+            collector.leave_out(&Fault::value(
+                "reference",
+                "the item clicked, which a test file withholds",
+                "",
+            ));
             return Ok(());
         }
         if !row.impressions.split('|').any(|item| item == row.reference) {
-            collector.leave_out(&Fault::value("reference", "an item of the impressions", row.reference));
+            collector.leave_out(&Fault::value(
+                "reference",
+                "an item of the impressions",
+                row.reference,
+            ));
             return Ok(());
         }
         collector.begin_slate();

@@ -1,4 +1,5 @@
-//! YooChoose, RecSys Challenge 2015: `yoochoose-clicks.dat`, with what was bought in `yoochoose-buys.dat` beside it.
+//! YooChoose, RecSys Challenge 2015: `yoochoose-clicks.dat`, with what was bought in
+//! `yoochoose-buys.dat` beside it.
 //!
 //! No slates were recorded: displays are simulated around the clicks, sessions stand for users.
 
@@ -18,14 +19,25 @@ const BUYS: [&str; 5] = ["Session ID", "Timestamp", "Item ID", "Price", "Quantit
 /// What lies beside the clicks.
 pub(super) const BUYS_FILE: &str = "yoochoose-buys.dat";
 
-pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Collector) -> Result<()> {
+pub(super) fn read(
+    source: Source<'_>,
+    displays: &Displays,
+    collector: &mut Collector,
+) -> Result<()> {
     if displays.around == Around::Release {
         let problem = "YooChoose knows no day of release: displays lie around the day of the click";
         return Err(Error::Setting(problem.into()));
     }
     let fraction = source.fraction();
     let reader = table::open_without_header(source, b',');
-    let choices = Choices::read(reader, &CLICKS, displays.keep_all().then_some(0), fraction, collector, event)?;
+    let choices = Choices::read(
+        reader,
+        &CLICKS,
+        displays.keep_all().then_some(0),
+        fraction,
+        collector,
+        event,
+    )?;
     let bought = bought(&choices, collector)?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
     let reward = |pick: &Pick| f32::from(u8::from(bought.contains(&(pick.user, pick.item))));
@@ -36,7 +48,10 @@ pub(super) fn read(source: Source<'_>, displays: &Displays, collector: &mut Coll
 fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, u32)>> {
     let path = collector.beside(BUYS_FILE);
     if !path.exists() {
-        return Err(Error::file(&path, "is missing: it lies beside the clicks and has what was bought"));
+        return Err(Error::file(
+            &path,
+            "is missing: it lies beside the clicks and has what was bought",
+        ));
     }
     let mut reader = table::open_without_header(Source::open(&path, None)?, b',');
     let (mut bought, mut buys, mut unclicked) = (HashSet::new(), 0_u64, 0_u64);
@@ -58,14 +73,17 @@ fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, 
         }
     }
     collector.finish_beside(bad, rows)?;
-    collector.note(format!("{unclicked} of {buys} buys are of sessions or items without a click in this file"));
+    collector.note(format!(
+        "{unclicked} of {buys} buys are of sessions or items without a click in this file"
+    ));
     Ok(bought)
 }
 
 /// Session, item and time of a click or of a buy, which begin alike.
 fn event(row: table::Text<'_>) -> std::result::Result<(&str, &str, i64), Fault> {
     let time = row.field(1, "Timestamp")?;
-    let seconds = date::iso_seconds(time)
-        .ok_or_else(|| Fault::value("Timestamp", "a time such as 2014-04-07T10:51:09.277Z", time))?;
+    let seconds = date::iso_seconds(time).ok_or_else(|| {
+        Fault::value("Timestamp", "a time such as 2014-04-07T10:51:09.277Z", time)
+    })?;
     Ok((id(row, 0, "Session ID")?, id(row, 2, "Item ID")?, seconds))
 }

@@ -68,7 +68,8 @@ impl LogBuilder {
         &self.log
     }
 
-    /// Makes the last step of the open session the one on which the user left, if nothing was chosen on it.
+    /// Makes the last step of the open session the one on which the user left, if nothing was
+    /// chosen on it.
     pub(crate) fn leave_on_last_step(&mut self) {
         if self.open_steps() > 0
             && let Some(last) = self.log.chosen.last_mut()
@@ -78,8 +79,9 @@ impl LogBuilder {
         }
     }
 
-    /// Makes room for a log that is `fraction` complete and will have grown by the share `growth` before this is called
-    /// again. An allocation by doubling would need old and new columns at once near the end, when both are largest.
+    /// Makes room for a log that is `fraction` complete and will have grown by the share `growth`
+    /// before this is called again. An allocation by doubling would need old and new columns at
+    /// once near the end, when both are largest.
     pub(crate) fn reserve_for(&mut self, fraction: f64, growth: f64) {
         let log = &mut self.log;
         grow(&mut log.session_offsets, fraction, growth);
@@ -118,15 +120,27 @@ impl LogBuilder {
             return Err(Fault::new("shown", "at least one item", "an empty slate"));
         }
         if let Some(item) = self.repeated(step.slate) {
-            return Err(Fault::new("shown", "every item once", format!("item number {} twice", item.0)));
+            return Err(Fault::new(
+                "shown",
+                "every item once",
+                format!("item number {} twice", item.0),
+            ));
         }
         if let Choice::Item(item) = step.choice
             && !step.slate.contains(&item)
         {
-            return Err(Fault::new("chosen", "an item of the slate", format!("item number {}", item.0)));
+            return Err(Fault::new(
+                "chosen",
+                "an item of the slate",
+                format!("item number {}", item.0),
+            ));
         }
         if self.open_steps() > 0 && self.log.chosen.last() == Some(&Choice::Leave.code()) {
-            return Err(Fault::new("session", "nothing after the step on which the user left", "another step"));
+            return Err(Fault::new(
+                "session",
+                "nothing after the step on which the user left",
+                "another step",
+            ));
         }
         if !step.reward.is_finite() {
             return Err(Fault::new("reward", "a finite number", step.reward.to_string()));
@@ -137,7 +151,11 @@ impl LogBuilder {
                 return Err(Fault::new("propensity", "one number per item of the slate", found));
             }
             if let Some(p) = propensity.iter().find(|&&p| !(p > 0.0 && p <= 1.0)) {
-                return Err(Fault::new("propensity", "a probability above 0 and at most 1", p.to_string()));
+                return Err(Fault::new(
+                    "propensity",
+                    "a probability above 0 and at most 1",
+                    p.to_string(),
+                ));
             }
         }
         if step.timestamp == Some(NO_TIME) {
@@ -160,7 +178,11 @@ impl LogBuilder {
         // All pairs are cheaper than sorting for the slates that people see, and need no copy.
         const ALL_PAIRS: usize = 24;
         if slate.len() <= ALL_PAIRS {
-            return slate.iter().enumerate().find(|&(at, item)| slate[..at].contains(item)).map(|(_, &item)| item);
+            return slate
+                .iter()
+                .enumerate()
+                .find(|&(at, item)| slate[..at].contains(item))
+                .map(|(_, &item)| item);
         }
         self.sorted.clear();
         self.sorted.extend_from_slice(slate);
@@ -198,15 +220,16 @@ impl LogBuilder {
     }
 }
 
-/// Reserves what a column needs in the end, if it would not last until the next call. What is reserved beyond the end is
-/// never touched, and so takes no memory.
+/// Reserves what a column needs in the end, if it would not last until the next call. What is
+/// reserved beyond the end is never touched, and so takes no memory.
 fn grow<T>(column: &mut Vec<T>, fraction: f64, growth: f64) {
     let len = column.len() as f64;
     if len * (1.0 + 2.0 * growth) < column.capacity() as f64 {
         return;
     }
     let expected = len / fraction.clamp(1e-6, 1.0) * (1.0 + 2.0 * growth) * 1.03;
-    // A guess from a share of the file: what cannot be had now is asked for again when it is needed.
+    // A guess from a share of the file: what cannot be had now is asked for again when it is
+    // needed.
     let _ = column.try_reserve_exact((expected - len) as usize);
 }
 
@@ -226,8 +249,15 @@ mod tests {
         for [first, other] in [[with, without], [without, with]] {
             let mut log = LogBuilder::default();
             log.push(first).unwrap();
-            for mixed in [step(other.timestamp, first.propensity), step(first.timestamp, other.propensity)] {
-                assert!(log.push(mixed).unwrap_err().to_string().contains("every step of a session or on none"));
+            for mixed in
+                [step(other.timestamp, first.propensity), step(first.timestamp, other.propensity)]
+            {
+                assert!(
+                    log.push(mixed)
+                        .unwrap_err()
+                        .to_string()
+                        .contains("every step of a session or on none")
+                );
             }
             log.end_session(None).unwrap();
             log.push(other).unwrap();
@@ -236,7 +266,11 @@ mod tests {
             assert_eq!([log.session(0).step(0), log.session(1).step(0)], [first, other]);
             assert_eq!([log.session(0).user(), log.session(1).user()], [None, Some(3)]);
             assert_eq!(
-                [log.sessions_with_timestamps(), log.sessions_with_propensities(), log.sessions_with_users()],
+                [
+                    log.sessions_with_timestamps(),
+                    log.sessions_with_propensities(),
+                    log.sessions_with_users()
+                ],
                 [1; 3]
             );
         }

@@ -5,8 +5,9 @@ use super::{Choice, Log, NO_USER};
 use crate::{Error, Result};
 
 impl Log {
-    /// Checks every invariant of a log that did not come from a [`LogBuilder`](super::LogBuilder), so that a log read
-    /// from a file cannot panic later: `items` and `users` bound the ids, `name` is a session's.
+    /// Checks every invariant of a log that did not come from a [`LogBuilder`](super::LogBuilder),
+    /// so that a log read from a file cannot panic later: `items` and `users` bound the ids, `name`
+    /// is a session's.
     pub(crate) fn check<'n>(
         &self,
         items: usize,
@@ -17,14 +18,21 @@ impl Log {
         check_offsets("slate", &self.slate_offsets, self.shown.len())?;
         check_length("slate offset", self.slate_offsets.len(), self.steps() + 1)?;
         check_length("reward", self.reward.len(), self.steps())?;
-        self.propensity.iter().try_for_each(|column| check_length("propensity", column.len(), self.impressions()))?;
-        self.timestamp.iter().try_for_each(|column| check_length("timestamp", column.len(), self.steps()))?;
-        self.user.iter().try_for_each(|column| check_length("user", column.len(), self.sessions()))?;
+        self.propensity
+            .iter()
+            .try_for_each(|column| check_length("propensity", column.len(), self.impressions()))?;
+        self.timestamp
+            .iter()
+            .try_for_each(|column| check_length("timestamp", column.len(), self.steps()))?;
+        self.user
+            .iter()
+            .try_for_each(|column| check_length("user", column.len(), self.sessions()))?;
         if let Some(item) = self.shown.iter().find(|item| item.index() >= items) {
             return Err(Error::Log(format!("item number {} of a catalogue of {items}", item.0)));
         }
         if let (Some(column), Some(users)) = (&self.user, users)
-            && let Some(user) = column.iter().find(|&&user| user != NO_USER && user as usize >= users)
+            && let Some(user) =
+                column.iter().find(|&&user| user != NO_USER && user as usize >= users)
         {
             return Err(Error::Log(format!("user number {user} of {users} users")));
         }
@@ -34,7 +42,10 @@ impl Log {
             let first = session.step(0);
             session.steps().enumerate().try_for_each(|(t, step)| {
                 let fail = |problem: &str| {
-                    Err(Error::Log(format!("session {:?}, step {t}: {problem}", name(session.index()))))
+                    Err(Error::Log(format!(
+                        "session {:?}, step {t}: {problem}",
+                        name(session.index())
+                    )))
                 };
                 seen.clear();
                 seen.extend_from_slice(step.slate);
@@ -51,7 +62,10 @@ impl Log {
                 if !step.reward.is_finite() {
                     return fail("the reward is not finite");
                 }
-                if step.propensity.is_some_and(|column| column.iter().any(|&p| !(p > 0.0 && p <= 1.0))) {
+                if step
+                    .propensity
+                    .is_some_and(|column| column.iter().any(|&p| !(p > 0.0 && p <= 1.0)))
+                {
                     return fail("a propensity is not in (0, 1]");
                 }
                 if step.propensity.is_some() != first.propensity.is_some() {

@@ -3,8 +3,9 @@ use crate::{Error, Result};
 
 /// The columns of a whole log, for a writer that makes millions of steps at once (a simulator).
 ///
-/// [`LogBuilder`](crate::LogBuilder) checks every step; here the writer vouches that a slate holds each item once, that
-/// the chosen item is on it, that nothing follows [`Choice::Leave`](crate::Choice::Leave) and that rewards and propensities are in range.
+/// [`LogBuilder`](crate::LogBuilder) checks every step; here the writer vouches that a slate holds
+/// each item once, that the chosen item is on it, that nothing follows
+/// [`Choice::Leave`](crate::Choice::Leave) and that rewards and propensities are in range.
 #[derive(Clone, Debug, Default)]
 pub struct Columns {
     /// Where each session begins, in steps: `[sessions + 1]`, from 0 to the number of steps.
@@ -37,7 +38,16 @@ impl Log {
         }
         let shown = shown.into_iter().map(ItemId).collect();
         let (timestamp, user) = (None, None);
-        Ok(Self { session_offsets, slate_offsets, shown, chosen, reward, propensity, timestamp, user })
+        Ok(Self {
+            session_offsets,
+            slate_offsets,
+            shown,
+            chosen,
+            reward,
+            propensity,
+            timestamp,
+            user,
+        })
     }
 }
 
@@ -68,7 +78,9 @@ mod tests {
             session_offsets: vec![0, 2, 3],
             slate_offsets: vec![0, 2, 3, 5],
             shown: vec![4, 2, 1, 0, 3],
-            chosen: [Choice::Item(ItemId(2)), Choice::Leave, Choice::Skip].map(Choice::code).to_vec(),
+            chosen: [Choice::Item(ItemId(2)), Choice::Leave, Choice::Skip]
+                .map(Choice::code)
+                .to_vec(),
             reward: vec![1.0, 0.0, 0.0],
             propensity: Some(vec![0.5; 5]),
         }
@@ -80,11 +92,14 @@ mod tests {
         let mut builder = LogBuilder::default();
         for session in given.session_offsets.windows(2) {
             for step in session[0] as usize..session[1] as usize {
-                let slate = given.slate_offsets[step] as usize..given.slate_offsets[step + 1] as usize;
+                let slate =
+                    given.slate_offsets[step] as usize..given.slate_offsets[step + 1] as usize;
                 let propensity = Some(&given.propensity.as_ref().unwrap()[slate.clone()]);
                 let (choice, reward) = (Choice::from_code(given.chosen[step]), given.reward[step]);
                 let slate: Vec<ItemId> = given.shown[slate].iter().copied().map(ItemId).collect();
-                builder.push(Step { slate: &slate, choice, reward, propensity, timestamp: None }).unwrap();
+                builder
+                    .push(Step { slate: &slate, choice, reward, propensity, timestamp: None })
+                    .unwrap();
             }
             builder.end_session(None).unwrap();
         }

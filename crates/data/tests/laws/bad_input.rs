@@ -7,7 +7,8 @@ use foretaste_data::{Error, Format, Part, Summary};
 
 pub const CSV: &str = "session,step,shown,chosen,reward\n";
 pub const IRECGAN: &str = "session_num;query_num;click_item;rec_list;purchase\n";
-pub const GAN: &str = "SessionId\tTime\tItemId\tis_click\traw_index\tsession_new_index\titem_new_index\ttr_val_tst\n";
+pub const GAN: &str =
+    "SessionId\tTime\tItemId\tis_click\traw_index\tsession_new_index\titem_new_index\ttr_val_tst\n";
 
 pub fn with_file<T>(content: &[u8], use_it: impl FnOnce(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
@@ -91,7 +92,11 @@ fn a_bad_row_of_a_gan_cdqn_file_names_line_field_and_finding() {
 fn a_bad_json_line_names_line_field_and_finding() {
     let good = "{\"session\":1,\"step\":0,\"shown\":[1,2],\"chosen\":1,\"reward\":1}\n";
     let cases = [
-        ("{\"session\":1,\"step\":1,\"shown\":[1,2],\"chosen\":1,\"reward\":\"1\"}", "reward", "\"1\""),
+        (
+            "{\"session\":1,\"step\":1,\"shown\":[1,2],\"chosen\":1,\"reward\":\"1\"}",
+            "reward",
+            "\"1\"",
+        ),
         ("{\"session\":1,\"step\":1.5,\"shown\":[1,2],\"reward\":1}", "step", "1.5"),
         ("{\"session\":1,\"step\":1,\"shown\":[1,2.5],\"reward\":1}", "shown", "2.5"),
         ("{\"session\":1,\"step\":1,\"shown\":7,\"reward\":1}", "shown", "7"),
@@ -99,8 +104,16 @@ fn a_bad_json_line_names_line_field_and_finding() {
         ("{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"price\":3}", "row", "price"),
         ("{\"session\":1,", "row", "EOF"),
         ("{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"left\":1}", "left", "1"),
-        ("{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"left\":true}", "left", "the first value"),
-        ("{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"timestamp\":4}", "timestamp", "the first value"),
+        (
+            "{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"left\":true}",
+            "left",
+            "the first value",
+        ),
+        (
+            "{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"timestamp\":4}",
+            "timestamp",
+            "the first value",
+        ),
         ("{\"session\":1,\"step\":1,\"shown\":[1],\"reward\":1,\"user\":\"u\"}", "user", "\"u\""),
     ];
     for (bad, field, finding) in cases {
@@ -130,7 +143,8 @@ fn leaving_with_a_choice_or_before_the_end_is_refused() {
     let header = "session,step,shown,chosen,reward,left\n";
     let (line, field, _) = row_error(format!("{header}a,0,1 2,1,1,true\n").as_bytes());
     assert_eq!((line, field), (2, "left"));
-    let (line, field, _) = row_error(format!("{header}a,0,1 2,,0,true\na,1,1 2,,0,false\n").as_bytes());
+    let (line, field, _) =
+        row_error(format!("{header}a,0,1 2,,0,true\na,1,1 2,,0,false\n").as_bytes());
     assert_eq!((line, field), (3, "session"));
 }
 
@@ -140,7 +154,10 @@ fn text_that_is_not_utf8_is_located() {
     content.extend(b"\xff,1,1\n");
     let (line, field, problem) = row_error(&content);
     assert_eq!((line, field), (3, "shown"));
-    assert!(problem.contains("byte 0xff at place 2") && problem.contains("starts at byte 45"), "{problem}");
+    assert!(
+        problem.contains("byte 0xff at place 2") && problem.contains("starts at byte 45"),
+        "{problem}"
+    );
 
     let mut content = b"{\"session\":1,\"step\":0,\"shown\":[\"".to_vec();
     content.extend(b"\xe9\"],\"reward\":1}\n");
@@ -181,7 +198,8 @@ fn a_file_that_is_wrong_as_a_whole_says_why() {
 fn a_directory_or_nothing_in_a_files_place_is_refused_by_every_format() {
     let folder = tempfile::tempdir().unwrap();
     for format in [None].into_iter().chain(Format::ALL.map(Some)) {
-        let read = |path: &Path| import(path, Options { format, ..Options::default() }).unwrap_err();
+        let read =
+            |path: &Path| import(path, Options { format, ..Options::default() }).unwrap_err();
         assert!(read(folder.path()).to_string().contains("is a directory"));
         assert!(matches!(read(&folder.path().join("none")), Error::Io { .. }));
         assert!(with_file(b"", |path| read(path)).to_string().contains("is empty"));
@@ -191,7 +209,8 @@ fn a_directory_or_nothing_in_a_files_place_is_refused_by_every_format() {
 #[test]
 fn a_truncated_archive_is_refused() {
     use std::io::Write;
-    let rows: String = (0..500).map(|step| format!("a,{step},{} {},{step},1\n", step, step + 7)).collect();
+    let rows: String =
+        (0..500).map(|step| format!("a,{step},{} {},{step},1\n", step, step + 7)).collect();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
     gzip.write_all(format!("{CSV}{rows}").as_bytes()).unwrap();
     let gzip = gzip.finish().unwrap();
@@ -222,7 +241,8 @@ fn skipped_rows_are_counted_by_reason_and_leave_no_trace() {
     assert_eq!(summary.left, 1);
     let reading = summary.reading.clone().unwrap();
     assert_eq!((reading.rows, reading.empty_sessions), (8, 1));
-    let dropped: Vec<(&str, u64)> = reading.dropped.iter().map(|(why, &count)| (why.as_str(), count)).collect();
+    let dropped: Vec<(&str, u64)> =
+        reading.dropped.iter().map(|(why, &count)| (why.as_str(), count)).collect();
     let expected = [
         ("chosen: expected an item of the slate", 2),
         ("reward: expected a finite number", 1),
@@ -231,20 +251,29 @@ fn skipped_rows_are_counted_by_reason_and_leave_no_trace() {
     ];
     assert_eq!(dropped, expected);
     let table = summary.to_string();
-    assert!(table.contains("rows dropped          5\n") && table.contains("2 × chosen: expected"), "{table}");
+    assert!(
+        table.contains("rows dropped          5\n") && table.contains("2 × chosen: expected"),
+        "{table}"
+    );
 }
 
 #[test]
 fn a_skipped_row_drops_its_whole_display() {
-    let row = |time: &str, item: &str, click: &str| format!("u\t{time}\t{item}\t{click}\t0\t0\t0\t0\n");
-    let displays = [row("0", "a", "1"), row("0", "b", "?"), row("1", "c", "1"), row("2", "d", "0")].concat();
+    let row =
+        |time: &str, item: &str, click: &str| format!("u\t{time}\t{item}\t{click}\t0\t0\t0\t0\n");
+    let displays =
+        [row("0", "a", "1"), row("0", "b", "?"), row("1", "c", "1"), row("2", "d", "0")].concat();
     let other = "v\t0\ta\t1\t0\t1\t0\t1\n";
     let summary = skipped(format!("{GAN}{displays}{other}").as_bytes());
-    assert_eq!((summary.sessions, summary.steps, summary.items, summary.split), (2, 2, 2, Some([1, 1, 0])));
+    assert_eq!(
+        (summary.sessions, summary.steps, summary.items, summary.split),
+        (2, 2, 2, Some([1, 1, 0]))
+    );
     assert_eq!(summary.reading.unwrap().dropped.values().sum::<u64>(), 3);
 
     // A row without a readable time may have belonged to any display of the user.
-    let summary = skipped(format!("{GAN}{}{}{other}", row("0", "a", "1"), row("?", "b", "0")).as_bytes());
+    let summary =
+        skipped(format!("{GAN}{}{}{other}", row("0", "a", "1"), row("?", "b", "0")).as_bytes());
     assert_eq!((summary.sessions, summary.steps, summary.split), (1, 1, Some([0, 1, 0])));
 }
 
@@ -253,7 +282,12 @@ fn a_file_of_bad_rows_only_is_an_error_with_the_reasons() {
     let error = with_file(format!("{CSV}a,0,1 2,3,1\n").as_bytes(), |path| {
         import(path, Options { skip_bad_rows: true, ..Options::default() }).unwrap_err()
     });
-    assert!(error.to_string().contains("none of its 1 rows could be used (1 × chosen: expected an item"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("none of its 1 rows could be used (1 × chosen: expected an item"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -261,7 +295,8 @@ fn progress_ends_at_the_length_of_the_file() {
     let rows: String = (0..200_000).map(|step| format!("a,{step},1 2,1,1\n")).collect();
     with_file(format!("{CSV}{rows}").as_bytes(), |path| {
         let mut told = Vec::new();
-        let progress: foretaste_data::import::Progress<'_> = Box::new(|read, total| told.push((read, total)));
+        let progress: foretaste_data::import::Progress<'_> =
+            Box::new(|read, total| told.push((read, total)));
         import(path, Options { progress: Some(progress), ..Options::default() }).unwrap();
         let length = std::fs::metadata(path).unwrap().len();
         assert!(told.len() > 1 && told.is_sorted());
@@ -272,22 +307,33 @@ fn progress_ends_at_the_length_of_the_file() {
 #[test]
 fn a_quote_that_is_not_closed_is_an_error_even_if_bad_rows_are_skipped() {
     let middle = format!("{CSV}a,0,1 2,1,1\nb,0,\"1 2,1,1\nc,0,1 2,1,1\nd,0,\"1\" 2,1,1\n");
-    let last = format!("{}a,0,1 2,1,1,\"ann\nb,0,1 2,1,1,bob\n", CSV.replace("reward", "reward,user"));
+    let last =
+        format!("{}a,0,1 2,1,1,\"ann\nb,0,1 2,1,1,bob\n", CSV.replace("reward", "reward,user"));
     let unended = last.trim_end().to_owned();
     for (content, line) in [(middle, 3), (last.replace('\n', "\r"), 2), (last, 2), (unended, 2)] {
         for skip_bad_rows in [false, true] {
             let options = Options { skip_bad_rows, ..Options::default() };
-            let error = with_file(content.as_bytes(), |path| import(path, options).unwrap_err()).to_string();
-            assert!(error.contains(&format!("given.log:{line}: row: line break inside a field")), "{error}");
+            let error = with_file(content.as_bytes(), |path| import(path, options).unwrap_err())
+                .to_string();
+            assert!(
+                error.contains(&format!("given.log:{line}: row: line break inside a field")),
+                "{error}"
+            );
         }
     }
-    assert!(refused(b"session,step,shown,chosen,\"reward\na,0,1 2,1,1\n").to_string().contains("line break"));
+    assert!(
+        refused(b"session,step,shown,chosen,\"reward\na,0,1 2,1,1\n")
+            .to_string()
+            .contains("line break")
+    );
 }
 
 #[test]
 fn lines_are_counted_whatever_ends_them_and_wherever_they_are_blank() {
     let bad = "a,1,1 2,x,1";
-    for (before, line) in [("a,0,1 2,1,1\n", 3), ("\n\na,0,1 2,1,1\n\n", 6), ("a,0,1 2,1,1\n\n\n\n", 6)] {
+    for (before, line) in
+        [("a,0,1 2,1,1\n", 3), ("\n\na,0,1 2,1,1\n\n", 6), ("a,0,1 2,1,1\n\n\n\n", 6)]
+    {
         for end in ["\n", "\r\n", "\r"] {
             for mark in ["", "\u{feff}"] {
                 let content = format!("{mark}{CSV}{before}{bad}\n").replace('\n', end);
@@ -295,7 +341,8 @@ fn lines_are_counted_whatever_ends_them_and_wherever_they_are_blank() {
             }
         }
     }
-    let gan = format!("{GAN}\nu\t0\ta\t1\t0\t0\t0\t0\n\nu\t1\tb\t0\t0\t0\t0\t0\n").replace('\n', "\r\n");
+    let gan =
+        format!("{GAN}\nu\t0\ta\t1\t0\t0\t0\t0\n\nu\t1\tb\t0\t0\t0\t0\t0\n").replace('\n', "\r\n");
     assert_eq!(row_error(gan.as_bytes()).0, 5);
 }
 
@@ -304,7 +351,8 @@ fn a_row_of_unknown_session_spoils_the_session_on_either_side() {
     let row = |time: &str, item: &str, click: &str, session: &str| {
         format!("u\t{time}\t{item}\t{click}\t0\t{session}\t0\t0\n")
     };
-    let (first, second, third) = (row("0", "a", "1", "0"), row("0", "b", "1", "1"), row("0", "c", "1", "2"));
+    let (first, second, third) =
+        (row("0", "a", "1", "0"), row("0", "b", "1", "1"), row("0", "c", "1", "2"));
     let lost = row("0", "d", "0", "?");
     let summary = skipped(format!("{GAN}{first}{lost}{second}{third}").as_bytes());
     assert_eq!((summary.sessions, summary.items), (1, 1));
@@ -317,8 +365,9 @@ fn a_row_of_unknown_session_spoils_the_session_on_either_side() {
 
 #[test]
 fn a_large_display_takes_linear_time() {
-    let rows: String =
-        (0..200_000).map(|item| format!("u\t0\t{item}\t{}\t0\t0\t0\t0\n", u8::from(item == 7))).collect();
+    let rows: String = (0..200_000)
+        .map(|item| format!("u\t0\t{item}\t{}\t0\t0\t0\t0\n", u8::from(item == 7)))
+        .collect();
     assert_eq!(skipped(format!("{GAN}{rows}").as_bytes()).items, 200_000);
 }
 
@@ -326,14 +375,18 @@ fn a_large_display_takes_linear_time() {
 fn a_repeated_irecgan_row_is_refused() {
     let (line, field, _) = row_error(format!("{IRECGAN}1;4;5;4,5;0\n1;4;5;4,5;0\n").as_bytes());
     assert_eq!((line, field), (3, "query_num"));
-    let summary = skipped(format!("{IRECGAN}1;4;5;4,5;0\n1;4;5;4,5;0\n1;5;4;4,5;0\n2;1;4;4,5;0\n").as_bytes());
+    let summary = skipped(
+        format!("{IRECGAN}1;4;5;4,5;0\n1;4;5;4,5;0\n1;5;4;4,5;0\n2;1;4;4,5;0\n").as_bytes(),
+    );
     assert_eq!((summary.sessions, summary.steps), (2, 3));
 }
 
 #[test]
 fn an_id_that_is_empty_is_refused_in_json_too() {
     for (session, item, named) in [("", "a", "session"), ("s", "", "shown")] {
-        let content = format!("{{\"session\":\"{session}\",\"step\":0,\"shown\":[\"b\",\"{item}\"],\"reward\":1}}\n");
+        let content = format!(
+            "{{\"session\":\"{session}\",\"step\":0,\"shown\":[\"b\",\"{item}\"],\"reward\":1}}\n"
+        );
         assert_eq!(row_error(content.as_bytes()).1, named);
     }
 }
@@ -341,7 +394,9 @@ fn an_id_that_is_empty_is_refused_in_json_too() {
 #[test]
 fn a_user_without_a_name_is_none_in_json_too() {
     let line = |session: &str, user: &str| {
-        format!("{{\"session\":\"{session}\",\"step\":0,\"shown\":[1],\"reward\":1,\"user\":\"{user}\"}}\n")
+        format!(
+            "{{\"session\":\"{session}\",\"step\":0,\"shown\":[1],\"reward\":1,\"user\":\"{user}\"}}\n"
+        )
     };
     let summary = skipped((line("a", "") + &line("b", "") + &line("c", "ann")).as_bytes());
     assert_eq!((summary.users, summary.of_some), (Some(1), vec![(Part::Users, 1)]));

@@ -12,8 +12,11 @@ fn skipping(content: &str, max_bad: f64) -> Result<Summary> {
 
 /// Sessions of one user each, one of them perhaps unknown.
 fn users(unknown: bool) -> String {
-    let user = |session: usize| if unknown && session == 0 { String::new() } else { format!("u{session}") };
-    let rows: String = (0..6).map(|session| format!("s{session},0,a b c,b,1,{}\n", user(session))).collect();
+    let user = |session: usize| {
+        if unknown && session == 0 { String::new() } else { format!("u{session}") }
+    };
+    let rows: String =
+        (0..6).map(|session| format!("s{session},0,a b c,b,1,{}\n", user(session))).collect();
     CSV.replace("reward", "reward,user") + &rows
 }
 
@@ -21,7 +24,8 @@ fn users(unknown: bool) -> String {
 fn a_session_without_a_user_stands_among_others() {
     for skip_bad_rows in [false, true] {
         let options = Options { skip_bad_rows, ..Options::default() };
-        let (dataset, summary) = with_file(users(true).as_bytes(), |path| import(path, options).unwrap());
+        let (dataset, summary) =
+            with_file(users(true).as_bytes(), |path| import(path, options).unwrap());
         assert_eq!((summary.sessions, summary.users), (6, Some(5)));
         assert_eq!((dataset.log.session(0).user(), dataset.session_name(5).as_ref()), (None, "s5"));
         assert!(summary.to_string().contains("sessions with users   5 of 6\n"), "{summary}");
@@ -34,7 +38,8 @@ fn more_bad_rows_than_the_limit_are_an_error_with_counts_reasons_and_rows() {
         let options = Options { skip_bad_rows: true, max_bad, ..Options::default() };
         with_file(content.as_bytes(), |path| import(path, options).map(|(_, summary)| summary))
     };
-    let bad = users(false).replace("s1,0,a b c,b", "s1,0,a b c,d").replace("s2,0,a b c", "s2,0,a b b");
+    let bad =
+        users(false).replace("s1,0,a b c,b", "s1,0,a b c,d").replace("s2,0,a b c", "s2,0,a b b");
     let bad = bad.replace("s3,0", "s3,x").replace("s4,0", "s4,y") + "s0,1,a b,a,1,u0\n";
     let error = refused(&bad, 0.05).unwrap_err().to_string();
     for part in [
@@ -53,7 +58,8 @@ fn more_bad_rows_than_the_limit_are_an_error_with_counts_reasons_and_rows() {
     assert_eq!((summary.sessions, summary.reading.as_ref().unwrap().refused_sessions), (2, 1));
 
     // Sessions that keep a step are not lost, but a share of the rows may be.
-    let rows = |good: usize| -> String { (0..good).map(|step| format!("a,{step},1 2,1,1\n")).collect() };
+    let rows =
+        |good: usize| -> String { (0..good).map(|step| format!("a,{step},1 2,1,1\n")).collect() };
     let spoiled = |good: usize| format!("{CSV}{}a,x,1 2,1,1\n", rows(good));
     assert_eq!(refused(&spoiled(19), 0.05).unwrap().steps, 19);
     let error = refused(&spoiled(18), 0.05).unwrap_err().to_string();
@@ -66,27 +72,38 @@ fn more_bad_rows_than_the_limit_are_an_error_with_counts_reasons_and_rows() {
     }
 }
 
-/// 20 sessions of ten good rows each, then 10 of one row with too few fields or of one that cannot be read for another
-/// reason: a row in 21 is bad, and a session in three.
+/// 20 sessions of ten good rows each, then 10 of one row with too few fields or of one that cannot
+/// be read for another reason: a row in 21 is bad, and a session in three.
 #[test]
 fn a_session_of_unreadable_rows_is_lost_where_they_name_it() {
     let log = |header: &str, good: fn(usize, usize) -> String, bad: fn(usize) -> String| {
-        let good: String = (0..20).flat_map(|session| (0..10).map(move |step| good(session, step))).collect();
+        let good: String =
+            (0..20).flat_map(|session| (0..10).map(move |step| good(session, step))).collect();
         header.to_owned() + &good + &(20..30).map(bad).collect::<String>()
     };
     let trivago = "user_id,session_id,timestamp,step,action_type,reference,impressions\n";
     let click_out = |session, step| format!("u,t{session},{step},{step},clickout item,1,1|2\n");
     let json = |session, step| {
-        format!("{{\"session\":\"s{session}\",\"step\":{step},\"shown\":[1,2],\"chosen\":1,\"reward\":1}}\n")
+        format!(
+            "{{\"session\":\"s{session}\",\"step\":{step},\"shown\":[1,2],\"chosen\":1,\"reward\":1}}\n"
+        )
     };
     let row = "row: expected as many fields as columns";
     let cases = [
         (
-            log(CSV, |session, step| format!("s{session},{step},1 2,1,1\n"), |session| format!("s{session},0,1 2\n")),
+            log(
+                CSV,
+                |session, step| format!("s{session},{step},1 2,1,1\n"),
+                |session| format!("s{session},0,1 2\n"),
+            ),
             row,
         ),
         (
-            log(IRECGAN, |session, step| format!("{session};{step};1;1,2;1\n"), |session| format!("{session};1;1\n")),
+            log(
+                IRECGAN,
+                |session, step| format!("{session};{step};1;1,2;1\n"),
+                |session| format!("{session};1;1\n"),
+            ),
             row,
         ),
         (log(trivago, click_out, |session| format!("u,t{session},1\n")), row),
@@ -103,7 +120,11 @@ fn a_session_of_unreadable_rows_is_lost_where_they_name_it() {
         let error = skipping(&content, 0.05).unwrap_err().to_string();
         assert!(error.contains("10 of its 30 sessions (33.3 %) cannot be used"), "{error}");
         let reading = skipping(&content, 0.34).unwrap().reading.unwrap();
-        assert_eq!((reading.empty_sessions, reading.dropped.get(reason)), (10, Some(&10)), "{content}");
+        assert_eq!(
+            (reading.empty_sessions, reading.dropped.get(reason)),
+            (10, Some(&10)),
+            "{content}"
+        );
     }
 }
 
@@ -121,7 +142,9 @@ fn a_session_of_unreadable_rows_is_lost_in_a_gan_cdqn_file() {
 /// A row that names a session which has rows of its own, before or after, loses none.
 #[test]
 fn a_session_that_keeps_a_step_is_not_lost_with_an_unreadable_row() {
-    let rows = |session: &str| -> String { (1..15).map(|step| format!("{session},{step},1 2,1,1\n")).collect() };
+    let rows = |session: &str| -> String {
+        (1..15).map(|step| format!("{session},{step},1 2,1,1\n")).collect()
+    };
     let content = format!("{CSV}b,0\n{}{}a,20\nb,20\n,9\n", rows("a"), rows("b"));
     let reading = skipping(&content, 0.15).unwrap().reading.unwrap();
     assert_eq!((reading.empty_sessions, reading.refused_sessions, reading.rows), (0, 0, 32));
@@ -131,12 +154,15 @@ fn a_session_that_keeps_a_step_is_not_lost_with_an_unreadable_row() {
 fn as_large_a_share_as_may_be_skipped_is_not_more() {
     for percent in [29_usize, 57, 58] {
         let content: String = (0..100)
-            .map(|session| format!("s{session},{},1 2,1,1\n", if session < percent { "x" } else { "0" }))
+            .map(|session| {
+                format!("s{session},{},1 2,1,1\n", if session < percent { "x" } else { "0" })
+            })
             .collect();
         let content = format!("{CSV}{content}");
         assert_eq!(skipping(&content, percent as f64 / 100.0).unwrap().sessions, 100 - percent);
         let error = skipping(&content, (percent - 1) as f64 / 100.0).unwrap_err().to_string();
-        let shares = format!("({percent}.0 %) cannot be used, more than the {}.0 % that", percent - 1);
+        let shares =
+            format!("({percent}.0 %) cannot be used, more than the {}.0 % that", percent - 1);
         assert!(error.contains(&shares), "{error}");
     }
 }

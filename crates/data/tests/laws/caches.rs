@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use foretaste_data::{Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache};
+use foretaste_data::{
+    Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache,
+};
 use foretaste_random::Seed;
 use proptest::prelude::*;
 
@@ -60,7 +62,14 @@ fn every_single_truncation_and_bit_flip_of_a_small_file_is_detected() {
     let mut log = foretaste_data::LogBuilder::default();
     let slate = [foretaste_data::ItemId(0)];
     let choice = foretaste_data::Choice::Leave;
-    log.push(foretaste_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+    log.push(foretaste_data::Step {
+        slate: &slate,
+        choice,
+        reward: 0.0,
+        propensity: None,
+        timestamp: None,
+    })
+    .unwrap();
     log.end_session(None).unwrap();
     let catalogue = foretaste_data::Catalogue::numbered(1);
     let (_folder, path) = saved(&Dataset { log: log.build(), catalogue, ..Dataset::default() });
@@ -103,8 +112,12 @@ fn a_file_that_is_no_cache_is_told_apart() {
 fn a_file_of_version_2_is_read_and_its_sessions_go_by_their_indices() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let full = cache::load(&fixtures.join("version-2-full.log")).unwrap();
-    let users: Vec<String> = full.log.iter().map(|session| full.user_name(session.user().unwrap())).collect();
-    assert_eq!((full.name.as_str(), &users[..]), ("shop", &["ann", "bob", "ann"].map(String::from)[..]));
+    let users: Vec<String> =
+        full.log.iter().map(|session| full.user_name(session.user().unwrap())).collect();
+    assert_eq!(
+        (full.name.as_str(), &users[..]),
+        ("shop", &["ann", "bob", "ann"].map(String::from)[..])
+    );
     assert_eq!([0, 1, 2].map(|session| full.session_name(session).into_owned()), ["0", "1", "2"]);
     let step = full.log.session(0).step(1);
     let slate: Vec<&str> = step.slate.iter().map(|&item| full.catalogue.raw(item)).collect();
@@ -153,17 +166,33 @@ fn a_whole_file_with_a_log_that_cannot_be_is_refused() {
     let cases = [
         (Dataset { sessions: ["a", "b"].into_iter().collect(), ..good() }, "ids of the sessions"),
         (
-            Dataset { sessions: ["w41"].into_iter().collect(), log: log(&[1, 1], &[item(1)], 1.0, None), ..good() },
+            Dataset {
+                sessions: ["w41"].into_iter().collect(),
+                log: log(&[1, 1], &[item(1)], 1.0, None),
+                ..good()
+            },
             "session \"w41\", step 0: an item stands twice",
         ),
-        (Dataset { catalogue: Catalogue::numbered(1), ..good() }, "item number 1 of a catalogue of 1"),
+        (
+            Dataset { catalogue: Catalogue::numbered(1), ..good() },
+            "item number 1 of a catalogue of 1",
+        ),
         (Dataset { users: ["ann"].into_iter().collect(), ..good() }, "no user of a session"),
         (Dataset { split: Some(Split::default()), ..good() }, "leaves out session 0"),
-        (Dataset { split: Some(Split { train: vec![0, 0], ..Split::default() }), ..good() }, "session 0 twice"),
-        (Dataset { split: Some(Split { test: vec![7], ..Split::default() }), ..good() }, "session 7 of 1"),
+        (
+            Dataset { split: Some(Split { train: vec![0, 0], ..Split::default() }), ..good() },
+            "session 0 twice",
+        ),
+        (
+            Dataset { split: Some(Split { test: vec![7], ..Split::default() }), ..good() },
+            "session 7 of 1",
+        ),
         (Dataset { log: log(&[1, 1], &[item(1)], 1.0, None), ..good() }, "twice on the slate"),
         (Dataset { log: log(&[0, 1], &[item(3)], 1.0, None), ..good() }, "not on the slate"),
-        (Dataset { log: log(&[0, 1, 0, 1], &[leave, item(1)], 1.0, None), ..good() }, "on which the user left"),
+        (
+            Dataset { log: log(&[0, 1, 0, 1], &[leave, item(1)], 1.0, None), ..good() },
+            "on which the user left",
+        ),
         (Dataset { log: log(&[0, 1], &[item(1)], f32::NAN, None), ..good() }, "not finite"),
         (Dataset { log: log(&[0, 1], &[item(1)], 1.0, Some(0.0)), ..good() }, "not in (0, 1]"),
     ];

@@ -1,4 +1,5 @@
-//! Logs of choices without slates: MovieLens and LastFM, and the displays that are simulated for them.
+//! Logs of choices without slates: MovieLens and LastFM, and the displays that are simulated for
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -37,7 +38,9 @@ fn everyone(format: Format, size: usize) -> Displays {
 fn film(id: &str, date: &str) -> Vec<u8> {
     let mut row = format!("{id}|Cit").into_bytes();
     row.extend(b"\xe9 \xfc\xbb");
-    row.extend(format!("  (1995)|{date}||http://example.org/?{id}%20(1995){}\n", "|0".repeat(19)).bytes());
+    row.extend(
+        format!("  (1995)|{date}||http://example.org/?{id}%20(1995){}\n", "|0".repeat(19)).bytes(),
+    );
     row
 }
 
@@ -53,7 +56,8 @@ fn picks() -> impl Strategy<Value = Vec<Pick>> {
     vec((0..6_u32, 0..12_u32, (NEW_YEAR - 28) * DAY..(NEW_YEAR + 28) * DAY), 1..40)
 }
 
-/// Days within the first week of January 1995, so that many are equally far: `None` is a film without a date.
+/// Days within the first week of January 1995, so that many are equally far: `None` is a film
+/// without a date.
 fn releases() -> impl Strategy<Value = Vec<Option<i64>>> {
     vec(proptest::option::weighted(0.8, 0..7_i64), 12)
 }
@@ -67,7 +71,11 @@ fn steps(dataset: &Dataset) -> BTreeMap<String, Vec<RawStep>> {
         let steps = session.steps().map(|step| {
             let Choice::Item(chosen) = step.choice else { panic!("every step has a choice") };
             assert_eq!(step.reward, 1.0);
-            (step.slate.iter().map(|&item| raw(item)).collect(), raw(chosen), step.timestamp.unwrap())
+            (
+                step.slate.iter().map(|&item| raw(item)).collect(),
+                raw(chosen),
+                step.timestamp.unwrap(),
+            )
         });
         (dataset.user_name(session.user().unwrap()), steps.collect())
     });
@@ -94,7 +102,8 @@ fn check_nearest(
         prop_assert!(distinct.contains(&chosen));
         prop_assert_eq!(slate.len(), size.min(far.len()));
         far.remove(&chosen);
-        let mut others: Vec<u64> = distinct.iter().filter_map(|item| far.get(item).copied()).collect();
+        let mut others: Vec<u64> =
+            distinct.iter().filter_map(|item| far.get(item).copied()).collect();
         let mut nearest: Vec<u64> = far.into_values().collect();
         others.sort_unstable();
         nearest.sort_unstable();
@@ -183,7 +192,9 @@ proptest! {
 
 /// 4,000 users who tag one of 40 artists each, on one day.
 fn crowd() -> String {
-    (0..4000).fold(TAGS.to_owned(), |rows, user| rows + &format!("{user}\t{}\t1\t1\t1\t1995\n", user % 40))
+    (0..4000).fold(TAGS.to_owned(), |rows, user| {
+        rows + &format!("{user}\t{}\t1\t1\t1\t1995\n", user % 40)
+    })
 }
 
 #[test]
@@ -198,7 +209,8 @@ fn the_chosen_item_stands_at_every_place_alike() {
     assert!(chi_square < 45.1, "{places:?}: {chi_square}");
 }
 
-/// Standard deviations between a count and its mean under a binomial law; beyond 5 once in 1.7 million.
+/// Standard deviations between a count and its mean under a binomial law; beyond 5 once in 1.7
+/// million.
 fn deviation(count: usize, trials: usize, probability: f64) -> f64 {
     let (trials, count) = (trials as f64, count as f64);
     (count - trials * probability).abs() / (trials * probability * (1.0 - probability)).sqrt()
@@ -206,23 +218,29 @@ fn deviation(count: usize, trials: usize, probability: f64) -> f64 {
 
 #[test]
 fn items_of_equal_distance_are_drawn_alike_before_and_after() {
-    // Artists 1, 2 and 3 are tagged a day before the others choose artist 0, artist 4 by two users a day after.
+    // Artists 1, 2 and 3 are tagged a day before the others choose artist 0, artist 4 by two users
+    // a day after.
     let row = |user: &str, artist: u32, day: u32| format!("{user}\t{artist}\t1\t{day}\t1\t1995\n");
-    let near = [row("a", 1, 1), row("b", 2, 1), row("b", 3, 1), row("c", 4, 3), row("d", 4, 3)].concat();
+    let near =
+        [row("a", 1, 1), row("b", 2, 1), row("b", 3, 1), row("c", 4, 3), row("d", 4, 3)].concat();
     let rows: String = (0..4000).map(|user| row(&user.to_string(), 0, 2)).collect();
-    let dataset = read(&[("tags", format!("{TAGS}{near}{rows}").as_bytes())], everyone(Format::LastFm, 2));
+    let dataset =
+        read(&[("tags", format!("{TAGS}{near}{rows}").as_bytes())], everyone(Format::LastFm, 2));
     let steps = steps(&dataset);
     for other in 1..5 {
-        let shown = steps.values().flatten().filter(|step| step.1 == 0 && step.0.contains(&other)).count();
+        let shown =
+            steps.values().flatten().filter(|step| step.1 == 0 && step.0.contains(&other)).count();
         assert!(deviation(shown, 4000, 0.25) < 5.0, "{other}: {shown}");
     }
 }
 
 #[test]
 fn simultaneous_choices_come_in_any_order() {
-    let rows: String =
-        (0..2000).flat_map(|user| [1, 2].map(|item| format!("{user}\t{item}\t1\t1\t1\t1995\n"))).collect();
-    let dataset = read(&[("tags", format!("{TAGS}{rows}").as_bytes())], everyone(Format::LastFm, 2));
+    let rows: String = (0..2000)
+        .flat_map(|user| [1, 2].map(|item| format!("{user}\t{item}\t1\t1\t1\t1995\n")))
+        .collect();
+    let dataset =
+        read(&[("tags", format!("{TAGS}{rows}").as_bytes())], everyone(Format::LastFm, 2));
     let steps = steps(&dataset);
     let first = steps.values().filter(|steps| steps[0].1 == 1).count();
     assert!(deviation(first, steps.len(), 0.5) < 5.0, "{first} of {}", steps.len());
@@ -234,7 +252,8 @@ fn users_are_drawn_alike() {
     let log = format!("{TAGS}{rows}");
     let mut counts = [0; 10];
     for seed in 0..200 {
-        let displays = Displays { users: Some(3), seed: Seed::new(seed), ..everyone(Format::LastFm, 1) };
+        let displays =
+            Displays { users: Some(3), seed: Seed::new(seed), ..everyone(Format::LastFm, 1) };
         let kept = steps(&read(&[("tags", log.as_bytes())], displays));
         assert_eq!(kept.len(), 3);
         kept.keys().for_each(|user| counts[user.parse::<usize>().unwrap()] += 1);
@@ -246,17 +265,24 @@ fn users_are_drawn_alike() {
 #[test]
 fn the_same_seed_gives_the_same_displays_in_every_release() {
     let log = "7,1,4.0,964982703\n7,3,4.0,964982703\n5,2,1.0,964982600\n7,2,0.5,964982600\n5,4,5.0,964982600\n";
-    let displays = |seed| Displays { users: Some(1), seed: Seed::new(seed), ..everyone(Format::MovieLens, 3) };
-    let read = |seed| steps(&read(&[("ratings.csv", format!("{RATINGS}{log}").as_bytes())], displays(seed)));
-    let expected =
-        vec![(vec![2, 3, 1], 2, 964_982_600), (vec![1, 2, 3], 1, 964_982_703), (vec![1, 3, 4], 3, 964_982_703)];
+    let displays =
+        |seed| Displays { users: Some(1), seed: Seed::new(seed), ..everyone(Format::MovieLens, 3) };
+    let read = |seed| {
+        steps(&read(&[("ratings.csv", format!("{RATINGS}{log}").as_bytes())], displays(seed)))
+    };
+    let expected = vec![
+        (vec![2, 3, 1], 2, 964_982_600),
+        (vec![1, 2, 3], 1, 964_982_703),
+        (vec![1, 3, 4], 3, 964_982_703),
+    ];
     assert_eq!(read(1), BTreeMap::from([("7".into(), expected)]));
     assert!((2..9).any(|seed| read(seed) != read(1)));
 }
 
 #[test]
 fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
-    let rows = "1,10,4.0,789000000\r\n1,20,3.5,789000000\r\n1,30,0.5,789000000\r\n2,40,5.0,889000000\r\n";
+    let rows =
+        "1,10,4.0,789000000\r\n1,20,3.5,789000000\r\n1,30,0.5,789000000\r\n2,40,5.0,889000000\r\n";
     let movies = "10,\"Cité, La (1994)\",Drama\r\n20,Later (1996),Comedy|War\r\n30,\"Last, The (2005)\",War\r\n99,Other (1995),War\r\n";
     let (log, movies) = (format!("{RATINGS}{rows}"), format!("{MOVIES}{movies}40,Undated,War\r\n"));
     let others = |files: &[(&str, &[u8])]| -> BTreeMap<u32, u32> {
@@ -276,7 +302,10 @@ fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
         read_with(files, Options { displays, ..Options::default() }).unwrap().1.to_string()
     };
     let table = notes(&[("ratings.csv", log.as_bytes()), ("movies.csv", movies.as_bytes())]);
-    assert!(table.contains("1 of 4 films have no date of release") && !table.contains("no movies.csv"), "{table}");
+    assert!(
+        table.contains("1 of 4 films have no date of release") && !table.contains("no movies.csv"),
+        "{table}"
+    );
     let table = notes(&[("ratings.csv", log.as_bytes())]);
     assert!(table.contains("4 of 4 films") && table.contains("no movies.csv"), "{table}");
 }
@@ -284,13 +313,25 @@ fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
 #[test]
 fn the_summary_says_how_many_choices_give_themselves_away() {
     // Of films of one age, those released long ago are shown only where they were rated.
-    let items = [film("1", "01-Jan-1995"), film("2", "02-Jan-1995"), film("3", "01-Jan-1950")].concat();
-    let log = u_data(&[(1, 1, NEW_YEAR * DAY), (1, 2, NEW_YEAR * DAY), (1, 3, NEW_YEAR * DAY), (2, 1, 0)]);
+    let items =
+        [film("1", "01-Jan-1995"), film("2", "02-Jan-1995"), film("3", "01-Jan-1950")].concat();
+    let log = u_data(&[
+        (1, 1, NEW_YEAR * DAY),
+        (1, 2, NEW_YEAR * DAY),
+        (1, 3, NEW_YEAR * DAY),
+        (2, 1, 0),
+    ]);
     let displays = Displays { min_choices: 2, ..everyone(Format::MovieLens100k, 2) };
     let options = Options { displays: Some(displays), ..Options::default() };
-    let table = read_with(&[("u.data", log.as_bytes()), ("u.item", &items)], options).unwrap().1.to_string();
+    let table = read_with(&[("u.data", log.as_bytes()), ("u.item", &items)], options)
+        .unwrap()
+        .1
+        .to_string();
     assert!(table.contains("simulated slates; 1 of 2 users kept"), "{table}");
-    assert!(table.contains("33.3 % of the choices are of items that are shown only where chosen"), "{table}");
+    assert!(
+        table.contains("33.3 % of the choices are of items that are shown only where chosen"),
+        "{table}"
+    );
 }
 
 #[test]
@@ -318,7 +359,10 @@ fn refused(files: &[(&str, &[u8])]) -> String {
 fn a_bad_row_names_file_line_field_and_finding() {
     let items = film("1", "01-Jan-1995");
     let cases = [
-        ("1\t1\t3\t1\n1\t1\t3\n", "u.data:2: row: expected as many fields as columns, found 3 fields for 4"),
+        (
+            "1\t1\t3\t1\n1\t1\t3\n",
+            "u.data:2: row: expected as many fields as columns, found 3 fields for 4",
+        ),
         ("1\t1\t3\tnoon\n", "u.data:1: timestamp: expected a whole number, found \"noon\""),
         ("1\t\t3\t1\n", "u.data:1: item id: expected an id, found nothing"),
         ("\t1\t3\t1\n", "u.data:1: user id: expected an id, found nothing"),
@@ -328,9 +372,16 @@ fn a_bad_row_names_file_line_field_and_finding() {
         let error = refused(&[("u.data", rows.as_bytes()), ("u.item", &items)]);
         assert!(error.ends_with(expected), "{error}");
     }
-    let row = |fields: &str| refused(&[("tags", format!("{TAGS}1\t1\t1\t1\t1\t2009\n{fields}\n").as_bytes())]);
-    assert!(row("1\t1\t1\t31\t4\t2009").ends_with("tags:3: day: expected a day of the calendar, found \"31-4-2009\""));
-    assert!(row("1\t1\tx\t1\t4\t2009").ends_with("tags:3: tagID: expected a whole number, found \"x\""));
+    let row = |fields: &str| {
+        refused(&[("tags", format!("{TAGS}1\t1\t1\t1\t1\t2009\n{fields}\n").as_bytes())])
+    };
+    assert!(
+        row("1\t1\t1\t31\t4\t2009")
+            .ends_with("tags:3: day: expected a day of the calendar, found \"31-4-2009\"")
+    );
+    assert!(
+        row("1\t1\tx\t1\t4\t2009").ends_with("tags:3: tagID: expected a whole number, found \"x\"")
+    );
     let error = refused(&[("ratings.csv", format!("{RATINGS}1,,4.0,9\r\n").as_bytes())]);
     assert!(error.ends_with("ratings.csv:2: movieId: expected an id, found nothing"), "{error}");
 }
@@ -344,7 +395,10 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
             "u.item:2: release date: expected a date such as 01-Jan-1995, or nothing, found \"01-01-1995\"",
         ),
         (film("1", ""), "u.item:2: movie id: expected a film once, found \"1\""),
-        (b"2|Title|01-Jan-1995\n".to_vec(), "u.item:2: row: expected 24 fields separated by |, found 3"),
+        (
+            b"2|Title|01-Jan-1995\n".to_vec(),
+            "u.item:2: row: expected 24 fields separated by |, found 3",
+        ),
     ];
     for (bad, expected) in cases {
         let items = [&good[..], &bad].concat();
@@ -352,14 +406,20 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
         let error = refused(&files);
         assert!(error.ends_with(expected), "{error}");
         let displays = Some(everyone(Format::MovieLens100k, 2));
-        let (_, summary) =
-            read_with(&files, Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() }).unwrap();
+        let (_, summary) = read_with(
+            &files,
+            Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() },
+        )
+        .unwrap();
         let reading = summary.reading.unwrap();
         assert_eq!((summary.steps, reading.rows, reading.dropped.values().sum::<u64>()), (1, 1, 1));
     }
     let mut movies = format!("{MOVIES}1,").into_bytes();
     movies.extend(b"\xe9 (1995),Drama\r\n");
-    let error = refused(&[("ratings.csv", format!("{RATINGS}1,1,4.0,9\r\n").as_bytes()), ("movies.csv", &movies)]);
+    let error = refused(&[
+        ("ratings.csv", format!("{RATINGS}1,1,4.0,9\r\n").as_bytes()),
+        ("movies.csv", &movies),
+    ]);
     assert!(error.contains("movies.csv:2: title: expected UTF-8 text"), "{error}");
 }
 
@@ -368,7 +428,8 @@ fn skipped_rows_leave_no_trace_in_the_displays() {
     let rows = "1\t1\t1\t1\t1\t1995\n1\t2\t1\t30\t2\t1995\n2\t3\t1\t2\t1\t1995\n";
     let displays = Some(everyone(Format::LastFm, 5));
     let options = Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() };
-    let (dataset, summary) = read_with(&[("tags", format!("{TAGS}{rows}").as_bytes())], options).unwrap();
+    let (dataset, summary) =
+        read_with(&[("tags", format!("{TAGS}{rows}").as_bytes())], options).unwrap();
     assert_eq!((summary.sessions, summary.items, summary.mean_slate), (2, 2, 2.0));
     assert_eq!(dataset.catalogue.item("2"), None);
 }
@@ -382,24 +443,37 @@ fn what_is_missing_as_a_whole_is_said() {
     assert!(listened.contains("no column \"tagID\""), "{listened}");
     // Nobody has rated 20 films.
     let few = refused(&[("u.data", b"1\t1\t3\t1\n"), ("u.item", &film("1", ""))]);
-    assert!(few.contains("none of its 1 users is to be kept; active are those with 20 choices or more"), "{few}");
+    assert!(
+        few.contains("none of its 1 users is to be kept; active are those with 20 choices or more"),
+        "{few}"
+    );
 }
 
 #[test]
 fn displays_that_cannot_be_simulated_are_refused() {
     let refused = |file: (&str, &[u8]), displays| {
-        let error = read_with(&[file], Options { displays: Some(displays), ..Options::default() }).unwrap_err();
+        let error = read_with(&[file], Options { displays: Some(displays), ..Options::default() })
+            .unwrap_err();
         assert!(matches!(error, Error::Setting(_)), "{error}");
     };
     let tags = format!("{TAGS}1\t1\t1\t1\t1\t1995\n");
     refused(("tags", tags.as_bytes()), everyone(Format::LastFm, 0));
-    refused(("tags", tags.as_bytes()), Displays { around: Around::Release, ..everyone(Format::LastFm, 2) });
-    refused(("shop.csv", b"session,step,shown,chosen,reward\na,0,1 2,1,1\n"), everyone(Format::LastFm, 2));
+    refused(
+        ("tags", tags.as_bytes()),
+        Displays { around: Around::Release, ..everyone(Format::LastFm, 2) },
+    );
+    refused(
+        ("shop.csv", b"session,step,shown,chosen,reward\na,0,1 2,1,1\n"),
+        everyone(Format::LastFm, 2),
+    );
 }
 
 #[test]
 fn formats_without_slates_are_read_only() {
-    let dataset = read(&[("tags", format!("{TAGS}1\t1\t1\t1\t1\t1995\n").as_bytes())], everyone(Format::LastFm, 2));
+    let dataset = read(
+        &[("tags", format!("{TAGS}1\t1\t1\t1\t1\t1995\n").as_bytes())],
+        everyone(Format::LastFm, 2),
+    );
     let folder = tempfile::tempdir().unwrap();
     let to = |name: &str| -> Box<Path> { folder.path().join(name).into() };
     for format in Format::ALL.into_iter().filter(|&format| Displays::of(format).is_some()) {

@@ -1,6 +1,9 @@
-//! What logs and splits do at the edges: each of these tests fails where one operator or constant is another.
+//! What logs and splits do at the edges: each of these tests fails where one operator or constant
+//! is another.
 
-use foretaste_data::{Choice, Dataset, Error, Fractions, ItemId, Log, LogBuilder, Split, Step, Summary};
+use foretaste_data::{
+    Choice, Dataset, Error, Fractions, ItemId, Log, LogBuilder, Split, Step, Summary,
+};
 use foretaste_random::Seed;
 
 fn step<'a>(slate: &'a [ItemId], choice: Choice, timestamp: Option<i64>) -> Step<'a> {
@@ -25,7 +28,10 @@ fn at(times: &[i64]) -> Log {
 fn a_split_by_time_gives_the_earliest_half_to_training() {
     let log = at(&[70, 10, 60, 20, 50, 30, 40, 0]);
     let split = Split::by_time(&log, Fractions::default()).unwrap();
-    assert_eq!((split.train, split.validation, split.test), (vec![1, 3, 5, 7], vec![4, 6], vec![0, 2]));
+    assert_eq!(
+        (split.train, split.validation, split.test),
+        (vec![1, 3, 5, 7], vec![4, 6], vec![0, 2])
+    );
 }
 
 #[test]
@@ -71,7 +77,13 @@ fn an_item_that_stands_twice_is_found_on_short_and_on_long_slates() {
         assert!(LogBuilder::default().push(step(&whole, Choice::Skip, None)).is_ok());
         let mut twice = whole;
         *twice.last_mut().unwrap() = ItemId(0);
-        assert!(matches!(LogBuilder::default().push(step(&twice, Choice::Skip, None)), Err(Error::Log(_))), "{length}");
+        assert!(
+            matches!(
+                LogBuilder::default().push(step(&twice, Choice::Skip, None)),
+                Err(Error::Log(_))
+            ),
+            "{length}"
+        );
     }
 }
 
@@ -91,8 +103,11 @@ fn a_propensity_is_above_zero_and_at_most_one() {
 
 #[test]
 fn choices_have_the_codes_that_files_hold() {
-    for (choice, code) in [(Choice::Item(ItemId(7)), 7), (Choice::Skip, 4_294_967_294), (Choice::Leave, 4_294_967_295)]
-    {
+    for (choice, code) in [
+        (Choice::Item(ItemId(7)), 7),
+        (Choice::Skip, 4_294_967_294),
+        (Choice::Leave, 4_294_967_295),
+    ] {
         assert_eq!(choice.code(), code);
     }
     assert_eq!(ItemId::MAX_ITEMS, 4_294_967_294);
@@ -101,7 +116,10 @@ fn choices_have_the_codes_that_files_hold() {
 #[test]
 fn steps_of_a_session_that_was_not_closed_are_dropped_with_their_columns() {
     let slate = items(3);
-    let full = |time| Step { propensity: Some(&[0.5, 0.25, 0.25]), ..step(&slate, Choice::Skip, Some(time)) };
+    let full = |time| Step {
+        propensity: Some(&[0.5, 0.25, 0.25]),
+        ..step(&slate, Choice::Skip, Some(time))
+    };
     let mut builder = LogBuilder::default();
     builder.push(full(3)).unwrap();
     assert_eq!(builder.open_steps(), 1);
@@ -119,7 +137,10 @@ fn steps_of_a_session_that_was_not_closed_are_dropped_with_their_columns() {
     assert_eq!((closed.sessions(), closed.steps(), closed.impressions()), (1, 2, 6));
     assert!(closed.has_timestamps() && closed.has_propensities() && closed.has_users());
     let session = closed.session(0);
-    assert_eq!((session.start(), session.user(), session.len(), session.is_empty()), (Some(3), Some(9), 2, false));
+    assert_eq!(
+        (session.start(), session.user(), session.len(), session.is_empty()),
+        (Some(3), Some(9), 2, false)
+    );
 }
 
 /// 8 bytes for each offset and time, 4 for each item, choice, reward, propensity and user.
@@ -197,16 +218,20 @@ fn a_figure_that_is_not_zero_does_not_look_like_zero() {
         (0.25, "0.2500"),
     ];
     for (value, expected) in figures {
-        let rates = Summary { click_rate: value, reward_rate: value, ..Summary::new(&Dataset::default()) };
+        let rates =
+            Summary { click_rate: value, reward_rate: value, ..Summary::new(&Dataset::default()) };
         let table = rates.to_string();
         for label in ["click rate           ", "mean reward per step "] {
-            assert!(table.contains(&format!("{label} {expected}\n")), "{expected}\nis not in\n{table}");
+            assert!(
+                table.contains(&format!("{label} {expected}\n")),
+                "{expected}\nis not in\n{table}"
+            );
         }
     }
 }
 
-/// By hand, of one session of two slates of two: offsets 8 · (2 + 3), items, choices and rewards 4 · (4 + 2 + 2), propensities
-/// 4 · 4, times 8 · 2, users 4.
+/// By hand, of one session of two slates of two: offsets 8 · (2 + 3), items, choices and rewards 4
+/// · (4 + 2 + 2), propensities 4 · 4, times 8 · 2, users 4.
 #[test]
 fn a_log_takes_the_bytes_of_its_columns() {
     let slate = items(2);

@@ -149,14 +149,17 @@ fn what_a_format_cannot_hold_is_an_error() {
 fn leaving_a_part_out_is_advised_where_the_format_cannot_hold_it_and_nowhere_else() {
     let dataset = small("session,step,shown,chosen,reward,user,timestamp\na,0,1 2,1,1,ann,5\n");
     let folder = tempfile::tempdir().unwrap();
-    let error = export(&dataset, Format::IRecGan, &folder.path().join("exported")).unwrap_err().to_string();
-    assert!(
-        error.ends_with("cannot hold the data set's users, timestamps; --without users,timestamps exports the rest")
-    );
+    let error =
+        export(&dataset, Format::IRecGan, &folder.path().join("exported")).unwrap_err().to_string();
+    assert!(error.ends_with(
+        "cannot hold the data set's users, timestamps; --without users,timestamps exports the rest"
+    ));
     let nowhere = folder.path().join("no such folder").join("exported");
     let rewarded = small("session,step,shown,chosen,reward\na,0,1 2,1,0.5\n");
-    for error in [export(&dataset, Format::Csv, &nowhere), export(&rewarded, Format::IRecGan, &folder.path().join("e"))]
-    {
+    for error in [
+        export(&dataset, Format::Csv, &nowhere),
+        export(&rewarded, Format::IRecGan, &folder.path().join("e")),
+    ] {
         let error = error.unwrap_err().to_string();
         assert!(!error.contains("--without"), "{error}");
     }
@@ -169,7 +172,13 @@ fn an_id_that_would_not_come_back_is_an_error() {
     let fails = |item: &str, user: &str, format| {
         let catalogue = Catalogue::new([item, "b"].into_iter().collect());
         let users = [user].into_iter().collect();
-        let dataset = Dataset { name: "odd".into(), log: log.clone(), catalogue, users, ..Dataset::default() };
+        let dataset = Dataset {
+            name: "odd".into(),
+            log: log.clone(),
+            catalogue,
+            users,
+            ..Dataset::default()
+        };
         export(&dataset, format, &folder.path().join("exported")).is_err()
     };
     for item in ["", "a b", "a\tb", "a\nb", "a\rb"] {
@@ -183,7 +192,9 @@ fn an_id_that_would_not_come_back_is_an_error() {
 
 #[test]
 fn a_part_that_is_dropped_on_purpose_does_not_hinder_an_export() {
-    let mut dataset = small("session,step,shown,chosen,reward,user,timestamp,propensity\n7,0,1 2,1,1,ann,3,1 1\n");
+    let mut dataset = small(
+        "session,step,shown,chosen,reward,user,timestamp,propensity\n7,0,1 2,1,1,ann,3,1 1\n",
+    );
     dataset.split = Some(Split { train: vec![0], ..Split::default() });
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exported");
@@ -199,7 +210,8 @@ fn ids_of_sessions_that_are_no_numbers_give_way_to_indices_in_the_papers_formats
     let path = folder.path().join("exported");
     let names = |ids: [&str; 2], format| {
         let [first, second] = ids;
-        let csv = format!("session,step,shown,chosen,reward\n{first},0,1 2,1,1\n{second},0,1 2,2,1\n");
+        let csv =
+            format!("session,step,shown,chosen,reward\n{first},0,1 2,1,1\n{second},0,1 2,2,1\n");
         let given = small(&csv);
         export(&given, format, &path).unwrap();
         let dataset = read(&path);
@@ -226,8 +238,9 @@ fn ids_of_sessions_that_are_no_numbers_give_way_to_indices_in_the_papers_formats
 
 #[test]
 fn a_session_without_a_user_is_none_of_the_users_in_a_gan_cdqn_file() {
-    let some =
-        |user: &str| small(&format!("session,step,shown,chosen,reward,user\n5,0,1 2,1,1,{user}\n6,0,1 2,2,1,\n"));
+    let some = |user: &str| {
+        small(&format!("session,step,shown,chosen,reward,user\n5,0,1 2,1,1,{user}\n6,0,1 2,2,1,\n"))
+    };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("exported");
     export(&some("ann"), Format::GanCdqn, &path).unwrap();
@@ -235,7 +248,9 @@ fn a_session_without_a_user_is_none_of_the_users_in_a_gan_cdqn_file() {
     assert_eq!(users, ["ann", "6"]);
     let error = export(&some("6"), Format::GanCdqn, &path).unwrap_err().to_string();
     assert!(error.contains("\"6\" stands, which is the id of a user"), "{error}");
-    assert!(export(&some("ann"), Format::IRecGan, &path).unwrap_err().to_string().contains("users"));
+    assert!(
+        export(&some("ann"), Format::IRecGan, &path).unwrap_err().to_string().contains("users")
+    );
 }
 
 #[test]
@@ -248,10 +263,15 @@ fn a_column_is_each_sessions_to_give() {
         let step = session.step(0);
         (session.user().is_some(), session.start(), step.propensity.is_some(), session.left())
     });
-    let expected = [(true, Some(5), true, false), (false, None, false, true), (false, Some(-7), false, false)];
+    let expected =
+        [(true, Some(5), true, false), (false, None, false, true), (false, Some(-7), false, false)];
     assert_eq!(parts.collect::<Vec<_>>(), expected);
     assert!(!log.has_users() && !log.has_timestamps() && !log.has_propensities());
-    let counts = [log.sessions_with_users(), log.sessions_with_timestamps(), log.sessions_with_propensities()];
+    let counts = [
+        log.sessions_with_users(),
+        log.sessions_with_timestamps(),
+        log.sessions_with_propensities(),
+    ];
     assert_eq!(counts, [1, 2, 1]);
     let table = foretaste_data::Summary::new(&dataset).to_string();
     for part in [
@@ -295,7 +315,8 @@ fn columns_may_stand_in_any_order_and_ids_be_numbers_or_strings() {
 #[test]
 fn a_null_choice_leaves_at_the_end_of_a_session_and_skips_before() {
     let dataset = small("session,step,shown,chosen,reward\na,0,1 2,,0\na,1,1 2,,0\nb,0,1,,0\n");
-    let choices: Vec<Choice> = dataset.log.iter().flat_map(|s| s.steps().map(|step| step.choice)).collect();
+    let choices: Vec<Choice> =
+        dataset.log.iter().flat_map(|s| s.steps().map(|step| step.choice)).collect();
     assert_eq!(choices, [Choice::Skip, Choice::Leave, Choice::Leave]);
 }
 
@@ -308,8 +329,10 @@ fn repeated_rows_of_an_item_are_one_and_displays_come_in_time_order() {
     std::fs::write(&path, format!("{header}{rows}")).unwrap();
     let dataset = read(&path);
     let steps = raw(&dataset).remove(0).2;
-    let seen: Vec<_> =
-        steps.iter().map(|(slate, choice, _, _, time)| (slate.join(" "), choice.as_str(), *time)).collect();
+    let seen: Vec<_> = steps
+        .iter()
+        .map(|(slate, choice, _, _, time)| (slate.join(" "), choice.as_str(), *time))
+        .collect();
     assert_eq!(seen, [("a b".into(), "item a", Some(2)), ("x y".into(), "item x", Some(5))]);
     assert_eq!(dataset.split.unwrap().test, [0]);
 }

@@ -5,16 +5,18 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
-/// Item ids that a format may stumble over: numbers with leading zeros, long numbers, delimiters, quotes, letters
-/// beyond ASCII.
+/// Item ids that a format may stumble over: numbers with leading zeros, long numbers, delimiters,
+/// quotes, letters beyond ASCII.
 pub const ODD_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x,y;z", "q\"t", "NaN"];
 /// Item ids that every format can hold.
 pub const PLAIN_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x", "q\"t", "NaN"];
 
 /// Session ids, likewise; the first are indices where they stand first.
-pub const ODD_SESSIONS: [&str; 8] = ["0", "1", "007", "monday 7", "ü,;\"", "18446744073709551616", "-3", "5"];
+pub const ODD_SESSIONS: [&str; 8] =
+    ["0", "1", "007", "monday 7", "ü,;\"", "18446744073709551616", "-3", "5"];
 /// Session ids that are numbers, as in the papers' files.
-pub const NUMBERED_SESSIONS: [&str; 8] = ["0", "1", "7", "2", "18446744073709551615", "1000000", "3", "5"];
+pub const NUMBERED_SESSIONS: [&str; 8] =
+    ["0", "1", "7", "2", "18446744073709551615", "1000000", "3", "5"];
 
 /// What a generated data set may hold.
 #[derive(Clone, Copy, Debug)]
@@ -41,24 +43,38 @@ struct Planned {
 
 fn step() -> impl Strategy<Value = Planned> {
     let slate = subsequence((0..8).collect::<Vec<usize>>(), 1..=8).prop_shuffle();
-    let reward =
-        prop_oneof![Just(0.0), Just(1.0), -1e9..1e9_f32, any::<f32>().prop_filter("finite", |r| r.is_finite())];
-    (slate, any::<Index>(), reward, 1..1000_i64, vec(f32::MIN_POSITIVE..=1.0, 8))
-        .prop_map(|(slate, choice, reward, wait, propensity)| Planned { slate, choice, reward, wait, propensity })
+    let reward = prop_oneof![
+        Just(0.0),
+        Just(1.0),
+        -1e9..1e9_f32,
+        any::<f32>().prop_filter("finite", |r| r.is_finite())
+    ];
+    (slate, any::<Index>(), reward, 1..1000_i64, vec(f32::MIN_POSITIVE..=1.0, 8)).prop_map(
+        |(slate, choice, reward, wait, propensity)| Planned {
+            slate,
+            choice,
+            reward,
+            wait,
+            propensity,
+        },
+    )
 }
 
 /// Data sets of 1 to 7 sessions.
 pub fn datasets(holds: Holds) -> impl Strategy<Value = Dataset> {
     let session = (vec(step(), 1..5), 0..3_u32, any::<bool>(), any::<[bool; 3]>());
-    let ids = prop_oneof![Just(holds.sessions.to_vec()), Just(holds.sessions.to_vec()).prop_shuffle()];
+    let ids =
+        prop_oneof![Just(holds.sessions.to_vec()), Just(holds.sessions.to_vec()).prop_shuffle()];
     (vec(session, 1..8), ids).prop_map(move |(sessions, ids)| {
         let mut log = LogBuilder::default();
         for (steps, user, leaves, lacks) in &sessions {
-            let [user_of, times, propensities] = [(holds.users, 0), (holds.timestamps, 1), (holds.propensities, 2)]
-                .map(|(held, part)| held && !(holds.of_some && lacks[part]));
+            let [user_of, times, propensities] =
+                [(holds.users, 0), (holds.timestamps, 1), (holds.propensities, 2)]
+                    .map(|(held, part)| held && !(holds.of_some && lacks[part]));
             let mut time = -500;
             for (t, planned) in steps.iter().enumerate() {
-                let slate: Vec<ItemId> = planned.slate.iter().map(|&item| ItemId(item as u32)).collect();
+                let slate: Vec<ItemId> =
+                    planned.slate.iter().map(|&item| ItemId(item as u32)).collect();
                 let answers = if holds.only_clicks { slate.len() } else { slate.len() + 1 };
                 let choice = match slate.get(planned.choice.index(answers)) {
                     Some(&item) => Choice::Item(item),
@@ -89,6 +105,15 @@ pub fn any_dataset() -> impl Strategy<Value = Dataset> {
     any::<[bool; 4]>().prop_flat_map(|[users, timestamps, propensities, of_some]| {
         let (names, sessions) = (ODD_NAMES, ODD_SESSIONS);
         let rewards = |r| r;
-        datasets(Holds { names, sessions, only_clicks: false, rewards, users, timestamps, propensities, of_some })
+        datasets(Holds {
+            names,
+            sessions,
+            only_clicks: false,
+            rewards,
+            users,
+            timestamps,
+            propensities,
+            of_some,
+        })
     })
 }

@@ -13,7 +13,11 @@ fn steps(dataset: &Dataset) -> Vec<Vec<RawStep>> {
     let raw = |item: ItemId| dataset.catalogue.raw(item).to_owned();
     let session = |session: foretaste_data::Session<'_>| {
         let step = |step: foretaste_data::Step<'_>| {
-            (step.slate.iter().map(|&item| raw(item)).collect(), step.choice.item().map(raw), step.reward.to_bits())
+            (
+                step.slate.iter().map(|&item| raw(item)).collect(),
+                step.choice.item().map(raw),
+                step.reward.to_bits(),
+            )
         };
         session.steps().map(step).collect()
     };
@@ -67,19 +71,29 @@ proptest! {
 fn unknown_items_are_shares_of_what_is_shown_and_chosen() {
     use foretaste_data::{Choice, LogBuilder, Step};
     let mut log = LogBuilder::default();
-    for (slate, choice) in
-        [([0, 1], Choice::Item(ItemId(1))), ([2, 3], Choice::Item(ItemId(2))), ([3, 1], Choice::Skip)]
-    {
+    for (slate, choice) in [
+        ([0, 1], Choice::Item(ItemId(1))),
+        ([2, 3], Choice::Item(ItemId(2))),
+        ([3, 1], Choice::Skip),
+    ] {
         let slate = slate.map(ItemId);
-        log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None }).unwrap();
+        log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
+            .unwrap();
     }
     log.end_session(None).unwrap();
-    let shop =
-        Dataset { name: "shop".into(), log: log.build(), catalogue: Catalogue::numbered(5), ..Dataset::default() };
+    let shop = Dataset {
+        name: "shop".into(),
+        log: log.build(),
+        catalogue: Catalogue::numbered(5),
+        ..Dataset::default()
+    };
     let known = catalogue(&["3".into(), "2".into(), "1".into()]);
     let message = shop.clone().mapped_to(&known, UnknownItems::Refuse).unwrap_err().to_string();
     let counts = "1 of 4 items (25.0%), 1 of 3 slates (33.3%) and 0 of 2 clicks (0.0%)";
-    assert!(message.contains(counts) && message.contains("--unknown-items drop-steps"), "{message}");
+    assert!(
+        message.contains(counts) && message.contains("--unknown-items drop-steps"),
+        "{message}"
+    );
     let message = shop.mapped_to(&known, UnknownItems::AsUnknown).unwrap_err().to_string();
     assert!(message.contains("no entry for unknown items"), "{message}");
 }

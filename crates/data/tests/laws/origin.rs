@@ -12,7 +12,8 @@ fn origin(dataset: &Dataset, sessions: &[usize]) -> Origin {
     Origin::new(dataset, sessions, serde_json::json!({ "epochs": 3 }), 7, "v1")
 }
 
-/// Sessions of one to four slates of `k` of 50 items (of one item: of 3), with times if asked; the same number gives the same sessions.
+/// Sessions of one to four slates of `k` of 50 items (of one item: of 3), with times if asked; the
+/// same number gives the same sessions.
 fn log(number: u64, sessions: usize, k: usize, times: bool) -> Dataset {
     let mut stream = Seed::new(number).stream(0);
     let mut log = LogBuilder::default();
@@ -20,11 +21,15 @@ fn log(number: u64, sessions: usize, k: usize, times: bool) -> Dataset {
     for _ in 0..sessions {
         for _ in 0..stream.random_range(1..5) {
             let first = stream.random_range(0..if k == 1 { 3 } else { 50 });
-            let slate: Vec<ItemId> = (0..k as u32).map(|place| ItemId((first + 7 * place) % 50)).collect();
-            let choice = slate.get(stream.random_range(0..=k)).map_or(Choice::Skip, |&item| Choice::Item(item));
+            let slate: Vec<ItemId> =
+                (0..k as u32).map(|place| ItemId((first + 7 * place) % 50)).collect();
+            let choice = slate
+                .get(stream.random_range(0..=k))
+                .map_or(Choice::Skip, |&item| Choice::Item(item));
             time += stream.random_range(1..100);
             let timestamp = times.then_some(time);
-            log.push(Step { slate: &slate, choice, reward: 1.0, propensity: None, timestamp }).unwrap();
+            log.push(Step { slate: &slate, choice, reward: 1.0, propensity: None, timestamp })
+                .unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -59,22 +64,30 @@ proptest! {
 
 /// The data set with these ids of its sessions: a prefix before their indices.
 fn with_ids(dataset: Dataset, prefix: &str) -> Dataset {
-    let ids: Vec<String> = (0..dataset.log.sessions()).map(|session| format!("{prefix}{session}")).collect();
+    let ids: Vec<String> =
+        (0..dataset.log.sessions()).map(|session| format!("{prefix}{session}")).collect();
     Dataset { sessions: ids.iter().map(String::as_str).collect(), ..dataset }
 }
 
-/// Reordered, in part, beside others, and with other items: each session that was learned from is found, and no other. Both
-/// logs have ids of their own, or number their sessions alike.
+/// Reordered, in part, beside others, and with other items: each session that was learned from is
+/// found, and no other. Both logs have ids of their own, or number their sessions alike.
 #[test]
 fn sessions_are_found_in_other_logs() {
-    for (mine, next, times) in [("a", "b", false), ("a", "b", true), ("", "", false), ("", "", true)] {
-        let (mine, next) = (with_ids(log(1, 200, 4, times), mine), with_ids(log(2, 200, 4, times), next));
+    for (mine, next, times) in
+        [("a", "b", false), ("a", "b", true), ("", "", false), ("", "", true)]
+    {
+        let (mine, next) =
+            (with_ids(log(1, 200, 4, times), mine), with_ids(log(2, 200, 4, times), next));
         let origin = origin(&mine, &(0..100).collect::<Vec<_>>());
 
         let mut order: Vec<usize> = (0..200).collect();
         order.shuffle(&mut Seed::new(3).stream(0));
         let expected: Vec<bool> = order.iter().map(|&session| session < 100).collect();
-        assert_eq!(origin.overlap(&renumbered(mine.select(&order).unwrap())).seen, expected, "reordered");
+        assert_eq!(
+            origin.overlap(&renumbered(mine.select(&order).unwrap())).seen,
+            expected,
+            "reordered"
+        );
         let part: Vec<usize> = (50..170).collect();
         let expected: Vec<bool> = part.iter().map(|&session| session < 100).collect();
         assert_eq!(origin.overlap(&mine.select(&part).unwrap()).seen, expected, "a part");
@@ -90,13 +103,19 @@ fn sessions_with_other_ids_are_found_by_what_they_hold() {
         let half: Vec<usize> = (0..100).collect();
         let mut order: Vec<usize> = (0..200).collect();
         order.shuffle(&mut Seed::new(3).stream(0));
-        let seen = origin(&mine, &half).overlap(&with_ids(mine.select(&order).unwrap(), "other")).seen;
+        let seen =
+            origin(&mine, &half).overlap(&with_ids(mine.select(&order).unwrap(), "other")).seen;
         // Of two sessions that are alike in all, either may be the one that was learned from.
-        let alike = |a: usize, b: usize| mine.log.session(a).steps().eq(mine.log.session(b).steps());
-        let found: Vec<usize> = order.iter().zip(seen).filter(|(_, seen)| *seen).map(|(&session, _)| session).collect();
+        let alike =
+            |a: usize, b: usize| mine.log.session(a).steps().eq(mine.log.session(b).steps());
+        let found: Vec<usize> =
+            order.iter().zip(seen).filter(|(_, seen)| *seen).map(|(&session, _)| session).collect();
         assert_eq!(found.len(), 100);
         assert!(found.iter().all(|&session| half.iter().any(|&learned| alike(session, learned))));
-        assert_eq!(origin(&mine, &half).overlap(&with_ids(log(2, 200, 4, times), "other")).seen, [false; 200]);
+        assert_eq!(
+            origin(&mine, &half).overlap(&with_ids(log(2, 200, 4, times), "other")).seen,
+            [false; 200]
+        );
     }
 }
 
@@ -107,7 +126,10 @@ fn mixed(mine: &Dataset, next: &Dataset) -> Dataset {
         session.steps().for_each(|step| log.push(step).unwrap());
         log.end_session(None).unwrap();
     }
-    with_ids(Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() }, "other")
+    with_ids(
+        Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() },
+        "other",
+    )
 }
 
 #[test]
@@ -123,7 +145,8 @@ fn sessions_beside_others_and_under_other_ids_are_found_by_what_they_hold() {
     }
 }
 
-/// What sessions earn may change, by another unit or a late purchase, and so may a row that was corrected.
+/// What sessions earn may change, by another unit or a late purchase, and so may a row that was
+/// corrected.
 #[test]
 fn sessions_are_known_whatever_they_earned_and_whatever_a_few_of_them_became() {
     let mine = with_ids(log(1, 60, 4, false), "a");
@@ -138,7 +161,12 @@ fn sessions_are_known_whatever_they_earned_and_whatever_a_few_of_them_became() {
     }
     let ids: Vec<String> = (25..40).map(|session| format!("a{session}")).collect();
     let sessions = ids.iter().map(String::as_str).collect();
-    let part = Dataset { log: log.build(), sessions, catalogue: mine.catalogue.clone(), ..Dataset::default() };
+    let part = Dataset {
+        log: log.build(),
+        sessions,
+        catalogue: mine.catalogue.clone(),
+        ..Dataset::default()
+    };
     assert_eq!(origin(&mine, &learned).overlap(&part).seen, [true; 15]);
 }
 
@@ -154,13 +182,16 @@ fn times_are_each_sessions_own() {
         });
         log.end_session(None).unwrap();
     }
-    let other = with_ids(Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() }, "b");
+    let other = with_ids(
+        Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() },
+        "b",
+    );
     let expected: Vec<bool> = (0..200).map(|session| session < 100 && session != 7).collect();
     assert_eq!(origin(&mine, &(0..100).collect::<Vec<_>>()).overlap(&other).seen, expected);
 }
 
-/// Short sessions of few items are alike by chance: another log's are not taken for those that were learned from, though
-/// both logs number theirs alike.
+/// Short sessions of few items are alike by chance: another log's are not taken for those that were
+/// learned from, though both logs number theirs alike.
 #[test]
 fn sessions_that_are_alike_by_chance_are_not_taken_for_each_other() {
     let (mine, other) = (log(1, 500, 1, false), log(2, 300, 1, false));
@@ -186,7 +217,10 @@ fn a_session_that_has_grown_or_was_cut_is_known_by_its_id() {
             session.steps().take(keep).for_each(|step| log.push(step).unwrap());
             log.end_session(None).unwrap();
         }
-        with_ids(Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() }, "a")
+        with_ids(
+            Dataset { log: log.build(), catalogue: mine.catalogue.clone(), ..Dataset::default() },
+            "a",
+        )
     };
     let learned: Vec<usize> = (0..50).collect();
     let expected: Vec<bool> = (0..100).map(|session| session < 50).collect();

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
 use arrow_array::types::{Float16Type, Int32Type};
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, Float32Array, Int64Array, NullArray, PrimitiveArray, RecordBatch, StringArray,
-    UInt16Array, UInt64Array,
+    Array, ArrayRef, ArrowPrimitiveType, Float32Array, Int64Array, NullArray, PrimitiveArray,
+    RecordBatch, StringArray, UInt16Array, UInt64Array,
 };
 use arrow_schema::{Field, Schema};
 use foretaste_data::import::{Options, import};
@@ -32,10 +32,15 @@ fn file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
     ];
     let kept = good.iter().filter(|(name, _)| columns.iter().all(|(other, _)| other != name));
     let columns: Vec<_> = kept.chain(columns).collect();
-    let fields: Vec<Field> =
-        columns.iter().map(|(name, column)| Field::new(*name, column.data_type().clone(), true)).collect();
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
+        .collect();
     let schema = Arc::new(Schema::new(fields));
-    let batch = RecordBatch::try_new(schema.clone(), columns.iter().map(|(_, column)| column.clone()).collect());
+    let batch = RecordBatch::try_new(
+        schema.clone(),
+        columns.iter().map(|(_, column)| column.clone()).collect(),
+    );
     let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).unwrap();
     writer.write(&batch.unwrap()).unwrap();
     writer.into_inner().unwrap()
@@ -62,7 +67,8 @@ fn numbers_may_have_any_width() {
     for case in cases {
         assert_eq!(read(&file(&[case])).unwrap().log, good);
     }
-    let error = read(&file(&[("step", Arc::new(UInt64Array::from(vec![0, u64::MAX])))])).unwrap_err();
+    let error =
+        read(&file(&[("step", Arc::new(UInt64Array::from(vec![0, u64::MAX])))])).unwrap_err();
     assert!(error.to_string().contains("whole numbers below 2^63"), "{error}");
 }
 
@@ -70,7 +76,10 @@ fn numbers_may_have_any_width() {
 fn columns_of_nulls_are_as_absent() {
     let good = read(&file(&[])).unwrap().log;
     let nulls = |name| (name, Arc::new(NullArray::new(2)) as ArrayRef);
-    assert_eq!(read(&file(&["propensity", "user", "timestamp", "left"].map(nulls))).unwrap().log, good);
+    assert_eq!(
+        read(&file(&["propensity", "user", "timestamp", "left"].map(nulls))).unwrap().log,
+        good
+    );
 }
 
 #[test]

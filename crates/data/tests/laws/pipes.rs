@@ -45,12 +45,15 @@ fn every_format_comes_through_a_pipe() {
     let path = folder.path().join("shop.csv");
     std::fs::write(&path, CSV).unwrap();
     let (given, _) = import(&path, Options::default()).unwrap();
-    for format in [Format::Csv, Format::JsonLines, Format::Parquet, Format::GanCdqn, Format::IRecGan] {
+    for format in
+        [Format::Csv, Format::JsonLines, Format::Parquet, Format::GanCdqn, Format::IRecGan]
+    {
         let file = folder.path().join("shop");
         export(&given, format, &file).unwrap();
         let bytes = std::fs::read(&file).unwrap();
         let (expected, _) = import(&file, Options::default()).unwrap();
-        let (dataset, summary) = through_a_pipe("shop", &bytes, |pipe| import(pipe, Options::default()).unwrap());
+        let (dataset, summary) =
+            through_a_pipe("shop", &bytes, |pipe| import(pipe, Options::default()).unwrap());
         assert_eq!((dataset, summary.reading.unwrap().rows > 0), (expected, true), "{format}");
         assert_eq!(through_a_pipe("shop", &bytes, |pipe| Format::detect(pipe).unwrap()), format);
     }
@@ -84,7 +87,9 @@ fn errors_name_the_pipe_and_its_lines() {
     let error = |content: &str| {
         through_a_pipe("given", content.as_bytes(), |pipe| {
             let error = import(pipe, Options::default()).unwrap_err();
-            let (Error::Row { path, .. } | Error::File { path, .. } | Error::Io { path, .. }) = &error else {
+            let (Error::Row { path, .. } | Error::File { path, .. } | Error::Io { path, .. }) =
+                &error
+            else {
                 panic!("{error}")
             };
             assert_eq!(path, pipe);
@@ -94,9 +99,17 @@ fn errors_name_the_pipe_and_its_lines() {
     assert!(error(&format!("{CSV}c,0,1 2,3,1\n")).contains("given:4: chosen"));
     assert!(error("").contains("is empty"));
     let beside = error("1\t1\t3\t1\n");
-    assert!(beside.contains("u.item lies beside a log in this format, and nothing beside a pipe"), "{beside}");
+    assert!(
+        beside.contains("u.item lies beside a log in this format, and nothing beside a pipe"),
+        "{beside}"
+    );
     let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;1;2016-05-09;1\n";
     assert!(error(queries).contains("train-clicks.csv lies beside a log in this format"));
     let folder = tempfile::tempdir().unwrap();
-    assert!(import(folder.path(), Options::default()).unwrap_err().to_string().contains("is a directory"));
+    assert!(
+        import(folder.path(), Options::default())
+            .unwrap_err()
+            .to_string()
+            .contains("is a directory")
+    );
 }

@@ -41,7 +41,11 @@ fn steps(dataset: &Dataset) -> Vec<Vec<RawStep>> {
     let raw = |item| dataset.catalogue.raw(item).to_owned();
     let step = |step: foretaste_data::Step<'_>| {
         assert_ne!(step.choice, Choice::Leave, "no public data set says when users left");
-        (step.slate.iter().map(|&item| raw(item)).collect(), step.choice.item().map(raw), step.reward)
+        (
+            step.slate.iter().map(|&item| raw(item)).collect(),
+            step.choice.item().map(raw),
+            step.reward,
+        )
     };
     dataset.log.iter().map(|session| session.steps().map(step).collect()).collect()
 }
@@ -55,8 +59,9 @@ fn step(slate: &str, chosen: &str, reward: f32) -> RawStep {
 fn what_is_expected_stands_beside_what_was_found() {
     // As many users, items and ratings as are published.
     let row = |user: usize, rated: usize| -> String {
-        let ratings: Vec<&str> =
-            (0..300).map(|item| if (item + 300 - user) % 300 < rated { "3" } else { "0" }).collect();
+        let ratings: Vec<&str> = (0..300)
+            .map(|item| if (item + 300 - user) % 300 < rated { "3" } else { "0" })
+            .collect();
         ratings.join(" ") + "\r\n"
     };
     let test: String = (0..290).map(|user| row(user, 16)).collect();
@@ -64,7 +69,11 @@ fn what_is_expected_stands_beside_what_was_found() {
     assert_eq!(summary.expected, Expected::of(Path::new("coat/test.ascii"), Format::Coat));
     let table = summary.to_string();
     assert!(table.contains("sessions              4640  (as expected)\n"), "{table}");
-    assert!(table.contains("rows read             290  (as expected)\n") && !table.contains("(expected"), "{table}");
+    assert!(
+        table.contains("rows read             290  (as expected)\n")
+            && !table.contains("(expected"),
+        "{table}"
+    );
 
     let (_, summary) = read(&[("test.ascii", "0 1 2\n5 0 0\n")]);
     let table = summary.to_string();
@@ -77,7 +86,10 @@ fn what_is_expected_stands_beside_what_was_found() {
 #[test]
 fn what_is_expected_goes_by_format_and_published_folder() {
     let of = |path: &str, format| Expected::of(Path::new(path), format);
-    assert_eq!(of("any/where/train-queries.csv", Format::Cikm).unwrap().split, Some([65_284, 1_718, 1_720]));
+    assert_eq!(
+        of("any/where/train-queries.csv", Format::Cikm).unwrap().split,
+        Some([65_284, 1_718, 1_720])
+    );
     assert_eq!(of("any/where/train-queries.csv", Format::Csv), None);
     assert_eq!(of("obd/random/men/men.csv", Format::OpenBandit).unwrap().items, Some(34));
     // The full data set has other counts than the sample.
@@ -90,35 +102,61 @@ fn formats_of_public_data_sets_are_read_only() {
     let (dataset, _) = read(&[("test.ascii", "0 1 2\n")]);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    for format in [Format::Cikm, Format::YooChoose, Format::Trivago, Format::OpenBandit, Format::Coat] {
-        assert!(export(&dataset, format, &path).unwrap_err().to_string().contains("can be read only"), "{format}");
+    for format in
+        [Format::Cikm, Format::YooChoose, Format::Trivago, Format::OpenBandit, Format::Coat]
+    {
+        assert!(
+            export(&dataset, format, &path).unwrap_err().to_string().contains("can be read only"),
+            "{format}"
+        );
         assert_eq!(format.name().parse::<Format>().unwrap(), format);
     }
     assert!(!path.exists());
 }
 
-/// Every file that is read beside a log, and no other, is one of which the importer says that it is empty.
+/// Every file that is read beside a log, and no other, is one of which the importer says that it is
+/// empty.
 #[test]
 fn what_importers_read_beside_a_log_is_listed() {
     let (ratings, clicks) = ("0 3\n", "queryId;itemId\n1;1\n");
     let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;0;2016-05-09;1\n";
     let cases: [(Format, &[(&str, &str)]); 7] = [
         (Format::MovieLens100k, &[("u.data", "1\t1\t3\t5\n"), ("u.item", "")]),
-        (Format::MovieLens, &[("ratings.csv", "userId,movieId,rating,timestamp\n1,1,3,5\n"), ("movies.csv", "")]),
-        (Format::YooChoose, &[("clicks.dat", "11,2014-04-01T03:00:25.575Z,7,0\n"), ("yoochoose-buys.dat", "")]),
+        (
+            Format::MovieLens,
+            &[("ratings.csv", "userId,movieId,rating,timestamp\n1,1,3,5\n"), ("movies.csv", "")],
+        ),
+        (
+            Format::YooChoose,
+            &[("clicks.dat", "11,2014-04-01T03:00:25.575Z,7,0\n"), ("yoochoose-buys.dat", "")],
+        ),
         (Format::Cikm, &[("train-queries.csv", queries), ("train-clicks.csv", "")]),
-        (Format::Cikm, &[("train-queries.csv", queries), ("train-clicks.csv", clicks), ("train-purchases.csv", "")]),
+        (
+            Format::Cikm,
+            &[
+                ("train-queries.csv", queries),
+                ("train-clicks.csv", clicks),
+                ("train-purchases.csv", ""),
+            ],
+        ),
         (Format::Coat, &[("train.ascii", ratings), ("propensities.ascii", "")]),
         (
             Format::Coat,
-            &[("train.ascii", ratings), ("propensities.ascii", "1 1\n"), ("features/item_features.ascii", "")],
+            &[
+                ("train.ascii", ratings),
+                ("propensities.ascii", "1 1\n"),
+                ("features/item_features.ascii", ""),
+            ],
         ),
     ];
     let mut named = Vec::new();
     for (format, files) in cases {
         let beside = files.last().unwrap().0;
-        match read_with(files, Options { format: Some(format), ..Options::default() }).unwrap_err() {
-            Error::File { path, problem } => assert!(path.ends_with(beside) && problem == "is empty", "{problem}"),
+        match read_with(files, Options { format: Some(format), ..Options::default() }).unwrap_err()
+        {
+            Error::File { path, problem } => {
+                assert!(path.ends_with(beside) && problem == "is empty", "{problem}")
+            }
             other => panic!("{other}"),
         }
         named.push(beside);

@@ -22,7 +22,8 @@ fn full() -> impl Strategy<Value = Dataset> {
 }
 
 fn fractions() -> impl Strategy<Value = Fractions> {
-    (0.0..=1.0, 0.0..=1.0).prop_map(|(train, rest): (f64, f64)| Fractions { train, validation: (1.0 - train) * rest })
+    (0.0..=1.0, 0.0..=1.0)
+        .prop_map(|(train, rest): (f64, f64)| Fractions { train, validation: (1.0 - train) * rest })
 }
 
 fn all(dataset: &Dataset, fractions: Fractions, seed: u64) -> [Split; 3] {
@@ -114,8 +115,14 @@ fn of_users(users: impl Iterator<Item = Option<u32>>) -> foretaste_data::Log {
     let mut log = foretaste_data::LogBuilder::default();
     for user in users {
         let (slate, choice) = ([foretaste_data::ItemId(0)], foretaste_data::Choice::Skip);
-        log.push(foretaste_data::Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
-            .unwrap();
+        log.push(foretaste_data::Step {
+            slate: &slate,
+            choice,
+            reward: 0.0,
+            propensity: None,
+            timestamp: None,
+        })
+        .unwrap();
         log.end_session(user).unwrap();
     }
     log.build()
@@ -144,7 +151,8 @@ fn folds_are_of_one_size_and_the_last_takes_the_rest() {
             [split.train.len(), split.validation.len(), split.test.len()]
         })
     };
-    // The counts that the IRecGAN paper publishes of CIKM Cup 2016, but for its 1,820 test sessions.
+    // The counts that the IRecGAN paper publishes of CIKM Cup 2016, but for its 1,820 test
+    // sessions.
     assert_eq!(split(68_722, 40, 38, 1).unwrap(), [65_284, 1_718, 1_720]);
     assert_eq!(split(39, 40, 38, 1).unwrap(), [0, 0, 39]);
     assert_eq!(split(7, 3, 1, 2).unwrap(), [2, 4, 1]);

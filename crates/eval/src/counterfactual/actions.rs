@@ -7,8 +7,8 @@ use crate::{EvalError, Result};
 
 /// A log of single actions beside the policy to evaluate, checked; rows are independent.
 ///
-/// Row i holds a reward r_i and the weight w_i = π_e(a_i|x_i) / π_b(a_i|x_i). Where an action stands at one of several
-/// places, both probabilities are those at its place.
+/// Row i holds a reward r_i and the weight w_i = π_e(a_i|x_i) / π_b(a_i|x_i). Where an action
+/// stands at one of several places, both probabilities are those at its place.
 #[derive(Clone, Debug)]
 pub struct ActionLog<'a> {
     reward: &'a [f64],
@@ -20,15 +20,19 @@ impl<'a> ActionLog<'a> {
     /// `reward` r_i, `logging` π_b(a_i|x_i) and `evaluation` π_e(a_i|x_i), one each per row.
     ///
     /// # Errors
-    /// Where the lengths differ, there are no rows, a reward is not finite, a logging propensity is outside (0, 1] or an
-    /// evaluation probability outside \[0, 1\].
+    /// Where the lengths differ, there are no rows, a reward is not finite, a logging propensity is
+    /// outside (0, 1] or an evaluation probability outside \[0, 1\].
     pub fn new(reward: &'a [f64], logging: &'a [f64], evaluation: &[f64]) -> Result<Self> {
         rewards(reward, logging.len())?;
         Ok(Self { reward, logging, weights: ratios(logging, evaluation)? })
     }
 
     /// Rows whose weights are known, beside the propensities that they were made from.
-    pub(super) fn weighted(reward: &'a [f64], logging: &'a [f64], weights: Vec<f64>) -> Result<Self> {
+    pub(super) fn weighted(
+        reward: &'a [f64],
+        logging: &'a [f64],
+        weights: Vec<f64>,
+    ) -> Result<Self> {
         rewards(reward, weights.len())?;
         Ok(Self { reward, logging, weights })
     }
@@ -47,11 +51,16 @@ impl<'a> ActionLog<'a> {
     }
 
     fn capped(&self, cap: f64) -> Result<impl Iterator<Item = f64>> {
-        if cap > 0.0 { Ok(self.weights.iter().map(move |w| w.min(cap))) } else { Err(EvalError::Cap { cap }) }
+        if cap > 0.0 {
+            Ok(self.weights.iter().map(move |w| w.min(cap)))
+        } else {
+            Err(EvalError::Cap { cap })
+        }
     }
 }
 
-/// What a model of the rewards predicts, one pair of numbers per row of single actions, or per place of slates.
+/// What a model of the rewards predicts, one pair of numbers per row of single actions, or per
+/// place of slates.
 ///
 /// The intervals take the predictions as given: fit the model on other rows than those evaluated.
 #[derive(Clone, Copy, Debug)]
@@ -61,12 +70,17 @@ pub struct Predictions<'a> {
 }
 
 impl<'a> Predictions<'a> {
-    /// `logged` q̂(x_i, a_i) of the logged action and `expected` q̂(x_i, π_e) = Σ_a π_e(a|x_i) q̂(x_i, a).
+    /// `logged` q̂(x_i, a_i) of the logged action and `expected` q̂(x_i, π_e) = Σ_a π_e(a|x_i)
+    /// q̂(x_i, a).
     ///
     /// # Errors
     /// Where the lengths differ, there are none, or one is not finite.
     pub fn new(logged: &'a [f64], expected: &'a [f64]) -> Result<Self> {
-        same_length("predictions of logged and of evaluated actions", logged.len(), expected.len())?;
+        same_length(
+            "predictions of logged and of evaluated actions",
+            logged.len(),
+            expected.len(),
+        )?;
         if logged.is_empty() {
             return Err(EvalError::Empty { what: "predicted rewards" });
         }
@@ -91,9 +105,9 @@ pub fn ips(log: &ActionLog) -> Result<PolicyValue> {
     clipped_ips(log, f64::INFINITY)
 }
 
-/// SNIPS, self-normalised: Σ w_i r_i / Σ w_i. Biased of order 1/n, mostly with a far smaller variance than [`ips`], and
-/// never outside the range of the rewards. Source: Swaminathan & Joachims (NeurIPS 2015); OBP's
-/// `SelfNormalizedInverseProbabilityWeighting`.
+/// SNIPS, self-normalised: Σ w_i r_i / Σ w_i. Biased of order 1/n, mostly with a far smaller
+/// variance than [`ips`], and never outside the range of the rewards. Source: Swaminathan &
+/// Joachims (NeurIPS 2015); OBP's `SelfNormalizedInverseProbabilityWeighting`.
 ///
 /// # Errors
 /// Where all weights are 0 or a term overflows.
@@ -102,9 +116,9 @@ pub fn snips(log: &ActionLog) -> Result<PolicyValue> {
     PolicyValue::linearised(&ratio("SNIPS", &weighted, &log.weights)?)
 }
 
-/// Clipped IPS: mean of min(w_i, cap) r_i. Biased towards 0; its interval covers what it estimates, not the policy's
-/// value. Source: Ionides (JCGS 2008), truncated importance sampling; OBP's `InverseProbabilityWeighting` with
-/// `lambda_`.
+/// Clipped IPS: mean of min(w_i, cap) r_i. Biased towards 0; its interval covers what it estimates,
+/// not the policy's value. Source: Ionides (JCGS 2008), truncated importance sampling; OBP's
+/// `InverseProbabilityWeighting` with `lambda_`.
 ///
 /// # Errors
 /// Where the cap is not positive or a term overflows.
@@ -123,8 +137,9 @@ pub fn dm(predictions: &Predictions) -> Result<PolicyValue> {
     PolicyValue::predicted(predictions.expected)
 }
 
-/// DR, doubly robust: mean of q̂(x_i, π_e) + w_i (r_i - q̂(x_i, a_i)). Unbiased as [`ips`] is, whatever the model; a
-/// good model takes variance away. Source: Dudík et al. (Statistical Science 2014); OBP's `DoublyRobust`.
+/// DR, doubly robust: mean of q̂(x_i, π_e) + w_i (r_i - q̂(x_i, a_i)). Unbiased as [`ips`] is,
+/// whatever the model; a good model takes variance away. Source: Dudík et al. (Statistical Science
+/// 2014); OBP's `DoublyRobust`.
 ///
 /// # Errors
 /// Where log and predictions differ in length, or a term overflows.
@@ -140,7 +155,8 @@ pub fn dr(log: &ActionLog, predictions: &Predictions) -> Result<PolicyValue> {
 pub fn clipped_dr(log: &ActionLog, predictions: &Predictions, cap: f64) -> Result<PolicyValue> {
     let pairs = predictions.pairs(log.reward.len())?;
     let terms = log.capped(cap)?.zip(log.reward).zip(pairs);
-    let terms: Vec<f64> = terms.map(|((w, r), (logged, expected))| expected + w * (r - logged)).collect();
+    let terms: Vec<f64> =
+        terms.map(|((w, r), (logged, expected))| expected + w * (r - logged)).collect();
     PolicyValue::mean(&terms)
 }
 
@@ -151,8 +167,10 @@ pub fn clipped_dr(log: &ActionLog, predictions: &Predictions, cap: f64) -> Resul
 /// As [`dr`], and where all weights are 0.
 pub fn sndr(log: &ActionLog, predictions: &Predictions) -> Result<PolicyValue> {
     let pairs = predictions.pairs(log.reward.len())?;
-    let residuals = log.weights.iter().zip(log.reward).zip(pairs).map(|((w, r), (logged, _))| w * (r - logged));
-    let Linearised { value, mut terms } = ratio("SNDR", &residuals.collect::<Vec<_>>(), &log.weights)?;
+    let residuals =
+        log.weights.iter().zip(log.reward).zip(pairs).map(|((w, r), (logged, _))| w * (r - logged));
+    let Linearised { value, mut terms } =
+        ratio("SNDR", &residuals.collect::<Vec<_>>(), &log.weights)?;
     terms.iter_mut().zip(predictions.expected).for_each(|(term, expected)| *term += expected);
     let direct = predictions.expected.iter().sum::<f64>() / terms.len() as f64;
     PolicyValue::linearised(&Linearised { value: direct + value, terms })

@@ -48,7 +48,12 @@ pub(super) fn positive_probabilities(what: &'static str, values: &[f64]) -> Resu
     check(what, values, "(0, 1]", |p| p > 0.0)
 }
 
-fn check(what: &'static str, values: &[f64], expected: &'static str, low: impl Fn(f64) -> bool) -> Result<()> {
+fn check(
+    what: &'static str,
+    values: &[f64],
+    expected: &'static str,
+    low: impl Fn(f64) -> bool,
+) -> Result<()> {
     match values.iter().position(|&p| !(low(p) && p <= 1.0 + SLACK)) {
         Some(row) => Err(EvalError::Probability { what, row, value: values[row], expected }),
         None => Ok(()),

@@ -11,24 +11,29 @@ use crate::{Estimate, Interval, Result};
 /// Below this logged propensity a single row can outweigh a thousand: such rows are counted.
 pub const PROPENSITY_FLOOR: f64 = 1e-3;
 
-/// From this share of propensities below the floor on, they are more than a rare exploration that the weights tell of.
+/// From this share of propensities below the floor on, they are more than a rare exploration that
+/// the weights tell of.
 pub const LARGEST_SHARE_BELOW_FLOOR: f64 = 0.01;
 
-/// With fewer effective rows than this, a t-interval of weighted rewards is not to be trusted: too few rows decide it.
+/// With fewer effective rows than this, a t-interval of weighted rewards is not to be trusted: too
+/// few rows decide it.
 pub const FEWEST_EFFECTIVE_ROWS: f64 = 100.0;
 
-/// The share of the total weight in the largest 1% of weights above which these few rows decide the estimate. Equal
-/// weights have 1% there.
+/// The share of the total weight in the largest 1% of weights above which these few rows decide the
+/// estimate. Equal weights have 1% there.
 pub const LARGEST_TAIL_SHARE: f64 = 0.25;
 
-/// What the weights π_e / π_b and the logged propensities of a log say of its power to answer for π_e.
+/// What the weights π_e / π_b and the logged propensities of a log say of its power to answer for
+/// π_e.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Diagnostics {
     /// Number of weights: rows, slates or places.
     pub rows: usize,
-    /// (Σ w)² / Σ w²: as many equally weighted rows would give about the same precision. 0 where all weights are 0.
+    /// (Σ w)² / Σ w²: as many equally weighted rows would give about the same precision. 0 where
+    /// all weights are 0.
     pub effective_sample_size: f64,
-    /// The share, 0 to 1, of the total weight that the largest 1% of weights hold (at least one weight).
+    /// The share, 0 to 1, of the total weight that the largest 1% of weights hold (at least one
+    /// weight).
     pub tail_share: f64,
     /// The largest weight.
     pub largest_weight: f64,
@@ -36,8 +41,8 @@ pub struct Diagnostics {
     pub smallest_propensity: f64,
     /// The share, 0 to 1, of logged propensities below [`PROPENSITY_FLOOR`].
     pub below_floor: f64,
-    /// The mean weight over independent rows or slates, with its t-interval; 1 is expected where the propensities are
-    /// right and π_b can do all that π_e does.
+    /// The mean weight over independent rows or slates, with its t-interval; 1 is expected where
+    /// the propensities are right and π_b can do all that π_e does.
     pub mean_weight: Estimate,
 }
 
@@ -58,7 +63,8 @@ pub enum Warning {
         /// Their share.
         share: f64,
     },
-    /// [`LARGEST_SHARE_BELOW_FLOOR`] of the logged propensities or more are below [`PROPENSITY_FLOOR`].
+    /// [`LARGEST_SHARE_BELOW_FLOOR`] of the logged propensities or more are below
+    /// [`PROPENSITY_FLOOR`].
     SmallPropensities {
         /// The share of propensities below.
         share: f64,
@@ -75,19 +81,27 @@ pub enum Warning {
 impl Diagnostics {
     /// What speaks against an answer from this log; empty where nothing does.
     ///
-    /// The mean weight is judged by its 95% interval: a sound log is suspected by it once in about twenty times.
+    /// The mean weight is judged by its 95% interval: a sound log is suspected by it once in about
+    /// twenty times.
     pub fn warnings(&self) -> Vec<Warning> {
         if self.largest_weight == 0.0 {
             return vec![Warning::NoOverlap];
         }
         let Self { rows, effective_sample_size: effective, .. } = *self;
         let (share, smallest) = (self.below_floor, self.smallest_propensity);
-        let misses_one = |Interval { low, high, .. }: Interval| 1.0 < low - ROUNDING || 1.0 > high + ROUNDING;
+        let misses_one =
+            |Interval { low, high, .. }: Interval| 1.0 < low - ROUNDING || 1.0 > high + ROUNDING;
         [
-            (effective < FEWEST_EFFECTIVE_ROWS).then_some(Warning::FewEffectiveRows { effective, rows }),
-            (self.tail_share > LARGEST_TAIL_SHARE).then_some(Warning::HeavyTail { share: self.tail_share }),
-            (share >= LARGEST_SHARE_BELOW_FLOOR).then_some(Warning::SmallPropensities { share, smallest }),
-            self.mean_weight.interval.is_ok_and(misses_one).then_some(Warning::MeanWeight { mean: self.mean_weight }),
+            (effective < FEWEST_EFFECTIVE_ROWS)
+                .then_some(Warning::FewEffectiveRows { effective, rows }),
+            (self.tail_share > LARGEST_TAIL_SHARE)
+                .then_some(Warning::HeavyTail { share: self.tail_share }),
+            (share >= LARGEST_SHARE_BELOW_FLOOR)
+                .then_some(Warning::SmallPropensities { share, smallest }),
+            self.mean_weight
+                .interval
+                .is_ok_and(misses_one)
+                .then_some(Warning::MeanWeight { mean: self.mean_weight }),
         ]
         .into_iter()
         .flatten()
@@ -99,7 +113,10 @@ impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoOverlap => {
-                write!(f, "the evaluated policy never does what the log shows: the log cannot answer for it")
+                write!(
+                    f,
+                    "the evaluated policy never does what the log shows: the log cannot answer for it"
+                )
             }
             Self::FewEffectiveRows { effective, rows } => write!(
                 f,
@@ -132,7 +149,8 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Diagnostics of `weights` and the logged `propensities`, whose mean weight per independent row or slate is `means`.
+/// Diagnostics of `weights` and the logged `propensities`, whose mean weight per independent row or
+/// slate is `means`.
 pub(super) fn of(weights: &[f64], propensities: &[f64], means: &[f64]) -> Result<Diagnostics> {
     finite("weight", weights)?;
     let mut sorted = weights.to_vec();
@@ -156,6 +174,6 @@ pub(super) fn of(weights: &[f64], propensities: &[f64], means: &[f64]) -> Result
     })
 }
 
-/// Weights that should all be 1 miss it by rounding, with an interval of no width; single-precision propensities, by
-/// 1e-7.
+/// Weights that should all be 1 miss it by rounding, with an interval of no width; single-precision
+/// propensities, by 1e-7.
 const ROUNDING: f64 = 1e-6;

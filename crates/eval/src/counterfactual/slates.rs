@@ -6,12 +6,13 @@ use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
 use crate::{EvalError, Result};
 
-/// Slates whose places were filled one after the other, with the probability of each item given those before it: what
-/// [`sips`], [`rips`] and [`cascade_dr`] need.
+/// Slates whose places were filled one after the other, with the probability of each item given
+/// those before it: what [`sips`], [`rips`] and [`cascade_dr`] need.
 #[derive(Clone, Debug)]
 pub struct SequentialSlates<'a>(Slates<'a>);
 
-/// Slates with the marginal probability of each item at its place, whatever stands at the others: what [`iips`] needs.
+/// Slates with the marginal probability of each item at its place, whatever stands at the others:
+/// what [`iips`] needs.
 #[derive(Clone, Debug)]
 pub struct MarginalSlates<'a>(Slates<'a>);
 
@@ -25,13 +26,18 @@ struct Slates<'a> {
 }
 
 impl<'a> SequentialSlates<'a> {
-    /// Slates of `lengths` places; per place, all slates one after the other, its `reward`, `logging`
-    /// π_b(a_l | x, a_1 .. a_{l-1}) and `evaluation` π_e(a_l | x, a_1 .. a_{l-1}).
+    /// Slates of `lengths` places; per place, all slates one after the other, its `reward`,
+    /// `logging` π_b(a_l | x, a_1 .. a_{l-1}) and `evaluation` π_e(a_l | x, a_1 .. a_{l-1}).
     ///
     /// # Errors
-    /// Where lengths differ, there are no slates or one is empty, a reward is not finite, a logging propensity is
-    /// outside (0, 1] or an evaluation probability outside \[0, 1\].
-    pub fn new(lengths: &'a [usize], reward: &'a [f64], logging: &'a [f64], evaluation: &[f64]) -> Result<Self> {
+    /// Where lengths differ, there are no slates or one is empty, a reward is not finite, a logging
+    /// propensity is outside (0, 1] or an evaluation probability outside \[0, 1\].
+    pub fn new(
+        lengths: &'a [usize],
+        reward: &'a [f64],
+        logging: &'a [f64],
+        evaluation: &[f64],
+    ) -> Result<Self> {
         Slates::new(lengths, reward, logging, evaluation).map(Self)
     }
 
@@ -40,8 +46,9 @@ impl<'a> SequentialSlates<'a> {
         self.0.slates(&self.0.ratios).map(|(_, ratios)| ratios.iter().product()).collect()
     }
 
-    /// The slates as single actions with a reward each, `[slates]`: for rewards that are no place's, such as one that is paid
-    /// where nothing was chosen. The estimators of places cannot use such rewards.
+    /// The slates as single actions with a reward each, `[slates]`: for rewards that are no
+    /// place's, such as one that is paid where nothing was chosen. The estimators of places cannot
+    /// use such rewards.
     ///
     /// # Errors
     /// Where there are not as many rewards as slates, or one is not finite.
@@ -52,7 +59,8 @@ impl<'a> SequentialSlates<'a> {
         ActionLog::weighted(reward, self.0.logging, self.weights())
     }
 
-    /// What the weights of whole slates and the propensities of places say of the log's power to answer [`sips`].
+    /// What the weights of whole slates and the propensities of places say of the log's power to
+    /// answer [`sips`].
     ///
     /// # Errors
     /// Where a weight is too large for a number.
@@ -75,12 +83,17 @@ impl<'a> SequentialSlates<'a> {
 }
 
 impl<'a> MarginalSlates<'a> {
-    /// Slates of `lengths` places; per place, all slates one after the other, its `reward`, `logging` π_b(a_l at l | x)
-    /// and `evaluation` π_e(a_l at l | x).
+    /// Slates of `lengths` places; per place, all slates one after the other, its `reward`,
+    /// `logging` π_b(a_l at l | x) and `evaluation` π_e(a_l at l | x).
     ///
     /// # Errors
     /// As [`SequentialSlates::new`].
-    pub fn new(lengths: &'a [usize], reward: &'a [f64], logging: &'a [f64], evaluation: &[f64]) -> Result<Self> {
+    pub fn new(
+        lengths: &'a [usize],
+        reward: &'a [f64],
+        logging: &'a [f64],
+        evaluation: &[f64],
+    ) -> Result<Self> {
         Slates::new(lengths, reward, logging, evaluation).map(Self)
     }
 
@@ -89,7 +102,8 @@ impl<'a> MarginalSlates<'a> {
         &self.0.ratios
     }
 
-    /// What the weights and propensities of places say of the log's power to answer [`iips`]; rows are places.
+    /// What the weights and propensities of places say of the log's power to answer [`iips`]; rows
+    /// are places.
     ///
     /// # Errors
     /// Where a weight is too large for a number.
@@ -100,9 +114,9 @@ impl<'a> MarginalSlates<'a> {
     }
 }
 
-/// SIPS, standard IPS of whole slates: mean of w_i Σ_l r_il with w_i = π_e(slate) / π_b(slate). Assumes nothing about
-/// the user; its variance grows exponentially with the length. Source: McInerney et al. (KDD 2020), Eq. 1; OBP's
-/// `SlateStandardIPS`.
+/// SIPS, standard IPS of whole slates: mean of w_i Σ_l r_il with w_i = π_e(slate) / π_b(slate).
+/// Assumes nothing about the user; its variance grows exponentially with the length. Source:
+/// McInerney et al. (KDD 2020), Eq. 1; OBP's `SlateStandardIPS`.
 ///
 /// # Errors
 /// Where a term overflows.
@@ -110,8 +124,8 @@ pub fn sips(log: &SequentialSlates) -> Result<PolicyValue> {
     PolicyValue::mean(&weighted_sums(log))
 }
 
-/// Self-normalised [`sips`]: Σ_i w_i Σ_l r_il / Σ_i w_i. OBP's `SelfNormalizedSlateStandardIPS`, where slates have one
-/// length.
+/// Self-normalised [`sips`]: Σ_i w_i Σ_l r_il / Σ_i w_i. OBP's `SelfNormalizedSlateStandardIPS`,
+/// where slates have one length.
 ///
 /// # Errors
 /// Where all weights are 0 or a term overflows.
@@ -119,9 +133,9 @@ pub fn snsips(log: &SequentialSlates) -> Result<PolicyValue> {
     PolicyValue::linearised(&ratio("self-normalised SIPS", &weighted_sums(log), &log.weights())?)
 }
 
-/// RIPS, reward interaction: mean of Σ_l w_{1:l} r_l, weighting a reward by the places up to its own. Unbiased where a
-/// reward depends on its place's item and those before it, as for a user who reads from the top. Source: McInerney et
-/// al. (KDD 2020); OBP's `SlateRewardInteractionIPS`.
+/// RIPS, reward interaction: mean of Σ_l w_{1:l} r_l, weighting a reward by the places up to its
+/// own. Unbiased where a reward depends on its place's item and those before it, as for a user who
+/// reads from the top. Source: McInerney et al. (KDD 2020); OBP's `SlateRewardInteractionIPS`.
 ///
 /// # Errors
 /// Where a term overflows.
@@ -129,8 +143,8 @@ pub fn rips(log: &SequentialSlates) -> Result<PolicyValue> {
     plain(&log.0, &log.prefixes())
 }
 
-/// [`rips`] self-normalised place by place: Σ_l of Σ_i w_{1:l} r_l / Σ_i w_{1:l} times the share of slates that long.
-/// OBP's `SelfNormalizedSlateRewardInteractionIPS`.
+/// [`rips`] self-normalised place by place: Σ_l of Σ_i w_{1:l} r_l / Σ_i w_{1:l} times the share of
+/// slates that long. OBP's `SelfNormalizedSlateRewardInteractionIPS`.
 ///
 /// # Errors
 /// Where all weights of a place are 0 or a term overflows.
@@ -138,9 +152,9 @@ pub fn snrips(log: &SequentialSlates) -> Result<PolicyValue> {
     by_place("self-normalised RIPS", &log.0, &log.prefixes())
 }
 
-/// IIPS, independent positions: mean of Σ_l w_l r_l with w_l = π_e(a_l at l) / π_b(a_l at l). Unbiased where a reward
-/// depends on its place and item alone. Source: the item-position estimator of Li et al. (KDD 2018); OBP's
-/// `SlateIndependentIPS`.
+/// IIPS, independent positions: mean of Σ_l w_l r_l with w_l = π_e(a_l at l) / π_b(a_l at l).
+/// Unbiased where a reward depends on its place and item alone. Source: the item-position estimator
+/// of Li et al. (KDD 2018); OBP's `SlateIndependentIPS`.
 ///
 /// # Errors
 /// Where a term overflows.
@@ -148,7 +162,8 @@ pub fn iips(log: &MarginalSlates) -> Result<PolicyValue> {
     plain(&log.0, &log.0.ratios)
 }
 
-/// [`iips`] self-normalised place by place, as [`snrips`] is. OBP's `SelfNormalizedSlateIndependentIPS`.
+/// [`iips`] self-normalised place by place, as [`snrips`] is. OBP's
+/// `SelfNormalizedSlateIndependentIPS`.
 ///
 /// # Errors
 /// Where all weights of a place are 0 or a term overflows.
@@ -156,10 +171,11 @@ pub fn sniips(log: &MarginalSlates) -> Result<PolicyValue> {
     by_place("self-normalised IIPS", &log.0, &log.0.ratios)
 }
 
-/// Cascade-DR: mean of Σ_l w_{1:l} (r_l - q̂_l(a_l)) + w_{1:l-1} q̂_l(π_e). Unbiased as [`rips`] is, whatever the
-/// model. `predictions` hold per place q̂_l(x, a_1 .. a_l) and Σ_a π_e(a | x, a_1 .. a_{l-1}) q̂_l(x, a_1 .. a_{l-1},
-/// a), where q̂_l predicts the sum of the rewards from place l on (for the least variance), or that of place l alone.
-/// Source: Kiyohara et al. (WSDM 2022); OBP's `SlateCascadeDoublyRobust`.
+/// Cascade-DR: mean of Σ_l w_{1:l} (r_l - q̂_l(a_l)) + w_{1:l-1} q̂_l(π_e). Unbiased as [`rips`]
+/// is, whatever the model. `predictions` hold per place q̂_l(x, a_1 .. a_l) and Σ_a π_e(a | x, a_1
+/// .. a_{l-1}) q̂_l(x, a_1 .. a_{l-1}, a), where q̂_l predicts the sum of the rewards from place l
+/// on (for the least variance), or that of place l alone. Source: Kiyohara et al. (WSDM 2022);
+/// OBP's `SlateCascadeDoublyRobust`.
 ///
 /// # Errors
 /// Where log and predictions differ in length, or a term overflows.
@@ -173,7 +189,8 @@ pub fn cascade_dr(log: &SequentialSlates, predictions: &Predictions) -> Result<P
         let mut before = 1.0;
         let of_place = places.map(|place| {
             let ((logged, expected), weight) = (pairs[place], prefixes[place]);
-            weight * (log.0.reward[place] - logged) + std::mem::replace(&mut before, weight) * expected
+            weight * (log.0.reward[place] - logged)
+                + std::mem::replace(&mut before, weight) * expected
         });
         of_place.sum()
     };
@@ -182,7 +199,12 @@ pub fn cascade_dr(log: &SequentialSlates, predictions: &Predictions) -> Result<P
 }
 
 impl<'a> Slates<'a> {
-    fn new(lengths: &'a [usize], reward: &'a [f64], logging: &'a [f64], evaluation: &[f64]) -> Result<Self> {
+    fn new(
+        lengths: &'a [usize],
+        reward: &'a [f64],
+        logging: &'a [f64],
+        evaluation: &[f64],
+    ) -> Result<Self> {
         rewards(reward, logging.len())?;
         slate_lengths(lengths, reward.len())?;
         Ok(Self { lengths, reward, logging, ratios: ratios(logging, evaluation)? })
@@ -207,7 +229,8 @@ fn weighted_sums(log: &SequentialSlates) -> Vec<f64> {
 }
 
 fn plain(slates: &Slates, weights: &[f64]) -> Result<PolicyValue> {
-    let sum = |(reward, weights): (&[f64], &[f64])| weights.iter().zip(reward).map(|(w, r)| w * r).sum();
+    let sum =
+        |(reward, weights): (&[f64], &[f64])| weights.iter().zip(reward).map(|(w, r)| w * r).sum();
     let terms: Vec<f64> = slates.slates(weights).map(sum).collect();
     PolicyValue::mean(&terms)
 }
@@ -236,5 +259,8 @@ fn by_place(what: &'static str, slates: &Slates, weights: &[f64]) -> Result<Poli
         };
         sums.iter().zip(weights.iter().zip(reward)).map(of_place).sum()
     };
-    PolicyValue::linearised(&Linearised { value, terms: slates.slates(weights).map(term).collect() })
+    PolicyValue::linearised(&Linearised {
+        value,
+        terms: slates.slates(weights).map(term).collect(),
+    })
 }

@@ -3,7 +3,8 @@ use serde::Serialize;
 use crate::interval::{several, standard_error, student_t, with_spread};
 use crate::{Estimate, EvalError, NoInterval, Result, text};
 
-/// What a policy would earn per row (single actions) or per slate, estimated from another policy's log.
+/// What a policy would earn per row (single actions) or per slate, estimated from another policy's
+/// log.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct PolicyValue {
     /// The estimate with its Student t-interval, in the unit of the rewards.
@@ -39,7 +40,8 @@ impl PolicyValue {
     /// The mean of a model's predictions: their spread over rows says nothing of how wrong they
     /// are.
     pub(super) fn predicted(predictions: &[f64]) -> Result<Self> {
-        let estimate = Estimate { interval: Err(NoInterval::ModelError), ..student_t(predictions)? };
+        let estimate =
+            Estimate { interval: Err(NoInterval::ModelError), ..student_t(predictions)? };
         Ok(Self { estimate, standard_error: Err(NoInterval::ModelError) })
     }
 
@@ -50,8 +52,8 @@ impl PolicyValue {
     }
 }
 
-/// A function of means and one term per row: the terms average to the value, and the standard error of their mean is
-/// that of the value to first order (the delta method).
+/// A function of means and one term per row: the terms average to the value, and the standard error
+/// of their mean is that of the value to first order (the delta method).
 pub(super) struct Linearised {
     pub value: f64,
     pub terms: Vec<f64>,

@@ -10,7 +10,8 @@ use crate::population::{ITEMS, population};
 type Row = (f64, f64, f64, f64, f64);
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
-    let row = (-2.0..3.0, 0.01..1.0, prop_oneof![1 => Just(0.0), 4 => 0.01..1.0], -1.0..2.0, -1.0..2.0);
+    let row =
+        (-2.0..3.0, 0.01..1.0, prop_oneof![1 => Just(0.0), 4 => 0.01..1.0], -1.0..2.0, -1.0..2.0);
     prop::collection::vec(row, 1..30)
 }
 

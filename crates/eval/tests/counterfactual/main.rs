@@ -1,4 +1,5 @@
-//! Counterfactual evaluation: laws, agreement with the Open Bandit Pipeline, and coverage on simulated users.
+//! Counterfactual evaluation: laws, agreement with the Open Bandit Pipeline, and coverage on
+//! simulated users.
 
 mod errors;
 mod laws;

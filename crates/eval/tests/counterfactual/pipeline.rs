@@ -1,5 +1,5 @@
-//! Agreement with the Open Bandit Pipeline on the synthetic logs of `tests/obp/`, whose `reference.py` wrote its
-//! figures.
+//! Agreement with the Open Bandit Pipeline on the synthetic logs of `tests/obp/`, whose
+//! `reference.py` wrote its figures.
 
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,10 @@ fn columns(file: &str) -> Vec<Vec<f64>> {
     let mut reader = csv::Reader::from_path(folder().join(file)).unwrap();
     let mut columns = vec![Vec::new(); reader.headers().unwrap().len()];
     for row in reader.records() {
-        row.unwrap().iter().zip(&mut columns).for_each(|(cell, column)| column.push(cell.parse().unwrap()));
+        row.unwrap()
+            .iter()
+            .zip(&mut columns)
+            .for_each(|(cell, column)| column.push(cell.parse().unwrap()));
     }
     columns
 }
@@ -30,20 +33,27 @@ fn check(part: &str, ours: &[(&str, Result<PolicyValue>)]) {
     let figures = reference[part].as_object().unwrap();
     assert_eq!(figures.len(), ours.len());
     for (name, value) in ours {
-        let (found, expected) = (value.as_ref().unwrap().estimate.mean, figures[*name].as_f64().unwrap());
-        assert!((found - expected).abs() < TOLERANCE, "{name}: {found}, the pipeline says {expected}");
+        let (found, expected) =
+            (value.as_ref().unwrap().estimate.mean, figures[*name].as_f64().unwrap());
+        assert!(
+            (found - expected).abs() < TOLERANCE,
+            "{name}: {found}, the pipeline says {expected}"
+        );
     }
 }
 
 #[test]
 fn single_actions_agree_with_the_open_bandit_pipeline() {
-    let [reward, action, _position, propensity, table @ ..] = &columns("actions.csv")[..] else { panic!("columns") };
+    let [reward, action, _position, propensity, table @ ..] = &columns("actions.csv")[..] else {
+        panic!("columns")
+    };
     let (evaluation, q) = table.split_at(4);
     let of_logged = |columns: &[Vec<f64>]| -> Vec<f64> {
         action.iter().enumerate().map(|(row, &action)| columns[action as usize][row]).collect()
     };
-    let expected: Vec<f64> =
-        (0..reward.len()).map(|row| (0..4).map(|action| evaluation[action][row] * q[action][row]).sum()).collect();
+    let expected: Vec<f64> = (0..reward.len())
+        .map(|row| (0..4).map(|action| evaluation[action][row] * q[action][row]).sum())
+        .collect();
     let logged = of_logged(q);
     let log = ActionLog::new(reward, propensity, &of_logged(evaluation)).unwrap();
     let model = Predictions::new(&logged, &expected).unwrap();
@@ -63,8 +73,18 @@ fn single_actions_agree_with_the_open_bandit_pipeline() {
 #[test]
 fn slates_agree_with_the_open_bandit_pipeline() {
     let columns = columns("slates.csv");
-    let [_slate, place, _item, reward, logging, evaluation, marginal, evaluation_marginal, logged, expected] =
-        &columns[..]
+    let [
+        _slate,
+        place,
+        _item,
+        reward,
+        logging,
+        evaluation,
+        marginal,
+        evaluation_marginal,
+        logged,
+        expected,
+    ] = &columns[..]
     else {
         panic!("columns")
     };

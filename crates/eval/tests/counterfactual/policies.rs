@@ -7,7 +7,8 @@ pub const TYPES: usize = 3;
 pub const ITEMS: usize = 6;
 pub const K: usize = 3;
 
-/// Draws items one by one, without replacement, in proportion to weights that depend on the user's type.
+/// Draws items one by one, without replacement, in proportion to weights that depend on the user's
+/// type.
 pub struct PlackettLuce {
     weights: Vec<[f64; ITEMS]>,
     /// The probability of each item at each place, `[types, items, k]`.
@@ -17,11 +18,15 @@ pub struct PlackettLuce {
 impl PlackettLuce {
     /// Weights e^(sharpness · score).
     pub fn new(scores: &[[f64; ITEMS]], sharpness: f64) -> Self {
-        let weights: Vec<_> = scores.iter().map(|scores| scores.map(|score| (sharpness * score).exp())).collect();
+        let weights: Vec<_> =
+            scores.iter().map(|scores| scores.map(|score| (sharpness * score).exp())).collect();
         let mut policy = Self { weights, marginal: vec![[[0.0; K]; ITEMS]; scores.len()] };
         for context in 0..scores.len() {
             for (slate, chance) in policy.slates(context) {
-                slate.iter().enumerate().for_each(|(place, &item)| policy.marginal[context][item][place] += chance);
+                slate
+                    .iter()
+                    .enumerate()
+                    .for_each(|(place, &item)| policy.marginal[context][item][place] += chance);
             }
         }
         policy
@@ -68,9 +73,12 @@ impl PlackettLuce {
     }
 }
 
-/// Scores that both policies of a test rise with: what users like, with an error that is the policy's own.
+/// Scores that both policies of a test rise with: what users like, with an error that is the
+/// policy's own.
 pub fn scores(seed: u64, liking: impl Fn(usize, usize) -> f64, error: f64) -> Vec<[f64; ITEMS]> {
     let mut stream = Seed::new(seed).derive("scores").stream(0);
-    let mut score = |context: usize, item: usize| liking(context, item) + error * (stream.random::<f64>() - 0.5);
+    let mut score = |context: usize, item: usize| {
+        liking(context, item) + error * (stream.random::<f64>() - 0.5)
+    };
     (0..TYPES).map(|context| std::array::from_fn(|item| score(context, item))).collect()
 }

@@ -1,5 +1,6 @@
-//! A whole population of slates as a log: every slate as often as the logging policy shows it, with the expected reward
-//! at each place. Estimators that are unbiased, or consistent, return the truth on it.
+//! A whole population of slates as a log: every slate as often as the logging policy shows it, with
+//! the expected reward at each place. Estimators that are unbiased, or consistent, return the truth
+//! on it.
 
 use proptest::prelude::*;
 
@@ -8,11 +9,13 @@ pub const ITEMS: usize = 4;
 #[derive(Clone, Debug)]
 pub struct Population {
     pub k: usize,
-    /// Every ordered slate of k of the items, with how often the log holds it and how likely it is evaluated.
+    /// Every ordered slate of k of the items, with how often the log holds it and how likely it is
+    /// evaluated.
     slates: Vec<(Vec<usize>, usize, f64)>,
 }
 
-/// The columns of such a log, `[slates, k]`, and the probabilities at every place, `[slates, k, k]`.
+/// The columns of such a log, `[slates, k]`, and the probabilities at every place,
+/// `[slates, k, k]`.
 #[derive(Default)]
 pub struct Columns {
     pub lengths: Vec<usize>,
@@ -30,17 +33,22 @@ pub fn population(k: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = P
     k.prop_flat_map(|k| {
         let slates = orders(k);
         let n = slates.len();
-        (prop::collection::vec(1_usize..4, n), prop::collection::vec(0_u32..5, n)).prop_map(move |(counts, weights)| {
-            let total = f64::from(weights.iter().sum::<u32>()).max(1.0);
-            // Where all weights are 0, the first slate is always shown.
-            let sure = weights.iter().all(|&weight| weight == 0);
-            let evaluation = weights.iter().enumerate().map(|(i, &weight)| match (sure, i) {
-                (true, 0) => 1.0,
-                _ => f64::from(weight) / total,
-            });
-            let slates = slates.iter().cloned().zip(counts).zip(evaluation);
-            Population { k, slates: slates.map(|((slate, count), p)| (slate, count, p)).collect() }
-        })
+        (prop::collection::vec(1_usize..4, n), prop::collection::vec(0_u32..5, n)).prop_map(
+            move |(counts, weights)| {
+                let total = f64::from(weights.iter().sum::<u32>()).max(1.0);
+                // Where all weights are 0, the first slate is always shown.
+                let sure = weights.iter().all(|&weight| weight == 0);
+                let evaluation = weights.iter().enumerate().map(|(i, &weight)| match (sure, i) {
+                    (true, 0) => 1.0,
+                    _ => f64::from(weight) / total,
+                });
+                let slates = slates.iter().cloned().zip(counts).zip(evaluation);
+                Population {
+                    k,
+                    slates: slates.map(|((slate, count), p)| (slate, count, p)).collect(),
+                }
+            },
+        )
     })
 }
 
@@ -58,9 +66,14 @@ impl Population {
                     columns.items.push(slate[place]);
                     columns.reward.push(reward(slate, place));
                     columns.logging.push(logging.0 / evaluation.0);
-                    columns.evaluation.push(if evaluation.1 > 0.0 { logging.1 / evaluation.1 } else { 0.0 });
+                    columns.evaluation.push(if evaluation.1 > 0.0 {
+                        logging.1 / evaluation.1
+                    } else {
+                        0.0
+                    });
                     for other in 0..self.k {
-                        let (logging, evaluation) = self.share(|shown| shown[other] == slate[place]);
+                        let (logging, evaluation) =
+                            self.share(|shown| shown[other] == slate[place]);
                         columns.logging_everywhere.push(logging);
                         columns.evaluation_everywhere.push(evaluation);
                         if other == place {
@@ -76,7 +89,10 @@ impl Population {
 
     /// The evaluated policy's expected reward of a slate.
     pub fn truth(&self, reward: impl Fn(&[usize], usize) -> f64) -> f64 {
-        self.slates.iter().map(|(slate, _, p)| p * (0..self.k).map(|place| reward(slate, place)).sum::<f64>()).sum()
+        self.slates
+            .iter()
+            .map(|(slate, _, p)| p * (0..self.k).map(|place| reward(slate, place)).sum::<f64>())
+            .sum()
     }
 
     /// Σ_a π_e(a | the places before) f(the places before, a) of each logged place, `[slates, k]`.

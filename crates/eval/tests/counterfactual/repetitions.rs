@@ -35,7 +35,12 @@ impl Tally {
 
     pub fn assert_right(&self) {
         assert!(self.z().abs() < 3.5, "{}: bias of {} standard errors", self.name, self.z());
-        assert!(COVERED.contains(&self.covered), "{}: covered in {} of {LOGS}", self.name, self.covered);
+        assert!(
+            COVERED.contains(&self.covered),
+            "{}: covered in {} of {LOGS}",
+            self.name,
+            self.covered
+        );
     }
 
     pub fn assert_biased(&self) {
@@ -51,7 +56,9 @@ pub fn repeat(
 ) -> Vec<Tally> {
     let mut tallies: Vec<Tally> = Vec::new();
     for log in 0..LOGS {
-        for (index, (name, value)) in evaluate(Seed::new(17).derive(title).index(log)).into_iter().enumerate() {
+        for (index, (name, value)) in
+            evaluate(Seed::new(17).derive(title).index(log)).into_iter().enumerate()
+        {
             if tallies.len() == index {
                 tallies.push(Tally { name, errors: Vec::new(), stated: Vec::new(), covered: 0 });
             }
@@ -59,7 +66,8 @@ pub fn repeat(
             let tally = &mut tallies[index];
             tally.errors.push(estimate.mean - truth);
             tally.stated.push(standard_error.unwrap_or(f64::NAN));
-            let covers = estimate.interval.is_ok_and(|ends| ends.low <= truth && truth <= ends.high);
+            let covers =
+                estimate.interval.is_ok_and(|ends| ends.low <= truth && truth <= ends.high);
             tally.covered += usize::from(covers);
         }
     }
@@ -70,7 +78,10 @@ pub fn repeat(
         let stated = tally.stated.iter().sum::<f64>() / LOGS as f64;
         let (bias, spread) = (tally.bias(), tally.spread());
         let of_bias = spread / (LOGS as f64).sqrt();
-        println!("| {} | {bias:+.4} | {of_bias:.4} | {spread:.4} | {stated:.4} | {} |", tally.name, tally.covered);
+        println!(
+            "| {} | {bias:+.4} | {of_bias:.4} | {spread:.4} | {stated:.4} | {} |",
+            tally.name, tally.covered
+        );
     }
     tallies
 }

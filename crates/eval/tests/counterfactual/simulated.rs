@@ -1,11 +1,11 @@
-//! Logs of simulated users, against the evaluated policy's true value: bias, and coverage of the 95% intervals over 200
-//! logs.
+//! Logs of simulated users, against the evaluated policy's true value: bias, and coverage of the
+//! 95% intervals over 200 logs.
 //!
 //! `cargo test -p foretaste-eval --test counterfactual simulated -- --nocapture` prints the tables.
 //!
-//! Where an interval is exact, it covers in 179 to 199 of 200 logs but for one time in 1,900, and the mean error stays
-//! within 3.5 of its standard errors but for one time in 1,700: the false-alarm rate is 1 in 900 per figure. Seeds are
-//! fixed.
+//! Where an interval is exact, it covers in 179 to 199 of 200 logs but for one time in 1,900, and
+//! the mean error stays within 3.5 of its standard errors but for one time in 1,700: the
+//! false-alarm rate is 1 in 900 per figure. Seeds are fixed.
 
 use foretaste_data::ItemId;
 use foretaste_eval::Result;
@@ -17,7 +17,8 @@ use rand::Rng;
 use crate::policies::{ITEMS, K, PlackettLuce, TYPES, scores};
 use crate::repetitions::{COVERED, LOGS, Tally, repeat};
 
-/// The users of GAN-CDQN on their first visit: the type is the context, and all places compete for one click.
+/// The users of GAN-CDQN on their first visit: the type is the context, and all places compete for
+/// one click.
 fn choice_users() -> ChoiceUsers {
     let config = ChoiceUsersConfig {
         types: TYPES,
@@ -31,7 +32,8 @@ fn choice_users() -> ChoiceUsers {
     ChoiceUsers::new(&config).unwrap()
 }
 
-/// Shows the slates that `policy` draws to `rows` users; returns their types, the slates and their answers.
+/// Shows the slates that `policy` draws to `rows` users; returns their types, the slates and their
+/// answers.
 fn show(
     users: &ChoiceUsers,
     policy: &PlackettLuce,
@@ -85,7 +87,11 @@ fn log_actions(
 fn true_value_of_actions(users: &ChoiceUsers, policy: &PlackettLuce) -> f64 {
     let of_type = |context: usize| -> f64 {
         let chances = policy.next(context, &[]).into_iter().enumerate();
-        chances.map(|(item, p)| p * users.choice_probabilities(context, &[], &[ItemId(item as u32)])[0]).sum()
+        chances
+            .map(|(item, p)| {
+                p * users.choice_probabilities(context, &[], &[ItemId(item as u32)])[0]
+            })
+            .sum()
     };
     (0..TYPES).map(of_type).sum::<f64>() / TYPES as f64
 }
@@ -96,9 +102,11 @@ fn single_actions_are_evaluated_without_bias_and_intervals_cover() {
     let logging = PlackettLuce::new(&scores(1, liking(&users), 2.0), 0.5);
     let evaluation = PlackettLuce::new(&scores(2, liking(&users), 1.0), 1.0);
     // A model that ignores the user's type, fitted on a log of its own.
-    let training = log_actions(&users, &logging, &evaluation, 500, Seed::new(17).derive("training"));
+    let training =
+        log_actions(&users, &logging, &evaluation, 500, Seed::new(17).derive("training"));
     let q: [f64; ITEMS] = std::array::from_fn(|item| {
-        let of_item = || training.items.iter().zip(&training.reward).filter(|(other, _)| **other == item);
+        let of_item =
+            || training.items.iter().zip(&training.reward).filter(|(other, _)| **other == item);
         of_item().map(|(_, reward)| reward).sum::<f64>() / of_item().count() as f64
     });
     let truth = true_value_of_actions(&users, &evaluation);
@@ -107,7 +115,9 @@ fn single_actions_are_evaluated_without_bias_and_intervals_cover() {
             log_actions(&users, &logging, &evaluation, 500, seed);
         let log = ActionLog::new(&reward, &logging, &chances).unwrap();
         let logged: Vec<f64> = items.iter().map(|&item| q[item]).collect();
-        let of_policy = |&context: &usize| evaluation.next(context, &[]).iter().zip(q).map(|(p, q)| p * q).sum();
+        let of_policy = |&context: &usize| {
+            evaluation.next(context, &[]).iter().zip(q).map(|(p, q)| p * q).sum()
+        };
         let expected: Vec<f64> = types.iter().map(of_policy).collect();
         let model = Predictions::new(&logged, &expected).unwrap();
         vec![
@@ -126,7 +136,8 @@ fn single_actions_are_evaluated_without_bias_and_intervals_cover() {
     assert!(tallies[2].spread() < tallies[0].spread(), "a model takes variance away");
 }
 
-/// Policies ever farther from the log's: their intervals cover ever less, and the diagnostics say so.
+/// Policies ever farther from the log's: their intervals cover ever less, and the diagnostics say
+/// so.
 #[test]
 fn where_intervals_fail_the_diagnostics_warn() {
     let users = choice_users();
@@ -143,8 +154,10 @@ fn where_intervals_fail_the_diagnostics_warn() {
         });
         let (mut warned, mut effective) = (0, 0.0);
         for index in 0..LOGS {
-            let Actions { reward, logging, evaluation, .. } = log(Seed::new(17).derive(&title).index(index));
-            let found = ActionLog::new(&reward, &logging, &evaluation).unwrap().diagnostics().unwrap();
+            let Actions { reward, logging, evaluation, .. } =
+                log(Seed::new(17).derive(&title).index(index));
+            let found =
+                ActionLog::new(&reward, &logging, &evaluation).unwrap().diagnostics().unwrap();
             let serious = |warning: &Warning| !matches!(warning, Warning::MeanWeight { .. });
             warned += usize::from(found.warnings().iter().any(serious));
             effective += found.effective_sample_size / LOGS as f64;
@@ -171,7 +184,8 @@ struct SlateColumns {
     evaluation: Vec<f64>,
     logging_everywhere: Vec<f64>,
     evaluation_everywhere: Vec<f64>,
-    /// The mean over all logged places of the clicks, as a model that knows nothing else: q̂ of each place.
+    /// The mean over all logged places of the clicks, as a model that knows nothing else: q̂ of
+    /// each place.
     q: Vec<f64>,
 }
 
@@ -183,9 +197,14 @@ impl SlateColumns {
         reward: Vec<f64>,
         q: [f64; K],
     ) -> Self {
-        let chances = |policy: &PlackettLuce| slates.iter().flat_map(|(x, slate)| policy.chances(*x, slate)).collect();
+        let chances = |policy: &PlackettLuce| {
+            slates.iter().flat_map(|(x, slate)| policy.chances(*x, slate)).collect()
+        };
         let everywhere = |policy: &PlackettLuce| -> Vec<f64> {
-            slates.iter().flat_map(|(x, slate)| slate.iter().flat_map(|&item| policy.marginal[*x][item])).collect()
+            slates
+                .iter()
+                .flat_map(|(x, slate)| slate.iter().flat_map(|&item| policy.marginal[*x][item]))
+                .collect()
         };
         Self {
             lengths: vec![K; slates.len()],
@@ -199,13 +218,23 @@ impl SlateColumns {
     }
 
     fn evaluate(&self) -> Vec<(&'static str, Result<PolicyValue>)> {
-        let own =
-            |everywhere: &[f64]| -> Vec<f64> { everywhere.chunks(K).enumerate().map(|(i, row)| row[i % K]).collect() };
-        let (logging, evaluation) = (own(&self.logging_everywhere), own(&self.evaluation_everywhere));
-        let sequential = SequentialSlates::new(&self.lengths, &self.reward, &self.logging, &self.evaluation).unwrap();
-        let marginal = MarginalSlates::new(&self.lengths, &self.reward, &logging, &evaluation).unwrap();
-        let position =
-            PositionSlates::new(K, &self.reward, &self.logging_everywhere, &self.evaluation_everywhere).unwrap();
+        let own = |everywhere: &[f64]| -> Vec<f64> {
+            everywhere.chunks(K).enumerate().map(|(i, row)| row[i % K]).collect()
+        };
+        let (logging, evaluation) =
+            (own(&self.logging_everywhere), own(&self.evaluation_everywhere));
+        let sequential =
+            SequentialSlates::new(&self.lengths, &self.reward, &self.logging, &self.evaluation)
+                .unwrap();
+        let marginal =
+            MarginalSlates::new(&self.lengths, &self.reward, &logging, &evaluation).unwrap();
+        let position = PositionSlates::new(
+            K,
+            &self.reward,
+            &self.logging_everywhere,
+            &self.evaluation_everywhere,
+        )
+        .unwrap();
         let model = Predictions::new(&self.q, &self.q).unwrap();
         vec![
             ("SIPS", sips(&sequential)),
@@ -223,7 +252,8 @@ impl SlateColumns {
 
 /// Σ_x Σ_slate π_e(slate|x) clicks(x, slate) / types.
 fn true_value_of_slates(policy: &PlackettLuce, clicks: impl Fn(usize, &[usize]) -> f64) -> f64 {
-    let of_type = |x: usize| policy.slates(x).iter().map(|(slate, p)| p * clicks(x, slate)).sum::<f64>();
+    let of_type =
+        |x: usize| policy.slates(x).iter().map(|(slate, p)| p * clicks(x, slate)).sum::<f64>();
     (0..TYPES).map(of_type).sum::<f64>() / TYPES as f64
 }
 
@@ -233,14 +263,19 @@ fn whole_slate_weights_alone_are_right_for_users_who_compare_the_items() {
     let logging = PlackettLuce::new(&scores(1, liking(&users), 2.0), 0.3);
     let evaluation = PlackettLuce::new(&scores(2, liking(&users), 1.0), 0.8);
     let ids = |slate: &[usize]| slate.iter().map(|&item| ItemId(item as u32)).collect::<Vec<_>>();
-    let truth =
-        true_value_of_slates(&evaluation, |x, slate| users.choice_probabilities(x, &[], &ids(slate))[..K].iter().sum());
+    let truth = true_value_of_slates(&evaluation, |x, slate| {
+        users.choice_probabilities(x, &[], &ids(slate))[..K].iter().sum()
+    });
     let tallies = repeat("users who compare, 1,000 slates", truth, |seed| {
         let (types, slates, responses) = show(&users, &logging, K, 1_000, seed);
-        let clicked = |row: usize, item: &ItemId| f64::from(u8::from(responses.choice[row].item() == Some(*item)));
-        let reward = (0..types.len()).flat_map(|row| slates.row(row).iter().map(move |item| clicked(row, item)));
+        let clicked = |row: usize, item: &ItemId| {
+            f64::from(u8::from(responses.choice[row].item() == Some(*item)))
+        };
+        let reward = (0..types.len())
+            .flat_map(|row| slates.row(row).iter().map(move |item| clicked(row, item)));
         let items = |row: usize| slates.row(row).iter().map(|item| item.index()).collect();
-        let shown: Vec<(usize, Vec<usize>)> = types.iter().enumerate().map(|(row, &x)| (x, items(row))).collect();
+        let shown: Vec<(usize, Vec<usize>)> =
+            types.iter().enumerate().map(|(row, &x)| (x, items(row))).collect();
         SlateColumns::new(&logging, &evaluation, &shown, reward.collect(), [0.2; K]).evaluate()
     });
     tallies[..2].iter().for_each(Tally::assert_right);
@@ -250,7 +285,8 @@ fn whole_slate_weights_alone_are_right_for_users_who_compare_the_items() {
 
 const EXAMINED: [f64; K] = [0.9, 0.5, 0.25];
 
-/// Slates shown to users who look at place l with probability p_l, and click what attracts them there.
+/// Slates shown to users who look at place l with probability p_l, and click what attracts them
+/// there.
 fn position_based(
     logging: &PlackettLuce,
     evaluation: &PlackettLuce,
@@ -270,8 +306,13 @@ fn position_based(
     SlateColumns::new(logging, evaluation, &shown, reward, [0.45, 0.25, 0.12])
 }
 
-fn value_for_position_based(policy: &PlackettLuce, attraction: impl Fn(usize, usize) -> f64) -> f64 {
-    true_value_of_slates(policy, |x, slate| slate.iter().zip(EXAMINED).map(|(&item, p)| p * attraction(x, item)).sum())
+fn value_for_position_based(
+    policy: &PlackettLuce,
+    attraction: impl Fn(usize, usize) -> f64,
+) -> f64 {
+    true_value_of_slates(policy, |x, slate| {
+        slate.iter().zip(EXAMINED).map(|(&item, p)| p * attraction(x, item)).sum()
+    })
 }
 
 #[test]
@@ -286,7 +327,8 @@ fn every_form_is_right_for_position_based_users_and_what_assumes_more_spreads_le
     assert!(iips < rips && rips < sips);
 }
 
-/// The same three items on top of both policies, in opposite order: an item's clicks at one place tell of the others.
+/// The same three items on top of both policies, in opposite order: an item's clicks at one place
+/// tell of the others.
 #[test]
 fn the_click_model_is_sharpest_where_the_evaluated_policy_reorders() {
     let (_, _, attraction) = click_model_policies();
@@ -294,14 +336,22 @@ fn the_click_model_is_sharpest_where_the_evaluated_policy_reorders() {
     let logging = ordered([3.0, 1.5, 0.0, -3.0, -3.0, -3.0]);
     let evaluation = ordered([0.0, 1.5, 3.0, -3.0, -3.0, -3.0]);
     let truth = value_for_position_based(&evaluation, &attraction);
-    let tallies = repeat("position-based users, same items in another order, 1,000 slates", truth, |seed| {
-        let columns = position_based(&logging, &evaluation, &attraction, seed);
-        let log = PositionSlates::new(K, &columns.reward, &columns.logging_everywhere, &columns.evaluation_everywhere);
-        let log = log.unwrap();
-        let [.., iips, sniips, pbm_of_log, snpbm_of_log] = &columns.evaluate()[..] else { panic!("estimators") };
-        let given = ("PBM, examination known", pbm(&log, Examination::Given(&EXAMINED)));
-        vec![iips.clone(), sniips.clone(), pbm_of_log.clone(), snpbm_of_log.clone(), given]
-    });
+    let tallies =
+        repeat("position-based users, same items in another order, 1,000 slates", truth, |seed| {
+            let columns = position_based(&logging, &evaluation, &attraction, seed);
+            let log = PositionSlates::new(
+                K,
+                &columns.reward,
+                &columns.logging_everywhere,
+                &columns.evaluation_everywhere,
+            );
+            let log = log.unwrap();
+            let [.., iips, sniips, pbm_of_log, snpbm_of_log] = &columns.evaluate()[..] else {
+                panic!("estimators")
+            };
+            let given = ("PBM, examination known", pbm(&log, Examination::Given(&EXAMINED)));
+            vec![iips.clone(), sniips.clone(), pbm_of_log.clone(), snpbm_of_log.clone(), given]
+        });
     tallies[2..].iter().for_each(Tally::assert_right);
     assert!(tallies[2].spread() < 0.5 * tallies[0].spread());
 }
@@ -314,7 +364,8 @@ fn prefix_weights_are_right_for_users_who_stop_at_their_click() {
         1.0 - slate.iter().map(|&item| 1.0 - attraction(x, item)).product::<f64>()
     });
     let tallies = repeat("cascade users, 1,000 slates", truth, |seed| {
-        let (mut users, mut own) = (seed.derive("users").stream(0), seed.derive("policy").stream(0));
+        let (mut users, mut own) =
+            (seed.derive("users").stream(0), seed.derive("policy").stream(0));
         let (mut shown, mut reward) = (Vec::new(), Vec::new());
         for _ in 0..1_000 {
             let x = users.random_range(0..TYPES);

@@ -20,8 +20,12 @@ fn check(name: &str, rows: usize, estimate: impl Fn(&[usize]) -> Result<PolicyVa
     let values: Vec<f64> = all.iter().map(|&row| without(row)).collect();
     let n = rows as f64;
     let mean = values.iter().sum::<f64>() / n;
-    let jackknife = ((n - 1.0) / n * values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()).sqrt();
-    assert!((stated / jackknife - 1.0).abs() < TOLERANCE, "{name}: {stated} stated, {jackknife} by the jackknife");
+    let jackknife =
+        ((n - 1.0) / n * values.iter().map(|value| (value - mean).powi(2)).sum::<f64>()).sqrt();
+    assert!(
+        (stated / jackknife - 1.0).abs() < TOLERANCE,
+        "{name}: {stated} stated, {jackknife} by the jackknife"
+    );
 }
 
 fn draw(stream: &mut Stream, n: usize, range: std::ops::Range<f64>) -> Vec<f64> {
@@ -39,12 +43,14 @@ fn of_single_actions() {
     let mut column = |range| draw(&mut stream, ROWS, range);
     let (reward, logging, evaluation) = (column(-1.0..2.0), column(0.2..0.9), column(0.1..0.9));
     let (logged, expected) = (column(0.0..1.0), column(0.0..1.0));
-    let estimate = |rows: &[usize], run: &dyn Fn(&ActionLog, &Predictions) -> Result<PolicyValue>| {
-        let part = |column| take(column, 1, rows);
-        let (reward, logging, logged, expected) = (part(&reward), part(&logging), part(&logged), part(&expected));
-        let log = ActionLog::new(&reward, &logging, &part(&evaluation))?;
-        run(&log, &Predictions::new(&logged, &expected)?)
-    };
+    let estimate =
+        |rows: &[usize], run: &dyn Fn(&ActionLog, &Predictions) -> Result<PolicyValue>| {
+            let part = |column| take(column, 1, rows);
+            let (reward, logging, logged, expected) =
+                (part(&reward), part(&logging), part(&logged), part(&expected));
+            let log = ActionLog::new(&reward, &logging, &part(&evaluation))?;
+            run(&log, &Predictions::new(&logged, &expected)?)
+        };
     check("IPS", ROWS, |rows| estimate(rows, &|log, _| ips(log)));
     check("SNIPS", ROWS, |rows| estimate(rows, &|log, _| snips(log)));
     check("clipped IPS", ROWS, |rows| estimate(rows, &|log, _| clipped_ips(log, 1.5)));
@@ -60,16 +66,20 @@ fn of_slates_of_different_lengths() {
     let mut column = |range| draw(&mut stream, ROWS * K, range);
     // Rewards far from zero, so that the share of slates that have a place matters.
     let (reward, logging, evaluation) = (column(1.0..3.0), column(0.4..0.9), column(0.3..0.9));
-    let estimate = |rows: &[usize], run: &dyn Fn(&SequentialSlates, &MarginalSlates) -> Result<PolicyValue>| {
-        let lengths: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
-        let part = |column: &[f64]| -> Vec<f64> {
-            let slates = rows.iter().zip(&lengths);
-            slates.flat_map(|(row, &length)| column[row * K..row * K + length].iter().copied()).collect()
+    let estimate =
+        |rows: &[usize],
+         run: &dyn Fn(&SequentialSlates, &MarginalSlates) -> Result<PolicyValue>| {
+            let lengths: Vec<usize> = rows.iter().map(|&row| lengths[row]).collect();
+            let part = |column: &[f64]| -> Vec<f64> {
+                let slates = rows.iter().zip(&lengths);
+                slates
+                    .flat_map(|(row, &length)| column[row * K..row * K + length].iter().copied())
+                    .collect()
+            };
+            let (reward, logging, evaluation) = (part(&reward), part(&logging), part(&evaluation));
+            let sequential = SequentialSlates::new(&lengths, &reward, &logging, &evaluation)?;
+            run(&sequential, &MarginalSlates::new(&lengths, &reward, &logging, &evaluation)?)
         };
-        let (reward, logging, evaluation) = (part(&reward), part(&logging), part(&evaluation));
-        let sequential = SequentialSlates::new(&lengths, &reward, &logging, &evaluation)?;
-        run(&sequential, &MarginalSlates::new(&lengths, &reward, &logging, &evaluation)?)
-    };
     check("SIPS", ROWS, |rows| estimate(rows, &|log, _| sips(log)));
     check("self-normalised SIPS", ROWS, |rows| estimate(rows, &|log, _| snsips(log)));
     check("RIPS", ROWS, |rows| estimate(rows, &|log, _| rips(log)));
@@ -82,8 +92,9 @@ fn of_slates_of_different_lengths() {
 fn of_the_position_based_estimators() {
     const K: usize = 3;
     let mut stream = Seed::new(5).derive("jackknife").stream(0);
-    let clicks: Vec<f64> =
-        (0..ROWS * K).map(|place| f64::from(u8::from(stream.random_bool(0.8 / (1 + place % K) as f64)))).collect();
+    let clicks: Vec<f64> = (0..ROWS * K)
+        .map(|place| f64::from(u8::from(stream.random_bool(0.8 / (1 + place % K) as f64))))
+        .collect();
     let logging = draw(&mut stream, ROWS * K * K, 0.1..0.33);
     let evaluation = draw(&mut stream, ROWS * K * K, 0.0..0.33);
     let estimate = |rows: &[usize], run: &dyn Fn(&PositionSlates) -> Result<PolicyValue>| {
@@ -91,10 +102,18 @@ fn of_the_position_based_estimators() {
         run(&PositionSlates::new(K, &clicks, &logging, &take(&evaluation, K * K, rows))?)
     };
     let given = [0.9, 0.5, 0.2];
-    check("given examination", ROWS, |rows| estimate(rows, &|log| pbm(log, Examination::Given(&given))));
-    check("given, self-normalised", ROWS, |rows| estimate(rows, &|log| snpbm(log, Examination::Given(&given))));
-    check("estimated examination", ROWS, |rows| estimate(rows, &|log| pbm(log, Examination::FromLog)));
-    check("estimated, self-normalised", ROWS, |rows| estimate(rows, &|log| snpbm(log, Examination::FromLog)));
+    check("given examination", ROWS, |rows| {
+        estimate(rows, &|log| pbm(log, Examination::Given(&given)))
+    });
+    check("given, self-normalised", ROWS, |rows| {
+        estimate(rows, &|log| snpbm(log, Examination::Given(&given)))
+    });
+    check("estimated examination", ROWS, |rows| {
+        estimate(rows, &|log| pbm(log, Examination::FromLog))
+    });
+    check("estimated, self-normalised", ROWS, |rows| {
+        estimate(rows, &|log| snpbm(log, Examination::FromLog))
+    });
 }
 
 /// The spread of what a model predicts over rows is no error of the model.

@@ -32,7 +32,8 @@ fn the_stages_are_those_of_algorithm_1() {
     let mut before = untrained.clone();
     while let Some(point) = run.advance(&data).unwrap() {
         let after = parameters(&run);
-        let changed: Vec<bool> = before.iter().zip(&after).map(|(before, after)| before != after).collect();
+        let changed: Vec<bool> =
+            before.iter().zip(&after).map(|(before, after)| before != after).collect();
         let (expected, figures) = match point.stage {
             Stage::PretrainUsers => ([true, false, false], [true, false, false, false]),
             Stage::PretrainAgent => ([false, true, false], [false, true, false, false]),
@@ -43,19 +44,25 @@ fn the_stages_are_those_of_algorithm_1() {
         assert_eq!((changed, found.map(|figure| figure.is_some())), (expected.to_vec(), figures));
         assert!(point.score.is_none_or(|score| score > 0.0 && score < 1.0));
         let norms = run.gradient_norms();
-        let norms = [norms.users, norms.agent, norms.discriminator].map(|norm| norm.is_some_and(|norm| norm > 0.0));
+        let norms = [norms.users, norms.agent, norms.discriminator]
+            .map(|norm| norm.is_some_and(|norm| norm > 0.0));
         assert_eq!(norms, std::array::from_fn(|network| after[network] != untrained[network]));
         before = after;
     }
     let stages: Vec<Stage> = run.curve().iter().map(|point| point.stage).collect();
-    let [users, agent, discriminator, adversarial] =
-        [Stage::PretrainUsers, Stage::PretrainAgent, Stage::PretrainDiscriminator, Stage::Adversarial];
+    let [users, agent, discriminator, adversarial] = [
+        Stage::PretrainUsers,
+        Stage::PretrainAgent,
+        Stage::PretrainDiscriminator,
+        Stage::Adversarial,
+    ];
     assert_eq!(stages, [users, users, agent, agent, discriminator, adversarial, adversarial]);
 }
 
 #[test]
 fn a_resumed_run_is_one_that_was_not_stopped() {
-    let (data, catalogue, folder) = (offline(ITEMS, 30, K), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
+    let (data, catalogue, folder) =
+        (offline(ITEMS, 30, K), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
     let mut straight = start(config());
     while straight.advance(&data).unwrap().is_some() {}
 
@@ -72,7 +79,11 @@ fn a_resumed_run_is_one_that_was_not_stopped() {
     assert_eq!(resumed.curve(), straight.curve());
     assert_eq!(parameters(&resumed), parameters(&straight));
     assert_eq!(resumed.config(), straight.config());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "earlier checkpoints are removed");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "earlier checkpoints are removed"
+    );
     assert!(resume(2).unwrap_err().to_string().contains("the run had another seed"));
 }
 
@@ -82,9 +93,11 @@ fn a_damaged_checkpoint_is_refused() {
     start(config()).save(folder.path(), &catalogue).unwrap();
     let path = folder.path().join("latest.json");
     let text = std::fs::read_to_string(&path).unwrap();
-    for damaged in
-        [text.replace("\\\"k\\\":3", "\\\"k\\\":2"), text.replace("\"format\":1", "\"format\":9"), String::new()]
-    {
+    for damaged in [
+        text.replace("\\\"k\\\":3", "\\\"k\\\":2"),
+        text.replace("\"format\":1", "\"format\":9"),
+        String::new(),
+    ] {
         assert_ne!(damaged, text);
         std::fs::write(&path, damaged).unwrap();
         let resumed = IRecGan::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu);
@@ -107,7 +120,8 @@ fn a_run_does_not_depend_on_the_threads() {
 #[test]
 fn without_generated_sequences_the_agent_learns_as_by_policy_gradient() {
     let data = offline(ITEMS, 30, K);
-    let (mut run, mut pg) = (start(IRecGanConfig { lambda_1: 0.0, r_steps: 1, ..config() }), start(config()));
+    let (mut run, mut pg) =
+        (start(IRecGanConfig { lambda_1: 0.0, r_steps: 1, ..config() }), start(config()));
     let point = run.adversarial_epoch(&data).unwrap();
     // With the seed of line 13 of the first stage.
     let seed = pg.seed.derive("algorithm 1").index(0).derive("line 8").index(0).derive("line 13");
@@ -128,7 +142,9 @@ fn generated_and_offline_sequences_stand_one_to_ten() {
 
 #[test]
 fn settings_that_do_not_fit_are_refused() {
-    let refused = |config| matches!(IRecGan::new(config, Seed::new(1), &Device::Cpu), Err(Error::Setting { .. }));
+    let refused = |config| {
+        matches!(IRecGan::new(config, Seed::new(1), &Device::Cpu), Err(Error::Setting { .. }))
+    };
     assert!(refused(IRecGanConfig { k: ITEMS + 1, ..config() }));
     assert!(refused(IRecGanConfig { branches: 0, ..config() }));
     assert!(refused(IRecGanConfig { lambda_1: 1.0, ..config() }));

@@ -8,7 +8,8 @@ use super::{log_of, offline, on_threads, start, tiny, values};
 use crate::actor_critic::advantages;
 use crate::importance::credit;
 use crate::{
-    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, Error, IRecGanConfig, ImportanceSampling, unjudged,
+    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, Error, IRecGanConfig,
+    ImportanceSampling, unjudged,
 };
 
 const ITEMS: usize = 5;
@@ -19,7 +20,11 @@ fn agent(seed: u64, dtype: DType) -> Agent {
 
 fn buffer() -> Buffer {
     Buffer::real(log_of(&[
-        vec![(vec![0, 1, 2], Some(1), 1.0), (vec![3, 4, 0], Some(4), 0.0), (vec![1, 0, 2], None, 0.0)],
+        vec![
+            (vec![0, 1, 2], Some(1), 1.0),
+            (vec![3, 4, 0], Some(4), 0.0),
+            (vec![1, 0, 2], None, 0.0),
+        ],
         vec![(vec![4, 2, 1], None, 0.0)],
         vec![(vec![1, 2, 0], Some(2), 0.0), (vec![4, 3, 0], Some(3), 1.0)],
     ]))
@@ -34,7 +39,9 @@ fn batch(buffer: &Buffer, of_steps: &[f32]) -> (PaddedBatch, Vec<f32>) {
 }
 
 fn entries(gradients: &Gradients, agent: &Agent) -> Vec<f64> {
-    let of = |var: &Tensor| gradients.get(var).unwrap().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let of = |var: &Tensor| {
+        gradients.get(var).unwrap().unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+    };
     agent.params().iter().flat_map(|(_, var)| of(var)).collect()
 }
 
@@ -57,24 +64,33 @@ fn importance_sampling_from_the_agent_itself_is_policy_gradient() {
     close(&entries(&found, &agent), &entries(&expected, &agent), 1e-6);
 }
 
-/// π / β, its cap, and K (1 - π)^(K - 1), by hand from log-probabilities that the loss of a single click gives.
+/// π / β, its cap, and K (1 - π)^(K - 1), by hand from log-probabilities that the loss of a single
+/// click gives.
 #[test]
 fn weights_are_ratios_up_to_the_cap_times_the_correction_of_slates() {
     let (agent, buffer) = (agent(1, DType::F64), buffer());
     let (batch, returns) = batch(&buffer, &buffer.returns(0.9, 3.0));
     let clicks = agent.click_losses(&batch).unwrap();
-    let pi: Vec<f64> = clicks.log_probabilities().unwrap().iter().map(|&log_pi| f64::from(log_pi).exp()).collect();
+    let pi: Vec<f64> =
+        clicks.log_probabilities().unwrap().iter().map(|&log_pi| f64::from(log_pi).exp()).collect();
     let beta = [0.9, 0.001, 0.2, 0.3];
     let mut log_beta = vec![0.0; returns.len()];
-    clicks.cells.iter().zip(beta).for_each(|(&cell, beta)| log_beta[cell as usize] = f64::ln(beta) as f32);
-    for (sampling, top_k) in [(None, 1), (Some(3), 3)].map(|(top_k, k)| (ImportanceSampling { cap: 1.5, top_k }, k)) {
+    clicks
+        .cells
+        .iter()
+        .zip(beta)
+        .for_each(|(&cell, beta)| log_beta[cell as usize] = f64::ln(beta) as f32);
+    for (sampling, top_k) in
+        [(None, 1), (Some(3), 3)].map(|(top_k, k)| (ImportanceSampling { cap: 1.5, top_k }, k))
+    {
         let found = credit(&clicks, &returns, &log_beta, sampling).unwrap();
         let mut capped = 0;
         for (at, found) in found.iter().enumerate() {
             let ratio = pi[at] / beta[at];
             capped += usize::from(ratio > 1.5);
             let correction = f64::from(top_k) * (1.0 - pi[at]).powi(top_k - 1);
-            let expected = f64::from(returns[clicks.cells[at] as usize]) * ratio.min(1.5) * correction;
+            let expected =
+                f64::from(returns[clicks.cells[at] as usize]) * ratio.min(1.5) * correction;
             assert!((f64::from(*found) - expected).abs() < 1e-5 * expected, "{found} {expected}");
         }
         assert!(capped > 0 && capped < found.len(), "{capped}");
@@ -88,7 +104,12 @@ fn importance_sampling_leaves_the_behaviour_model_alone_and_refuses_what_does_no
     let log_beta = behaviour.click_log_probabilities(&buffer.log).unwrap();
     let mut trainer = AgentTrainer::new(agent(1, DType::F32), AgentTraining::default()).unwrap();
     let mut epoch = |log_beta: &[f32], cap| {
-        trainer.importance_epoch(&buffer, log_beta, ImportanceSampling { cap, top_k: None }, Seed::new(3))
+        trainer.importance_epoch(
+            &buffer,
+            log_beta,
+            ImportanceSampling { cap, top_k: None },
+            Seed::new(3),
+        )
     };
     epoch(&log_beta, 10.0).unwrap();
     assert_eq!(values(behaviour.params()), before);
@@ -117,17 +138,20 @@ fn with_a_value_of_zero_actor_critic_is_policy_gradient() {
 
 #[test]
 fn the_critic_has_the_gradients_of_its_squared_error() {
-    let critic = Critic::with_type(tiny(ITEMS, 2).agent, Seed::new(1), &Device::Cpu, DType::F64).unwrap();
+    let critic =
+        Critic::with_type(tiny(ITEMS, 2).agent, Seed::new(1), &Device::Cpu, DType::F64).unwrap();
     let buffer = buffer();
     let (batch, returns) = batch(&buffer, &buffer.returns(0.9, 3.0));
-    let cells: Vec<u32> = (0..returns.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
+    let cells: Vec<u32> =
+        (0..returns.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
     let returns: Vec<f32> = cells.iter().map(|&cell| returns[cell as usize]).collect();
     check_gradients(critic.params(), || {
         Ok(Critic::loss(&critic.values(&batch, &cells).unwrap(), returns.clone()).unwrap())
     });
 }
 
-/// Two histories with returns of their own: the first clicks of all sessions are in the same state, the second are not.
+/// Two histories with returns of their own: the first clicks of all sessions are in the same state,
+/// the second are not.
 #[test]
 fn the_critic_fits_the_returns() {
     let log = log_of(&[
@@ -150,7 +174,8 @@ fn the_critic_fits_the_returns() {
     assert!((last - 1.35f64.powi(2) / 2.0).abs() < 0.05, "{last}");
 }
 
-/// Every item clicked once from the same state, each weighed by π times the same baseline: the expectation over the actor's own clicks.
+/// Every item clicked once from the same state, each weighed by π times the same baseline: the
+/// expectation over the actor's own clicks.
 #[test]
 fn a_baseline_leaves_the_expected_gradient_as_it_is() {
     let agent = agent(1, DType::F64);
@@ -160,7 +185,8 @@ fn a_baseline_leaves_the_expected_gradient_as_it_is() {
     let log_pi = agent.click_log_probabilities(&buffer.log).unwrap();
     let gradient = |baseline: f32| {
         let rewards = [3.0, 1.0, 4.0, 1.0, 5.0];
-        let weights: Vec<f32> = log_pi.iter().zip(rewards).map(|(log_pi, r)| log_pi.exp() * (r - baseline)).collect();
+        let weights: Vec<f32> =
+            log_pi.iter().zip(rewards).map(|(log_pi, r)| log_pi.exp() * (r - baseline)).collect();
         let (batch, weights) = batch(&buffer, &weights);
         let clicks = agent.click_losses(&batch).unwrap();
         let of_clicks = clicks.of_cells(&weights);
@@ -181,11 +207,14 @@ fn a_resumed_pair_is_one_that_was_not_stopped() {
     let mut straight = pair(AgentTraining::default());
     straight.epoch(&buffer(), Seed::new(6)).unwrap();
     straight.save(folder.path(), &catalogue, 1, 1).unwrap();
-    let mut resumed = ActorCritic::resume(folder.path(), &catalogue, AgentTraining::default(), &Device::Cpu).unwrap();
+    let mut resumed =
+        ActorCritic::resume(folder.path(), &catalogue, AgentTraining::default(), &Device::Cpu)
+            .unwrap();
     for both in [&mut straight, &mut resumed] {
         both.epoch(&buffer(), Seed::new(7)).unwrap();
     }
-    let parameters = |both: &ActorCritic| [both.actor().agent().params(), both.critic().params()].map(values);
+    let parameters =
+        |both: &ActorCritic| [both.actor().agent().params(), both.critic().params()].map(values);
     assert_eq!(parameters(&resumed), parameters(&straight));
 }
 
@@ -196,10 +225,15 @@ fn config() -> IRecGanConfig {
 #[test]
 fn unjudged_sequences_are_generated_and_offline_at_the_ratio_and_score_one() {
     let (data, run) = (offline(8, 30, 3), start(config()));
-    let mixed = |config: &IRecGanConfig| unjudged(config, run.users(), run.agent(), &data, Seed::new(8)).unwrap();
+    let mixed = |config: &IRecGanConfig| {
+        unjudged(config, run.users(), run.agent(), &data, Seed::new(8)).unwrap()
+    };
     let buffer = mixed(&config());
     assert_eq!(buffer.log.sessions(), 10 + 30);
-    assert!(buffer.scores.len() == buffer.log.steps() && buffer.scores.iter().all(|&score| score == 1.0));
+    assert!(
+        buffer.scores.len() == buffer.log.steps()
+            && buffer.scores.iter().all(|&score| score == 1.0)
+    );
     let sequences = |log: &Log, from: usize| -> Vec<Vec<_>> {
         let of = |session: foretaste_data::Session<'_>| {
             session.steps().map(|step| (step.slate.to_vec(), step.choice, step.reward)).collect()
@@ -214,16 +248,22 @@ fn unjudged_sequences_are_generated_and_offline_at_the_ratio_and_score_one() {
 fn the_baselines_do_not_depend_on_the_threads() {
     let run = |threads| {
         on_threads(threads, || {
-            let (data, run) = (offline(ITEMS, 40, 2), start(IRecGanConfig { lambda_1: 0.25, ..tiny(ITEMS, 2) }));
-            let mixed = unjudged(run.config(), run.users(), run.agent(), &data, Seed::new(8)).unwrap();
+            let (data, run) =
+                (offline(ITEMS, 40, 2), start(IRecGanConfig { lambda_1: 0.25, ..tiny(ITEMS, 2) }));
+            let mixed =
+                unjudged(run.config(), run.users(), run.agent(), &data, Seed::new(8)).unwrap();
             let mut both = pair(AgentTraining::default());
             let losses = both.epoch(&mixed, Seed::new(9)).unwrap();
             let log_beta = both.actor().agent().click_log_probabilities(&data).unwrap();
-            let mut trainer = AgentTrainer::new(agent(2, DType::F32), AgentTraining::default()).unwrap();
+            let mut trainer =
+                AgentTrainer::new(agent(2, DType::F32), AgentTraining::default()).unwrap();
             let sampling = ImportanceSampling::default();
-            let loss = trainer.importance_epoch(&Buffer::real(data), &log_beta, sampling, Seed::new(9)).unwrap();
+            let loss = trainer
+                .importance_epoch(&Buffer::real(data), &log_beta, sampling, Seed::new(9))
+                .unwrap();
             let parameters =
-                [both.actor().agent().params(), both.critic().params(), trainer.agent().params()].map(values);
+                [both.actor().agent().params(), both.critic().params(), trainer.agent().params()]
+                    .map(values);
             (mixed, losses, loss, parameters)
         })
     };
@@ -236,15 +276,18 @@ fn reranking_takes_the_logits_of_the_items_on_the_list() {
     super::sharpen(agent.params(), 3.0);
     let (batch, _) = batch(&buffer, &vec![0.0; buffer.log.steps()]);
     let lists = agent.rerank(&batch).unwrap();
-    let clicks: Vec<_> = buffer.log.iter().flat_map(|session| session.steps().collect::<Vec<_>>()).collect();
+    let clicks: Vec<_> =
+        buffer.log.iter().flat_map(|session| session.steps().collect::<Vec<_>>()).collect();
     let clicks: Vec<_> = clicks.into_iter().filter(|step| step.choice.item().is_some()).collect();
     assert_eq!(lists.len(), clicks.len());
-    let cells: Vec<u32> =
-        (0..batch.clicked_mask.len() as u32).filter(|&cell| batch.clicked_mask[cell as usize]).collect();
+    let cells: Vec<u32> = (0..batch.clicked_mask.len() as u32)
+        .filter(|&cell| batch.clicked_mask[cell as usize])
+        .collect();
     for (((scores, clicked), step), cell) in lists.iter().zip(clicks).zip(cells) {
         assert_eq!(Some(step.slate[*clicked]), step.choice.item());
         let state = agent.clicks.states(&batch, &[cell]).unwrap();
-        let logits = agent.actions.forward(&state).unwrap().squeeze(0).unwrap().to_vec1::<f32>().unwrap();
+        let logits =
+            agent.actions.forward(&state).unwrap().squeeze(0).unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(scores.len(), step.slate.len());
         for (score, item) in scores.iter().zip(step.slate) {
             assert!((score - logits[item.index()]).abs() < 1e-5);

@@ -8,8 +8,8 @@ use foretaste_sim::{Mdp, Policy, Rollout};
 
 use super::{log_of, on_threads, tiny};
 use crate::{
-    Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig, OnlineConfig, OnlineLearning,
-    OnlineMethod, Selection,
+    Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig,
+    OnlineConfig, OnlineLearning, OnlineMethod, Selection,
 };
 
 fn quick(learning_rate: f64) -> AdamConfig {
@@ -19,12 +19,15 @@ fn quick(learning_rate: f64) -> AdamConfig {
 /// Two items that are clicked equally often, of which one pays.
 #[test]
 fn policy_gradient_raises_the_probability_of_rewarded_clicks() {
-    let sessions =
-        [(0, 1.0), (1, 0.0)].map(|(item, reward)| vec![(vec![0, 1], Some(item), reward), (vec![0, 1], None, 0.0)]);
+    let sessions = [(0, 1.0), (1, 0.0)]
+        .map(|(item, reward)| vec![(vec![0, 1], Some(item), reward), (vec![0, 1], None, 0.0)]);
     let buffer = Buffer::real(log_of(&sessions));
     let agent = Agent::new(tiny(4, 2).agent, Seed::new(1), &Device::Cpu).unwrap();
-    let mut trainer =
-        AgentTrainer::new(agent, AgentTraining { optimiser: quick(0.05), ..AgentTraining::default() }).unwrap();
+    let mut trainer = AgentTrainer::new(
+        agent,
+        AgentTraining { optimiser: quick(0.05), ..AgentTraining::default() },
+    )
+    .unwrap();
     let probabilities = |trainer: &AgentTrainer| {
         let batch = PaddedBatch::new(&buffer.log, &[0, 1], None);
         // The loss of one click at a return of its own is half of -log π.
@@ -40,15 +43,22 @@ fn policy_gradient_raises_the_probability_of_rewarded_clicks() {
     }
     let after = probabilities(&trainer);
     assert!(
-        (before[0] - before[1]).abs() < 0.1 && after[0] > before[0] + 0.1 && after[0] > 1.5 * after[1],
+        (before[0] - before[1]).abs() < 0.1
+            && after[0] > before[0] + 0.1
+            && after[0] > 1.5 * after[1],
         "{before:?} {after:?}"
     );
 }
 
-/// Every click flips the state; items 0 and 1 are wanted in the first, 2 and 3 in the second, the others in none.
+/// Every click flips the state; items 0 and 1 are wanted in the first, 2 and 3 in the second, the
+/// others in none.
 fn two_states() -> Mdp {
     let (wanted, other) = (0.85, 0.15);
-    let rewards = [[wanted, wanted, other, other, other, other], [other, other, wanted, wanted, other, other]].concat();
+    let rewards = [
+        [wanted, wanted, other, other, other, other],
+        [other, other, wanted, wanted, other, other],
+    ]
+    .concat();
     let transitions = [[0.0, 1.0].repeat(6), [1.0, 0.0].repeat(6)].concat();
     Mdp::from_parts(2, 6, rewards, transitions).unwrap()
 }
@@ -70,19 +80,24 @@ fn networks() -> IRecGanConfig {
     networks
 }
 
-/// The means have a standard error of 2.4%: an agent as good as the bound falls short of 85% by chance once in 100,000; the seeds are fixed.
-/// Random slates get a fifth of it.
+/// The means have a standard error of 2.4%: an agent as good as the bound falls short of 85% by
+/// chance once in 100,000; the seeds are fixed. Random slates get a fifth of it.
 #[test]
 fn on_an_mdp_of_two_states_the_agent_approaches_belief() {
     let mdp = two_states();
     let belief = clicks(&mdp, &MdpBelief::new(&mdp, 2).unwrap());
     assert!((belief / MdpOracle::new(&mdp, 2).unwrap().value() - 1.0).abs() < 0.12, "{belief}");
-    let config = OnlineConfig { sessions: 60, max_steps: 20, ..OnlineConfig::new(OnlineMethod::PgOnline, networks()) };
+    let config = OnlineConfig {
+        sessions: 60,
+        max_steps: 20,
+        ..OnlineConfig::new(OnlineMethod::PgOnline, networks())
+    };
     let mut learning = OnlineLearning::new(config, Seed::new(1), &Device::Cpu).unwrap();
     for _ in 0..40 {
         learning.iterate(&mdp).unwrap();
     }
-    let agent = clicks(&mdp, &AgentPolicy::new(learning.networks().agent(), Selection::Top).unwrap());
+    let agent =
+        clicks(&mdp, &AgentPolicy::new(learning.networks().agent(), Selection::Top).unwrap());
     let random = clicks(&mdp, &UniformRandom { items: 6 });
     assert!(agent > 0.85 * belief && random < 0.3 * belief, "{agent} of {belief}, random {random}");
 }
@@ -98,7 +113,8 @@ fn online_learning_does_what_its_method_says() {
             let changed = {
                 let start = super::start(networks());
                 let of = |run: &crate::IRecGan| {
-                    [run.users().params(), run.agent().params(), run.discriminator().params()].map(super::values)
+                    [run.users().params(), run.agent().params(), run.discriminator().params()]
+                        .map(super::values)
                 };
                 let (before, after) = (of(&start), of(learning.networks()));
                 [0, 1, 2].map(|network| before[network] != after[network])
@@ -123,30 +139,45 @@ fn online_learning_does_what_its_method_says() {
     assert_eq!((&pg[0], &pg[0]), (&offline[0], &irecgan[0]));
     assert_ne!(pg[1], offline[1]);
     // U shows everyone who clicked the same the same slate.
-    assert!(lstm[0].iter().all(|session| session.step(0).slate == lstm[0].session(0).step(0).slate));
+    assert!(
+        lstm[0].iter().all(|session| session.step(0).slate == lstm[0].session(0).step(0).slate)
+    );
     assert!(pg[0].iter().any(|session| session.step(0).slate.contains(&ItemId(5))));
 }
 
 #[test]
 fn online_learning_that_is_resumed_is_one_that_was_not_stopped() {
-    let (mdp, catalogue, folder) = (two_states(), Catalogue::numbered(6), tempfile::tempdir().unwrap());
+    let (mdp, catalogue, folder) =
+        (two_states(), Catalogue::numbered(6), tempfile::tempdir().unwrap());
     for method in [OnlineMethod::LstmOffline, OnlineMethod::IRecGan] {
         let config = OnlineConfig { sessions: 20, ..OnlineConfig::new(method, networks()) };
         let begin = || OnlineLearning::new(config.clone(), Seed::new(1), &Device::Cpu).unwrap();
-        let resume = || OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap();
+        let resume = || {
+            OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap()
+        };
         let (mut straight, mut stopped) = (begin(), begin());
         for _ in 0..3 {
             stopped.save(folder.path(), &catalogue).unwrap();
             stopped = resume();
-            assert_eq!(stopped.iterate(&mdp).unwrap(), straight.iterate(&mdp).unwrap(), "{method:?}");
+            assert_eq!(
+                stopped.iterate(&mdp).unwrap(),
+                straight.iterate(&mdp).unwrap(),
+                "{method:?}"
+            );
         }
         let parameters = |learning: &OnlineLearning| {
             let networks = learning.networks();
-            [networks.users().params(), networks.agent().params(), networks.discriminator().params()].map(super::values)
+            [
+                networks.users().params(),
+                networks.agent().params(),
+                networks.discriminator().params(),
+            ]
+            .map(super::values)
         };
         assert_eq!(parameters(&stopped), parameters(&straight), "{method:?}");
     }
     super::start(networks()).save(folder.path(), &catalogue).unwrap();
-    let other = OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap_err();
+    let other =
+        OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap_err();
     assert!(other.to_string().contains("expected one of online learning"), "{other}");
 }

@@ -52,18 +52,24 @@ fn sequences_and_scores_depend_on_neither_threads_nor_chunks() {
     let networks = networks();
     let (expected, _) = on_threads(1, || scored(&networks, 23, 3, 23));
     for (threads, chunk) in [(3, 23), (3, 5), (1, 1)] {
-        assert_eq!(on_threads(threads, || scored(&networks, 23, 3, chunk)).0, expected, "{threads} {chunk}");
+        assert_eq!(
+            on_threads(threads, || scored(&networks, 23, 3, chunk)).0,
+            expected,
+            "{threads} {chunk}"
+        );
     }
 }
 
-/// Every step that can follow these clicks, with its probability: slates by Eq 4 without replacement, clicks by Eq 1, rewards by Eq 2.
+/// Every step that can follow these clicks, with its probability: slates by Eq 4 without
+/// replacement, clicks by Eq 1, rewards by Eq 2.
 fn next_steps(networks: &IRecGan, clicks: &[u32]) -> Vec<(Taken, f64)> {
     let past: Vec<Taken> = clicks.iter().map(|&item| (vec![item], Some(item), 0.0)).collect();
     let with = |step: &Taken| log_of(&[past.iter().chain([step]).cloned().collect()]);
     let batch = PaddedBatch::new(&with(&(vec![0], Some(0), 0.0)), &[0], None);
     let agent = networks.agent();
     let states = agent.clicks.states(&batch, &[clicks.len() as u32]).unwrap();
-    let logits = agent.actions.forward(&states).unwrap().squeeze(0).unwrap().to_vec1::<f32>().unwrap();
+    let logits =
+        agent.actions.forward(&states).unwrap().squeeze(0).unwrap().to_vec1::<f32>().unwrap();
     let weights: Vec<f64> = logits.iter().map(|&logit| f64::from(logit).exp()).collect();
     let total: f64 = weights.iter().sum();
     let mut steps = Vec::new();
@@ -75,8 +81,11 @@ fn next_steps(networks: &IRecGan, clicks: &[u32]) -> Vec<(Taken, f64)> {
             for (choice, reward) in clicked.chain([(None, 0.0)]) {
                 let step = (slate.clone(), choice, reward);
                 let batch = PaddedBatch::new(&with(&step), &[0], None);
-                let last: Vec<f32> = (0..batch.steps).map(|t| f32::from(u8::from(t == clicks.len()))).collect();
-                let loss = foretaste_nn::scalar(&networks.users().loss(&batch, Some(&last)).unwrap()).unwrap();
+                let last: Vec<f32> =
+                    (0..batch.steps).map(|t| f32::from(u8::from(t == clicks.len()))).collect();
+                let loss =
+                    foretaste_nn::scalar(&networks.users().loss(&batch, Some(&last)).unwrap())
+                        .unwrap();
                 steps.push((step, shown * (-loss * batch.steps as f64).exp()));
             }
         }
@@ -84,8 +93,9 @@ fn next_steps(networks: &IRecGan, clicks: &[u32]) -> Vec<(Taken, f64)> {
     steps
 }
 
-/// q_D of first steps with a click on item 0 against the mean of D over all that can follow. With 200 branches for each of some
-/// dozens of sequences the mean difference, in its standard errors, lies beyond 4 by chance once in 16,000; the seed is fixed.
+/// q_D of first steps with a click on item 0 against the mean of D over all that can follow. With
+/// 200 branches for each of some dozens of sequences the mean difference, in its standard errors,
+/// lies beyond 4 by chance once in 16,000; the seed is fixed.
 #[test]
 fn scores_are_unbiased() {
     let networks = networks();
@@ -132,7 +142,10 @@ fn scores_are_unbiased() {
         start += session.len();
     }
     let errors = difference / variance.sqrt();
-    assert!(errors.abs() < 4.0 && used > 30 && variance / f64::from(used) > 1e-7, "{errors} {used} {variance}");
+    assert!(
+        errors.abs() < 4.0 && used > 30 && variance / f64::from(used) > 1e-7,
+        "{errors} {used} {variance}"
+    );
 }
 
 #[test]
@@ -140,7 +153,8 @@ fn where_d_is_one_generated_sequences_count_as_real_ones() {
     let networks = networks();
     for (name, value) in [("embedding.table", 1.0), ("reward.bias", 1e4), ("reward.weight", 0.0)] {
         let var = networks.discriminator().params().get(name).unwrap();
-        var.set(&(Tensor::ones(var.shape(), var.dtype(), &Device::Cpu).unwrap() * value).unwrap()).unwrap();
+        var.set(&(Tensor::ones(var.shape(), var.dtype(), &Device::Cpu).unwrap() * value).unwrap())
+            .unwrap();
     }
     let (buffer, log) = scored(&networks, 20, 2, 20);
     assert_eq!(buffer, Buffer::real(log));

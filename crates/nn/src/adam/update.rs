@@ -9,7 +9,8 @@ use crate::kernel::{Left, Real, WIDTH, multiply_rows, vectorised, with_slice, wo
 use crate::tape::{self, Gradient, ProductGradient, lock};
 use crate::{Error, Result, scalar};
 
-/// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in their order.
+/// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in
+/// their order.
 const CHUNK: usize = 1 << 14;
 
 /// First moments of all entries, then second moments.
@@ -36,8 +37,12 @@ impl Moments {
     /// As `[2, entries]`.
     pub(super) fn read(&self) -> Result<Tensor> {
         Ok(match self {
-            Self::F32(moments) => Tensor::from_slice(moments, (2, moments.len() / 2), &Device::Cpu)?,
-            Self::F64(moments) => Tensor::from_slice(moments, (2, moments.len() / 2), &Device::Cpu)?,
+            Self::F32(moments) => {
+                Tensor::from_slice(moments, (2, moments.len() / 2), &Device::Cpu)?
+            }
+            Self::F64(moments) => {
+                Tensor::from_slice(moments, (2, moments.len() / 2), &Device::Cpu)?
+            }
             Self::Composed(moments) => moments.as_tensor().detach().copy()?,
         })
     }
@@ -112,7 +117,12 @@ impl Update {
         }
     }
 
-    pub(super) fn apply(&self, parameter: &Var, moments: &mut Moments, gradient: &Gradient) -> Result<()> {
+    pub(super) fn apply(
+        &self,
+        parameter: &Var,
+        moments: &mut Moments,
+        gradient: &Gradient,
+    ) -> Result<()> {
         let (values, rows) = match gradient {
             Gradient::Dense(values) => (values, None),
             Gradient::Rows(part) => (&part.values, Some(&part.rows[..])),
@@ -194,18 +204,30 @@ impl Fused<'_> {
         let (first, second) = moments.split_at_mut(parameter.len());
         let step = |((p, (m, v)), g)| vectorised(Step { factors, rows: None, p, m, v, g });
         match self.rows {
-            Some(_) => vectorised(Step { factors, rows: self.rows, p: parameter, m: first, v: second, g: gradient }),
+            Some(_) => vectorised(Step {
+                factors,
+                rows: self.rows,
+                p: parameter,
+                m: first,
+                v: second,
+                g: gradient,
+            }),
             None if worth_sharing(size_of_val(gradient)) => {
                 let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
-                parameter.par_chunks_mut(CHUNK).zip(moments).zip(gradient.par_chunks(CHUNK)).for_each(step);
+                parameter
+                    .par_chunks_mut(CHUNK)
+                    .zip(moments)
+                    .zip(gradient.par_chunks(CHUNK))
+                    .for_each(step);
             }
             None => step(((parameter, (first, second)), gradient)),
         }
     }
 }
 
-/// Columns of a parameter whose gradient is a product that a thread takes at a time, and rows of which it forms the gradient at a time:
-/// that then stays in the second-level cache, and a row's part is a page of memory.
+/// Columns of a parameter whose gradient is a product that a thread takes at a time, and rows of
+/// which it forms the gradient at a time: that then stays in the second-level cache, and a row's
+/// part is a page of memory.
 const COLUMNS: usize = 1_024;
 const ROWS: usize = 128;
 
@@ -246,9 +268,14 @@ impl Formed<'_> {
         shares.resize_with(gradient.columns.div_ceil(COLUMNS), Vec::new);
         let split = worth_sharing(size_of_val(first));
         let width = gradient.columns;
-        for ((p, m), v) in parameter.chunks_mut(width).zip(first.chunks_mut(width)).zip(second.chunks_mut(width)) {
+        for ((p, m), v) in
+            parameter.chunks_mut(width).zip(first.chunks_mut(width)).zip(second.chunks_mut(width))
+        {
             let parts = p.chunks_mut(COLUMNS).zip(m.chunks_mut(COLUMNS)).zip(v.chunks_mut(COLUMNS));
-            shares.iter_mut().zip(parts).for_each(|(share, ((p, m), v))| share.push(Row { p, m, v }));
+            shares
+                .iter_mut()
+                .zip(parts)
+                .for_each(|(share, ((p, m), v))| share.push(Row { p, m, v }));
         }
         let step = |(share, rows): (usize, &mut Vec<Row<'_, T>>)| {
             let right = |p: usize| gradient.right.panel(share * (COLUMNS / WIDTH) + p);
@@ -257,7 +284,13 @@ impl Formed<'_> {
             for (chunk, rows) in rows.chunks_mut(ROWS).enumerate() {
                 let formed = &mut formed[..panels * rows.len()];
                 formed.fill([T::zero(); WIDTH]);
-                multiply_rows(Left::Rows(&gradient.left, chunk * ROWS), right, formed, rows.len(), 0..rows.len());
+                multiply_rows(
+                    Left::Rows(&gradient.left, chunk * ROWS),
+                    right,
+                    formed,
+                    rows.len(),
+                    0..rows.len(),
+                );
                 vectorised(StepOnRows { factors, rows, gradient: formed });
             }
         };
@@ -290,7 +323,8 @@ impl<T: Real> NullaryFnOnce for StepOnRows<'_, '_, T> {
     fn call(self) {
         let count = self.rows.len();
         for (i, row) in self.rows.iter_mut().enumerate() {
-            let parts = row.p.chunks_mut(WIDTH).zip(row.m.chunks_mut(WIDTH)).zip(row.v.chunks_mut(WIDTH));
+            let parts =
+                row.p.chunks_mut(WIDTH).zip(row.m.chunks_mut(WIDTH)).zip(row.v.chunks_mut(WIDTH));
             for (panel, ((p, m), v)) in parts.enumerate() {
                 self.factors.step(p, m, v, &self.gradient[panel * count + i]);
             }
@@ -337,7 +371,8 @@ impl<T: Real> Factors<T> {
     }
 }
 
-/// A step of entries `p` and their moments `m` and `v`: of all, or of those in `rows`, to which `g` belongs.
+/// A step of entries `p` and their moments `m` and `v`: of all, or of those in `rows`, to which `g`
+/// belongs.
 struct Step<'a, T> {
     factors: Factors<T>,
     rows: Option<&'a [u32]>,
@@ -392,10 +427,15 @@ mod tests {
             update.apply(&composed, &mut theirs, &gradient).unwrap();
         }
         let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        let pairs =
-            [(values(&fused), values(&composed)), (values(&ours.read().unwrap()), values(&theirs.read().unwrap()))];
+        let pairs = [
+            (values(&fused), values(&composed)),
+            (values(&ours.read().unwrap()), values(&theirs.read().unwrap())),
+        ];
         for (fused, composed) in pairs {
-            assert!(fused.iter().zip(&composed).all(|(a, b)| (a - b).abs() < 1e-14), "{fused:?} {composed:?}");
+            assert!(
+                fused.iter().zip(&composed).all(|(a, b)| (a - b).abs() < 1e-14),
+                "{fused:?} {composed:?}"
+            );
         }
     }
 }

@@ -2,26 +2,35 @@ use candle_core::backend::BackendDevice;
 use candle_core::cuda::cudarc::driver::{CudaView, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda::{CudaDType, WrapErr, kernel_name};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, DType, Layout, Result, Storage, StorageRef, Tensor, WithDType, bail};
+use candle_core::{
+    CudaDevice, CudaStorage, DType, Layout, Result, Storage, StorageRef, Tensor, WithDType, bail,
+};
 
 use super::ptx;
 use crate::lstm::{Cell, CellGradients};
 
 /// One time step of an LSTM layer on a GPU, after its matrix products, outside candle's tape.
 ///
-/// `sums [rows, 4 hidden]` are x Wᵢ + h_prev Wₕ + b with the gates in the order i, f, o, g; `c_prev` and `h_prev` are `[rows,
-/// hidden]`. Where `mask [rows]` (u8) is 0 a row skips the step; no mask skips none.
+/// `sums [rows, 4 hidden]` are x Wᵢ + h_prev Wₕ + b with the gates in the order i, f, o, g;
+/// `c_prev` and `h_prev` are `[rows, hidden]`. Where `mask [rows]` (u8) is 0 a row skips the step;
+/// no mask skips none.
 ///
 /// # Errors
-/// If a tensor has another shape or type than this, has gaps, or is not on the GPU of `sums`, which hold `f32` or `f64`; or
-/// if NVRTC or the driver refuses the kernel.
-pub(crate) fn cell_forward(sums: &Tensor, c_prev: &Tensor, h_prev: &Tensor, mask: Option<&Tensor>) -> Result<Cell> {
-    let [gates, c, h] = run("lstm_cell_forward", sums, [("c_prev", c_prev), ("h_prev", h_prev)], mask)?;
+/// If a tensor has another shape or type than this, has gaps, or is not on the GPU of `sums`, which
+/// hold `f32` or `f64`; or if NVRTC or the driver refuses the kernel.
+pub(crate) fn cell_forward(
+    sums: &Tensor,
+    c_prev: &Tensor,
+    h_prev: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Cell> {
+    let [gates, c, h] =
+        run("lstm_cell_forward", sums, [("c_prev", c_prev), ("h_prev", h_prev)], mask)?;
     Ok(Cell { gates, c, h })
 }
 
-/// The gradients of a step by [`cell_forward`] from the gradients `dc` and `dh` `[rows, hidden]` of its c and h, by all
-/// ways that lead from them.
+/// The gradients of a step by [`cell_forward`] from the gradients `dc` and `dh` `[rows, hidden]` of
+/// its c and h, by all ways that lead from them.
 ///
 /// # Errors
 /// As [`cell_forward`].
@@ -51,8 +60,8 @@ fn run<const N: usize>(
     }
 }
 
-/// Launches a kernel of `lstm.cu`, which reads a mask, gates (or the sums that they are made of) and `N` states, and writes
-/// gates and two states.
+/// Launches a kernel of `lstm.cu`, which reads a mask, gates (or the sums that they are made of)
+/// and `N` states, and writes gates and two states.
 fn launch<T: WithDType + DeviceRepr + CudaDType, const N: usize>(
     kernel: &str,
     gates: &Tensor,
@@ -68,10 +77,13 @@ fn launch<T: WithDType + DeviceRepr + CudaDType, const N: usize>(
     let read = |name, tensor, dims: &[usize]| Read::new(name, tensor, dims, device);
     let mask = mask.map(|mask| read("mask", mask, &[rows])).transpose()?;
     let gates = read("gates", gates, &[rows, 4 * hidden])?;
-    let states: Vec<_> =
-        states.iter().map(|(name, state)| read(name, state, &[rows, hidden])).collect::<Result<_>>()?;
+    let states: Vec<_> = states
+        .iter()
+        .map(|(name, state)| read(name, state, &[rows, hidden]))
+        .collect::<Result<_>>()?;
 
-    let kernel = device.get_or_load_custom_func(&kernel_name::<T>(kernel), "foretaste_lstm", ptx()?)?;
+    let kernel =
+        device.get_or_load_custom_func(&kernel_name::<T>(kernel), "foretaste_lstm", ptx()?)?;
     let mask = mask.as_ref().map(Read::view::<u8>).transpose()?;
     let gates = gates.view::<T>()?;
     let states: Vec<_> = states.iter().map(Read::view::<T>).collect::<Result<_>>()?;
@@ -87,13 +99,20 @@ fn launch<T: WithDType + DeviceRepr + CudaDType, const N: usize>(
     }
     // A kernel goes on with the rows and units that are more than this.
     let (blocks, threads) = (rows.min(65_536), hidden.min(256).next_multiple_of(32));
-    let config =
-        LaunchConfig { grid_dim: (blocks as u32, 1, 1), block_dim: (threads as u32, 1, 1), shared_mem_bytes: 0 };
-    // SAFETY: the callers name a kernel and as many states as it has. All memory has the size, and the arguments the types,
-    // that it expects; it keeps to `rows` and `hidden`, writes to the new memory alone, and all of it.
+    let config = LaunchConfig {
+        grid_dim: (blocks as u32, 1, 1),
+        block_dim: (threads as u32, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    // SAFETY: the callers name a kernel and as many states as it has. All memory has the size, and
+    // the arguments the types, that it expects; it keeps to `rows` and `hidden`, writes to the new
+    // memory alone, and all of it.
     let results = unsafe {
-        let mut results =
-            [device.alloc::<T>(rows * 4 * hidden)?, device.alloc(rows * hidden)?, device.alloc(rows * hidden)?];
+        let mut results = [
+            device.alloc::<T>(rows * 4 * hidden)?,
+            device.alloc(rows * hidden)?,
+            device.alloc(rows * hidden)?,
+        ];
         for result in &mut results {
             launch.arg(result);
         }
@@ -129,7 +148,9 @@ impl<'a> Read<'a> {
     }
 
     fn view<T: CudaDType>(&self) -> Result<CudaView<'_, T>> {
-        let Storage::Cuda(storage) = &*self.storage else { bail!("LSTM cell: a tensor is not on a GPU") };
+        let Storage::Cuda(storage) = &*self.storage else {
+            bail!("LSTM cell: a tensor is not on a GPU")
+        };
         let start = self.layout.start_offset();
         Ok(storage.as_cuda_slice::<T>()?.slice(start..start + self.layout.shape().elem_count()))
     }

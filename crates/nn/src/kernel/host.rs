@@ -1,7 +1,10 @@
 use candle_core::{Result, Storage, Tensor, WithDType};
 
 /// The numbers of a tensor on the CPU, in row-major order.
-pub(crate) fn with_slice<T: WithDType, R>(tensor: &Tensor, read: impl FnOnce(&[T]) -> R) -> Result<R> {
+pub(crate) fn with_slice<T: WithDType, R>(
+    tensor: &Tensor,
+    read: impl FnOnce(&[T]) -> R,
+) -> Result<R> {
     let tensor = tensor.contiguous()?;
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {

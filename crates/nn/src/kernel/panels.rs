@@ -5,10 +5,11 @@ use super::{Real, for_each_chunk, worth_sharing};
 /// Columns to a panel: 128 or 256 bytes, a whole number of registers and cache lines.
 pub(crate) const WIDTH: usize = 32;
 
-/// A matrix cut into panels of [`WIDTH`] columns, each panel its rows one after another; the last is filled up with zeros.
+/// A matrix cut into panels of [`WIDTH`] columns, each panel its rows one after another; the last
+/// is filled up with zeros.
 ///
-/// A product reads its right factor, and the transpose of its left, panel by panel without packing them again; and a
-/// panel of the result is one piece of memory, which one thread can own.
+/// A product reads its right factor, and the transpose of its left, panel by panel without packing
+/// them again; and a panel of the result is one piece of memory, which one thread can own.
 #[derive(Clone, Debug)]
 pub(crate) struct Panels<T> {
     rows: usize,
@@ -22,7 +23,11 @@ impl<T: Real> Panels<T> {
     }
 
     /// The matrix whose panels hold `part(panel, row)`.
-    pub(crate) fn build(rows: usize, columns: usize, part: impl Fn(usize, usize) -> [T; WIDTH] + Sync) -> Self {
+    pub(crate) fn build(
+        rows: usize,
+        columns: usize,
+        part: impl Fn(usize, usize) -> [T; WIDTH] + Sync,
+    ) -> Self {
         let count = columns.div_ceil(WIDTH);
         let mut values = Vec::with_capacity(count * rows);
         if worth_sharing(count * rows * size_of::<[T; WIDTH]>()) {
@@ -37,11 +42,18 @@ impl<T: Real> Panels<T> {
     }
 
     /// The matrix whose row `i` is `row(i)`, all of the length `columns`.
-    pub(crate) fn from_rows<'a>(rows: usize, columns: usize, row: impl Fn(usize) -> &'a [T] + Sync) -> Self {
-        Self::build(rows, columns, |panel, i| filled(&row(i)[panel * WIDTH..columns.min((panel + 1) * WIDTH)]))
+    pub(crate) fn from_rows<'a>(
+        rows: usize,
+        columns: usize,
+        row: impl Fn(usize) -> &'a [T] + Sync,
+    ) -> Self {
+        Self::build(rows, columns, |panel, i| {
+            filled(&row(i)[panel * WIDTH..columns.min((panel + 1) * WIDTH)])
+        })
     }
 
-    /// Makes this a matrix of another size, whatever its entries, in the same memory as far as that goes.
+    /// Makes this a matrix of another size, whatever its entries, in the same memory as far as that
+    /// goes.
     pub(crate) fn resize(&mut self, rows: usize, columns: usize) {
         self.rows = rows;
         self.values.resize(rows * columns.div_ceil(WIDTH), [T::zero(); WIDTH]);
@@ -94,8 +106,14 @@ impl<T: Real> Panels<T> {
         }
     }
 
-    /// Adds each row of `values [.., columns]` to the row of this matrix that `place` names, if any.
-    pub(crate) fn add_rows(&mut self, values: &[T], columns: usize, place: impl Fn(usize) -> Option<usize> + Sync) {
+    /// Adds each row of `values [.., columns]` to the row of this matrix that `place` names, if
+    /// any.
+    pub(crate) fn add_rows(
+        &mut self,
+        values: &[T],
+        columns: usize,
+        place: impl Fn(usize) -> Option<usize> + Sync,
+    ) {
         for_each_chunk(&mut self.values, self.rows, |panel, sums| {
             let part = panel * WIDTH..columns.min((panel + 1) * WIDTH);
             for (i, row) in values.chunks_exact(columns).enumerate() {

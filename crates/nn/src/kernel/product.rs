@@ -20,24 +20,37 @@ pub(crate) enum Left<'a, T> {
     Columns(&'a Panels<T>, usize),
 }
 
-/// `out += A B`, with `out [m, n]` and B the `k` rows of `right [.., n]` from `first` on. Panels are shared out among the
-/// threads where that pays.
-pub(crate) fn multiply<T: Real>(left: Left<'_, T>, right: &Panels<T>, first: usize, k: usize, out: &mut Panels<T>) {
+/// `out += A B`, with `out [m, n]` and B the `k` rows of `right [.., n]` from `first` on. Panels
+/// are shared out among the threads where that pays.
+pub(crate) fn multiply<T: Real>(
+    left: Left<'_, T>,
+    right: &Panels<T>,
+    first: usize,
+    k: usize,
+    out: &mut Panels<T>,
+) {
     let (m, count) = (out.rows(), out.count());
-    let share = if worth_splitting(2 * m * k * count * WIDTH) { 2 * rayon::current_num_threads() } else { 1 };
+    let share = if worth_splitting(2 * m * k * count * WIDTH) {
+        2 * rayon::current_num_threads()
+    } else {
+        1
+    };
     let group = count.div_ceil(share).max(1);
     let run = |index: usize, panels: &mut [[T; WIDTH]]| {
         multiply_rows(left, |p| &right.panel(index * group + p)[first..first + k], panels, m, 0..m);
     };
     if m > 0 && share > 1 {
-        out.values_mut().par_chunks_mut(group * m).enumerate().for_each(|(index, panels)| run(index, panels));
+        out.values_mut()
+            .par_chunks_mut(group * m)
+            .enumerate()
+            .for_each(|(index, panels)| run(index, panels));
     } else if m > 0 {
         run(0, out.values_mut());
     }
 }
 
-/// `out += A B` on `rows` of each panel of `out`, panels of `height` rows one after another, on this thread. `right(p)` is
-/// B's panel `p`. A's first row belongs to the first of `rows`.
+/// `out += A B` on `rows` of each panel of `out`, panels of `height` rows one after another, on
+/// this thread. `right(p)` is B's panel `p`. A's first row belongs to the first of `rows`.
 pub(crate) fn multiply_rows<'b, T: Real>(
     left: Left<'_, T>,
     right: impl Fn(usize) -> &'b [[T; WIDTH]],
@@ -52,7 +65,13 @@ pub(crate) fn multiply_rows<'b, T: Real>(
         for depth in (0..k).step_by(DEPTH) {
             for (p, panel) in out.chunks_exact_mut(height).enumerate() {
                 let right = &right(p)[depth..(depth + DEPTH).min(k)];
-                arch.dispatch(Block { left, row: row - rows.start, depth, right, out: &mut panel[row..end] });
+                arch.dispatch(Block {
+                    left,
+                    row: row - rows.start,
+                    depth,
+                    right,
+                    out: &mut panel[row..end],
+                });
             }
         }
     }
@@ -72,7 +91,8 @@ impl<T: Real> WithSimd for Block<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        // Sums of 8 x 2 or 4 x 2 registers: enough to keep the multiply-add units busy, few enough to stay in registers.
+        // Sums of 8 x 2 or 4 x 2 registers: enough to keep the multiply-add units busy, few enough
+        // to stay in registers.
         let mut done = 0;
         if S::REGISTER_COUNT >= 32 {
             done = self.tiles::<S, 8>(simd, done);
@@ -84,7 +104,8 @@ impl<T: Real> WithSimd for Block<'_, T> {
 }
 
 impl<T: Real> Block<'_, T> {
-    /// Tiles of `M` rows from `row` of `out` on, as many as fit; returns the first row that is left.
+    /// Tiles of `M` rows from `row` of `out` on, as many as fit; returns the first row that is
+    /// left.
     #[inline(always)]
     fn tiles<S: Simd, const M: usize>(&mut self, simd: S, mut row: usize) -> usize {
         while row + M <= self.out.len() {
@@ -107,7 +128,8 @@ impl<T: Real> Block<'_, T> {
         match self.left {
             Left::Rows(panels, first) => {
                 for (index, right) in self.right.chunks(WIDTH).enumerate() {
-                    let panel = &panels.panel(self.depth / WIDTH + index)[first + row..first + row + M];
+                    let panel =
+                        &panels.panel(self.depth / WIDTH + index)[first + row..first + row + M];
                     let rows: [&[T; WIDTH]; M] = from_fn(|i| &panel[i]);
                     for (k, right) in (0..WIDTH).zip(right) {
                         let right = pair::<S, T>(&right[columns.clone()]);
@@ -145,7 +167,10 @@ fn add_outer<S: Simd, T: Real, const M: usize>(
 ) {
     for (i, sums) in sums.iter_mut().enumerate() {
         let left = T::splat(simd, left(i));
-        *sums = [T::multiply_add(simd, left, right[0], sums[0]), T::multiply_add(simd, left, right[1], sums[1])];
+        *sums = [
+            T::multiply_add(simd, left, right[0], sums[0]),
+            T::multiply_add(simd, left, right[1], sums[1]),
+        ];
     }
 }
 

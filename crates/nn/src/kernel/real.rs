@@ -13,7 +13,12 @@ pub(crate) trait Real: WithDType {
     /// The same number in every lane.
     fn splat<S: Simd>(simd: S, value: Self) -> Self::Vector<S>;
     /// a b + c.
-    fn multiply_add<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>, c: Self::Vector<S>) -> Self::Vector<S>;
+    fn multiply_add<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
     /// The slice as registers; its length is a multiple of [`Real::lanes`].
     fn vectors<S: Simd>(values: &[Self]) -> &[Self::Vector<S>];
     /// [`Real::vectors`], to be written.
@@ -34,8 +39,9 @@ pub(crate) trait Real: WithDType {
 
 /// Runs a loop compiled for the instructions that this processor has.
 ///
-/// That takes its being inlined into a function for each set of instructions: of a closure this is sure only if it is short.
-/// Longer loops are types that implement [`NullaryFnOnce`] with an inlined `call`.
+/// That takes its being inlined into a function for each set of instructions: of a closure this is
+/// sure only if it is short. Longer loops are types that implement [`NullaryFnOnce`] with an
+/// inlined `call`.
 #[inline]
 pub(crate) fn vectorised<R>(run: impl NullaryFnOnce<Output = R>) -> R {
     Arch::new().dispatch(run)
@@ -56,7 +62,12 @@ macro_rules! vectors {
         }
 
         #[inline(always)]
-        fn multiply_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
+        fn multiply_add<S: Simd>(
+            simd: S,
+            a: S::$vector,
+            b: S::$vector,
+            c: S::$vector,
+        ) -> S::$vector {
             simd.$multiply_add(a, b, c)
         }
 
@@ -72,8 +83,9 @@ macro_rules! vectors {
     };
 }
 
-/// exp(x) = 2ⁿ (1 + p) with |r| <= ln 2 / 2 and p = exp(r) - 1: `(2ⁿ, p)`. For x in [-87, 88]. Plain arithmetic, so that
-/// loops over it vectorise; p is a Taylor polynomial of degree 7, whose remainder is 1e-8 of exp(r).
+/// exp(x) = 2ⁿ (1 + p) with |r| <= ln 2 / 2 and p = exp(r) - 1: `(2ⁿ, p)`. For x in [-87, 88].
+/// Plain arithmetic, so that loops over it vectorise; p is a Taylor polynomial of degree 7, whose
+/// remainder is 1e-8 of exp(r).
 #[inline(always)]
 fn split_exp(x: f32) -> (f32, f32) {
     // Adding 1.5 * 2^23 rounds to an integer, which then stands in the lowest bits.
@@ -151,10 +163,13 @@ impl Real for f64 {
 mod tests {
     use super::*;
 
-    /// Relative to the true value, over the range where the result is a normal number of single precision.
+    /// Relative to the true value, over the range where the result is a normal number of single
+    /// precision.
     #[test]
     fn single_precision_functions_are_right_to_a_few_units_in_the_last_place() {
-        let points = (-860_000..=860_000).map(|i| i as f32 * 1e-4).chain((-100..100).map(|i| i as f32 * 1e-7));
+        let points = (-860_000..=860_000)
+            .map(|i| i as f32 * 1e-4)
+            .chain((-100..100).map(|i| i as f32 * 1e-7));
         for x in points {
             let wide = f64::from(x);
             for (found, expected) in [
@@ -163,7 +178,10 @@ mod tests {
                 (Real::sigmoid(x), 1.0 / (1.0 + (-wide).exp())),
             ] {
                 let error = (f64::from(found) - expected).abs();
-                assert!(error <= 4.0 * f64::from(f32::EPSILON) * expected.abs(), "{x}: {found} against {expected}");
+                assert!(
+                    error <= 4.0 * f64::from(f32::EPSILON) * expected.abs(),
+                    "{x}: {found} against {expected}"
+                );
             }
         }
     }

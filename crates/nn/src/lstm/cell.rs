@@ -21,15 +21,22 @@ pub(crate) struct CellGradients {
     pub(crate) sums: Tensor,
     /// In c_prev `[rows, hidden]`.
     pub(crate) c_prev: Tensor,
-    /// In h_prev `[rows, hidden]`, but for what passes through the sums: zeros except where a row skipped the step.
+    /// In h_prev `[rows, hidden]`, but for what passes through the sums: zeros except where a row
+    /// skipped the step.
     pub(crate) h_prev: Tensor,
 }
 
-/// A step from `sums [rows, 4 hidden]`, which are x Wᵢ + h_prev Wₕ + b with the gates in the order i, f, o, g, and from
-/// `c_prev` and `h_prev` `[rows, hidden]`. Where `mask [rows]` (u8) is 0 a row skips the step; no mask skips none.
+/// A step from `sums [rows, 4 hidden]`, which are x Wᵢ + h_prev Wₕ + b with the gates in the order
+/// i, f, o, g, and from `c_prev` and `h_prev` `[rows, hidden]`. Where `mask [rows]` (u8) is 0 a row
+/// skips the step; no mask skips none.
 ///
 /// All tensors are without gaps. NVIDIA GPUs run an own kernel, other devices candle's operations.
-pub(super) fn forward(sums: &Tensor, c_prev: &Tensor, h_prev: &Tensor, mask: Option<&Tensor>) -> Result<Cell> {
+pub(super) fn forward(
+    sums: &Tensor,
+    c_prev: &Tensor,
+    h_prev: &Tensor,
+    mask: Option<&Tensor>,
+) -> Result<Cell> {
     #[cfg(feature = "cuda")]
     if sums.device().is_cuda() {
         return crate::cuda::cell_forward(sums, c_prev, h_prev, mask);
@@ -48,8 +55,8 @@ pub(super) fn forward(sums: &Tensor, c_prev: &Tensor, h_prev: &Tensor, mask: Opt
     })
 }
 
-/// The gradients of a step by [`forward`] from the gradients `dc` and `dh` `[rows, hidden]` in its c and h, by all ways
-/// that lead from them.
+/// The gradients of a step by [`forward`] from the gradients `dc` and `dh` `[rows, hidden]` in its
+/// c and h, by all ways that lead from them.
 pub(super) fn backward(
     cell: &Cell,
     c_prev: &Tensor,

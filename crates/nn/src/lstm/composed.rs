@@ -6,7 +6,8 @@ use candle_nn::ops::sigmoid;
 use super::{Layer, LstmState};
 use crate::Result;
 
-/// The outputs `[rows, time, hidden]` and last states for projected inputs `[rows, time, 4 hidden]`.
+/// The outputs `[rows, time, hidden]` and last states for projected inputs
+/// `[rows, time, 4 hidden]`.
 pub(super) fn forward(
     layers: &[Layer],
     projected: &Tensor,
@@ -14,8 +15,9 @@ pub(super) fn forward(
     mask: Option<&Tensor>,
 ) -> Result<(Tensor, LstmState)> {
     let time = projected.dim(1)?;
-    let masks =
-        mask.map(|mask| (0..time).map(|t| Ok(mask.narrow(1, t, 1)?)).collect::<Result<Vec<_>>>()).transpose()?;
+    let masks = mask
+        .map(|mask| (0..time).map(|t| Ok(mask.narrow(1, t, 1)?)).collect::<Result<Vec<_>>>())
+        .transpose()?;
     let mut projected = projected.clone();
     let mut states = Vec::with_capacity(layers.len());
     for (index, (layer, state)) in layers.iter().zip(&state.layers).enumerate() {
@@ -28,7 +30,9 @@ pub(super) fn forward(
         for t in 0..time {
             let next = cell(layer, &gates.narrow(1, t, 1)?.squeeze(1)?, &state)?;
             state = match &masks {
-                Some(masks) => (carry(&masks[t], &next.0, &state.0)?, carry(&masks[t], &next.1, &state.1)?),
+                Some(masks) => {
+                    (carry(&masks[t], &next.0, &state.0)?, carry(&masks[t], &next.1, &state.1)?)
+                }
                 None => next,
             };
             outputs.push(state.0.clone());
@@ -55,7 +59,11 @@ fn cell(layer: &Layer, input: &Tensor, (h, c): &(Tensor, Tensor)) -> Result<(Ten
     let gates = (input + h.matmul(&layer.hidden_weight)?)?;
     let open = sigmoid(&gates.narrow(1, 0, 3 * hidden)?.contiguous()?)?;
     let g = gates.narrow(1, 3 * hidden, hidden)?.tanh()?;
-    let (i, f, o) = (open.narrow(1, 0, hidden)?, open.narrow(1, hidden, hidden)?, open.narrow(1, 2 * hidden, hidden)?);
+    let (i, f, o) = (
+        open.narrow(1, 0, hidden)?,
+        open.narrow(1, hidden, hidden)?,
+        open.narrow(1, 2 * hidden, hidden)?,
+    );
     let c = ((f * c)? + (i * g)?)?;
     let h = (o * c.tanh()?)?;
     Ok((h, c))

@@ -7,7 +7,9 @@ use candle_core::{DType, Device, Tensor};
 use super::operation::{Argument, Gradients, LastGradients, Pass, tracked, untracked};
 use super::plan::Plan;
 use super::sequence::{self, LayerRun, LayerWeights, StateGradients};
-use super::weights::{GATES, from_gate_panels, gate_panels, read_gate_row, to_gate_panels, transposed};
+use super::weights::{
+    GATES, from_gate_panels, gate_panels, read_gate_row, to_gate_panels, transposed,
+};
 use super::{Input, Layer, LstmState};
 use crate::kernel::{Left, Panels, Real, WIDTH, for_each_chunk, multiply, with_slice};
 use crate::tape::Computed;
@@ -54,8 +56,12 @@ impl Packed {
         mask: Option<&Tensor>,
     ) -> Result<(Tensor, LstmState)> {
         match self {
-            Self::F32(weights) => tracked(Sequence::run(weights, input, state, mask)?, layers, input, state),
-            Self::F64(weights) => tracked(Sequence::run(weights, input, state, mask)?, layers, input, state),
+            Self::F32(weights) => {
+                tracked(Sequence::run(weights, input, state, mask)?, layers, input, state)
+            }
+            Self::F64(weights) => {
+                tracked(Sequence::run(weights, input, state, mask)?, layers, input, state)
+            }
         }
     }
 }
@@ -86,7 +92,12 @@ struct Sequence<T> {
 }
 
 impl<T: Real> Sequence<T> {
-    fn run(weights: &[LayerWeights<T>], input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<Self> {
+    fn run(
+        weights: &[LayerWeights<T>],
+        input: Input<'_>,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<Self> {
         let (rows, time, width) = input.tensor().dims3()?;
         let hidden = weights[0].hidden.rows();
         let plan = match mask {
@@ -107,8 +118,11 @@ impl<T: Real> Sequence<T> {
         let mut first = Some(gates);
         let mut layers: Vec<LayerRun<T>> = Vec::with_capacity(weights.len());
         for (weights, (h, c)) in weights.iter().zip(&state.layers) {
-            let gates = first.take().unwrap_or_else(|| projected(&layers[layers.len() - 1].h, rows, &weights.input));
-            let mut run = LayerRun { gates, h: states(&plan, h, hidden)?, c: states(&plan, c, hidden)? };
+            let gates = first
+                .take()
+                .unwrap_or_else(|| projected(&layers[layers.len() - 1].h, rows, &weights.input));
+            let mut run =
+                LayerRun { gates, h: states(&plan, h, hidden)?, c: states(&plan, c, hidden)? };
             sequence::forward(weights, &plan, &mut run);
             layers.push(run);
         }
@@ -141,18 +155,23 @@ impl<T: Real> Pass for Sequence<T> {
     ) -> candle_core::Result<()> {
         let Self { plan, time, hidden, x, layers: mut runs } = self;
         // The gradient of outputs that repeat the initial state goes there, past all steps.
-        let mut unmoved = Some(with_slice(outputs, |values: &[T]| initial_gradients(&plan, values, hidden))?);
-        let mut outputs = with_slice(outputs, |values: &[T]| output_gradients(&plan, values, hidden))?;
+        let mut unmoved =
+            Some(with_slice(outputs, |values: &[T]| initial_gradients(&plan, values, hidden))?);
+        let mut outputs =
+            with_slice(outputs, |values: &[T]| output_gradients(&plan, values, hidden))?;
         while let Some(mut run) = runs.pop() {
             let index = runs.len();
             let Layer { input_weight, hidden_weight, .. } = &layers[index];
             let given = |gradient: Option<Tensor>| match gradient {
-                Some(gradient) => with_slice(&gradient, |values: &[T]| ranked(&plan, values, hidden)),
+                Some(gradient) => {
+                    with_slice(&gradient, |values: &[T]| ranked(&plan, values, hidden))
+                }
                 None => Ok(Panels::zeros(plan.rows, hidden)),
             };
             let [h, c] = last.take(index);
             let mut state = StateGradients { outputs, h: given(h)?, c: given(c)? };
-            let back = with_slice(hidden_weight, |weight: &[T]| transposed(weight, hidden, hidden))?;
+            let back =
+                with_slice(hidden_weight, |weight: &[T]| transposed(weight, hidden, hidden))?;
             sequence::backward(&back, &plan, &mut run, &mut state);
             if let Some(unmoved) = unmoved.take() {
                 state.h.add(&unmoved);
@@ -163,21 +182,29 @@ impl<T: Real> Pass for Sequence<T> {
                 (Some(below), _) => (Some(&below.h), plan.rows),
                 (None, x) => (x.as_ref(), 0),
             };
-            let weight =
-                |panels: &Panels<T>| tensor(from_gate_panels(panels, hidden), &[panels.rows(), GATES * hidden]);
+            let weight = |panels: &Panels<T>| {
+                tensor(from_gate_panels(panels, hidden), &[panels.rows(), GATES * hidden])
+            };
             if let Some(below) = below {
                 let gradient = || sequence::weight_gradient(below, from, width, &run.gates);
                 gradients.set(Argument::InputWeight(index), || weight(&gradient()))?;
             }
             let gradient = || sequence::recurrent_gradient(&plan, &run, hidden);
             gradients.set(Argument::HiddenWeight(index), || weight(&gradient()))?;
-            gradients.set(Argument::Bias(index), || weight(&sequence::bias_gradient(&run.gates))?.squeeze(0))?;
-            for (argument, states) in [(Argument::H(index), &state.h), (Argument::C(index), &state.c)] {
-                gradients.set(argument, || tensor(unranked(&plan, states, hidden), &[plan.rows, hidden]))?;
+            gradients.set(Argument::Bias(index), || {
+                weight(&sequence::bias_gradient(&run.gates))?.squeeze(0)
+            })?;
+            for (argument, states) in
+                [(Argument::H(index), &state.h), (Argument::C(index), &state.c)]
+            {
+                gradients.set(argument, || {
+                    tensor(unranked(&plan, states, hidden), &[plan.rows, hidden])
+                })?;
             }
 
             let inputs = || {
-                let back = with_slice(input_weight, |weight: &[T]| transposed(weight, width, hidden))?;
+                let back =
+                    with_slice(input_weight, |weight: &[T]| transposed(weight, width, hidden))?;
                 let mut inputs = Panels::zeros(plan.packed(), width);
                 multiply(Left::Rows(&run.gates, 0), &back, 0, back.rows(), &mut inputs);
                 candle_core::Result::Ok(inputs)
@@ -191,7 +218,12 @@ impl<T: Real> Pass for Sequence<T> {
                         }
                         None => {
                             let width = GATES * hidden;
-                            (scatter(&plan, time, width, |i, row| read_gate_row(&run.gates, i, row)), width)
+                            (
+                                scatter(&plan, time, width, |i, row| {
+                                    read_gate_row(&run.gates, i, row)
+                                }),
+                                width,
+                            )
                         }
                     };
                     tensor(values, &[plan.rows, time, width])
@@ -213,7 +245,9 @@ fn output_gradients<T: Real>(plan: &Plan, values: &[T], hidden: usize) -> Panels
 /// The gradient in each initial state, from outputs that repeat it.
 fn initial_gradients<T: Real>(plan: &Plan, values: &[T], hidden: usize) -> Panels<T> {
     let mut panels = Panels::zeros(plan.rows, hidden);
-    panels.add_rows(values, hidden, |place| Some(plan.output[place]).filter(|&state| state < plan.rows));
+    panels.add_rows(values, hidden, |place| {
+        Some(plan.output[place]).filter(|&state| state < plan.rows)
+    });
     panels
 }
 
@@ -231,7 +265,8 @@ fn unranked<T: Real>(plan: &Plan, states: &Panels<T>, hidden: usize) -> Vec<T> {
     values
 }
 
-/// States numbered as in [`Plan`], the initial ones from `tensor [rows, hidden]` and zeros for the rest.
+/// States numbered as in [`Plan`], the initial ones from `tensor [rows, hidden]` and zeros for the
+/// rest.
 fn states<T: Real>(plan: &Plan, tensor: &Tensor, hidden: usize) -> Result<Panels<T>> {
     let initial = with_slice(tensor, |values: &[T]| ranked(plan, values, hidden))?;
     let mut panels = Panels::zeros(plan.rows + plan.packed(), hidden);
@@ -255,8 +290,14 @@ fn read_rows<T: Real>(panels: &Panels<T>, order: &[usize], width: usize) -> Vec<
     values
 }
 
-/// `[rows, time, width]` with what `read` gives for each packed step where it came from, zeros at masked places.
-fn scatter<T: Real>(plan: &Plan, time: usize, width: usize, read: impl Fn(usize, &mut [T])) -> Vec<T> {
+/// `[rows, time, width]` with what `read` gives for each packed step where it came from, zeros at
+/// masked places.
+fn scatter<T: Real>(
+    plan: &Plan,
+    time: usize,
+    width: usize,
+    read: impl Fn(usize, &mut [T]),
+) -> Vec<T> {
     let mut values = vec![T::zero(); plan.rows * time * width];
     for (i, &place) in plan.source.iter().enumerate() {
         read(i, &mut values[place * width..][..width]);

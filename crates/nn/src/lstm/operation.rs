@@ -17,7 +17,8 @@ pub(super) trait Pass: Send + Sized + 'static {
     /// The last h and c of each layer, `[rows, hidden]`.
     fn last(&self) -> candle_core::Result<Vec<[Computed; 2]>>;
 
-    /// The backward pass, from the gradient in the outputs and those in the last states, with the layers as they were.
+    /// The backward pass, from the gradient in the outputs and those in the last states, with the
+    /// layers as they were.
     fn back(
         self,
         layers: &[Layer],
@@ -122,7 +123,8 @@ pub(super) fn tracked(
         last: last.clone(),
     };
     let outputs = record(outputs, &arguments, backward)?;
-    // The last states hang on the outputs, so that their gradients are known before the outputs' own.
+    // The last states hang on the outputs, so that their gradients are known before the outputs'
+    // own.
     let on_tape = |state, value| {
         let last = last.clone();
         attach(&outputs, "lstm-last-state", value, move |gradient| {
@@ -130,10 +132,9 @@ pub(super) fn tracked(
             Ok(())
         })
     };
-    let states = states
-        .into_iter()
-        .enumerate()
-        .map(|(layer, [h, c])| Ok((on_tape(Argument::H(layer), h)?, on_tape(Argument::C(layer), c)?)));
+    let states = states.into_iter().enumerate().map(|(layer, [h, c])| {
+        Ok((on_tape(Argument::H(layer), h)?, on_tape(Argument::C(layer), c)?))
+    });
     let layers = states.collect::<Result<_>>()?;
     Ok((outputs, LstmState { layers }))
 }
@@ -153,10 +154,13 @@ impl<P: Pass> Backward for PassBack<P> {
 
     fn backward(&self, gradient: &Tensor) -> candle_core::Result<Vec<Option<Gradient>>> {
         let Some(pass) = lock(&self.pass).take() else {
-            candle_core::bail!("an LSTM's backward pass uses up what its forward pass kept: run it forward again")
+            candle_core::bail!(
+                "an LSTM's backward pass uses up what its forward pass kept: run it forward again"
+            )
         };
         let last = std::mem::take(&mut *lock(&self.last));
-        let mut gradients = Gradients { wanted: &self.wanted, found: self.wanted.iter().map(|_| None).collect() };
+        let mut gradients =
+            Gradients { wanted: &self.wanted, found: self.wanted.iter().map(|_| None).collect() };
         pass.back(&self.layers, gradient, last, &mut gradients)?;
         Ok(gradients.found)
     }

@@ -1,9 +1,10 @@
 /// Which row of a batch takes which of its steps when.
 ///
-/// A masked step leaves the state as it is, so a row is the sequence of its other steps. Rows are ranked by the number of
-/// those, longest first: the rows that take step `s` are then the first `active[s]` ranks, and nothing is computed for the
-/// rest. Steps are packed one after another, `[packed] = Σ active`, and states are numbered: rank r's state before the
-/// first step is r, its state after step s is `rows + start[s] + r`.
+/// A masked step leaves the state as it is, so a row is the sequence of its other steps. Rows are
+/// ranked by the number of those, longest first: the rows that take step `s` are then the first
+/// `active[s]` ranks, and nothing is computed for the rest. Steps are packed one after another,
+/// `[packed] = Σ active`, and states are numbered: rank r's state before the first step is r, its
+/// state after step s is `rows + start[s] + r`.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// Rows of the batch.
@@ -23,14 +24,18 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan of `rows` sequences of `time` steps of which those with a 0 in `mask [rows * time]` are skipped.
+    /// The plan of `rows` sequences of `time` steps of which those with a 0 in `mask [rows * time]`
+    /// are skipped.
     pub(super) fn new(rows: usize, time: usize, mask: Option<&[u8]>) -> Self {
-        let taken = |row: usize| (row * time..(row + 1) * time).filter(|&at| mask.is_none_or(|mask| mask[at] != 0));
+        let taken = |row: usize| {
+            (row * time..(row + 1) * time).filter(|&at| mask.is_none_or(|mask| mask[at] != 0))
+        };
         let steps: Vec<Vec<usize>> = (0..rows).map(|row| taken(row).collect()).collect();
         let mut order: Vec<usize> = (0..rows).collect();
         order.sort_by_key(|&row| std::cmp::Reverse(steps[row].len()));
         let longest = order.first().map_or(0, |&row| steps[row].len());
-        let active: Vec<usize> = (0..longest).map(|s| order.partition_point(|&row| steps[row].len() > s)).collect();
+        let active: Vec<usize> =
+            (0..longest).map(|s| order.partition_point(|&row| steps[row].len() > s)).collect();
         let start: Vec<usize> = active
             .iter()
             .scan(0, |sum, &n| {
@@ -38,7 +43,10 @@ impl Plan {
                 Some(*sum - n)
             })
             .collect();
-        let source = active.iter().enumerate().flat_map(|(s, &n)| order[..n].iter().map(move |&row| (row, s)));
+        let source = active
+            .iter()
+            .enumerate()
+            .flat_map(|(s, &n)| order[..n].iter().map(move |&row| (row, s)));
         let source = source.map(|(row, s)| steps[row][s]).collect();
         let (mut output, mut last) = (vec![0; rows * time], vec![0; rows]);
         for (rank, &row) in order.iter().enumerate() {

@@ -31,8 +31,8 @@ pub(super) struct LayerRun<T> {
     pub(super) c: Panels<T>,
 }
 
-/// Runs a layer. `gates [packed, 4 hidden]` are the projected inputs without bias; `h` and `c` start with the `rows`
-/// initial states and are filled up.
+/// Runs a layer. `gates [packed, 4 hidden]` are the projected inputs without bias; `h` and `c`
+/// start with the `rows` initial states and are filled up.
 pub(super) fn forward<T: Real>(weights: &LayerWeights<T>, plan: &Plan, run: &mut LayerRun<T>) {
     let (packed, states, rows) = (plan.packed(), plan.rows + plan.packed(), plan.rows);
     let (hidden, columns) = (weights.hidden.rows(), run.gates.count() * WIDTH);
@@ -74,14 +74,16 @@ pub(super) fn forward<T: Real>(weights: &LayerWeights<T>, plan: &Plan, run: &mut
 pub(super) struct StateGradients<T> {
     /// In h after each step, from outside the layer: `[packed, hidden]`.
     pub(super) outputs: Panels<T>,
-    /// In h after the last step of each rank, from outside; after [`backward`] in the initial h: `[rows, hidden]`.
+    /// In h after the last step of each rank, from outside; after [`backward`] in the initial h:
+    /// `[rows, hidden]`.
     pub(super) h: Panels<T>,
     /// The same of c.
     pub(super) c: Panels<T>,
 }
 
-/// Turns the open gates of `run` into the gradients of what they were before σ and tanh, and the last states' gradients
-/// into the first ones'. `transposed` is the recurrent weight by [`super::weights::transposed`].
+/// Turns the open gates of `run` into the gradients of what they were before σ and tanh, and the
+/// last states' gradients into the first ones'. `transposed` is the recurrent weight by
+/// [`super::weights::transposed`].
 pub(super) fn backward<T: Real>(
     transposed: &Panels<T>,
     plan: &Plan,
@@ -97,7 +99,13 @@ pub(super) fn backward<T: Real>(
         let (at, before) = (plan.start[s], plan.before(s));
         let more = plan.active.get(s + 1).copied().unwrap_or(0);
         let unit = |u: usize, [gates, outputs, dc, now]: [Part<'_, T>; 4]| {
-            multiply_rows(Left::Rows(&after, 0), |_| transposed.panel(u), outputs, packed, at..at + more);
+            multiply_rows(
+                Left::Rows(&after, 0),
+                |_| transposed.panel(u),
+                outputs,
+                packed,
+                at..at + more,
+            );
             let dh = &mut outputs[at..at + n];
             for (dh, last) in dh.iter_mut().zip(h.panel(u)).skip(more) {
                 dh.iter_mut().zip(last).for_each(|(dh, last)| *dh += *last);
@@ -125,20 +133,35 @@ pub(super) fn backward<T: Real>(
     let first = plan.active.first().copied().unwrap_or(0);
     for u in 0..h.count() {
         h.panel_mut(u)[..first].fill([T::zero(); WIDTH]);
-        multiply_rows(Left::Rows(&after, 0), |_| transposed.panel(u), h.panel_mut(u), rows, 0..first);
+        multiply_rows(
+            Left::Rows(&after, 0),
+            |_| transposed.panel(u),
+            h.panel_mut(u),
+            rows,
+            0..first,
+        );
     }
 }
 
-/// The gradient of a weight whose inputs are the `packed` rows of `inputs` from `first` on: `[width, 4 hidden]` in gate
-/// panels.
-pub(super) fn weight_gradient<T: Real>(inputs: &Panels<T>, first: usize, width: usize, gates: &Panels<T>) -> Panels<T> {
+/// The gradient of a weight whose inputs are the `packed` rows of `inputs` from `first` on:
+/// `[width, 4 hidden]` in gate panels.
+pub(super) fn weight_gradient<T: Real>(
+    inputs: &Panels<T>,
+    first: usize,
+    width: usize,
+    gates: &Panels<T>,
+) -> Panels<T> {
     let mut gradient = Panels::zeros(width, gates.count() * WIDTH);
     multiply(Left::Columns(inputs, first), gates, 0, gates.rows(), &mut gradient);
     gradient
 }
 
 /// The gradient of the recurrent weight, `[hidden, 4 hidden]` in gate panels.
-pub(super) fn recurrent_gradient<T: Real>(plan: &Plan, run: &LayerRun<T>, hidden: usize) -> Panels<T> {
+pub(super) fn recurrent_gradient<T: Real>(
+    plan: &Plan,
+    run: &LayerRun<T>,
+    hidden: usize,
+) -> Panels<T> {
     if plan.full() {
         return weight_gradient(&run.h, 0, hidden, &run.gates);
     }
@@ -177,8 +200,8 @@ impl<T: Real> WithSimd for AddRows<'_, T> {
     }
 }
 
-/// Calls `run` with every group of units and what it owns of four buffers, each cut into pieces of the given size, on several
-/// threads if so many operations are worth it.
+/// Calls `run` with every group of units and what it owns of four buffers, each cut into pieces of
+/// the given size, on several threads if so many operations are worth it.
 fn for_each_unit<'a, T: Real>(
     flops: usize,
     buffers: [(Part<'a, T>, usize); 4],
@@ -201,12 +224,18 @@ fn for_each_unit<'a, T: Real>(
 type Part<'a, T> = &'a mut [[T; WIDTH]];
 
 /// Rows `at .. at + n` of each of four panels of `height` rows.
-fn rows_of_gates<T>(panels: Part<'_, T>, height: usize, at: usize, n: usize) -> [Part<'_, T>; GATES] {
+fn rows_of_gates<T>(
+    panels: Part<'_, T>,
+    height: usize,
+    at: usize,
+    n: usize,
+) -> [Part<'_, T>; GATES] {
     let mut panels = panels.chunks_exact_mut(height);
     std::array::from_fn(|_| &mut panels.next().expect("four panels")[at..at + n])
 }
 
-/// (i, f, o, g) = (σ, σ, σ, tanh)(gates + bias), c = f ∘ past + i ∘ g, h = o ∘ tanh(c), for some units of some rows.
+/// (i, f, o, g) = (σ, σ, σ, tanh)(gates + bias), c = f ∘ past + i ∘ g, h = o ∘ tanh(c), for some
+/// units of some rows.
 struct Step<'a, T> {
     gates: [Part<'a, T>; GATES],
     bias: [&'a [T; WIDTH]; GATES],
@@ -238,7 +267,8 @@ impl<T: Real> WithSimd for Step<'_, T> {
     }
 }
 
-/// The derivative of [`Step`]: `dh` and `dc` in, `dc` of the state before and the gates' gradients out, those twice.
+/// The derivative of [`Step`]: `dh` and `dc` in, `dc` of the state before and the gates' gradients
+/// out, those twice.
 struct StepBack<'a, T> {
     gates: [Part<'a, T>; GATES],
     past: &'a [[T; WIDTH]],

@@ -1,6 +1,7 @@
-//! The whole-sequence operation on any device, in terms of tensors outside candle's tape: per layer one product for the
-//! inputs of all steps, per step one product and a cell, and the way back by hand. So a backward pass takes as many
-//! operations a step as a forward pass, however long the sequence.
+//! The whole-sequence operation on any device, in terms of tensors outside candle's tape: per layer
+//! one product for the inputs of all steps, per step one product and a cell, and the way back by
+//! hand. So a backward pass takes as many operations a step as a forward pass, however long the
+//! sequence.
 //!
 //! Steps lie one after another: `[time rows, ..]`.
 
@@ -52,16 +53,25 @@ struct LayerRun {
 }
 
 impl Sequence {
-    fn run(layers: &[Layer], input: Input<'_>, state: &LstmState, mask: Option<&Tensor>) -> Result<Self> {
+    fn run(
+        layers: &[Layer],
+        input: Input<'_>,
+        state: &LstmState,
+        mask: Option<&Tensor>,
+    ) -> Result<Self> {
         let (rows, time, _) = input.tensor().dims3()?;
         let mask = mask.map(|mask| mask.detach().t()?.contiguous()).transpose()?;
         let given = by_time(&input.tensor().detach())?;
         let (x, mut projected) = match input {
-            Input::Features(_) => (Some(given.clone()), given.matmul(&layers[0].input_weight.detach())?),
+            Input::Features(_) => {
+                (Some(given.clone()), given.matmul(&layers[0].input_weight.detach())?)
+            }
             Input::Projected(_) => (None, given),
         };
         let mut sequence = Self { rows, time, mask, x, layers: Vec::with_capacity(layers.len()) };
-        for (index, (layer, state)) in layers.iter().map(Layer::detach).zip(&state.layers).enumerate() {
+        for (index, (layer, state)) in
+            layers.iter().map(Layer::detach).zip(&state.layers).enumerate()
+        {
             if let Some(below) = index.checked_sub(1) {
                 projected = sequence.after(below)?.matmul(&layer.input_weight)?;
             }
@@ -71,13 +81,19 @@ impl Sequence {
         Ok(sequence)
     }
 
-    fn run_layer(&self, layer: &Layer, projected: &Tensor, (h, c): &(Tensor, Tensor)) -> Result<LayerRun> {
+    fn run_layer(
+        &self,
+        layer: &Layer,
+        projected: &Tensor,
+        (h, c): &(Tensor, Tensor),
+    ) -> Result<LayerRun> {
         let inputs = projected.broadcast_add(&layer.bias)?;
         let (first_h, first_c) = (h.detach().contiguous()?, c.detach().contiguous()?);
         let mut steps: Vec<Cell> = Vec::with_capacity(self.time);
         for t in 0..self.time {
             let (h, c) = steps.last().map_or((&first_h, &first_c), |last| (&last.h, &last.c));
-            let sums = (inputs.narrow(0, t * self.rows, self.rows)? + h.matmul(&layer.hidden_weight)?)?;
+            let sums =
+                (inputs.narrow(0, t * self.rows, self.rows)? + h.matmul(&layer.hidden_weight)?)?;
             let step = cell::forward(&sums, c, h, self.mask(t)?.as_ref())?;
             steps.push(step);
         }
@@ -85,8 +101,8 @@ impl Sequence {
         Ok(LayerRun { h: Tensor::cat(&h, 0)?, c: first_c, steps })
     }
 
-    /// From the gradients in a layer's `outputs [time rows, hidden]` and in its last h and c: those in the sums of all steps,
-    /// `[time rows, 4 hidden]`, and in the first h and c.
+    /// From the gradients in a layer's `outputs [time rows, hidden]` and in its last h and c: those
+    /// in the sums of all steps, `[time rows, 4 hidden]`, and in the first h and c.
     fn layer_back(
         &self,
         run: &LayerRun,
@@ -154,8 +170,13 @@ impl Pass for Sequence {
         while let Some(run) = self.layers.pop() {
             let index = self.layers.len();
             let Layer { input_weight, hidden_weight, .. } = &layers[index];
-            let (sums, [h, c]) = self.layer_back(&run, hidden_weight, &outputs, last.take(index))?;
-            let below = index.checked_sub(1).map(|below| self.after(below)).transpose()?.or_else(|| self.x.clone());
+            let (sums, [h, c]) =
+                self.layer_back(&run, hidden_weight, &outputs, last.take(index))?;
+            let below = index
+                .checked_sub(1)
+                .map(|below| self.after(below))
+                .transpose()?
+                .or_else(|| self.x.clone());
             if let Some(below) = &below {
                 gradients.set(Argument::InputWeight(index), || below.t()?.matmul(&sums))?;
             }
@@ -164,7 +185,8 @@ impl Pass for Sequence {
             gradients.set(Argument::Bias(index), || sums.sum(0))?;
             gradients.set(Argument::H(index), || Ok(h))?;
             gradients.set(Argument::C(index), || Ok(c))?;
-            let inputs = || if below.is_some() { sums.matmul(&input_weight.t()?) } else { Ok(sums.clone()) };
+            let inputs =
+                || if below.is_some() { sums.matmul(&input_weight.t()?) } else { Ok(sums.clone()) };
             if index > 0 {
                 outputs = inputs()?;
             } else {
@@ -193,11 +215,17 @@ mod tests {
     const INPUTS: usize = 7;
 
     /// An LSTM of two layers, inputs of this width and a state, all of them parameters; a mask.
-    fn setup(device: &Device, dtype: DType, hidden: usize, width: usize) -> (Params, Lstm, Tensor, LstmState, Tensor) {
+    fn setup(
+        device: &Device,
+        dtype: DType,
+        hidden: usize,
+        width: usize,
+    ) -> (Params, Lstm, Tensor, LstmState, Tensor) {
         let mut params = Params::new(Seed::new(9), dtype, device);
         let lstm = Lstm::new(INPUTS, hidden, 2, params.scope("lstm")).unwrap();
-        let mut given =
-            |name: &str, shape: &[usize]| params.scope("given").param(name, shape, Init::Normal { sd: 1.0 }).unwrap();
+        let mut given = |name: &str, shape: &[usize]| {
+            params.scope("given").param(name, shape, Init::Normal { sd: 1.0 }).unwrap()
+        };
         let x = given("x", &[ROWS, TIME, width]);
         let layers = ["0", "1"].map(|layer| {
             let mut state = |name: &str| given(&format!("{name}{layer}"), &[ROWS, hidden]);
@@ -211,12 +239,14 @@ mod tests {
     /// Σ of the squares of the outputs and last states.
     fn loss(outputs: &Tensor, last: &LstmState) -> Tensor {
         let states = last.layers.iter().flat_map(|(h, c)| [h, c]);
-        let squares = std::iter::once(outputs).chain(states).map(|tensor| tensor.sqr().unwrap().sum_all().unwrap());
+        let squares = std::iter::once(outputs)
+            .chain(states)
+            .map(|tensor| tensor.sqr().unwrap().sum_all().unwrap());
         squares.reduce(|sum, square| (sum + square).unwrap()).unwrap()
     }
 
-    /// A tensor off the tape holds no steps before it: work over it is not repeated, and the way back through all steps is
-    /// linear in their number.
+    /// A tensor off the tape holds no steps before it: work over it is not repeated, and the way
+    /// back through all steps is linear in their number.
     #[test]
     fn what_is_kept_and_the_gradients_are_off_the_tape() {
         let (params, lstm, x, state, mask) = setup(&Device::Cpu, DType::F64, 3, INPUTS);
@@ -226,7 +256,8 @@ mod tests {
             let steps = run.steps.iter().flat_map(|step| [&step.gates, &step.c, &step.h]);
             assert!(steps.chain([&run.c, &run.h]).all(|tensor| !tensor.track_op()));
         }
-        let (outputs, last) = record(&lstm.layers, Input::Features(&x), &state, Some(&mask)).unwrap();
+        let (outputs, last) =
+            record(&lstm.layers, Input::Features(&x), &state, Some(&mask)).unwrap();
         assert!(outputs.track_op());
         let gradients = backward(&loss(&outputs, &last)).unwrap();
         for (name, var) in params.iter() {
@@ -245,8 +276,15 @@ mod tests {
             found.map(|(name, _)| name).collect::<Vec<_>>()
         };
         assert_eq!(names(&frozen, &x, &state.detach()), ["given.x"]);
-        assert_eq!(names(&frozen, &x.detach(), &state), ["given.c0", "given.c1", "given.h0", "given.h1"]);
-        assert!(names(&lstm.layers, &x.detach(), &state.detach()).iter().all(|name| name.starts_with("lstm.")));
+        assert_eq!(
+            names(&frozen, &x.detach(), &state),
+            ["given.c0", "given.c1", "given.h0", "given.h1"]
+        );
+        assert!(
+            names(&lstm.layers, &x.detach(), &state.detach())
+                .iter()
+                .all(|name| name.starts_with("lstm."))
+        );
         assert!(names(&frozen, &x.detach(), &state.detach()).is_empty());
     }
 
@@ -258,7 +296,8 @@ mod tests {
             return;
         };
         for (dtype, tolerance) in [(DType::F64, 1e-10), (DType::F32, 1e-3)] {
-            for (masked, projected) in [(false, false), (false, true), (true, false), (true, true)] {
+            for (masked, projected) in [(false, false), (false, true), (true, false), (true, true)]
+            {
                 let found = values(&gpu, dtype, masked, projected);
                 let expected = values(&Device::Cpu, dtype, masked, projected);
                 assert_eq!(found.len(), expected.len());
@@ -273,9 +312,15 @@ mod tests {
         }
     }
 
-    /// The outputs, last states and gradients of all parameters, by name, of more units than a GPU's block has threads.
+    /// The outputs, last states and gradients of all parameters, by name, of more units than a
+    /// GPU's block has threads.
     #[cfg(feature = "cuda")]
-    fn values(device: &Device, dtype: DType, masked: bool, projected: bool) -> Vec<(String, Vec<f64>)> {
+    fn values(
+        device: &Device,
+        dtype: DType,
+        masked: bool,
+        projected: bool,
+    ) -> Vec<(String, Vec<f64>)> {
         const HIDDEN: usize = 300;
         let width = if projected { 4 * HIDDEN } else { INPUTS };
         let (params, lstm, x, state, mask) = setup(device, dtype, HIDDEN, width);

@@ -3,8 +3,9 @@ use crate::kernel::{Panels, Real, WIDTH, copy, filled, for_each_chunk};
 /// Gates of a unit: i, f, o, g.
 pub(super) const GATES: usize = 4;
 
-/// A weight `[rows, 4 hidden]`, gates in the order i, f, o, g, with the four panels of the same [`WIDTH`] units side by
-/// side: panel `4 u + gate` holds the gate of units `u WIDTH ..`. One thread then computes all that a unit's cell needs.
+/// A weight `[rows, 4 hidden]`, gates in the order i, f, o, g, with the four panels of the same
+/// [`WIDTH`] units side by side: panel `4 u + gate` holds the gate of units `u WIDTH ..`. One
+/// thread then computes all that a unit's cell needs.
 pub(super) fn gate_panels<T: Real>(weight: &[T], rows: usize, hidden: usize) -> Panels<T> {
     to_gate_panels(rows, hidden, |row| &weight[row * GATES * hidden..][..GATES * hidden])
 }
@@ -18,8 +19,8 @@ pub(super) fn to_gate_panels<'a, T: Real>(
     Panels::build(rows, GATES * padded(hidden), |panel, i| filled(&row(i)[columns(panel, hidden)]))
 }
 
-/// The transpose of [`gate_panels`]: `[4 hidden', rows]` where hidden' is rounded up to whole panels and the rows are in the
-/// order of the gate panels' columns.
+/// The transpose of [`gate_panels`]: `[4 hidden', rows]` where hidden' is rounded up to whole
+/// panels and the rows are in the order of the gate panels' columns.
 pub(super) fn transposed<T: Real>(weight: &[T], rows: usize, hidden: usize) -> Panels<T> {
     let height = GATES * padded(hidden);
     let mut panels = Panels::zeros(height, rows);
@@ -77,7 +78,8 @@ mod tests {
             for panel in 0..panels.count() {
                 for row in 0..40 {
                     for lane in 0..WIDTH {
-                        let found = transposed.panel(row / WIDTH)[panel * WIDTH + lane][row % WIDTH];
+                        let found =
+                            transposed.panel(row / WIDTH)[panel * WIDTH + lane][row % WIDTH];
                         assert_eq!(found, panels.panel(panel)[row][lane]);
                     }
                 }

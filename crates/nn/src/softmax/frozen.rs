@@ -7,13 +7,17 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::fused::{LOWEST, larger};
-use crate::kernel::{Left, Panels, Real, WIDTH, copy, multiply_rows, vectorised, with_slice, worth_splitting};
+use crate::kernel::{
+    Left, Panels, Real, WIDTH, copy, multiply_rows, vectorised, with_slice, worth_splitting,
+};
 use crate::{Error, Result};
 
-/// Panels to a block: with 512 rows half a megabyte of the weight, which then stays in the second-level cache.
+/// Panels to a block: with 512 rows half a megabyte of the weight, which then stays in the
+/// second-level cache.
 const PANELS: usize = Logits::BLOCK / WIDTH;
 
-/// `states weight + bias` for all items, with the weight as it is now: packed for the processor once.
+/// `states weight + bias` for all items, with the weight as it is now: packed for the processor
+/// once.
 #[derive(Debug)]
 pub struct FrozenSoftmax {
     weight: Weight,
@@ -27,7 +31,8 @@ enum Weight {
     Remote(Tensor),
 }
 
-/// Logits `[rows, items]` on the host, in blocks of [`Logits::BLOCK`] items of which the weights exp(logit) are summed already.
+/// Logits `[rows, items]` on the host, in blocks of [`Logits::BLOCK`] items of which the weights
+/// exp(logit) are summed already.
 ///
 /// Drawing an item from the softmax takes those sums and the logits of one block.
 #[derive(Debug)]
@@ -64,8 +69,11 @@ impl FrozenSoftmax {
     pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
         let (width, items) = weight.dims2()?;
         if bias.dims() != [items] || width * items == 0 {
-            let problem =
-                format!("weight {:?}, bias {:?}, expected [width, items], [items]", weight.dims(), bias.dims());
+            let problem = format!(
+                "weight {:?}, bias {:?}, expected [width, items], [items]",
+                weight.dims(),
+                bias.dims()
+            );
             return Err(Error::Setting { what: "softmax", problem });
         }
         let weight = match weight.device() {
@@ -98,7 +106,8 @@ impl FrozenSoftmax {
                 });
             }
             Weight::Packed(weight) => {
-                let problem = format!("states {:?}, expected [.., {}]", states.dims(), weight.rows());
+                let problem =
+                    format!("states {:?}, expected [.., {}]", states.dims(), weight.rows());
                 return Err(Error::Setting { what: "softmax", problem });
             }
             Weight::Remote(weight) => {
@@ -151,7 +160,13 @@ impl Logits {
     }
 
     /// Adds products to rows of the bias, block by block, and sums the weights.
-    fn fill(&mut self, rows: usize, bias: &[f32], work: usize, add: impl Fn(usize, &mut [[f32; WIDTH]]) + Sync) {
+    fn fill(
+        &mut self,
+        rows: usize,
+        bias: &[f32],
+        work: usize,
+        add: impl Fn(usize, &mut [[f32; WIDTH]]) + Sync,
+    ) {
         assert_eq!(bias.len(), self.items, "one number for each item");
         self.rows = rows;
         self.values.resize(rows, self.items);
@@ -171,9 +186,17 @@ impl Logits {
         };
         let values = self.values.values_mut();
         if worth_splitting(work) {
-            values.par_chunks_mut(PANELS * rows).zip(self.sums.par_chunks_mut(rows)).enumerate().for_each(block);
+            values
+                .par_chunks_mut(PANELS * rows)
+                .zip(self.sums.par_chunks_mut(rows))
+                .enumerate()
+                .for_each(block);
         } else {
-            values.chunks_mut(PANELS * rows).zip(self.sums.chunks_mut(rows)).enumerate().for_each(block);
+            values
+                .chunks_mut(PANELS * rows)
+                .zip(self.sums.chunks_mut(rows))
+                .enumerate()
+                .for_each(block);
         }
     }
 }
@@ -290,13 +313,15 @@ mod tests {
 
     fn normal(shape: &[usize], seed: u64) -> Tensor {
         let mut stream = Seed::new(seed).stream(0);
-        let values: Vec<f32> = (0..shape.iter().product()).map(|_| stream.random_range(-3.0..3.0)).collect();
+        let values: Vec<f32> =
+            (0..shape.iter().product()).map(|_| stream.random_range(-3.0..3.0)).collect();
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     }
 
     /// Logits of 21 states over 1,003 items: the last panel and the last block are not full.
     fn case() -> (Tensor, FrozenSoftmax, Tensor) {
-        let (states, weight, bias) = (normal(&[21, 40], 1), normal(&[40, 1_003], 2), normal(&[1_003], 3));
+        let (states, weight, bias) =
+            (normal(&[21, 40], 1), normal(&[40, 1_003], 2), normal(&[1_003], 3));
         let expected = states.matmul(&weight).unwrap().broadcast_add(&bias).unwrap();
         (states, FrozenSoftmax::new(&weight, &bias).unwrap(), expected)
     }
@@ -338,7 +363,10 @@ mod tests {
         taken.set(21, &bias, &expected.flatten_all().unwrap().to_vec1::<f32>().unwrap());
         for row in 0..21 {
             for (a, b) in ours.row(row).sums().zip(taken.row(row).sums()) {
-                assert!((a.largest - b.largest).abs() < 1e-4 && (a.sum / b.sum - 1.0).abs() < 1e-3, "{a:?} {b:?}");
+                assert!(
+                    (a.largest - b.largest).abs() < 1e-4 && (a.sum / b.sum - 1.0).abs() < 1e-3,
+                    "{a:?} {b:?}"
+                );
             }
         }
     }
@@ -351,8 +379,10 @@ mod tests {
         let run = |threads, first, rows| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut logits = Logits::new(1_003);
-            pool.install(|| softmax.logits(&states.narrow(0, first, rows).unwrap(), &mut logits)).unwrap();
-            let row = |row: usize| (logits.row(row).to_vec(), logits.row(row).sums().collect::<Vec<_>>());
+            pool.install(|| softmax.logits(&states.narrow(0, first, rows).unwrap(), &mut logits))
+                .unwrap();
+            let row =
+                |row: usize| (logits.row(row).to_vec(), logits.row(row).sums().collect::<Vec<_>>());
             (0..rows).map(row).collect::<Vec<_>>()
         };
         let whole = run(1, 0, 64);
@@ -368,7 +398,10 @@ mod tests {
             values[270] = wrong;
             logits.set(1, &[0.0; 300], &values);
             let sums: Vec<BlockSum> = logits.row(0).sums().collect();
-            assert!(sums[0] == BlockSum { largest: 0.0, sum: 256.0 } && sums[1].sum.is_nan(), "{sums:?}");
+            assert!(
+                sums[0] == BlockSum { largest: 0.0, sum: 256.0 } && sums[1].sum.is_nan(),
+                "{sums:?}"
+            );
         }
     }
 

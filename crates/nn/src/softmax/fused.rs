@@ -1,11 +1,12 @@
 //! The softmax over all items on the CPU.
 //!
-//! Items are cut into shares, the work of one thread, and these into blocks, of which the weight's columns are packed into
-//! a small scratch right before they are used. What is summed over items is summed by share and then over the shares in an
-//! order that their number alone fixes.
+//! Items are cut into shares, the work of one thread, and these into blocks, of which the weight's
+//! columns are packed into a small scratch right before they are used. What is summed over items is
+//! summed by share and then over the shares in an order that their number alone fixes.
 //!
-//! The gradient of the weight, as large as the weight itself, is left as a product of two factors if it has few rows: an
-//! optimiser forms it piece by piece as it steps, and its norm comes from the factors.
+//! The gradient of the weight, as large as the weight itself, is left as a product of two factors
+//! if it has few rows: an optimiser forms it piece by piece as it steps, and its norm comes from
+//! the factors.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -16,11 +17,13 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::kernel::{
-    Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice, worth_splitting,
+    Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice,
+    worth_splitting,
 };
 use crate::tape::{Backward, Computed, Factors, Gradient, lock, record};
 
-/// Items to a block. The weight's columns, with 512 rows half a megabyte in f32, then stay in the second-level cache.
+/// Items to a block. The weight's columns, with 512 rows half a megabyte in f32, then stay in the
+/// second-level cache.
 const BLOCK: usize = 8 * WIDTH;
 /// Items to a share.
 const SHARE: usize = 4 * BLOCK;
@@ -35,9 +38,12 @@ pub(super) fn cross_entropy<T: Real>(
     targets: &[u32],
 ) -> Result<Tensor> {
     let (rows, width) = hidden.dims2()?;
-    let packed = with_slice(hidden, |values: &[T]| Panels::from_rows(rows, width, |i| &values[i * width..][..width]))?;
-    let (logits, sums) =
-        with_slice(weight, |weight: &[T]| with_slice(bias, |bias: &[T]| forward(&packed, weight, bias)))??;
+    let packed = with_slice(hidden, |values: &[T]| {
+        Panels::from_rows(rows, width, |i| &values[i * width..][..width])
+    })?;
+    let (logits, sums) = with_slice(weight, |weight: &[T]| {
+        with_slice(bias, |bias: &[T]| forward(&packed, weight, bias))
+    })??;
     let loss = |(row, (&target, sum)): (usize, (&u32, &ExpSum<T>))| {
         let chosen = logits.panel(target as usize / WIDTH)[row][target as usize % WIDTH];
         sum.shift - chosen + T::from_f64(sum.sum.ln())
@@ -155,7 +161,9 @@ impl<T: Real> Backward for CrossEntropy<T> {
 
     fn backward(&self, gradient: &Tensor) -> candle_core::Result<Vec<Option<Gradient>>> {
         let Some(mut logits) = lock(&self.logits).take() else {
-            candle_core::bail!("a softmax's backward pass uses up what its forward pass kept: run it forward again")
+            candle_core::bail!(
+                "a softmax's backward pass uses up what its forward pass kept: run it forward again"
+            )
         };
         let (width, items) = self.weight.dims2()?;
         let rows = self.targets.len();
@@ -170,7 +178,8 @@ impl<T: Real> Backward for CrossEntropy<T> {
         let mut bias_gradient = vec![T::zero(); items];
         let Found { hidden, squares } = with_slice(&self.weight, |weight: &[T]| {
             with_slice(gradient, |gradient: &[T]| {
-                let factor = |(sum, gradient): (&ExpSum<T>, &T)| T::from_f64(gradient.to_f64() / sum.sum);
+                let factor =
+                    |(sum, gradient): (&ExpSum<T>, &T)| T::from_f64(gradient.to_f64() / sum.sum);
                 let factors = self.sums.iter().zip(gradient).map(factor).collect();
                 let work = Work { of: self, weight, gradient, factors, products, width, items };
                 work.tree(&mut shares(rows, &mut logits, &mut bias_gradient))
@@ -210,7 +219,11 @@ struct Found<T> {
     squares: f64,
 }
 
-fn shares<'a, T: Real>(rows: usize, logits: &'a mut Panels<T>, bias: &'a mut [T]) -> Vec<Share<'a, T>> {
+fn shares<'a, T: Real>(
+    rows: usize,
+    logits: &'a mut Panels<T>,
+    bias: &'a mut [T],
+) -> Vec<Share<'a, T>> {
     let logits = logits.values_mut().chunks_mut(SHARE / WIDTH * rows);
     let share = |(index, (logits, bias))| Share { first: index * SHARE, logits, bias };
     logits.zip(bias.chunks_mut(SHARE)).enumerate().map(share).collect()
@@ -237,7 +250,9 @@ impl<T: Real> Work<'_, T> {
             return self.share(share);
         }
         let (left, right) = shares.split_at_mut(shares.len() / 2);
-        let split = worth_splitting(4 * self.gradient.len() * self.width * SHARE * (left.len() + right.len()));
+        let split = worth_splitting(
+            4 * self.gradient.len() * self.width * SHARE * (left.len() + right.len()),
+        );
         let (mut sum, other) = if split {
             rayon::join(|| self.tree(left), || self.tree(right))
         } else {
@@ -259,17 +274,33 @@ impl<T: Real> Work<'_, T> {
         for (block, logits) in share.logits.chunks_mut(BLOCK / WIDTH * rows).enumerate() {
             let columns = columns(share.first + block * BLOCK, self.items);
             self.differentiate(&columns, logits);
-            sum_rows(logits, rows, &mut share.bias[columns.start - share.first..columns.end - share.first]);
+            sum_rows(
+                logits,
+                rows,
+                &mut share.bias[columns.start - share.first..columns.end - share.first],
+            );
             turn(logits, rows, &mut turned);
             let depth = logits.len() / rows * WIDTH;
             let right = |p: usize| &turned.panel(p)[..depth];
             if wants_hidden {
                 let (weight, items) = (self.weight, self.items);
                 vectorised(Pack { weight, items, columns, packed: &mut packed });
-                multiply_rows(Left::Rows(&packed, 0), right, hidden.values_mut(), self.width, 0..self.width);
+                multiply_rows(
+                    Left::Rows(&packed, 0),
+                    right,
+                    hidden.values_mut(),
+                    self.width,
+                    0..self.width,
+                );
             }
             if self.products.is_some() {
-                multiply_rows(Left::Columns(&turned, 0), right, products.values_mut(), rows, 0..rows);
+                multiply_rows(
+                    Left::Columns(&turned, 0),
+                    right,
+                    products.values_mut(),
+                    rows,
+                    0..rows,
+                );
             }
         }
         // |Hᵀ G|² is the sum of H Hᵀ times G Gᵀ, entry by entry: of as many rows and columns as the batch has.
@@ -280,7 +311,8 @@ impl<T: Real> Work<'_, T> {
         Found { hidden, squares: self.products.as_ref().map_or(0.0, of) }
     }
 
-    /// Turns logits into the gradient in them: φ less 1 at the target, times the gradient of the row's loss.
+    /// Turns logits into the gradient in them: φ less 1 at the target, times the gradient of the
+    /// row's loss.
     fn differentiate(&self, columns: &Range<usize>, logits: &mut [[T; WIDTH]]) {
         let rows = self.gradient.len();
         vectorised(Probabilities { panels: logits, sums: &self.of.sums, factors: &self.factors });

@@ -7,7 +7,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::style::{
-    Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range, small, tick, width,
+    Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range,
+    small, tick, width,
 };
 use crate::view::Figures;
 use crate::{By, Kind, View};
@@ -61,11 +62,17 @@ fn ends(figure: &Estimate) -> [f64; 2] {
 
 fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> Drawn {
     let count = panel.groups.len();
-    let mut chart =
-        framed(area, &panel.title, (44, 52)).build_cartesian_2d(0.0..count as f64, low..high).map_err(failed)?;
+    let mut chart = framed(area, &panel.title, (44, 52))
+        .build_cartesian_2d(0.0..count as f64, low..high)
+        .map_err(failed)?;
     let mut mesh = chart.configure_mesh();
     let tick = |value: &f64| tick(*value, high - low);
-    mesh.disable_x_mesh().x_labels(0).y_labels(6).x_desc(view.over).y_desc(view.axis).y_label_formatter(&tick);
+    mesh.disable_x_mesh()
+        .x_labels(0)
+        .y_labels(6)
+        .x_desc(view.over)
+        .y_desc(view.axis)
+        .y_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(BLACK.mix(0.1))
         .label_style(small(BLACK))
@@ -75,13 +82,18 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
     let crowded = panel.groups.iter().any(|(name, _)| width(name) + LEVEL > room);
     for (at, (name, figures)) in panel.groups.iter().enumerate() {
         let place = |series: f64| at as f64 + 0.5 + (series / figures.len() as f64 - 0.5) * FILLED;
-        for (series, figure) in figures.iter().enumerate().filter_map(|(series, figure)| Some((series, (*figure)?))) {
+        for (series, figure) in
+            figures.iter().enumerate().filter_map(|(series, figure)| Some((series, (*figure)?)))
+        {
             let (left, right) = (place(series as f64), place(series as f64 + 1.0));
             let bar = Rectangle::new([(left, 0.0), (right, figure.mean)], colour(series).filled());
             one(&mut chart, bar.into_dyn())?;
             let middle = f64::midpoint(left, right);
             let [from, to] = ends(&figure);
-            one(&mut chart, PathElement::new([(middle, from), (middle, to)], BLACK.stroke_width(1)).into_dyn())?;
+            one(
+                &mut chart,
+                PathElement::new([(middle, from), (middle, to)], BLACK.stroke_width(1)).into_dyn(),
+            )?;
         }
         // Names that would run into each other stand on two lines in turn.
         let step = if crowded && at % 2 == 1 { 18 } else { 4 };
@@ -92,7 +104,13 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
         let ends = vec![(0.0, figure.mean), (count as f64, figure.mean)];
         let dashes = DashedPathElement::new(ends, 2 + 3 * at as i32, 3, BLACK.mix(0.6));
         one(&mut chart, dashes.into_dyn())?;
-        label(&mut chart, (count as f64, figure.mean), name, (-2, -2), anchored(HPos::Right, VPos::Bottom))?;
+        label(
+            &mut chart,
+            (count as f64, figure.mean),
+            name,
+            (-2, -2),
+            anchored(HPos::Right, VPos::Bottom),
+        )?;
     }
     Ok(())
 }
@@ -100,8 +118,9 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
 fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Drawn {
     let count = panel.groups.len();
     let names = panel.groups.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
-    let mut chart =
-        framed(area, &panel.title, (38, names + 8)).build_cartesian_2d(low..high, 0.0..count as f64).map_err(failed)?;
+    let mut chart = framed(area, &panel.title, (38, names + 8))
+        .build_cartesian_2d(low..high, 0.0..count as f64)
+        .map_err(failed)?;
     let mut mesh = chart.configure_mesh();
     let tick = |value: &f64| tick(*value, high - low);
     mesh.disable_y_mesh().y_labels(0).x_labels(5).x_desc(axis).x_label_formatter(&tick);
@@ -113,10 +132,13 @@ fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Dr
     for (at, (name, figures)) in panel.groups.iter().enumerate() {
         let top = (count - at) as f64;
         label(&mut chart, (low, top - 0.5), name, (-6, 0), anchored(HPos::Right, VPos::Center))?;
-        for (series, figure) in figures.iter().enumerate().filter_map(|(series, figure)| Some((series, (*figure)?))) {
+        for (series, figure) in
+            figures.iter().enumerate().filter_map(|(series, figure)| Some((series, (*figure)?)))
+        {
             let height = top - (series as f64 + 1.0) / (figures.len() as f64 + 1.0);
             let [from, to] = ends(&figure);
-            let whisker = PathElement::new([(from, height), (to, height)], colour(series).stroke_width(2));
+            let whisker =
+                PathElement::new([(from, height), (to, height)], colour(series).stroke_width(2));
             one(&mut chart, whisker.into_dyn())?;
             one(&mut chart, marker(series, (figure.mean, height)))?;
         }
@@ -124,8 +146,17 @@ fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Dr
     Ok(())
 }
 
-fn label(chart: &mut Chart, at: (f64, f64), text: &str, offset: (i32, i32), style: TextStyle<'static>) -> Drawn {
-    chart.plotting_area().draw(&(EmptyElement::at(at) + Text::new(text.to_owned(), offset, style))).map_err(failed)
+fn label(
+    chart: &mut Chart,
+    at: (f64, f64),
+    text: &str,
+    offset: (i32, i32),
+    style: TextStyle<'static>,
+) -> Drawn {
+    chart
+        .plotting_area()
+        .draw(&(EmptyElement::at(at) + Text::new(text.to_owned(), offset, style)))
+        .map_err(failed)
 }
 
 fn one<'b>(chart: &mut Chart<'_, 'b>, element: Element<'b, (f64, f64)>) -> Drawn {

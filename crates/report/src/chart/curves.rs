@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use foretaste_eval::interval;
 use plotters::prelude::*;
 
-use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick};
+use super::style::{
+    Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick,
+};
 use crate::view::Plan;
 use crate::{Curves, Design, ReportError, Result, View};
 
@@ -41,11 +43,14 @@ pub fn panels(plan: &Plan, design: &Design, curves: &Curves) -> Result<(Vec<Stri
         for (arm, metric) in panel.groups.iter().flat_map(|group| &group.members) {
             let mut points: BTreeMap<u64, Vec<f64>> = BTreeMap::new();
             for point in curves.of(&design.experiment, arm).into_iter().flatten() {
-                if let (Some(&at), Some(&value)) = (point.get(ITERATION), point.get(metric.name())) {
+                if let (Some(&at), Some(&value)) = (point.get(ITERATION), point.get(metric.name()))
+                {
                     points.entry(at as u64).or_default().push(value);
                 }
             }
-            lines.push(mean(&points, || format!("curve of {} {} {}", design.experiment, arm.dataset, arm.method))?);
+            lines.push(mean(&points, || {
+                format!("curve of {} {} {}", design.experiment, arm.dataset, arm.method)
+            })?);
         }
         if lines.iter().any(Option::is_some) {
             panels.push(Panel { title: panel.title.clone(), lines });
@@ -62,8 +67,10 @@ pub fn panels(plan: &Plan, design: &Design, curves: &Curves) -> Result<(Vec<Stri
 fn mean(points: &BTreeMap<u64, Vec<f64>>, what: impl Fn() -> String) -> Result<Option<Line>> {
     let mut line = Line { points: Vec::new(), seeds: 0 };
     for (&at, values) in points {
-        let found = interval::student_t(values).map_err(|source| ReportError::Figure { what: what(), source })?;
-        let (low, high) = found.interval.map_or((found.mean, found.mean), |ends| (ends.low, ends.high));
+        let found = interval::student_t(values)
+            .map_err(|source| ReportError::Figure { what: what(), source })?;
+        let (low, high) =
+            found.interval.map_or((found.mean, found.mean), |ends| (ends.low, ends.high));
         line.points.push((at as f64, found.mean, low, high));
         line.seeds = line.seeds.max(values.len());
     }
@@ -78,7 +85,8 @@ pub fn draw(canvas: &mut Canvas, view: &View, series: &[String], panels: &[Panel
     canvas.legend = series.to_vec();
     canvas.mark = Mark::Line;
     let Some(area) = &canvas.area else { return Ok(()) };
-    let points = || panels.iter().flat_map(|panel| &panel.lines).flatten().flat_map(|line| &line.points);
+    let points =
+        || panels.iter().flat_map(|panel| &panel.lines).flatten().flat_map(|line| &line.points);
     let heights = range(points().flat_map(|&(_, mean, low, high)| [mean, low, high]), false);
     for (area, panel) in area.split_evenly((down, across)).iter().zip(panels) {
         draw_panel(area, view, panel, heights)?;
@@ -87,10 +95,22 @@ pub fn draw(canvas: &mut Canvas, view: &View, series: &[String], panels: &[Panel
 }
 
 fn draw_panel(area: &Area, view: &View, panel: &Panel, (low, high): (f64, f64)) -> Drawn {
-    let last = panel.lines.iter().flatten().flat_map(|line| &line.points).map(|point| point.0).fold(1.0, f64::max);
-    let mut chart = framed(area, &panel.title, (38, 56)).build_cartesian_2d(0.0..last, low..high).map_err(failed)?;
+    let last = panel
+        .lines
+        .iter()
+        .flatten()
+        .flat_map(|line| &line.points)
+        .map(|point| point.0)
+        .fold(1.0, f64::max);
+    let mut chart = framed(area, &panel.title, (38, 56))
+        .build_cartesian_2d(0.0..last, low..high)
+        .map_err(failed)?;
     let mut mesh = chart.configure_mesh();
-    mesh.x_labels(6).y_labels(6).x_desc(view.over).y_desc(view.axis).x_label_formatter(&|at| format!("{at:.0}"));
+    mesh.x_labels(6)
+        .y_labels(6)
+        .x_desc(view.over)
+        .y_desc(view.axis)
+        .x_label_formatter(&|at| format!("{at:.0}"));
     let tick = |value: &f64| tick(*value, high - low);
     mesh.y_label_formatter(&tick);
     mesh.light_line_style(TRANSPARENT)
@@ -98,11 +118,14 @@ fn draw_panel(area: &Area, view: &View, panel: &Panel, (low, high): (f64, f64)) 
         .label_style(small(BLACK))
         .draw()
         .map_err(failed)?;
-    let lines = || panel.lines.iter().enumerate().filter_map(|(series, line)| Some((series, line.as_ref()?)));
+    let lines = || {
+        panel.lines.iter().enumerate().filter_map(|(series, line)| Some((series, line.as_ref()?)))
+    };
     for (series, Line { points, .. }) in lines() {
         let there = points.iter().map(|&(at, _, low, _)| (at, low));
         let back = points.iter().rev().map(|&(at, _, _, high)| (at, high));
-        let band = Polygon::new(there.chain(back).collect::<Vec<_>>(), colour(series).mix(0.15).filled());
+        let band =
+            Polygon::new(there.chain(back).collect::<Vec<_>>(), colour(series).mix(0.15).filled());
         chart.draw_series(std::iter::once(band)).map_err(failed)?;
     }
     for (series, Line { points, .. }) in lines() {

@@ -41,7 +41,8 @@ pub enum Mark {
     Marker,
 }
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, and a grey.
+/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, and a
+/// grey.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),
@@ -94,8 +95,12 @@ pub fn anchored(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     small(BLACK).pos(Pos::new(horizontal, vertical))
 }
 
-/// A plot of what `draw` draws, below the caption, if there is one, and a legend, if there are several series.
-pub fn svg(caption: Option<&str>, draw: &impl Fn(&mut Canvas) -> Drawn) -> std::result::Result<String, String> {
+/// A plot of what `draw` draws, below the caption, if there is one, and a legend, if there are
+/// several series.
+pub fn svg(
+    caption: Option<&str>,
+    draw: &impl Fn(&mut Canvas) -> Drawn,
+) -> std::result::Result<String, String> {
     let mut wanted = Canvas::default();
     draw(&mut wanted)?;
     let (width, height) = wanted.size;
@@ -116,7 +121,9 @@ pub fn svg(caption: Option<&str>, draw: &impl Fn(&mut Canvas) -> Drawn) -> std::
         for (series, ((left, row), name)) in legend.into_iter().zip(&wanted.legend).enumerate() {
             let corner = (left, top + row * LINE as i32);
             swatch(&above, series, wanted.mark, corner)?;
-            above.draw(&Text::new(name.clone(), (corner.0 + 28, corner.1 + 2), small(BLACK))).map_err(failed)?;
+            above
+                .draw(&Text::new(name.clone(), (corner.0 + 28, corner.1 + 2), small(BLACK)))
+                .map_err(failed)?;
         }
         draw(&mut Canvas { area: Some(below), ..wanted })?;
         root.present().map_err(failed)?;
@@ -146,10 +153,15 @@ fn swatch(area: &Area, series: usize, mark: Mark, (left, top): (i32, i32)) -> Dr
     let middle = top + 7;
     match mark {
         Mark::Square => {
-            let square = Rectangle::new([(left + 8, top + 2), (left + 20, top + 14)], colour(series).filled());
+            let square = Rectangle::new(
+                [(left + 8, top + 2), (left + 20, top + 14)],
+                colour(series).filled(),
+            );
             area.draw(&square).map_err(failed)
         }
-        Mark::Line => area.draw(&line(series, vec![(left, middle), (left + 24, middle)])).map_err(failed),
+        Mark::Line => {
+            area.draw(&line(series, vec![(left, middle), (left + 24, middle)])).map_err(failed)
+        }
         Mark::Marker => area.draw(&marker(series, (left + 14, middle))).map_err(failed),
     }
 }
@@ -193,9 +205,13 @@ pub fn tick(value: f64, span: f64) -> String {
     if value.abs() <= 1e-4 * span {
         return "0".into();
     }
-    let near = |text: &String| text.parse().is_ok_and(|shown: f64| (shown - value).abs() <= 1e-4 * span);
-    let plain = (1e-4..1e7).contains(&span).then(|| (0..9).map(|digits| format!("{value:.digits$}")).find(near));
-    let text = plain.flatten().or_else(|| (0..17).map(|digits| format!("{value:.digits$e}")).find(near));
+    let near =
+        |text: &String| text.parse().is_ok_and(|shown: f64| (shown - value).abs() <= 1e-4 * span);
+    let plain = (1e-4..1e7)
+        .contains(&span)
+        .then(|| (0..9).map(|digits| format!("{value:.digits$}")).find(near));
+    let text =
+        plain.flatten().or_else(|| (0..17).map(|digits| format!("{value:.digits$e}")).find(near));
     text.unwrap_or_else(|| value.to_string())
 }
 
@@ -226,7 +242,8 @@ pub fn columns(panels: usize, most: usize) -> (usize, usize) {
 
 /// A range that holds all of the values and a little more; from 0 where that is near.
 pub fn range(values: impl Iterator<Item = f64>, from_zero: bool) -> (f64, f64) {
-    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)));
+    let (low, high) = values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at), high.max(at)));
     if low > high || (from_zero && low == 0.0 && high == 0.0) {
         return (0.0, 1.0);
     }

@@ -10,7 +10,8 @@ fn arm(method: &str, setting: &str) -> Arm {
 }
 
 fn design() -> Design {
-    let arms = ["s1", "s2"].iter().flat_map(|setting| ["m1", "m2"].map(|method| arm(method, setting)));
+    let arms =
+        ["s1", "s2"].iter().flat_map(|setting| ["m1", "m2"].map(|method| arm(method, setting)));
     Design {
         experiment: "toy".into(),
         datasets: vec![DataSet { name: DATA.into(), test_per_train: 0.0, caveat: String::new() }],
@@ -30,9 +31,13 @@ fn found(design: &Design, seeds: u64) -> (Results, Curves) {
             results.insert(key.clone(), [(Metric::Reward, value)].into());
             let point = |iteration: u32| {
                 let loss = value + 1.0 / f64::from(1 + iteration);
-                [("iteration", f64::from(iteration)), ("train_nll", loss), ("validation_nll", loss + 0.1)]
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .into()
+                [
+                    ("iteration", f64::from(iteration)),
+                    ("train_nll", loss),
+                    ("validation_nll", loss + 0.1),
+                ]
+                .map(|(name, value)| (name.to_owned(), value))
+                .into()
             };
             curves.insert(key, (0..3).map(point).collect());
         }
@@ -67,10 +72,17 @@ fn only(view: &View, seeds: u64) -> Plot {
 fn bars_stand_for_every_arm_with_a_whisker_each_and_a_line_for_a_reference() {
     let plot = only(&View { references: &["oracle"], ..view(Kind::Bars) }, 3);
     assert_eq!(plot.name, "toy-x-a-b");
-    assert_eq!(plot.caption, "What m earns, a<b. Mean over 3 seeds; whiskers: Student's 95% interval.");
+    assert_eq!(
+        plot.caption,
+        "What m earns, a<b. Mean over 3 seeds; whiskers: Student's 95% interval."
+    );
     for (colour, others) in [("#0072B2", 1), ("#D55E00", 1)] {
         // Two bars and the square of the legend.
-        assert_eq!(plot.bare.matches(&format!("fill=\"{colour}\"")).count(), 2 + others, "{colour}");
+        assert_eq!(
+            plot.bare.matches(&format!("fill=\"{colour}\"")).count(),
+            2 + others,
+            "{colour}"
+        );
     }
     let texts = ["reward (clicks per session)", "s1", "s2", "m1", "m2", "oracle"];
     assert!(texts.iter().all(|text| plot.bare.contains(text)), "{}", plot.bare);
@@ -111,13 +123,19 @@ fn a_figure_without_spread_has_no_whisker_and_the_caption_says_so() {
         results.insert(key, [(Metric::Reward, 0.1 + 0.2)].into());
     }
     let plots = plots(&view(Kind::Bars), &design, &results, &curves).unwrap();
-    assert!(plots[0].caption.ends_with("95% interval. No whisker: no spread over seeds."), "{}", plots[0].caption);
+    assert!(
+        plots[0].caption.ends_with("95% interval. No whisker: no spread over seeds."),
+        "{}",
+        plots[0].caption
+    );
     assert!(!only(&view(Kind::Bars), 3).caption.contains("no spread"));
 }
 
 #[test]
 fn numbers_beside_an_axis_are_told_apart_whatever_its_span() {
-    let shown = |values: &[f64], span| values.iter().map(|&value| style::tick(value, span)).collect::<Vec<_>>();
+    let shown = |values: &[f64], span| {
+        values.iter().map(|&value| style::tick(value, span)).collect::<Vec<_>>()
+    };
     assert_eq!(shown(&[0.0, 0.25, 0.1 + 0.2, 1.0], 1.0), ["0", "0.25", "0.3", "1"]);
     assert_eq!(shown(&[-0.0, 2e-6, 4e-6], 4e-6), ["0", "2e-6", "4e-6"]);
     assert_eq!(shown(&[0.500_002, 0.500_004], 4e-6), ["5.00002e-1", "5.00004e-1"]);
@@ -143,10 +161,12 @@ fn a_view_without_figures_has_no_plot() {
     assert!(none.is_empty());
 }
 
-/// The text is in the picture: the PNG of a plot differs where only a word does, on machines without fonts too.
+/// The text is in the picture: the PNG of a plot differs where only a word does, on machines
+/// without fonts too.
 #[test]
 fn the_png_is_twice_as_large_and_shows_the_text() {
-    let (one, other) = (only(&view(Kind::Bars), 3), only(&View { axis: "bananas", ..view(Kind::Bars) }, 3));
+    let (one, other) =
+        (only(&view(Kind::Bars), 3), only(&View { axis: "bananas", ..view(Kind::Bars) }, 3));
     let (one, other) = (one.png().unwrap(), other.png().unwrap());
     assert_eq!(one[..8], *b"\x89PNG\r\n\x1a\n");
     let width = u32::from_be_bytes(one[16..20].try_into().unwrap());

@@ -20,8 +20,16 @@ impl Claim {
             if !methods.contains(&method.as_str()) {
                 return Err(self.without("method", method, design, &methods));
             }
-            let own = names(design.arms.iter().filter(|arm| arm.method == *method).map(|arm| arm.setting.as_str()));
-            if let Some(setting) = setting.as_ref().filter(|setting| !own.contains(&setting.as_str())) {
+            let own = names(
+                design
+                    .arms
+                    .iter()
+                    .filter(|arm| arm.method == *method)
+                    .map(|arm| arm.setting.as_str()),
+            );
+            if let Some(setting) =
+                setting.as_ref().filter(|setting| !own.contains(&setting.as_str()))
+            {
                 return Err(self.without(&format!("setting of {method}"), setting, design, &own));
             }
         }
@@ -45,7 +53,11 @@ impl Claim {
 
     fn without(&self, kind: &str, found: &str, design: &Design, known: &[&str]) -> ReportError {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
-        let problem = format!("{} has no {kind} `{found}`, expected one of {}", design.experiment, known.join(", "));
+        let problem = format!(
+            "{} has no {kind} `{found}`, expected one of {}",
+            design.experiment,
+            known.join(", ")
+        );
         ReportError::Claim { line: self.line, sentence: self.sentence.clone(), problem }
     }
 }

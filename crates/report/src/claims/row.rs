@@ -56,7 +56,9 @@ impl Claim {
 impl From<String> for Contender {
     fn from(text: String) -> Self {
         match text.split_once(" @ ") {
-            Some((method, setting)) => Self { method: method.into(), setting: Some(setting.into()) },
+            Some((method, setting)) => {
+                Self { method: method.into(), setting: Some(setting.into()) }
+            }
             None => Self { method: text, setting: None },
         }
     }

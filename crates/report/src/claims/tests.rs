@@ -1,7 +1,8 @@
 use super::*;
 use crate::{DataSet, Key};
 
-const HEADER: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings";
+const HEADER: &str =
+    "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings";
 
 fn arm(dataset: &str, method: &str) -> Arm {
     Arm { dataset: dataset.into(), method: method.into(), setting: "s".into() }
@@ -33,10 +34,20 @@ fn better() -> Results {
 
 /// Every data set with every method that the claims speak of.
 fn design() -> Design {
-    let data = |name: &str| DataSet { name: name.into(), test_per_train: 0.5, caveat: "small".into() };
+    let data =
+        |name: &str| DataSet { name: name.into(), test_per_train: 0.5, caveat: "small".into() };
     let datasets: Vec<_> = ["a", "b", "c", "d"].map(data).into();
-    let arms = datasets.iter().flat_map(|data| ["ours", "r1"].map(|method| arm(&data.name, method))).collect();
-    Design { experiment: "e".into(), datasets, arms, metrics: vec![Metric::Reward, Metric::Delta], ..Design::default() }
+    let arms = datasets
+        .iter()
+        .flat_map(|data| ["ours", "r1"].map(|method| arm(&data.name, method)))
+        .collect();
+    Design {
+        experiment: "e".into(),
+        datasets,
+        arms,
+        metrics: vec![Metric::Reward, Metric::Delta],
+        ..Design::default()
+    }
 }
 
 fn claim(better: &str, rule: &str, datasets: &str, rivals: &str) -> Claim {
@@ -73,7 +84,10 @@ fn the_best_rival_counts_or_each_and_a_missing_one_leaves_the_claim_open() {
     assert!((found.differences[0].relative.unwrap() - 0.4 / 0.47).abs() < 1e-12);
     assert_eq!(found.caveats, ["small"]);
     let each = decide("beats each", &better(), "a", "r1 | r2");
-    assert_eq!(each.differences.iter().map(|one| one.rival.method.as_str()).collect::<Vec<_>>(), ["r1", "r2"]);
+    assert_eq!(
+        each.differences.iter().map(|one| one.rival.method.as_str()).collect::<Vec<_>>(),
+        ["r1", "r2"]
+    );
     assert_eq!(decide("beats the best", &better(), "a", "r1 | absent").verdict, Verdict::NotRun);
 }
 
@@ -97,7 +111,8 @@ fn less_may_be_better_and_so_may_less_spread() {
     let mut design = design();
     design.datasets.iter_mut().for_each(|data| data.test_per_train = 0.0);
     let difference = |better: &str| {
-        let found = claim(better, "beats the best", "a", "r1").decide(&design, &self::better()).unwrap();
+        let found =
+            claim(better, "beats the best", "a", "r1").decide(&design, &self::better()).unwrap();
         found.differences[0].estimate.mean
     };
     assert!((difference("smaller") - (0.2 - 2.61) / 3.0).abs() < 1e-12);
@@ -139,7 +154,8 @@ fn seeds_are_paired_by_number_and_one_alone_decides_nothing() {
     assert_eq!((found.verdict, found.differences[0].p), (Verdict::Inconclusive, None));
 }
 
-/// By hand: differences 0.8, 0.8, 0.81, whose standard deviation is 0.01/√3; t(2) at 97.5% is 4.302653.
+/// By hand: differences 0.8, 0.8, 0.81, whose standard deviation is 0.01/√3; t(2) at 97.5% is
+/// 4.302653.
 #[test]
 fn splits_that_share_users_widen_the_interval_as_nadeau_and_bengio_say() {
     let found = decide("beats the best", &better(), "a", "r1");
@@ -153,11 +169,16 @@ fn a_contender_may_have_a_setting_of_its_own() {
     let mut results = Results::default();
     for (setting, value) in [("l2", 1.0), ("shannon", 0.25)] {
         for seed in 0..2 {
-            let key = Key { experiment: "e".into(), arm: Arm { setting: setting.into(), ..arm("a", "gan") }, seed };
+            let key = Key {
+                experiment: "e".into(),
+                arm: Arm { setting: setting.into(), ..arm("a", "gan") },
+                seed,
+            };
             results.insert(key, [(Metric::Reward, value + seed as f64)].into());
         }
     }
-    let row = format!("{HEADER}\np,1,e,x,reward,larger,gan @ l2,gan @ shannon,which is better,a,\n");
+    let row =
+        format!("{HEADER}\np,1,e,x,reward,larger,gan @ l2,gan @ shannon,which is better,a,\n");
     let claim = Claim::read(row.as_bytes(), "ledger.csv").unwrap().remove(0);
     let found = claim.decide(&design(), &results).unwrap();
     assert_eq!((found.verdict, found.differences[0].estimate.mean), (Verdict::OursBetter, 0.75));
@@ -166,25 +187,36 @@ fn a_contender_may_have_a_setting_of_its_own() {
 #[test]
 fn every_setting_in_which_ours_is_laid_out_is_compared() {
     let mut design = design();
-    design.arms = vec![arm("a", "ours"), Arm { setting: "t".into(), ..arm("a", "ours") }, arm("a", "r1")];
+    design.arms =
+        vec![arm("a", "ours"), Arm { setting: "t".into(), ..arm("a", "ours") }, arm("a", "r1")];
     let found = claim("larger", "beats the best", "a", "r1").decide(&design, &better()).unwrap();
     assert_eq!((found.verdict, found.differences.len()), (Verdict::NotRun, 1));
 }
 
 #[test]
 fn a_row_that_is_no_claim_is_named() {
-    let read = |row: &str| Claim::read(format!("{HEADER}\n{row}\n").as_bytes(), "ledger.csv").unwrap_err().to_string();
+    let read = |row: &str| {
+        Claim::read(format!("{HEADER}\n{row}\n").as_bytes(), "ledger.csv").unwrap_err().to_string()
+    };
     assert!(read("p,1,e,x,reward,bigger,a,b,beats each,,").contains("bigger"));
     assert!(read("p,1,e,x,reward,larger,a,b,wins,,").contains("wins"));
     let unknown = read("p,1,e,x,rewrd,larger,a,b,beats each,,");
-    assert!(unknown.contains("line 2: there is no metric `rewrd`; the closest are `reward`, `"), "{unknown}");
+    assert!(
+        unknown.contains("line 2: there is no metric `rewrd`; the closest are `reward`, `"),
+        "{unknown}"
+    );
     let turned = read("p,1,e,x,delta,larger,a,b,beats each,,");
     assert!(turned.contains("line 2: `larger` is not what is better of `delta`: Δ"), "{turned}");
     assert!(
-        read("p,1,e,x,reward | value,smaller,a,b,beats each,,").contains("`smaller` is not what is better of `reward`")
+        read("p,1,e,x,reward | value,smaller,a,b,beats each,,")
+            .contains("`smaller` is not what is better of `reward`")
     );
-    assert!(read("p,1,e,x,value,larger,a,b,beats each,,").contains("not what is better of `value`"));
-    assert!(read("p,1,e,x,,larger,a,b,beats each,,").contains("line 2: `metrics` of \"x\" is empty"));
+    assert!(
+        read("p,1,e,x,value,larger,a,b,beats each,,").contains("not what is better of `value`")
+    );
+    assert!(
+        read("p,1,e,x,,larger,a,b,beats each,,").contains("line 2: `metrics` of \"x\" is empty")
+    );
     assert!(read("p,1,e,x,reward,larger,a, ,beats each,,").contains("`rivals`"));
     assert!(read("p,1").contains("ledger.csv"));
 }
@@ -192,9 +224,24 @@ fn a_row_that_is_no_claim_is_named() {
 /// A ledger's row on the experiment `e`, with one column changed.
 fn changed(column: &str, to: &str) -> Claim {
     let names: Vec<_> = HEADER.split(',').collect();
-    let row = ["p", "1", "e", "x", "reward", "larger", "ours", "r1 @ s", "beats the best", "a | public", "!s"];
-    let cells: Vec<_> = names.iter().zip(row).map(|(name, cell)| if *name == column { to } else { cell }).collect();
-    Claim::read(format!("{HEADER}\n{}\n", cells.join(",")).as_bytes(), "ledger.csv").unwrap().remove(0)
+    let row = [
+        "p",
+        "1",
+        "e",
+        "x",
+        "reward",
+        "larger",
+        "ours",
+        "r1 @ s",
+        "beats the best",
+        "a | public",
+        "!s",
+    ];
+    let cells: Vec<_> =
+        names.iter().zip(row).map(|(name, cell)| if *name == column { to } else { cell }).collect();
+    Claim::read(format!("{HEADER}\n{}\n", cells.join(",")).as_bytes(), "ledger.csv")
+        .unwrap()
+        .remove(0)
 }
 
 #[test]
@@ -208,10 +255,17 @@ fn a_claim_on_what_its_experiment_does_not_have_is_refused() {
         ("rivals", "r1 @ t", "e has no setting of r1 `t`, expected one of `s`"),
         ("settings", "t*", "e has no setting `t*`, expected one of `s`"),
         ("settings", "!t", "e has no setting `t`"),
-        ("datasets", "a | e", "e has no data set `e`, expected one of `a`, `b`, `c`, `d`, `public`"),
+        (
+            "datasets",
+            "a | e",
+            "e has no data set `e`, expected one of `a`, `b`, `c`, `d`, `public`",
+        ),
     ] {
         let error = changed(column, to).check(&design).unwrap_err().to_string();
-        assert!(error.starts_with("line 2 of the ledger, \"x\": ") && error.contains(part), "{error}");
+        assert!(
+            error.starts_with("line 2 of the ledger, \"x\": ") && error.contains(part),
+            "{error}"
+        );
     }
 }
 

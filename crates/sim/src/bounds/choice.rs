@@ -8,11 +8,12 @@ use crate::choice_users::ChoiceState;
 use crate::recent::Recent;
 use crate::{ChoiceUsers, Environment, Error, Outside, Policy, Responses, Result, Slates};
 
-/// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees each user's type: the
-/// exact ceiling of the expected sum of rewards.
+/// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees
+/// each user's type: the exact ceiling of the expected sum of rewards.
 ///
-/// The state is (type, the last m clicks); V_h(x) = max_A Σ_{j∈A} p_j (reward_j + V_{h-1}(x, j)) + p_0 (1 - P(leave)) V_{h-1}(x) is
-/// computed for every state and every number h of steps to go, the maximum exactly by [`best_slate`].
+/// The state is (type, the last m clicks); V_h(x) = max_A Σ_{j∈A} p_j (reward_j + V_{h-1}(x, j)) +
+/// p_0 (1 - P(leave)) V_{h-1}(x) is computed for every state and every number h of steps to go, the
+/// maximum exactly by [`best_slate`].
 #[derive(Clone, Debug)]
 pub struct ChoiceOracle {
     users: ChoiceUsers,
@@ -37,16 +38,22 @@ impl ChoiceOracle {
         }
         let config = users.config();
         let histories = Histories::new(users.items(), config.position_weights.len());
-        let size = histories.as_ref().and_then(|histories| histories.count().checked_mul(config.types));
-        let values = size.and_then(|states| states.checked_mul(horizon + 1)).filter(|size| *size <= Self::MAX_VALUES);
+        let size =
+            histories.as_ref().and_then(|histories| histories.count().checked_mul(config.types));
+        let values = size
+            .and_then(|states| states.checked_mul(horizon + 1))
+            .filter(|size| *size <= Self::MAX_VALUES);
         let (Some(histories), Some(states), Some(_)) = (histories, size, values) else {
             let problem = format!("types · items^memory · horizon exceeds {}", Self::MAX_VALUES);
             return Err(Error::setting("choice oracle", problem));
         };
-        let mut oracle = Self { users: users.clone(), histories, values: vec![vec![0.0; states]], k };
+        let mut oracle =
+            Self { users: users.clone(), histories, values: vec![vec![0.0; states]], k };
         for _ in 0..horizon {
-            let next =
-                (0..states).into_par_iter().map(|state| oracle.solve_state(state, oracle.values.len())).collect();
+            let next = (0..states)
+                .into_par_iter()
+                .map(|state| oracle.solve_state(state, oracle.values.len()))
+                .collect();
             oracle.values.push(next);
         }
         Ok(oracle)
@@ -56,22 +63,31 @@ impl ChoiceOracle {
     pub fn value(&self) -> f64 {
         let types = self.users.config().types;
         let last = &self.values[self.values.len() - 1];
-        (0..types).map(|user_type| last[user_type * self.histories.count()]).sum::<f64>() / types as f64
+        (0..types).map(|user_type| last[user_type * self.histories.count()]).sum::<f64>()
+            / types as f64
     }
 
     fn solve_state(&self, state: usize, to_go: usize) -> f64 {
         let (user_type, history) = (state / self.histories.count(), state % self.histories.count());
-        let (component, outside) = self.component(user_type, &self.histories.newest_first(history), to_go);
+        let (component, outside) =
+            self.component(user_type, &self.histories.newest_first(history), to_go);
         outside + best_slate(&component.a, &component.w, component.c, self.k).value
     }
 
-    /// The slate's worth as a ratio, less the worth of choosing nothing, which is returned beside it.
-    fn component(&self, user_type: usize, newest_first: &[ItemId], to_go: usize) -> (Component, f64) {
+    /// The slate's worth as a ratio, less the worth of choosing nothing, which is returned beside
+    /// it.
+    fn component(
+        &self,
+        user_type: usize,
+        newest_first: &[ItemId],
+        to_go: usize,
+    ) -> (Component, f64) {
         let users = &self.users;
         let items: Vec<ItemId> = (0..users.items() as u32).map(ItemId).collect();
         let history: Vec<ItemId> = newest_first.iter().rev().copied().collect();
         let utilities = users.utilities(user_type, &history, &items);
-        let later = &self.values[to_go - 1][user_type * self.histories.count()..][..self.histories.count()];
+        let later =
+            &self.values[to_go - 1][user_type * self.histories.count()..][..self.histories.count()];
         let stays = match users.config().outside {
             Outside::Skip { leaving } => 1.0 - leaving,
             Outside::Leave | Outside::Absent => 0.0,
@@ -91,7 +107,10 @@ impl ChoiceOracle {
         let horizon = self.values.len() - 1;
         match horizon.checked_sub(steps) {
             Some(to_go) if to_go > 0 => Ok(to_go),
-            _ => Err(Error::setting("max_steps", format!("sessions outlast the horizon of {horizon} steps"))),
+            _ => Err(Error::setting(
+                "max_steps",
+                format!("sessions outlast the horizon of {horizon} steps"),
+            )),
         }
     }
 }
@@ -136,9 +155,10 @@ impl Policy<ChoiceUsers> for ChoiceOracle {
 
 /// A recommender that knows [`ChoiceUsers`] but not a user's type: a reference that can be reached.
 ///
-/// It filters the type from the choices by Bayes' rule (the clicks it sees as well as the user does) and shows the slate that
-/// maximises the expected worth if the type were revealed after this step (QMDP on [`ChoiceOracle`]): exactly for one type or
-/// at most 2,000 slates, else by ascent and swaps of single items. With one type it is the oracle.
+/// It filters the type from the choices by Bayes' rule (the clicks it sees as well as the user
+/// does) and shows the slate that maximises the expected worth if the type were revealed after this
+/// step (QMDP on [`ChoiceOracle`]): exactly for one type or at most 2,000 slates, else by ascent
+/// and swaps of single items. With one type it is the oracle.
 #[derive(Clone, Debug)]
 pub struct ChoiceBelief {
     oracle: ChoiceOracle,
@@ -168,13 +188,16 @@ impl ChoiceBelief {
     }
 
     fn slate(&self, belief: &[f64], newest_first: &[ItemId], to_go: usize) -> Vec<ItemId> {
-        // What choosing nothing is worth differs by type, but not by slate: it does not move the maximum.
+        // What choosing nothing is worth differs by type, but not by slate: it does not move the
+        // maximum.
         let component = |(user_type, &probability): (usize, &f64)| Component {
             probability,
             ..self.oracle.component(user_type, newest_first, to_go).0
         };
         let likely = belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
-        Mixture { k: self.oracle.k, components: likely.map(component).collect() }.best(Self::EXHAUSTIVE).items
+        Mixture { k: self.oracle.k, components: likely.map(component).collect() }
+            .best(Self::EXHAUSTIVE)
+            .items
     }
 }
 
@@ -184,7 +207,11 @@ impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
     fn begin(&self, rows: usize) -> Result<ChoiceBeliefMemory> {
         let config = self.oracle.users.config();
         let belief = vec![vec![1.0 / config.types as f64; config.types]; rows];
-        Ok(ChoiceBeliefMemory { steps: 0, recent: Recent::new(rows, config.position_weights.len()), belief })
+        Ok(ChoiceBeliefMemory {
+            steps: 0,
+            recent: Recent::new(rows, config.position_weights.len()),
+            belief,
+        })
     }
 
     fn recommend(
@@ -200,16 +227,25 @@ impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
         slates.clear(k);
         let certain = vec![1.0; k];
         for row in 0..streams.len() {
-            slates.push(&self.slate(&memory.belief[row], memory.recent.row(row), to_go), Some(&certain));
+            slates.push(
+                &self.slate(&memory.belief[row], memory.recent.row(row), to_go),
+                Some(&certain),
+            );
         }
         Ok(())
     }
 
-    fn observe(&self, memory: &mut ChoiceBeliefMemory, slates: &Slates, responses: &Responses) -> Result<()> {
+    fn observe(
+        &self,
+        memory: &mut ChoiceBeliefMemory,
+        slates: &Slates,
+        responses: &Responses,
+    ) -> Result<()> {
         memory.steps += 1;
         for (row, choice) in responses.choice.iter().enumerate() {
             let slate = slates.row(row);
-            let place = choice.item().and_then(|item| slate.iter().position(|shown| *shown == item));
+            let place =
+                choice.item().and_then(|item| slate.iter().position(|shown| *shown == item));
             let history: Vec<ItemId> = memory.recent.row(row).iter().rev().copied().collect();
             let belief = &mut memory.belief[row];
             for (user_type, probability) in belief.iter_mut().enumerate() {
@@ -258,7 +294,8 @@ impl Histories {
     }
 
     fn code(&self, newest_first: &[ItemId]) -> usize {
-        let within = newest_first.iter().rev().fold(0, |code, item| code * self.items + item.index());
+        let within =
+            newest_first.iter().rev().fold(0, |code, item| code * self.items + item.index());
         self.first[newest_first.len()] + within
     }
 

@@ -3,12 +3,15 @@ use foretaste_data::ItemId;
 use super::linear::sum_until_absorbed;
 use crate::{Error, Mdp, Result};
 
-/// The expected number of steps of a session under uniformly random slates of `k` items, by linear algebra.
+/// The expected number of steps of a session under uniformly random slates of `k` items, by linear
+/// algebra.
 ///
-/// From state s the session goes on to s' with probability Q(s, s') = Σ_j q_sj P(s'|s, j), where q_sj, the probability that a random
-/// slate is shown and its item j clicked, is (k/n) r_sj² E\[1/(r_sj + R)\], R the sum of the other k-1 rewards. The expectation over
-/// all slates is not enumerated: 1/x = ∫ e^(-xt) dt turns it into one integral over the mean of Π e^(-r t) over subsets, which is
-/// a symmetric polynomial, O(nk). The length is then the first entry of (I - Q)⁻¹ 1. Relative error below 10⁻⁹.
+/// From state s the session goes on to s' with probability Q(s, s') = Σ_j q_sj P(s'|s, j), where
+/// q_sj, the probability that a random slate is shown and its item j clicked, is (k/n) r_sj²
+/// E\[1/(r_sj + R)\], R the sum of the other k-1 rewards. The expectation over all slates is not
+/// enumerated: 1/x = ∫ e^(-xt) dt turns it into one integral over the mean of Π e^(-r t) over
+/// subsets, which is a symmetric polynomial, O(nk). The length is then the first entry of (I - Q)⁻¹ 1.
+/// Relative error below 10⁻⁹.
 ///
 /// # Errors
 /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if sessions need not end.
@@ -22,21 +25,31 @@ pub fn expected_length(mdp: &Mdp, k: usize) -> Result<f64> {
         let mut others = Vec::with_capacity(rewards.len());
         let click = |item: usize| {
             others.clear();
-            others.extend(rewards.iter().enumerate().filter(|(j, _)| *j != item).map(|(_, &reward)| reward));
+            others.extend(
+                rewards.iter().enumerate().filter(|(j, _)| *j != item).map(|(_, &reward)| reward),
+            );
             let reward = rewards[item];
-            if reward > 0.0 { shown * reward * reward * mean_reciprocal(reward, &others, k - 1) } else { 0.0 }
+            if reward > 0.0 {
+                shown * reward * reward * mean_reciprocal(reward, &others, k - 1)
+            } else {
+                0.0
+            }
         };
         (0..rewards.len()).map(click).collect()
     })
 }
 
-/// The expected number of steps of a session that is shown `slates[s]` whenever the user is in state s.
+/// The expected number of steps of a session that is shown `slates[s]` whenever the user is in
+/// state s.
 ///
 /// # Errors
 /// [`Error::Setting`] if there is not one slate per state, or if sessions need not end.
 pub fn expected_length_of_slates(mdp: &Mdp, slates: &[Vec<ItemId>]) -> Result<f64> {
     if slates.len() != mdp.states() {
-        return Err(Error::setting("slates", format!("{} for {} states", slates.len(), mdp.states())));
+        return Err(Error::setting(
+            "slates",
+            format!("{} for {} states", slates.len(), mdp.states()),
+        ));
     }
     length(mdp, |state| {
         let rewards = mdp.rewards(state);
@@ -68,7 +81,8 @@ fn length(mdp: &Mdp, mut clicks: impl FnMut(usize) -> Vec<f64>) -> Result<f64> {
 
 /// E\[1/(first + R)\], R the sum of a uniformly random subset of `size` of `others`.
 ///
-/// ∫_0^∞ by the double-exponential rule for integrands that decay exponentially: t = T exp(x - e^(-x)).
+/// ∫_0^∞ by the double-exponential rule for integrands that decay exponentially: t = T exp(x -
+/// e^(-x)).
 fn mean_reciprocal(first: f64, others: &[f64], size: usize) -> f64 {
     const STEP: f64 = 0.1;
     const NODES: i32 = 400;
@@ -80,8 +94,9 @@ fn mean_reciprocal(first: f64, others: &[f64], size: usize) -> f64 {
         let x = f64::from(node) * STEP;
         let t = scale * (x - (-x).exp()).exp();
         let weight = t * (1.0 + (-x).exp());
-        let term =
-            weight * (-first * t).exp() * mean_product(others.iter().map(|reward| (-reward * t).exp()), &mut means);
+        let term = weight
+            * (-first * t).exp()
+            * mean_product(others.iter().map(|reward| (-reward * t).exp()), &mut means);
         integral += term;
         if x > 0.0 && term <= 1e-18 * integral {
             break;
@@ -90,7 +105,8 @@ fn mean_reciprocal(first: f64, others: &[f64], size: usize) -> f64 {
     STEP * integral
 }
 
-/// The mean of Π x over the subsets of `means.len() - 1` of the values: a normalised elementary symmetric polynomial.
+/// The mean of Π x over the subsets of `means.len() - 1` of the values: a normalised elementary
+/// symmetric polynomial.
 fn mean_product(values: impl Iterator<Item = f64>, means: &mut [f64]) -> f64 {
     means.fill(0.0);
     means[0] = 1.0;

@@ -1,8 +1,10 @@
-/// Solves A x = b, A `[n, n]` row-major, by elimination with partial pivoting; `None` if A is singular to rounding.
+/// Solves A x = b, A `[n, n]` row-major, by elimination with partial pivoting; `None` if A is
+/// singular to rounding.
 pub(super) fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
     let n = b.len();
     for column in 0..n {
-        let pivot = (column..n).max_by(|&i, &j| a[i * n + column].abs().total_cmp(&a[j * n + column].abs()))?;
+        let pivot = (column..n)
+            .max_by(|&i, &j| a[i * n + column].abs().total_cmp(&a[j * n + column].abs()))?;
         if a[pivot * n + column].abs() < 1e-13 {
             return None;
         }
@@ -23,7 +25,8 @@ pub(super) fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {
     Some(b)
 }
 
-/// Solves x = b + Q x: the expected sum of b along a chain with the sub-stochastic transitions Q, `[n, n]`, from each state.
+/// Solves x = b + Q x: the expected sum of b along a chain with the sub-stochastic transitions Q,
+/// `[n, n]`, from each state.
 pub(super) fn sum_until_absorbed(q: &[f64], b: Vec<f64>) -> Option<Vec<f64>> {
     let n = b.len();
     let a = (0..n * n).map(|cell| f64::from(u8::from(cell / n == cell % n)) - q[cell]).collect();

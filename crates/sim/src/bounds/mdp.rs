@@ -7,11 +7,13 @@ use super::linear::sum_until_absorbed;
 use super::slate::{Component, Mixture, best_slate};
 use crate::{Environment, Error, Mdp, MdpState, Policy, Responses, Result, Slates};
 
-/// The optimal policy of an [`Mdp`] for one that sees the state: the exact ceiling of the expected number of clicks.
+/// The optimal policy of an [`Mdp`] for one that sees the state: the exact ceiling of the expected
+/// number of clicks.
 ///
-/// V(s) = max_A Σ_{j∈A} p(j|s, A) r_sj (1 + Σ_s' P(s'|s, j) V(s')), p(j|s, A) = r_sj / Σ_A r, is found by policy iteration: the
-/// maximum is linear-fractional in the slate, so [`best_slate`] finds it exactly, and each policy's value solves a
-/// linear system. It holds for sessions that are not cut.
+/// V(s) = max_A Σ_{j∈A} p(j|s, A) r_sj (1 + Σ_s' P(s'|s, j) V(s')), p(j|s, A) = r_sj / Σ_A r, is
+/// found by policy iteration: the maximum is linear-fractional in the slate, so [`best_slate`]
+/// finds it exactly, and each policy's value solves a linear system. It holds for sessions that are
+/// not cut.
 #[derive(Clone, Debug)]
 pub struct MdpOracle {
     slates: Vec<Vec<ItemId>>,
@@ -22,7 +24,8 @@ impl MdpOracle {
     /// Solves `mdp` for slates of `k` items.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if some slate need never end a session.
+    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if some slate need never end a
+    /// session.
     pub fn new(mdp: &Mdp, k: usize) -> Result<Self> {
         if k == 0 || k > mdp.items() {
             return Err(Error::setting("k", format!("{k} of {} items", mdp.items())));
@@ -31,10 +34,16 @@ impl MdpOracle {
         let mut slates: Vec<Vec<ItemId>>;
         loop {
             slates = (0..mdp.states())
-                .map(|state| best_slate(mdp.rewards(state), &worths(mdp, state, &values), 0.0, k).items)
+                .map(|state| {
+                    best_slate(mdp.rewards(state), &worths(mdp, state, &values), 0.0, k).items
+                })
                 .collect();
             let improved = clicks_of(mdp, &slates)?;
-            let gain = improved.iter().zip(&values).map(|(new, old)| (new - old) / (1.0 + new)).fold(0.0, f64::max);
+            let gain = improved
+                .iter()
+                .zip(&values)
+                .map(|(new, old)| (new - old) / (1.0 + new))
+                .fold(0.0, f64::max);
             values = improved;
             if gain < 1e-12 {
                 return Ok(Self { slates, values });
@@ -93,11 +102,12 @@ impl Policy<Mdp> for MdpOracle {
 
 /// A recommender that knows the [`Mdp`] but not the user's state: a reference that can be reached.
 ///
-/// Its memory is b(s), the probability of each state given the slates and clicks so far; a click on j turns it into
-/// b'(s') ∝ Σ_s b(s) p(j|s, A) r_sj P(s'|s, j). It shows the slate that maximises
-/// Σ_s b(s) Σ_j p(j|s, A) r_sj (1 + E V(s')), V the oracle's (QMDP). That sum of ratios is maximised exactly where the catalogue
-/// has at most 2,000 slates or the state is certain; elsewhere by ascent and swaps of single items, so that the slate is
-/// then a good one, not surely the best.
+/// Its memory is b(s), the probability of each state given the slates and clicks so far; a click on
+/// j turns it into b'(s') ∝ Σ_s b(s) p(j|s, A) r_sj P(s'|s, j). It shows the slate that maximises
+/// Σ_s b(s) Σ_j p(j|s, A) r_sj (1 + E V(s')), V the oracle's (QMDP). That sum of ratios is
+/// maximised exactly where the catalogue has at most 2,000 slates or the state is certain;
+/// elsewhere by ascent and swaps of single items, so that the slate is then a good one, not surely
+/// the best.
 #[derive(Clone, Debug)]
 pub struct MdpBelief {
     mdp: Mdp,
@@ -128,7 +138,9 @@ impl MdpBelief {
             c: 0.0,
         };
         let likely = belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
-        Mixture { k: self.k, components: likely.map(component).collect() }.best(Self::EXHAUSTIVE).items
+        Mixture { k: self.k, components: likely.map(component).collect() }
+            .best(Self::EXHAUSTIVE)
+            .items
     }
 
     /// Moves a belief, `[m]`, on by a click on `item` of `slate`.
@@ -138,7 +150,10 @@ impl MdpBelief {
     pub fn update(&self, belief: &mut [f64], slate: &[ItemId], item: ItemId) -> Result<()> {
         let evidence = self.mdp.filter(belief, slate, item);
         if evidence.is_nan() || evidence <= 0.0 {
-            return Err(Error::Contract(format!("a click on item {} is impossible in this mdp", item.0)));
+            return Err(Error::Contract(format!(
+                "a click on item {} is impossible in this mdp",
+                item.0
+            )));
         }
         Ok(())
     }
@@ -165,7 +180,8 @@ impl<E: Environment + ?Sized> Policy<E> for MdpBelief {
         check_k(k, self.k)?;
         slates.clear(k);
         let certain = vec![1.0; k];
-        // Early in their sessions many users share a belief, and finding the slate is what takes time.
+        // Early in their sessions many users share a belief, and finding the slate is what takes
+        // time.
         let mut known: HashMap<Vec<u64>, Vec<ItemId>> = HashMap::new();
         for belief in memory {
             let key = belief.iter().map(|p| p.to_bits()).collect();
@@ -175,7 +191,12 @@ impl<E: Environment + ?Sized> Policy<E> for MdpBelief {
         Ok(())
     }
 
-    fn observe(&self, memory: &mut Self::Memory, slates: &Slates, responses: &Responses) -> Result<()> {
+    fn observe(
+        &self,
+        memory: &mut Self::Memory,
+        slates: &Slates,
+        responses: &Responses,
+    ) -> Result<()> {
         for (row, (belief, choice)) in memory.iter_mut().zip(&responses.choice).enumerate() {
             if let Choice::Item(item) = choice {
                 self.update(belief, slates.row(row), *item)?;
@@ -219,6 +240,10 @@ fn clicks_of(mdp: &Mdp, slates: &[Vec<ItemId>]) -> Result<Vec<f64>> {
             row.iter_mut().zip(mdp.transition(state, *item)).for_each(|(q, p)| *q += click * p);
         }
     }
-    let endless = || Error::setting("mdp", "some slates never end a session: the oracle's value is not finite");
-    sum_until_absorbed(&q, success).filter(|values| values.iter().all(|v| *v >= 0.0)).ok_or_else(endless)
+    let endless = || {
+        Error::setting("mdp", "some slates never end a session: the oracle's value is not finite")
+    };
+    sum_until_absorbed(&q, success)
+        .filter(|values| values.iter().all(|v| *v >= 0.0))
+        .ok_or_else(endless)
 }

@@ -13,15 +13,21 @@ pub struct BestSlate {
 
 /// The slate of `k` items that maximises Σ_{j∈A} a_j w_j / (c + Σ_{j∈A} a_j), exactly.
 ///
-/// This is the value of a slate whose item j is chosen with weight a_j against an outside option of weight c and is then worth
-/// w_j. Dinkelbach's method: a slate of value λ is improved by the k items of largest a_j (w_j - λ) until none improves; it ends
-/// after a handful of rounds, each O(n). Where all weights are 0 a slate is worth 0. `a` and `w` are `[n]`, `a` and `c` not
+/// This is the value of a slate whose item j is chosen with weight a_j against an outside option of
+/// weight c and is then worth w_j. Dinkelbach's method: a slate of value λ is improved by the k
+/// items of largest a_j (w_j - λ) until none improves; it ends after a handful of rounds, each
+/// O(n). Where all weights are 0 a slate is worth 0. `a` and `w` are `[n]`, `a` and `c` not
 /// negative.
 ///
 /// # Panics
 /// If `a` and `w` differ in length or hold fewer than `k` items.
 pub fn best_slate(a: &[f64], w: &[f64], c: f64, k: usize) -> BestSlate {
-    assert!(a.len() == w.len() && k <= a.len(), "{} weights, {} worths, slates of {k}", a.len(), w.len());
+    assert!(
+        a.len() == w.len() && k <= a.len(),
+        "{} weights, {} worths, slates of {k}",
+        a.len(),
+        w.len()
+    );
     let worth = |items: &[ItemId]| {
         let (total, weight) = items.iter().fold((0.0, c), |(total, weight), item| {
             let a = a[item.index()];
@@ -42,8 +48,8 @@ pub fn best_slate(a: &[f64], w: &[f64], c: f64, k: usize) -> BestSlate {
     }
 }
 
-/// A user who is one of several: component s has probability p_s, item weights a_s and worths w_s, and the slate is worth
-/// Σ_s p_s Σ_j a_sj w_sj / (c_s + Σ_j a_sj).
+/// A user who is one of several: component s has probability p_s, item weights a_s and worths w_s,
+/// and the slate is worth Σ_s p_s Σ_j a_sj w_sj / (c_s + Σ_j a_sj).
 #[derive(Clone, Debug)]
 pub(super) struct Mixture {
     pub(super) k: usize,
@@ -62,8 +68,9 @@ pub(super) struct Component {
 type Sums = (f64, f64);
 
 impl Mixture {
-    /// The best slate: exact for one component and where the catalogue has at most `exhaustive` slates, else the best that
-    /// ascent followed by swaps of single items finds, which bounds the maximum from below.
+    /// The best slate: exact for one component and where the catalogue has at most `exhaustive`
+    /// slates, else the best that ascent followed by swaps of single items finds, which bounds the
+    /// maximum from below.
     pub(super) fn best(&self, exhaustive: usize) -> BestSlate {
         if let [only] = &self.components[..] {
             let best = best_slate(&only.a, &only.w, only.c, self.k);
@@ -98,9 +105,12 @@ impl Mixture {
 
     /// The best slate for the likeliest component alone.
     fn likeliest(&self) -> Vec<ItemId> {
-        let by_probability = |a: &&Component, b: &&Component| a.probability.total_cmp(&b.probability);
+        let by_probability =
+            |a: &&Component, b: &&Component| a.probability.total_cmp(&b.probability);
         let likeliest = self.components.iter().max_by(by_probability);
-        likeliest.map_or_else(Vec::new, |component| best_slate(&component.a, &component.w, component.c, self.k).items)
+        likeliest.map_or_else(Vec::new, |component| {
+            best_slate(&component.a, &component.w, component.c, self.k).items
+        })
     }
 
     /// The best slate for the component that the others average to.
@@ -115,11 +125,13 @@ impl Mixture {
                 aw[item] += weight * component.w[item];
             }
         }
-        let w: Vec<f64> = aw.iter().zip(&a).map(|(aw, a)| if *a > 0.0 { aw / a } else { 0.0 }).collect();
+        let w: Vec<f64> =
+            aw.iter().zip(&a).map(|(aw, a)| if *a > 0.0 { aw / a } else { 0.0 }).collect();
         best_slate(&a, &w, c, self.k).items
     }
 
-    /// Ascends by linearising each ratio at the present slate, then swaps single items while that helps.
+    /// Ascends by linearising each ratio at the present slate, then swaps single items while that
+    /// helps.
     fn improve(&self, start: Vec<ItemId>) -> BestSlate {
         let mut items = start;
         let mut value = self.value(&items);
@@ -138,9 +150,13 @@ impl Mixture {
     fn gradient(&self, slate: &[ItemId]) -> Vec<f64> {
         let mut gradient = vec![0.0; self.components[0].a.len()];
         for (component, (total, weight)) in self.components.iter().zip(self.sums(slate)) {
-            let (ratio, scale) =
-                if weight > 0.0 { (total / weight, component.probability / weight) } else { (0.0, 1.0) };
-            for (gradient, (a, w)) in gradient.iter_mut().zip(component.a.iter().zip(&component.w)) {
+            let (ratio, scale) = if weight > 0.0 {
+                (total / weight, component.probability / weight)
+            } else {
+                (0.0, 1.0)
+            };
+            for (gradient, (a, w)) in gradient.iter_mut().zip(component.a.iter().zip(&component.w))
+            {
                 *gradient += scale * a * (w - ratio);
             }
         }
@@ -152,13 +168,17 @@ impl Mixture {
         let sums = self.sums(items);
         let mut best = (*value + 1e-12 * value.abs(), None);
         for place in 0..items.len() {
-            for new in (0..self.components[0].a.len() as u32).map(ItemId).filter(|item| !items.contains(item)) {
-                let swapped = self.components.iter().zip(&sums).map(|(component, &(total, weight))| {
-                    let (old, new) = (items[place].index(), new.index());
-                    let (a, w) = (&component.a, &component.w);
-                    let total = total - a[old] * w[old] + a[new] * w[new];
-                    component.probability * ratio((total, weight - a[old] + a[new]))
-                });
+            for new in (0..self.components[0].a.len() as u32)
+                .map(ItemId)
+                .filter(|item| !items.contains(item))
+            {
+                let swapped =
+                    self.components.iter().zip(&sums).map(|(component, &(total, weight))| {
+                        let (old, new) = (items[place].index(), new.index());
+                        let (a, w) = (&component.a, &component.w);
+                        let total = total - a[old] * w[old] + a[new] * w[new];
+                        component.probability * ratio((total, weight - a[old] + a[new]))
+                    });
                 let worth = swapped.sum();
                 if worth > best.0 {
                     best = (worth, Some((place, new)));
@@ -182,7 +202,11 @@ impl Mixture {
     }
 
     fn worth(&self, sums: &[Sums]) -> f64 {
-        self.components.iter().zip(sums).map(|(component, &sums)| component.probability * ratio(sums)).sum()
+        self.components
+            .iter()
+            .zip(sums)
+            .map(|(component, &sums)| component.probability * ratio(sums))
+            .sum()
     }
 }
 
@@ -207,7 +231,9 @@ pub(super) fn for_each_subset(n: usize, k: usize, mut visit: impl FnMut(&[ItemId
     let mut subset: Vec<ItemId> = (0..k as u32).map(ItemId).collect();
     loop {
         visit(&subset);
-        let Some(place) = (0..k).rev().find(|&place| subset[place].index() < n - k + place) else { return };
+        let Some(place) = (0..k).rev().find(|&place| subset[place].index() < n - k + place) else {
+            return;
+        };
         let first = subset[place].0 + 1;
         for (offset, item) in subset[place..].iter_mut().enumerate() {
             *item = ItemId(first + offset as u32);
@@ -226,7 +252,8 @@ mod tests {
             let row = move |low| prop::collection::vec(low..1.0f64, n);
             let component = (0.01f64..1.0, row(0.0), row(-1.0), 0.0f64..2.0)
                 .prop_map(|(probability, a, w, c)| Component { probability, a, w, c });
-            prop::collection::vec(component, components).prop_map(move |components| Mixture { k, components })
+            prop::collection::vec(component, components)
+                .prop_map(move |components| Mixture { k, components })
         })
     }
 

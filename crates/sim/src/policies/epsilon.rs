@@ -5,11 +5,11 @@ use rand::Rng;
 use super::check_k;
 use crate::{Environment, Error, Policy, Responses, Result, Slates};
 
-/// ε-greedy, place by place: with probability ε an item drawn uniformly from those not yet on the slate, otherwise the
-/// first item of the greedy policy's slate that is not yet on it.
+/// ε-greedy, place by place: with probability ε an item drawn uniformly from those not yet on the
+/// slate, otherwise the first item of the greedy policy's slate that is not yet on it.
 ///
-/// Propensities are logged if the greedy policy is deterministic and says so by propensities of 1; for one that
-/// randomises, the probability of a place given the places before it is not known.
+/// Propensities are logged if the greedy policy is deterministic and says so by propensities of 1;
+/// for one that randomises, the probability of a place given the places before it is not known.
 #[derive(Clone, Debug)]
 pub struct EpsilonGreedy<P> {
     greedy: P,
@@ -68,7 +68,8 @@ impl<E: Environment + ?Sized, P: Policy<E>> Policy<E> for EpsilonGreedy<P> {
                 // Of k distinct greedy items, fewer than k stand on the slate.
                 let best = greedy.row(row).iter().copied().find(|item| !slate.contains(item));
                 let explores = stream.random_bool(self.epsilon);
-                let item = best.filter(|_| !explores).unwrap_or_else(|| self.explore(&slate, stream));
+                let item =
+                    best.filter(|_| !explores).unwrap_or_else(|| self.explore(&slate, stream));
                 let chance = self.epsilon / (self.items - place) as f64;
                 let greedily = if best == Some(item) { 1.0 - self.epsilon } else { 0.0 };
                 propensity.push((chance + greedily) as f32);
@@ -79,7 +80,12 @@ impl<E: Environment + ?Sized, P: Policy<E>> Policy<E> for EpsilonGreedy<P> {
         Ok(())
     }
 
-    fn observe(&self, memory: &mut P::Memory, slates: &Slates, responses: &Responses) -> Result<()> {
+    fn observe(
+        &self,
+        memory: &mut P::Memory,
+        slates: &Slates,
+        responses: &Responses,
+    ) -> Result<()> {
         self.greedy.observe(memory, slates, responses)
     }
 

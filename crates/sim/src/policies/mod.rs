@@ -1,4 +1,5 @@
-//! Logging policies: what fills a log before anything is learned, with the propensity of every place.
+//! Logging policies: what fills a log before anything is learned, with the propensity of every
+//! place.
 
 mod epsilon;
 mod popularity;
@@ -24,7 +25,8 @@ fn subsets(n: usize, k: usize) -> f64 {
 /// The `k` items of the largest scores, largest first; equal scores in the order of the items.
 pub(crate) fn top_k(scores: &[f64], k: usize) -> Vec<ItemId> {
     let mut items: Vec<ItemId> = (0..scores.len() as u32).map(ItemId).collect();
-    let better = |a: &ItemId, b: &ItemId| scores[b.index()].total_cmp(&scores[a.index()]).then(a.cmp(b));
+    let better =
+        |a: &ItemId, b: &ItemId| scores[b.index()].total_cmp(&scores[a.index()]).then(a.cmp(b));
     if k < items.len() {
         items.select_nth_unstable_by(k, better);
         items.truncate(k);

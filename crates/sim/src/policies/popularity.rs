@@ -5,7 +5,8 @@ use super::check_k;
 use crate::draw::{accumulate, proportional};
 use crate::{Environment, Error, Policy, Responses, Result, Slates};
 
-/// Items drawn one after the other, without replacement, in proportion to fixed weights (Plackett-Luce).
+/// Items drawn one after the other, without replacement, in proportion to fixed weights
+/// (Plackett-Luce).
 #[derive(Clone, Debug)]
 pub struct Popularity {
     weights: Vec<f64>,
@@ -14,13 +15,17 @@ pub struct Popularity {
 }
 
 impl Popularity {
-    /// From one weight per item, in any unit: say, its number of clicks. Items of weight 0 are never shown.
+    /// From one weight per item, in any unit: say, its number of clicks. Items of weight 0 are
+    /// never shown.
     ///
     /// # Errors
     /// [`Error::Setting`] if a weight is negative or not finite, or their sum is not finite.
     pub fn new(weights: Vec<f64>) -> Result<Self> {
         if let Some(weight) = weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
-            return Err(Error::setting("popularity", format!("weight {weight} is negative or not finite")));
+            return Err(Error::setting(
+                "popularity",
+                format!("weight {weight} is negative or not finite"),
+            ));
         }
         let mut cumulative = weights.clone();
         accumulate(&mut cumulative);
@@ -31,9 +36,14 @@ impl Popularity {
         Ok(Self { weights, cumulative, positive })
     }
 
-    /// The next item of a slate. Drawing again while the item is on the slate is drawing from what remains; when few are
-    /// left, walking over them is sure to end.
-    fn next(&self, slate: &[ItemId], stream: &mut Stream, remaining: &mut Vec<f64>) -> Option<ItemId> {
+    /// The next item of a slate. Drawing again while the item is on the slate is drawing from what
+    /// remains; when few are left, walking over them is sure to end.
+    fn next(
+        &self,
+        slate: &[ItemId],
+        stream: &mut Stream,
+        remaining: &mut Vec<f64>,
+    ) -> Option<ItemId> {
         const ATTEMPTS: usize = 8;
         for _ in 0..ATTEMPTS {
             let item = ItemId(proportional(&self.cumulative, stream)? as u32);
@@ -49,7 +59,8 @@ impl Popularity {
 
     /// The probability of each place of `slate`, `[k]`, given those before it.
     fn propensities(&self, slate: &[ItemId], propensity: &mut Vec<f32>) {
-        // Taking the shown weights off a sum leaves its rounding errors, so a small rest is summed anew.
+        // Taking the shown weights off a sum leaves its rounding errors, so a small rest is summed
+        // anew.
         const SMALL: f64 = 1e-3;
         propensity.clear();
         let mut summed = self.cumulative.last().copied().unwrap_or(0.0);
@@ -57,8 +68,13 @@ impl Popularity {
         for (place, item) in slate.iter().enumerate() {
             if left < SMALL * summed {
                 let shown = |item: usize| slate[..place].contains(&ItemId(item as u32));
-                left =
-                    self.weights.iter().enumerate().filter(|(item, _)| !shown(*item)).map(|(_, weight)| weight).sum();
+                left = self
+                    .weights
+                    .iter()
+                    .enumerate()
+                    .filter(|(item, _)| !shown(*item))
+                    .map(|(_, weight)| weight)
+                    .sum();
                 summed = left;
             }
             let weight = self.weights[item.index()];
@@ -90,7 +106,8 @@ impl<E: Environment + ?Sized> Policy<E> for Popularity {
             slate.clear();
             for _ in 0..k {
                 let item = self.next(&slate, stream, &mut remaining);
-                let item = item.ok_or_else(|| Error::Contract("no item of positive weight is left".into()))?;
+                let item = item
+                    .ok_or_else(|| Error::Contract("no item of positive weight is left".into()))?;
                 slate.push(item);
             }
             self.propensities(&slate, &mut propensity);
@@ -124,7 +141,10 @@ mod tests {
     fn sum(weights: &[f64], slate: &mut Vec<u32>, k: usize) -> f64 {
         if slate.len() == k {
             let propensity = propensities(weights, slate);
-            assert!(propensity.iter().all(|p| *p > 0.0 && *p <= 1.0), "{weights:?} {slate:?}: {propensity:?}");
+            assert!(
+                propensity.iter().all(|p| *p > 0.0 && *p <= 1.0),
+                "{weights:?} {slate:?}: {propensity:?}"
+            );
             return propensity.into_iter().map(f64::from).product();
         }
         let mut total = 0.0;

@@ -6,8 +6,8 @@ use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;
 use crate::{Error, Mdp, MdpState, Policy, Responses, Result, Slates};
 
-/// π_max (IRecGAN §7.1): the k items of the highest true reward in the user's present state, best first.
-/// Deterministic given the state: propensity 1.
+/// π_max (IRecGAN §7.1): the k items of the highest true reward in the user's present state, best
+/// first. Deterministic given the state: propensity 1.
 #[derive(Clone, Debug)]
 pub struct MaxReward {
     ranking: Vec<Vec<ItemId>>,
@@ -16,7 +16,11 @@ pub struct MaxReward {
 impl MaxReward {
     /// For the users of `mdp`, whose states it sees.
     pub fn new(mdp: &Mdp) -> Self {
-        Self { ranking: (0..mdp.states()).map(|state| top_k(mdp.rewards(state), mdp.items())).collect() }
+        Self {
+            ranking: (0..mdp.states())
+                .map(|state| top_k(mdp.rewards(state), mdp.items()))
+                .collect(),
+        }
     }
 
     /// The probability that it shows these items, in any order, to a user in `state`.
@@ -59,11 +63,12 @@ impl Policy<Mdp> for MaxReward {
     }
 }
 
-/// π_mix (IRecGAN §7.1): at every step a fair coin decides between the k items of the highest true reward in the user's
-/// present state and k items drawn uniformly, without replacement, from the ranks n/5 to n/2 (the "top 20%-50%").
+/// π_mix (IRecGAN §7.1): at every step a fair coin decides between the k items of the highest true
+/// reward in the user's present state and k items drawn uniformly, without replacement, from the
+/// ranks n/5 to n/2 (the "top 20%-50%").
 ///
-/// The paper's sentence ("randomly selects k items with either ... or ...") also admits a coin per place; one coin per
-/// slate is what the authors' program tosses.
+/// The paper's sentence ("randomly selects k items with either ... or ...") also admits a coin per
+/// place; one coin per slate is what the authors' program tosses.
 #[derive(Clone, Debug)]
 pub struct MixReward {
     best: MaxReward,
@@ -79,7 +84,10 @@ impl MixReward {
     pub fn slate_probability(&self, state: usize, slate: &[ItemId]) -> f64 {
         let ranking = &self.best.ranking[state];
         let (first, last) = band(ranking.len());
-        f64::midpoint(self.best.slate_probability(state, slate), within(slate, &ranking[first..last]))
+        f64::midpoint(
+            self.best.slate_probability(state, slate),
+            within(slate, &ranking[first..last]),
+        )
     }
 }
 
@@ -102,7 +110,8 @@ impl Policy<Mdp> for MixReward {
         check_k(k, items)?;
         let (first, last) = band(items);
         if k > last - first {
-            let problem = format!("{k} is more than the {} items ranked {first} to {last}", last - first);
+            let problem =
+                format!("{k} is more than the {} items ranked {first} to {last}", last - first);
             return Err(Error::setting("k", problem));
         }
         slates.clear(k);

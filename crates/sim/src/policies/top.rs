@@ -4,7 +4,8 @@ use foretaste_random::Stream;
 use super::{check_k, show_to_all, top_k};
 use crate::{Environment, Policy, Responses, Result, Slates};
 
-/// The k items of the largest fixed scores, largest first, to everyone at every step. Deterministic: propensity 1.
+/// The k items of the largest fixed scores, largest first, to everyone at every step.
+/// Deterministic: propensity 1.
 #[derive(Clone, Debug)]
 pub struct TopItems {
     ranking: Vec<ItemId>,

@@ -4,7 +4,8 @@ use super::{check_k, subsets};
 use crate::draw::Subsets;
 use crate::{Environment, Policy, Responses, Result, Slates};
 
-/// π_random (IRecGAN §7.1): every ordered slate of k distinct items below `items` with the same probability.
+/// π_random (IRecGAN §7.1): every ordered slate of k distinct items below `items` with the same
+/// probability.
 #[derive(Clone, Copy, Debug)]
 pub struct UniformRandom {
     /// Size of the catalogue n.

@@ -5,8 +5,8 @@ use foretaste_sim::bounds::{
 };
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, Outside, Policy, Responses,
-    Rollout, Slates, Transitions,
+    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, Outside,
+    Policy, Responses, Rollout, Slates, Transitions,
 };
 use proptest::prelude::*;
 
@@ -17,7 +17,8 @@ const SIGMAS: f64 = 3.89;
 
 /// All slates of k of n items.
 fn slates(n: usize, k: usize) -> Vec<Vec<ItemId>> {
-    let chosen = |mask: u32| (0..n as u32).filter(move |item| mask >> item & 1 == 1).map(ItemId).collect();
+    let chosen =
+        |mask: u32| (0..n as u32).filter(move |item| mask >> item & 1 == 1).map(ItemId).collect();
     (0u32..1 << n).filter(|mask| mask.count_ones() as usize == k).map(chosen).collect()
 }
 
@@ -144,7 +145,8 @@ proptest! {
     }
 }
 
-/// The most that users of one type can earn in `to_go` steps, by trying every slate at every history.
+/// The most that users of one type can earn in `to_go` steps, by trying every slate at every
+/// history.
 fn expectimax(
     users: &ChoiceUsers,
     user_type: usize,
@@ -161,14 +163,20 @@ fn expectimax(
         let probabilities = users.choice_probabilities(user_type, history, slate);
         let mut value = 0.0;
         for (place, &item) in slate.iter().enumerate() {
-            let reward = if users.config().click_reward == ClickReward::One { 1.0 } else { utilities[place] };
+            let reward = if users.config().click_reward == ClickReward::One {
+                1.0
+            } else {
+                utilities[place]
+            };
             history.push(item);
-            value += probabilities[place] * (reward + expectimax(users, user_type, history, all, to_go - 1));
+            value += probabilities[place]
+                * (reward + expectimax(users, user_type, history, all, to_go - 1));
             history.pop();
         }
         if let Outside::Skip { leaving } = users.config().outside {
-            value +=
-                probabilities[slate.len()] * (1.0 - leaving) * expectimax(users, user_type, history, all, to_go - 1);
+            value += probabilities[slate.len()]
+                * (1.0 - leaving)
+                * expectimax(users, user_type, history, all, to_go - 1);
         }
         best = best.max(value);
     }
@@ -178,24 +186,37 @@ fn expectimax(
 /// Four comparisons at two-sided false-alarm rate 1e-4 each.
 #[test]
 fn random_sessions_are_as_long_as_linear_algebra_says() {
-    for (seed, transitions) in [Transitions::SoftmaxUniform, Transitions::Dirichlet(0.1)].into_iter().enumerate() {
+    for (seed, transitions) in
+        [Transitions::SoftmaxUniform, Transitions::Dirichlet(0.1)].into_iter().enumerate()
+    {
         for (states, items, k) in [(10, 50, 10), (3, 7, 2)] {
-            let mdp = Mdp::new(&MdpConfig { states, items, transitions, seed: seed as u64 }).unwrap();
-            let rollout = Rollout { max_steps: 100_000, ..Rollout::new(Seed::new(21), 0..40_000, k) };
+            let mdp =
+                Mdp::new(&MdpConfig { states, items, transitions, seed: seed as u64 }).unwrap();
+            let rollout =
+                Rollout { max_steps: 100_000, ..Rollout::new(Seed::new(21), 0..40_000, k) };
             let outcomes = rollout.outcomes(&mdp, &UniformRandom { items }).unwrap();
             let (found, error) = mean(outcomes.iter().map(|outcome| f64::from(outcome.steps)));
             let expected = expected_length(&mdp, k).unwrap();
-            assert!((found - expected).abs() < SIGMAS * error, "{found} ± {error}, expected {expected}");
+            assert!(
+                (found - expected).abs() < SIGMAS * error,
+                "{found} ± {error}, expected {expected}"
+            );
         }
     }
 }
 
-fn reward_of<E: Environment, P: Policy<E>>(environment: &E, policy: &P, k: usize, max_steps: usize) -> (f64, f64) {
+fn reward_of<E: Environment, P: Policy<E>>(
+    environment: &E,
+    policy: &P,
+    k: usize,
+    max_steps: usize,
+) -> (f64, f64) {
     let rollout = Rollout { max_steps, ..Rollout::new(Seed::new(5), 0..4_000, k) };
     mean(rollout.outcomes(environment, policy).unwrap().iter().map(|outcome| outcome.reward))
 }
 
-/// Whether the mean of `a` is at most that of `b` but for noise; the same users, so the errors overstate the noise.
+/// Whether the mean of `a` is at most that of `b` but for noise; the same users, so the errors
+/// overstate the noise.
 fn at_most(a: (f64, f64), b: (f64, f64)) -> bool {
     a.0 <= b.0 + SIGMAS * (a.1 * a.1 + b.1 * b.1).sqrt()
 }
@@ -203,8 +224,11 @@ fn at_most(a: (f64, f64), b: (f64, f64)) -> bool {
 /// Each comparison fails by chance with probability at most 1e-4.
 #[test]
 fn no_policy_earns_more_than_the_oracle_and_knowing_more_earns_no_less() {
-    for (seed, transitions) in [Transitions::SoftmaxUniform, Transitions::Dirichlet(0.1)].into_iter().enumerate() {
-        let mdp = Mdp::new(&MdpConfig { transitions, seed: seed as u64, ..Default::default() }).unwrap();
+    for (seed, transitions) in
+        [Transitions::SoftmaxUniform, Transitions::Dirichlet(0.1)].into_iter().enumerate()
+    {
+        let mdp =
+            Mdp::new(&MdpConfig { transitions, seed: seed as u64, ..Default::default() }).unwrap();
         let oracle = MdpOracle::new(&mdp, 10).unwrap();
         let cut = 100_000;
         let random = reward_of(&mdp, &UniformRandom { items: 50 }, 10, cut);
@@ -212,9 +236,18 @@ fn no_policy_earns_more_than_the_oracle_and_knowing_more_earns_no_less() {
         let max = reward_of(&mdp, &MaxReward::new(&mdp), 10, cut);
         let belief = reward_of(&mdp, &MdpBelief::new(&mdp, 10).unwrap(), 10, cut);
         let best = reward_of(&mdp, &oracle, 10, cut);
-        assert!(at_most(random, mix) && at_most(mix, max) && at_most(max, best) && at_most(random, belief));
+        assert!(
+            at_most(random, mix)
+                && at_most(mix, max)
+                && at_most(max, best)
+                && at_most(random, belief)
+        );
         for (name, policy) in [("random", random), ("mix", mix), ("max", max), ("belief", belief)] {
-            assert!(at_most(policy, (oracle.value(), 0.0)), "{name}: {policy:?}, oracle {}", oracle.value());
+            assert!(
+                at_most(policy, (oracle.value(), 0.0)),
+                "{name}: {policy:?}, oracle {}",
+                oracle.value()
+            );
         }
         assert!((best.0 - oracle.value()).abs() < SIGMAS * best.1);
     }
@@ -245,7 +278,8 @@ fn with_one_type_belief_is_the_oracle() {
 
 #[test]
 fn bounds_that_do_not_exist_are_refused() {
-    let refused = |outcome: foretaste_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting { .. })));
+    let refused =
+        |outcome: foretaste_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting { .. })));
     let endless = Mdp::from_parts(1, 1, vec![1.0], vec![1.0]).unwrap();
     refused(MdpOracle::new(&endless, 1).map(drop));
     refused(expected_length(&endless, 1).map(drop));

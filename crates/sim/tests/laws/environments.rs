@@ -2,18 +2,25 @@ use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, MdpState, Outside, Population,
-    Responses, Rollout, Slates, Transitions,
+    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, MdpState,
+    Outside, Population, Responses, Rollout, Slates, Transitions,
 };
 use proptest::prelude::*;
 
 use crate::support::{Fixed, chi_square, choice_users, mdp, outside};
 
-/// Each test below draws once from fixed seeds: it fails by chance with at most this probability per comparison.
+/// Each test below draws once from fixed seeds: it fails by chance with at most this probability
+/// per comparison.
 const FALSE_ALARM: f64 = 1e-4;
 
 /// One step of an Mdp from `state`, for every row.
-fn one_step(mdp: &Mdp, state: u32, slate: &[ItemId], rows: usize, seed: Seed) -> (MdpState, Responses) {
+fn one_step(
+    mdp: &Mdp,
+    state: u32,
+    slate: &[ItemId],
+    rows: usize,
+    seed: Seed,
+) -> (MdpState, Responses) {
     let mut streams: Vec<Stream> = (0..rows as u64).map(|row| seed.stream(row)).collect();
     let mut slates = Slates::with_k(slate.len());
     (0..rows).for_each(|_| slates.push(slate, None));
@@ -43,13 +50,17 @@ fn mdp_clicks_and_moves_with_the_stated_probabilities() {
             for row in 0..rows {
                 let cell = match responses.choice[row] {
                     Choice::Item(item) => {
-                        slate.iter().position(|shown| *shown == item).unwrap() * states + next.0[row] as usize
+                        slate.iter().position(|shown| *shown == item).unwrap() * states
+                            + next.0[row] as usize
                     }
                     Choice::Skip | Choice::Leave => slate.len() * states,
                 };
                 counts[cell] += 1;
             }
-            assert!(chi_square(&counts, &probabilities) > FALSE_ALARM, "seed {seed}, state {state}");
+            assert!(
+                chi_square(&counts, &probabilities) > FALSE_ALARM,
+                "seed {seed}, state {state}"
+            );
         }
     }
 }
@@ -58,13 +69,23 @@ fn mdp_clicks_and_moves_with_the_stated_probabilities() {
 fn choice_users_choose_by_softmax_of_eta_r() {
     let slate = [4, 1, 2].map(ItemId);
     let (rows, history) = (40_000, [ItemId(4), ItemId(2), ItemId(4)]);
-    for (seed, outside) in [Outside::Skip { leaving: 0.3 }, Outside::Leave, Outside::Absent].into_iter().enumerate() {
-        let config = ChoiceUsersConfig { eta: 1.7, outside, seed: seed as u64, items: 6, ..Default::default() };
+    for (seed, outside) in
+        [Outside::Skip { leaving: 0.3 }, Outside::Leave, Outside::Absent].into_iter().enumerate()
+    {
+        let config = ChoiceUsersConfig {
+            eta: 1.7,
+            outside,
+            seed: seed as u64,
+            items: 6,
+            ..Default::default()
+        };
         let users = ChoiceUsers::new(&config).unwrap();
         // Slates of one item and no way out lead to the history that the test wants.
-        let forced = ChoiceUsers::new(&ChoiceUsersConfig { outside: Outside::Absent, ..config }).unwrap();
+        let forced =
+            ChoiceUsers::new(&ChoiceUsersConfig { outside: Outside::Absent, ..config }).unwrap();
         let mut streams: Vec<Stream> = (0..rows).map(|row| Seed::new(9).stream(row)).collect();
-        let (mut state, mut responses) = (forced.reset(&mut streams).unwrap(), Responses::default());
+        let (mut state, mut responses) =
+            (forced.reset(&mut streams).unwrap(), Responses::default());
         let mut slates = Slates::default();
         for item in history {
             slates.clear(1);
@@ -82,7 +103,9 @@ fn choice_users_choose_by_softmax_of_eta_r() {
         expected.iter_mut().for_each(|weight| *weight /= sum);
         let nothing = outside_weight / sum;
         match outside {
-            Outside::Skip { leaving } => expected.extend([nothing * (1.0 - leaving), nothing * leaving]),
+            Outside::Skip { leaving } => {
+                expected.extend([nothing * (1.0 - leaving), nothing * leaving])
+            }
             Outside::Leave => expected.extend([0.0, nothing]),
             Outside::Absent => expected.extend([0.0, 0.0]),
         }
@@ -96,26 +119,39 @@ fn choice_users_choose_by_softmax_of_eta_r() {
             };
             counts[cell] += 1;
         }
-        assert!(chi_square(&counts, &expected) > FALSE_ALARM, "{outside:?}: {counts:?} {expected:?}");
+        assert!(
+            chi_square(&counts, &expected) > FALSE_ALARM,
+            "{outside:?}: {counts:?} {expected:?}"
+        );
     }
 }
 
 #[test]
 fn repetition_first_pleases_then_bores() {
-    let config = ChoiceUsersConfig { dims: 1, items: 1, position_weights: vec![1.0; 8], ..Default::default() };
+    let config = ChoiceUsersConfig {
+        dims: 1,
+        items: 1,
+        position_weights: vec![1.0; 8],
+        ..Default::default()
+    };
     let users = ChoiceUsers::with_features(&config, vec![0.5]).unwrap();
     let reward = |clicks: usize| users.utilities(0, &vec![ItemId(0); clicks], &[ItemId(0)])[0];
     let liking = reward(0);
-    // g = 0.25 per click: 2 g - 1.5 g² peaks between two clicks and three, and is negative from six on.
+    // g = 0.25 per click: 2 g - 1.5 g² peaks between two clicks and three, and is negative from six
+    // on.
     assert!((reward(2) - liking - (2.0 * 0.5 - 1.5 * 0.25)).abs() < 1e-12);
-    assert!(reward(2) > reward(1) && reward(1) > liking && reward(4) < reward(3) && reward(6) < liking);
+    assert!(
+        reward(2) > reward(1) && reward(1) > liking && reward(4) < reward(3) && reward(6) < liking
+    );
 }
 
 #[test]
 fn a_click_earns_what_the_setting_says() {
-    let config = ChoiceUsersConfig { click_reward: ClickReward::Utility, items: 8, ..Default::default() };
+    let config =
+        ChoiceUsersConfig { click_reward: ClickReward::Utility, items: 8, ..Default::default() };
     let users = ChoiceUsers::new(&config).unwrap();
-    let log = Rollout::new(Seed::new(3), 0..50, 3).run(&users, &UniformRandom { items: 8 }).unwrap();
+    let log =
+        Rollout::new(Seed::new(3), 0..50, 3).run(&users, &UniformRandom { items: 8 }).unwrap();
     for session in log.iter() {
         let mut clicks = Vec::new();
         for step in session.steps() {
@@ -205,11 +241,18 @@ fn a_slate_without_reward_makes_the_user_leave() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let refused = |mdp: foretaste_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting { .. })));
+    let refused =
+        |mdp: foretaste_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting { .. })));
     refused(Mdp::new(&MdpConfig { states: 0, ..Default::default() }));
     refused(Mdp::new(&MdpConfig { items: 0, ..Default::default() }));
-    refused(Mdp::new(&MdpConfig { transitions: Transitions::Dirichlet(0.0), ..Default::default() }));
-    refused(Mdp::new(&MdpConfig { transitions: Transitions::Dirichlet(f64::NAN), ..Default::default() }));
+    refused(Mdp::new(&MdpConfig {
+        transitions: Transitions::Dirichlet(0.0),
+        ..Default::default()
+    }));
+    refused(Mdp::new(&MdpConfig {
+        transitions: Transitions::Dirichlet(f64::NAN),
+        ..Default::default()
+    }));
     refused(Mdp::from_parts(1, 1, vec![1.5], vec![1.0]));
     refused(Mdp::from_parts(1, 1, vec![f64::NAN], vec![1.0]));
     refused(Mdp::from_parts(1, 1, vec![0.5], vec![0.9]));

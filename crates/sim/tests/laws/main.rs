@@ -1,5 +1,5 @@
-//! The laws of the simulators: what holds for every environment, policy and seed, and, at stated false-alarm rates, what holds
-//! of their frequencies.
+//! The laws of the simulators: what holds for every environment, policy and seed, and, at stated
+//! false-alarm rates, what holds of their frequencies.
 
 mod bounds;
 mod environments;

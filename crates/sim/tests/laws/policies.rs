@@ -3,7 +3,9 @@ use std::collections::HashMap;
 use foretaste_data::ItemId;
 use foretaste_random::Seed;
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
-use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::policies::{
+    EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom,
+};
 use foretaste_sim::{Error, Mdp, MdpConfig, MdpState, Policy, Rollout, Slates};
 use proptest::prelude::*;
 
@@ -55,8 +57,8 @@ fn ordered_slates(n: usize, k: usize) -> Vec<Vec<ItemId>> {
     slates
 }
 
-/// Every slate that was drawn names its probability; over all slates that can be drawn these sum to 1, and they match the
-/// frequencies.
+/// Every slate that was drawn names its probability; over all slates that can be drawn these sum to
+/// 1, and they match the frequencies.
 fn propensities_are_the_slates_probabilities<P: Policy<Mdp>>(name: &str, policy: &P, k: usize) {
     let rows = 60_000;
     let slates = slates_for(policy, vec![0; rows], k, Seed::new(4).derive(name));
@@ -68,11 +70,13 @@ fn propensities_are_the_slates_probabilities<P: Policy<Mdp>>(name: &str, policy:
         assert!((known - product).abs() < 1e-6, "{name}: one slate, two propensities");
         *count.entry(slates.row(row)).or_insert(0) += 1;
     }
-    // The rarest slate here is expected 70 times: that one of them never comes has probability below 1e-30.
+    // The rarest slate here is expected 70 times: that one of them never comes has probability
+    // below 1e-30.
     let sum: f64 = probability.values().sum();
     assert!((sum - 1.0).abs() < 1e-4, "{name}: propensities sum to {sum}");
     if probability.len() > 1 {
-        let drawn = ordered_slates(6, k).into_iter().filter(|slate| probability.contains_key(&slate[..]));
+        let drawn =
+            ordered_slates(6, k).into_iter().filter(|slate| probability.contains_key(&slate[..]));
         let (counts, probabilities): (Vec<u64>, Vec<f64>) =
             drawn.map(|slate| (count[&slate[..]], probability[&slate[..]])).unzip();
         assert_eq!(counts.iter().sum::<u64>(), rows as u64);
@@ -85,7 +89,11 @@ fn propensities_sum_to_one_and_match_frequencies() {
     let mdp = mdp(1, 6, 2);
     let weights = vec![3.0, 1.0, 0.0, 1.0, 2.0, 3.0];
     propensities_are_the_slates_probabilities("uniform", &UniformRandom { items: 6 }, 3);
-    propensities_are_the_slates_probabilities("popularity", &Popularity::new(weights.clone()).unwrap(), 3);
+    propensities_are_the_slates_probabilities(
+        "popularity",
+        &Popularity::new(weights.clone()).unwrap(),
+        3,
+    );
     propensities_are_the_slates_probabilities("top", &TopItems::new(&weights), 3);
     propensities_are_the_slates_probabilities("max", &MaxReward::new(&mdp), 3);
     propensities_are_the_slates_probabilities("mix", &MixReward::new(&mdp), 2);
@@ -116,7 +124,15 @@ fn a_slate_depends_on_its_own_stream_only() {
     let all = slates_for(&policy, vec![0; 40], 5, seed);
     for row in [0, 17, 39] {
         let mut alone = Slates::with_k(5);
-        Policy::<Mdp>::recommend(&policy, &(), &MdpState(vec![0]), 5, &mut [seed.stream(row)], &mut alone).unwrap();
+        Policy::<Mdp>::recommend(
+            &policy,
+            &(),
+            &MdpState(vec![0]),
+            5,
+            &mut [seed.stream(row)],
+            &mut alone,
+        )
+        .unwrap();
         assert_eq!(alone.row(0), all.row(row as usize));
     }
 }
@@ -132,8 +148,9 @@ fn max_and_mix_show_the_ranks_that_the_paper_names() {
     let mix = slates_for(&MixReward::new(&mdp), states.clone(), 5, Seed::new(0));
     let mut band = 0;
     for (row, &state) in states.iter().enumerate() {
-        let ranks =
-            |slates: &Slates| slates.row(row).iter().map(|&item| rank(state as usize, item)).collect::<Vec<_>>();
+        let ranks = |slates: &Slates| {
+            slates.row(row).iter().map(|&item| rank(state as usize, item)).collect::<Vec<_>>()
+        };
         assert_eq!(ranks(&max), [0, 1, 2, 3, 4]);
         let ranks = ranks(&mix);
         if ranks != [0, 1, 2, 3, 4] {

@@ -1,10 +1,12 @@
 use foretaste_data::{ItemId, Log};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::bounds::{ChoiceBelief, ChoiceOracle, MdpBelief};
-use foretaste_sim::policies::{EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom};
+use foretaste_sim::policies::{
+    EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom,
+};
 use foretaste_sim::{
-    Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population, Responses, Result,
-    Rollout, Slates,
+    Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population,
+    Responses, Result, Rollout, Slates,
 };
 use proptest::prelude::*;
 
@@ -14,8 +16,14 @@ fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
 }
 
-/// The log of `rollout` is the same on any number of threads, in any chunking, and for each session alone.
-fn is_reproducible<E: Environment, P: Policy<E>>(environment: &E, policy: &P, rollout: &Rollout, chunk: usize) {
+/// The log of `rollout` is the same on any number of threads, in any chunking, and for each session
+/// alone.
+fn is_reproducible<E: Environment, P: Policy<E>>(
+    environment: &E,
+    policy: &P,
+    rollout: &Rollout,
+    chunk: usize,
+) {
     let run = |rollout: &Rollout| rollout.run(environment, policy).unwrap();
     let log = on_threads(1, || run(rollout));
     for (threads, chunk) in [(1, chunk), (2, chunk), (8, chunk), (2, usize::MAX)] {
@@ -139,7 +147,8 @@ proptest! {
     }
 }
 
-/// Fixed seed: fails by chance with probability at most 4e-4 (three comparisons of futures, one of two futures of one session).
+/// Fixed seed: fails by chance with probability at most 4e-4 (three comparisons of futures, one of
+/// two futures of one session).
 #[test]
 fn branching_has_the_distribution_of_continuing() {
     let mdp = mdp(4, 10, 3);
@@ -147,7 +156,8 @@ fn branching_has_the_distribution_of_continuing() {
     let (sessions, branches) = (20_000, 3);
     let mut population = Population::begin(&mdp, &policy, 3, Seed::new(8), 0..sessions).unwrap();
     population.step().unwrap();
-    let futures = population.branch(branches, Seed::new(8).derive("futures"), 1).unwrap().log(1_000).unwrap();
+    let futures =
+        population.branch(branches, Seed::new(8).derive("futures"), 1).unwrap().log(1_000).unwrap();
     let continued = population.log(1_000).unwrap();
     assert_eq!(futures.sessions(), branches * continued.sessions());
     let cell = |log: &Log, session: usize| log.session(session).len().min(6) - 1;
@@ -157,18 +167,24 @@ fn branching_has_the_distribution_of_continuing() {
             histogram
         })
     };
-    let continuing = histogram(&mut (0..continued.sessions()).map(|session| cell(&continued, session)));
+    let continuing =
+        histogram(&mut (0..continued.sessions()).map(|session| cell(&continued, session)));
     for branch in 0..branches {
-        let branched = histogram(&mut (0..continued.sessions()).map(|entry| cell(&futures, entry * branches + branch)));
-        // Two samples of equal size: each cell against the mean of both, with 2 x 6 cells and 5 degrees of freedom. Halving the
-        // deviations of one sample does that.
-        let statistic: f64 =
-            continuing.iter().zip(&branched).map(|(&a, &b)| (a as f64 - b as f64).powi(2) / (a + b) as f64).sum();
+        let branched = histogram(
+            &mut (0..continued.sessions()).map(|entry| cell(&futures, entry * branches + branch)),
+        );
+        // Two samples of equal size: each cell against the mean of both, with 2 x 6 cells and 5
+        // degrees of freedom. Halving the deviations of one sample does that.
+        let statistic: f64 = continuing
+            .iter()
+            .zip(&branched)
+            .map(|(&a, &b)| (a as f64 - b as f64).powi(2) / (a + b) as f64)
+            .sum();
         // The 0.9999 quantile of chi-square with 5 degrees of freedom.
         assert!(statistic < 25.74, "branch {branch}: {continuing:?} {branched:?}");
     }
-    // Two futures of one session are independent given its state: here all come from the first step's survivors, whose
-    // state differs, so compare within state s_0 alone.
+    // Two futures of one session are independent given its state: here all come from the first
+    // step's survivors, whose state differs, so compare within state s_0 alone.
     let states = population_states(&mdp, &policy, sessions);
     let mut joint = vec![0; 4];
     for entry in (0..states.len()).filter(|&entry| states[entry] == 0) {
@@ -178,7 +194,12 @@ fn branching_has_the_distribution_of_continuing() {
     let total: u64 = joint.iter().sum();
     let first = (joint[2] + joint[3]) as f64 / total as f64;
     let second = (joint[1] + joint[3]) as f64 / total as f64;
-    let independent = [(1.0 - first) * (1.0 - second), (1.0 - first) * second, first * (1.0 - second), first * second];
+    let independent = [
+        (1.0 - first) * (1.0 - second),
+        (1.0 - first) * second,
+        first * (1.0 - second),
+        first * second,
+    ];
     // Four cells and two estimated margins leave 1 degree of freedom.
     assert!(chi_square_fitted(&joint, &independent, 2) > 1e-4, "{joint:?}");
 }
@@ -199,9 +220,14 @@ fn two_policies_meet_the_same_users() {
     assert!((0..40).all(|row| begun.state().user_type(row) == other.state().user_type(row)));
 
     // A policy that draws before it shows the same slate gets the same answers.
-    let drawing = EpsilonGreedy::new(TopItems::new(&[2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.0, 8).unwrap();
+    let drawing =
+        EpsilonGreedy::new(TopItems::new(&[2.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]), 0.0, 8)
+            .unwrap();
     let rollout = Rollout::new(Seed::new(6), 0..40, 2);
-    assert_eq!(rollout.outcomes(&users, &fixed).unwrap(), rollout.outcomes(&users, &drawing).unwrap());
+    assert_eq!(
+        rollout.outcomes(&users, &fixed).unwrap(),
+        rollout.outcomes(&users, &drawing).unwrap()
+    );
 }
 
 #[test]
@@ -209,7 +235,10 @@ fn settings_out_of_range_are_refused() {
     let mdp = Mdp::new(&MdpConfig::default()).unwrap();
     let rollout = Rollout::new(Seed::new(0), 0..10, 3);
     let refused = |rollout: Rollout| {
-        assert!(matches!(rollout.run(&mdp, &UniformRandom { items: 50 }), Err(Error::Setting { .. })));
+        assert!(matches!(
+            rollout.run(&mdp, &UniformRandom { items: 50 }),
+            Err(Error::Setting { .. })
+        ));
     };
     refused(Rollout { k: 0, ..rollout.clone() });
     refused(Rollout { k: 51, ..rollout.clone() });

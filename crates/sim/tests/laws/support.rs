@@ -1,8 +1,8 @@
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Policy, Responses, Result, Slates,
-    Transitions,
+    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Policy,
+    Responses, Result, Slates, Transitions,
 };
 use proptest::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
@@ -44,7 +44,14 @@ impl<E: Environment + ?Sized> Policy<E> for Fixed {
         Ok(())
     }
 
-    fn recommend(&self, _: &(), _: &E::State, k: usize, streams: &mut [Stream], slates: &mut Slates) -> Result<()> {
+    fn recommend(
+        &self,
+        _: &(),
+        _: &E::State,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
         slates.clear(k);
         streams.iter().for_each(|_| slates.push(&self.0, None));
         Ok(())
@@ -60,7 +67,12 @@ impl<E: Environment + ?Sized> Policy<E> for Fixed {
 }
 
 /// The slates that a policy of the Mdp draws for users in the given states.
-pub fn slates_for<P: Policy<Mdp>>(policy: &P, states: Vec<u32>, k: usize, seed: foretaste_random::Seed) -> Slates {
+pub fn slates_for<P: Policy<Mdp>>(
+    policy: &P,
+    states: Vec<u32>,
+    k: usize,
+    seed: foretaste_random::Seed,
+) -> Slates {
     let mut streams: Vec<Stream> = (0..states.len() as u64).map(|row| seed.stream(row)).collect();
     let mut slates = Slates::with_k(k);
     let memory = policy.begin(states.len()).unwrap();
@@ -68,13 +80,15 @@ pub fn slates_for<P: Policy<Mdp>>(policy: &P, states: Vec<u32>, k: usize, seed: 
     slates
 }
 
-/// Pearson's chi-square: the probability of a deviation this large if `counts` come from `probabilities`. Cells expected
-/// fewer than 5 times are merged; a count in a cell of probability 0 gives 0.
+/// Pearson's chi-square: the probability of a deviation this large if `counts` come from
+/// `probabilities`. Cells expected fewer than 5 times are merged; a count in a cell of probability
+/// 0 gives 0.
 pub fn chi_square(counts: &[u64], probabilities: &[f64]) -> f64 {
     chi_square_fitted(counts, probabilities, 0)
 }
 
-/// As [`chi_square`], for probabilities with `fitted` parameters that were estimated from the counts.
+/// As [`chi_square`], for probabilities with `fitted` parameters that were estimated from the
+/// counts.
 pub fn chi_square_fitted(counts: &[u64], probabilities: &[f64], fitted: i32) -> f64 {
     let total: u64 = counts.iter().sum();
     let (mut statistic, mut cells, mut rare) = (0.0, 0, (0.0, 0.0));

@@ -22,9 +22,17 @@ pub struct BehaviourConfig {
 }
 
 impl BehaviourConfig {
-    /// The published model (§7.1): embedding 50, two LSTM layers of 512, λ_p = 1; purchases count 2^5.3, as in the authors' code.
+    /// The published model (§7.1): embedding 50, two LSTM layers of 512, λ_p = 1; purchases count
+    /// 2^5.3, as in the authors' code.
     pub fn new(items: usize) -> Self {
-        Self { items, embedding: 50, hidden: 512, layers: 2, lambda_p: 1.0, purchase_weight: 5.3f64.exp2() }
+        Self {
+            items,
+            embedding: 50,
+            hidden: 512,
+            layers: 2,
+            lambda_p: 1.0,
+            purchase_weight: 5.3f64.exp2(),
+        }
     }
 
     /// The same with two layers of 64, for small runs.
@@ -33,13 +41,16 @@ impl BehaviourConfig {
     }
 
     pub(super) fn check(&self) -> Result<()> {
-        if self.items == 0 || self.items > foretaste_data::ItemId::MAX_ITEMS || self.embedding == 0 {
-            let problem = format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
+        if self.items == 0 || self.items > foretaste_data::ItemId::MAX_ITEMS || self.embedding == 0
+        {
+            let problem =
+                format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
             return Err(Error::setting("behaviour model", problem));
         }
         let fine = |value: f64| value >= 0.0 && value.is_finite();
         if !fine(self.lambda_p) || !fine(self.purchase_weight) {
-            let problem = format!("λ_p {}, purchase weight {}", self.lambda_p, self.purchase_weight);
+            let problem =
+                format!("λ_p {}, purchase weight {}", self.lambda_p, self.purchase_weight);
             return Err(Error::setting("behaviour model", problem + ": expected numbers from 0"));
         }
         Ok(())
@@ -54,13 +65,15 @@ pub struct BehaviourTraining {
     pub optimiser: AdamConfig,
     /// Sequences in a batch: 32.
     pub batch: usize,
-    /// What the learning rate is multiplied by after an epoch whose loss exceeds those of the three before: 0.95, as in the authors' code.
+    /// What the learning rate is multiplied by after an epoch whose loss exceeds those of the three
+    /// before: 0.95, as in the authors' code.
     pub decay: f64,
 }
 
 impl Default for BehaviourTraining {
     fn default() -> Self {
-        let optimiser = AdamConfig { learning_rate: 5e-4, clip: Some(5.0), ..AdamConfig::default() };
+        let optimiser =
+            AdamConfig { learning_rate: 5e-4, clip: Some(5.0), ..AdamConfig::default() };
         Self { optimiser, batch: 32, decay: 0.95 }
     }
 }
@@ -68,7 +81,10 @@ impl Default for BehaviourTraining {
 impl BehaviourTraining {
     pub(super) fn check(&self) -> Result<()> {
         if self.batch == 0 || !(self.decay > 0.0 && self.decay <= 1.0) {
-            let problem = format!("batch {}, decay {}: expected at least 1, and in (0, 1]", self.batch, self.decay);
+            let problem = format!(
+                "batch {}, decay {}: expected at least 1, and in (0, 1]",
+                self.batch, self.decay
+            );
             return Err(Error::setting("training", problem));
         }
         Ok(())

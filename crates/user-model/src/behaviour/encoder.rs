@@ -2,12 +2,14 @@ use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, PaddedBatch};
-use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits};
+use foretaste_nn::{
+    Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits,
+};
 
 use crate::Result;
 
-/// A state for each step of a sequence: what an LSTM makes of the embeddings of the clicks before it, s_t = h(s_{t-1}, e_{t-1}); zeros
-/// before the first click.
+/// A state for each step of a sequence: what an LSTM makes of the embeddings of the clicks before
+/// it, s_t = h(s_{t-1}, e_{t-1}); zeros before the first click.
 #[derive(Debug)]
 pub struct ClickEncoder {
     embedding: Embedding,
@@ -16,10 +18,19 @@ pub struct ClickEncoder {
 
 impl ClickEncoder {
     /// An embedding of `entries` things and an LSTM of `layers` layers on it.
-    pub fn new(entries: usize, embedding: usize, hidden: usize, layers: usize, mut scope: Scope<'_>) -> Result<Self> {
+    pub fn new(
+        entries: usize,
+        embedding: usize,
+        hidden: usize,
+        layers: usize,
+        mut scope: Scope<'_>,
+    ) -> Result<Self> {
         let init = Init::Normal { sd: 1.0 / (embedding as f64).sqrt() };
         let table = Embedding::new(entries, embedding, init, scope.scope("embedding"))?;
-        Ok(Self { embedding: table, lstm: Lstm::new(embedding, hidden, layers, scope.scope("lstm"))? })
+        Ok(Self {
+            embedding: table,
+            lstm: Lstm::new(embedding, hidden, layers, scope.scope("lstm"))?,
+        })
     }
 
     /// The embeddings of all entries, `[entries, embedding]`.
@@ -38,7 +49,8 @@ impl ClickEncoder {
         let Some(first) = places().find(|&cell| batch.clicked_mask[cell]) else {
             return Ok(Tensor::zeros((cells.len(), hidden), empty.dtype(), device)?);
         };
-        // Where there is no click stands one that is used anyway: the optimiser touches no other row of the table.
+        // Where there is no click stands one that is used anyway: the optimiser touches no other
+        // row of the table.
         let clicked = |cell| batch.clicked[if batch.clicked_mask[cell] { cell } else { first }];
         let items: Vec<u32> = places().map(clicked).collect();
         let x = self.embedding.lookup(&items)?.reshape((rows, time, self.table().dim(1)?))?;
@@ -61,7 +73,8 @@ pub struct FrozenClicks {
     lstm: FrozenLstm,
 }
 
-/// The states of some sequences. What was clicked last is taken in when it is first asked for: where a sequence ends, nobody asks.
+/// The states of some sequences. What was clicked last is taken in when it is first asked for:
+/// where a sequence ends, nobody asks.
 #[derive(Clone, Debug)]
 pub struct ClickStates {
     before: LstmState,
@@ -118,8 +131,10 @@ impl FrozenClicks {
         if rows == 0 {
             return Ok(state.clone());
         }
-        let items: Vec<u32> = choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
-        let clicked: Vec<u8> = choices.iter().map(|choice| choice.item().is_some().into()).collect();
+        let items: Vec<u32> =
+            choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
+        let clicked: Vec<u8> =
+            choices.iter().map(|choice| choice.item().is_some().into()).collect();
         let clicked = Tensor::from_vec(clicked, (rows, 1), self.table.device())?;
         let x = lookup(&self.table, &items)?.unsqueeze(1)?;
         Ok(self.lstm.forward(&x, state, Some(&clicked))?.1)
@@ -166,7 +181,8 @@ impl Head {
         Ok(Self { weight: self.weight.detach().copy()?, bias: self.bias.detach().copy()? })
     }
 
-    /// As [`forward`](Self::forward) without gradients: on the CPU a row does not depend on the rows around it.
+    /// As [`forward`](Self::forward) without gradients: on the CPU a row does not depend on the
+    /// rows around it.
     pub fn act(&self, states: &Tensor) -> Result<Tensor> {
         match states.device() {
             Device::Cpu => Ok(matmul(states, &self.weight)?.broadcast_add(&self.bias)?),
@@ -200,7 +216,8 @@ mod tests {
     #[test]
     fn copies_are_the_same_whether_the_last_clicks_were_taken_in_before_or_not() {
         let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-        let clicks = ClickEncoder::new(7, 3, 4, 2, params.scope("clicks")).unwrap().freeze().unwrap();
+        let clicks =
+            ClickEncoder::new(7, 3, 4, 2, params.scope("clicks")).unwrap().freeze().unwrap();
         let settled = after(&clicks);
         let states = values(clicks.output(&settled).unwrap());
         assert!(states[0] != states[1] && states[1] != states[2]);

@@ -9,7 +9,8 @@ use super::encoder::{ClickStates, FrozenClicks, Head};
 use super::model::BehaviourModel;
 use crate::Result;
 
-/// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a purchase, reward 1, by Eq 2.
+/// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a
+/// purchase, reward 1, by Eq 2.
 ///
 /// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times
 /// (2^5.3 = 39 as published), which makes U's odds of a purchase as many times those of the log.
@@ -80,10 +81,15 @@ impl BehaviourUsers {
         Ok(BehaviourState(self.clicks.select(&state.0, rows)?))
     }
 
-    /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1, and of a purchase after it, Eq 2.
-    /// The rest of the probability is END's.
-    pub fn expectations(&self, state: &BehaviourState, slates: &[&[ItemId]]) -> Result<Vec<Vec<(f64, f64)>>> {
-        let (click, reward) = (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
+    /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1,
+    /// and of a purchase after it, Eq 2. The rest of the probability is END's.
+    pub fn expectations(
+        &self,
+        state: &BehaviourState,
+        slates: &[&[ItemId]],
+    ) -> Result<Vec<Vec<(f64, f64)>>> {
+        let (click, reward) =
+            (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
         let queries = click.chunks_exact(self.embedding).zip(reward.chunks_exact(self.embedding));
         let expect = |(slate, (click, reward)): (&&[ItemId], (&[f32], &[f32]))| {
             let weights = self.weights(slate, click);
@@ -116,7 +122,13 @@ impl BehaviourUsers {
         Ok(head.act(self.clicks.output(&state.0)?)?.flatten_all()?.to_vec1()?)
     }
 
-    fn respond(&self, slate: &[ItemId], click: &[f32], reward: &[f32], stream: &mut Stream) -> (Choice, f32) {
+    fn respond(
+        &self,
+        slate: &[ItemId],
+        click: &[f32],
+        reward: &[f32],
+        stream: &mut Stream,
+    ) -> (Choice, f32) {
         let weights = self.weights(slate, click);
         let mut left = stream.random::<f64>() * weights.iter().sum::<f64>();
         // Rounding can leave a rest behind the last option, which is END.
@@ -152,7 +164,8 @@ impl Environment for BehaviourUsers {
         streams: &mut [Stream],
         responses: &mut Responses,
     ) -> foretaste_sim::Result<()> {
-        let (click, reward) = (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
+        let (click, reward) =
+            (self.queries(&self.click, state)?, self.queries(&self.reward, state)?);
         responses.clear();
         let queries = click.chunks_exact(self.embedding).zip(reward.chunks_exact(self.embedding));
         for ((row, stream), (click, reward)) in streams.iter_mut().enumerate().zip(queries) {
@@ -162,7 +175,11 @@ impl Environment for BehaviourUsers {
         Ok(self.observe(state, &responses.choice)?)
     }
 
-    fn select(&self, state: &BehaviourState, rows: &[usize]) -> foretaste_sim::Result<BehaviourState> {
+    fn select(
+        &self,
+        state: &BehaviourState,
+        rows: &[usize],
+    ) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.select(state, rows)?)
     }
 }

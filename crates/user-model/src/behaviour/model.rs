@@ -14,7 +14,8 @@ const KIND: &str = "irecgan-behaviour/1";
 /// Sequences that are evaluated at a time.
 const CHUNK: usize = 256;
 
-/// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was clicked by Eq 2.
+/// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was
+/// clicked by Eq 2.
 ///
 /// END stands on every slate with an embedding of its own.
 #[derive(Debug)]
@@ -37,11 +38,17 @@ impl BehaviourModel {
         Self::with_type(config, seed, device, DType::F32)
     }
 
-    pub(super) fn with_type(config: BehaviourConfig, seed: Seed, device: &Device, dtype: DType) -> Result<Self> {
+    pub(super) fn with_type(
+        config: BehaviourConfig,
+        seed: Seed,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("behaviour"), dtype, device);
         let BehaviourConfig { items, embedding, hidden, layers, .. } = config;
-        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, params.scope("clicks"))?;
+        let clicks =
+            ClickEncoder::new(items + 1, embedding, hidden, layers, params.scope("clicks"))?;
         let click = Head::new(hidden, embedding, params.scope("click"))?;
         let reward = Head::new(hidden, embedding, params.scope("reward"))?;
         Ok(Self { config, params, clicks, click, reward })
@@ -62,25 +69,37 @@ impl BehaviourModel {
         self.config.items as u32
     }
 
-    /// log p(c | s^u_t, a_t), Eq 1, at every step of a batch of [`sequences`](super::sequences): `[steps, places + 1]`, END in the last
-    /// column, 0 where a slate has no such place.
+    /// log p(c | s^u_t, a_t), Eq 1, at every step of a batch of [`sequences`](super::sequences):
+    /// `[steps, places + 1]`, END in the last column, 0 where a slate has no such place.
     pub fn click_log_probabilities(&self, batch: &PaddedBatch) -> Result<Tensor> {
         let cells = cells(batch);
         self.click_log_probabilities_at(batch, &cells, &self.clicks.states(batch, &cells)?)
     }
 
-    fn click_log_probabilities_at(&self, batch: &PaddedBatch, cells: &[u32], states: &Tensor) -> Result<Tensor> {
+    fn click_log_probabilities_at(
+        &self,
+        batch: &PaddedBatch,
+        cells: &[u32],
+        states: &Tensor,
+    ) -> Result<Tensor> {
         let (steps, options) = (cells.len(), batch.places + 1);
         let (mut shown, mut mask) = (vec![self.end(); steps * options], vec![1u8; steps * options]);
         for (step, &cell) in cells.iter().enumerate() {
             for place in 0..batch.places {
                 match batch.shown_mask[cell as usize * batch.places + place] {
-                    true => shown[step * options + place] = batch.shown[cell as usize * batch.places + place],
+                    true => {
+                        shown[step * options + place] =
+                            batch.shown[cell as usize * batch.places + place]
+                    }
                     false => mask[step * options + place] = 0,
                 }
             }
         }
-        let items = lookup(self.clicks.table(), &shown)?.reshape((steps, options, self.config.embedding))?;
+        let items = lookup(self.clicks.table(), &shown)?.reshape((
+            steps,
+            options,
+            self.config.embedding,
+        ))?;
         let values = items.broadcast_mul(&self.click.forward(states)?.unsqueeze(1)?)?.sum(2)?;
         let mask = Tensor::from_vec(mask, (steps, options), values.device())?;
         Ok(masked_log_softmax(&values, &mask, false)?.0)
@@ -91,10 +110,12 @@ impl BehaviourModel {
         Ok((self.reward.forward(states)? * lookup(self.clicks.table(), items)?)?.sum(1)?)
     }
 
-    /// -q (log p(c | s, a) + λ_p log p(r | s, c)) summed over the steps of a batch and divided by their number: a scalar tensor.
+    /// -q (log p(c | s, a) + λ_p log p(r | s, c)) summed over the steps of a batch and divided by
+    /// their number: a scalar tensor.
     ///
-    /// `weights` holds q_D for each cell `[rows · steps]`: its gradient is the negative of Eq 7. Without it q_D is 1, and it is the
-    /// negative of Eq 3. A purchase counts as much as the configuration says; END has no reward.
+    /// `weights` holds q_D for each cell `[rows · steps]`: its gradient is the negative of Eq 7.
+    /// Without it q_D is 1, and it is the negative of Eq 3. A purchase counts as much as the
+    /// configuration says; END has no reward.
     ///
     /// # Errors
     /// [`Error::Setting`] if the batch has no step.
@@ -104,19 +125,27 @@ impl BehaviourModel {
             return Err(Error::setting("batch", "no step in it"));
         }
         let device = self.params.device();
-        let column = |values: Vec<f32>| Ok::<_, Error>(Tensor::new(values, device)?.to_dtype(self.params.dtype())?);
+        let column = |values: Vec<f32>| {
+            Ok::<_, Error>(Tensor::new(values, device)?.to_dtype(self.params.dtype())?)
+        };
         let weight = |cell: u32| weights.map_or(1.0, |weights| weights[cell as usize]);
         let states = self.clicks.states(batch, &cells)?;
 
-        let clicked: Vec<u32> =
-            (0..cells.len() as u32).filter(|&i| batch.clicked_mask[cells[i as usize] as usize]).collect();
+        let clicked: Vec<u32> = (0..cells.len() as u32)
+            .filter(|&i| batch.clicked_mask[cells[i as usize] as usize])
+            .collect();
         let place = |&cell: &u32| match batch.clicked_mask[cell as usize] {
             true => batch.chosen[cell as usize],
             false => batch.places as u32,
         };
-        let chosen = Tensor::new(cells.iter().map(place).collect::<Vec<_>>(), device)?.unsqueeze(1)?;
-        let log_p = self.click_log_probabilities_at(batch, &cells, &states)?.gather(&chosen, 1)?.squeeze(1)?;
-        let mut sum = (log_p * column(cells.iter().map(|&cell| weight(cell)).collect())?)?.sum_all()?;
+        let chosen =
+            Tensor::new(cells.iter().map(place).collect::<Vec<_>>(), device)?.unsqueeze(1)?;
+        let log_p = self
+            .click_log_probabilities_at(batch, &cells, &states)?
+            .gather(&chosen, 1)?
+            .squeeze(1)?;
+        let mut sum =
+            (log_p * column(cells.iter().map(|&cell| weight(cell)).collect())?)?.sum_all()?;
 
         if !clicked.is_empty() {
             let of = |i: &u32| cells[*i as usize];
@@ -125,7 +154,8 @@ impl BehaviourModel {
             let logits = self.reward_logits(&states, &items)?.unsqueeze(1)?;
             let all = Tensor::ones(logits.shape(), DType::U8, device)?;
             let (bought, not_bought) = masked_log_softmax(&logits, &all, true)?;
-            let (lambda_p, purchase) = (self.config.lambda_p as f32, self.config.purchase_weight as f32);
+            let (lambda_p, purchase) =
+                (self.config.lambda_p as f32, self.config.purchase_weight as f32);
             let share = |i: &u32, bought: bool| {
                 let bought_in_fact = batch.reward[of(i) as usize] > 0.5;
                 let class = if bought { purchase } else { 1.0 };
@@ -138,7 +168,8 @@ impl BehaviourModel {
         Ok((sum / -(cells.len() as f64))?)
     }
 
-    /// The mean of [`loss`](Self::loss) over the steps of all sessions of a log of [`sequences`](super::sequences), q_D = 1.
+    /// The mean of [`loss`](Self::loss) over the steps of all sessions of a log of
+    /// [`sequences`](super::sequences), q_D = 1.
     ///
     /// # Errors
     /// [`Error::Setting`] if it is empty.
@@ -155,7 +186,8 @@ impl BehaviourModel {
         }
     }
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see [`foretaste_nn::checkpoint`].
+    /// Writes a checkpoint, with the optimiser if training is to go on; see
+    /// [`foretaste_nn::checkpoint`].
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -177,12 +209,13 @@ impl BehaviourModel {
         Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
     }
 
-    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at hand, for a checkpoint of
-    /// an earlier version, which does not hold its own ([`Saved::read`]).
+    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at
+    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
     /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
-    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that are known.
+    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
+    /// are known.
     pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
         let checkpoint = checkpoint::load::<BehaviourConfig>(folder, KIND)?;
         let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
@@ -202,7 +235,11 @@ impl BehaviourModel {
     }
 
     fn of(checkpoint: &Checkpoint<BehaviourConfig>, device: &Device) -> Result<Self> {
-        let model = Self::new(checkpoint.manifest.config.clone(), Seed::new(checkpoint.manifest.seed), device)?;
+        let model = Self::new(
+            checkpoint.manifest.config.clone(),
+            Seed::new(checkpoint.manifest.seed),
+            device,
+        )?;
         checkpoint.restore(&model.params)?;
         Ok(model)
     }

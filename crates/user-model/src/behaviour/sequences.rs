@@ -3,24 +3,29 @@ use foretaste_random::Seed;
 
 use crate::{Error, Result};
 
-/// The sequences τ of some sessions as IRecGAN sees them (§3): at each step the user clicks an item, on the last one END instead.
+/// The sequences τ of some sessions as IRecGAN sees them (§3): at each step the user clicks an
+/// item, on the last one END instead.
 ///
-/// Steps on which the user chose nothing and stayed are left out, and with them sessions that have no other. A log in which no
-/// session ends with [`Choice::Leave`] lacks the slates on which its users left: each session gets one of random items, as many
-/// as its last slate holds, drawn from its own stream of `seed`. In a log that has them, a session without one was cut, and
-/// stays so. The reward of a step without a choice is ignored, and is 0 in the sequences.
+/// Steps on which the user chose nothing and stayed are left out, and with them sessions that have
+/// no other. A log in which no session ends with [`Choice::Leave`] lacks the slates on which its
+/// users left: each session gets one of random items, as many as its last slate holds, drawn from
+/// its own stream of `seed`. In a log that has them, a session without one was cut, and stays so.
+/// The reward of a step without a choice is ignored, and is 0 in the sequences.
 ///
 /// # Errors
-/// [`Error::Setting`] if the reward of a click is neither 0 nor 1, or a slate holds an item that is not below `items`.
+/// [`Error::Setting`] if the reward of a click is neither 0 nor 1, or a slate holds an item that is
+/// not below `items`.
 pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
     for &index in sessions {
         let session = log.session(index);
         let mut places = 0;
-        for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip) {
-            check(&step, items)
-                .map_err(|problem| Error::setting("sequences", format!("session {index}, step {t}: {problem}")))?;
+        for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip)
+        {
+            check(&step, items).map_err(|problem| {
+                Error::setting("sequences", format!("session {index}, step {t}: {problem}"))
+            })?;
             let reward = if step.choice.item().is_some() { step.reward } else { 0.0 };
             builder.push(Step { reward, propensity: None, timestamp: None, ..step })?;
             places = step.slate.len();
@@ -29,7 +34,13 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
             let slate = rand::seq::index::sample(&mut seed.stream(index as u64), items, places);
             let slate: Vec<ItemId> = slate.into_iter().map(|item| ItemId(item as u32)).collect();
             let choice = Choice::Leave;
-            builder.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })?;
+            builder.push(Step {
+                slate: &slate,
+                choice,
+                reward: 0.0,
+                propensity: None,
+                timestamp: None,
+            })?;
         }
         if places > 0 {
             builder.end_session(None)?;

@@ -2,7 +2,9 @@ use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
 use foretaste_nn::{AdamConfig, backward, check_gradients, scalar};
 use foretaste_random::Seed;
-use foretaste_sim::{Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom};
+use foretaste_sim::{
+    Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom,
+};
 use rand::Rng;
 
 use super::*;
@@ -13,7 +15,13 @@ fn session(builder: &mut LogBuilder, steps: &[(&[u32], Choice, f32)]) {
     for (slate, choice, reward) in steps {
         let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
         builder
-            .push(Step { slate: &slate, choice: *choice, reward: *reward, propensity: None, timestamp: None })
+            .push(Step {
+                slate: &slate,
+                choice: *choice,
+                reward: *reward,
+                propensity: None,
+                timestamp: None,
+            })
             .unwrap();
     }
     builder.end_session(None).unwrap();
@@ -45,11 +53,23 @@ fn prepared() -> Log {
 }
 
 fn config() -> BehaviourConfig {
-    BehaviourConfig { embedding: 3, hidden: 4, lambda_p: 0.8, purchase_weight: 2.5, ..BehaviourConfig::new(ITEMS) }
+    BehaviourConfig {
+        embedding: 3,
+        hidden: 4,
+        lambda_p: 0.8,
+        purchase_weight: 2.5,
+        ..BehaviourConfig::new(ITEMS)
+    }
 }
 
 fn values(model: &BehaviourModel) -> Vec<Vec<f32>> {
-    model.params().snapshot().unwrap().into_values().map(|t| t.flatten_all().unwrap().to_vec1().unwrap()).collect()
+    model
+        .params()
+        .snapshot()
+        .unwrap()
+        .into_values()
+        .map(|t| t.flatten_all().unwrap().to_vec1().unwrap())
+        .collect()
 }
 
 /// Weights of Eq 7, one a step.
@@ -63,7 +83,8 @@ fn padded(batch: &PaddedBatch) -> Vec<f32> {
 #[test]
 fn gradients_match_finite_differences() {
     let batch = PaddedBatch::new(&prepared(), &[0, 1, 2], None);
-    let model = BehaviourModel::with_type(config(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
+    let model =
+        BehaviourModel::with_type(config(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
     for weights in [None, Some(padded(&batch))] {
         check_gradients(model.params(), || Ok(model.loss(&batch, weights.as_deref()).unwrap()));
     }
@@ -72,10 +93,15 @@ fn gradients_match_finite_differences() {
 #[test]
 fn sequences_hold_clicks_and_end_with_leaving_where_the_log_knows_it() {
     let found = prepared();
-    let choices: Vec<Vec<Choice>> = found.iter().map(|s| s.steps().map(|step| step.choice).collect()).collect();
-    assert_eq!(choices, [vec![click(1), click(4), Choice::Leave], vec![Choice::Leave], vec![click(2), click(3)]]);
+    let choices: Vec<Vec<Choice>> =
+        found.iter().map(|s| s.steps().map(|step| step.choice).collect()).collect();
+    assert_eq!(
+        choices,
+        [vec![click(1), click(4), Choice::Leave], vec![Choice::Leave], vec![click(2), click(3)]]
+    );
 
-    // Without a session that left, each gets a random slate as large as its last, the same for the same seed.
+    // Without a session that left, each gets a random slate as large as its last, the same for the
+    // same seed.
     let mut builder = LogBuilder::default();
     session(&mut builder, &[(&[0, 1], click(0), 0.0), (&[0, 1, 2], click(1), 0.0)]);
     session(&mut builder, &[(&[2, 3], Choice::Skip, 0.0)]);
@@ -91,7 +117,11 @@ fn sequences_hold_clicks_and_end_with_leaving_where_the_log_knows_it() {
 #[test]
 fn sequences_refuse_rewards_and_items_that_do_not_fit() {
     let message = |items| sequences(&log(), &[0], items, Seed::new(1)).unwrap_err().to_string();
-    assert!(message(5).contains("session 0, step 3: item 5 is shown, expected less than 5"), "{}", message(5));
+    assert!(
+        message(5).contains("session 0, step 3: item 5 is shown, expected less than 5"),
+        "{}",
+        message(5)
+    );
     let mut builder = LogBuilder::default();
     session(&mut builder, &[(&[0], click(0), 0.5)]);
     let message = sequences(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap_err().to_string();
@@ -104,7 +134,11 @@ fn sequences_ignore_rewards_of_steps_without_a_choice() {
         let mut builder = LogBuilder::default();
         session(
             &mut builder,
-            &[(&[0], click(0), 1.0), (&[0, 1], Choice::Skip, reward), (&[1, 2], Choice::Leave, reward)],
+            &[
+                (&[0], click(0), 1.0),
+                (&[0, 1], Choice::Skip, reward),
+                (&[1, 2], Choice::Leave, reward),
+            ],
         );
         sequences(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap()
     };
@@ -112,19 +146,31 @@ fn sequences_ignore_rewards_of_steps_without_a_choice() {
     assert_eq!(with(1.0), with(0.0));
 }
 
-/// The loss from the click probabilities and, on first steps, whose state is 0, from the reward head's bias by hand.
+/// The loss from the click probabilities and, on first steps, whose state is 0, from the reward
+/// head's bias by hand.
 #[test]
 fn the_loss_equals_the_formulas_of_the_paper() {
-    let model = BehaviourModel::with_type(config(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
+    let model =
+        BehaviourModel::with_type(config(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
     let bias = [[0.4, -0.2, 1.0], [-0.6, 0.3, 0.8]];
     for (name, bias) in ["click.bias", "reward.bias"].iter().zip(bias) {
-        model.params().get(name).unwrap().set(&candle_core::Tensor::new(&bias, &Device::Cpu).unwrap()).unwrap();
+        model
+            .params()
+            .get(name)
+            .unwrap()
+            .set(&candle_core::Tensor::new(&bias, &Device::Cpu).unwrap())
+            .unwrap();
     }
     let table = model.params().get("clicks.embedding.table").unwrap().to_vec2::<f64>().unwrap();
-    let dot = |head: usize, item: usize| table[item].iter().zip(bias[head]).map(|(a, b)| a * b).sum::<f64>();
+    let dot = |head: usize, item: usize| {
+        table[item].iter().zip(bias[head]).map(|(a, b)| a * b).sum::<f64>()
+    };
     // First steps: item 1 of [0, 1, 2] bought, END of [4, 2], item 2 of [1, 2] not bought.
-    let first: [(&[usize], usize, Option<bool>); 3] =
-        [(&[0, 1, 2, ITEMS], 1, Some(true)), (&[4, 2, ITEMS], ITEMS, None), (&[1, 2, ITEMS], 2, Some(false))];
+    let first: [(&[usize], usize, Option<bool>); 3] = [
+        (&[0, 1, 2, ITEMS], 1, Some(true)),
+        (&[4, 2, ITEMS], ITEMS, None),
+        (&[1, 2, ITEMS], 2, Some(false)),
+    ];
     let mut expected = 0.0;
     for ((options, chosen, bought), weight) in first.iter().zip([0.5f32, 2.0, 1.0]) {
         let total: f64 = options.iter().map(|&option| dot(0, option).exp()).sum();
@@ -148,7 +194,8 @@ fn the_loss_equals_the_formulas_of_the_paper() {
 
 #[test]
 fn click_probabilities_lie_on_the_simplex_and_ignore_the_batch() {
-    let (log, model) = (prepared(), BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap());
+    let (log, model) =
+        (prepared(), BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap());
     let batch = PaddedBatch::new(&log, &[0, 1, 2], None);
     let rows = model.click_log_probabilities(&batch).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(rows.len(), 6);
@@ -156,16 +203,26 @@ fn click_probabilities_lie_on_the_simplex_and_ignore_the_batch() {
         let on_slate = row[..step.slate.len()].iter().chain([&row[3]]);
         assert!((on_slate.map(|p| f64::from(p.exp())).sum::<f64>() - 1.0).abs() < 1e-6);
     }
-    let alone = model.click_log_probabilities(&PaddedBatch::new(&log, &[2], None)).unwrap().to_vec2::<f32>().unwrap();
+    let alone = model
+        .click_log_probabilities(&PaddedBatch::new(&log, &[2], None))
+        .unwrap()
+        .to_vec2::<f32>()
+        .unwrap();
     for (together, alone) in rows[4..].iter().zip(&alone) {
-        assert!((together[0] - alone[0]).abs() < 1e-6 && (together[3] - alone[alone.len() - 1]).abs() < 1e-6);
+        assert!(
+            (together[0] - alone[0]).abs() < 1e-6
+                && (together[3] - alone[alone.len() - 1]).abs() < 1e-6
+        );
     }
     let mean = model.mean_loss(&log).unwrap();
-    assert!((mean - foretaste_nn::scalar(&model.loss(&batch, None).unwrap()).unwrap()).abs() < 1e-6);
+    assert!(
+        (mean - foretaste_nn::scalar(&model.loss(&batch, None).unwrap()).unwrap()).abs() < 1e-6
+    );
 }
 
-/// Users of a model against its own probabilities, first and second step: chi-square of 4 options over 20,000 sessions, 3 degrees of
-/// freedom; 21.1 is exceeded by chance once in 10,000. Rewards: within 5 standard errors. The seeds are fixed.
+/// Users of a model against its own probabilities, first and second step: chi-square of 4 options
+/// over 20,000 sessions, 3 degrees of freedom; 21.1 is exceeded by chance once in 10,000. Rewards:
+/// within 5 standard errors. The seeds are fixed.
 #[test]
 fn users_answer_as_the_model_says() {
     let model = BehaviourModel::new(config(), Seed::new(8), &Device::Cpu).unwrap();
@@ -183,7 +240,8 @@ fn users_answer_as_the_model_says() {
         let slate = slate.map(ItemId);
         streams.iter().for_each(|_| slates.push(&slate, None));
         users.step(&mut state, &slates, &mut streams, &mut responses).unwrap();
-        let count = |choice| responses.choice.iter().filter(|&&found| found == choice).count() as f64;
+        let count =
+            |choice| responses.choice.iter().filter(|&&found| found == choice).count() as f64;
         let options = slate.map(Choice::Item).into_iter().chain([Choice::Leave]);
         let statistic: f64 = options
             .zip(&log_p[step])
@@ -193,9 +251,13 @@ fn users_answer_as_the_model_says() {
             })
             .sum();
         assert!(statistic < 21.1, "step {step}: {statistic}");
-        assert!((0..responses.rows()).all(|row| responses.ended[row] == (responses.choice[row] == Choice::Leave)));
+        assert!(
+            (0..responses.rows())
+                .all(|row| responses.ended[row] == (responses.choice[row] == Choice::Leave))
+        );
         // Only those that clicked what the expected session clicks go on.
-        let kept: Vec<usize> = (0..responses.rows()).filter(|&row| responses.choice[row] == click(1)).collect();
+        let kept: Vec<usize> =
+            (0..responses.rows()).filter(|&row| responses.choice[row] == click(1)).collect();
         if step == 0 {
             let bought = kept.iter().map(|&row| f64::from(responses.reward[row])).sum::<f64>();
             let (n, p) = (kept.len() as f64, 0.5);
@@ -208,7 +270,8 @@ fn users_answer_as_the_model_says() {
 
 #[test]
 fn sessions_depend_on_neither_threads_nor_chunks() {
-    let model = BehaviourModel::new(BehaviourConfig::small(20), Seed::new(2), &Device::Cpu).unwrap();
+    let model =
+        BehaviourModel::new(BehaviourConfig::small(20), Seed::new(2), &Device::Cpu).unwrap();
     let users = BehaviourUsers::new(&model).unwrap();
     let run = |threads, chunk| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -223,12 +286,17 @@ fn sessions_depend_on_neither_threads_nor_chunks() {
 
 #[test]
 fn a_resumed_training_is_one_that_was_not_stopped() {
-    let (log, catalogue, folder) = (prepared(), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
+    let (log, catalogue, folder) =
+        (prepared(), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
     // A rate at which the loss does not fall steadily, so that the learning rate does.
     let optimiser = AdamConfig { learning_rate: 0.5, clip: Some(5.0), ..AdamConfig::default() };
     let training = BehaviourTraining { optimiser, batch: 2, decay: 0.95 };
-    let start =
-        || BehaviourTrainer::new(BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap(), training.clone());
+    let start = || {
+        BehaviourTrainer::new(
+            BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap(),
+            training.clone(),
+        )
+    };
     let epoch = |trainer: &mut BehaviourTrainer, e: u64| {
         let weights = (e % 2 == 1).then_some(&WEIGHTS[..]);
         trainer.epoch(&log, weights, Seed::new(4).index(e)).unwrap()
@@ -244,12 +312,20 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
         epoch(&mut resumed, e);
         resumed.save(folder.path(), &catalogue, e, 2).unwrap();
         let pace = resumed.pace().clone();
-        resumed = BehaviourTrainer::resume(folder.path(), &catalogue, training.clone(), pace, &Device::Cpu).unwrap();
+        resumed = BehaviourTrainer::resume(
+            folder.path(),
+            &catalogue,
+            training.clone(),
+            pace,
+            &Device::Cpu,
+        )
+        .unwrap();
     }
     assert_eq!(values(resumed.model()), values(straight.model()));
     let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
     let pace = straight.pace().clone();
-    let refused = BehaviourTrainer::resume(folder.path(), &other, training.clone(), pace, &Device::Cpu);
+    let refused =
+        BehaviourTrainer::resume(folder.path(), &other, training.clone(), pace, &Device::Cpu);
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("trained with item vocabulary"), "{message}");
     let (loaded, saved) = BehaviourModel::load(folder.path(), &other, &Device::Cpu).unwrap();
@@ -259,12 +335,14 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
 #[test]
 fn training_does_not_depend_on_the_threads() {
     let mdp = Mdp::new(&MdpConfig::default()).unwrap();
-    let log = Rollout::new(Seed::new(1), 0..60, 10).run(&mdp, &UniformRandom { items: 50 }).unwrap();
+    let log =
+        Rollout::new(Seed::new(1), 0..60, 10).run(&mdp, &UniformRandom { items: 50 }).unwrap();
     let log = sequences(&log, &(0..60).collect::<Vec<_>>(), 50, Seed::new(2)).unwrap();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let model = BehaviourModel::new(BehaviourConfig::small(50), Seed::new(3), &Device::Cpu).unwrap();
+            let model = BehaviourModel::new(BehaviourConfig::small(50), Seed::new(3), &Device::Cpu)
+                .unwrap();
             let mut trainer = BehaviourTrainer::new(model, BehaviourTraining::default()).unwrap();
             let loss = trainer.epoch(&log, None, Seed::new(4)).unwrap();
             (loss, values(trainer.model()))
@@ -273,24 +351,28 @@ fn training_does_not_depend_on_the_threads() {
     assert_eq!(run(1), run(3));
 }
 
-/// Users who click item 0 whenever it is shown, else leave, and buy it: a model of them must find both.
+/// Users who click item 0 whenever it is shown, else leave, and buy it: a model of them must find
+/// both.
 #[test]
 fn what_users_want_is_learned() {
     let (mut builder, mut stream) = (LogBuilder::default(), Seed::new(6).stream(0));
     for _ in 0..200 {
-        let slate: Vec<u32> = rand::seq::index::sample(&mut stream, ITEMS, 2).into_iter().map(|i| i as u32).collect();
+        let slate: Vec<u32> =
+            rand::seq::index::sample(&mut stream, ITEMS, 2).into_iter().map(|i| i as u32).collect();
         let wanted = slate.contains(&0);
         let bought = if stream.random_bool(0.1) { 0.0 } else { 1.0 };
         let choice = if wanted { click(0) } else { Choice::Leave };
         session(&mut builder, &[(&slate, choice, if wanted { bought } else { 0.0 })]);
     }
-    let log = sequences(&builder.build(), &(0..200).collect::<Vec<_>>(), ITEMS, Seed::new(1)).unwrap();
+    let log =
+        sequences(&builder.build(), &(0..200).collect::<Vec<_>>(), ITEMS, Seed::new(1)).unwrap();
     let optimiser = AdamConfig { learning_rate: 0.05, ..AdamConfig::default() };
     let training = BehaviourTraining { optimiser, ..BehaviourTraining::default() };
     let config = BehaviourConfig { purchase_weight: 1.0, ..config() };
     let model = BehaviourModel::new(config, Seed::new(2), &Device::Cpu).unwrap();
     let mut trainer = BehaviourTrainer::new(model, training).unwrap();
-    let fit = trainer.fit(&log, &log, 20, Seed::new(4), |_| std::ops::ControlFlow::Continue(())).unwrap();
+    let fit =
+        trainer.fit(&log, &log, 20, Seed::new(4), |_| std::ops::ControlFlow::Continue(())).unwrap();
     // What is left is the entropy of buying, 0.33 nats on a third of the steps.
     assert!(fit.best.validation_nll < 0.2 && fit.curve[0].validation_nll > 1.0, "{fit:?}");
     assert_eq!(trainer.model().mean_loss(&log).unwrap(), fit.best.validation_nll);
@@ -331,7 +413,9 @@ fn the_gradient_norm_is_that_before_clipping() {
     let untrained = model();
     let loss = untrained.loss(&PaddedBatch::new(&prepared(), &[0, 1, 2], None), None).unwrap();
     let gradients = backward(&loss).unwrap();
-    let squares = |var: &Tensor| scalar(&gradients.get(var).unwrap().unwrap().sqr().unwrap().sum_all().unwrap());
+    let squares = |var: &Tensor| {
+        scalar(&gradients.get(var).unwrap().unwrap().sqr().unwrap().sum_all().unwrap())
+    };
     let norm = untrained.params().iter().map(|(_, var)| squares(var).unwrap()).sum::<f64>().sqrt();
     // One batch of all sessions, and a clip that bites.
     let optimiser = AdamConfig { clip: Some(norm / 10.0), ..AdamConfig::default() };
@@ -351,7 +435,8 @@ fn settings_that_do_not_fit_are_refused() {
     assert!(new(BehaviourConfig { lambda_p: f64::NAN, ..config() }).is_err());
     let training = BehaviourTraining { decay: 0.0, ..BehaviourTraining::default() };
     assert!(BehaviourTrainer::new(new(config()).unwrap(), training).is_err());
-    let mut trainer = BehaviourTrainer::new(new(config()).unwrap(), BehaviourTraining::default()).unwrap();
+    let mut trainer =
+        BehaviourTrainer::new(new(config()).unwrap(), BehaviourTraining::default()).unwrap();
     assert!(trainer.epoch(&prepared(), Some(&[1.0]), Seed::new(1)).is_err());
     assert!(trainer.epoch(&Log::default(), None, Seed::new(1)).is_err());
 }

@@ -50,7 +50,8 @@ impl<'a> PerStep<'a> {
         Self { values, starts }
     }
 
-    /// The numbers of these sessions in the cells of their batch, `[rows · steps]`; 0 where there is no step.
+    /// The numbers of these sessions in the cells of their batch, `[rows · steps]`; 0 where there
+    /// is no step.
     pub fn pad(&self, sessions: &[usize], batch: &PaddedBatch) -> Vec<f32> {
         let mut padded = vec![0.0; batch.rows * batch.steps];
         for (row, &session) in padded.chunks_exact_mut(batch.steps.max(1)).zip(sessions) {
@@ -83,23 +84,35 @@ impl BehaviourTrainer {
         &self.pace
     }
 
-    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before clipping; none before any epoch.
+    /// The mean over the batches of the last epoch of the gradient's Euclidean norm before
+    /// clipping; none before any epoch.
     pub fn gradient_norm(&self) -> Option<f64> {
         self.gradient_norm
     }
 
-    /// One pass over the sessions of a log of [`sequences`](super::sequences), in batches shuffled from `seed`. Each batch is one step up Eq 3, or
-    /// up Eq 7 with `weights`, which holds q_D of every step of the log in order. Returns the mean loss of the batches.
+    /// One pass over the sessions of a log of [`sequences`](super::sequences), in batches shuffled
+    /// from `seed`. Each batch is one step up Eq 3, or up Eq 7 with `weights`, which holds q_D of
+    /// every step of the log in order. Returns the mean loss of the batches.
     ///
     /// The learning rate falls if that exceeds the means of the three epochs before.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no session or not one weight a step; [`Error::Diverged`] if a loss or a gradient is not finite.
+    /// [`Error::Setting`] if there is no session or not one weight a step; [`Error::Diverged`] if a
+    /// loss or a gradient is not finite.
     pub fn epoch(&mut self, sequences: &Log, weights: Option<&[f32]>, seed: Seed) -> Result<f64> {
-        if sequences.sessions() == 0 || weights.is_some_and(|weights| weights.len() != sequences.steps()) {
+        if sequences.sessions() == 0
+            || weights.is_some_and(|weights| weights.len() != sequences.steps())
+        {
             let found = weights.map(<[f32]>::len);
-            let problem = format!("{} sessions, {} steps, weights: {found:?}", sequences.sessions(), sequences.steps());
-            return Err(Error::setting("sequences", problem + "; expected a session and one weight a step"));
+            let problem = format!(
+                "{} sessions, {} steps, weights: {found:?}",
+                sequences.sessions(),
+                sequences.steps()
+            );
+            return Err(Error::setting(
+                "sequences",
+                problem + "; expected a session and one weight a step",
+            ));
         }
         let weights = weights.map(|weights| PerStep::new(sequences, weights));
         let sessions: Vec<usize> = (0..sequences.sessions()).collect();
@@ -120,8 +133,9 @@ impl BehaviourTrainer {
         Ok(mean)
     }
 
-    /// As many epochs of Eq 3 as asked for; the model then holds the parameters of the lowest loss on `validation`. An iteration of the
-    /// curve is an epoch. `watch` hears of every epoch done and may stop the fit.
+    /// As many epochs of Eq 3 as asked for; the model then holds the parameters of the lowest loss
+    /// on `validation`. An iteration of the curve is an epoch. `watch` hears of every epoch done
+    /// and may stop the fit.
     ///
     /// # Errors
     /// As [`epoch`](Self::epoch); [`Error::Interrupted`] if `watch` broke off.
@@ -171,7 +185,8 @@ impl BehaviourTrainer {
     /// Goes on from what [`save`](Self::save) wrote, at the pace of then.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another catalogue.
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
+    /// catalogue.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,
@@ -202,7 +217,8 @@ impl BehaviourTrainer {
     }
 
     fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        let mut adam = Adam::new(self.model.params(), AdamConfig { learning_rate, ..self.config.optimiser })?;
+        let mut adam =
+            Adam::new(self.model.params(), AdamConfig { learning_rate, ..self.config.optimiser })?;
         adam.restore(&self.adam.moments()?, self.adam.steps())?;
         (self.adam, self.pace.learning_rate) = (adam, learning_rate);
         Ok(())

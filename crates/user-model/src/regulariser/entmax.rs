@@ -6,10 +6,11 @@ use crate::Result;
 /// Entries that a thread should at least get.
 const ENTRIES_PER_THREAD: usize = 1_024;
 
-/// α-entmax of each row of `utilities [rows, options]` for α in (1, 2], same shape (Peters, Niculae & Martins 2019, §3); an option of
-/// minus infinity cannot be chosen.
+/// α-entmax of each row of `utilities [rows, options]` for α in (1, 2], same shape (Peters, Niculae
+/// & Martins 2019, §3); an option of minus infinity cannot be chosen.
 ///
-/// φ_i = [(α - 1) u_i - τ]₊^(1 / (α - 1)) with the threshold τ at which they sum to 1. At α = 2 this is sparsemax.
+/// φ_i = [(α - 1) u_i - τ]₊^(1 / (α - 1)) with the threshold τ at which they sum to 1. At α = 2
+/// this is sparsemax.
 pub(super) fn entmax(utilities: &Tensor, alpha: f64) -> Result<Tensor> {
     let op = Entmax { alpha };
     let phi = utilities.to_device(&Device::Cpu)?.contiguous()?.apply_op1(op)?;
@@ -25,9 +26,19 @@ impl CustomOp1 for Entmax {
         "entmax"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        fn run<T: WithDType>(alpha: f64, utilities: &[T], layout: &Layout) -> candle_core::Result<Vec<T>> {
-            let Some((start, end)) = layout.contiguous_offsets() else { candle_core::bail!("entmax needs whole rows") };
+    fn cpu_fwd(
+        &self,
+        storage: &CpuStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CpuStorage, Shape)> {
+        fn run<T: WithDType>(
+            alpha: f64,
+            utilities: &[T],
+            layout: &Layout,
+        ) -> candle_core::Result<Vec<T>> {
+            let Some((start, end)) = layout.contiguous_offsets() else {
+                candle_core::bail!("entmax needs whole rows")
+            };
             let options = layout.dims()[layout.dims().len() - 1].max(1);
             let mut phi = vec![T::zero(); end - start];
             phi.par_chunks_mut(options)
@@ -44,11 +55,18 @@ impl CustomOp1 for Entmax {
         Ok((phi, layout.shape().clone()))
     }
 
-    /// The Jacobian is diag(s) - s sᵀ / Σ s with s_i = φ_i^(2 - α) where φ_i > 0, else 0 (Peters, Niculae & Martins 2019, §3).
-    fn bwd(&self, _: &Tensor, phi: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    /// The Jacobian is diag(s) - s sᵀ / Σ s with s_i = φ_i^(2 - α) where φ_i > 0, else 0 (Peters,
+    /// Niculae & Martins 2019, §3).
+    fn bwd(
+        &self,
+        _: &Tensor,
+        phi: &Tensor,
+        gradient: &Tensor,
+    ) -> candle_core::Result<Option<Tensor>> {
         let support = phi.gt(0.0)?.to_dtype(phi.dtype())?;
         let s = (phi.powf(2.0 - self.alpha)? * support)?;
-        let mean = (&s * gradient)?.sum_keepdim(D::Minus1)?.broadcast_div(&s.sum_keepdim(D::Minus1)?)?;
+        let mean =
+            (&s * gradient)?.sum_keepdim(D::Minus1)?.broadcast_div(&s.sum_keepdim(D::Minus1)?)?;
         Ok(Some((s * gradient.broadcast_sub(&mean)?)?))
     }
 }
@@ -63,13 +81,15 @@ fn row<T: WithDType>(alpha: f64, utilities: &[T], phi: &mut [T], gaps: &mut Vec<
     if largest == f64::NEG_INFINITY {
         return;
     }
-    // (α - 1)(u_i - max u), and the threshold as its distance above its least possible value (α - 1) max u - 1.
+    // (α - 1)(u_i - max u), and the threshold as its distance above its least possible value (α -
+    // 1) max u - 1.
     gaps.clear();
     gaps.extend(utilities.iter().map(|u| (alpha - 1.0) * (u.to_f64() - largest)));
     let power = 1.0 / (alpha - 1.0);
     let mut threshold = 0.0;
-    // The sum of the probabilities is convex in the threshold and falls, and at 0 the largest alone counts 1: from there Newton's
-    // steps rise to the root and never pass it. At α = 2 they drop options from the support until none is left to drop.
+    // The sum of the probabilities is convex in the threshold and falls, and at 0 the largest alone
+    // counts 1: from there Newton's steps rise to the root and never pass it. At α = 2 they drop
+    // options from the support until none is left to drop.
     loop {
         let (mut excess, mut slope) = (-1.0, 0.0);
         for base in gaps.iter().map(|gap| gap - threshold).filter(|&base| base > -1.0) {

@@ -4,10 +4,12 @@ use foretaste_data::Log;
 use foretaste_sim::ChoiceUsers;
 use foretaste_user_model::{Result, UserModel};
 
-/// How close a model comes to users of one type, whose outside option is not absent, on the displays of a log.
+/// How close a model comes to users of one type, whose outside option is not absent, on the
+/// displays of a log.
 #[derive(Debug)]
 pub struct Comparison {
-    /// Mean Kullback-Leibler divergence of the model's choice from the true one, in nats per display.
+    /// Mean Kullback-Leibler divergence of the model's choice from the true one, in nats per
+    /// display.
     pub divergence: f64,
     /// Share of the pairs of shown items that model and truth rank alike.
     pub ranked_alike: f64,

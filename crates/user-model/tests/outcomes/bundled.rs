@@ -26,7 +26,8 @@ fn played<E: Environment, P: Policy<E>>(users: &E, policy: &P) -> Means {
 }
 
 fn reward<E: Environment, P: Policy<E>>(users: &E, policy: &P) -> f64 {
-    let outcomes: Vec<Outcome> = Rollout::new(Seed::new(5), 0..1_500, 10).outcomes(users, policy).unwrap();
+    let outcomes: Vec<Outcome> =
+        Rollout::new(Seed::new(5), 0..1_500, 10).outcomes(users, policy).unwrap();
     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / 1.5e3
 }
 
@@ -55,7 +56,8 @@ fn bare_utilities_and_an_option_that_is_never_shown_pay_the_wrong_reward() {
     let model = fitted_with(Outside::Nothing { leaving: 0.0 }, &log, &catalogue, 100);
     let users = LearnedUsers::paying(model, Pays::Utility).unwrap().leaving_by_choice_alone();
     let rollout = Rollout { max_steps: 40, ..Rollout::new(Seed::new(5), 0..200, 10) };
-    let played = Means::of(&rollout.run(&users, &UniformRandom { items: catalogue.len() }).unwrap());
+    let played =
+        Means::of(&rollout.run(&users, &UniformRandom { items: catalogue.len() }).unwrap());
     assert!(played.steps == 40.0 && played.reward > 30.0, "{played:?}");
 }
 
@@ -67,7 +69,8 @@ fn the_bundled_log_with_leaving_pays_a_session_what_it_paid() {
     let Dataset { log, catalogue, .. } = bundled("simulated-mdp.csv");
     assert_eq!(Outside::observed(&log), Outside::Nothing { leaving: 1.0 });
     let users = LearnedUsers::new(fitted(&log, &catalogue, 100)).unwrap();
-    let (logged, learned) = (Means::of(&log), played(&users, &UniformRandom { items: catalogue.len() }));
+    let (logged, learned) =
+        (Means::of(&log), played(&users, &UniformRandom { items: catalogue.len() }));
     assert!((learned.reward / logged.reward - 1.0).abs() < 0.15, "{logged:?} {learned:?}");
     assert!((learned.steps / logged.steps - 1.0).abs() < 0.15, "{logged:?} {learned:?}");
     assert!((learned.click_rate - logged.click_rate).abs() < 0.05, "{logged:?} {learned:?}");

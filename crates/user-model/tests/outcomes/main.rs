@@ -24,9 +24,11 @@ fn fitted_with(outside: Outside, log: &Log, catalogue: &Catalogue, iterations: u
     let state = StateEncoder::position_weights();
     let config = UserModelConfig { state, outside, ..UserModelConfig::new(catalogue.len()) };
     let mut model = UserModel::new(config, catalogue, Seed::new(1), &Device::Cpu).unwrap();
-    let split = Split::by_session(log, Fractions { train: 0.8, validation: 0.2 }, Seed::new(2)).unwrap();
+    let split =
+        Split::by_session(log, Fractions { train: 0.8, validation: 0.2 }, Seed::new(2)).unwrap();
     let optimiser = AdamConfig { learning_rate: 4e-3, ..AdamConfig::default() };
-    let training = TrainConfig { optimiser, iterations, patience: Some(8), ..TrainConfig::default() };
+    let training =
+        TrainConfig { optimiser, iterations, patience: Some(8), ..TrainConfig::default() };
     fit(&mut model, log, &split, &training, Seed::new(3), |_| ControlFlow::Continue(())).unwrap();
     model
 }

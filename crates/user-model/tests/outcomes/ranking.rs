@@ -1,7 +1,9 @@
 use foretaste_data::{Catalogue, ItemId, Log};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Policy, Rollout};
+use foretaste_sim::{
+    ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Policy, Rollout,
+};
 use foretaste_user_model::LearnedUsers;
 
 use crate::shop::Shop;
@@ -16,8 +18,15 @@ const JUDGED: u64 = 4_000;
 /// What they buy is not what they like.
 fn leavers() -> Shop {
     let sales = (0..ITEMS).map(|item| [0.9, 0.1, 0.5, 0.3][item % 4]).collect();
-    let config = ChoiceUsersConfig { base: -0.7, outside: Outside::Skip { leaving: 0.6 }, ..calm() };
-    Shop { users: ChoiceUsers::new(&config).unwrap(), sales, prices: vec![1.0; ITEMS], farewell: -0.5, hazard: 0.0 }
+    let config =
+        ChoiceUsersConfig { base: -0.7, outside: Outside::Skip { leaving: 0.6 }, ..calm() };
+    Shop {
+        users: ChoiceUsers::new(&config).unwrap(),
+        sales,
+        prices: vec![1.0; ITEMS],
+        farewell: -0.5,
+        hazard: 0.0,
+    }
 }
 
 /// Users who always click, and whose sessions just end: every click is a sale, at a price that may
@@ -25,7 +34,13 @@ fn leavers() -> Shop {
 fn clickers() -> Shop {
     let prices = (0..ITEMS).map(|item| [3.0, -1.0, 0.25, 8.0][item % 4]).collect();
     let config = ChoiceUsersConfig { outside: Outside::Absent, ..calm() };
-    Shop { users: ChoiceUsers::new(&config).unwrap(), sales: vec![1.0; ITEMS], prices, farewell: 0.0, hazard: 0.3 }
+    Shop {
+        users: ChoiceUsers::new(&config).unwrap(),
+        sales: vec![1.0; ITEMS],
+        prices,
+        farewell: 0.0,
+        hazard: 0.3,
+    }
 }
 
 fn calm() -> ChoiceUsersConfig {
@@ -40,12 +55,17 @@ struct Policies([(&'static str, Option<TopItems>); 5]);
 impl Policies {
     fn new(shop: &Shop, log: &Log) -> Self {
         let mut clicks = vec![0.0; ITEMS];
-        log.iter().flat_map(|session| session.clicks()).for_each(|item| clicks[item.index()] += 1.0);
+        log.iter()
+            .flat_map(|session| session.clicks())
+            .for_each(|item| clicks[item.index()] += 1.0);
         let mut slates: Vec<[u32; K]> = Vec::new();
         for a in 0..ITEMS as u32 {
-            (a + 1..ITEMS as u32).for_each(|b| slates.extend((b + 1..ITEMS as u32).map(|c| [a, b, c])));
+            (a + 1..ITEMS as u32)
+                .for_each(|b| slates.extend((b + 1..ITEMS as u32).map(|c| [a, b, c])));
         }
-        slates.sort_by(|one, other| shop.value(one.map(ItemId)).total_cmp(&shop.value(other.map(ItemId))));
+        slates.sort_by(|one, other| {
+            shop.value(one.map(ItemId)).total_cmp(&shop.value(other.map(ItemId)))
+        });
         let slate = |slate: [u32; K]| {
             let shown = |item| f64::from(u8::from(slate.contains(&item)));
             Some(TopItems::new(&(0..ITEMS as u32).map(shown).collect::<Vec<_>>()))
@@ -97,7 +117,8 @@ fn check(shop: &Shop) {
     let random = UniformRandom { items: ITEMS };
     let log = rollout(10, LOGGED).run(shop, &random).unwrap();
     let users = LearnedUsers::new(fitted(&log, &Catalogue::numbered(ITEMS), 300)).unwrap();
-    let (logged, learned) = (Means::of(&log), Means::of(&rollout(11, JUDGED).run(&users, &random).unwrap()));
+    let (logged, learned) =
+        (Means::of(&log), Means::of(&rollout(11, JUDGED).run(&users, &random).unwrap()));
     let context = format!("{logged:?} {learned:?}");
     assert!((learned.click_rate - logged.click_rate).abs() < 0.02, "{context}");
     assert!((learned.steps / logged.steps - 1.0).abs() < 0.07, "{context}");

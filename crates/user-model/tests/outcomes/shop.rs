@@ -30,7 +30,8 @@ impl Shop {
     pub fn value(&self, slate: [ItemId; 3]) -> f64 {
         let probabilities = self.users.choice_probabilities(0, &[], &slate);
         let worth = self.worth();
-        let sold: f64 = slate.iter().zip(&probabilities).map(|(item, p)| p * worth[item.index()]).sum();
+        let sold: f64 =
+            slate.iter().zip(&probabilities).map(|(item, p)| p * worth[item.index()]).sum();
         let leaving = match self.users.config().outside {
             Outside::Skip { leaving } => probabilities[3] * leaving,
             Outside::Leave => probabilities[3],
@@ -63,7 +64,9 @@ impl Environment for Shop {
             responses.reward[row] = match responses.choice[row] {
                 Choice::Skip => 0.0,
                 Choice::Leave => self.farewell,
-                Choice::Item(item) if stream.random_bool(self.sales[item.index()]) => self.prices[item.index()] as f32,
+                Choice::Item(item) if stream.random_bool(self.sales[item.index()]) => {
+                    self.prices[item.index()] as f32
+                }
                 Choice::Item(_) => 0.0,
             };
             responses.ended[row] |= stream.random_bool(self.hazard);

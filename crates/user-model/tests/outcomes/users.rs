@@ -4,7 +4,8 @@ use foretaste_random::Seed;
 use foretaste_sim::Rollout;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_user_model::{
-    Error, LearnedUsers, Outcomes, Outside, Pays, RewardHead, StateEncoder, UserModel, UserModelConfig,
+    Error, LearnedUsers, Outcomes, Outside, Pays, RewardHead, StateEncoder, UserModel,
+    UserModelConfig,
 };
 
 use crate::fitted;
@@ -23,7 +24,8 @@ fn log() -> Log {
                 0 => (Choice::Skip, -0.25),
                 _ => (Choice::Item(ItemId(item)), item as f32 - 2.0),
             };
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None }).unwrap();
+            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
+                .unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -31,7 +33,11 @@ fn log() -> Log {
 }
 
 fn model(state: StateEncoder) -> UserModel {
-    let config = UserModelConfig { state, outside: Outside::observed(&log()), ..UserModelConfig::new(ITEMS) };
+    let config = UserModelConfig {
+        state,
+        outside: Outside::observed(&log()),
+        ..UserModelConfig::new(ITEMS)
+    };
     UserModel::new(config, &Catalogue::numbered(ITEMS), Seed::new(1), &Device::Cpu).unwrap()
 }
 
@@ -48,20 +54,30 @@ fn play(users: &LearnedUsers) -> Log {
 
 #[test]
 fn a_step_pays_what_was_asked_for_and_choices_do_not_depend_on_it() {
-    let users = |pays| LearnedUsers::paying(learned(StateEncoder::position_weights()), pays).unwrap();
-    let [reward, clicks, utility] = [Pays::Reward, Pays::Clicks, Pays::Utility].map(|pays| play(&users(pays)));
-    assert_eq!(play(&LearnedUsers::new(learned(StateEncoder::position_weights())).unwrap()), reward);
+    let users =
+        |pays| LearnedUsers::paying(learned(StateEncoder::position_weights()), pays).unwrap();
+    let [reward, clicks, utility] =
+        [Pays::Reward, Pays::Clicks, Pays::Utility].map(|pays| play(&users(pays)));
+    assert_eq!(
+        play(&LearnedUsers::new(learned(StateEncoder::position_weights())).unwrap()),
+        reward
+    );
     let all: Vec<usize> = (0..utility.sessions()).collect();
     let predictions = users(Pays::Utility).model().predict(&utility, &all).unwrap();
     let steps = |log: &Log| {
-        let steps: Vec<_> =
-            log.iter().flat_map(|session| session.steps()).map(|step| (step.choice, step.reward)).collect();
+        let steps: Vec<_> = log
+            .iter()
+            .flat_map(|session| session.steps())
+            .map(|step| (step.choice, step.reward))
+            .collect();
         steps
     };
     let (clicks, utility) = (steps(&clicks), steps(&utility));
     for (at, (choice, reward)) in steps(&reward).into_iter().enumerate() {
         let expected = match choice {
-            Choice::Item(item) => (item.0 as f32 - 2.0, 1.0, predictions[at].utility[predictions[at].chosen.unwrap()]),
+            Choice::Item(item) => {
+                (item.0 as f32 - 2.0, 1.0, predictions[at].utility[predictions[at].chosen.unwrap()])
+            }
             _ => (-0.25, 0.0, 0.0),
         };
         assert_eq!((reward, clicks[at].1), (expected.0, expected.1));
@@ -94,10 +110,16 @@ fn a_model_that_saw_no_log_pays_no_reward_but_those_asked_for_by_name() {
 
 #[test]
 fn fitting_learns_the_outcomes_of_the_training_sessions_and_a_checkpoint_keeps_them() {
-    let (log, catalogue, folder) = (log(), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
+    let (log, catalogue, folder) =
+        (log(), Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
     let model = fitted(&log, &catalogue, 3);
-    let Some(Outcomes { rewards, endings }) = model.config().outcomes.clone() else { panic!("no outcomes") };
-    assert_eq!((rewards.expected(Choice::Item(ItemId(5))), rewards.skip, endings.longest), (3.0, -0.25, Some(5)));
+    let Some(Outcomes { rewards, endings }) = model.config().outcomes.clone() else {
+        panic!("no outcomes")
+    };
+    assert_eq!(
+        (rewards.expected(Choice::Item(ItemId(5))), rewards.skip, endings.longest),
+        (3.0, -0.25, Some(5))
+    );
     assert_eq!(endings.hazards.len(), 4);
     model.save(folder.path(), &catalogue, 3, 1).unwrap();
     let (loaded, _) = UserModel::load(folder.path(), &catalogue, &Device::Cpu).unwrap();
@@ -116,8 +138,13 @@ fn outcomes_that_do_not_fit_are_refused() {
         }
     };
     let head = RewardHead { click: 0.0, items: vec![], skip: 0.0, leave: 0.0 };
-    assert!(refused(RewardHead { skip: f32::NAN, ..head.clone() }).contains("NaN, expected a finite number"));
+    assert!(
+        refused(RewardHead { skip: f32::NAN, ..head.clone() })
+            .contains("NaN, expected a finite number")
+    );
     let problem = refused(RewardHead { items: vec![(6, 1.0)], ..head.clone() });
     assert!(problem.contains("item index 6, expected less than 6"), "{problem}");
-    assert!(refused(RewardHead { items: vec![(2, 1.0), (1, 1.0)], ..head }).contains("out of order"));
+    assert!(
+        refused(RewardHead { items: vec![(2, 1.0), (1, 1.0)], ..head }).contains("out of order")
+    );
 }

@@ -7,7 +7,12 @@ use foretaste_user_model::{Error, Regulariser};
 use proptest::prelude::*;
 
 fn regularisers() -> [Regulariser; 4] {
-    [Regulariser::Shannon, Regulariser::Tsallis { alpha: 1.3 }, Regulariser::Tsallis { alpha: 1.5 }, Regulariser::L2]
+    [
+        Regulariser::Shannon,
+        Regulariser::Tsallis { alpha: 1.3 },
+        Regulariser::Tsallis { alpha: 1.5 },
+        Regulariser::L2,
+    ]
 }
 
 fn row<T: candle_core::WithDType>(values: &[T]) -> Tensor {
@@ -19,11 +24,18 @@ fn choice(regulariser: Regulariser, utilities: &[f64]) -> Vec<f64> {
 }
 
 fn masked(regulariser: Regulariser, utilities: &[f64], mask: &[u8], outside: bool) -> Vec<f64> {
-    regulariser.choice(&row(utilities), &row(mask), outside).unwrap().squeeze(0).unwrap().to_vec1().unwrap()
+    regulariser
+        .choice(&row(utilities), &row(mask), outside)
+        .unwrap()
+        .squeeze(0)
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 fn loss(regulariser: Regulariser, utilities: &[f64], chosen: usize) -> f64 {
-    let (mask, chosen) = (vec![1u8; utilities.len()], Tensor::new(&[chosen as u32], &Device::Cpu).unwrap());
+    let (mask, chosen) =
+        (vec![1u8; utilities.len()], Tensor::new(&[chosen as u32], &Device::Cpu).unwrap());
     regulariser.loss(&row(utilities), &row(&mask), false, &chosen).unwrap().to_vec1().unwrap()[0]
 }
 
@@ -40,7 +52,8 @@ fn softmax(utilities: &[f64]) -> Vec<f64> {
     weights.iter().map(|weight| weight / sum).collect()
 }
 
-/// The point of the simplex that is nearest to `utilities`, out of the candidates that each support gives.
+/// The point of the simplex that is nearest to `utilities`, out of the candidates that each support
+/// gives.
 fn projection(utilities: &[f64]) -> Vec<f64> {
     let n = utilities.len();
     let candidate = |support: u32| {
@@ -49,7 +62,8 @@ fn projection(utilities: &[f64]) -> Vec<f64> {
         let threshold = (sum - 1.0) / f64::from(support.count_ones());
         (0..n).map(|i| if inside(i) { utilities[i] - threshold } else { 0.0 }).collect::<Vec<f64>>()
     };
-    let distance = |phi: &Vec<f64>| phi.iter().zip(utilities).map(|(p, u)| (p - u).powi(2)).sum::<f64>();
+    let distance =
+        |phi: &Vec<f64>| phi.iter().zip(utilities).map(|(p, u)| (p - u).powi(2)).sum::<f64>();
     let candidates = (1u32..1 << n).map(candidate).filter(|phi| phi.iter().all(|&p| p >= 0.0));
     candidates.min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap()
 }
@@ -58,7 +72,9 @@ fn projection(utilities: &[f64]) -> Vec<f64> {
 fn bisection(utilities: &[f64], alpha: f64) -> Vec<f64> {
     let largest = utilities.iter().copied().fold(f64::NEG_INFINITY, f64::max) * (alpha - 1.0);
     let at = |threshold: f64| {
-        let weights = utilities.iter().map(|u| ((alpha - 1.0) * u - threshold).max(0.0).powf(1.0 / (alpha - 1.0)));
+        let weights = utilities
+            .iter()
+            .map(|u| ((alpha - 1.0) * u - threshold).max(0.0).powf(1.0 / (alpha - 1.0)));
         weights.collect::<Vec<f64>>()
     };
     let (mut low, mut high) = (largest - 1.0, largest);
@@ -117,7 +133,8 @@ proptest! {
         assert_close(&choice(Regulariser::Tsallis { alpha }, &utilities), &bisection(&utilities, alpha), 1e-10);
     }
 
-    /// Near α = 1 it differs from softmax in proportion to α - 1 and the square of the utilities, here at most 1e-4 · 8².
+    /// Near α = 1 it differs from softmax in proportion to α - 1 and the square of the utilities,
+    /// here at most 1e-4 · 8².
     #[test]
     fn entmax_goes_from_softmax_to_sparsemax(utilities in utilities()) {
         assert_close(&choice(Regulariser::Tsallis { alpha: 1.0001 }, &utilities), &softmax(&utilities), 6e-3);
@@ -169,7 +186,8 @@ proptest! {
         }
     }
 
-    /// ½ Σ over the support of (u² - τ²) + ½ - u_y, with φ = u - τ there (Martins & Astudillo 2016, §3).
+    /// ½ Σ over the support of (u² - τ²) + ½ - u_y, with φ = u - τ there (Martins & Astudillo 2016,
+    /// §3).
     #[test]
     fn the_loss_of_l2_is_the_sparsemax_loss(utilities in utilities(), chosen in 0usize..8) {
         let chosen = chosen % utilities.len();
@@ -202,7 +220,8 @@ proptest! {
 #[test]
 fn an_alpha_out_of_range_is_refused() {
     for alpha in [0.5, 1.0, 2.1, f64::NAN] {
-        let refused = Regulariser::Tsallis { alpha }.choice(&row(&[0.0, 1.0]), &row(&[1u8, 1]), false);
+        let refused =
+            Regulariser::Tsallis { alpha }.choice(&row(&[0.0, 1.0]), &row(&[1u8, 1]), false);
         assert!(matches!(refused, Err(Error::Setting { what: "regulariser", .. })));
     }
 }
@@ -214,7 +233,10 @@ fn gradients_match_finite_differences() {
         let mut params = Params::new(Seed::new(2), DType::F64, &Device::Cpu);
         let utilities = params.scope("u").param("u", (3, 4), Init::Normal { sd: 0.7 }).unwrap();
         let phi = regulariser.choice(&utilities, &mask, outside).unwrap();
-        let weight = Tensor::arange(0f64, phi.elem_count() as f64, &Device::Cpu).unwrap().reshape(phi.shape()).unwrap();
+        let weight = Tensor::arange(0f64, phi.elem_count() as f64, &Device::Cpu)
+            .unwrap()
+            .reshape(phi.shape())
+            .unwrap();
         let weight = weight.sin().unwrap();
         check_gradients(&params, || {
             let phi = regulariser.choice(&utilities, &mask, outside).unwrap();
@@ -222,7 +244,9 @@ fn gradients_match_finite_differences() {
             Ok(((phi * &weight)?.sum_all()? + penalty)?)
         });
         let chosen = Tensor::new(&[if outside { 4u32 } else { 1 }, 3, 1], &Device::Cpu).unwrap();
-        check_gradients(&params, || Ok(regulariser.loss(&utilities, &mask, outside, &chosen).unwrap().sum_all()?));
+        check_gradients(&params, || {
+            Ok(regulariser.loss(&utilities, &mask, outside, &chosen).unwrap().sum_all()?)
+        });
     }
 }
 
@@ -230,13 +254,16 @@ fn gradients_match_finite_differences() {
 #[test]
 fn rows_do_not_depend_on_each_other() {
     let (rows, places) = (700, 9);
-    let values: Vec<f32> = (0..rows * places).map(|i| ((i * i) as f32 * 0.37).sin() * 2.0).collect();
-    let utilities = Tensor::new(values.as_slice(), &Device::Cpu).unwrap().reshape((rows, places)).unwrap();
+    let values: Vec<f32> =
+        (0..rows * places).map(|i| ((i * i) as f32 * 0.37).sin() * 2.0).collect();
+    let utilities =
+        Tensor::new(values.as_slice(), &Device::Cpu).unwrap().reshape((rows, places)).unwrap();
     let mask = Tensor::ones((rows, places), DType::U8, &Device::Cpu).unwrap();
     for regulariser in regularisers() {
         let phi = regulariser.choice(&utilities, &mask, false).unwrap().to_vec2::<f32>().unwrap();
         for (phi, values) in phi.iter().zip(values.chunks(places)) {
-            let [phi, values] = [phi.as_slice(), values].map(|row| row.iter().map(|&x| x.into()).collect::<Vec<f64>>());
+            let [phi, values] = [phi.as_slice(), values]
+                .map(|row| row.iter().map(|&x| x.into()).collect::<Vec<f64>>());
             assert_close(&phi, &choice(regulariser, &values), 1e-6);
         }
     }

@@ -1,4 +1,5 @@
-//! What is measured, as every peer understands it: `benches/peers/torch_nn.py` describes the cases and the lines.
+//! What is measured, as every peer understands it: `benches/peers/torch_nn.py` describes the cases
+//! and the lines.
 
 use std::fmt;
 
@@ -25,9 +26,11 @@ pub enum Case {
     Train { hidden: usize, batch: usize, time: usize },
     /// One step with carried state; with `gather` the state's rows are first picked by index.
     Act { hidden: usize, batch: usize, gather: bool },
-    /// Cross-entropy of a linear layer over all items with the gradients of its inputs, weight and bias.
+    /// Cross-entropy of a linear layer over all items with the gradients of its inputs, weight and
+    /// bias.
     Softmax { rows: usize },
-    /// Forward, mean of squares, backward and Adam of a table; `sparse` leaves rows alone that the step does not read.
+    /// Forward, mean of squares, backward and Adam of a table; `sparse` leaves rows alone that the
+    /// step does not read.
     Embedding { sparse: bool },
     /// The product of `[m, k]` and `[k, n]`.
     Gemm { m: usize, n: usize, k: usize },
@@ -66,11 +69,15 @@ impl Case {
     /// Floating-point operations of the case's products; nothing where it has no products.
     pub fn operations(self) -> Option<f64> {
         let product = |m: usize, n: usize, k: usize| 2.0 * m as f64 * n as f64 * k as f64;
-        let forward = |rows, hidden| product(rows, 4 * hidden, INPUTS + hidden + (LAYERS - 1) * 2 * hidden);
+        let forward =
+            |rows, hidden| product(rows, 4 * hidden, INPUTS + hidden + (LAYERS - 1) * 2 * hidden);
         match self {
             Self::Train { hidden, batch, time } => {
-                // Each product has two gradients; that of the inputs of the first layer is not asked for.
-                Some(3.0 * forward(time * batch, hidden) - product(time * batch, 4 * hidden, INPUTS))
+                // Each product has two gradients; that of the inputs of the first layer is not
+                // asked for.
+                Some(
+                    3.0 * forward(time * batch, hidden) - product(time * batch, 4 * hidden, INPUTS),
+                )
             }
             Self::Act { hidden, batch, .. } => Some(forward(batch, hidden)),
             Self::Softmax { rows } => Some(3.0 * product(rows, ITEMS, SOFTMAX_HIDDEN)),
@@ -119,7 +126,11 @@ mod tests {
     /// The example in the peer's script.
     #[test]
     fn a_request_is_one_flat_object() {
-        let request = Request { case: Case::Train { hidden: 64, batch: 32, time: 10 }, threads: 1, seconds: 0.5 };
+        let request = Request {
+            case: Case::Train { hidden: 64, batch: 32, time: 10 },
+            threads: 1,
+            seconds: 0.5,
+        };
         let expected = json!({"case": "train", "hidden": 64, "batch": 32, "time": 10, "threads": 1, "seconds": 0.5});
         assert_eq!(serde_json::to_value(request).unwrap(), expected);
     }
@@ -131,7 +142,8 @@ mod tests {
         assert_eq!(read(r#"{"error": "no"}"#), Answer::Error("no".to_owned()));
     }
 
-    /// Against the shapes of all products, one by one: of 2 layers at hidden 3 and 5 rows of 7 steps.
+    /// Against the shapes of all products, one by one: of 2 layers at hidden 3 and 5 rows of 7
+    /// steps.
     #[test]
     fn operations_of_a_training_step_are_those_of_its_products() {
         let rows = 5 * 7;

@@ -110,7 +110,8 @@ mod tests {
             Case::Gemm { m: 3, n: 4, k: 5 },
         ];
         for case in cases {
-            let request = serde_json::to_string(&Request { case, threads: 1, seconds: 0.0 }).unwrap();
+            let request =
+                serde_json::to_string(&Request { case, threads: 1, seconds: 0.0 }).unwrap();
             let lines = answers(&request);
             let Answer::Seconds(seconds) = serde_json::from_str(&lines[1]).unwrap() else {
                 panic!("{case}: {lines:?}");
@@ -122,6 +123,9 @@ mod tests {
     #[test]
     fn a_request_that_cannot_be_read_is_answered() {
         let lines = answers("{}\nx\n");
-        assert!(lines.len() == 3 && lines[1..].iter().all(|line| line.starts_with(r#"{"error":"#)), "{lines:?}");
+        assert!(
+            lines.len() == 3 && lines[1..].iter().all(|line| line.starts_with(r#"{"error":"#)),
+            "{lines:?}"
+        );
     }
 }

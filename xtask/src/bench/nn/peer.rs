@@ -1,5 +1,5 @@
-//! A process that measures cases on request: another library's script, or this program again, because candle reads its
-//! number of threads from the environment once.
+//! A process that measures cases on request: another library's script, or this program again,
+//! because candle reads its number of threads from the environment once.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
@@ -24,7 +24,8 @@ pub struct Peer {
 impl Peer {
     /// This program, with so many threads.
     pub fn ours(threads: usize) -> anyhow::Result<Self> {
-        let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+        let mut command =
+            Command::new(std::env::current_exe().context("cannot find this program's own file")?);
         command.args(["bench", "nn", "--serve"]);
         for pool in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
             command.env(pool, threads.to_string());
@@ -38,7 +39,10 @@ impl Peer {
     /// Where Python does not start or has no PyTorch: what to do, and why.
     pub fn torch(python: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(python);
-        command.arg(workspace_root().join("benches/peers/torch_nn.py")).arg("--serve").env("CUDA_VISIBLE_DEVICES", "");
+        command
+            .arg(workspace_root().join("benches/peers/torch_nn.py"))
+            .arg("--serve")
+            .env("CUDA_VISIBLE_DEVICES", "");
         Self::start(command).context(
             "PyTorch cannot be measured; `python3 -m venv target/peers && target/peers/bin/pip install -r \
              benches/peers/requirements.txt` installs it for `--peer-python target/peers/bin/python`",
@@ -52,7 +56,8 @@ impl Peer {
         let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
         let pipes = child.stdin.take().zip(child.stdout.take());
         let (requests, answers) = pipes.context("a child process has no pipes")?;
-        let mut peer = Self { name: program, child, requests, answers: BufReader::new(answers), complaints };
+        let mut peer =
+            Self { name: program, child, requests, answers: BufReader::new(answers), complaints };
         peer.name = peer.read::<Hello>()?.name;
         Ok(peer)
     }
@@ -76,15 +81,22 @@ impl Peer {
 
     fn read<T: serde::de::DeserializeOwned>(&mut self) -> anyhow::Result<T> {
         let mut line = String::new();
-        if self.answers.read_line(&mut line).with_context(|| format!("cannot read from {}", self.name))? == 0 {
+        if self
+            .answers
+            .read_line(&mut line)
+            .with_context(|| format!("cannot read from {}", self.name))?
+            == 0
+        {
             return Err(self.ended());
         }
-        serde_json::from_str(&line).with_context(|| format!("{} answered {:?}", self.name, line.trim_end()))
+        serde_json::from_str(&line)
+            .with_context(|| format!("{} answered {:?}", self.name, line.trim_end()))
     }
 
     /// Says how the process ended, with the last line of what it complained about.
     fn ended(&mut self) -> anyhow::Error {
-        let status = self.child.wait().map_or_else(|reason| reason.to_string(), |status| status.to_string());
+        let status =
+            self.child.wait().map_or_else(|reason| reason.to_string(), |status| status.to_string());
         let mut text = Vec::new();
         let read = self.complaints.rewind().and_then(|()| self.complaints.read_to_end(&mut text));
         let text = String::from_utf8_lossy(&text);
@@ -111,7 +123,9 @@ mod tests {
     fn a_python_that_is_not_there_is_named_with_the_remedy() {
         let error = Peer::torch(Path::new("/no/such/python")).unwrap_err();
         let message = reasons(&error);
-        for part in ["pip install -r benches/peers/requirements.txt", "cannot start /no/such/python"] {
+        for part in
+            ["pip install -r benches/peers/requirements.txt", "cannot start /no/such/python"]
+        {
             assert!(message.contains(part), "{message}");
         }
     }
@@ -124,12 +138,18 @@ mod tests {
             command.args(["-c", script]);
             Peer::start(command)
         };
-        let message = reasons(&start("echo first >&2; echo No module named torch >&2; exit 3").unwrap_err());
-        assert!(message.contains("exit status: 3") && message.ends_with("No module named torch"), "{message}");
+        let message =
+            reasons(&start("echo first >&2; echo No module named torch >&2; exit 3").unwrap_err());
+        assert!(
+            message.contains("exit status: 3") && message.ends_with("No module named torch"),
+            "{message}"
+        );
 
         let request = Request { case: Case::Softmax { rows: 1 }, threads: 1, seconds: 0.0 };
-        let mut peer =
-            start(r#"echo '{"name": "x"}'; read line; echo '{"seconds": 2}'; read line; echo gone >&2"#).unwrap();
+        let mut peer = start(
+            r#"echo '{"name": "x"}'; read line; echo '{"seconds": 2}'; read line; echo gone >&2"#,
+        )
+        .unwrap();
         assert_eq!(peer.name(), "x");
         assert_eq!(peer.ask(&request).unwrap(), 2.0);
         assert!(peer.ask(&request).unwrap_err().to_string().ends_with("gone"));

@@ -14,14 +14,17 @@ const FILM: &str = "movie id";
 pub(in crate::import) const U_ITEM: &str = "u.item";
 pub(in crate::import) const MOVIES_CSV: &str = "movies.csv";
 
-/// The days of release by `u.item`, which 100k always has: rows without a header, separated by bars, whose titles are in
-/// Latin-1 and are not read. `None` for a film without a date.
+/// The days of release by `u.item`, which 100k always has: rows without a header, separated by
+/// bars, whose titles are in Latin-1 and are not read. `None` for a film without a date.
 pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
     /// Movie id, title, release date, video release date, URL, and 19 genres.
     const FIELDS: usize = 24;
     let path = collector.beside(U_ITEM);
     if !path.exists() {
-        return Err(Error::file(&path, "is missing: it lies beside u.data and has the films' dates of release"));
+        return Err(Error::file(
+            &path,
+            "is missing: it lies beside u.data and has the films' dates of release",
+        ));
     }
     let reader = table::open_without_header(Source::open(&path, None)?, b'|');
     read(reader, &path, films, collector, |record| {
@@ -31,18 +34,20 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
         let date = String::from_utf8_lossy(&record[2]);
         let day = match date.trim() {
             "" => None,
-            text => Some(
-                written_out(text)
-                    .ok_or_else(|| Fault::value("release date", "a date such as 01-Jan-1995, or nothing", text))?,
-            ),
+            text => Some(written_out(text).ok_or_else(|| {
+                Fault::value("release date", "a date such as 01-Jan-1995, or nothing", text)
+            })?),
         };
         Ok((String::from_utf8_lossy(&record[0]).into_owned(), day))
     })
 }
 
-/// The days of release by the years of the titles in `movies.csv`, as far as it is there and they name one: 1 January, as
-/// in most rows of `u.item`.
-pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
+/// The days of release by the years of the titles in `movies.csv`, as far as it is there and they
+/// name one: 1 January, as in most rows of `u.item`.
+pub(super) fn movies_csv(
+    films: &Vocabulary,
+    collector: &mut Collector,
+) -> Result<Vec<Option<i64>>> {
     let path = collector.beside(MOVIES_CSV);
     if !path.exists() {
         collector.note("no movies.csv beside the ratings".to_owned());
@@ -57,7 +62,8 @@ pub(super) fn movies_csv(films: &Vocabulary, collector: &mut Collector) -> Resul
     })
 }
 
-/// Reads a file of one film per row, of which `take` makes the film's id and day. Films that nobody rated are passed over.
+/// Reads a file of one film per row, of which `take` makes the film's id and day. Films that nobody
+/// rated are passed over.
 fn read(
     mut reader: csv::Reader<Source<'_>>,
     path: &Path,
@@ -72,7 +78,9 @@ fn read(
     while table::next(path, &mut reader, &mut record)? {
         rows += 1;
         let taken = take(&record).and_then(|(film, day)| {
-            let Some(known) = films.get(&film).map(|film| &mut released[film as usize]) else { return Ok(()) };
+            let Some(known) = films.get(&film).map(|film| &mut released[film as usize]) else {
+                return Ok(());
+            };
             match known {
                 None => *known = Some(day),
                 Some(_) => return Err(Fault::value(FILM, "a film once", &film)),
@@ -92,7 +100,11 @@ fn written_out(text: &str) -> Option<i64> {
     let mut parts = text.split('-');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
     let month = date::month(month)?;
-    parts.next().is_none().then(|| date::day(year.parse().ok()?, month, day.parse().ok()?)).flatten()
+    parts
+        .next()
+        .is_none()
+        .then(|| date::day(year.parse().ok()?, month, day.parse().ok()?))
+        .flatten()
 }
 
 /// The year in which a title ends: `Toy Story (1995)`; the first of `Death Note (2006–2007)`.
@@ -130,7 +142,9 @@ mod tests {
     fn dates_written_out() {
         assert_eq!(written_out("01-Jan-1995"), date::day(1995, 1, 1));
         assert_eq!(written_out("4-Feb-1971"), date::day(1971, 2, 4));
-        for text in ["1995", "01-01-1995", "30-Feb-1995", "01-Jan-1995-", "01-Jan-", "-Jan-1995", "Jan"] {
+        for text in
+            ["1995", "01-01-1995", "30-Feb-1995", "01-Jan-1995-", "01-Jan-", "-Jan-1995", "Jan"]
+        {
             assert_eq!(written_out(text), None, "{text}");
         }
     }

@@ -6,13 +6,13 @@ use foretaste_random::Seed;
 
 use super::{read, read_with, refused, skipping, step, steps};
 
-const QUERIES: &str =
-    "queryId;sessionId;userId;timeframe;duration;eventdate;searchstring.tokens;categoryId;items;is.test\n";
+const QUERIES: &str = "queryId;sessionId;userId;timeframe;duration;eventdate;searchstring.tokens;categoryId;items;is.test\n";
 const CLICKS: &str = "queryId;timeframe;itemId\n";
 const PURCHASES: &str = "sessionId;userId;timeframe;eventdate;ordernumber;itemId\n";
 
-/// Query 3 has two clicks and query 6 none; session 30 has one query; the rows of session 12 do not stand together; the click
-/// of query 5 is not on its list, which has an item twice; nobody ever clicks items 998 and 999.
+/// Query 3 has two clicks and query 6 none; session 30 has one query; the rows of session 12 do not
+/// stand together; the click of query 5 is not on its list, which has an item twice; nobody ever
+/// clicks items 998 and 999.
 const HAND_MADE: [&str; 3] = [
     "1;12;;0;327;2016-05-09;;10;101,102,103;FALSE\n\
      4;7;9;100;10;1970-01-02;;3;106,107;FALSE\n\
@@ -27,7 +27,8 @@ const HAND_MADE: [&str; 3] = [
     "12;;99000;2016-05-09;1;104\n7;9;300000;1970-01-02;2;101\n12;;99000;2016-05-09;1;105\n31;;9;2016-05-09;3;102\n",
 ];
 
-/// 80 sessions of two queries, whose clicks go round the items 101 to 110; every tenth also clicks an item of its own.
+/// 80 sessions of two queries, whose clicks go round the items 101 to 110; every tenth also clicks
+/// an item of its own.
 fn fill() -> [String; 3] {
     let [mut queries, mut clicks] = [String::new(), String::new()];
     for session in 0..80 {
@@ -38,7 +39,10 @@ fn fill() -> [String; 3] {
                 continue;
             }
             let list = "101,102,103,104,105,106,107,108,109,110";
-            queries += &format!("{query};{};;{step};1;2016-05-09;;1;{list},{item};FALSE\n", 1000 + session);
+            queries += &format!(
+                "{query};{};;{step};1;2016-05-09;;1;{list},{item};FALSE\n",
+                1000 + session
+            );
             clicks += &format!("{query};{step};{item}\n");
         }
     }
@@ -68,7 +72,8 @@ fn queries_clicks_and_purchases_are_joined() {
     assert_eq!(steps[0], [step("106 107", "107", 0.0), step("101 102 108", "108", 0.0)]);
     assert_eq!(steps[1], [step("101 102 103", "102", 0.0), step("104 105 101", "104", 1.0)]);
     assert_eq!(steps[2], [step("other 103", "103", 0.0), step("101", "101", 0.0)]);
-    let times: Vec<i64> = dataset.log.session(0).steps().filter_map(|step| step.timestamp).collect();
+    let times: Vec<i64> =
+        dataset.log.session(0).steps().filter_map(|step| step.timestamp).collect();
     assert_eq!(times, [86_400, 86_400 + 99]);
     assert!(!dataset.log.has_users() && !dataset.log.has_propensities());
 
@@ -93,7 +98,8 @@ fn items_not_clicked_in_training_are_one() {
     let (dataset, _) = all(None);
     let split = dataset.split.as_ref().unwrap();
     let steps = steps(&dataset);
-    // Sessions 3 to 82 are those that fill; of them, every tenth ends with a click on an item of its own.
+    // Sessions 3 to 82 are those that fill; of them, every tenth ends with a click on an item of
+    // its own.
     for session in (0..80).step_by(10) {
         let last = &steps[3 + session][2];
         assert_eq!(last.0.len(), 11);
@@ -113,14 +119,19 @@ fn the_split_is_38_1_and_1_of_40_folds_by_seed() {
     assert_eq!(dataset.split.as_ref(), Some(&by_fold(3)));
     assert_ne!(by_fold(3), by_fold(4));
     assert_eq!(all(None).0.split, Some(by_fold(1)));
-    let refused = read_with(&[("test.ascii", "0 1 2\n")], Options { seed: Some(Seed::new(1)), ..Options::default() });
+    let refused = read_with(
+        &[("test.ascii", "0 1 2\n")],
+        Options { seed: Some(Seed::new(1)), ..Options::default() },
+    );
     assert!(refused.unwrap_err().to_string().contains("takes no seed"));
 }
 
 #[test]
 fn sessions_are_2_to_40_steps_long() {
     let session = |number: usize, queries: std::ops::Range<usize>| {
-        let rows = queries.clone().map(|query| format!("{query};{number};;{query};1;2016-05-09;;1;5,6;FALSE\n"));
+        let rows = queries
+            .clone()
+            .map(|query| format!("{query};{number};;{query};1;2016-05-09;;1;5,6;FALSE\n"));
         [rows.collect(), queries.map(|query| format!("{query};1;5\n")).collect(), String::new()]
     };
     let files = files(&[session(1, 0..1), session(2, 1..3), session(3, 3..43), session(4, 43..84)]);
@@ -140,7 +151,10 @@ fn a_bad_row_names_file_line_field_and_finding() {
             ["9;1;;0;1;2016-05-32;;1;5;FALSE\n", "", ""],
             "train-queries.csv:11: eventdate: expected a date such as 2016-05-09, found \"2016-05-32\"",
         ),
-        (["9;1;;0;1;2016-05-09;;1;5;FALSE\n", "", ""], "train-queries.csv:11: queryId: expected a query once, found 9"),
+        (
+            ["9;1;;0;1;2016-05-09;;1;5;FALSE\n", "", ""],
+            "train-queries.csv:11: queryId: expected a query once, found 9",
+        ),
         (
             ["10;1;;0;1;2016-05-09;;1;5,a;FALSE\n", "", ""],
             "train-queries.csv:11: items: expected an item, which is a whole number, found \"a\"",
@@ -149,8 +163,14 @@ fn a_bad_row_names_file_line_field_and_finding() {
             ["10;1;;0;1;2016-05-09;;1;5\n", "", ""],
             "train-queries.csv:11: row: expected as many fields as columns, found 9 fields for 10",
         ),
-        (["", "9;1;\n", ""], "train-clicks.csv:11: itemId: expected an item, which is a whole number, found nothing"),
-        (["", "", "a;;0;2016-05-09;1;5\n"], "train-purchases.csv:6: sessionId: expected a whole number, found \"a\""),
+        (
+            ["", "9;1;\n", ""],
+            "train-clicks.csv:11: itemId: expected an item, which is a whole number, found nothing",
+        ),
+        (
+            ["", "", "a;;0;2016-05-09;1;5\n"],
+            "train-purchases.csv:6: sessionId: expected a whole number, found \"a\"",
+        ),
     ];
     for (bad, expected) in cases {
         let parts = [[queries, clicks, purchases].map(str::to_owned), bad.map(str::to_owned)];
@@ -159,19 +179,27 @@ fn a_bad_row_names_file_line_field_and_finding() {
         let error = refused(&files);
         assert!(error.ends_with(expected), "{error}");
         let (_, summary) = skipping(&files);
-        assert_eq!((summary.sessions, summary.reading.unwrap().dropped.values().sum::<u64>()), (3, 1));
+        assert_eq!(
+            (summary.sessions, summary.reading.unwrap().dropped.values().sum::<u64>()),
+            (3, 1)
+        );
     }
 }
 
 #[test]
 fn files_that_are_missing_or_of_another_kind_are_refused() {
     let files = files(&[HAND_MADE.map(str::to_owned)]);
-    let [queries, clicks, purchases] = files.each_ref().map(|(name, content)| (*name, content.as_str()));
+    let [queries, clicks, purchases] =
+        files.each_ref().map(|(name, content)| (*name, content.as_str()));
     assert!(refused(&[queries, purchases]).contains("train-clicks.csv"));
     assert!(refused(&[queries, clicks]).contains("train-purchases.csv"));
     let swapped = refused(&[queries, ("train-clicks.csv", purchases.1), purchases]);
-    assert!(swapped.contains("train-clicks.csv: its header has no column \"queryId\""), "{swapped}");
+    assert!(
+        swapped.contains("train-clicks.csv: its header has no column \"queryId\""),
+        "{swapped}"
+    );
     let options = Options { format: Some(Format::Cikm), ..Options::default() };
-    let error = read_with(&[("train-clicks.csv", clicks.1), purchases], options).unwrap_err().to_string();
+    let error =
+        read_with(&[("train-clicks.csv", clicks.1), purchases], options).unwrap_err().to_string();
     assert!(error.contains("no column \"sessionId\""), "{error}");
 }

@@ -6,7 +6,11 @@ use super::{read, refused, skipping, step, steps};
 fn header(items: usize) -> String {
     let features: Vec<String> = (0..4).map(|at| format!("user_feature_{at}")).collect();
     let affinities: Vec<String> = (0..items).map(|at| format!("user-item_affinity_{at}")).collect();
-    format!(",timestamp,item_id,position,click,propensity_score,{},{}\n", features.join(","), affinities.join(","))
+    format!(
+        ",timestamp,item_id,position,click,propensity_score,{},{}\n",
+        features.join(","),
+        affinities.join(",")
+    )
 }
 
 fn row(number: u32, fields: &str) -> String {
@@ -26,17 +30,25 @@ fn log() -> String {
 #[test]
 fn a_row_is_a_session_with_one_item_its_propensity_and_its_position() {
     let (dataset, summary) = read(&[("obd/random/men/men.csv", &log())]);
-    assert_eq!(steps(&dataset), [[step("2", "", 0.0)], [step("0", "0", 1.0)], [step("2", "", 0.0)]]);
+    assert_eq!(
+        steps(&dataset),
+        [[step("2", "", 0.0)], [step("0", "0", 1.0)], [step("2", "", 0.0)]]
+    );
     let propensities: Vec<f32> =
         dataset.log.iter().filter_map(|session| session.step(0).propensity.map(|p| p[0])).collect();
     assert_eq!(propensities, [1.0 / 3.0, 0.25, 1e-6]);
-    let positions: Vec<String> =
-        dataset.log.iter().filter_map(|session| session.user().map(|user| dataset.user_name(user))).collect();
+    let positions: Vec<String> = dataset
+        .log
+        .iter()
+        .filter_map(|session| session.user().map(|user| dataset.user_name(user)))
+        .collect();
     assert_eq!(positions, ["position 1", "position 3", "position 3"]);
     // `date -u -d '2019-11-24 00:01:29' +%s`
     assert_eq!(dataset.log.session(0).start(), Some(1_574_553_689));
     let table = summary.to_string();
-    assert!(table.contains("users of this log are positions on the page: position 1: 1, position 2: 0, position 3: 2"));
+    assert!(table.contains(
+        "users of this log are positions on the page: position 1: 1, position 2: 0, position 3: 2"
+    ));
     assert!(table.contains("steps                 3  (expected 10000)"), "{table}");
 }
 
@@ -48,9 +60,15 @@ fn a_bad_row_names_file_line_field_and_finding() {
             "men.csv:5: timestamp: expected a time such as 2019-11-24 00:01:03.979311+00:00, found \"2019-11-24\"",
         ),
         ("2019-11-24 00:01:44+00:00,,1,0,0.3", "men.csv:5: item_id: expected an id, found nothing"),
-        ("2019-11-24 00:01:44+00:00,7,4,0,0.3", "men.csv:5: position: expected 1, 2 or 3, found \"4\""),
+        (
+            "2019-11-24 00:01:44+00:00,7,4,0,0.3",
+            "men.csv:5: position: expected 1, 2 or 3, found \"4\"",
+        ),
         ("2019-11-24 00:01:44+00:00,7,1,2,0.3", "men.csv:5: click: expected 0 or 1, found \"2\""),
-        ("2019-11-24 00:01:44+00:00,7,1,0,often", "men.csv:5: propensity_score: expected a number, found \"often\""),
+        (
+            "2019-11-24 00:01:44+00:00,7,1,0,often",
+            "men.csv:5: propensity_score: expected a number, found \"often\"",
+        ),
         (
             "2019-11-24 00:01:44+00:00,7,1,0,0",
             "men.csv:5: propensity: expected a probability above 0 and at most 1, found 0",

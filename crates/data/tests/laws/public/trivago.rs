@@ -9,10 +9,9 @@ use parquet::arrow::ArrowWriter;
 
 use super::{read, refused, skipping, step, steps};
 
-const HEADER: &str =
-    "user_id,session_id,timestamp,step,action_type,reference,platform,city,device,current_filters,impressions,prices\n";
-/// Two users have a session of the same id; the second click-out of the first is on no item of its list, and the item of the
-/// last is withheld.
+const HEADER: &str = "user_id,session_id,timestamp,step,action_type,reference,platform,city,device,current_filters,impressions,prices\n";
+/// Two users have a session of the same id; the second click-out of the first is on no item of its
+/// list, and the item of the last is withheld.
 const ROWS: &str = "00RL8Z82B2Z1,aff3928535f48,1541037460,1,search for poi,Newtown,AU,\"Sydney, Australia\",mobile,,,\n\
     00RL8Z82B2Z1,aff3928535f48,1541037522,2,interaction item image,666856,AU,\"Sydney, Australia\",mobile,,,\n\
     00RL8Z82B2Z1,aff3928535f48,1541037532,3,clickout item,109038,AU,\"Sydney, Australia\",mobile,Focus on Distance|Best Value,3400638|109038|666856,95|66|501\n\
@@ -23,7 +22,8 @@ const ROWS: &str = "00RL8Z82B2Z1,aff3928535f48,1541037460,1,search for poi,Newto
     02SRUT1NQYH2,cff3928535f48,1541037900,1,clickout item,,DE,\"Berlin, Germany\",desktop,,8|9,95|4\n";
 
 fn check(dataset: &Dataset, summary: &Summary) {
-    let first = vec![step("3400638 109038 666856", "109038", 1.0), step("3400638 8", "3400638", 1.0)];
+    let first =
+        vec![step("3400638 109038 666856", "109038", 1.0), step("3400638 8", "3400638", 1.0)];
     assert_eq!(steps(dataset), [first, vec![step("8", "8", 1.0)]]);
     assert_eq!(dataset.users.iter().collect::<Vec<_>>(), ["00RL8Z82B2Z1", "01UXZ5K5RZ5Q"]);
     let times: Vec<_> = dataset.log.session(0).steps().map(|step| step.timestamp).collect();
@@ -31,7 +31,8 @@ fn check(dataset: &Dataset, summary: &Summary) {
     // Items of a click-out that is left out are not in the catalogue.
     assert_eq!((summary.items, dataset.catalogue.item("9")), (4, None));
     let reading = summary.reading.clone().unwrap();
-    let dropped: Vec<(&str, u64)> = reading.dropped.iter().map(|(why, &count)| (why.as_str(), count)).collect();
+    let dropped: Vec<(&str, u64)> =
+        reading.dropped.iter().map(|(why, &count)| (why.as_str(), count)).collect();
     let expected = [
         ("reference: expected an item of the impressions", 1),
         ("reference: expected the item clicked, which a test file withholds", 1),
@@ -56,9 +57,11 @@ fn parquet() -> Vec<u8> {
     let column = |at: usize| -> ArrayRef {
         let fields = records.iter().map(|record| record.get(at).filter(|field| !field.is_empty()));
         match names[at].as_str() {
-            "timestamp" | "step" => {
-                Arc::new(fields.map(|field| field.map(|field| field.parse().unwrap())).collect::<Int64Array>())
-            }
+            "timestamp" | "step" => Arc::new(
+                fields
+                    .map(|field| field.map(|field| field.parse().unwrap()))
+                    .collect::<Int64Array>(),
+            ),
             _ => Arc::new(fields.collect::<StringArray>()),
         }
     };
@@ -81,31 +84,51 @@ fn click_outs_are_steps_in_parquet() {
 #[test]
 fn a_bad_row_names_file_line_field_and_finding() {
     let row = |user: &str, session: &str, time: &str, number: &str, impressions: &str| {
-        format!("{user},{session},{time},{number},clickout item,8,DE,\"Berlin, Germany\",desktop,,{impressions},9\n")
+        format!(
+            "{user},{session},{time},{number},clickout item,8,DE,\"Berlin, Germany\",desktop,,{impressions},9\n"
+        )
     };
     let cases = [
-        (row("u", "s", "noon", "1", "8|9"), "train.csv:10: timestamp: expected a whole number, found \"noon\""),
-        (row("u", "s", "1", "one", "8|9"), "train.csv:10: step: expected a whole number, found \"one\""),
+        (
+            row("u", "s", "noon", "1", "8|9"),
+            "train.csv:10: timestamp: expected a whole number, found \"noon\"",
+        ),
+        (
+            row("u", "s", "1", "one", "8|9"),
+            "train.csv:10: step: expected a whole number, found \"one\"",
+        ),
         (row("", "s", "1", "1", "8|9"), "train.csv:10: user_id: expected an id, found nothing"),
         (row("u", "", "1", "1", "8|9"), "train.csv:10: session_id: expected an id, found nothing"),
         (
             row("u", "s", "1", "1", ""),
             "train.csv:10: impressions: expected the items shown, separated by |, found nothing",
         ),
-        (row("u", "s", "1", "1", "8||9"), "train.csv:10: impressions: expected ids that are not empty, found \"8||9\""),
-        (row("u", "s", "1", "1", "8|9|8"), "train.csv:10: shown: expected every item once, found \"8\" twice"),
+        (
+            row("u", "s", "1", "1", "8||9"),
+            "train.csv:10: impressions: expected ids that are not empty, found \"8||9\"",
+        ),
+        (
+            row("u", "s", "1", "1", "8|9|8"),
+            "train.csv:10: shown: expected every item once, found \"8\" twice",
+        ),
         (
             row("00RL8Z82B2Z1", "aff3928535f48", "1", "9", "8|9"),
             "train.csv:10: session: expected all rows of a session together, found \"00RL8Z82B2Z1 aff3928535f48\"",
         ),
-        ("u,s\n".to_owned(), "train.csv:10: row: expected as many fields as columns, found 2 fields for 12"),
+        (
+            "u,s\n".to_owned(),
+            "train.csv:10: row: expected as many fields as columns, found 2 fields for 12",
+        ),
     ];
     for (bad, expected) in cases {
         let content = format!("{HEADER}{ROWS}{bad}");
         let error = refused(&[("train.csv", &content)]);
         assert!(error.ends_with(expected), "{error}");
         let (_, summary) = skipping(&[("train.csv", &content)]);
-        assert_eq!((summary.steps, summary.items, summary.reading.unwrap().dropped.values().sum::<u64>()), (3, 4, 3));
+        assert_eq!(
+            (summary.steps, summary.items, summary.reading.unwrap().dropped.values().sum::<u64>()),
+            (3, 4, 3)
+        );
     }
     let missing = refused(&[("train.csv", "action_type,impressions\nclickout item,8\n")]);
     assert!(missing.contains("no column \"user_id\""), "{missing}");

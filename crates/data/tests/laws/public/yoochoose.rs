@@ -41,7 +41,10 @@ fn a_click_earns_what_was_bought_in_its_session() {
     assert_eq!(dataset.log.session(1).start(), Some(1_396_348_213));
     assert_eq!(dataset.users.iter().collect::<Vec<_>>(), ["11", "12", "15"]);
     let table = summary.to_string();
-    assert!(table.contains("1 of 4 buys are of sessions or items without a click in this file"), "{table}");
+    assert!(
+        table.contains("1 of 4 buys are of sessions or items without a click in this file"),
+        "{table}"
+    );
     assert!(table.contains("rows read             6  (expected 33003944)"), "{table}");
 }
 
@@ -49,14 +52,16 @@ fn a_click_earns_what_was_bought_in_its_session() {
 fn a_display_holds_items_clicked_on_the_nearest_days() {
     let displays = Displays { size: 4, ..Displays::of(Format::YooChoose).unwrap() };
     let (dataset, summary) =
-        read_with(&files(CLICKS, BUYS), Options { displays: Some(displays), ..Options::default() }).unwrap();
+        read_with(&files(CLICKS, BUYS), Options { displays: Some(displays), ..Options::default() })
+            .unwrap();
     assert_eq!(summary.expected, None);
     for (slate, chosen, _) in steps(&dataset).iter().flatten() {
         // Four items were clicked on 1 April.
         assert_eq!(slate.contains(&"714826705".to_owned()), chosen.as_deref() == Some("714826705"));
     }
     let release = Displays { around: Around::Release, ..displays };
-    let error = read_with(&files(CLICKS, BUYS), Options { displays: Some(release), ..Options::default() });
+    let error =
+        read_with(&files(CLICKS, BUYS), Options { displays: Some(release), ..Options::default() });
     assert!(matches!(error, Err(Error::Setting(_))));
 }
 
@@ -73,8 +78,16 @@ fn a_bad_row_names_file_line_field_and_finding() {
             "",
             "yoochoose-clicks.dat:7: row: expected as many fields as columns, found 3 fields for 4",
         ),
-        (",2014-04-01T10:30:13.438Z,7,0\n", "", "yoochoose-clicks.dat:7: Session ID: expected an id, found nothing"),
-        ("", "12,2014-04-01T10:30:13.438Z,,1,1\n", "yoochoose-buys.dat:5: Item ID: expected an id, found nothing"),
+        (
+            ",2014-04-01T10:30:13.438Z,7,0\n",
+            "",
+            "yoochoose-clicks.dat:7: Session ID: expected an id, found nothing",
+        ),
+        (
+            "",
+            "12,2014-04-01T10:30:13.438Z,,1,1\n",
+            "yoochoose-buys.dat:5: Item ID: expected an id, found nothing",
+        ),
     ];
     for (clicks, buys, expected) in cases {
         let (clicks, buys) = (format!("{CLICKS}{clicks}"), format!("{BUYS}{buys}"));
@@ -88,7 +101,8 @@ fn a_bad_row_names_file_line_field_and_finding() {
 
 #[test]
 fn a_session_of_which_no_row_can_be_read_is_lost() {
-    let clicks = format!("{CLICKS}90,2014-04-01T10:30:13.438Z,7\n91,noon,7,0\n12,noon,714717867,0\n");
+    let clicks =
+        format!("{CLICKS}90,2014-04-01T10:30:13.438Z,7\n91,noon,7,0\n12,noon,714717867,0\n");
     let lost = |displays| {
         let options = Options { skip_bad_rows: true, max_bad: 0.4, displays, ..Options::default() };
         read_with(&files(&clicks, BUYS), options).unwrap().1.reading.unwrap().empty_sessions
@@ -98,5 +112,8 @@ fn a_session_of_which_no_row_can_be_read_is_lost() {
     let error = read_with(&files(&clicks, BUYS), options).unwrap_err().to_string();
     assert!(error.contains("2 of its 5 sessions (40.0 %) cannot be used"), "{error}");
     // Of those who would be drawn from all, nothing is known.
-    assert_eq!(lost(Some(Displays { users: Some(3), ..Displays::of(Format::YooChoose).unwrap() })), 0);
+    assert_eq!(
+        lost(Some(Displays { users: Some(3), ..Displays::of(Format::YooChoose).unwrap() })),
+        0
+    );
 }

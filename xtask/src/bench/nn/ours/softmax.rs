@@ -13,7 +13,8 @@ pub fn prepare(rows: usize) -> anyhow::Result<Run> {
     let targets = indices(rows, ITEMS);
     Ok(Box::new(move || {
         // Of few rows the weight's gradient is left in factors until it is asked for.
-        backward(&softmax_cross_entropy(&h, &weight, &bias, &targets)?.mean_all()?)?.get(&weight)?;
+        backward(&softmax_cross_entropy(&h, &weight, &bias, &targets)?.mean_all()?)?
+            .get(&weight)?;
         Ok(())
     }))
 }
