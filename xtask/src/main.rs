@@ -6,7 +6,6 @@
     reason = "they panic where a pipe is closed: use `terminal`"
 )]
 
-mod atomic;
 mod bench;
 mod ci;
 mod costs;
@@ -14,7 +13,6 @@ mod data;
 mod evaluate;
 mod experiment;
 mod experiments;
-mod locks;
 mod logging;
 mod progress;
 mod provenance;

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use foretaste_files::locks::{self, Guard};
 use foretaste_report::claims_csv;
 
-use crate::locks::{self, Guard};
 use crate::provenance::{RunConfig, RunRecord};
 use crate::reports::Output;
 use crate::store::Store;
 use crate::trace::Traces;
-use crate::{atomic, costs, experiments};
+use crate::{costs, experiments};
 
 /// A directory of results that all belong to one configuration. Several processes may work in it.
 pub struct ResultsDir {
@@ -58,11 +58,14 @@ impl ResultsDir {
         if let Some(last) = last_run(path)? {
             refuse_other(path, &record.config, &last.config)?;
         }
-        TABLES.iter().chain([&RECORD]).try_for_each(|name| atomic::check(&path.join(name)))?;
+        TABLES
+            .iter()
+            .chain([&RECORD])
+            .try_for_each(|name| foretaste_files::check(&path.join(name)))?;
         let store = Store::open(path.join(CELLS))?;
         let alone = locks::try_exclusive(&path.join(PRESENT))?;
         if alone.is_some_and(|alone| alone.holds()) {
-            atomic::sweep(path);
+            foretaste_files::sweep(path);
             store.sweep();
         }
         let dir =
@@ -100,7 +103,7 @@ impl ResultsDir {
 
     /// Waits until nobody else writes tables here.
     pub fn writing(&self) -> anyhow::Result<Guard> {
-        locks::exclusive(&self.path.join(WRITING))
+        Ok(locks::exclusive(&self.path.join(WRITING))?)
     }
 
     /// What running cells leave.
@@ -112,7 +115,7 @@ impl ResultsDir {
     pub fn write_record(&self, record: &RunRecord, _writing: &Guard) -> anyhow::Result<()> {
         let mut text = serde_json::to_vec_pretty(record)?;
         text.push(b'\n');
-        atomic::write(&self.path.join(RECORD), &text)
+        Ok(foretaste_files::write(&self.path.join(RECORD), &text)?)
     }
 
     /// Replaces the tables, the report and the plots.
@@ -123,7 +126,7 @@ impl ResultsDir {
         let tables =
             [results.to_csv()?, curves.to_csv()?, costs::times_csv(times)?, claims, summary, page];
         for (name, bytes) in TABLES.into_iter().zip(&tables) {
-            atomic::write(&self.path.join(name), bytes)?;
+            foretaste_files::write(&self.path.join(name), bytes)?;
         }
         let folder = self.path.join(PLOTS);
         fs::create_dir_all(&folder)
@@ -132,8 +135,8 @@ impl ResultsDir {
         for plot in report.plots() {
             let [svg, png] =
                 ["svg", "png"].map(|kind| folder.join(format!("{}.{kind}", plot.name)));
-            atomic::write(&svg, plot.svg.as_bytes())?;
-            atomic::write(&png, &plot.png()?)?;
+            foretaste_files::write(&svg, plot.svg.as_bytes())?;
+            foretaste_files::write(&png, &plot.png()?)?;
             plots.extend([svg, png]);
         }
         // Those of experiments that these tables do not show.
@@ -202,7 +205,7 @@ fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
     let mut strangers = false;
     for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
         let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
-        strangers |= !atomic::is_unfinished(&entry)
+        strangers |= !foretaste_files::is_unfinished(&entry)
             && ![PRESENT, WRITING, CELLS].iter().any(|ours| entry.ends_with(ours));
     }
     // Another run may have written it meanwhile, before all else.

@@ -5,11 +5,10 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use foretaste_files::locks::{self, Guard};
 use serde::{Deserialize, Serialize};
 
-use crate::atomic;
 use crate::experiment::{Cell, Outcome};
-use crate::locks::{self, Guard};
 
 /// The folder of finished cells. Several processes may work on one folder.
 pub struct Store {
@@ -53,14 +52,14 @@ impl Store {
 
     /// Removes what killed runs left unfinished. Nobody else may be at work here.
     pub fn sweep(&self) {
-        atomic::sweep(&self.folder);
+        foretaste_files::sweep(&self.folder);
         let _ = fs::remove_dir_all(self.folder.join(BEGUN));
     }
 
     /// Keeps a cell for the caller, who is to run it, until the guard is dropped; `None` while
     /// another process has it. A process that is killed leaves its cells to others.
     pub fn claim(&self, cell: &Cell) -> anyhow::Result<Option<Guard>> {
-        locks::try_exclusive(&self.folder.join(BEGUN).join(cell.digest()))
+        Ok(locks::try_exclusive(&self.folder.join(BEGUN).join(cell.digest()))?)
     }
 
     /// The file of a cell.
@@ -134,7 +133,7 @@ impl Store {
             finished: finished.clone(),
         })?;
         text.push(b'\n');
-        atomic::write(&self.path(&finished.cell), &text)
+        Ok(foretaste_files::write(&self.path(&finished.cell), &text)?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use foretaste_files::{kind, what_is_at};
 
 /// A file that a user asks for.
 #[derive(Debug)]
@@ -96,25 +97,6 @@ pub fn check_folder(
         );
     }
     Ok(())
-}
-
-/// What the path names, links not followed; none where nothing is there.
-pub fn what_is_at(path: &Path) -> anyhow::Result<Option<fs::FileType>> {
-    match path.symlink_metadata() {
-        Ok(metadata) => Ok(Some(metadata.file_type())),
-        Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(reason) => Err(reason).with_context(|| format!("cannot look at {}", path.display())),
-    }
-}
-
-/// The kind of a thing, for messages.
-pub fn kind(found: fs::FileType) -> &'static str {
-    match found {
-        found if found.is_symlink() => "a link",
-        found if found.is_dir() => "a directory",
-        found if found.is_file() => "a file",
-        _ => "no regular file",
-    }
 }
 
 fn refuse_standard_output(path: &Path, wanted: &str) -> anyhow::Result<()> {

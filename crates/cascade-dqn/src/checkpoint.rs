@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, WithDType};
@@ -87,17 +86,16 @@ impl Trainer {
         let training =
             Training { config, updates: self.updates, curve, stored, replay: digest(&replay) };
         let training = serde_json::to_vec(&training).map_err(|reason| fail(reason.into()))?;
-        for (name, bytes) in [(REPLAY, &replay), (TRAINING, &training)] {
-            let mut file = fs::File::create(place.path().join(name)).map_err(fail)?;
-            file.write_all(bytes).and_then(|()| file.sync_all()).map_err(fail)?;
-        }
+        let write = |path: PathBuf, bytes: &[u8]| {
+            foretaste_files::write(&path, bytes)
+                .map_err(|reason| problem(&path, reason.to_string()))
+        };
+        write(place.path().join(REPLAY), &replay)?;
+        write(place.path().join(TRAINING), &training)?;
         let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let latest = Latest { format: FORMAT, folder: name.clone(), digest: digest(&training) };
-        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-        file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?)
-            .map_err(fail)?;
-        file.as_file().sync_all().map_err(fail)?;
-        file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
+        let latest = serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?;
+        write(folder.join(LATEST), &latest)?;
         // From here on it is the checkpoint, so it must not go with the guard.
         let _ = place.keep();
         for entry in fs::read_dir(folder).map_err(fail)?.flatten() {

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Catalogue, Dataset, Error, Input, Log, Result, SessionIds, Split, Vocabulary, atomic};
+use crate::{Catalogue, Dataset, Error, Input, Log, Result, SessionIds, Split, Vocabulary};
 
 /// From the project's first name, Understudy.
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
@@ -35,7 +35,7 @@ fn config() -> Config {
 /// # Errors
 /// [`Error::Io`] when the system refuses, [`Error::File`] if `path` is a directory.
 pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
-    atomic::write(path, |file| {
+    foretaste_files::write_with(path, |file| {
         let io = |source| Error::io(path, source);
         file.write_all(&[0; HEADER]).map_err(io)?;
         let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };

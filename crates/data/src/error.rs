@@ -70,6 +70,19 @@ impl Error {
     }
 }
 
+impl From<foretaste_files::Error> for Error {
+    fn from(error: foretaste_files::Error) -> Self {
+        match error {
+            foretaste_files::Error::Io { path, source } => Self::Io { path, source },
+            foretaste_files::Error::NoFile { path, found } => {
+                let problem = format!("is {found}, expected a file to write");
+                Self::File { path, problem }
+            }
+            other => Self::Setting(other.to_string()),
+        }
+    }
+}
+
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         Self::Log(fault.to_string())

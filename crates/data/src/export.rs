@@ -28,7 +28,7 @@ mod schema_parquet;
 
 use std::path::Path;
 
-use crate::{Dataset, Error, Format, Part, Result, Session, atomic};
+use crate::{Dataset, Error, Format, Part, Result, Session};
 
 /// Writes a data set as a log file, atomically and without holding it in memory a second time.
 ///
@@ -60,7 +60,7 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         );
         return Err(Error::file(path, problem));
     }
-    atomic::write(path, |file| match format {
+    foretaste_files::write_with(path, |file| match format {
         Format::GanCdqn => gan_cdqn::write(dataset, path, file),
         Format::IRecGan => irecgan::write(dataset, path, file),
         Format::Csv => schema_csv::write(dataset, path, file),

@@ -39,7 +39,6 @@
 //! field. Only [`Log::from_columns`] trusts its caller, a simulator, with what would take a pass
 //! over every slate.
 
-mod atomic;
 mod batch;
 pub mod cache;
 mod catalogue;

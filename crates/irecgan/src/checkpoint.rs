@@ -5,7 +5,6 @@
 //! place once that is complete, so a save that is interrupted leaves the one before.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
@@ -142,11 +141,9 @@ fn write(
     let run = Run { config, seed, curve, pace, folder: name.clone(), online };
     let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
     let latest = Latest { format: FORMAT, digest: digest(&run), run };
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail)?;
-    file.write_all(&serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?)
-        .map_err(fail)?;
-    file.as_file().sync_all().map_err(fail)?;
-    file.persist(folder.join(LATEST)).map_err(|reason| fail(reason.error))?;
+    let latest = serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?;
+    foretaste_files::write(&folder.join(LATEST), &latest)
+        .map_err(|reason| problem(folder, reason.to_string()))?;
     // From here on it is the checkpoint, so it must not go with the guard.
     let _ = place.keep();
     for entry in fs::read_dir(folder).map_err(fail)?.flatten() {

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
@@ -285,19 +284,8 @@ pub fn is_saved_as(file: &str, name: &str) -> bool {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let attempt = || {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        // The name is safe once its folder is on disk, where folders can be opened.
-        #[cfg(unix)]
-        fs::File::open(folder)?.sync_all()?;
-        Ok::<_, std::io::Error>(())
-    };
-    attempt()
-        .map_err(|reason| Error::Checkpoint { path: path.to_owned(), problem: reason.to_string() })
+    foretaste_files::write(path, bytes)
+        .map_err(|error| Error::Checkpoint { path: path.to_owned(), problem: error.to_string() })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::path::Path;
 use std::sync::Once;
 
-use anyhow::Context;
+use crate::{Error, Result};
 
 /// A lock that is held until this is dropped; on file systems without locks it stands for nothing.
 #[derive(Debug)]
@@ -20,7 +20,10 @@ impl Guard {
 }
 
 /// Takes the lock `path`, which is created where it is missing; `None` while another holds it.
-pub fn try_exclusive(path: &Path) -> anyhow::Result<Option<Guard>> {
+///
+/// # Errors
+/// Where the file cannot be made or opened.
+pub fn try_exclusive(path: &Path) -> Result<Option<Guard>> {
     let file = open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Guard { file: Some(file) })),
@@ -30,7 +33,10 @@ pub fn try_exclusive(path: &Path) -> anyhow::Result<Option<Guard>> {
 }
 
 /// Takes the lock `path` once nobody else holds it.
-pub fn exclusive(path: &Path) -> anyhow::Result<Guard> {
+///
+/// # Errors
+/// Where the file cannot be made or opened.
+pub fn exclusive(path: &Path) -> Result<Guard> {
     let file = open(path)?;
     Ok(match file.lock() {
         Ok(()) => Guard { file: Some(file) },
@@ -39,7 +45,10 @@ pub fn exclusive(path: &Path) -> anyhow::Result<Guard> {
 }
 
 /// Takes the lock `path` together with all who take it so.
-pub fn shared(path: &Path) -> anyhow::Result<Guard> {
+///
+/// # Errors
+/// Where the file cannot be made or opened.
+pub fn shared(path: &Path) -> Result<Guard> {
     let file = open(path)?;
     Ok(match file.lock_shared() {
         Ok(()) => Guard { file: Some(file) },
@@ -47,28 +56,24 @@ pub fn shared(path: &Path) -> anyhow::Result<Guard> {
     })
 }
 
-fn open(path: &Path) -> anyhow::Result<File> {
-    let shown = path.display();
+fn open(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(folder).map_err(|source| Error::io(folder, source))?;
     }
     // Shared locks want a file that can be read on some file systems.
-    File::options()
-        .create(true)
-        .read(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("cannot open {shown}"))
+    let mut options = File::options();
+    options.create(true).read(true).append(true);
+    options.open(path).map_err(|source| Error::io(path, source))
 }
 
-/// Cells are pure and their files atomic: without locks the worst is that two processes run the
-/// same cell.
+/// A lock that keeps nobody away: the caller's files are whole or absent all the same.
 fn without(path: &Path, error: &std::io::Error) -> Guard {
     static WARNING: Once = Once::new();
     WARNING.call_once(|| {
         let shown = path.display();
-        tracing::warn!("{shown} cannot be locked ({error}): processes that share the directory may run a cell twice");
+        tracing::warn!(
+            "{shown} cannot be locked ({error}): processes that share the directory may do the same work twice"
+        );
     });
     Guard { file: None }
 }

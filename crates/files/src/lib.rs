@@ -1,0 +1,25 @@
+//! Files that are written whole or not at all, and locks between processes.
+//!
+//! [`write`] and [`write_with`] write beside the place and rename: a reader, or a run that follows
+//! a crash, sees the old file or the new one, never a part. File and folder are synced. What is no
+//! regular file, such as a link, a folder or a device, is never replaced. [`locks`] end with the
+//! process that holds them.
+//!
+//! ```
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("answer.txt");
+//! foretaste_files::write(&path, b"41")?;
+//! foretaste_files::write(&path, b"42")?;
+//! assert_eq!(std::fs::read(&path)?, b"42");
+//! assert!(foretaste_files::write(folder.path(), b"43").is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod atomic;
+mod error;
+pub mod locks;
+mod place;
+
+pub use atomic::{check, is_unfinished, sweep, write, write_with};
+pub use error::{Error, Result};
+pub use place::{kind, what_is_at};
