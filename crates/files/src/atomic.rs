@@ -20,7 +20,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// The same of a file that `content` writes; if that fails, nothing is replaced or left behind.
 ///
 /// # Errors
-/// As [`write`], and what `content` returns.
+/// As [`write()`], and what `content` returns.
 pub fn write_with<E: From<Error>>(
     path: &Path,
     content: impl FnOnce(&mut BufWriter<&mut File>) -> std::result::Result<(), E>,
@@ -59,7 +59,7 @@ pub fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether the file is what a crash left of [`write`].
+/// Whether the file is what a crash left of [`write()`].
 pub fn is_unfinished(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED))
 }
