@@ -1,9 +1,9 @@
 //! Files that are written whole or not at all, and locks between processes.
 //!
-//! [`write()`] and [`write_with`] write beside the place and rename: a reader, or a run that follows
-//! a crash, sees the old file or the new one, never a part. File and folder are synced. What is no
-//! regular file, such as a link, a folder or a device, is never replaced. [`locks`] end with the
-//! process that holds them.
+//! [`write()`] and [`write_with`] write beside the place and rename: a reader, or a run that
+//! follows a crash, sees the old file or the new one, never a part. File and folder are synced.
+//! What is no regular file, such as a link, a folder or a device, is never replaced. [`locks`] end
+//! with the process that holds them.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;
