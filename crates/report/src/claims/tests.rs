@@ -274,3 +274,54 @@ fn a_claim_on_a_metric_that_its_experiment_does_not_report_is_not_decided() {
     let error = changed("metrics", "coverage").decide(&design(), &better()).unwrap_err();
     assert!(matches!(error, ReportError::Claim { line: 2, .. }), "{error}");
 }
+
+#[test]
+fn a_setting_of_another_method_is_none_of_a_contenders() {
+    let mut design = Design { public_datasets: vec!["public".into()], ..design() };
+    design.arms.push(Arm { setting: "t".into(), ..arm("a", "ours") });
+    assert!(changed("ours", "ours @ t").check(&design).is_ok());
+    let error = changed("rivals", "r1 @ t").check(&design).unwrap_err().to_string();
+    assert!(error.contains("e has no setting of r1 `t`, expected one of `s`"), "{error}");
+}
+
+#[test]
+fn of_rivals_that_are_alike_the_first_counts() {
+    let mut results = better();
+    insert(&mut results, "a", "r2", &[0.1, 0.0, 0.1]);
+    for (rivals, first) in [("r1 | r2", "r1"), ("r2 | r1", "r2")] {
+        let found = decide("beats the best", &results, "a", rivals);
+        assert_eq!(found.differences[0].rival.method, first);
+    }
+}
+
+/// A difference is a share of the rival's mean, but not of 0, nor of a spread.
+#[test]
+fn a_difference_is_a_share_of_what_has_one() {
+    let mut results = better();
+    insert(&mut results, "b", "r1", &[-0.5, 0.0, 0.5]);
+    let relative = |better: &str, data: &str| {
+        let found = claim(better, "beats the best", data, "r1").decide(&design(), &results);
+        found.unwrap().differences[0].relative
+    };
+    let share = relative("larger", "a").unwrap();
+    assert!((share - (2.61 - 0.2) / 0.2).abs() < 1e-9, "{share}");
+    assert_eq!((relative("larger", "b"), relative("steadier", "a")), (None, None));
+}
+
+#[test]
+fn an_interval_that_touches_0_decides_nothing() {
+    let found = decide("beats the best", &better(), "a", "r1").differences.remove(0);
+    let method = found.estimate.interval.unwrap().method;
+    for (low, high, sign) in [(0.0, 1.0, 0), (1e-9, 1.0, 1), (-1.0, 0.0, 0), (-1.0, -1e-9, -1)] {
+        let interval = Ok(interval::Interval { low, high, method });
+        let estimate = Estimate { interval, ..found.estimate };
+        assert_eq!(Difference { estimate, ..found.clone() }.sign(), sign, "[{low}, {high}]");
+    }
+}
+
+#[test]
+fn a_median_is_the_middle_or_lies_between_the_two() {
+    assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    assert_eq!(median(&[4.0, 1.0, 3.0, 2.5]), 2.75);
+    assert_eq!(median(&[7.0]), 7.0);
+}
