@@ -159,3 +159,10 @@ fn weights_that_do_not_average_one_are_reported() {
     };
     assert!((mean.mean - 0.85).abs() < 1e-12);
 }
+
+#[test]
+fn a_propensity_at_the_floor_is_not_below_it() {
+    let logging = [PROPENSITY_FLOOR, PROPENSITY_FLOOR / 2.0, 0.5, 1.0];
+    let log = ActionLog::new(&[0.0; 4], &logging, &[0.0; 4]).unwrap();
+    assert_eq!(log.diagnostics().unwrap().below_floor, 0.25);
+}
