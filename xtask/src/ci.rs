@@ -70,9 +70,8 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
 /// against it.
 fn supply_chain() -> anyhow::Result<()> {
     if !has("deny") {
-        say(
-            "== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)",
-        );
+        say("== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny \
+             --locked)");
         return Ok(());
     }
     let check = cargo(&[

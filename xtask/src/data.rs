@@ -171,7 +171,8 @@ impl Input {
         if input.is_cache() {
             if format.is_some() || skip_bad_rows || self.displays.given() {
                 bail!(
-                    "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate displays are for other files",
+                    "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate \
+                     displays are for other files",
                     path.display()
                 );
             }

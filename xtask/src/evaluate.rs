@@ -52,13 +52,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     args.unknown_items.check(&dataset.name, unknown)?;
     if unknown.any() {
         tell(format_args!(
-            "warning: the recommender does not know {unknown}; it never shows these, so such slates weigh nothing"
+            "warning: the recommender does not know {unknown}; it never shows these, so such slates \
+             weigh nothing"
         ));
     }
     let policy = AgentPolicy::new(&agent, Selection::Sampled)?;
     let rows = Rows::new(&policy, &judged, &others, &mapping, saved.catalogue.len())?;
     let earned = rows.earned();
-    let earned = if earned.abs() < 5e-5 { significant(earned, 2) } else { format!("{earned:.4}") };
+    // As `data describe` writes it.
+    let tiny = earned != 0.0 && earned.abs() < 5e-5;
+    let earned = if tiny { significant(earned, 2) } else { format!("{earned:.4}") };
     say(format_args!(
         "{} slates in {} sessions, on which the logging policy earned {earned} a slate",
         rows.slates(),
@@ -91,7 +94,8 @@ fn sessions(
     };
     if judged.is_empty() && learned == all {
         bail!(
-            "{shown}: the recommender learned from all {all} sessions; judge it by a log that holds others"
+            "{shown}: the recommender learned from all {all} sessions; judge it by a log that \
+             holds others"
         );
     }
     if judged.is_empty() {
@@ -102,7 +106,8 @@ fn sessions(
     }
     match &seen {
         None => tell(
-            "warning: the recommender does not say what it learned from: that it did not learn from these sessions is not checked",
+            "warning: the recommender does not say what it learned from: that it did not learn \
+             from these sessions is not checked",
         ),
         Some(seen) => {
             let overlap = judged.iter().filter(|&&session| seen[session]).count();
@@ -150,7 +155,8 @@ fn with_propensities(
             some => format!("{some} sessions have propensities, but none of the {all} to judge by"),
         };
         bail!(
-            "{}: {whose}; without the probability of what was shown, nothing can be said of what was not",
+            "{}: {whose}; without the probability of what was shown, nothing can be said of what \
+             was not",
             log.display()
         );
     }
@@ -175,7 +181,8 @@ fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
     }
     say(table);
     say(format_args!(
-        "{:.0} of {} weights' worth; largest weight {}; the largest 1% hold {:.0}%; smallest propensity {:.2e}; mean weight {}",
+        "{:.0} of {} weights' worth; largest weight {}; the largest 1% hold {:.0}%; smallest \
+         propensity {:.2e}; mean weight {}",
         diagnostics.effective_sample_size.floor(),
         diagnostics.rows,
         significant(diagnostics.largest_weight, 2),
@@ -187,9 +194,8 @@ fn print(Found { values, diagnostics, remarks }: &Found, in_sessions: bool) {
     let warnings = diagnostics.warnings();
     warnings.iter().for_each(|warning| say(format_args!("warning: {warning}")));
     if in_sessions {
-        say(
-            "note: slates of one session are taken as independent; where they are not, intervals are too narrow",
-        );
+        say("note: slates of one session are taken as independent; where they are not, intervals \
+             are too narrow");
     }
     say(match warnings.is_empty() {
         true => "nothing speaks against these figures but what no log can show: wrong propensities",

@@ -242,22 +242,32 @@ fn conclude(tally: &Tally, dir: &ResultsDir, record: &RunRecord) -> anyhow::Resu
         (tally.finished.len(), tally.total, tally.resumed, record.wall_s);
     match record.status {
         Status::Interrupted => Err(anyhow::Error::new(Interrupted).context(format!(
-            "interrupted: {finished} of {total} cells are finished and kept in {shown}; the same command goes on from there"
+            "interrupted: {finished} of {total} cells are finished and kept in {shown}; the same \
+             command goes on from there"
         ))),
         Status::Failed => bail!(
-            "{} of {total} cells failed; the others are kept in {shown}, and the same command runs the failed ones again",
+            "{} of {total} cells failed; the others are kept in {shown}, and the same command \
+             runs the failed ones again",
             tally.failed.len()
         ),
         Status::Partial if record.shard.is_none() => {
-            bail!("{} of {total} cells are in none of these directories: {shown} is incomplete", total - finished)
+            bail!(
+                "{} of {total} cells are in none of these directories: {shown} is incomplete",
+                total - finished
+            )
         }
         Status::Partial => {
-            let part = record.shard.map_or(String::new(), |shard| format!("part {shard} is done: "));
-            say(format_args!("{part}{finished} of {total} cells of all parts are there, in {seconds:.1} s: {shown}"));
+            let part =
+                record.shard.map_or(String::new(), |shard| format!("part {shard} is done: "));
+            say(format_args!(
+                "{part}{finished} of {total} cells of all parts are there, in {seconds:.1} s: {shown}"
+            ));
             Ok(())
         }
         Status::Complete | Status::Running => {
-            say(format_args!("{total} cells, {resumed} of them from before, in {seconds:.1} s: {shown}/report.html"));
+            say(format_args!(
+                "{total} cells, {resumed} of them from before, in {seconds:.1} s: {shown}/report.html"
+            ));
             Ok(())
         }
     }

@@ -211,7 +211,8 @@ fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
     // Another run may have written it meanwhile, before all else.
     if strangers && !path.join(RECORD).exists() {
         bail!(
-            "{shown} is not empty and has no run.json, so it is no results directory: name another with --out"
+            "{shown} is not empty and has no run.json, so it is no results directory: name \
+             another with --out"
         );
     }
     Ok(())

@@ -276,7 +276,8 @@ impl Job<'_> {
             .find(|metric| !columns.contains(metric) && !further.contains(metric))
         {
             bail!(
-                "it reports `{metric}`, which is in neither `columns` nor `further_metrics` of the experiment"
+                "it reports `{metric}`, which is in neither `columns` nor `further_metrics` of \
+                 the experiment"
             );
         }
         Ok(outcome)

@@ -113,7 +113,8 @@ impl Store {
         for theirs in found {
             match self.load(&theirs.cell) {
                 Ok(Some(ours)) if ours.outcome != theirs.outcome => bail!(
-                    "{} holds another outcome of the cell {} than the directories to be merged: merge them into a new one",
+                    "{} holds another outcome of the cell {} than the directories to be merged: \
+                     merge them into a new one",
                     self.path(&ours.cell).display(),
                     ours.cell
                 ),
@@ -152,7 +153,8 @@ pub fn union<'a>(
             let Some(finished) = store.load(cell)? else { continue };
             match &first {
                 Some((other, one)) if one.outcome != finished.outcome => bail!(
-                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of them out",
+                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of \
+                     them out",
                     other.path(cell).display(),
                     store.path(cell).display()
                 ),

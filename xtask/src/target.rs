@@ -39,7 +39,8 @@ impl Target {
         let Some(found) = what_is_at(&self.path)? else { return Ok(()) };
         if self.inputs.iter().any(|input| same_file(&self.path, input)) {
             bail!(
-                "{shown} is the input itself or a file that is read with it; name another file to write"
+                "{shown} is the input itself or a file that is read with it; name another file to \
+                 write"
             );
         }
         if !found.is_file() {
@@ -93,7 +94,8 @@ pub fn check_folder(
     }
     if !entries.is_empty() && !force {
         bail!(
-            "{shown} exists and is not empty; name another folder, or replace its contents with --force"
+            "{shown} exists and is not empty; name another folder, or replace its contents with \
+             --force"
         );
     }
     Ok(())

@@ -57,7 +57,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let unused = rewards_without_choice(&dataset, &chosen);
     if unused > 0 {
         tell(format_args!(
-            "warning: {unused} slates earned a reward though nothing was chosen; IRecGAN learns from the rewards of choices alone"
+            "warning: {unused} slates earned a reward though nothing was chosen; IRecGAN learns \
+             from the rewards of choices alone"
         ));
     }
     let train =

@@ -43,7 +43,8 @@ pub enum Error {
     Saved(String),
     /// A log holds items that a model does not know.
     #[error(
-        "{name}: the model does not know {found}; --unknown-items drop-steps leaves out the steps that show them"
+        "{name}: the model does not know {found}; --unknown-items drop-steps leaves out the steps \
+         that show them"
     )]
     Unknown {
         /// Name of the data set.

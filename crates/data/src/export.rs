@@ -56,7 +56,8 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     if !lost.is_empty() {
         let (parts, option) = (lost.join(", "), lost.join(","));
         let problem = format!(
-            "the format {format} cannot hold the data set's {parts}; --without {option} exports the rest"
+            "the format {format} cannot hold the data set's {parts}; --without {option} exports \
+             the rest"
         );
         return Err(Error::file(path, problem));
     }

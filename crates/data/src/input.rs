@@ -147,7 +147,8 @@ impl Input {
             Ok(beside) => {
                 let beside = beside.display();
                 let problem = format!(
-                    "{beside} lies beside a log in this format, and nothing beside a pipe; name the file instead"
+                    "{beside} lies beside a log in this format, and nothing beside a pipe; name \
+                     the file instead"
                 );
                 Error::file(&self.given, problem)
             }

@@ -1,4 +1,4 @@
-//! What a model was fitted on, so that nobody judges it unawares by what it has seen.
+//! What a model was fitted on, so that it is not judged on the same sessions.
 
 use std::collections::HashMap;
 
@@ -263,7 +263,7 @@ fn log_digest(dataset: &Dataset) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// What was shown and what was chosen. That a user left is not told from choosing nothing: a
+/// What was shown and what was chosen. Leaving and choosing nothing have the same digest: a
 /// session that goes on in next week's log ended with leaving in this one.
 fn digest_step(hasher: &mut blake3::Hasher, dataset: &Dataset, step: &Step<'_>) {
     hasher.update(&(step.slate.len() as u64).to_le_bytes());

@@ -122,7 +122,8 @@ impl Split {
         if log.sessions() > 0 && !log.has_timestamps() {
             let (timed, sessions) = (log.sessions_with_timestamps(), log.sessions());
             let problem = format!(
-                "a split by time needs timestamps of all sessions, found those of {timed} of {sessions}"
+                "a split by time needs timestamps of all sessions, found those of {timed} of \
+                 {sessions}"
             );
             return Err(Error::Log(problem));
         }

@@ -72,7 +72,8 @@ fn without(path: &Path, error: &std::io::Error) -> Guard {
     WARNING.call_once(|| {
         let shown = path.display();
         tracing::warn!(
-            "{shown} cannot be locked ({error}): processes that share the directory may do the same work twice"
+            "{shown} cannot be locked ({error}): processes that share the directory may do the \
+             same work twice"
         );
     });
     Guard { file: None }

@@ -43,7 +43,8 @@ impl Sparse {
         for (at, (row, column)) in entries.into_iter().enumerate() {
             if row >= rows || column as usize >= inner || row + 1 < starts.len() {
                 let problem = format!(
-                    "entry {at} is in row {row} and column {column}, expected rising rows of a matrix [{rows}, {inner}]"
+                    "entry {at} is in row {row} and column {column}, expected rising rows of a \
+                     matrix [{rows}, {inner}]"
                 );
                 return Err(Error::Setting { what: "sparse matrix", problem });
             }

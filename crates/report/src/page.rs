@@ -103,7 +103,8 @@ fn scalable(svg: &str) -> String {
     match (size(" width"), size(" height")) {
         (Some(width), Some(height)) => {
             format!(
-                "<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" xmlns=\"http://www.w3.org/2000/svg\">{body}"
+                "<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" \
+                 xmlns=\"http://www.w3.org/2000/svg\">{body}"
             )
         }
         _ => svg.to_owned(),

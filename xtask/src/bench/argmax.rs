@@ -107,7 +107,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let Agreement { slates, items: shared } =
                 agreement(Sizes { users: COMPARED, ..args.sizes(items) })?;
             say(format_args!(
-                "16-bit halves at K = {items}: {:.1}% of slates and {:.1}% of their items as with 32 bits",
+                "16-bit halves at K = {items}: {:.1}% of slates and {:.1}% of their items as with \
+                 32 bits",
                 100.0 * slates,
                 100.0 * shared
             ));

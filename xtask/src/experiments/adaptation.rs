@@ -163,7 +163,8 @@ impl Experiment for Adaptation {
     }
 
     fn question(&self) -> &'static str {
-        "How many interactions with new users does a recommender need, from scratch and from learned users (GAN-CDQN, experiment D)?"
+        "How many interactions with new users does a recommender need, from scratch and from \
+         learned users (GAN-CDQN, experiment D)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

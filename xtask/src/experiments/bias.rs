@@ -135,7 +135,8 @@ impl Experiment for BiasExperiment {
     }
 
     fn question(&self) -> &'static str {
-        "How wrong is the value estimate of IRecGAN, before and after adversarial training (IRecGAN, section 6)?"
+        "How wrong is the value estimate of IRecGAN, before and after adversarial training \
+         (IRecGAN, section 6)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

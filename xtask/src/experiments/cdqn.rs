@@ -185,7 +185,8 @@ impl Experiment for Cdqn {
     }
 
     fn question(&self) -> &'static str {
-        "Which recommender, trained in a model of some users, earns most from others (GAN-CDQN, experiment C)?"
+        "Which recommender, trained in a model of some users, earns most from others (GAN-CDQN, \
+         experiment C)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

@@ -161,7 +161,8 @@ impl Experiment for OnlineEval {
     }
 
     fn question(&self) -> &'static str {
-        "What do recommenders that learned from a log of simulated users earn from these users (IRecGAN, Figure 2)?"
+        "What do recommenders that learned from a log of simulated users earn from these users \
+         (IRecGAN, Figure 2)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

@@ -146,7 +146,8 @@ impl Experiment for OnlineExperiment {
     }
 
     fn question(&self) -> &'static str {
-        "How fast do recommenders learn that meet simulated users and reuse their sessions (IRecGAN, Figure 3)?"
+        "How fast do recommenders learn that meet simulated users and reuse their sessions \
+         (IRecGAN, Figure 3)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

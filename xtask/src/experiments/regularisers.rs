@@ -184,7 +184,8 @@ impl Experiment for Regularisers {
     }
 
     fn question(&self) -> &'static str {
-        "Does the regulariser of the users' choice matter for predicting clicks (GAN-CDQN, experiment B)?"
+        "Does the regulariser of the users' choice matter for predicting clicks (GAN-CDQN, \
+         experiment B)?"
     }
 
     fn datasets(&self) -> Vec<DataSet> {

@@ -225,7 +225,8 @@ impl Experiment for Rerank {
     }
 
     fn curve_label(&self) -> &'static str {
-        "share of clicks that are not among the 10 best of their list (1 best where lists are short)"
+        "share of clicks that are not among the 10 best of their list (1 best where lists are \
+         short)"
     }
 
     fn question(&self) -> &'static str {

@@ -317,12 +317,14 @@ impl Source {
         let split = match &self.splitting {
             Splitting::Published(_) => "the published 38/40, 1/40, 1/40",
             Splitting::From(_) => {
-                "a tenth of sessions-a, drawn by seed, validates; all seeds share the test sessions, and intervals lack what others would change"
+                "a tenth of sessions-a, drawn by seed, validates; all seeds share the test \
+                 sessions, and intervals lack what others would change"
             }
             Splitting::BySeed => "8/1/1 in ten sessions, drawn by seed",
         };
         format!(
-            "{}: {}. {} sessions, {clicks} clicks, {} items, mean list {:.1}, mean reward of a click {reward:.4}; {split}.",
+            "{}: {}. {} sessions, {clicks} clicks, {} items, mean list {:.1}, mean reward of a \
+             click {reward:.4}; {split}.",
             self.name,
             self.about,
             self.log.sessions(),

@@ -193,7 +193,8 @@ impl Worlds {
         ));
         if self.assortment < usize::MAX {
             notes.push(format!(
-                "All policies choose among the {} items that were shown most often to the training users.",
+                "All policies choose among the {} items that were shown most often to the \
+                 training users.",
                 self.assortment
             ));
         }

@@ -25,7 +25,8 @@ pub(super) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             Some(user) => dataset.user_name(user),
             None if dataset.users.get(&number).is_some() => {
                 let problem = format!(
-                    "a session without a user in whose place {number:?} stands, which is the id of a user"
+                    "a session without a user in whose place {number:?} stands, which is the id \
+                     of a user"
                 );
                 return Err(unheld(dataset, path, session, 0, &problem));
             }

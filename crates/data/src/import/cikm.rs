@@ -204,7 +204,8 @@ impl Queries {
         let share = 100.0 * others as f64 / steps.max(1) as f64;
         let items = own.iter().filter(|own| **own).count();
         collector.note(format!(
-            "{share:.1} % of the clicks are on {OTHER:?}, all but the {items} items clicked most in training"
+            "{share:.1} % of the clicks are on {OTHER:?}, all but the {items} items clicked most \
+             in training"
         ));
         Ok(())
     }

@@ -160,7 +160,8 @@ impl Choices {
         if users.is_empty() && !self.picks.is_empty() {
             let (users, least) = (self.users.len(), displays.min_choices);
             let problem = format!(
-                "none of its {users} users is to be kept; active are those with {least} choices or more"
+                "none of its {users} users is to be kept; active are those with {least} choices \
+                 or more"
             );
             return Err(Error::file(collector.path(), problem));
         }

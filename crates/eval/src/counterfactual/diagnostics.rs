@@ -115,7 +115,8 @@ impl fmt::Display for Warning {
             Self::NoOverlap => {
                 write!(
                     f,
-                    "the evaluated policy never does what the log shows: the log cannot answer for it"
+                    "the evaluated policy never does what the log shows: the log cannot answer \
+                     for it"
                 )
             }
             Self::FewEffectiveRows { effective, rows } => write!(
@@ -131,7 +132,8 @@ impl fmt::Display for Warning {
             ),
             Self::HeavyTail { share } => write!(
                 f,
-                "the largest 1% of the weights hold {:.0}% of their sum, more than {:.0}%: few rows decide the estimate",
+                "the largest 1% of the weights hold {:.0}% of their sum, more than {:.0}%: few \
+                 rows decide the estimate",
                 100.0 * share,
                 100.0 * LARGEST_TAIL_SHARE
             ),
@@ -143,7 +145,8 @@ impl fmt::Display for Warning {
             ),
             Self::MeanWeight { mean } => write!(
                 f,
-                "the mean weight is {mean}, not 1: the propensities are wrong, or the evaluated policy does what the log never shows"
+                "the mean weight is {mean}, not 1: the propensities are wrong, or the evaluated \
+                 policy does what the log never shows"
             ),
         }
     }

@@ -41,7 +41,8 @@ pub fn learning_curves(design: &Design, curves: &Curves) -> Result<Vec<Plot>> {
             format!("a line for each of {seeds} seeds")
         };
         let caption = format!(
-            "Learning curves of {} on {dataset}: {}, {lines}; dot: the lowest validation; training is in its own loss.",
+            "Learning curves of {} on {dataset}: {}, {lines}; dot: the lowest validation; \
+             training is in its own loss.",
             design.experiment, design.curve
         );
         let name = slug(&["learning", &design.experiment, dataset].into_iter());
