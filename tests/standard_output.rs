@@ -12,9 +12,9 @@ struct Shop {
 }
 
 const COMMANDS: [&[&str]; 4] = [
-    &["data", "describe", "log.csv"],
-    &["data", "list"],
-    &["evaluate", "--log", "log.csv", "--policy", "policy"],
+    &["describe", "log.csv"],
+    &["list"],
+    &["judge", "--log", "log.csv", "--policy", "policy"],
     &[
         "train",
         "log.csv",
@@ -45,7 +45,7 @@ impl Shop {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_foretaste"));
         command.args(arguments).current_dir(self.temp.path());
         command
     }

@@ -1,4 +1,4 @@
-//! The runner of the workspace: `cargo xtask reproduce | data | train | evaluate | bench | ci`.
+//! The runner of the workspace: `cargo xtask reproduce | bench | ci | generate`.
 
 #![deny(
     clippy::print_stdout,
@@ -8,42 +8,23 @@
 
 mod bench;
 mod ci;
-mod costs;
-mod data;
-mod evaluate;
-mod experiment;
-mod experiments;
-mod logging;
-mod progress;
-mod provenance;
-mod remarks;
-mod reports;
+mod generate;
 mod reproduce;
-mod results_dir;
-mod runner;
-mod settings;
-mod shard;
-mod store;
-mod target;
-mod tensorboard;
-mod terminal;
-mod trace;
-mod train;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-
-use crate::experiment::Interrupted;
-use crate::terminal::{reasons, tell};
+use foretaste_lab::terminal::{reasons, tell};
+use foretaste_lab::{Interrupted, interrupt, logging};
 
 /// glibc hands freed pages back at once and faults them in again on the next tensor, which costs
 /// training a third of its time; mimalloc keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Learn a stand-in for a product's users from interaction logs, train recommenders against it, and
-/// judge them.
+/// Reproduce the papers, measure speed, and check a change. For your own log use the program
+/// `foretaste`.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version)]
 struct Cli {
@@ -51,20 +32,26 @@ struct Cli {
     command: Command,
 }
 
+/// The revision of the sources that this program was built from, with `-dirty` where they were
+/// changed since, or `unknown`.
+const REVISION: &str = env!("FORETASTE_REVISION");
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run experiments of the papers and write their figures, with intervals over seeds.
     Reproduce(reproduce::Args),
-    /// Import, describe and export interaction logs.
-    Data(data::Args),
-    /// Train a recommender, IRecGAN's agent, on a log.
-    Train(train::Args),
-    /// Estimate from a log with propensities what a trained recommender would have earned.
-    Evaluate(evaluate::Args),
     /// Measure the speed of a hot path.
     Bench(bench::Args),
     /// Run every check that a change must pass.
     Ci,
+    /// Simulate the bundled logs anew.
+    Generate(generate::Args),
+}
+
+/// The root of the sources that this program was built from.
+fn workspace_root() -> &'static Path {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().unwrap_or(manifest)
 }
 
 fn main() -> ExitCode {
@@ -72,17 +59,15 @@ fn main() -> ExitCode {
     let bars = logging::start();
     let done = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &bars),
-        Command::Data(args) => data::run(args),
-        Command::Train(args) => train::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
+        Command::Generate(args) => generate::run(args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => {
             tell(error);
-            ExitCode::from(130)
+            ExitCode::from(interrupt::EXIT_CODE)
         }
         Err(error) => {
             tell(format_args!("error: {}", reasons(&error)));

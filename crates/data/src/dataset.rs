@@ -24,7 +24,8 @@ pub struct Dataset {
 }
 
 /// A part of a [`Dataset`] that not every format can hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Part {
     /// The split into training, validation and test.
     Split,
@@ -148,7 +149,7 @@ impl Dataset {
 }
 
 /// What a data set holds, and what an import dropped on the way: a table for people.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Name of the data set.
     pub name: String,
@@ -182,7 +183,7 @@ pub struct Summary {
 }
 
 /// What an import read and dropped.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reading {
     /// Rows read, without the header.
     pub rows: u64,

@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::Format;
 
 /// What a published file is known to hold, for [`Summary`](crate::Summary) to print beside what was
 /// found; `None` is unknown.
 ///
 /// `datasets/` says of each figure where it comes from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Expected {
     /// Rows, without the header.
     pub rows: Option<u64>,

@@ -73,6 +73,14 @@ impl Input {
         }
     }
 
+    /// Opens a log that lies in memory, as a file of this name.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be copied.
+    pub fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
+        Self::copied(PathBuf::from(name), name, &mut bytes)
+    }
+
     fn copied(given: PathBuf, name: impl AsRef<Path>, pipe: &mut impl Read) -> Result<Self> {
         let copy = (|| {
             let folder = tempfile::Builder::new().prefix("foretaste-").tempdir()?;

@@ -40,6 +40,7 @@
 //! over every slate.
 
 mod batch;
+pub mod bundled;
 pub mod cache;
 mod catalogue;
 mod dataset;

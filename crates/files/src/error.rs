@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a file cannot be written or locked.
+/// Why a file cannot be read, written or locked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,6 +20,17 @@ pub enum Error {
         path: PathBuf,
         /// Its kind, as [`kind`](crate::kind) names it.
         found: &'static str,
+    },
+    /// The place that a user named for a result must stay as it is; says why and what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// A file is larger than anything that we wrote would be.
+    #[error("{} holds more than {at_most} bytes: it is not what is expected there", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most bytes that are read.
+        at_most: u64,
     },
 }
 

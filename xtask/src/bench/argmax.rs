@@ -11,7 +11,7 @@ use foretaste_cascade_dqn::bench::{
 };
 use foretaste_nn::DeviceKind;
 
-use crate::terminal::{say, tell};
+use foretaste_lab::terminal::{say, tell};
 
 /// Options of the argmax benchmark.
 #[derive(Debug, clap::Args)]

@@ -10,7 +10,7 @@ use foretaste_data::import::{Options, import};
 use foretaste_random::Seed;
 use rand::Rng;
 
-use crate::terminal::{say, tell};
+use foretaste_lab::terminal::{say, tell};
 
 /// Options of the import benchmark.
 #[derive(Debug, clap::Args)]

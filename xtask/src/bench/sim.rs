@@ -11,7 +11,7 @@ use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig,
 use rand::RngCore;
 use rayon::prelude::*;
 
-use crate::terminal::{say, tell};
+use foretaste_lab::terminal::{say, tell};
 
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]

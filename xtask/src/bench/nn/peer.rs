@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::{Context, anyhow, bail};
 
 use crate::bench::nn::case::{Answer, Hello, Request};
-use crate::provenance::workspace_root;
+use crate::workspace_root;
 
 /// A running process. It ends with this value.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ impl Drop for Peer {
 mod tests {
     use super::*;
     use crate::bench::nn::case::Case;
-    use crate::terminal::reasons;
+    use foretaste_lab::terminal::reasons;
 
     #[test]
     fn a_python_that_is_not_there_is_named_with_the_remedy() {

@@ -1,0 +1,191 @@
+//! The experiment `bias`: how far off the value is that IRecGAN learns from, before and after
+//! adversarial training (IRecGAN §6).
+
+use std::sync::Arc;
+
+use foretaste_eval::Metric;
+use foretaste_irecgan::{Biases, Generated, Logged};
+use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch, in_own_pool};
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Kind, View};
+use foretaste_sim::Rollout;
+use serde::{Deserialize, Serialize};
+
+use crate::Settings;
+use crate::simulated::{self, K, WORLDS, World};
+use crate::studies::{Studies, Study};
+
+/// The experiment `bias`.
+pub struct BiasExperiment {
+    cells: Vec<Cell>,
+    studies: Arc<Studies>,
+}
+
+/// What a cell's result depends on, beside its users and seed.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    /// Sessions over which expectations are taken.
+    sessions: u64,
+    study: Study,
+    when: When,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum When {
+    Before,
+    After,
+}
+
+const BEFORE: &str = "before";
+const AFTER: &str = "after";
+
+impl BiasExperiment {
+    /// Lays out the grid of cells: users x logs x before and after x seeds.
+    pub fn new(settings: &Settings, studies: Arc<Studies>) -> anyhow::Result<Self> {
+        let sessions = if settings.scale == Scale::Smoke { 50 } else { 1_000 };
+        let all = Study::all(settings);
+        let mut cells = Vec::new();
+        for (world, study) in
+            WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
+        {
+            for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
+                let config = serde_json::to_value(Config { sessions, study: study.clone(), when })?;
+                cells.extend((0..settings.seeds).map(|seed| Cell {
+                    experiment: "bias".into(),
+                    dataset: world.name.into(),
+                    method: name.into(),
+                    setting: study.setting(),
+                    seed,
+                    config: config.clone(),
+                }));
+            }
+        }
+        Ok(Self { cells, studies })
+    }
+}
+
+impl Experiment for BiasExperiment {
+    fn name(&self) -> &'static str {
+        "bias"
+    }
+
+    fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
+        in_own_pool(|| {
+            let world = World::named(&cell.dataset)?;
+            let Config { sessions, study, when } = serde_json::from_value(cell.config.clone())?;
+            let (users, seed) = (world.users(cell.seed)?, Seed::new(cell.seed));
+            let learned = self.studies.learned(world, &study, cell.seed, watch)?;
+            let acting = if when == When::Before { &learned.before } else { &learned.after };
+            let logging = study.logging.in_users(&users);
+            let logged = Logged {
+                slate_probability: &|state, slate| logging.slate_probability(state, slate),
+                value: logging.value(&users, sessions, seed)?,
+            };
+            let rollout = Rollout::new(seed.derive("biases"), 0..sessions, K);
+            let lambda_1 = study.lambda_1();
+            let generated = Generated { users: &acting.users, max_steps: learned.longest };
+            let found =
+                Biases::estimate(&users, &acting.sampled, generated, logged, lambda_1, &rollout)?;
+            let metrics = [
+                (Metric::Value, found.value),
+                (Metric::Estimate, found.value + found.total()),
+                (Metric::Bias, found.total()),
+                (Metric::FromDelta, found.from_delta),
+                (Metric::FromData, found.from_data),
+                (Metric::FromWeights, found.from_weights),
+                (Metric::Delta, found.delta),
+                (Metric::Delta1, found.delta_1),
+                (Metric::Delta2, found.delta_2),
+                (Metric::Reached, found.reached),
+                (Metric::AbsFromDelta, found.from_delta.abs()),
+                (Metric::AbsFromData, found.from_data.abs()),
+                (Metric::AbsFromWeights, found.from_weights.abs()),
+            ];
+            Ok(Outcome { metrics: metrics.into(), curve: Vec::new() })
+        })
+    }
+
+    fn columns(&self) -> &'static [Metric] {
+        &[
+            Metric::Delta,
+            Metric::Delta1,
+            Metric::Delta2,
+            Metric::Value,
+            Metric::Bias,
+            Metric::FromDelta,
+            Metric::FromData,
+            Metric::FromWeights,
+        ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![
+            Metric::Estimate,
+            Metric::Reached,
+            Metric::AbsFromDelta,
+            Metric::AbsFromData,
+            Metric::AbsFromWeights,
+        ]
+    }
+
+    fn question(&self) -> &'static str {
+        "How wrong is the value estimate of IRecGAN, before and after adversarial training \
+         (IRecGAN, section 6)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        simulated::data_sets()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![
+            View {
+                kind: Kind::Bars,
+                name: "gaps",
+                title: "What the value estimate lacks",
+                over: "log",
+                axis: "Δ: mean |r̂ - r| of a step; δ: share of probability",
+                metrics: vec![
+                    (Metric::Delta, "Δ: error of the generated reward"),
+                    (Metric::Delta1, "δ₁: generated sequences"),
+                    (Metric::Delta2, "δ₂: data"),
+                ],
+                panels: Some(By::Metric),
+                groups: Some(By::Setting),
+                series: Some(By::Method),
+                ..View::default()
+            },
+            View {
+                kind: Kind::Bars,
+                name: "terms",
+                title: "The terms of the bias of the value estimate",
+                over: "log",
+                axis: "absolute bias (clicks per session)",
+                metrics: vec![
+                    (Metric::AbsFromDelta, "term of Δ"),
+                    (Metric::AbsFromData, "term of δ₂ on the data"),
+                    (Metric::AbsFromWeights, "term of the weights"),
+                ],
+                panels: Some(By::Metric),
+                groups: Some(By::Setting),
+                series: Some(By::Method),
+                ..View::default()
+            },
+        ]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        vec![
+            "Simulated users and runs as in online-eval, slates drawn; expectations over sessions of the agent in the true users, with exact \
+             probabilities of each session. before: after lines 3 and 4 of Algorithm 1; after: after all. delta: mean |r̂ - r| of a step; delta_1, \
+             delta_2: what P_g and P_data lack of P_π, mean over steps. value: the agent's true reward of a session; bias: by how much the estimate \
+             of Eq 12 under the optimal discriminator exceeds it, the sum of from_delta, from_data and from_weights."
+                .into(),
+        ]
+    }
+}

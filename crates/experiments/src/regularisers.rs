@@ -1,0 +1,322 @@
+//! The experiment `regularisers`: users under Shannon's entropy, L2 and between, by closed forms
+//! and by the min-max (GAN-CDQN, experiment B).
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use candle_core::Device;
+use foretaste_data::Split;
+use foretaste_eval::Metric;
+use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
+use foretaste_random::Seed;
+use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_user_model::{
+    AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel,
+    UserModelConfig, evaluate, fit, fit_adversarial,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::Settings;
+use crate::learned::{self, interruptible};
+use crate::sources::{self, Source, Splitting};
+
+/// The experiment `regularisers`.
+pub struct Regularisers {
+    cells: Vec<Cell>,
+    sources: Vec<Source>,
+    missing: Vec<String>,
+    device: Device,
+}
+
+/// What a cell's result depends on, beside its data set, method and seed.
+#[derive(Serialize, Deserialize)]
+struct Config {
+    data: String,
+    device: String,
+    model: UserModelConfig,
+    training: TrainConfig,
+    /// Without it the inner maximum is taken in closed form.
+    min_max: Option<MinMax>,
+}
+
+/// Rewards by the min-max.
+#[derive(Clone, Serialize, Deserialize)]
+struct MinMax {
+    /// Whether it starts from the rewards of Shannon's closed form, a generator of the same form
+    /// from their softmax.
+    from_entropy: bool,
+    generator: UserModelConfig,
+    training: AdversarialConfig,
+}
+
+const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
+const SHANNON: &str = "shannon";
+/// Figures of a test, and what they are called where the generator is tested.
+const GENERATOR: [(Metric, Metric); 3] = [
+    (Metric::NllGivenClick, Metric::GeneratorNllGivenClick),
+    (Metric::PrecisionAt1, Metric::GeneratorPrecisionAt1),
+    (Metric::PrecisionAt2, Metric::GeneratorPrecisionAt2),
+];
+const L2_MIN_MAX: &str = "L2 min-max";
+
+impl Regularisers {
+    /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x
+    /// regularisers x seeds.
+    pub fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let (all, mut missing) = sources::read(settings)?;
+        let (sources, left): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|source| covers(source, settings.scale));
+        let untold = |source: &Source| {
+            format!(
+                "NOT RUN below scale paper: {}, whose slates are simulated.",
+                source.dataset.name
+            )
+        };
+        missing.extend(left.iter().map(untold));
+        let mut cells = Vec::new();
+        for source in &sources {
+            for (name, state) in
+                USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()])
+            {
+                let training = learned::training(source, settings.scale);
+                let shannon = UserModelConfig {
+                    state,
+                    ..UserModelConfig::new(source.dataset.catalogue.len())
+                };
+                for (setting, regulariser, min_max) in
+                    settings_of(&shannon, &training, settings.scale)
+                {
+                    let config = serde_json::to_value(Config {
+                        data: source.digest.clone(),
+                        device: settings.device.to_string(),
+                        model: UserModelConfig { regulariser, ..shannon.clone() },
+                        training: training.clone(),
+                        min_max,
+                    })?;
+                    cells.extend((0..settings.seeds).map(|seed| Cell {
+                        experiment: "regularisers".into(),
+                        dataset: source.dataset.name.clone(),
+                        method: name.into(),
+                        setting: setting.into(),
+                        seed,
+                        config: config.clone(),
+                    }));
+                }
+            }
+        }
+        Ok(Self { cells, sources, missing, device: settings.device.open()? })
+    }
+}
+
+/// Below the paper's scale the min-max keeps to logs whose slates are not simulated.
+fn covers(source: &Source, scale: Scale) -> bool {
+    scale == Scale::Paper || !source.simulated_slates
+}
+
+fn settings_of(
+    shannon: &UserModelConfig,
+    training: &TrainConfig,
+    scale: Scale,
+) -> [(&'static str, Regulariser, Option<MinMax>); 5] {
+    let published = AdversarialConfig::default();
+    let reward = TrainConfig { batch: published.reward.batch, ..training.clone() };
+    let (generator, training) = match scale {
+        Scale::Paper => (shannon.generator(), AdversarialConfig { reward, ..published }),
+        Scale::Quick => {
+            let reward = TrainConfig { patience: Some(10), ..reward };
+            (shannon.clone(), AdversarialConfig { reward, inner: 3, warm_up: 100, ..published })
+        }
+        Scale::Smoke => {
+            (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published })
+        }
+    };
+    let min_max = |from_entropy| {
+        Some(MinMax { from_entropy, generator: generator.clone(), training: training.clone() })
+    };
+    [
+        (SHANNON, Regulariser::Shannon, None),
+        ("shannon min-max", Regulariser::Shannon, min_max(false)),
+        ("tsallis 1.5", Regulariser::Tsallis { alpha: 1.5 }, None),
+        ("L2", Regulariser::L2, None),
+        (L2_MIN_MAX, Regulariser::L2, min_max(true)),
+    ]
+}
+
+impl Experiment for Regularisers {
+    fn name(&self) -> &'static str {
+        "regularisers"
+    }
+
+    fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
+        let source = sources::of(&self.sources, cell)?;
+        let config: Config = serde_json::from_value(cell.config.clone())?;
+        let seed = Seed::new(cell.seed);
+        let split = source.split(Splitting::BySeed, seed)?;
+        let run = Run { source, split, seed, config: &config, device: &self.device, watch };
+        match &config.min_max {
+            None => run.closed_form(),
+            Some(min_max) => run.min_max(min_max),
+        }
+    }
+
+    fn columns(&self) -> &'static [Metric] {
+        &[
+            Metric::NllGivenClick,
+            Metric::PrecisionAt1,
+            Metric::PrecisionAt2,
+            Metric::ClicksRuledOut,
+            Metric::GeneratorPrecisionAt1,
+            Metric::GeneratorPrecisionAt2,
+            Metric::Shortfall,
+        ]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        vec![Metric::Loss, Metric::BestIteration, Metric::GeneratorNllGivenClick]
+    }
+
+    fn curve_label(&self) -> &'static str {
+        "Fenchel-Young loss per display"
+    }
+
+    fn question(&self) -> &'static str {
+        "Does the regulariser of the users' choice matter for predicting clicks (GAN-CDQN, \
+         experiment B)?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        self.sources.iter().map(Source::data_set).collect()
+    }
+
+    fn views(&self) -> Vec<View> {
+        vec![View {
+            kind: Kind::Dots,
+            name: "precision",
+            title: "Users under different regularisers",
+            axis: "precision@1 (share of clicks)",
+            metrics: vec![(Metric::PrecisionAt1, "precision@1")],
+            panels: Some(By::Dataset),
+            groups: Some(By::Setting),
+            series: Some(By::Method),
+            ..View::default()
+        }]
+    }
+
+    fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> =
+            self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
+        notes.push(
+            "Figures are those of the test users of a 50 / 25 / 25 split drawn anew for every seed, at the lowest validation loss. \
+             min-max: r_θ and a generator φ_α trained in alternation, L2's from Shannon's rewards; the others in closed form, from \
+             untrained rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which makes the NLL infinite; \
+             shortfall is what φ_α lacks to the optimum of the inner maximum on the validation users, in units of reward."
+                .into(),
+        );
+        notes
+    }
+}
+
+/// One cell at work.
+struct Run<'a> {
+    source: &'a Source,
+    split: Split,
+    seed: Seed,
+    config: &'a Config,
+    device: &'a Device,
+    watch: &'a Watch,
+}
+
+impl Run<'_> {
+    fn model(&self, config: UserModelConfig) -> anyhow::Result<UserModel> {
+        Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
+    }
+
+    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<foretaste_user_model::Fit> {
+        let (log, training) = (&self.source.dataset.log, &self.config.training);
+        let told = learned::told(self.watch, training.iterations, part, "loss");
+        interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
+    }
+
+    fn figures(&self, model: &UserModel) -> anyhow::Result<Figures> {
+        let test = evaluate(model, &self.source.dataset.log, &self.split.test)?;
+        let mut figures = learned::metrics(&test)?;
+        figures.insert(Metric::Loss, test.fenchel_young);
+        figures.insert(
+            Metric::ClicksRuledOut,
+            test.clicks_ruled_out.context("no test display has a click")?,
+        );
+        Ok(figures)
+    }
+
+    fn closed_form(&self) -> anyhow::Result<Outcome> {
+        let mut model = self.model(self.config.model.clone())?;
+        let fitted = self.fit(&mut model, "")?;
+        let mut metrics = self.figures(&model)?;
+        metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
+        Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
+    }
+
+    fn min_max(&self, min_max: &MinMax) -> anyhow::Result<Outcome> {
+        let mut model = self.model(self.config.model.clone())?;
+        let mut generator = self.model(min_max.generator.clone())?;
+        if min_max.from_entropy {
+            let config =
+                UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() };
+            let mut entropy = self.model(config.clone())?;
+            self.fit(&mut entropy, "entropy")?;
+            let rewards = entropy.params().snapshot()?;
+            model.params().restore(&rewards)?;
+            if *generator.config() == config {
+                generator.params().restore(&rewards)?;
+            }
+        }
+        let log = &self.source.dataset.log;
+        let told = |update: Update<AdversarialPoint>| {
+            self.watch.progress(update.iteration, min_max.training.reward.iterations);
+            if let Some(point) = update.point {
+                let norms = [
+                    ("gradient_norm", point.gradient_norm),
+                    ("generator_gradient_norm", point.generator_gradient_norm),
+                ];
+                self.watch.record(
+                    "",
+                    update.iteration,
+                    row(&point).into_iter().chain(learned::figures(norms)),
+                );
+            }
+            self.watch.control_flow()
+        };
+        let seed = self.seed.derive("min-max");
+        let fitted = interruptible(fit_adversarial(
+            &mut model,
+            &mut generator,
+            log,
+            &self.split,
+            &min_max.training,
+            seed,
+            told,
+        ))?;
+        let mut metrics = self.figures(&model)?;
+        let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;
+        let named = |(metric, name)| Some((name, *of_generator.get(&metric)?));
+        metrics.extend(GENERATOR.into_iter().filter_map(named));
+        metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
+        metrics.insert(Metric::Shortfall, fitted.best.validation_shortfall);
+        Ok(Outcome { metrics, curve: fitted.curve.iter().map(row).collect() })
+    }
+}
+
+fn row(point: &AdversarialPoint) -> BTreeMap<String, f64> {
+    learned::figures([
+        ("iteration", Some(point.iteration as f64)),
+        ("objective_train", point.train_objective),
+        ("objective_validation", Some(point.validation_objective)),
+        ("shortfall", Some(point.validation_shortfall)),
+        ("validation_loss", Some(point.validation_loss)),
+    ])
+    .collect()
+}

@@ -1,0 +1,51 @@
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::{Error, Result, kind};
+
+/// The content of a regular file of at most so many bytes; links are followed.
+///
+/// A file that grows while it is read, or that claims another size than it has, takes no more
+/// memory than that.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be read, [`Error::Refused`] where it is no regular file,
+/// [`Error::TooLarge`].
+pub fn read(path: &Path, at_most: u64) -> Result<Vec<u8>> {
+    let failed = |reason| Error::io(path, reason);
+    let found = path.metadata().map_err(failed)?.file_type();
+    if !found.is_file() {
+        let (shown, found) = (path.display(), kind(found));
+        return Err(Error::Refused(format!("{shown} is {found}, expected a file")));
+    }
+    let mut bytes = Vec::new();
+    let mut content = File::open(path).map_err(failed)?.take(at_most.saturating_add(1));
+    content.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > at_most {
+        return Err(Error::TooLarge { path: path.to_owned(), at_most });
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound_and_no_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        std::fs::write(&path, "1234").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"1234");
+        assert!(matches!(read(&path, 3), Err(Error::TooLarge { at_most: 3, .. })));
+        assert!(matches!(read(folder.path(), 4), Err(Error::Refused(_))));
+        assert!(matches!(read(&folder.path().join("b"), 4), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_device_without_end_is_refused() {
+        assert!(matches!(read(Path::new("/dev/zero"), 4), Err(Error::Refused(_))));
+    }
+}

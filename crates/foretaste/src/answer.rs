@@ -1,0 +1,20 @@
+use foretaste_lab::terminal::say;
+use serde_json::Value;
+
+/// The result of a command, for people and for programs.
+pub struct Answer {
+    /// Lines for people.
+    pub text: String,
+    /// The same as an object.
+    pub json: Value,
+}
+
+impl Answer {
+    /// Writes it to the standard output.
+    pub fn print(self, as_json: bool) {
+        match as_json {
+            true => say(self.json),
+            false => say(self.text.trim_end()),
+        }
+    }
+}

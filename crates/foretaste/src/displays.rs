@@ -1,0 +1,78 @@
+//! How to simulate displays for logs that recorded none.
+
+use anyhow::Context;
+use foretaste_data::import::{Around, Displays};
+use foretaste_data::{Format, Input};
+use foretaste_random::Seed;
+
+/// Options of the displays; what is not given is the paper's.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Simulated displays (movielens-100k, movielens, lastfm, yoochoose)")]
+pub struct DisplayArgs {
+    /// What users and displays are drawn from, or the split of cikm [default: 1].
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many active users to keep at most [default: 1000 for MovieLens, all for others].
+    #[arg(long)]
+    pub users: Option<usize>,
+    /// Fewest choices of an active user [default: 20 for MovieLens, 1 for others].
+    #[arg(long)]
+    pub min_choices: Option<usize>,
+    /// Items of a display [default: 40 for MovieLens, 10 for others].
+    #[arg(long, value_name = "ITEMS")]
+    pub display_size: Option<usize>,
+    /// Fill displays with what is near to the day of the choice, or to the release of the film
+    /// chosen [default: choice].
+    #[arg(long, value_parser = around)]
+    pub around: Option<Around>,
+}
+
+impl DisplayArgs {
+    /// Whether any of them is given.
+    pub fn given(&self) -> bool {
+        let Self { seed, users, min_choices, display_size, around } = self;
+        seed.is_some()
+            || users.is_some()
+            || min_choices.is_some()
+            || display_size.is_some()
+            || around.is_some()
+    }
+
+    /// The displays of a log in `format`, or in the one that its first bytes tell, and the seed of
+    /// its split; `None` if nothing is given that concerns them.
+    pub fn settle(
+        &self,
+        input: &Input,
+        format: Option<Format>,
+    ) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
+        if !self.given() {
+            return Ok((None, None));
+        }
+        let format = format.map_or_else(|| input.format(), Ok)?;
+        if format == Format::Cikm && !(Self { seed: None, ..self.clone() }).given() {
+            return Ok((None, self.seed.map(Seed::new)));
+        }
+        let paper = Displays::of(format).with_context(|| {
+            let given = input.given().display();
+            format!(
+                "{given} is in the format {format}, which has its own slates: none are simulated"
+            )
+        })?;
+        let displays = Displays {
+            size: self.display_size.unwrap_or(paper.size),
+            users: self.users.or(paper.users),
+            min_choices: self.min_choices.unwrap_or(paper.min_choices),
+            around: self.around.unwrap_or(paper.around),
+            seed: self.seed.map_or(paper.seed, Seed::new),
+        };
+        Ok((Some(displays), None))
+    }
+}
+
+fn around(name: &str) -> Result<Around, String> {
+    match name {
+        "choice" => Ok(Around::Choice),
+        "release" => Ok(Around::Release),
+        _ => Err("choose choice or release".into()),
+    }
+}

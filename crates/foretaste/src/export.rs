@@ -1,0 +1,65 @@
+//! `foretaste export`: a log in a format that other programs read.
+
+use std::path::PathBuf;
+
+use foretaste_data::export::{export, replaced_ids};
+use foretaste_data::{Format, Part};
+use foretaste_files::Target;
+use foretaste_lab::terminal::tell;
+use serde_json::json;
+
+use crate::answer::Answer;
+use crate::log::{LogArgs, inputs};
+
+/// Options of `export`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// File to write.
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    /// Replace a file that is there.
+    #[arg(long)]
+    pub force: bool,
+    /// Format to write: gan-cdqn, irecgan, csv, jsonl or parquet.
+    #[arg(long)]
+    pub format: Format,
+    /// Parts to leave out, for a format that cannot hold them: split, users, timestamps,
+    /// propensities, features.
+    #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
+    pub without: Vec<Part>,
+    #[command(flatten)]
+    pub log: LogArgs,
+}
+
+/// Reads the log and writes it.
+pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
+    let Args { to, force, format, without, log } = args;
+    let target = Target::new(to, inputs(&log.path), *force)?;
+    let (dataset, summary) = log.read(None, quiet)?;
+    let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
+    target.check()?;
+    export(&dataset, *format, target.path())?;
+    let replaced = replaced_ids(&dataset, *format);
+    if replaced > 0 {
+        tell(format_args!(
+            "warning: {format} holds whole numbers as session ids; those of {replaced} sessions \
+             were replaced by their indices"
+        ));
+    }
+    let read = if summary.reading.is_some() { summary.to_string() } else { String::new() };
+    let text = format!("{read}written to {}", to.display());
+    let json = json!({
+        "sessions": dataset.log.sessions(),
+        "steps": dataset.log.steps(),
+        "replaced_session_ids": replaced,
+        "to": to.display().to_string(),
+    });
+    Ok(Answer { text, json })
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
+        let names = Part::ALL.map(Part::name).join(", ");
+        format!("no part of a log; choose among {names}")
+    })
+}

@@ -1,0 +1,208 @@
+//! The log that a command reads.
+
+use std::io::{IsTerminal, stderr};
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use foretaste_data::import::{self, BESIDE};
+use foretaste_data::{Dataset, Format, Input, Summary, bundled};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
+
+use crate::displays::DisplayArgs;
+
+/// A log, and how to read it.
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// Log file in any format, or a cached log; it may be a pipe, - is the standard input, and
+    /// bundled:NAME is a log inside this program, see `foretaste list`.
+    pub path: PathBuf,
+    /// Name of the data set, if not the file's.
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Count bad rows and go on, instead of stopping at the first, as long as they are few.
+    #[arg(long)]
+    pub skip_bad_rows: bool,
+    /// Skip bad rows up to this share of the rows, and of the sessions [default: 0.05].
+    #[arg(long, value_name = "SHARE")]
+    pub max_bad: Option<f64>,
+    #[command(flatten)]
+    pub displays: DisplayArgs,
+}
+
+impl LogArgs {
+    /// The log at `path`, read without further options.
+    pub fn of(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            name: None,
+            skip_bad_rows: false,
+            max_bad: None,
+            displays: DisplayArgs::default(),
+        }
+    }
+
+    /// Reads the log, in the format that is given or told by its first bytes.
+    pub fn read(&self, format: Option<Format>, quiet: bool) -> anyhow::Result<(Dataset, Summary)> {
+        let input = self.open()?;
+        if input.is_cache() {
+            return self.load(&input, format);
+        }
+        let bar = bar(input.path(), quiet);
+        let shown = bar.clone();
+        let (displays, seed) = self.displays.settle(&input, format)?;
+        let defaults = import::Options::default();
+        let options = import::Options {
+            format,
+            name: self.name.clone(),
+            skip_bad_rows: self.skips_bad_rows(),
+            max_bad: self.max_bad.unwrap_or(defaults.max_bad),
+            displays,
+            seed,
+            progress: Some(Box::new(move |read, _| shown.set_position(read))),
+        };
+        let imported = input.import(options);
+        bar.finish_and_clear();
+        Ok(imported?)
+    }
+
+    fn open(&self) -> anyhow::Result<Input> {
+        let path = &self.path;
+        if let Some(name) = path.to_str().and_then(|path| path.strip_prefix(bundled::PREFIX)) {
+            return Ok(bundled::open(name)?);
+        }
+        if path.as_os_str() != "-" && !path.exists() {
+            bail!(
+                "there is no file {}; `foretaste list` shows the logs inside this program",
+                path.display()
+            );
+        }
+        Ok(Input::open(path)?)
+    }
+
+    fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<(Dataset, Summary)> {
+        if format.is_some() || self.skips_bad_rows() || self.displays.given() {
+            bail!(
+                "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate \
+                 displays are for other files",
+                self.path.display()
+            );
+        }
+        let mut dataset = input.load()?;
+        if let Some(name) = &self.name {
+            dataset.name.clone_from(name);
+        }
+        let summary = Summary::new(&dataset);
+        Ok((dataset, summary))
+    }
+
+    fn skips_bad_rows(&self) -> bool {
+        self.skip_bad_rows || self.max_bad.is_some()
+    }
+}
+
+/// A log file and all that may be read with it, whatever its format.
+pub fn inputs(log: &Path) -> Vec<PathBuf> {
+    let beside = if log.as_os_str() == "-" { &[][..] } else { &BESIDE };
+    [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
+}
+
+/// What a log holds, as an object.
+pub fn json(summary: &Summary) -> Value {
+    serde_json::to_value(summary).unwrap_or_default()
+}
+
+/// A bar for files that take a moment, on a terminal.
+fn bar(path: &Path, quiet: bool) -> ProgressBar {
+    const A_MOMENT: u64 = 8 << 20;
+    let length = path.metadata().map_or(0, |metadata| metadata.len());
+    if length < A_MOMENT || quiet || !stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template(
+        "{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} to go",
+    );
+    ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use crate::{export, import};
+
+    const BUNDLED: &str = "bundled:simulated-mdp.csv";
+
+    fn import(log: LogArgs, to: &Path, force: bool) -> anyhow::Result<()> {
+        import::run(&import::Args { format: None, to: to.to_owned(), force, log }, true)?;
+        Ok(())
+    }
+
+    fn export(log: LogArgs, to: &Path, force: bool) -> anyhow::Result<()> {
+        let (to, format, without) = (to.to_owned(), Format::Csv, vec![]);
+        export::run(&export::Args { to, force, format, without, log }, true)?;
+        Ok(())
+    }
+
+    #[test]
+    fn nothing_is_replaced_unasked_and_an_input_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, cached) = (folder.path().join("shop.csv"), folder.path().join("shop.log"));
+        let text = "session,step,shown,chosen,reward\na,0,1 2,1,1\n";
+        std::fs::write(&log, text).unwrap();
+        for write in [import, export] {
+            let write = |to: &Path, force| write(LogArgs::of(&log), to, force);
+            for force in [false, true] {
+                let refused = write(&log, force).unwrap_err().to_string();
+                assert!(refused.contains("the input itself"), "{refused}");
+                assert_eq!(std::fs::read_to_string(&log).unwrap(), text);
+            }
+            write(&cached, false).unwrap();
+            assert!(write(&cached, false).unwrap_err().to_string().contains("--force"));
+            write(&cached, true).unwrap();
+            std::fs::remove_file(&cached).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_read_beside_the_input_is_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        std::fs::create_dir(place("features")).unwrap();
+        export(LogArgs::of(Path::new(BUNDLED)), &place("log.csv"), false).unwrap();
+        for name in BESIDE {
+            std::fs::write(place(name), "mine").unwrap();
+            let refused = import(LogArgs::of(&place("log.csv")), &place(name), true).unwrap_err();
+            assert!(refused.to_string().contains("is read with it"), "{name}: {refused}");
+            assert_eq!(std::fs::read_to_string(place(name)).unwrap(), "mine");
+        }
+        assert_eq!(inputs(Path::new("-")), [Path::new("-")]);
+    }
+
+    #[test]
+    fn options_apply_to_a_cached_log_or_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let cached = folder.path().join("shop.log");
+        import(LogArgs::of(Path::new(BUNDLED)), &cached, false).unwrap();
+        let log = || LogArgs::of(&cached);
+        let named = LogArgs { name: Some("mine".into()), ..log() };
+        let (dataset, summary) = named.read(None, true).unwrap();
+        assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
+        assert!(log().read(Some(Format::Csv), true).is_err());
+        assert!(LogArgs { skip_bad_rows: true, ..log() }.read(None, true).is_err());
+        let displays = DisplayArgs { seed: Some(2), ..DisplayArgs::default() };
+        for path in [&cached, Path::new(BUNDLED)] {
+            let log = LogArgs { displays: displays.clone(), ..LogArgs::of(path) };
+            let error = log.read(None, true).unwrap_err().to_string();
+            assert!(error.contains("simulate"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bundled_log_is_known_by_its_name() {
+        let (dataset, _) = LogArgs::of(Path::new(BUNDLED)).read(None, true).unwrap();
+        assert_eq!((dataset.name.as_str(), dataset.log.sessions()), ("simulated-mdp", 250));
+        let error = LogArgs::of(Path::new("bundled:mdp")).read(None, true).unwrap_err();
+        assert!(error.to_string().contains("simulated-mdp.csv"), "{error}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The program `foretaste`: what a recommender would earn, before your users meet it.
+
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where a pipe is closed: use `foretaste_lab::terminal`"
+)]
+
+mod answer;
+mod describe;
+mod displays;
+mod export;
+mod import;
+mod judge;
+mod list;
+mod log;
+mod progress;
+mod train;
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use foretaste_lab::terminal::{reasons, tell};
+use foretaste_lab::{Interrupted, interrupt, logging, threads};
+
+use crate::answer::Answer;
+
+/// glibc hands freed pages back at once and faults them in again on the next tensor, which costs
+/// training a third of its time; mimalloc keeps them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The revision of the sources that this program was built from, with `-dirty` where they were
+/// changed since, or `unknown`.
+const REVISION: &str = env!("FORETASTE_REVISION");
+
+/// What a recommender would earn, before your users meet it: read interaction logs, train
+/// recommenders on them, and judge recommenders by them.
+///
+/// Results go to the standard output, progress and warnings to the standard error. The exit code is
+/// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, and 130
+/// after Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Threads to work on [default: the number of cores].
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read a log file, check it, and keep it as a cached log that loads fast.
+    Import(import::Args),
+    /// Print what a log holds.
+    Describe(describe::Args),
+    /// Write a log in a format that other programs read.
+    Export(export::Args),
+    /// List the logs that are inside this program.
+    List,
+    /// Train a recommender, IRecGAN's agent, on a log.
+    Train(train::Args),
+    /// Estimate from a log with propensities what a trained recommender would have earned.
+    Judge(judge::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(threads) = cli.threads {
+        threads::use_at_most(threads);
+    }
+    let bars = logging::start();
+    let done = match &cli.command {
+        Command::Import(args) => import::run(args, cli.quiet),
+        Command::Describe(args) => describe::run(args, cli.quiet),
+        Command::Export(args) => export::run(args, cli.quiet),
+        Command::List => list::run(),
+        Command::Train(args) => train::run(args, &bars, cli.quiet),
+        Command::Judge(args) => judge::run(args, cli.quiet),
+    };
+    match done.map(|answer: Answer| answer.print(cli.json)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            tell(error);
+            ExitCode::from(interrupt::EXIT_CODE)
+        }
+        Err(error) => {
+            tell(format_args!("error: {}", reasons(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,13 @@
+/// What a program brings to every run of its experiments.
+#[derive(Clone, Copy, Debug)]
+pub struct Program {
+    /// The names of all its experiments, in the order in which they run.
+    pub experiments: &'static [&'static str],
+    /// What the papers claim: the text of a ledger, see [`Claim::read`](foretaste_report::Claim).
+    pub claims: &'static str,
+    /// Times that cells took: CSV, `scale` and the columns of `times.csv`.
+    pub times: &'static str,
+    /// The revision of the sources that the program was built from, with `-dirty` where they were
+    /// changed since, or `unknown`.
+    pub revision: &'static str,
+}

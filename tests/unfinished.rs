@@ -1,0 +1,67 @@
+//! A training that is stopped by Ctrl-C goes on with the same command, and ends as if it had not
+//! been stopped.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+fn train(folder: &Path, to: &str, seed: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_foretaste"));
+    command.args(["train", "bundled:simulated-mdp.csv", "--to", to, "--seed", seed]);
+    command.args(["--epochs", "100", "--adversarial", "2", "--hidden", "16", "--device", "cpu"]);
+    command.current_dir(folder);
+    command
+}
+
+/// The files of a folder with their contents.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, fs::read(&path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether a process has a handler for SIGINT, number 2: it has one before its first epoch.
+fn catches_ctrl_c(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+    u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+}
+
+#[test]
+fn a_training_that_is_stopped_goes_on_with_the_same_command() {
+    let temp = TempDir::new().unwrap();
+    let folder = temp.path();
+    assert!(train(folder, "whole", "1").output().unwrap().status.success());
+
+    let mut running = train(folder, "stopped", "1").stderr(Stdio::piped()).spawn().unwrap();
+    let pid = running.id().to_string();
+    while !catches_ctrl_c(&pid) {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{said:?}");
+    assert!(said.last().unwrap().contains("the same command goes on"), "{said:?}");
+    assert!(!folder.join("stopped/manifest.json").exists());
+
+    let other = train(folder, "stopped", "2").output().unwrap();
+    let refused = String::from_utf8(other.stderr).unwrap();
+    assert!(!other.status.success() && refused.contains("another log"), "{refused}");
+
+    let again = train(folder, "stopped", "1").output().unwrap();
+    let said = String::from_utf8(again.stderr).unwrap();
+    assert!(again.status.success() && said.contains("going on after"), "{said}");
+    assert_eq!(files(&folder.join("stopped")), files(&folder.join("whole")));
+}
