@@ -45,6 +45,7 @@ mod scale;
 mod shard;
 mod shared;
 mod store;
+mod tally;
 mod tensorboard;
 pub mod terminal;
 pub mod threads;

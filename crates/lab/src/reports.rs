@@ -6,8 +6,8 @@ use foretaste_report::{Arm, Claim, Curves, Design, Key, Report, Results, RunFact
 
 use crate::Experiment;
 use crate::provenance::RunRecord;
-use crate::runner::Tally;
 use crate::store::Finished;
+use crate::tally::Tally;
 use crate::times::{Times, mean, times};
 
 /// The report of a run, and the tables behind it.

@@ -24,6 +24,9 @@ pub struct ResultsDir {
 /// The file that says whose the directory is; written before all others.
 const RECORD: &str = "run.json";
 
+/// More than that file holds.
+const LIMIT: u64 = 16 << 20;
+
 /// The files that a run writes beside the cells and `run.json`.
 const TABLES: [&str; 6] =
     ["results.csv", "curves.csv", "times.csv", "claims.csv", "summary.md", "report.html"];
@@ -175,7 +178,8 @@ fn last_run(folder: &Path) -> anyhow::Result<Option<RunRecord>> {
         return Ok(None);
     }
     let shown = path.display();
-    let text = fs::read(&path).with_context(|| format!("cannot read {shown}"))?;
+    let text =
+        foretaste_files::read(&path, LIMIT).with_context(|| format!("cannot read {shown}"))?;
     let record = serde_json::from_slice(&text).with_context(|| {
         format!(
             "{shown} does not say which run {} belongs to: name another directory with --out",

@@ -12,8 +12,9 @@ use indicatif::MultiProgress;
 use crate::costs::{Costs, Plan};
 use crate::provenance::{Cells, RunConfig, RunRecord, Status};
 use crate::results_dir::ResultsDir;
-use crate::runner::{Runner, Tally};
+use crate::runner::Runner;
 use crate::store::{self, Finished, Store};
+use crate::tally::Tally;
 use crate::terminal::{say, tell};
 use crate::trace::Traces;
 use crate::{Cell, Experiment, Interrupted, Program, Shard, remarks, reports};
@@ -82,19 +83,21 @@ impl Run<'_> {
         let chosen = self.chosen();
         let traces = Traces::of(&self.out, program.revision);
         let runner = Runner {
+            experiments,
+            chosen: &chosen,
             store: dir.store(),
             traces: &traces,
             jobs: self.jobs,
             stop,
             bars,
             quiet: self.quiet,
-            anew: self.again,
+            again: self.again,
         };
-        let ran = runner.run(experiments, &chosen)?;
+        let ended = runner.run()?;
 
         // Of those who work here together the last to write sees the cells of all.
         let writing = dir.writing()?;
-        let tally = runner.tally(experiments, &chosen, ran);
+        let tally = runner.tally(ended);
         record.status = status(&tally);
         record.cells = Cells {
             total: tally.total,

@@ -13,12 +13,17 @@ use indicatif::MultiProgress;
 
 use crate::progress::Progress;
 use crate::store::{Finished, Store};
+use crate::tally::{Ended, Failed, Tally};
 use crate::terminal::reasons;
 use crate::trace::Traces;
 use crate::{Cell, Experiment, Interrupted, Outcome, Watch};
 
-/// How to run.
+/// Brings the chosen cells of some experiments to an end.
 pub struct Runner<'a> {
+    /// The experiments.
+    pub experiments: &'a [Box<dyn Experiment>],
+    /// For every cell of theirs, in order, whether it is to be run.
+    pub chosen: &'a [bool],
     /// Where results are kept and found.
     pub store: &'a Store,
     /// Where running cells leave their traces.
@@ -32,31 +37,7 @@ pub struct Runner<'a> {
     /// Show no progress.
     pub quiet: bool,
     /// Run cells that are finished too.
-    pub anew: bool,
-}
-
-/// What became of the cells.
-#[derive(Debug, Default)]
-pub struct Tally {
-    /// The finished ones, in grid order.
-    pub finished: Vec<Finished>,
-    /// How many of them others had finished, or an earlier run.
-    pub resumed: usize,
-    /// The failed ones, in grid order.
-    pub failed: Vec<Failed>,
-    /// Number of cells in the grid.
-    pub total: usize,
-    /// How many of those that this run was to bring to an end are neither finished nor failed.
-    pub left: usize,
-}
-
-/// A cell that failed.
-#[derive(Debug)]
-pub struct Failed {
-    /// Which.
-    pub cell: Cell,
-    /// Why, in one line.
-    pub error: String,
+    pub again: bool,
 }
 
 /// How long to wait before another look at a cell that another process works on.
@@ -66,78 +47,46 @@ const POLL: Duration = Duration::from_millis(100);
 /// space costs nothing.
 const STACK_BYTES: usize = 256 << 20;
 
-impl Tally {
-    /// How many cells were run to their end by this call.
-    pub fn run(&self) -> usize {
-        self.finished.len() - self.resumed
-    }
-
-    /// Whether every cell of the grid is finished.
-    pub fn complete(&self) -> bool {
-        self.finished.len() == self.total
-    }
-}
-
 impl Runner<'_> {
-    /// Brings the `chosen` cells of the experiments to an end, as far as failures and interruption
-    /// allow. Cells that another process works on are waited for, and taken over if it ends without
-    /// them.
+    /// Brings the cells to an end, as far as failures and interruption allow, and says how those
+    /// ended whose turn it was, by their place in the grid. Cells that another process works on are
+    /// waited for, and taken over if it ends without them.
     ///
     /// # Errors
     /// Where a grid names a cell twice, or a worker cannot be started. A cell that fails is no
-    /// error: it is in the tally.
-    pub fn run(&self, experiments: &[Box<dyn Experiment>], chosen: &[bool]) -> anyhow::Result<Ran> {
-        let grid: Vec<Job> = experiments
-            .iter()
-            .flat_map(|experiment| {
-                experiment.cells().iter().map(|cell| Job { experiment: experiment.as_ref(), cell })
-            })
-            .collect();
-        refuse_twins(&grid)?;
-        let found: Vec<bool> = grid.iter().map(|job| self.stored(job.cell).is_some()).collect();
-        let pending: Vec<usize> =
-            (0..grid.len()).filter(|&i| chosen[i] && (self.anew || !found[i])).collect();
-        let mut ran = BTreeMap::new();
-        if !pending.is_empty() {
-            let total = chosen.iter().filter(|&&chosen| chosen).count();
-            let progress =
-                Progress::new(self.bars, self.quiet, total - pending.len(), total, self.jobs);
-            ran.extend(self.work(&grid, pending, &progress)?);
-            progress.end();
+    /// error.
+    pub fn run(&self) -> anyhow::Result<BTreeMap<usize, Ended>> {
+        let grid: Vec<Job> = self.jobs_of_all().collect();
+        refuse_duplicates(&grid)?;
+        let to_run = |&i: &usize| {
+            self.chosen[i] && (self.again || self.store.usable(grid[i].cell).is_none())
+        };
+        let pending: Vec<usize> = (0..grid.len()).filter(to_run).collect();
+        if pending.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        Ok(Ran(ran))
+        let total = self.chosen.iter().filter(|&&chosen| chosen).count();
+        let progress =
+            Progress::new(self.bars, self.quiet, total - pending.len(), total, self.jobs);
+        let ended = self.work(&grid, pending, &progress)?;
+        progress.end();
+        Ok(ended.into_iter().collect())
     }
 
-    /// What became of the cells, with all that the store holds of them now.
-    pub fn tally(
-        &self,
-        experiments: &[Box<dyn Experiment>],
-        chosen: &[bool],
-        mut ran: Ran,
-    ) -> Tally {
-        let cells = experiments.iter().flat_map(|experiment| experiment.cells());
+    /// What became of all cells, by how those ended whose turn it was and what the store holds now.
+    pub fn tally(&self, mut ended: BTreeMap<usize, Ended>) -> Tally {
         let mut tally = Tally::default();
-        for (i, (cell, chosen)) in cells.zip(chosen).enumerate() {
-            tally.total += 1;
-            let done = ran.0.remove(&i);
-            if let Some(Done::Failed(failed)) = done {
-                tally.failed.push(failed);
-            } else if self.anew && *chosen && done.is_none() {
-                tally.left += 1;
-            } else if let Some(finished) = self.stored(cell) {
-                tally.finished.push(finished);
-                tally.resumed += usize::from(!matches!(done, Some(Done::Finished)));
-            } else {
-                tally.left += usize::from(*chosen);
-            }
+        for (i, (job, &chosen)) in self.jobs_of_all().zip(self.chosen).enumerate() {
+            let again = self.again && chosen;
+            tally.add(ended.remove(&i), chosen, again, || self.store.usable(job.cell));
         }
         tally
     }
 
-    fn stored(&self, cell: &Cell) -> Option<Finished> {
-        self.store.load(cell).unwrap_or_else(|error| {
-            tracing::warn!("unusable result, the cell runs again: {}", reasons(&error));
-            None
+    fn jobs_of_all(&self) -> impl Iterator<Item = Job<'_>> {
+        self.experiments.iter().flat_map(|experiment| {
+            let experiment = experiment.as_ref();
+            experiment.cells().iter().map(move |cell| Job { experiment, cell })
         })
     }
 
@@ -146,16 +95,16 @@ impl Runner<'_> {
         grid: &[Job],
         pending: Vec<usize>,
         progress: &Progress,
-    ) -> anyhow::Result<Vec<(usize, Done)>> {
+    ) -> anyhow::Result<Vec<(usize, Ended)>> {
         let workers = self.jobs.min(pending.len());
         let queue = Mutex::new(VecDeque::from(pending));
         let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = || {
-            let mut done = Vec::new();
+            let mut ended = Vec::new();
             while !self.stop.load(Ordering::Relaxed) {
                 let Some(i) = queue().pop_front() else { break };
                 match self.turn(&grid[i], progress) {
-                    Turn::Done(result) => done.push((i, result)),
+                    Turn::Ended(result) => ended.push((i, result)),
                     Turn::Interrupted => (),
                     Turn::Busy => {
                         queue().push_back(i);
@@ -163,7 +112,7 @@ impl Runner<'_> {
                     }
                 }
             }
-            done
+            ended
         };
         thread::scope(|scope| {
             let workers: Vec<_> = (0..workers)
@@ -190,20 +139,21 @@ impl Runner<'_> {
     /// Runs one cell to its end, unless another process has it or has finished it.
     fn turn(&self, job: &Job, progress: &Progress) -> Turn {
         match self.store.claim(job.cell) {
-            Err(error) => {
-                Turn::Done(Done::Failed(Failed { cell: job.cell.clone(), error: reasons(&error) }))
-            }
+            Err(error) => Turn::Ended(Ended::Failed(Failed {
+                cell: job.cell.clone(),
+                error: reasons(&error),
+            })),
             Ok(None) => Turn::Busy,
-            Ok(Some(_held)) if !self.anew && matches!(self.store.load(job.cell), Ok(Some(_))) => {
+            Ok(Some(_held)) if !self.again && matches!(self.store.load(job.cell), Ok(Some(_))) => {
                 progress.pass();
-                Turn::Done(Done::Elsewhere)
+                Turn::Ended(Ended::Elsewhere)
             }
-            Ok(Some(_held)) => self.one(job, progress).map_or(Turn::Interrupted, Turn::Done),
+            Ok(Some(_held)) => self.one(job, progress).map_or(Turn::Interrupted, Turn::Ended),
         }
     }
 
     /// Runs one cell to its end; `None` where it was interrupted.
-    fn one(&self, job: &Job, progress: &Progress) -> Option<Done> {
+    fn one(&self, job: &Job, progress: &Progress) -> Option<Ended> {
         let bar = progress.start(job.cell);
         let trace = self.traces.begin(job.cell);
         let watch = Watch::new(bar.clone(), Arc::clone(&self.stop), trace.events());
@@ -223,7 +173,7 @@ impl Runner<'_> {
         match found {
             Ok(_) => {
                 progress.finish(job.cell, &bar, seconds, None);
-                Some(Done::Finished)
+                Some(Ended::Finished)
             }
             Err(error) if error.is::<Interrupted>() => {
                 bar.finish_and_clear();
@@ -232,7 +182,7 @@ impl Runner<'_> {
             Err(error) => {
                 let error = reasons(&error);
                 progress.finish(job.cell, &bar, seconds, Some(&error));
-                Some(Done::Failed(Failed { cell: job.cell.clone(), error }))
+                Some(Ended::Failed(Failed { cell: job.cell.clone(), error }))
             }
         }
     }
@@ -243,19 +193,9 @@ struct Job<'a> {
     cell: &'a Cell,
 }
 
-/// How the cells ended whose turn it was, by their place in the grid.
-pub struct Ran(BTreeMap<usize, Done>);
-
-enum Done {
-    Finished,
-    Failed(Failed),
-    /// Another process has finished it.
-    Elsewhere,
-}
-
 /// What became of a cell whose turn it was.
 enum Turn {
-    Done(Done),
+    Ended(Ended),
     Interrupted,
     /// Another process works on it.
     Busy,
@@ -284,7 +224,7 @@ impl Job<'_> {
 }
 
 /// Two cells that agree in all but their configuration could not be told apart in the results.
-fn refuse_twins(grid: &[Job]) -> anyhow::Result<()> {
+fn refuse_duplicates(grid: &[Job]) -> anyhow::Result<()> {
     let mut seen = BTreeSet::new();
     for Job { cell, .. } in grid {
         if !seen.insert((&cell.experiment, &cell.dataset, &cell.method, &cell.setting, cell.seed)) {

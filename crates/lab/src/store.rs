@@ -1,13 +1,13 @@
 //! The cells that are done, one file each, named by the cell's digest.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use foretaste_files::locks::{self, Guard};
 use serde::{Deserialize, Serialize};
 
+use crate::terminal::reasons;
 use crate::{Cell, Outcome};
 
 /// The folder of finished cells. Several processes may work on one folder.
@@ -17,6 +17,9 @@ pub struct Store {
 
 /// The folder, in that of the cells, of a lock for every cell that was begun.
 const BEGUN: &str = ".begun";
+
+/// More than the file of any cell holds.
+const LIMIT: u64 = 256 << 20;
 
 /// A finished cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,11 +76,10 @@ impl Store {
     /// Where a file is there that does not hold this cell's result, whole.
     pub fn load(&self, cell: &Cell) -> anyhow::Result<Option<Finished>> {
         let path = self.path(cell);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        };
+        if foretaste_files::what_is_at(&path)?.is_none() {
+            return Ok(None);
+        }
+        let text = foretaste_files::read(&path, LIMIT)?;
         let finished = parse(&text).and_then(|finished| {
             if finished.cell != *cell {
                 bail!("holds the result of another cell ({})", finished.cell);
@@ -85,6 +87,14 @@ impl Store {
             Ok(finished)
         });
         finished.with_context(|| path.display().to_string()).map(Some)
+    }
+
+    /// The same; a result that is unusable is none, with a warning.
+    pub fn usable(&self, cell: &Cell) -> Option<Finished> {
+        self.load(cell).unwrap_or_else(|error| {
+            tracing::warn!("unusable result, the cell runs again: {}", reasons(&error));
+            None
+        })
     }
 
     /// All finished cells, in no particular order; unusable files are passed over.
@@ -97,7 +107,9 @@ impl Store {
                 entry.with_context(|| format!("cannot read {}", self.folder.display()))?.path();
             if path.is_file() {
                 all.extend(
-                    fs::read(&path).map_err(anyhow::Error::from).and_then(|text| parse(&text)),
+                    foretaste_files::read(&path, LIMIT)
+                        .map_err(anyhow::Error::from)
+                        .and_then(|text| parse(&text)),
                 );
             }
         }

@@ -122,16 +122,17 @@ fn run(toy: Toy, folder: &Path, jobs: usize) -> anyhow::Result<(Tally, Vec<u64>)
     let (chosen, experiments): (Vec<bool>, [Box<dyn Experiment>; 1]) =
         (vec![true; toy.cells.len()], [Box::new(toy)]);
     let runner = Runner {
+        experiments: &experiments,
+        chosen: &chosen,
         store: &store,
         traces: &traces,
         jobs,
         stop,
         bars: &bars,
         quiet: true,
-        anew: false,
+        again: false,
     };
-    let ran = runner.run(&experiments, &chosen)?;
-    let tally = runner.tally(&experiments, &chosen, ran);
+    let tally = runner.tally(runner.run()?);
     let mut ran = seeds.lock().unwrap().clone();
     ran.sort();
     Ok((tally, ran))
