@@ -8,7 +8,7 @@ mod style;
 pub(crate) use self::learning::learning_curves;
 pub(crate) use self::style::STYLE;
 use self::style::{Canvas, Drawn};
-use crate::view::Plan;
+use crate::plan::Plan;
 use crate::{Curves, Design, Kind, ReportError, Result, Results, View, png};
 
 /// A plot of results.
@@ -58,7 +58,7 @@ pub(crate) fn plots(
     curves: &Curves,
 ) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
-    for plan in view.plans(design) {
+    for plan in Plan::of(view, design) {
         let name = slug(
             &[design.experiment.as_str(), view.name]
                 .into_iter()

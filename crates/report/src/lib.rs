@@ -39,6 +39,7 @@ mod error;
 mod ledger;
 mod page;
 mod patterns;
+mod plan;
 mod png;
 mod report;
 mod results;

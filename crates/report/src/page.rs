@@ -4,16 +4,22 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::chart::STYLE;
 use crate::claims::Verdict;
-use crate::report::Section;
-use crate::summary::FIGURES;
+use crate::report::{FIGURES, Section};
 use crate::{Plot, Report};
 
 const LOOK: &str = include_str!("page.css");
 /// Whatever a page may come to hold, a browser asks for nothing on its behalf.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 
-/// The page.
-pub(crate) fn html(report: &Report) -> Markup {
+impl Report {
+    /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for
+    /// nothing from the network.
+    pub fn html(&self) -> String {
+        page(self).into_string()
+    }
+}
+
+fn page(report: &Report) -> Markup {
     let facts = &report.facts;
     html! {
         (DOCTYPE)

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::chart::{learning_curves, plots};
 use crate::claims::{Claim, Finding};
-use crate::{Arm, Curves, Design, Kind, Ledger, Plot, Result, Results, Table, page, summary};
+use crate::plan::Plan;
+use crate::{Arm, Curves, Design, Kind, Ledger, Plot, Result, Results, Table};
 
 /// Tables, plots and ledger of a run.
 #[derive(Clone, Debug)]
@@ -13,6 +14,10 @@ pub struct Report {
     pub(crate) sections: Vec<Section>,
     pub(crate) ledger: Ledger,
 }
+
+/// What every table's figures are.
+pub(crate) const FIGURES: &str = "A figure is the mean over seeds ± the half-width of Student's 95% t-interval. n/a: there is \
+     no interval, of one seed (n = 1) or where all seeds have the same figure (no spread).";
 
 /// What is to be said of the run itself.
 #[derive(Clone, Debug, Default)]
@@ -86,17 +91,6 @@ impl Report {
             .join("\n")
     }
 
-    /// `summary.md`.
-    pub fn summary(&self) -> String {
-        summary::markdown(self)
-    }
-
-    /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for
-    /// nothing from the network.
-    pub fn html(&self) -> String {
-        page::html(self).into_string()
-    }
-
     /// All plots.
     pub fn plots(&self) -> impl Iterator<Item = &Plot> {
         self.sections.iter().flat_map(|section| section.plots.iter().chain(&section.learning))
@@ -118,7 +112,7 @@ impl Section {
         let (mut drawn, mut views) = (Vec::new(), Vec::new());
         for view in &design.views {
             if view.kind == Kind::Table {
-                for plan in view.plans(design) {
+                for plan in Plan::of(view, design) {
                     views.extend(Table::of_plan(view, &plan, design, results)?);
                 }
             } else {

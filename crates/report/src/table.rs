@@ -6,7 +6,7 @@ use comfy_table::LineStyle;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use maud::{Markup, html};
 
-use crate::view::Plan;
+use crate::plan::Plan;
 use crate::{Arm, Design, Result, Results, View};
 
 /// A table of text.
@@ -192,7 +192,7 @@ mod tests {
             groups: Some(By::Method),
             ..View::default()
         };
-        let plans = view.plans(&design);
+        let plans = Plan::of(&view, &design);
         let table = Table::of_plan(&view, &plans[0], &design, &results).unwrap().unwrap();
         assert_eq!(table.header, ["x", "d", "e"]);
         assert_eq!(

@@ -10,7 +10,7 @@ use super::style::{
     Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range,
     small, tick, width,
 };
-use crate::view::Figures;
+use crate::plan::Figures;
 use crate::{By, Kind, View};
 
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;

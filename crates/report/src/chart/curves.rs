@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use super::style::{
     Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick,
 };
-use crate::view::Plan;
+use crate::plan::Plan;
 use crate::{Curves, Design, ReportError, Result, View};
 
 /// What the points of a curve are numbered by.
