@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Format, Fractions, Log, LogBuilder, Part, Split, Step, Vocabulary,
-    export::export,
+    Catalogue, Choice, Dataset, Fractions, Log, LogBuilder, Part, Split, Step, Vocabulary,
 };
+use foretaste_import::{Format, export};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
@@ -84,7 +84,7 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
         let rollout =
             Rollout { max_steps, ..Rollout::new(seed.derive("sessions"), user..user + 1, k) };
         for step in rollout.run(&users, &policy)?.session(0).steps() {
-            log.push(Step { reward: 1.0, propensity: None, timestamp: Some(time), ..step })?;
+            log.push(Step::new(step.slate, step.choice, 1.0).at(time))?;
             time += 1;
         }
         log.end_session(Some(user as u32))?;
@@ -177,9 +177,8 @@ mod tests {
     fn every_bundled_log_is_in_the_format_that_its_first_bytes_tell() {
         for (name, _) in files(&datasets()) {
             let path = datasets().join(&name);
-            let (dataset, summary) =
-                foretaste_data::import::import(&path, Default::default()).unwrap();
-            assert!(summary.sessions > 100, "{name}");
+            let (dataset, _) = foretaste_import::import(&path, Default::default()).unwrap();
+            assert!(dataset.log.sessions() > 100, "{name}");
             assert_eq!(dataset.split.is_some(), name.ends_with(".tsv"), "{name}");
         }
     }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use foretaste_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
-use foretaste_data::import::{self, Options};
 use foretaste_data::{Fractions, Split};
+use foretaste_import::{Options, import};
 use foretaste_random::Seed;
 
 /// glibc gives freed pages back, and every intermediate tensor then pays for them again.
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let names: Vec<String> = arguments.collect();
     let (dataset, _) =
-        import::import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
+        import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
     let split = match dataset.split {
         Some(split) => split,
         None => Split::by_session(&dataset.log, Fractions::default(), seed.derive("split"))?,

@@ -14,7 +14,7 @@ use crate::Log;
 /// # let mut log = LogBuilder::default();
 /// # for slate in [&[ItemId(4), ItemId(2)][..], &[ItemId(7)]] {
 /// #     let choice = Choice::Item(*slate.last().unwrap());
-/// #     log.push(Step { slate, choice, reward: 1.0, propensity: None, timestamp: None })?;
+/// #     log.push(Step::new(slate, choice, 1.0))?;
 /// #     log.end_session(None)?;
 /// # }
 /// # let log = log.build();

@@ -2,7 +2,7 @@
 //!
 //! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64),
 //! BLAKE3 of the payload (32 bytes), payload. The payload is bincode and changes with the version;
-//! files for other programs are written by [`export`](crate::export::export). Version 2 had no ids
+//! files for other programs are written by `foretaste-import`. Version 2 had no ids
 //! of sessions and is still read.
 
 use std::fs::File;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::{Catalogue, Dataset, Error, Input, Log, Result, SessionIds, Split, Vocabulary};
+use crate::{Catalogue, Dataset, Error, Log, Result, SessionIds, Split, Vocabulary};
 
 /// From the project's first name, Understudy.
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
@@ -33,7 +33,7 @@ fn config() -> Config {
 /// Writes a data set to `path`, atomically: a crash leaves the old file or the new one.
 ///
 /// # Errors
-/// [`Error::Io`] when the system refuses, [`Error::File`] if `path` is a directory.
+/// [`Error::Io`] and [`Error::Write`] when the system refuses, or `path` is no regular file.
 pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
     foretaste_files::write_with(path, |file| {
         let io = |source| Error::io(path, source);
@@ -49,8 +49,7 @@ pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
     })
 }
 
-/// Whether a regular file begins with the magic of a cache file; of a pipe, [`Input::is_cache`]
-/// knows.
+/// Whether a regular file begins with the magic of a cache file.
 pub fn is_cache(path: &Path) -> bool {
     let mut magic = [0; MAGIC.len()];
     path.is_file()
@@ -58,16 +57,12 @@ pub fn is_cache(path: &Path) -> bool {
         && magic == MAGIC
 }
 
-/// Reads a data set back, from a pipe too, see [`Input`].
+/// Reads a data set back from a regular file.
 ///
 /// # Errors
 /// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another
 /// version, and a payload that is no valid data set; [`Error::Io`] when the system refuses.
 pub fn load(path: &Path) -> Result<Dataset> {
-    Input::open(path)?.load()
-}
-
-pub(crate) fn load_file(path: &Path) -> Result<Dataset> {
     let io = |source| Error::io(path, source);
     let wrong = |problem: &str| Err(Error::file(path, problem));
     if path.is_dir() {

@@ -1,11 +1,13 @@
 mod builder;
 mod check;
 mod columns;
+mod slice;
 
 use serde::{Deserialize, Serialize};
 
 pub use builder::LogBuilder;
 pub use columns::Columns;
+pub use slice::LogSlice;
 
 /// A dense index of an item in its [`Catalogue`](crate::Catalogue), from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -86,6 +88,23 @@ pub struct Step<'a> {
     pub timestamp: Option<i64>,
 }
 
+impl<'a> Step<'a> {
+    /// A step without propensities and time.
+    pub fn new(slate: &'a [ItemId], choice: Choice, reward: f32) -> Self {
+        Self { slate, choice, reward, propensity: None, timestamp: None }
+    }
+
+    /// The step with the propensity of each place of its slate.
+    pub fn propensity(self, propensity: &'a [f32]) -> Self {
+        Self { propensity: Some(propensity), ..self }
+    }
+
+    /// The step at a time.
+    pub fn at(self, timestamp: i64) -> Self {
+        Self { timestamp: Some(timestamp), ..self }
+    }
+}
+
 /// Many sessions as ragged columns (offsets and values, as in Arrow): no allocation per session or
 /// step.
 ///
@@ -99,8 +118,8 @@ pub struct Step<'a> {
 ///
 /// let mut log = LogBuilder::default();
 /// let slate = [ItemId(4), ItemId(2)];
-/// log.push(Step { slate: &slate, choice: Choice::Item(ItemId(2)), reward: 1.0, propensity: None, timestamp: None })?;
-/// log.push(Step { slate: &slate, choice: Choice::Leave, reward: 0.0, propensity: None, timestamp: None })?;
+/// log.push(Step::new(&slate, Choice::Item(ItemId(2)), 1.0))?;
+/// log.push(Step::new(&slate, Choice::Leave, 0.0))?;
 /// log.end_session(None)?;
 /// let log = log.build();
 /// assert_eq!((log.sessions(), log.steps()), (1, 2));

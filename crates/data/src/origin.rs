@@ -19,7 +19,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// let mut log = LogBuilder::default();
 /// for item in [1, 0, 2] {
 ///     let (slate, choice) = ([ItemId(item), ItemId(3)], Choice::Item(ItemId(item)));
-///     log.push(Step { slate: &slate, choice, reward: 1.0, propensity: None, timestamp: None })?;
+///     log.push(Step::new(&slate, choice, 1.0))?;
 ///     log.end_session(None)?;
 /// }
 /// let shop = Dataset { log: log.build(), catalogue: Catalogue::numbered(4), ..Dataset::default() };

@@ -39,7 +39,7 @@ impl SessionIds {
     }
 
     /// Appends the id of session `session`, which is the next: all before it have theirs.
-    pub(crate) fn push(&mut self, session: usize, id: &str) {
+    pub fn push(&mut self, session: usize, id: &str) {
         if self.is_empty() {
             if number(id) == Some(session as u64) {
                 return;

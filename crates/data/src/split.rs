@@ -2,10 +2,10 @@ use foretaste_random::Seed;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Log, Result, Session};
+use crate::{Error, LogSlice, Result, Session};
 
-/// Which sessions are for training, validation and test: session numbers, rising, each session on
-/// one side.
+/// Which sessions are for training, validation and test: session numbers, rising, each session in
+/// one of the three subsets.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Sessions that models are fitted to.
@@ -14,6 +14,17 @@ pub struct Split {
     pub validation: Vec<usize>,
     /// Sessions that judge the chosen model.
     pub test: Vec<usize>,
+}
+
+/// One of the three subsets of a [`Split`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subset {
+    /// Models are fitted to it.
+    Train,
+    /// It chooses among models.
+    Validation,
+    /// It judges the chosen model.
+    Test,
 }
 
 /// How much of the data is for training and for validation; the rest is for test.
@@ -34,14 +45,19 @@ impl Default for Fractions {
 }
 
 impl Split {
-    /// Splits the users at random: all sessions of a user fall on the same side. A session without
-    /// a user is a user of its own.
+    /// Splits the users at random: all sessions of a user fall into the same subset. A session
+    /// without a user is a user of its own.
     ///
     /// # Errors
     /// [`Error::Log`] if no session names a user, [`Error::Setting`] if the fractions are no
     /// fractions.
-    pub fn by_user(log: &Log, fractions: Fractions, seed: Seed) -> Result<Self> {
-        if log.sessions() > 0 && log.sessions_with_users() == 0 {
+    pub fn by_user<'a>(
+        log: impl Into<LogSlice<'a>>,
+        fractions: Fractions,
+        seed: Seed,
+    ) -> Result<Self> {
+        let log = log.into();
+        if log.sessions() > 0 && log.iter().all(|session| session.user().is_none()) {
             return Err(Error::Log("a split by user needs a log with users".into()));
         }
         // Behind all numbers of users, which are 32 bits wide.
@@ -52,47 +68,41 @@ impl Split {
         let mut users = session_users.clone();
         users.sort_unstable();
         users.dedup();
-        let sides = sides(users.len(), fractions)?;
+        let bounds = Bounds::new(users.len(), fractions)?;
         let mut order: Vec<usize> = (0..users.len()).collect();
         order.shuffle(&mut seed.derive("split by user").stream(0));
-        let mut side_of_user = vec![Side::Test; users.len()];
+        let mut subset_of_user = vec![Subset::Test; users.len()];
         for (rank, &user) in order.iter().enumerate() {
-            side_of_user[user] = sides.side(rank);
+            subset_of_user[user] = bounds.subset(rank);
         }
-        let side = |session: usize| match users.binary_search(&session_users[session]) {
-            Ok(user) => side_of_user[user],
-            Err(_) => Side::Test,
+        let subset = |user: &u64| match users.binary_search(user) {
+            Ok(user) => subset_of_user[user],
+            Err(_) => Subset::Test,
         };
-        Ok(Self::from_sides(log.sessions(), side))
+        Ok(session_users.iter().map(subset).collect())
     }
 
     /// Splits the sessions at random.
     ///
     /// # Errors
     /// [`Error::Setting`] if the fractions are no fractions.
-    pub fn by_session(log: &Log, fractions: Fractions, seed: Seed) -> Result<Self> {
+    pub fn by_session<'a>(
+        log: impl Into<LogSlice<'a>>,
+        fractions: Fractions,
+        seed: Seed,
+    ) -> Result<Self> {
+        let log = log.into();
         let mut order: Vec<usize> = (0..log.sessions()).collect();
         order.shuffle(&mut seed.derive("split by session").stream(0));
         Self::from_order(&order, fractions)
     }
 
-    /// Splits the sessions at random into `folds` of one size, rounded down: the first `train` of
-    /// them, the next `validation`, and for test the rest with the remainder.
+    /// Splits so many sessions at random into `folds` of one size, rounded down: the first `train`
+    /// of them, the next `validation`, and for test the rest with the remainder.
     ///
     /// # Errors
     /// [`Error::Setting`] if there are fewer folds than asked for, or none.
     pub fn by_fold(
-        log: &Log,
-        folds: usize,
-        train: usize,
-        validation: usize,
-        seed: Seed,
-    ) -> Result<Self> {
-        Self::of_folds(log.sessions(), folds, train, validation, seed)
-    }
-
-    /// The same for sessions that are no log yet.
-    pub(crate) fn of_folds(
         sessions: usize,
         folds: usize,
         train: usize,
@@ -109,7 +119,7 @@ impl Split {
         let size = sessions / folds;
         let mut order: Vec<usize> = (0..sessions).collect();
         order.shuffle(&mut seed.derive("split by fold").stream(0));
-        Ok(Self::from_ranks(&order, &Sides { train: size * train, validation: size * held_in }))
+        Ok(Self::from_ranks(&order, &Bounds { train: size * train, validation: size * held_in }))
     }
 
     /// Splits the sessions by start time: training has the earliest, test the latest. Sessions that
@@ -118,41 +128,47 @@ impl Split {
     /// # Errors
     /// [`Error::Log`] if a session has no times, [`Error::Setting`] if the fractions are no
     /// fractions.
-    pub fn by_time(log: &Log, fractions: Fractions) -> Result<Self> {
-        if log.sessions() > 0 && !log.has_timestamps() {
-            let (timed, sessions) = (log.sessions_with_timestamps(), log.sessions());
+    pub fn by_time<'a>(log: impl Into<LogSlice<'a>>, fractions: Fractions) -> Result<Self> {
+        let log = log.into();
+        let sessions = log.sessions();
+        let timed = log.iter().filter(|session| session.start().is_some()).count();
+        if timed < sessions {
             let problem = format!(
                 "a split by time needs timestamps of all sessions, found those of {timed} of \
                  {sessions}"
             );
             return Err(Error::Log(problem));
         }
-        let mut order: Vec<usize> = (0..log.sessions()).collect();
+        let mut order: Vec<usize> = (0..sessions).collect();
         order.sort_by_key(|&session| log.session(session).start());
         Self::from_order(&order, fractions)
     }
 
-    /// Number of sessions on all sides.
+    /// Number of sessions of all subsets.
     pub fn sessions(&self) -> usize {
         self.train.len() + self.validation.len() + self.test.len()
     }
 
     /// The split of the given sessions of a log, renumbered in the given order.
     pub(crate) fn select(&self, sessions: &[usize]) -> Self {
-        let held: usize = [&self.train, &self.validation, &self.test]
-            .into_iter()
-            .flatten()
-            .max()
-            .map_or(0, |&last| last + 1);
-        let mut sides = vec![Side::Train; held];
-        self.validation.iter().for_each(|&session| sides[session] = Side::Validation);
-        self.test.iter().for_each(|&session| sides[session] = Side::Test);
-        Self::from_sides(sessions.len(), |place| {
-            sides.get(sessions[place]).copied().unwrap_or(Side::Train)
-        })
+        let last = [&self.train, &self.validation, &self.test].into_iter().flatten().max();
+        let subsets = self.subsets(last.map_or(0, |&last| last + 1));
+        let subset = |&session: &usize| subsets.get(session).copied().unwrap_or(Subset::Train);
+        sessions.iter().map(subset).collect()
     }
 
-    /// Checks that every session of a log stands on exactly one side.
+    /// The subset of each of the sessions `0 .. sessions`; training for those that the split does
+    /// not name.
+    ///
+    /// Panics if the split names a session beyond them.
+    pub fn subsets(&self, sessions: usize) -> Vec<Subset> {
+        let mut subsets = vec![Subset::Train; sessions];
+        self.validation.iter().for_each(|&session| subsets[session] = Subset::Validation);
+        self.test.iter().for_each(|&session| subsets[session] = Subset::Test);
+        subsets
+    }
+
+    /// Checks that every session of a log is in exactly one subset.
     pub(crate) fn check(&self, sessions: usize) -> Result<()> {
         let mut seen = vec![false; sessions];
         for &session in self.train.iter().chain(&self.validation).chain(&self.test) {
@@ -174,69 +190,65 @@ impl Split {
         }
     }
 
-    pub(crate) fn from_sides(sessions: usize, side: impl Fn(usize) -> Side) -> Self {
-        let mut split = Self::default();
-        for session in 0..sessions {
-            split.side_mut(side(session)).push(session);
-        }
-        split
-    }
-
     fn from_order(order: &[usize], fractions: Fractions) -> Result<Self> {
-        Ok(Self::from_ranks(order, &sides(order.len(), fractions)?))
+        Ok(Self::from_ranks(order, &Bounds::new(order.len(), fractions)?))
     }
 
-    fn from_ranks(order: &[usize], sides: &Sides) -> Self {
+    fn from_ranks(order: &[usize], bounds: &Bounds) -> Self {
         let mut split = Self::default();
         for (rank, &session) in order.iter().enumerate() {
-            split.side_mut(sides.side(rank)).push(session);
+            split.subset_mut(bounds.subset(rank)).push(session);
         }
-        for side in [&mut split.train, &mut split.validation, &mut split.test] {
-            side.sort_unstable();
+        for subset in [&mut split.train, &mut split.validation, &mut split.test] {
+            subset.sort_unstable();
         }
         split
     }
 
-    fn side_mut(&mut self, side: Side) -> &mut Vec<usize> {
-        match side {
-            Side::Train => &mut self.train,
-            Side::Validation => &mut self.validation,
-            Side::Test => &mut self.test,
+    fn subset_mut(&mut self, subset: Subset) -> &mut Vec<usize> {
+        match subset {
+            Subset::Train => &mut self.train,
+            Subset::Validation => &mut self.validation,
+            Subset::Test => &mut self.test,
         }
     }
 }
 
-/// A side of a split; the numbers are those of the GAN-CDQN files' `tr_val_tst`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
-    Train = 0,
-    Validation = 1,
-    Test = 2,
+/// The split of the sessions from 0 whose subsets are given in order.
+impl FromIterator<Subset> for Split {
+    fn from_iter<I: IntoIterator<Item = Subset>>(subsets: I) -> Self {
+        let mut split = Self::default();
+        for (session, subset) in subsets.into_iter().enumerate() {
+            split.subset_mut(subset).push(session);
+        }
+        split
+    }
 }
 
-struct Sides {
+/// Where training and validation end in an order of sessions or users.
+struct Bounds {
     train: usize,
     validation: usize,
 }
 
-impl Sides {
-    fn side(&self, rank: usize) -> Side {
+impl Bounds {
+    fn new(count: usize, Fractions { train, validation }: Fractions) -> Result<Self> {
+        if !(train >= 0.0 && validation >= 0.0 && train + validation <= 1.0 + 1e-9) {
+            let found = format!("train {train} and validation {validation}");
+            return Err(Error::Setting(format!(
+                "fractions lie in [0, 1] and add up to at most 1, found {found}"
+            )));
+        }
+        // The tolerance keeps 0.7 + 0.3 of 10 at 10.
+        let end = |share: f64| ((count as f64 * share + 1e-6) as usize).min(count);
+        Ok(Self { train: end(train), validation: end(train + validation) })
+    }
+
+    fn subset(&self, rank: usize) -> Subset {
         match rank {
-            rank if rank < self.train => Side::Train,
-            rank if rank < self.validation => Side::Validation,
-            _ => Side::Test,
+            rank if rank < self.train => Subset::Train,
+            rank if rank < self.validation => Subset::Validation,
+            _ => Subset::Test,
         }
     }
-}
-
-fn sides(count: usize, Fractions { train, validation }: Fractions) -> Result<Sides> {
-    if !(train >= 0.0 && validation >= 0.0 && train + validation <= 1.0 + 1e-9) {
-        let found = format!("train {train} and validation {validation}");
-        return Err(Error::Setting(format!(
-            "fractions lie in [0, 1] and add up to at most 1, found {found}"
-        )));
-    }
-    // The tolerance keeps 0.7 + 0.3 of 10 at 10.
-    let end = |share: f64| ((count as f64 * share + 1e-6) as usize).min(count);
-    Ok(Sides { train: end(train), validation: end(train + validation) })
 }

@@ -111,9 +111,9 @@ impl Vocabulary {
         }
     }
 
-    /// Interns the words of a list that is separated by ASCII white space, in one pass over its
-    /// bytes.
-    pub(crate) fn intern_words(&mut self, list: &str, mut each: impl FnMut(u32)) {
+    /// Interns the words of a list that is separated by ASCII white space, and passes the number of
+    /// each to `each`. It takes one pass over the bytes.
+    pub fn intern_words(&mut self, list: &str, mut each: impl FnMut(u32)) {
         let bytes = list.as_bytes();
         let mut start = 0;
         while start < bytes.len() {
@@ -154,7 +154,7 @@ impl Vocabulary {
     }
 
     /// Forgets all names but the first `len`.
-    pub(crate) fn truncate(&mut self, len: usize) {
+    pub fn truncate(&mut self, len: usize) {
         let Self { names, numbers, decimals, hasher } = self;
         while names.ends.len() > len {
             let number = names.ends.len() - 1;

@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
-use foretaste_data::import::{Options, import};
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Format, Fractions, ItemId, Log, LogBuilder, Split, Step,
-    Vocabulary, bundled,
+    Catalogue, Choice, Dataset, Fractions, ItemId, Log, LogBuilder, Split, Step, Vocabulary,
 };
 use foretaste_eval::Metric;
+use foretaste_import::{Format, Options, bundled, import};
 use foretaste_lab::Scale;
 use foretaste_random::Seed;
 use foretaste_report::DataSet;
@@ -214,13 +213,7 @@ impl Source {
                         Choice::Item(item) => Choice::Item(number(item)),
                         other => other,
                     };
-                    builder.push(Step {
-                        slate: &slate,
-                        choice,
-                        propensity: None,
-                        timestamp: None,
-                        ..step
-                    })?;
+                    builder.push(Step::new(&slate, choice, step.reward))?;
                 }
                 builder.end_session(None)?;
             }
@@ -258,9 +251,8 @@ impl Source {
                 Split::by_session(&self.log, fractions(TRAIN, VALIDATION), seed.derive("sessions"))?
             }
             Splitting::From(from) => {
-                let first = self.log.select(&(0..*from).collect::<Vec<_>>());
                 let split = Split::by_session(
-                    &first,
+                    self.log.slice(0..*from),
                     fractions(TRAIN_OF_FIRST, 1.0 - TRAIN_OF_FIRST),
                     seed.derive("sessions"),
                 )?;

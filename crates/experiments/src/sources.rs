@@ -1,9 +1,9 @@
 //! The logs of GAN-CDQN's experiment A, and how their users are split.
 
 use anyhow::{Context, bail, ensure};
-use foretaste_data::import::{Around, Displays, Options};
-use foretaste_data::{Dataset, Format, Fractions, Input, Split, bundled};
+use foretaste_data::{Dataset, Fractions, Split};
 use foretaste_eval::metrics;
+use foretaste_import::{Around, Displays, Format, Input, Options, bundled};
 use foretaste_lab::{Cell, Scale};
 use foretaste_random::Seed;
 use foretaste_report::DataSet;
@@ -154,7 +154,7 @@ impl Source {
             displays,
             ..Options::default()
         };
-        let (dataset, summary) = input.import(options)?;
+        let (dataset, report) = input.import(options)?;
         if let Some(split) = &dataset.split {
             for (side, sessions) in
                 [("train", &split.train), ("validation", &split.validation), ("test", &split.test)]
@@ -166,14 +166,13 @@ impl Source {
                 );
             }
         }
-        let notes = summary.reading.map(|reading| reading.notes).unwrap_or_default();
         Ok(Self {
             digest: digest(&dataset),
             dataset,
             simulated_slates,
             simulated_users,
             about,
-            notes,
+            notes: report.reading.notes,
         })
     }
 

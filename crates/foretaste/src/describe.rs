@@ -1,9 +1,9 @@
 //! `foretaste describe`: what a log holds.
 
-use foretaste_data::Format;
+use foretaste_import::Format;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, json};
+use crate::log::{LogArgs, answer};
 
 /// Options of `describe`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +18,6 @@ pub struct Args {
 
 /// Counts what the log holds.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
-    let (_, summary) = args.log.read(args.format, quiet)?;
-    Ok(Answer { text: summary.to_string(), json: json(&summary) })
+    let (dataset, report) = args.log.read(args.format, quiet)?;
+    answer(&dataset, report.as_ref())
 }

@@ -1,8 +1,7 @@
 //! How to simulate displays for logs that recorded none.
 
 use anyhow::Context;
-use foretaste_data::import::{Around, Displays};
-use foretaste_data::{Format, Input};
+use foretaste_import::{Around, Displays, Format, Input};
 use foretaste_random::Seed;
 
 /// Options of the displays; what is not given is the paper's.

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use foretaste_data::export::{export, replaced_ids};
-use foretaste_data::{Format, Part};
+use foretaste_data::Part;
 use foretaste_files::Target;
+use foretaste_import::{Format, export, replaced_ids};
 use foretaste_lab::terminal::tell;
 use serde_json::json;
 
@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let Args { to, force, format, without, log } = args;
     let target = Target::new(to, inputs(&log.path), *force)?;
-    let (dataset, summary) = log.read(None, quiet)?;
+    let (dataset, report) = log.read(None, quiet)?;
     let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
     target.check()?;
     export(&dataset, *format, target.path())?;
@@ -46,7 +46,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
              were replaced by their indices"
         ));
     }
-    let read = if summary.reading.is_some() { summary.to_string() } else { String::new() };
+    let read = report.map_or(String::new(), |report| report.to_string());
     let text = format!("{read}written to {}", to.display());
     let json = json!({
         "sessions": dataset.log.sessions(),

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use foretaste_data::{Format, cache};
+use foretaste_data::cache;
 use foretaste_files::Target;
+use foretaste_import::Format;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, inputs, json};
+use crate::log::{LogArgs, answer, inputs};
 
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
@@ -28,11 +29,11 @@ pub struct Args {
 /// Reads the log and writes the cached one.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let target = Target::new(&args.to, inputs(&args.log.path), args.force)?;
-    let (dataset, summary) = args.log.read(args.format, quiet)?;
+    let (dataset, report) = args.log.read(args.format, quiet)?;
     target.check()?;
     cache::save(&dataset, target.path())?;
-    let text = format!("{summary}written to {}", args.to.display());
-    let mut json = json(&summary);
-    json["to"] = args.to.display().to_string().into();
-    Ok(Answer { text, json })
+    let mut answer = answer(&dataset, report.as_ref())?;
+    answer.text += &format!("written to {}", args.to.display());
+    answer.json["to"] = args.to.display().to_string().into();
+    Ok(answer)
 }

@@ -1,6 +1,6 @@
 //! `foretaste list`: the logs that are inside this program.
 
-use foretaste_data::bundled;
+use foretaste_import::bundled;
 use serde_json::json;
 
 use crate::answer::Answer;
@@ -10,8 +10,8 @@ pub fn run() -> anyhow::Result<Answer> {
     let mut text = String::from("logs inside this program, simulated\n");
     let mut logs = Vec::new();
     for name in bundled::names() {
-        let (_, summary) = bundled::open(name)?.import(Default::default())?;
-        let (sessions, steps) = (summary.sessions, summary.steps);
+        let (dataset, _) = bundled::open(name)?.import(Default::default())?;
+        let (sessions, steps) = (dataset.log.sessions(), dataset.log.steps());
         let path = format!("{}{name}", bundled::PREFIX);
         text += &format!("  {path:<34} {sessions} sessions, {steps} steps\n");
         logs.push(json!({ "log": path, "sessions": sessions, "steps": steps }));

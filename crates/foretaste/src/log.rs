@@ -4,11 +4,11 @@ use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use foretaste_data::import::{self, BESIDE};
-use foretaste_data::{Dataset, Format, Input, Summary, bundled};
+use foretaste_data::{Dataset, Summary};
+use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::Value;
 
+use crate::answer::Answer;
 use crate::displays::DisplayArgs;
 
 /// A log, and how to read it.
@@ -42,17 +42,22 @@ impl LogArgs {
         }
     }
 
-    /// Reads the log, in the format that is given or told by its first bytes.
-    pub fn read(&self, format: Option<Format>, quiet: bool) -> anyhow::Result<(Dataset, Summary)> {
+    /// The log, in the format that is given or told by its first bytes, and what was read of it
+    /// unless it was cached.
+    pub fn read(
+        &self,
+        format: Option<Format>,
+        quiet: bool,
+    ) -> anyhow::Result<(Dataset, Option<Report>)> {
         let input = self.open()?;
         if input.is_cache() {
-            return self.load(&input, format);
+            return Ok((self.load(&input, format)?, None));
         }
         let bar = bar(input.path(), quiet);
         let shown = bar.clone();
         let (displays, seed) = self.displays.settle(&input, format)?;
-        let defaults = import::Options::default();
-        let options = import::Options {
+        let defaults = Options::default();
+        let options = Options {
             format,
             name: self.name.clone(),
             skip_bad_rows: self.skips_bad_rows(),
@@ -63,7 +68,8 @@ impl LogArgs {
         };
         let imported = input.import(options);
         bar.finish_and_clear();
-        Ok(imported?)
+        let (dataset, report) = imported?;
+        Ok((dataset, Some(report)))
     }
 
     fn open(&self) -> anyhow::Result<Input> {
@@ -80,7 +86,7 @@ impl LogArgs {
         Ok(Input::open(path)?)
     }
 
-    fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<(Dataset, Summary)> {
+    fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<Dataset> {
         if format.is_some() || self.skips_bad_rows() || self.displays.given() {
             bail!(
                 "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate \
@@ -92,8 +98,7 @@ impl LogArgs {
         if let Some(name) = &self.name {
             dataset.name.clone_from(name);
         }
-        let summary = Summary::new(&dataset);
-        Ok((dataset, summary))
+        Ok(dataset)
     }
 
     fn skips_bad_rows(&self) -> bool {
@@ -107,9 +112,13 @@ pub fn inputs(log: &Path) -> Vec<PathBuf> {
     [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
 }
 
-/// What a log holds, as an object.
-pub fn json(summary: &Summary) -> Value {
-    serde_json::to_value(summary).unwrap_or_default()
+/// What a log holds, and what was read of it unless it was cached.
+pub fn answer(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Answer> {
+    let summary = Summary::new(dataset);
+    Ok(match report {
+        Some(report) => Answer { text: report.to_string(), json: serde_json::to_value(report)? },
+        None => Answer { text: summary.to_string(), json: serde_json::to_value(summary)? },
+    })
 }
 
 /// A bar for files that take a moment, on a terminal.
@@ -186,8 +195,8 @@ mod tests {
         import(LogArgs::of(Path::new(BUNDLED)), &cached, false).unwrap();
         let log = || LogArgs::of(&cached);
         let named = LogArgs { name: Some("mine".into()), ..log() };
-        let (dataset, summary) = named.read(None, true).unwrap();
-        assert_eq!((dataset.name.as_str(), summary.name.as_str()), ("mine", "mine"));
+        let (dataset, report) = named.read(None, true).unwrap();
+        assert_eq!((dataset.name.as_str(), report), ("mine", None));
         assert!(log().read(Some(Format::Csv), true).is_err());
         assert!(LogArgs { skip_bad_rows: true, ..log() }.read(None, true).is_err());
         let displays = DisplayArgs { seed: Some(2), ..DisplayArgs::default() };

@@ -1,30 +1,35 @@
-//! Fits a user model to the bundled log of displays and clicks, says how well it predicts the
-//! clicks of users whom it has not seen, and lets it answer slates, pay and leave in their place.
+//! Fits a user model to a log of simulated users, says how well it predicts the clicks of users
+//! whom it has not seen, and lets it answer slates, pay and leave in their place.
 //!
 //! `cargo run --release -p foretaste-user-model --example fit`
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::import::{self, Options};
+use foretaste_data::{Catalogue, Fractions, Split};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Environment, Rollout};
+use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Rollout};
 use foretaste_user_model::{
     LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../datasets/simulated-choice.tsv");
-    let (dataset, _) = import::import(&path, Options::default())?;
-    let (log, catalogue) = (&dataset.log, &dataset.catalogue);
-    let split = dataset.split.as_ref().ok_or("the log has no split")?;
-    println!("{} users, {} displays, {} items", log.sessions(), log.steps(), catalogue.len());
+    let truth = ChoiceUsers::new(&ChoiceUsersConfig {
+        items: 150,
+        outside: foretaste_sim::Outside::Absent,
+        eta: 2.0,
+        ..ChoiceUsersConfig::default()
+    })?;
+    let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(1), 0..900, 4) };
+    let log = &rollout.run(&truth, &UniformRandom { items: truth.items() })?;
+    let catalogue = &Catalogue::numbered(truth.items());
+    let split = &Split::by_session(log, Fractions::default(), Seed::new(1))?;
+    println!("{} users, {} slates, {} items", log.sessions(), log.steps(), catalogue.len());
 
     let config = UserModelConfig {
         state: StateEncoder::position_weights(),
-        // Every display of this log has a click, so there is no choosing nothing.
+        // Every slate of this log has a click, so there is no choosing nothing.
         outside: Outside::observed(log),
         ..UserModelConfig::new(catalogue.len())
     };
@@ -44,8 +49,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sizes: Vec<f64> = shown.map(|step| step.slate.len() as f64).collect();
     let mean =
         |of: fn(f64) -> f64| sizes.iter().map(|&size| of(size)).sum::<f64>() / sizes.len() as f64;
-    println!("\n{} displays of {} users whom it has not seen", sizes.len(), split.test.len());
-    println!("           NLL, nats a display   precision@1");
+    println!("\n{} slates of {} users whom it has not seen", sizes.len(), split.test.len());
+    println!("           NLL, nats a slate     precision@1");
     println!(
         "model      {:<19.3}   {:.3}",
         figures.nll,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use foretaste_data::import::{Options, import};
+use foretaste_import::{Options, import};
 use foretaste_random::Seed;
 use rand::Rng;
 
@@ -41,10 +41,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     tell("importing it");
     let before = peak_memory();
     let begin = Instant::now();
-    let (dataset, summary) = import(&path, Options::default())?;
+    let (dataset, _) = import(&path, Options::default())?;
     let seconds = begin.elapsed().as_secs_f64();
     let after = peak_memory();
-    ensure!(summary.steps as u64 == rows, "{} steps of {rows} rows arrived", summary.steps);
+    let steps = dataset.log.steps();
+    ensure!(steps as u64 == rows, "{steps} steps of {rows} rows arrived");
     say(format_args!(
         "import      {:>8.0} MB/s {:>12.0} rows/s",
         megabytes / seconds,

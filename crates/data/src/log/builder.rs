@@ -1,6 +1,5 @@
 use super::{Choice, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step};
-use crate::error::Fault;
-use crate::{Error, Result};
+use crate::{Error, Fault, Result};
 
 /// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item
 /// once, the chosen item is on the slate, nothing follows [`Choice::Leave`], rewards are finite,
@@ -21,13 +20,30 @@ impl LogBuilder {
         self.try_push(&step).map_err(Error::from)
     }
 
+    /// The same, for a reader of rows that counts its faults by field.
+    ///
+    /// # Errors
+    /// The broken invariant; the builder is then as it was before.
+    pub fn try_push(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
+        self.check(step)?;
+        self.append(step);
+        Ok(())
+    }
+
     /// Closes the open session. `user` is an index into the data set's user vocabulary, `None`
     /// where it is not known.
     ///
     /// # Errors
     /// [`Error::Log`] if the session has no step, or the user is 2^32 - 1.
     pub fn end_session(&mut self, user: Option<u32>) -> Result<()> {
-        self.try_end_session(user).map_err(Error::from)
+        if self.open_steps() == 0 {
+            return Err(Fault::new("session", "at least one step", "none").into());
+        }
+        if user == Some(NO_USER) {
+            return Err(Fault::new("user", "a number below 2^32 - 1", NO_USER.to_string()).into());
+        }
+        self.close_session(user);
+        Ok(())
     }
 
     /// Forgets the steps of the open session, and columns that it alone had.
@@ -52,6 +68,11 @@ impl LogBuilder {
         });
     }
 
+    /// Number of closed sessions.
+    pub fn sessions(&self) -> usize {
+        self.log.sessions()
+    }
+
     /// Number of steps of the open session.
     pub fn open_steps(&self) -> usize {
         self.log.steps() - self.closed_steps()
@@ -63,14 +84,9 @@ impl LogBuilder {
         self.log
     }
 
-    /// What has been appended so far, the open session included.
-    pub(crate) fn log(&self) -> &Log {
-        &self.log
-    }
-
     /// Makes the last step of the open session the one on which the user left, if nothing was
     /// chosen on it.
-    pub(crate) fn leave_on_last_step(&mut self) {
+    pub fn leave_on_last_step(&mut self) {
         if self.open_steps() > 0
             && let Some(last) = self.log.chosen.last_mut()
             && *last == Choice::Skip.code()
@@ -82,7 +98,7 @@ impl LogBuilder {
     /// Makes room for a log that is `fraction` complete and will have grown by the share `growth`
     /// before this is called again. An allocation by doubling would need old and new columns at
     /// once near the end, when both are largest.
-    pub(crate) fn reserve_for(&mut self, fraction: f64, growth: f64) {
+    pub fn reserve_for(&mut self, fraction: f64, growth: f64) {
         let log = &mut self.log;
         grow(&mut log.session_offsets, fraction, growth);
         grow(&mut log.slate_offsets, fraction, growth);
@@ -92,23 +108,6 @@ impl LogBuilder {
         log.propensity.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
         log.timestamp.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
         log.user.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
-    }
-
-    pub(crate) fn try_push(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
-        self.check(step)?;
-        self.append(step);
-        Ok(())
-    }
-
-    pub(crate) fn try_end_session(&mut self, user: Option<u32>) -> std::result::Result<(), Fault> {
-        if self.open_steps() == 0 {
-            return Err(Fault::new("session", "at least one step", "none"));
-        }
-        if user == Some(NO_USER) {
-            return Err(Fault::new("user", "a number below 2^32 - 1", NO_USER.to_string()));
-        }
-        self.close_session(user);
-        Ok(())
     }
 
     fn closed_steps(&self) -> usize {
@@ -174,7 +173,7 @@ impl LogBuilder {
     }
 
     /// An item that stands twice on a slate.
-    pub(crate) fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
+    fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
         // All pairs are cheaper than sorting for the slates that people see, and need no copy.
         const ALL_PAIRS: usize = 24;
         if slate.len() <= ALL_PAIRS {

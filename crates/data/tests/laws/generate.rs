@@ -8,15 +8,10 @@ use proptest::sample::{Index, subsequence};
 /// Item ids that a format may stumble over: numbers with leading zeros, long numbers, delimiters,
 /// quotes, letters beyond ASCII.
 pub const ODD_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x,y;z", "q\"t", "NaN"];
-/// Item ids that every format can hold.
-pub const PLAIN_NAMES: [&str; 8] = ["7", "007", "1234567", "-3", "ü", "x", "q\"t", "NaN"];
 
 /// Session ids, likewise; the first are indices where they stand first.
 pub const ODD_SESSIONS: [&str; 8] =
     ["0", "1", "007", "monday 7", "ü,;\"", "18446744073709551616", "-3", "5"];
-/// Session ids that are numbers, as in the papers' files.
-pub const NUMBERED_SESSIONS: [&str; 8] =
-    ["0", "1", "7", "2", "18446744073709551615", "1000000", "3", "5"];
 
 /// What a generated data set may hold.
 #[derive(Clone, Copy, Debug)]

@@ -136,7 +136,7 @@ fn the_same_seed_gives_the_same_split_in_every_release() {
     assert_eq!(by_user, [vec![4, 5, 6, 7, 8, 9], vec![10, 11], vec![0, 1, 2, 3]]);
     let by_session = sides(Split::by_session(&log, Fractions::default(), Seed::new(1)).unwrap());
     assert_eq!(by_session, [vec![0, 1, 3, 5, 8, 10], vec![2, 9, 11], vec![4, 6, 7]]);
-    let by_fold = sides(Split::by_fold(&log, 4, 2, 1, Seed::new(1)).unwrap());
+    let by_fold = sides(Split::by_fold(log.sessions(), 4, 2, 1, Seed::new(1)).unwrap());
     assert_eq!(by_fold, [vec![2, 4, 6, 7, 8, 11], vec![1, 3, 10], vec![0, 5, 9]]);
 }
 
@@ -144,7 +144,7 @@ fn the_same_seed_gives_the_same_split_in_every_release() {
 fn folds_are_of_one_size_and_the_last_takes_the_rest() {
     let split = |sessions, folds, train, validation| {
         let log = of_users((0..sessions).map(Some));
-        Split::by_fold(&log, folds, train, validation, Seed::new(1)).map(|split| {
+        Split::by_fold(log.sessions(), folds, train, validation, Seed::new(1)).map(|split| {
             let mut all = [&split.train[..], &split.validation, &split.test].concat();
             all.sort_unstable();
             assert_eq!(all, (0..sessions as usize).collect::<Vec<_>>());

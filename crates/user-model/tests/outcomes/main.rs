@@ -2,7 +2,7 @@
 //! does, on logs of simulated users whose truth is known, and give the log's own figures back. All
 //! seeds are fixed.
 
-mod bundled;
+mod mdp;
 mod ranking;
 mod shop;
 mod users;

@@ -1,0 +1,219 @@
+//! Displays for logs that recorded choices and no slates.
+
+use foretaste_data::Vocabulary;
+use foretaste_random::Seed;
+use rand::seq::SliceRandom;
+
+use crate::nearest::Pool;
+use crate::reader::{Answer, Checked, Collector, Table, Text, date};
+use crate::{Error, Format, Result};
+
+/// How displays are simulated for a log that recorded choices and no slates: MovieLens and LastFM,
+/// as in experiment A of the GAN-CDQN paper, and YooChoose.
+///
+/// The display of a choice holds the chosen item and the others that lie nearest in time, in an
+/// order drawn at random. `docs/data-formats.md` gives the rule, and says what such displays cannot
+/// show.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Displays {
+    /// Items of a display, the chosen one included; at least 1. A display is smaller where the file
+    /// has fewer items.
+    pub size: usize,
+    /// How many of the active users to keep, drawn at random; `None` keeps all.
+    pub users: Option<usize>,
+    /// Fewest choices of an active user. The choices of other users still date and fill displays.
+    pub min_choices: usize,
+    /// What the others are near to.
+    pub around: Around,
+    /// What users, items at equal distances, the order of a display, and the order of simultaneous
+    /// choices are drawn from.
+    pub seed: Seed,
+}
+
+/// The day around which a display is filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// The day of the choice: the paper's.
+    Choice,
+    /// The day on which the chosen item was released, where items have one (MovieLens): displays of
+    /// items of an age.
+    Release,
+}
+
+impl Displays {
+    /// The paper's displays for a format; `None` for a format that holds slates.
+    ///
+    /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the
+    /// published files). LastFM: 10 artists, all users. YooChoose, of which the paper says nothing:
+    /// 10 items, all sessions. The seed is 1.
+    pub fn of(format: Format) -> Option<Self> {
+        match format {
+            Format::MovieLens100k | Format::MovieLens => Some(Self::movielens()),
+            Format::LastFm | Format::YooChoose => Some(Self::ten()),
+            Format::GanCdqn
+            | Format::IRecGan
+            | Format::Cikm
+            | Format::Trivago
+            | Format::OpenBandit
+            | Format::Coat
+            | Format::Csv
+            | Format::JsonLines
+            | Format::Parquet => None,
+        }
+    }
+
+    /// Whether every user of the file is kept.
+    pub(crate) fn keep_all(&self) -> bool {
+        self.users.is_none() && self.min_choices <= 1
+    }
+
+    pub(crate) fn movielens() -> Self {
+        Self {
+            size: 40,
+            users: Some(1000),
+            min_choices: 20,
+            around: Around::Choice,
+            seed: Seed::new(1),
+        }
+    }
+
+    pub(crate) fn ten() -> Self {
+        Self { size: 10, users: None, min_choices: 1, around: Around::Choice, seed: Seed::new(1) }
+    }
+}
+
+/// A user's choice of an item; the order is by user, then time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Pick {
+    pub(crate) user: u32,
+    /// Seconds since 1970.
+    time: i64,
+    pub(crate) item: u32,
+}
+
+impl Pick {
+    pub(crate) fn day(&self) -> i64 {
+        date::of_seconds(self.time)
+    }
+}
+
+/// All choices of a file, by user and time, each once: 16 bytes a choice.
+pub(crate) struct Choices {
+    pub(crate) users: Vocabulary,
+    pub(crate) items: Vocabulary,
+    pub(crate) picks: Vec<Pick>,
+}
+
+impl Choices {
+    /// Reads a file of one choice per row, of which `take` makes user, item and time. `user` is the
+    /// column of the users if all are kept, so that one of whom no row can be read is a session
+    /// lost.
+    pub(crate) fn read(
+        mut table: Table<'_>,
+        user: Option<usize>,
+        collector: &mut Collector,
+        take: impl for<'r> Fn(Text<'r>) -> Checked<(&'r str, &'r str, i64)>,
+    ) -> Result<Self> {
+        let mut choices =
+            Self { users: Vocabulary::default(), items: Vocabulary::default(), picks: Vec::new() };
+        while let Some(row) = table.next()? {
+            collector.count_row(row.fraction);
+            match row.text().and_then(&take) {
+                Ok((user, item, time)) => {
+                    let (user, item) = (choices.users.intern(user), choices.items.intern(item));
+                    choices.picks.push(Pick { user, time, item });
+                }
+                Err(fault) => {
+                    let named = user.and_then(|column| row.lone_field(column));
+                    collector.reject(row.place(), 1, named, fault)?;
+                }
+            }
+        }
+        choices.picks.sort_unstable();
+        choices.picks.dedup();
+        Ok(choices)
+    }
+
+    /// Collects one session per user that is kept: a display around each choice, in the order of
+    /// their times.
+    ///
+    /// `around` is the day around which a choice's display is filled, `reward` what the choice
+    /// earns. Of the streams under the seed, number `i` belongs to the file's `i`-th user, so that
+    /// a user's displays do not depend on who else is kept.
+    pub(crate) fn simulate(
+        &self,
+        mut pool: Pool,
+        around: impl Fn(&Pick) -> i64,
+        reward: impl Fn(&Pick) -> f32,
+        displays: &Displays,
+        collector: &mut Collector,
+    ) -> Result<()> {
+        if displays.size == 0 {
+            return Err(Error::Setting("a display has at least one item".into()));
+        }
+        let users = self.kept(displays);
+        if users.is_empty() && !self.picks.is_empty() {
+            let (users, least) = (self.users.len(), displays.min_choices);
+            let problem = format!(
+                "none of its {users} users is to be kept; active are those with {least} choices \
+                 or more"
+            );
+            return Err(Error::file(collector.path(), problem));
+        }
+        let seed = displays.seed.derive("displays");
+        let mut unchosen = vec![false; self.items.len()];
+        let mut slate = Vec::new();
+        for picks in &users {
+            let user = picks[0].user;
+            let name = self.users.name(user);
+            let mut stream = seed.stream(u64::from(user));
+            let mut picks = picks.to_vec();
+            picks.shuffle(&mut stream);
+            picks.sort_by_key(|pick| pick.time);
+            collector.open(name)?;
+            for pick in &picks {
+                slate.clear();
+                slate.push(pick.item);
+                pool.fill(around(pick), displays.size, &mut slate, &mut stream);
+                slate[1..].iter().for_each(|&item| unchosen[item as usize] = true);
+                slate.shuffle(&mut stream);
+                collector.begin_slate();
+                slate.iter().for_each(|&item| collector.show(self.items.name(item)));
+                let choice = Ok(self.items.name(pick.item));
+                collector.push(&Answer {
+                    choice,
+                    reward: reward(pick),
+                    propensity: None,
+                    timestamp: Some(pick.time),
+                })?;
+            }
+            collector.close(Some(name))?;
+        }
+        collector.note(format!(
+            "simulated slates; {} of {} users kept",
+            users.len(),
+            self.users.len()
+        ));
+        let picks = || users.iter().copied().flatten();
+        let only_chosen = picks().filter(|pick| !unchosen[pick.item as usize]).count();
+        let share = only_chosen as f64 / picks().count().max(1) as f64;
+        collector.note(format!(
+            "{:.1} % of the choices are of items that are shown only where chosen",
+            100.0 * share
+        ));
+        Ok(())
+    }
+
+    /// The choices of every user that is kept, in the order of the users.
+    fn kept(&self, displays: &Displays) -> Vec<&[Pick]> {
+        let users = self.picks.chunk_by(|a, b| a.user == b.user);
+        let mut active: Vec<&[Pick]> =
+            users.filter(|picks| picks.len() >= displays.min_choices).collect();
+        if let Some(most) = displays.users.filter(|&most| most < active.len()) {
+            active.shuffle(&mut displays.seed.derive("users").stream(0));
+            active.truncate(most);
+            active.sort_unstable_by_key(|picks| picks[0].user);
+        }
+        active
+    }
+}

@@ -1,0 +1,82 @@
+use std::path::{Path, PathBuf};
+
+use foretaste_data::Fault;
+
+/// What can go wrong between a file and a log.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused: a missing file, a directory in a file's place, a full disk.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A row of an input file is not what the format asks for.
+    #[error("{}:{line}: {field}: {problem}", path.display())]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1 with the header; for Parquet, the row counted from 1.
+        line: u64,
+        /// The column at fault.
+        field: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// A file as a whole is not what its format asks for, or a data set is not what a format can
+    /// hold.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// An option is outside its range, or does not go with the format.
+    #[error("{0}")]
+    Setting(String),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] foretaste_files::Error),
+    /// A cached log cannot be read, or what was read makes no data set.
+    #[error(transparent)]
+    Data(#[from] foretaste_data::Error),
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self::File { path: path.to_owned(), problem: problem.into() }
+    }
+
+    pub(crate) fn row(path: &Path, line: u64, fault: &Fault) -> Self {
+        let (field, problem) = (fault.field(), fault.problem());
+        Self::Row { path: path.to_owned(), line, field, problem }
+    }
+
+    /// The file that the error is about, if it is about one.
+    pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        match self {
+            Self::Io { path, .. } | Self::Row { path, .. } | Self::File { path, .. } => Some(path),
+            Self::Data(
+                foretaste_data::Error::Io { path, .. } | foretaste_data::Error::File { path, .. },
+            ) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        foretaste_data::Error::from(fault).into()
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

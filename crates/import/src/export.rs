@@ -1,0 +1,122 @@
+use std::borrow::Cow;
+use std::path::Path;
+
+use foretaste_data::{Dataset, Part, Session};
+
+use crate::formats::{csv, gan_cdqn, irecgan, json_lines, parquet};
+use crate::{Error, Format, Result};
+
+/// Writes a data set as a log file, atomically and without holding it in memory a second time.
+///
+/// Importing what was exported gives the same [`Dataset`], but for its name, which no format holds,
+/// and the numbers of its steps, which are written from 0. What a format cannot hold is an error,
+/// never a silent loss, but for ids of sessions that are no numbers in the papers' formats;
+/// [`Dataset::without`] drops a part on purpose.
+///
+/// | format | cannot hold |
+/// |---|---|
+/// | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
+/// | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
+/// | CSV | splits, features; item ids that are empty or hold white space, ids of users and sessions that are empty or hold a line break |
+/// | JSON Lines, Parquet | splits, features; ids that are empty |
+/// | the formats of public data sets | any log: they are read only |
+///
+/// Ids of sessions are numbers in the files of the papers: where those of a data set are not all
+/// whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN
+/// files always name users, times and subsets of a split: a session without them gets its id as
+/// user, the step's number as time, and is for training. Items are numbered by their first
+/// appearance on reading, so a catalogue that is in another order, or has items never shown, comes
+/// back renumbered.
+///
+/// # Errors
+/// [`Error::File`] if the format cannot hold the data set; [`Error::Write`] if `path` is no place
+/// for a file; [`Error::Io`] when the system refuses.
+pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
+    let unheld: &[Part] = match format {
+        Format::GanCdqn => &[Part::Propensities, Part::Features],
+        Format::IRecGan => {
+            &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features]
+        }
+        Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
+        Format::MovieLens100k
+        | Format::MovieLens
+        | Format::LastFm
+        | Format::Cikm
+        | Format::YooChoose
+        | Format::Trivago
+        | Format::OpenBandit
+        | Format::Coat => return Err(read_only(format, path)),
+    };
+    let lost: Vec<&str> =
+        unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
+    if !lost.is_empty() {
+        let (parts, option) = (lost.join(", "), lost.join(","));
+        let problem = format!(
+            "the format {format} cannot hold the data set's {parts}; --without {option} exports \
+             the rest"
+        );
+        return Err(Error::file(path, problem));
+    }
+    foretaste_files::write_with(path, |file| match format {
+        Format::GanCdqn => gan_cdqn::write(dataset, path, file),
+        Format::IRecGan => irecgan::write(dataset, path, file),
+        Format::Csv => csv::write(dataset, path, file),
+        Format::JsonLines => json_lines::write(dataset, path, file),
+        Format::Parquet => parquet::write(dataset, path, file),
+        _ => Err(read_only(format, path)),
+    })
+}
+
+/// How many sessions an export to a format would give other ids, their indices: those of the papers
+/// hold whole numbers only.
+pub fn replaced_ids(dataset: &Dataset, format: Format) -> usize {
+    if !matches!(format, Format::GanCdqn | Format::IRecGan) || dataset.sessions.are_numbers() {
+        return 0;
+    }
+    let replaced = |&session: &usize| dataset.session_name(session) != session.to_string();
+    (0..dataset.log.sessions()).filter(replaced).count()
+}
+
+/// The format of a public data set that is not ours to write.
+fn read_only(format: Format, path: &Path) -> Error {
+    Error::file(path, format!("the format {format} can be read only"))
+}
+
+/// What a format of the papers writes as the id of a session: its own where all ids are `numbers`,
+/// its index otherwise.
+pub(crate) fn session_number<'d>(
+    dataset: &'d Dataset,
+    session: Session<'_>,
+    numbers: bool,
+) -> Cow<'d, str> {
+    match numbers {
+        true => dataset.session_name(session.index()),
+        false => session.index().to_string().into(),
+    }
+}
+
+/// A step that the format cannot hold.
+pub(crate) fn unheld(
+    dataset: &Dataset,
+    path: &Path,
+    session: Session<'_>,
+    t: usize,
+    problem: &str,
+) -> Error {
+    let name = dataset.session_name(session.index());
+    Error::file(path, format!("session {name:?}, step {t}: the format cannot hold {problem}"))
+}
+
+/// Raw ids must not hold a character that the format gives another meaning.
+pub(crate) fn check_ids<'a>(
+    path: &Path,
+    ids: impl Iterator<Item = &'a str>,
+    forbidden: impl Fn(char) -> bool,
+) -> Result<()> {
+    for id in ids {
+        if id.is_empty() || id.contains(&forbidden) {
+            return Err(Error::file(path, format!("the format cannot hold the id {id:?}")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! A module for each format: how it is read, and how it is written if it is ours to write.
+
+pub(crate) mod cikm;
+pub(crate) mod coat;
+pub(crate) mod csv;
+pub(crate) mod gan_cdqn;
+pub(crate) mod irecgan;
+pub(crate) mod json_lines;
+pub(crate) mod lastfm;
+pub(crate) mod movielens;
+pub(crate) mod open_bandit;
+pub(crate) mod parquet;
+mod schema;
+pub(crate) mod trivago;
+pub(crate) mod yoochoose;
+
+use std::path::Path;
+
+use foretaste_data::Split;
+use foretaste_random::Seed;
+
+use crate::reader::{Collector, Source};
+use crate::{Displays, Format, Progress, Result};
+
+/// Reads a file into a collector; the split, where the format has one.
+///
+/// `displays` are those of a format without slates, `None` the published ones; `seed` is what a
+/// split is drawn from.
+pub(crate) fn read(
+    format: Format,
+    path: &Path,
+    displays: Option<Displays>,
+    seed: Seed,
+    progress: Option<Progress<'_>>,
+    to: &mut Collector,
+) -> Result<Option<Split>> {
+    let open = |progress| Source::open(path, progress);
+    let displays = &displays.or_else(|| Displays::of(format)).unwrap_or_else(Displays::ten);
+    match format {
+        Format::Cikm => return cikm::read(open(progress)?, seed, to).map(Some),
+        Format::GanCdqn => return gan_cdqn::read(open(progress)?, to).map(Some),
+        Format::MovieLens100k => movielens::read_100k(open(progress)?, displays, to)?,
+        Format::MovieLens => movielens::read_csv(open(progress)?, displays, to)?,
+        Format::LastFm => lastfm::read(open(progress)?, displays, to)?,
+        Format::YooChoose => yoochoose::read(open(progress)?, displays, to)?,
+        Format::Trivago => trivago::read(path, progress, to)?,
+        Format::OpenBandit => open_bandit::read(open(progress)?, to)?,
+        Format::Coat => coat::read(open(progress)?, to)?,
+        Format::IRecGan => irecgan::read(open(progress)?, to)?,
+        Format::Csv => csv::read(open(progress)?, to)?,
+        Format::JsonLines => json_lines::read(open(progress)?, to)?,
+        Format::Parquet => parquet::read(path, progress, to)?,
+    }
+    Ok(None)
+}

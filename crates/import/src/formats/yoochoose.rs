@@ -1,0 +1,71 @@
+//! YooChoose, RecSys Challenge 2015: `yoochoose-clicks.dat`, with what was bought in
+//! `yoochoose-buys.dat` beside it.
+//!
+//! No slates were recorded: displays are simulated around the clicks, sessions stand for users.
+
+use foretaste_data::Fault;
+use hashbrown::HashSet;
+
+use crate::displays::{Around, Choices, Displays, Pick};
+use crate::nearest::Pool;
+use crate::reader::{Checked, Collector, Source, Table, Text, date};
+use crate::{Error, Result};
+
+/// The files have no headers; these are the names of the challenge's description.
+const CLICKS: [&str; 4] = ["Session ID", "Timestamp", "Item ID", "Category"];
+const BUYS: [&str; 5] = ["Session ID", "Timestamp", "Item ID", "Price", "Quantity"];
+
+/// What lies beside the clicks.
+pub(crate) const BUYS_FILE: &str = "yoochoose-buys.dat";
+
+pub(crate) fn read(
+    source: Source<'_>,
+    displays: &Displays,
+    collector: &mut Collector,
+) -> Result<()> {
+    if displays.around == Around::Release {
+        let problem = "YooChoose knows no day of release: displays lie around the day of the click";
+        return Err(Error::Setting(problem.into()));
+    }
+    let table = Table::without_header(source, b',', &CLICKS);
+    let choices = Choices::read(table, displays.keep_all().then_some(0), collector, event)?;
+    let bought = bought(&choices, collector)?;
+    let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
+    let reward = |pick: &Pick| f32::from(u8::from(bought.contains(&(pick.user, pick.item))));
+    choices.simulate(pool, |pick| pick.day(), reward, displays, collector)
+}
+
+/// What was bought, as pairs of a session and an item.
+fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, u32)>> {
+    let path = collector.beside(BUYS_FILE);
+    if !path.exists() {
+        return Err(Error::file(
+            &path,
+            "is missing: it lies beside the clicks and has what was bought",
+        ));
+    }
+    let table = Table::without_header(Source::open(&path, None)?, b',', &BUYS);
+    let (mut bought, mut buys, mut unclicked) = (HashSet::new(), 0_u64, 0_u64);
+    collector.read_beside(table, |row| {
+        let (session, item, _) = event(row.text()?)?;
+        buys += 1;
+        match (choices.users.get(session), choices.items.get(item)) {
+            (Some(session), Some(item)) => _ = bought.insert((session, item)),
+            _ => unclicked += 1,
+        }
+        Ok(())
+    })?;
+    collector.note(format!(
+        "{unclicked} of {buys} buys are of sessions or items without a click in this file"
+    ));
+    Ok(bought)
+}
+
+/// Session, item and time of a click or of a buy, which begin alike.
+fn event(row: Text<'_>) -> Checked<(&str, &str, i64)> {
+    let time = row.field(1, "Timestamp")?;
+    let seconds = date::iso_seconds(time).ok_or_else(|| {
+        Fault::value("Timestamp", "a time such as 2014-04-07T10:51:09.277Z", time)
+    })?;
+    Ok((row.id(0, "Session ID")?, row.id(2, "Item ID")?, seconds))
+}

@@ -1,0 +1,117 @@
+use std::path::Path;
+
+use foretaste_data::{Dataset, Summary};
+use foretaste_random::Seed;
+
+use crate::formats::{self, cikm, coat, movielens, yoochoose};
+use crate::reader::Collector;
+use crate::{Displays, Error, Expected, Format, Input, Report, Result};
+
+/// The files that the importers read beside a log, as paths from its folder.
+pub const BESIDE: [&str; 7] = [
+    movielens::releases::U_ITEM,
+    movielens::releases::MOVIES_CSV,
+    yoochoose::BUYS_FILE,
+    cikm::CLICKS_FILE,
+    cikm::PURCHASES_FILE,
+    coat::PROPENSITIES,
+    coat::ITEM_FEATURES,
+];
+
+/// Called now and then with the bytes of the file read so far and in all.
+pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
+
+/// How to import.
+pub struct Options<'a> {
+    /// The format; `None` detects it, see [`Format::detect`].
+    pub format: Option<Format>,
+    /// The data set's name; `None` takes the file's, without its extension.
+    pub name: Option<String>,
+    /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its
+    /// step (in the GAN-CDQN format: its display); the rest of the session stays, and a session
+    /// without a step left is dropped too.
+    pub skip_bad_rows: bool,
+    /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0,
+    /// 1]; one more is an error. A session is dropped as bad where no step is left of those that it
+    /// lost, and where its id stood before, with others between. What a public data set is known to
+    /// hold and a log cannot is not bad. 0.05 by default.
+    pub max_bad: f64,
+    /// How to simulate displays, for a format that holds none; `None` takes the paper's, see
+    /// [`Displays::of`].
+    pub displays: Option<Displays>,
+    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays
+    /// have their own.
+    pub seed: Option<Seed>,
+    /// Told of the progress.
+    pub progress: Option<Progress<'a>>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            format: None,
+            name: None,
+            skip_bad_rows: false,
+            max_bad: 0.05,
+            displays: None,
+            seed: None,
+            progress: None,
+        }
+    }
+}
+
+/// Reads a log file into a data set, and says what it held.
+///
+/// Items and users are numbered in the order of their first appearance in the log. The file may be
+/// a pipe, see [`Input`].
+///
+/// # Errors
+/// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the
+/// whole file: a directory, an empty file, a missing column, a header without rows, a truncated
+/// archive, more bad rows than may be skipped; [`Error::Setting`] for displays that cannot be
+/// simulated, a seed that nothing is drawn from, or a limit that is no share; [`Error::Io`] when
+/// the system refuses.
+pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
+    Input::open(path)?.import(options)
+}
+
+pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
+    if !(0.0..=1.0).contains(&options.max_bad) {
+        let found = options.max_bad;
+        return Err(Error::Setting(format!(
+            "the share of rows that may be bad lies in [0, 1], found {found}"
+        )));
+    }
+    let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
+    let name = options.name.unwrap_or_else(|| name_of(path));
+    let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
+    let displays = options.displays;
+    if displays.is_some() && Displays::of(format).is_none() {
+        return Err(Error::Setting(format!(
+            "a log in the format {format} has its own slates, none are simulated"
+        )));
+    }
+    if options.seed.is_some() && format != Format::Cikm {
+        return Err(Error::Setting(format!(
+            "no split of a log in the format {format} is drawn: it takes no seed"
+        )));
+    }
+    let as_published = displays.is_none();
+    let seed = options.seed.unwrap_or(Seed::new(1));
+    let split = formats::read(format, path, displays, seed, options.progress, &mut collector)?;
+    let (mut dataset, reading) = collector.finish(name)?;
+    dataset.split = split;
+    if format == Format::Coat {
+        dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
+    }
+    let expected = Expected::of(path, format).filter(|_| as_published);
+    let report = Report { summary: Summary::new(&dataset), reading, expected };
+    Ok((dataset, report))
+}
+
+fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let stem = Path::new(name).file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}

@@ -1,0 +1,161 @@
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use foretaste_data::{Dataset, cache};
+use tempfile::TempDir;
+
+use crate::import::import_file;
+use crate::{Error, Format, Options, Report, Result};
+
+/// What to read a log from: a regular file as it lies, or a copy of what came through a pipe.
+///
+/// A path that is no regular file (a named pipe, `/dev/stdin`, the shell's `<(…)`), and `-`, which
+/// is the standard input, can be read once and from the front only, while a format is told from the
+/// first bytes and Parquet is read from the end. So they are copied into a temporary file, which
+/// goes with this value. Errors name what was given.
+///
+/// [`import`](crate::import()) and [`Format::detect`] open one by themselves; to call both for the
+/// same pipe, or to read a cached log from it, open it once and call the methods here.
+///
+/// ```
+/// use foretaste_import::{Input, Options};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("shop.csv");
+/// # std::fs::write(&path, "session,step,shown,chosen,reward\na,0,12 7 9,7,1\n")?;
+/// let input = Input::open(&path)?;
+/// let dataset = if input.is_cache() { input.load()? } else { input.import(Options::default())?.0 };
+/// assert_eq!(dataset.session_name(0), "a");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Input {
+    given: PathBuf,
+    copy: Option<Spool>,
+}
+
+#[derive(Debug)]
+struct Spool {
+    /// Holds the copy and nothing else.
+    folder: TempDir,
+    path: PathBuf,
+}
+
+impl Input {
+    /// Opens a path; reads all of it if it is `-` or names neither a regular file nor a directory.
+    ///
+    /// # Errors
+    /// [`Error::File`] if what comes through a pipe cannot be read or copied. A path that names
+    /// nothing, or a directory, is an error of whoever reads it.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.as_os_str() == "-" {
+            return Self::copied(
+                PathBuf::from("<standard input>"),
+                "stdin",
+                &mut io::stdin().lock(),
+            );
+        }
+        let standard = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
+            .iter()
+            .any(|name| path == Path::new(name));
+        match path.metadata() {
+            Ok(about) if !about.is_file() && !about.is_dir() && standard => {
+                Self::copied(path.to_owned(), "stdin", &mut io::stdin().lock())
+            }
+            Ok(about) if !about.is_file() && !about.is_dir() => {
+                let mut pipe = File::open(path).map_err(|source| Error::io(path, source))?;
+                let of_shell = path.starts_with("/dev/fd") || path.starts_with("/proc");
+                let name = path.file_name().filter(|_| !of_shell).unwrap_or("pipe".as_ref());
+                Self::copied(path.to_owned(), name, &mut pipe)
+            }
+            _ => Ok(Self { given: path.to_owned(), copy: None }),
+        }
+    }
+
+    /// Opens a log that lies in memory, as a file of this name.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be copied.
+    pub fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
+        Self::copied(PathBuf::from(name), name, &mut bytes)
+    }
+
+    fn copied(given: PathBuf, name: impl AsRef<Path>, pipe: &mut impl Read) -> Result<Self> {
+        let copy = (|| {
+            let folder = tempfile::Builder::new().prefix("foretaste-").tempdir()?;
+            let path = folder.path().join(name);
+            io::copy(pipe, &mut File::create_new(&path)?)?;
+            Ok(Spool { folder, path })
+        })();
+        let folder = std::env::temp_dir();
+        let problem = |error: io::Error| {
+            format!(
+                "cannot be copied into {}, as what is no file must be: {error}",
+                folder.display()
+            )
+        };
+        let copy = copy.map_err(|error| Error::file(&given, problem(error)))?;
+        Ok(Self { given, copy: Some(copy) })
+    }
+
+    /// The regular file to read: the path that was given, or the copy.
+    pub fn path(&self) -> &Path {
+        self.copy.as_ref().map_or(&self.given, |copy| &copy.path)
+    }
+
+    /// What was given, as errors name it.
+    pub fn given(&self) -> &Path {
+        &self.given
+    }
+
+    /// Whether it is a cached log.
+    pub fn is_cache(&self) -> bool {
+        cache::is_cache(self.path())
+    }
+
+    /// The cached log, see [`cache::load`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load(&self) -> Result<Dataset> {
+        cache::load(self.path()).map_err(|error| self.renamed(error.into()))
+    }
+
+    /// See [`Format::detect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn format(&self) -> Result<Format> {
+        Format::of_file(self.path()).map_err(|error| self.renamed(error))
+    }
+
+    /// See [`import`](crate::import()).
+    ///
+    /// # Errors
+    /// As there; [`Error::File`] also for a format of several files, of which a pipe holds one.
+    pub fn import(&self, options: Options<'_>) -> Result<(Dataset, Report)> {
+        import_file(self.path(), options).map_err(|error| self.renamed(error))
+    }
+
+    /// An error that names what was given, not its copy.
+    fn renamed(&self, mut error: Error) -> Error {
+        let Some(copy) = &self.copy else { return error };
+        let Some(path) = error.path_mut() else { return error };
+        match path.strip_prefix(copy.folder.path()) {
+            Err(_) => error,
+            Ok(_) if *path == copy.path => {
+                path.clone_from(&self.given);
+                error
+            }
+            Ok(beside) => {
+                let beside = beside.display();
+                let problem = format!(
+                    "{beside} lies beside a log in this format, and nothing beside a pipe; name \
+                     the file instead"
+                );
+                Error::file(&self.given, problem)
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Log files to logs and back.
+//!
+//! * [`import`](import()) reads a file into a [`Dataset`](foretaste_data::Dataset) and reports what
+//!   it held. It knows the files of the papers, of public data sets and of your own logs: each is a
+//!   [`Format`].
+//! * [`export`](export()) writes a data set as such a file, and refuses what the format cannot
+//!   hold.
+//! * An [`Input`] is a file or a pipe that a log, or a cached log, is read from.
+//!
+//! ```
+//! use foretaste_import::{Format, Options, export, import};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let path = folder.path().join("shop.csv");
+//! std::fs::write(&path, "session,step,shown,chosen,reward,user\n\
+//!     s1,0,hat shoe scarf,shoe,1,ann\n\
+//!     s1,1,hat coat,,0,ann\n\
+//!     s2,0,coat shoe,coat,1,bob\n")?;
+//!
+//! let (shop, report) = import(&path, Options::default())?;
+//! println!("{report}");
+//! assert_eq!((shop.log.sessions(), shop.log.steps(), shop.catalogue.len()), (2, 3, 4));
+//! assert!(shop.log.session(0).left());
+//! export(&shop, Format::Parquet, &folder.path().join("shop.parquet"))?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Files are read as streams, and every row is checked: an [`Error`] names file, line and field.
+//! This is the only crate that knows Arrow, Parquet, CSV and compression, so that whoever needs a
+//! log alone does not compile them.
+
+pub mod bundled;
+mod displays;
+mod error;
+mod expected;
+mod export;
+mod format;
+mod formats;
+mod import;
+mod input;
+mod nearest;
+mod reader;
+mod report;
+
+pub use displays::{Around, Displays};
+pub use error::{Error, Result};
+pub use expected::Expected;
+pub use export::{export, replaced_ids};
+pub use format::Format;
+pub use import::{BESIDE, Options, Progress, import};
+pub use input::Input;
+pub use report::{Reading, Report};

@@ -1,0 +1,35 @@
+//! What the readers of all formats share: files as streams, rows, and the [`Collector`] that makes
+//! a data set of them.
+
+pub(crate) mod ahead;
+pub(crate) mod arrow_columns;
+mod bad_rows;
+mod collector;
+pub(crate) mod date;
+pub(crate) mod parquet;
+mod source;
+mod table;
+
+use std::borrow::Borrow;
+use std::path::Path;
+
+use foretaste_data::Fault;
+
+use crate::{Error, Result};
+pub(crate) use bad_rows::Place;
+pub(crate) use collector::{Answer, Collector};
+pub(crate) use source::{Source, read_error};
+pub(crate) use table::{Row, Table, Text};
+
+/// Something that was made of a row, or why the row cannot be used.
+pub(crate) type Checked<T = ()> = std::result::Result<T, Fault>;
+
+/// What numbers without a fraction are called in errors.
+pub(crate) const WHOLE: &str = "a whole number";
+
+/// The place of a column that must be there.
+pub(crate) fn column(path: &Path, found: &[impl Borrow<str>], name: &str) -> Result<usize> {
+    found.iter().position(|column| column.borrow() == name).ok_or_else(|| {
+        Error::file(path, format!("has no column {name:?}; its columns are {}", found.join(", ")))
+    })
+}

@@ -1,0 +1,311 @@
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, BuildHasherDefault};
+use std::path::{Path, PathBuf};
+
+use foretaste_data::{
+    Catalogue, Choice, Dataset, Fault, ItemId, LogBuilder, SessionIds, Step, Vocabulary,
+};
+use hashbrown::HashSet;
+
+use super::bad_rows::BadRows;
+use super::{Checked, Place, Row, Table};
+use crate::{BESIDE, Error, Reading, Result};
+
+/// A step about to be collected; its slate has been shown by [`Collector::show`].
+pub(crate) struct Answer<'a> {
+    /// The raw id of the chosen item, or what else the user did.
+    pub(crate) choice: std::result::Result<&'a str, Choice>,
+    pub(crate) reward: f32,
+    pub(crate) propensity: Option<&'a [f32]>,
+    pub(crate) timestamp: Option<i64>,
+}
+
+/// What every reader builds: the log, its vocabularies, and the count of what was dropped.
+pub(crate) struct Collector {
+    path: PathBuf,
+    log: LogBuilder,
+    items: Vocabulary,
+    users: Vocabulary,
+    sessions: SessionIds,
+    /// The raw id of the open session.
+    session: String,
+    /// Whether the open session lost a row.
+    spoiled: bool,
+    /// Sessions without a step left that lost a row.
+    lost_sessions: u64,
+    /// Sessions that bad rows named while another was open: lost, unless they have rows of their
+    /// own.
+    named: HashSet<String>,
+    slate: Vec<ItemId>,
+    /// How many items the collected steps know; those beyond belong to a step that may yet be
+    /// rejected.
+    known_items: usize,
+    seen: Seen,
+    bad: BadRows,
+    reading: Reading,
+}
+
+impl Collector {
+    /// `max_bad` is the largest share of rows, and of sessions, that may be bad; `None` if none
+    /// may.
+    pub(crate) fn new(path: &Path, max_bad: Option<f64>) -> Self {
+        Self {
+            path: path.to_owned(),
+            log: LogBuilder::default(),
+            items: Vocabulary::default(),
+            users: Vocabulary::default(),
+            sessions: SessionIds::default(),
+            session: String::new(),
+            spoiled: false,
+            lost_sessions: 0,
+            named: HashSet::new(),
+            slate: Vec::new(),
+            known_items: 0,
+            seen: Seen::default(),
+            bad: BadRows::new(path, max_bad),
+            reading: Reading::default(),
+        }
+    }
+
+    /// The file that is read.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path of a file that lies beside it, one of [`BESIDE`].
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        debug_assert!(BESIDE.contains(&name), "{name}");
+        self.path.with_file_name(name)
+    }
+
+    /// Counts a row, and makes room for the rest of the file once in a while: `fraction` of it has
+    /// been read.
+    pub(crate) fn count_row(&mut self, fraction: f64) {
+        const RESERVE_EVERY: u64 = 1 << 15;
+        self.reading.rows += 1;
+        if self.reading.rows.is_multiple_of(RESERVE_EVERY) {
+            self.log.reserve_for(fraction, RESERVE_EVERY as f64 / self.reading.rows as f64);
+        }
+    }
+
+    /// Opens a session. One that was seen before is a fault.
+    pub(crate) fn open(&mut self, session: &str) -> Checked {
+        self.session.clear();
+        self.session.push_str(session);
+        self.spoiled = false;
+        if !self.seen.insert(session) {
+            self.reading.refused_sessions += 1;
+            return Err(Fault::value("session", "all rows of a session together", session));
+        }
+        Ok(())
+    }
+
+    /// Begins a slate. Items of a step that is not collected in the end do not enter the catalogue.
+    pub(crate) fn begin_slate(&mut self) {
+        self.slate.clear();
+    }
+
+    /// Shows an item at the slate's next place.
+    pub(crate) fn show(&mut self, item: &str) {
+        self.slate.push(ItemId(self.items.intern(item)));
+    }
+
+    /// Shows a list of items that is separated by blanks.
+    pub(crate) fn show_words(&mut self, list: &str) {
+        let Self { items, slate, .. } = self;
+        items.intern_words(list, |item| slate.push(ItemId(item)));
+    }
+
+    /// Collects the step that the slate and the answer make.
+    pub(crate) fn push(&mut self, answer: &Answer<'_>) -> Checked {
+        let choice = match answer.choice {
+            Ok(raw) => {
+                match self.items.get(raw).map(ItemId).filter(|item| self.slate.contains(item)) {
+                    Some(item) => Choice::Item(item),
+                    None if self.slate.is_empty() => Choice::Skip,
+                    None => return Err(Fault::value("chosen", "an item of the slate", raw)),
+                }
+            }
+            Err(choice) => choice,
+        };
+        if self.items.len() > ItemId::MAX_ITEMS {
+            return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
+        }
+        let Answer { reward, propensity, timestamp, .. } = *answer;
+        let step = Step { slate: &self.slate, choice, reward, propensity, timestamp };
+        self.log.try_push(&step).map_err(|fault| {
+            // The builder knows the numbers of items only.
+            let mut seen = HashSet::new();
+            match self.slate.iter().find(|&&item| !seen.insert(item)) {
+                Some(item) => {
+                    let found = format!("{:?} twice", self.items.name(item.0));
+                    Fault::new("shown", "every item once", found)
+                }
+                None => fault,
+            }
+        })?;
+        self.known_items = self.items.len();
+        Ok(())
+    }
+
+    /// A null on the last step of a session means that the user left, where the file does not say.
+    pub(crate) fn leave_on_last_step(&mut self) {
+        self.log.leave_on_last_step();
+    }
+
+    /// Closes the open session; one without a step is dropped.
+    pub(crate) fn close(&mut self, user: Option<&str>) -> Result<()> {
+        if self.log.open_steps() == 0 {
+            self.reading.empty_sessions += 1;
+            self.lost_sessions += u64::from(self.spoiled);
+            return Ok(());
+        }
+        let user = user.map(|user| self.users.intern(user));
+        self.log.end_session(user)?;
+        self.sessions.push(self.log.sessions() - 1, &self.session);
+        Ok(())
+    }
+
+    /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a
+    /// count if bad rows are skipped. A session that is not open, and never will be, is lost.
+    pub(crate) fn reject(
+        &mut self,
+        place: Place,
+        rows: u64,
+        session: Option<&str>,
+        fault: Fault,
+    ) -> Result<()> {
+        self.items.truncate(self.known_items);
+        match session.filter(|session| *session != self.session) {
+            Some(other) => _ = self.named.insert(other.to_owned()),
+            None => self.spoiled = true,
+        }
+        self.bad.reject(place, rows, session, fault)
+    }
+
+    /// Reads a file that lies beside the log, row by row; rows that cannot be used are an error, or
+    /// are counted and limited as those of the log are.
+    pub(crate) fn read_beside(
+        &mut self,
+        mut table: Table<'_>,
+        mut take: impl FnMut(Row<'_>) -> Checked,
+    ) -> Result<()> {
+        let (mut bad, mut rows) = (self.bad_rows_beside(table.path()), 0);
+        while let Some(row) = table.next()? {
+            rows += 1;
+            if let Err(fault) = take(row) {
+                bad.reject(row.place(), 1, None, fault)?;
+            }
+        }
+        self.finish_beside(bad, rows)
+    }
+
+    /// The bad rows of a file that lies beside the log, to be given to
+    /// [`Collector::finish_beside`].
+    pub(crate) fn bad_rows_beside(&self, path: &Path) -> BadRows {
+        self.bad.beside(path)
+    }
+
+    /// Checks and counts the bad ones among the `rows` rows of a file that lies beside the log.
+    pub(crate) fn finish_beside(&mut self, bad: BadRows, rows: u64) -> Result<()> {
+        bad.check(rows, None)?;
+        self.count_dropped(bad);
+        Ok(())
+    }
+
+    fn count_dropped(&mut self, bad: BadRows) {
+        let dropped = &mut self.reading.dropped;
+        bad.into_reasons()
+            .into_iter()
+            .for_each(|(why, count)| *dropped.entry(why).or_default() += count);
+    }
+
+    /// Leaves out a row of a kind that the data set is known to hold and a log cannot: counted,
+    /// never an error.
+    pub(crate) fn leave_out(&mut self, fault: &Fault) {
+        self.items.truncate(self.known_items);
+        *self.reading.dropped.entry(fault.reason()).or_default() += 1;
+    }
+
+    /// Adds a remark to the summary.
+    pub(crate) fn note(&mut self, note: String) {
+        self.reading.notes.push(note);
+    }
+
+    /// The data set, and what was read.
+    ///
+    /// # Errors
+    /// [`Error::File`] if no session is left, or more rows or sessions were dropped than may be.
+    pub(crate) fn finish(mut self, name: String) -> Result<(Dataset, Reading)> {
+        let never_open =
+            self.named.iter().filter(|session| self.seen.insert(session)).count() as u64;
+        self.lost_sessions += never_open;
+        self.reading.empty_sessions += never_open;
+        let Reading { rows, empty_sessions, refused_sessions, .. } = self.reading;
+        let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.path, None));
+        let kept = self.log.sessions() as u64;
+        if kept > 0 {
+            bad.check(
+                rows,
+                Some((
+                    self.lost_sessions + refused_sessions,
+                    kept + empty_sessions + refused_sessions,
+                )),
+            )?;
+        }
+        self.count_dropped(bad);
+        if kept == 0 {
+            return Err(Error::file(&self.path, nothing_left(&self.reading)));
+        }
+        let (log, catalogue) = (self.log.build(), Catalogue::new(self.items));
+        let dataset = Dataset {
+            name,
+            log,
+            catalogue,
+            users: self.users,
+            sessions: self.sessions,
+            split: None,
+        };
+        Ok((dataset, self.reading))
+    }
+}
+
+fn nothing_left(reading: &Reading) -> String {
+    if reading.rows == 0 {
+        return "has a header and no rows".into();
+    }
+    let reasons: Vec<String> =
+        reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
+    format!("none of its {} rows could be used ({})", reading.rows, reasons.join("; "))
+}
+
+/// The sessions seen so far.
+#[derive(Default)]
+struct Seen {
+    /// Those whose ids are whole numbers above all before them: the usual case, and cheap to
+    /// remember.
+    rising: Vec<u64>,
+    /// Hashes of all others. 64 bits: among 10⁷ sessions two share a hash with probability 3·10⁻⁶,
+    /// which would be reported as a session that reappears.
+    others: HashSet<u64>,
+    hashing: BuildHasherDefault<DefaultHasher>,
+}
+
+impl Seen {
+    /// Whether the session is new.
+    fn insert(&mut self, session: &str) -> bool {
+        // "07" and "+7" are other ids than "7".
+        let plain = session.bytes().all(|byte| byte.is_ascii_digit())
+            && (session == "0" || !session.starts_with('0'));
+        if let Some(number) = session.parse().ok().filter(|_| plain) {
+            if self.rising.last().is_none_or(|&last| last < number) {
+                self.rising.push(number);
+                return true;
+            }
+            if self.rising.binary_search(&number).is_ok() {
+                return false;
+            }
+        }
+        self.others.insert(self.hashing.hash_one(session))
+    }
+}

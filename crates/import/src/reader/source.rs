@@ -1,0 +1,121 @@
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::{Error, Progress, Result};
+
+/// A file that is being read, gunzipped on the way if its first bytes say so.
+pub(crate) struct Source<'a> {
+    path: PathBuf,
+    stream: Box<dyn Read + 'a>,
+    read: Rc<Cell<u64>>,
+    total: u64,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn open(path: &Path, progress: Option<Progress<'a>>) -> Result<Self> {
+        let (file, total) = open_file(path)?;
+        let read = Rc::new(Cell::new(0));
+        let counted = Counted { file, read: Rc::clone(&read), reported: 0, total, progress };
+        let mut buffered = BufReader::with_capacity(1 << 18, counted);
+        let gzip = io::BufRead::fill_buf(&mut buffered)
+            .map_err(|source| Error::io(path, source))?
+            .starts_with(&[0x1f, 0x8b]);
+        let stream: Box<dyn Read + 'a> =
+            if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+        Ok(Self { path: path.to_owned(), stream, read, total })
+    }
+
+    /// The first bytes, for a look at the header.
+    pub(crate) fn start(self, path: &Path) -> Result<Vec<u8>> {
+        let mut start = Vec::new();
+        match self.stream.take(1 << 16).read_to_end(&mut start) {
+            Err(source) if start.is_empty() => Err(read_error(path, source)),
+            _ if start.is_empty() => Err(Error::file(path, "is empty")),
+            _ => Ok(start),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// How much of the file has been read, for whoever hands the source on.
+    pub(crate) fn fraction(&self) -> Fraction {
+        Fraction { read: Rc::clone(&self.read), total: self.total.max(1) as f64 }
+    }
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(buffer)
+    }
+}
+
+/// How much of a file has been read, as a share that can be asked for while it is being read.
+pub(crate) struct Fraction {
+    read: Rc<Cell<u64>>,
+    total: f64,
+}
+
+impl Fraction {
+    pub(crate) fn get(&self) -> f64 {
+        self.read.get() as f64 / self.total
+    }
+}
+
+/// Opens a file that must exist, be no directory and hold something; with its length.
+pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
+    let io = |source| Error::io(path, source);
+    if path.is_dir() {
+        return Err(Error::file(path, "is a directory, expected a file"));
+    }
+    let file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    if length == 0 {
+        return Err(Error::file(path, "is empty"));
+    }
+    Ok((file, length))
+}
+
+/// What a failed read means: a compressed stream that ends early is a fault of the file, not of the
+/// system.
+pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
+    match source.kind() {
+        io::ErrorKind::UnexpectedEof => {
+            Error::file(path, "ends early: the compressed file is truncated")
+        }
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            Error::file(path, format!("is damaged: {source}"))
+        }
+        _ => Error::io(path, source),
+    }
+}
+
+struct Counted<'a> {
+    file: File,
+    read: Rc<Cell<u64>>,
+    reported: u64,
+    total: u64,
+    progress: Option<Progress<'a>>,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        const REPORT_EVERY: u64 = 1 << 20;
+        let count = self.file.read(buffer)?;
+        let read = self.read.get() + count as u64;
+        self.read.set(read);
+        if let Some(progress) = &mut self.progress
+            && (read - self.reported >= REPORT_EVERY || count == 0)
+        {
+            progress(read, self.total);
+            self.reported = read;
+        }
+        Ok(count)
+    }
+}

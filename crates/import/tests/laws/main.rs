@@ -1,0 +1,12 @@
+//! Laws of the crate, and what bad input gives.
+
+mod bad_input;
+mod bad_shares;
+mod displays;
+mod formats;
+#[path = "../../../data/tests/laws/generate.rs"]
+mod generate;
+mod parquet;
+#[cfg(unix)]
+mod pipes;
+mod public;
