@@ -25,14 +25,7 @@ fn log(sessions: &Sessions) -> Log {
         for (slate, clicked) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Skip, |item| Choice::Item(ItemId(item)));
-            log.push(Step {
-                slate: &slate,
-                choice,
-                reward: 0.0,
-                propensity: None,
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step::new(&slate, choice, 0.0)).unwrap();
         }
         log.end_session(None).unwrap();
     }

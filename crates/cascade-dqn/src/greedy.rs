@@ -75,7 +75,7 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
 }
 
 fn step(slate: &[ItemId], choice: Choice) -> Step<'_> {
-    Step { slate, choice, reward: 0.0, propensity: None, timestamp: None }
+    Step::new(slate, choice, 0.0)
 }
 
 impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy<F> {

@@ -74,13 +74,13 @@ impl Catalogue {
     }
 
     /// The raw ids as JSON Lines: one string a line, in the order of the items.
-    pub fn vocabulary_jsonl(&self) -> Vec<u8> {
+    pub(crate) fn vocabulary_jsonl(&self) -> Vec<u8> {
         jsonl(self.names.iter())
     }
 
     /// The item features as JSON Lines: a list of numbers a line, in the order of the items; none
     /// where there are none.
-    pub fn features_jsonl(&self) -> Option<Vec<u8>> {
+    pub(crate) fn features_jsonl(&self) -> Option<Vec<u8>> {
         self.features().map(|(values, dim)| jsonl(values.chunks(dim)))
     }
 
@@ -89,7 +89,7 @@ impl Catalogue {
     /// # Errors
     /// [`Error::Saved`] with the line that cannot be read, for an id that stands twice, and for
     /// features that do not fit the items.
-    pub fn from_jsonl(vocabulary: &[u8], features: Option<&[u8]>) -> Result<Self> {
+    pub(crate) fn from_jsonl(vocabulary: &[u8], features: Option<&[u8]>) -> Result<Self> {
         let mut names = Vocabulary::default();
         for (number, raw) in lines::<String>("vocabulary", vocabulary)?.iter().enumerate() {
             if names.intern(raw) as usize != number {

@@ -131,8 +131,7 @@ impl fmt::Display for Unknown {
 }
 
 impl UnknownItems {
-    /// All rules.
-    pub const ALL: [Self; 3] = [Self::Refuse, Self::DropSteps, Self::AsUnknown];
+    const ALL: [Self; 3] = [Self::Refuse, Self::DropSteps, Self::AsUnknown];
 
     /// Whether the rule lets a log of this name pass that shows so many unknown items.
     ///
@@ -152,8 +151,7 @@ impl UnknownItems {
         }
     }
 
-    /// The rule's name on a command line: `refuse`, `drop-steps` or `as-unknown`.
-    pub fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Refuse => "refuse",
             Self::DropSteps => "drop-steps",

@@ -133,7 +133,7 @@ impl Origin {
     }
 
     /// As JSON Lines: all but the sessions, then one of these a line.
-    pub fn to_jsonl(&self) -> Vec<u8> {
+    pub(crate) fn to_jsonl(&self) -> Vec<u8> {
         let mut text = serde_json::json!(self).to_string();
         for print in &self.sessions {
             text += "\n";
@@ -147,7 +147,7 @@ impl Origin {
     ///
     /// # Errors
     /// [`Error::Saved`] with the line that cannot be read.
-    pub fn from_jsonl(bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn from_jsonl(bytes: &[u8]) -> Result<Self> {
         let wrong = |line: usize, reason: &dyn std::fmt::Display| {
             Error::Saved(format!("line {line} of what a model was fitted on: {reason}"))
         };

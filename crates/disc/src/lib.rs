@@ -18,7 +18,7 @@
 //!     let (slate, mut log) = ([ItemId(0), ItemId(1)], LogBuilder::default());
 //!     for _ in 0..20 {
 //!         let choice = Choice::Item(ItemId(clicked));
-//!         log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })?;
+//!         log.push(Step::new(&slate, choice, 0.0))?;
 //!         log.end_session(None)?;
 //!     }
 //!     Ok(log.build())

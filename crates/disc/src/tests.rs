@@ -17,15 +17,7 @@ fn log_of<'a>(sessions: impl IntoIterator<Item = Steps<'a>>) -> Log {
         for (slate, clicked, reward) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
-            builder
-                .push(Step {
-                    slate: &slate,
-                    choice,
-                    reward: *reward,
-                    propensity: None,
-                    timestamp: None,
-                })
-                .unwrap();
+            builder.push(Step::new(&slate, choice, *reward)).unwrap();
         }
         builder.end_session(None).unwrap();
     }

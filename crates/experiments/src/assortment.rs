@@ -127,14 +127,7 @@ mod tests {
         for slate in slates {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = Choice::Item(slate[0]);
-            log.push(Step {
-                slate: &slate,
-                choice,
-                reward: 0.5,
-                propensity: None,
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step::new(&slate, choice, 0.5)).unwrap();
             log.end_session(None).unwrap();
         }
         log.build()

@@ -116,15 +116,7 @@ mod tests {
             for (slate, clicked) in session {
                 let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
                 let choice = clicked.map_or(Choice::Leave, |item| Choice::Item(ItemId(item)));
-                builder
-                    .push(Step {
-                        slate: &slate,
-                        choice,
-                        reward: 0.0,
-                        propensity: None,
-                        timestamp: None,
-                    })
-                    .unwrap();
+                builder.push(Step::new(&slate, choice, 0.0)).unwrap();
             }
             builder.end_session(None).unwrap();
         }

@@ -408,6 +408,5 @@ pub fn generated(point: &CurvePoint) -> impl Iterator<Item = (String, f64)> {
 /// The first sessions, and the last `tenths` of ten.
 fn split(log: &Log, tenths: usize) -> (Log, Log) {
     let cut = log.sessions() - log.sessions() * tenths / 10;
-    let part = |sessions: std::ops::Range<usize>| log.select(&sessions.collect::<Vec<_>>());
-    (part(0..cut), part(cut..log.sessions()))
+    (log.slice(0..cut).to_log(), log.slice(cut..log.sessions()).to_log())
 }

@@ -68,13 +68,7 @@ impl Simulation<'_> {
                 for (t, score) in taken.scores.iter().enumerate() {
                     let (slate, (choice, reward)) =
                         (&taken.slates[t * self.k..][..self.k], taken.answers[t]);
-                    builder.push(Step {
-                        slate,
-                        choice,
-                        reward,
-                        propensity: None,
-                        timestamp: None,
-                    })?;
+                    builder.push(Step::new(slate, choice, reward))?;
                     scores.push(*score);
                 }
                 builder.end_session(None)?;

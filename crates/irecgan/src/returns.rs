@@ -58,7 +58,7 @@ pub(crate) fn join(logs: &[&Log]) -> crate::Result<Log> {
     let mut builder = foretaste_data::LogBuilder::default();
     for session in logs.iter().flat_map(|log| log.iter()) {
         for step in session.steps() {
-            builder.push(foretaste_data::Step { propensity: None, timestamp: None, ..step })?;
+            builder.push(foretaste_data::Step::new(step.slate, step.choice, step.reward))?;
         }
         builder.end_session(None)?;
     }

@@ -236,14 +236,7 @@ mod tests {
                 let slate: Vec<ItemId> =
                     (0..2 + (session + step) % 4).map(|i| ItemId((session + i) % 6)).collect();
                 let choice = Choice::Item(slate[(session * step) as usize % slate.len()]);
-                log.push(Step {
-                    slate: &slate,
-                    choice,
-                    reward: 0.0,
-                    propensity: None,
-                    timestamp: None,
-                })
-                .unwrap();
+                log.push(Step::new(&slate, choice, 0.0)).unwrap();
             }
             log.end_session(None).unwrap();
         }

@@ -115,8 +115,7 @@ mod tests {
         for session in sessions {
             for &choice in session {
                 let slate = &[ItemId(0)];
-                log.push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None })
-                    .unwrap();
+                log.push(Step::new(slate, choice, 0.0)).unwrap();
             }
             log.end_session(None).unwrap();
         }

@@ -70,13 +70,7 @@ fn random_slates(items: usize) -> Result<Log> {
             .into_iter()
             .map(|item| ItemId(item as u32))
             .collect();
-        builder.push(Step {
-            slate: &slate,
-            choice: Choice::Skip,
-            reward: 0.0,
-            propensity: None,
-            timestamp: None,
-        })?;
+        builder.push(Step::new(&slate, Choice::Skip, 0.0))?;
         builder.end_session(None)?;
     }
     Ok(builder.build())

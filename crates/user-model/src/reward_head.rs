@@ -138,8 +138,7 @@ mod tests {
         let slate: Vec<ItemId> = (0..6).map(ItemId).collect();
         let mut log = LogBuilder::default();
         for &(choice, reward) in steps {
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
-                .unwrap();
+            log.push(Step::new(&slate, choice, reward)).unwrap();
         }
         log.end_session(None).unwrap();
         log.build()

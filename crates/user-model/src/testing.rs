@@ -30,14 +30,7 @@ pub(crate) fn log() -> Log {
         for (slate, chosen) in session {
             let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
             let choice = chosen.map_or(Choice::Skip, |item| Choice::Item(ItemId(item)));
-            log.push(Step {
-                slate: &slate,
-                choice,
-                reward: 0.0,
-                propensity: None,
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step::new(&slate, choice, 0.0)).unwrap();
         }
         log.end_session(None).unwrap();
     }

@@ -299,13 +299,7 @@ fn logged(args: &Args, seed: Seed) -> anyhow::Result<Log> {
                 (0..args.k).map(|place| ItemId(((first + place) % args.items) as u32)).collect();
             let (choice, reward) =
                 (Choice::Item(slate[0]), f32::from(u8::from(stream.random_bool(0.1))));
-            builder.push(Step {
-                slate: &slate,
-                choice,
-                reward,
-                propensity: None,
-                timestamp: None,
-            })?;
+            builder.push(Step::new(&slate, choice, reward))?;
         }
         builder.end_session(None)?;
     }
@@ -316,8 +310,7 @@ fn logged(args: &Args, seed: Seed) -> anyhow::Result<Log> {
 fn train(args: &Args, log: &Log) -> anyhow::Result<Measured> {
     let seed = Seed::new(3);
     let training = AgentTraining::default();
-    let part =
-        |sessions: usize| anyhow::Ok(Buffer::real(log.select(&(0..sessions).collect::<Vec<_>>())));
+    let part = |sessions: usize| anyhow::Ok(Buffer::real(log.slice(0..sessions).to_log()));
     let sessions =
         if args.whole_epoch { LOGGED } else { LOGGED.min(args.batches * training.batch) };
     let (warm_up, buffer) = (part(2 * training.batch)?, part(sessions)?);

@@ -77,9 +77,7 @@ fn best(scores: &[f32]) -> Vec<ItemId> {
 fn log_of(history: &[u32]) -> Log {
     let mut builder = LogBuilder::default();
     let mut push = |slate: &[ItemId], choice| {
-        builder
-            .push(Step { slate, choice, reward: 0.0, propensity: None, timestamp: None })
-            .unwrap();
+        builder.push(Step::new(slate, choice, 0.0)).unwrap();
     };
     for &item in history {
         push(&[ItemId(item), ItemId((item + 1) % ITEMS as u32)], Choice::Item(ItemId(item)));

@@ -97,9 +97,7 @@ mod tests {
                 let propensity = Some(&given.propensity.as_ref().unwrap()[slate.clone()]);
                 let (choice, reward) = (Choice::from_code(given.chosen[step]), given.reward[step]);
                 let slate: Vec<ItemId> = given.shown[slate].iter().copied().map(ItemId).collect();
-                builder
-                    .push(Step { slate: &slate, choice, reward, propensity, timestamp: None })
-                    .unwrap();
+                builder.push(Step { propensity, ..Step::new(&slate, choice, reward) }).unwrap();
             }
             builder.end_session(None).unwrap();
         }

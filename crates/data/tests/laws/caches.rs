@@ -62,14 +62,7 @@ fn every_single_truncation_and_bit_flip_of_a_small_file_is_detected() {
     let mut log = foretaste_data::LogBuilder::default();
     let slate = [foretaste_data::ItemId(0)];
     let choice = foretaste_data::Choice::Leave;
-    log.push(foretaste_data::Step {
-        slate: &slate,
-        choice,
-        reward: 0.0,
-        propensity: None,
-        timestamp: None,
-    })
-    .unwrap();
+    log.push(foretaste_data::Step::new(&slate, choice, 0.0)).unwrap();
     log.end_session(None).unwrap();
     let catalogue = foretaste_data::Catalogue::numbered(1);
     let (_folder, path) = saved(&Dataset { log: log.build(), catalogue, ..Dataset::default() });

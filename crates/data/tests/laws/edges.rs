@@ -7,7 +7,7 @@ use foretaste_data::{
 use foretaste_random::Seed;
 
 fn step<'a>(slate: &'a [ItemId], choice: Choice, timestamp: Option<i64>) -> Step<'a> {
-    Step { slate, choice, reward: 0.5, propensity: None, timestamp }
+    Step { timestamp, ..Step::new(slate, choice, 0.5) }
 }
 
 fn items(count: u32) -> Vec<ItemId> {
@@ -91,8 +91,7 @@ fn an_item_that_stands_twice_is_found_on_short_and_on_long_slates() {
 fn a_propensity_is_above_zero_and_at_most_one() {
     let push = |propensity: &[f32]| {
         let slate = items(2);
-        let step = Step { propensity: Some(propensity), ..step(&slate, Choice::Skip, None) };
-        LogBuilder::default().push(step)
+        LogBuilder::default().push(step(&slate, Choice::Skip, None).propensity(propensity))
     };
     assert!(push(&[1.0, f32::MIN_POSITIVE]).is_ok());
     for wrong in [0.0, -0.5, 1.000_001, f32::NAN] {
@@ -116,10 +115,7 @@ fn choices_have_the_codes_that_files_hold() {
 #[test]
 fn steps_of_a_session_that_was_not_closed_are_dropped_with_their_columns() {
     let slate = items(3);
-    let full = |time| Step {
-        propensity: Some(&[0.5, 0.25, 0.25]),
-        ..step(&slate, Choice::Skip, Some(time))
-    };
+    let full = |time| step(&slate, Choice::Skip, Some(time)).propensity(&[0.5, 0.25, 0.25]);
     let mut builder = LogBuilder::default();
     builder.push(full(3)).unwrap();
     assert_eq!(builder.open_steps(), 1);
@@ -159,7 +155,7 @@ fn the_bytes_of_a_log_are_those_of_its_columns() {
     assert_eq!(log(plain, None), bytes);
     assert_eq!(log(plain, Some(1)), bytes + 4);
     assert_eq!(log(step(&slate, Choice::Skip, Some(1)), None), bytes + 8 * 2);
-    assert_eq!(log(Step { propensity: Some(&[0.5; 3]), ..plain }, None), bytes + 4 * 6);
+    assert_eq!(log(plain.propensity(&[0.5; 3]), None), bytes + 4 * 6);
 }
 
 #[test]
@@ -196,7 +192,7 @@ fn nothing_follows_leaving_but_the_next_session() {
 fn optional_columns_are_given_by_all_steps_of_a_session_or_by_none() {
     let slate = items(2);
     let (bare, timed) = (step(&slate, Choice::Skip, None), step(&slate, Choice::Skip, Some(1)));
-    let likely = Step { propensity: Some(&[0.5, 0.5]), ..bare };
+    let likely = bare.propensity(&[0.5, 0.5]);
     for (first, second) in [(bare, timed), (timed, bare), (bare, likely), (likely, bare)] {
         let mut builder = LogBuilder::default();
         builder.push(first).unwrap();

@@ -77,8 +77,7 @@ fn unknown_items_are_shares_of_what_is_shown_and_chosen() {
         ([3, 1], Choice::Skip),
     ] {
         let slate = slate.map(ItemId);
-        log.push(Step { slate: &slate, choice, reward: 0.0, propensity: None, timestamp: None })
-            .unwrap();
+        log.push(Step::new(&slate, choice, 0.0)).unwrap();
     }
     log.end_session(None).unwrap();
     let shop = Dataset {

@@ -1,6 +1,8 @@
 //! What a model was fitted on is found again in other logs.
 
-use foretaste_data::{Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Step};
+use foretaste_data::{
+    Catalogue, Choice, Dataset, ItemId, LogBuilder, Origin, Provenance, Saved, Step,
+};
 use foretaste_random::Seed;
 use proptest::prelude::*;
 use rand::Rng;
@@ -28,8 +30,7 @@ fn log(number: u64, sessions: usize, k: usize, times: bool) -> Dataset {
                 .map_or(Choice::Skip, |&item| Choice::Item(item));
             time += stream.random_range(1..100);
             let timestamp = times.then_some(time);
-            log.push(Step { slate: &slate, choice, reward: 1.0, propensity: None, timestamp })
-                .unwrap();
+            log.push(Step { timestamp, ..Step::new(&slate, choice, 1.0) }).unwrap();
         }
         log.end_session(None).unwrap();
     }
@@ -50,7 +51,10 @@ proptest! {
         let sessions: Vec<usize> = (0..dataset.log.sessions()).step_by(2).collect();
         let mut origin = origin(&dataset, &sessions);
         origin.seed = seed;
-        prop_assert_eq!(Origin::from_jsonl(&origin.to_jsonl()).unwrap(), origin);
+        let files = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) }.files();
+        let file = |name: &str| files.iter().find(|(of, _)| *of == name).map(|(_, bytes)| &bytes[..]);
+        let saved = Saved::read(file, &dataset.catalogue, || false).unwrap();
+        prop_assert_eq!(saved, Saved { catalogue: dataset.catalogue, origin: Some(origin) });
     }
 
     #[test]

@@ -115,14 +115,7 @@ fn of_users(users: impl Iterator<Item = Option<u32>>) -> foretaste_data::Log {
     let mut log = foretaste_data::LogBuilder::default();
     for user in users {
         let (slate, choice) = ([foretaste_data::ItemId(0)], foretaste_data::Choice::Skip);
-        log.push(foretaste_data::Step {
-            slate: &slate,
-            choice,
-            reward: 0.0,
-            propensity: None,
-            timestamp: None,
-        })
-        .unwrap();
+        log.push(foretaste_data::Step::new(&slate, choice, 0.0)).unwrap();
         log.end_session(user).unwrap();
     }
     log.build()

@@ -67,8 +67,7 @@ mod tests {
             [([0, 1], Choice::Skip, 2.0), ([1, 2], Choice::Item(ItemId(2)), -1.0)]
         {
             let slate = slate.map(ItemId);
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
-                .unwrap();
+            log.push(Step::new(&slate, choice, reward)).unwrap();
             log.end_session(None).unwrap();
         }
         log.build()

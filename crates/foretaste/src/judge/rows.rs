@@ -298,14 +298,7 @@ mod tests {
         for session in 0..400 {
             let slate = [session % 6, (session + 1) % 6].map(ItemId);
             let choice = if session % 3 == 0 { Choice::Item(slate[1]) } else { Choice::Skip };
-            log.push(Step {
-                slate: &slate,
-                choice,
-                reward: 1.0,
-                propensity: Some(&propensity),
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step::new(&slate, choice, 1.0).propensity(&propensity)).unwrap();
             log.end_session(None).unwrap();
         }
         let rows = rows(&log.build());
@@ -329,14 +322,7 @@ mod tests {
         let mut log = LogBuilder::default();
         for (item, reward) in [(0, 3.0), (1, 7.0), (2, -2.0), (3, 40.0)] {
             let slate = [ItemId(item)];
-            log.push(Step {
-                slate: &slate,
-                choice: Choice::Skip,
-                reward,
-                propensity: None,
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step::new(&slate, Choice::Skip, reward)).unwrap();
             log.end_session(None).unwrap();
         }
         let model = RewardModel::fit(log.build().iter(), &mapping(4), 4);
@@ -374,14 +360,7 @@ mod tests {
             let item = ItemId(stream.random_range(0..2 * ITEMS as u32));
             let reward = if item.index() < ITEMS { 1.0 } else { 0.0 };
             let propensity = Some(&[1.0 / (2 * ITEMS) as f32][..]);
-            log.push(Step {
-                slate: &[item],
-                choice: Choice::Skip,
-                reward,
-                propensity,
-                timestamp: None,
-            })
-            .unwrap();
+            log.push(Step { propensity, ..Step::new(&[item], Choice::Skip, reward) }).unwrap();
             log.end_session(None).unwrap();
         }
         let log = log.build();

@@ -27,20 +27,14 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
                 Error::setting("sequences", format!("session {index}, step {t}: {problem}"))
             })?;
             let reward = if step.choice.item().is_some() { step.reward } else { 0.0 };
-            builder.push(Step { reward, propensity: None, timestamp: None, ..step })?;
+            builder.push(Step::new(step.slate, step.choice, reward))?;
             places = step.slate.len();
         }
         if places > 0 && !leaving_is_logged {
             let slate = rand::seq::index::sample(&mut seed.stream(index as u64), items, places);
             let slate: Vec<ItemId> = slate.into_iter().map(|item| ItemId(item as u32)).collect();
             let choice = Choice::Leave;
-            builder.push(Step {
-                slate: &slate,
-                choice,
-                reward: 0.0,
-                propensity: None,
-                timestamp: None,
-            })?;
+            builder.push(Step::new(&slate, choice, 0.0))?;
         }
         if places > 0 {
             builder.end_session(None)?;

@@ -14,15 +14,7 @@ const ITEMS: usize = 6;
 fn session(builder: &mut LogBuilder, steps: &[(&[u32], Choice, f32)]) {
     for (slate, choice, reward) in steps {
         let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
-        builder
-            .push(Step {
-                slate: &slate,
-                choice: *choice,
-                reward: *reward,
-                propensity: None,
-                timestamp: None,
-            })
-            .unwrap();
+        builder.push(Step::new(&slate, *choice, *reward)).unwrap();
     }
     builder.end_session(None).unwrap();
 }

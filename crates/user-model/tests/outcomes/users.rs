@@ -24,8 +24,7 @@ fn log() -> Log {
                 0 => (Choice::Skip, -0.25),
                 _ => (Choice::Item(ItemId(item)), item as f32 - 2.0),
             };
-            log.push(Step { slate: &slate, choice, reward, propensity: None, timestamp: None })
-                .unwrap();
+            log.push(Step::new(&slate, choice, reward)).unwrap();
         }
         log.end_session(None).unwrap();
     }
