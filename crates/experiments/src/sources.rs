@@ -3,7 +3,7 @@
 use anyhow::{Context, bail, ensure};
 use foretaste_data::{Dataset, Fractions, Split};
 use foretaste_eval::metrics;
-use foretaste_import::{Around, Displays, Format, Input, Options, bundled};
+use foretaste_import::{Around, Format, Input, Options, SimulatedSlates, bundled};
 use foretaste_lab::{Cell, Scale};
 use foretaste_random::Seed;
 use foretaste_report::DataSet;
@@ -119,12 +119,12 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
 
 /// The papers' displays, of films of an age: those around the day of the choice give the choice
 /// away (docs/data-formats.md).
-fn displays(format: Format, scale: Scale) -> Option<Displays> {
-    let paper = Displays::of(format)?;
+fn displays(format: Format, scale: Scale) -> Option<SimulatedSlates> {
+    let paper = SimulatedSlates::of(format)?;
     let around = if format == Format::LastFm { paper.around } else { Around::Release };
-    let paper = Displays { around, ..paper };
+    let paper = SimulatedSlates { around, ..paper };
     let few = FEW.iter().find(|(of, _)| *of == format).map(|&(_, users)| users);
-    Some(if scale == Scale::Paper { paper } else { Displays { users: few, ..paper } })
+    Some(if scale == Scale::Paper { paper } else { SimulatedSlates { users: few, ..paper } })
 }
 
 /// The log that a cell runs on.
@@ -140,7 +140,7 @@ impl Source {
         name: &'static str,
         input: &Input,
         format: Format,
-        displays: Option<Displays>,
+        displays: Option<SimulatedSlates>,
     ) -> anyhow::Result<Self> {
         let about = match (name, displays) {
             (SIMULATED, _) => "simulated users (bundled; not real data)",
@@ -151,7 +151,7 @@ impl Source {
         let options = Options {
             format: Some(format),
             name: Some(name.into()),
-            displays,
+            slates: displays,
             ..Options::default()
         };
         let (dataset, report) = input.import(options)?;

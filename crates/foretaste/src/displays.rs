@@ -1,7 +1,7 @@
 //! How to simulate displays for logs that recorded none.
 
 use anyhow::Context;
-use foretaste_import::{Around, Displays, Format, Input};
+use foretaste_import::{Around, Format, Input, SimulatedSlates};
 use foretaste_random::Seed;
 
 /// Options of the displays; what is not given is the paper's.
@@ -43,7 +43,7 @@ impl DisplayArgs {
         &self,
         input: &Input,
         format: Option<Format>,
-    ) -> anyhow::Result<(Option<Displays>, Option<Seed>)> {
+    ) -> anyhow::Result<(Option<SimulatedSlates>, Option<Seed>)> {
         if !self.given() {
             return Ok((None, None));
         }
@@ -51,20 +51,20 @@ impl DisplayArgs {
         if format == Format::Cikm && !(Self { seed: None, ..self.clone() }).given() {
             return Ok((None, self.seed.map(Seed::new)));
         }
-        let paper = Displays::of(format).with_context(|| {
+        let paper = SimulatedSlates::of(format).with_context(|| {
             let given = input.given().display();
             format!(
                 "{given} is in the format {format}, which has its own slates: none are simulated"
             )
         })?;
-        let displays = Displays {
+        let slates = SimulatedSlates {
             size: self.display_size.unwrap_or(paper.size),
             users: self.users.or(paper.users),
             min_choices: self.min_choices.unwrap_or(paper.min_choices),
             around: self.around.unwrap_or(paper.around),
             seed: self.seed.map_or(paper.seed, Seed::new),
         };
-        Ok((Some(displays), None))
+        Ok((Some(slates), None))
     }
 }
 

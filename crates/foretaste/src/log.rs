@@ -55,14 +55,14 @@ impl LogArgs {
         }
         let bar = bar(input.path(), quiet);
         let shown = bar.clone();
-        let (displays, seed) = self.displays.settle(&input, format)?;
+        let (slates, seed) = self.displays.settle(&input, format)?;
         let defaults = Options::default();
         let options = Options {
             format,
             name: self.name.clone(),
             skip_bad_rows: self.skips_bad_rows(),
             max_bad: self.max_bad.unwrap_or(defaults.max_bad),
-            displays,
+            slates,
             seed,
             progress: Some(Box::new(move |read, _| shown.set_position(read))),
         };

@@ -20,29 +20,30 @@ use foretaste_data::Split;
 use foretaste_random::Seed;
 
 use crate::reader::{Collector, Source};
-use crate::{Displays, Format, Progress, Result};
+use crate::{Format, Progress, Result, SimulatedSlates};
 
 /// Reads a file into a collector; the split, where the format has one.
 ///
-/// `displays` are those of a format without slates, `None` the published ones; `seed` is what a
+/// `slates` are those of a format without slates, `None` the published ones; `seed` is what a
 /// split is drawn from.
 pub(crate) fn read(
     format: Format,
     path: &Path,
-    displays: Option<Displays>,
+    slates: Option<SimulatedSlates>,
     seed: Seed,
     progress: Option<Progress<'_>>,
     to: &mut Collector,
 ) -> Result<Option<Split>> {
     let open = |progress| Source::open(path, progress);
-    let displays = &displays.or_else(|| Displays::of(format)).unwrap_or_else(Displays::ten);
+    let slates =
+        &slates.or_else(|| SimulatedSlates::of(format)).unwrap_or_else(SimulatedSlates::ten);
     match format {
         Format::Cikm => return cikm::read(open(progress)?, seed, to).map(Some),
         Format::GanCdqn => return gan_cdqn::read(open(progress)?, to).map(Some),
-        Format::MovieLens100k => movielens::read_100k(open(progress)?, displays, to)?,
-        Format::MovieLens => movielens::read_csv(open(progress)?, displays, to)?,
-        Format::LastFm => lastfm::read(open(progress)?, displays, to)?,
-        Format::YooChoose => yoochoose::read(open(progress)?, displays, to)?,
+        Format::MovieLens100k => movielens::read_100k(open(progress)?, slates, to)?,
+        Format::MovieLens => movielens::read_csv(open(progress)?, slates, to)?,
+        Format::LastFm => lastfm::read(open(progress)?, slates, to)?,
+        Format::YooChoose => yoochoose::read(open(progress)?, slates, to)?,
         Format::Trivago => trivago::read(path, progress, to)?,
         Format::OpenBandit => open_bandit::read(open(progress)?, to)?,
         Format::Coat => coat::read(open(progress)?, to)?,

@@ -5,7 +5,7 @@ use foretaste_random::Seed;
 
 use crate::formats::{self, cikm, coat, movielens, yoochoose};
 use crate::reader::Collector;
-use crate::{Displays, Error, Expected, Format, Input, Report, Result};
+use crate::{Error, Expected, Format, Input, Report, Result, SimulatedSlates};
 
 /// The files that the importers read beside a log, as paths from its folder.
 pub const BESIDE: [&str; 7] = [
@@ -28,7 +28,7 @@ pub struct Options<'a> {
     /// The data set's name; `None` takes the file's, without its extension.
     pub name: Option<String>,
     /// Count bad rows by reason in the summary instead of failing at the first. A bad row drops its
-    /// step (in the GAN-CDQN format: its display); the rest of the session stays, and a session
+    /// step (in the GAN-CDQN format: its slate); the rest of the session stays, and a session
     /// without a step left is dropped too.
     pub skip_bad_rows: bool,
     /// The largest share of a file's rows, and of its sessions, that may be dropped as bad, in [0,
@@ -36,10 +36,10 @@ pub struct Options<'a> {
     /// lost, and where its id stood before, with others between. What a public data set is known to
     /// hold and a log cannot is not bad. 0.05 by default.
     pub max_bad: f64,
-    /// How to simulate displays, for a format that holds none; `None` takes the paper's, see
-    /// [`Displays::of`].
-    pub displays: Option<Displays>,
-    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated displays
+    /// How to simulate slates, for a format that holds none; `None` takes the paper's, see
+    /// [`SimulatedSlates::of`].
+    pub slates: Option<SimulatedSlates>,
+    /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated slates
     /// have their own.
     pub seed: Option<Seed>,
     /// Told of the progress.
@@ -53,7 +53,7 @@ impl Default for Options<'_> {
             name: None,
             skip_bad_rows: false,
             max_bad: 0.05,
-            displays: None,
+            slates: None,
             seed: None,
             progress: None,
         }
@@ -68,7 +68,7 @@ impl Default for Options<'_> {
 /// # Errors
 /// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the
 /// whole file: a directory, an empty file, a missing column, a header without rows, a truncated
-/// archive, more bad rows than may be skipped; [`Error::Setting`] for displays that cannot be
+/// archive, more bad rows than may be skipped; [`Error::Setting`] for slates that cannot be
 /// simulated, a seed that nothing is drawn from, or a limit that is no share; [`Error::Io`] when
 /// the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
@@ -85,8 +85,8 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
     let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
     let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
-    let displays = options.displays;
-    if displays.is_some() && Displays::of(format).is_none() {
+    let slates = options.slates;
+    if slates.is_some() && SimulatedSlates::of(format).is_none() {
         return Err(Error::Setting(format!(
             "a log in the format {format} has its own slates, none are simulated"
         )));
@@ -96,9 +96,9 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
             "no split of a log in the format {format} is drawn: it takes no seed"
         )));
     }
-    let as_published = displays.is_none();
+    let as_published = slates.is_none();
     let seed = options.seed.unwrap_or(Seed::new(1));
-    let split = formats::read(format, path, displays, seed, options.progress, &mut collector)?;
+    let split = formats::read(format, path, slates, seed, options.progress, &mut collector)?;
     let (mut dataset, reading) = collector.finish(name)?;
     dataset.split = split;
     if format == Format::Coat {

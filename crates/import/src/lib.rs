@@ -30,7 +30,6 @@
 //! log alone does not compile them.
 
 pub mod bundled;
-mod displays;
 mod error;
 mod expected;
 mod export;
@@ -41,8 +40,8 @@ mod input;
 mod nearest;
 mod reader;
 mod report;
+mod slates;
 
-pub use displays::{Around, Displays};
 pub use error::{Error, Result};
 pub use expected::Expected;
 pub use export::{export, replaced_ids};
@@ -50,3 +49,4 @@ pub use format::Format;
 pub use import::{BESIDE, Options, Progress, import};
 pub use input::Input;
 pub use report::{Reading, Report};
+pub use slates::{Around, SimulatedSlates};

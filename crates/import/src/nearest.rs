@@ -10,7 +10,7 @@ pub(crate) struct Pool {
     /// Where the items of each day begin, and where those of the last end.
     starts: Vec<usize>,
     items: Vec<u32>,
-    /// What was exchanged for the display being drawn.
+    /// What was exchanged for the slate being drawn.
     exchanged: Vec<(usize, usize)>,
 }
 
@@ -73,7 +73,7 @@ impl Pool {
                     slate.push(item);
                 }
             }
-            // A display must not depend on those that were drawn before it.
+            // A slate must not depend on those that were drawn before it.
             while let Some((a, b)) = self.exchanged.pop() {
                 self.items.swap(a, b);
             }

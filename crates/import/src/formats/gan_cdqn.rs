@@ -1,5 +1,5 @@
 //! The GAN-CDQN authors' tab-separated files: one row per item shown; rows with the same
-//! `session_new_index` and `Time` are one display, in which exactly one item is clicked.
+//! `session_new_index` and `Time` are one slate, in which exactly one item is clicked.
 
 use std::io::Write;
 use std::path::Path;
@@ -71,7 +71,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<Spli
 }
 
 /// The rows of the user being read: one session. They are held until the user ends, because
-/// displays are put into the order of their times.
+/// slates are put into the order of their times.
 #[derive(Default)]
 struct User {
     session: Option<u64>,
@@ -80,9 +80,9 @@ struct User {
     subset: Option<Subset>,
     names: String,
     rows: Vec<Row>,
-    /// Times of displays that lost a row.
+    /// Times of slates that lost a row.
     spoiled: HashSet<i64>,
-    /// Whether a row was lost that may have belonged to any display.
+    /// Whether a row was lost that may have belonged to any slate.
     lost_row: bool,
 }
 
@@ -141,8 +141,8 @@ impl User {
         Ok(())
     }
 
-    /// Collects the displays in the order of their times; the user's subset of the split, if a
-    /// display was left.
+    /// Collects the slates in the order of their times; the user's subset of the split, if a
+    /// slate was left.
     fn close(&mut self, collector: &mut Collector) -> Result<Option<Subset>> {
         let user = std::mem::take(self);
         let Some(session) = user.session.filter(|_| user.refused.is_none()) else {
@@ -151,23 +151,23 @@ impl User {
         let User { name, subset, names, mut rows, spoiled, lost_row, .. } = user;
         rows.sort_by_key(|row| row.time);
         let (mut kept, mut shown) = (false, HashSet::new());
-        for display in rows.chunk_by(|a, b| a.time == b.time) {
-            let first = &display[0];
+        for slate in rows.chunk_by(|a, b| a.time == b.time) {
+            let first = &slate[0];
             let pushed = if lost_row || spoiled.contains(&first.time) {
                 Err(Fault::new(
                     "row",
-                    "a display whose rows can all be read",
-                    "a display that lost one",
+                    "a slate whose rows can all be read",
+                    "a slate that lost one",
                 ))
             } else {
-                push(collector, &names, display, &mut shown)
+                push(collector, &names, slate, &mut shown)
             };
             match pushed {
                 Ok(()) => kept = true,
                 Err(fault) => {
                     collector.reject(
                         first.place,
-                        display.len() as u64,
+                        slate.len() as u64,
                         Some(&session.to_string()),
                         fault,
                     )?;
@@ -179,18 +179,18 @@ impl User {
     }
 }
 
-/// Collects one display: repeated rows of an item are one, clicked if any of them is.
+/// Collects one slate: repeated rows of an item are one, clicked if any of them is.
 fn push<'n>(
     collector: &mut Collector,
     names: &'n str,
-    display: &[Row],
+    slate: &[Row],
     shown: &mut HashSet<&'n str>,
 ) -> Checked {
     let name = |row: &Row| &names[row.start..row.end];
     let mut clicked = None;
     collector.begin_slate();
     shown.clear();
-    for row in display {
+    for row in slate {
         let item = name(row);
         if shown.insert(item) {
             collector.show(item);
@@ -202,16 +202,16 @@ fn push<'n>(
             Some(_) => {
                 return Err(Fault::value(
                     "is_click",
-                    "one clicked item in a display, found a second",
+                    "one clicked item in a slate, found a second",
                     item,
                 ));
             }
         }
     }
     let Some(clicked) = clicked else {
-        return Err(Fault::new("is_click", "one clicked item in a display", "none"));
+        return Err(Fault::new("is_click", "one clicked item in a slate", "none"));
     };
-    let timestamp = display.first().map(|row| row.time);
+    let timestamp = slate.first().map(|row| row.time);
     collector.push(&Answer { choice: Ok(clicked), reward: 1.0, propensity: None, timestamp })
 }
 

@@ -6,28 +6,28 @@
 
 use foretaste_data::Fault;
 
-use crate::displays::{Around, Choices, Displays};
 use crate::nearest::Pool;
 use crate::reader::{Checked, Collector, Source, Table, Text, WHOLE, date};
+use crate::slates::{Around, Choices, SimulatedSlates};
 use crate::{Error, Result};
 
 const HEADER: [&str; 6] = ["userID", "artistID", "tagID", "day", "month", "year"];
 
 pub(crate) fn read(
     source: Source<'_>,
-    displays: &Displays,
+    slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
-    if displays.around == Around::Release {
-        let problem = "LastFM knows no day of release: displays lie around the day of the choice";
+    if slates.around == Around::Release {
+        let problem = "LastFM knows no day of release: slates lie around the day of the choice";
         return Err(Error::Setting(problem.into()));
     }
     let table = Table::open(source, b'\t', false, &HEADER)?;
     let columns = table.columns(HEADER)?;
-    let user = displays.keep_all().then_some(columns[0]);
+    let user = slates.keep_all().then_some(columns[0]);
     let choices = Choices::read(table, user, collector, |row| choice(row, columns))?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
-    choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector)
+    choices.simulate(pool, |pick| pick.day(), |_| 1.0, slates, collector)
 }
 
 fn choice(

@@ -9,9 +9,9 @@ pub(crate) mod releases;
 use foretaste_data::Fault;
 
 use crate::Result;
-use crate::displays::{Around, Choices, Displays};
 use crate::nearest::Pool;
 use crate::reader::{Checked, Collector, Source, Table, Text, WHOLE};
+use crate::slates::{Around, Choices, SimulatedSlates};
 
 /// `u.data` has no header; these are the names of its README.
 const U_DATA: [&str; 4] = ["user id", "item id", "rating", "timestamp"];
@@ -19,28 +19,28 @@ const RATINGS_CSV: [&str; 4] = ["userId", "movieId", "rating", "timestamp"];
 
 pub(crate) fn read_100k(
     source: Source<'_>,
-    displays: &Displays,
+    slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
     let table = Table::without_header(source, b'\t', &U_DATA);
-    let user = displays.keep_all().then_some(0);
+    let user = slates.keep_all().then_some(0);
     let columns = [0, 1, 2, 3];
     let choices = Choices::read(table, user, collector, |row| choice(row, U_DATA, columns))?;
     let released = releases::u_item(&choices.items, collector)?;
-    simulate(&choices, released, displays, collector)
+    simulate(&choices, released, slates, collector)
 }
 
 pub(crate) fn read_csv(
     source: Source<'_>,
-    displays: &Displays,
+    slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
     let table = Table::open(source, b',', true, &RATINGS_CSV)?;
     let columns = table.columns(RATINGS_CSV)?;
-    let user = displays.keep_all().then_some(columns[0]);
+    let user = slates.keep_all().then_some(columns[0]);
     let choices = Choices::read(table, user, collector, |row| choice(row, RATINGS_CSV, columns))?;
     let released = releases::movies_csv(&choices.items, collector)?;
-    simulate(&choices, released, displays, collector)
+    simulate(&choices, released, slates, collector)
 }
 
 fn choice<'r>(
@@ -62,7 +62,7 @@ fn choice<'r>(
 fn simulate(
     choices: &Choices,
     released: Vec<Option<i64>>,
-    displays: &Displays,
+    slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
     let undated = released.iter().filter(|day| day.is_none()).count();
@@ -79,10 +79,10 @@ fn simulate(
     let days: Vec<i64> =
         released.into_iter().zip(first).map(|(day, first)| day.unwrap_or(first)).collect();
     let pool = Pool::new(days.iter().copied().zip(0..).collect());
-    match displays.around {
-        Around::Choice => choices.simulate(pool, |pick| pick.day(), |_| 1.0, displays, collector),
+    match slates.around {
+        Around::Choice => choices.simulate(pool, |pick| pick.day(), |_| 1.0, slates, collector),
         Around::Release => {
-            choices.simulate(pool, |pick| days[pick.item as usize], |_| 1.0, displays, collector)
+            choices.simulate(pool, |pick| days[pick.item as usize], |_| 1.0, slates, collector)
         }
     }
 }

@@ -1,14 +1,14 @@
 //! YooChoose, RecSys Challenge 2015: `yoochoose-clicks.dat`, with what was bought in
 //! `yoochoose-buys.dat` beside it.
 //!
-//! No slates were recorded: displays are simulated around the clicks, sessions stand for users.
+//! No slates were recorded: they are simulated around the clicks, sessions stand for users.
 
 use foretaste_data::Fault;
 use hashbrown::HashSet;
 
-use crate::displays::{Around, Choices, Displays, Pick};
 use crate::nearest::Pool;
 use crate::reader::{Checked, Collector, Source, Table, Text, date};
+use crate::slates::{Around, Choices, Pick, SimulatedSlates};
 use crate::{Error, Result};
 
 /// The files have no headers; these are the names of the challenge's description.
@@ -20,19 +20,19 @@ pub(crate) const BUYS_FILE: &str = "yoochoose-buys.dat";
 
 pub(crate) fn read(
     source: Source<'_>,
-    displays: &Displays,
+    slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
-    if displays.around == Around::Release {
-        let problem = "YooChoose knows no day of release: displays lie around the day of the click";
+    if slates.around == Around::Release {
+        let problem = "YooChoose knows no day of release: slates lie around the day of the click";
         return Err(Error::Setting(problem.into()));
     }
     let table = Table::without_header(source, b',', &CLICKS);
-    let choices = Choices::read(table, displays.keep_all().then_some(0), collector, event)?;
+    let choices = Choices::read(table, slates.keep_all().then_some(0), collector, event)?;
     let bought = bought(&choices, collector)?;
     let pool = Pool::new(choices.picks.iter().map(|pick| (pick.day(), pick.item)).collect());
     let reward = |pick: &Pick| f32::from(u8::from(bought.contains(&(pick.user, pick.item))));
-    choices.simulate(pool, |pick| pick.day(), reward, displays, collector)
+    choices.simulate(pool, |pick| pick.day(), reward, slates, collector)
 }
 
 /// What was bought, as pairs of a session and an item.

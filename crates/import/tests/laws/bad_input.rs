@@ -261,17 +261,17 @@ fn skipped_rows_are_counted_by_reason_and_leave_no_trace() {
 fn a_skipped_row_drops_its_whole_display() {
     let row =
         |time: &str, item: &str, click: &str| format!("u\t{time}\t{item}\t{click}\t0\t0\t0\t0\n");
-    let displays =
+    let slates =
         [row("0", "a", "1"), row("0", "b", "?"), row("1", "c", "1"), row("2", "d", "0")].concat();
     let other = "v\t0\ta\t1\t0\t1\t0\t1\n";
-    let report = skipped(format!("{GAN}{displays}{other}").as_bytes());
+    let report = skipped(format!("{GAN}{slates}{other}").as_bytes());
     assert_eq!(
         (report.summary.sessions, report.summary.steps, report.summary.items, report.summary.split),
         (2, 2, 2, Some([1, 1, 0]))
     );
     assert_eq!(report.reading.dropped.values().sum::<u64>(), 3);
 
-    // A row without a readable time may have belonged to any display of the user.
+    // A row without a readable time may have belonged to any slate of the user.
     let report =
         skipped(format!("{GAN}{}{}{other}", row("0", "a", "1"), row("?", "b", "0")).as_bytes());
     assert_eq!(
@@ -367,7 +367,7 @@ fn a_row_of_unknown_session_spoils_the_session_on_either_side() {
 }
 
 #[test]
-fn a_large_display_takes_linear_time() {
+fn a_large_slate_takes_linear_time() {
     let rows: String = (0..200_000)
         .map(|item| format!("u\t0\t{item}\t{}\t0\t0\t0\t0\n", u8::from(item == 7)))
         .collect();

@@ -326,7 +326,7 @@ fn a_null_choice_leaves_at_the_end_of_a_session_and_skips_before() {
 }
 
 #[test]
-fn repeated_rows_of_an_item_are_one_and_displays_come_in_time_order() {
+fn repeated_rows_of_an_item_are_one_and_slates_come_in_time_order() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("repeats.tsv");
     let header = "SessionId\tTime\tItemId\tis_click\traw_index\tsession_new_index\titem_new_index\ttr_val_tst\n";

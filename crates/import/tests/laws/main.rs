@@ -2,7 +2,6 @@
 
 mod bad_input;
 mod bad_shares;
-mod displays;
 mod formats;
 #[path = "../../../data/tests/laws/generate.rs"]
 mod generate;
@@ -10,3 +9,4 @@ mod parquet;
 #[cfg(unix)]
 mod pipes;
 mod public;
+mod slates;

@@ -1,6 +1,6 @@
-//! YooChoose: clicks and buys without headers, and displays simulated around the clicks.
+//! YooChoose: clicks and buys without headers, and slates simulated around the clicks.
 
-use foretaste_import::{Around, Displays, Error, Format, Options};
+use foretaste_import::{Around, Error, Format, Options, SimulatedSlates};
 
 use super::{read, read_with, refused, skipping, steps};
 
@@ -30,7 +30,7 @@ fn a_click_earns_what_was_bought_in_its_session() {
     // In the order of time, not of the file.
     assert_eq!(chosen(1), [("714717867", 0.0), ("714826900", 0.0), ("714717860", 1.0)]);
     assert_eq!(chosen(2), [("714826705", 0.0)]);
-    // Five items in all: every display of ten holds them all, the chosen among them.
+    // Five items in all: every slate of ten holds them all, the chosen among them.
     assert!(
         sessions
             .iter()
@@ -48,19 +48,19 @@ fn a_click_earns_what_was_bought_in_its_session() {
 }
 
 #[test]
-fn a_display_holds_items_clicked_on_the_nearest_days() {
-    let displays = Displays { size: 4, ..Displays::of(Format::YooChoose).unwrap() };
+fn a_slate_holds_items_clicked_on_the_nearest_days() {
+    let slates = SimulatedSlates { size: 4, ..SimulatedSlates::of(Format::YooChoose).unwrap() };
     let (dataset, report) =
-        read_with(&files(CLICKS, BUYS), Options { displays: Some(displays), ..Options::default() })
+        read_with(&files(CLICKS, BUYS), Options { slates: Some(slates), ..Options::default() })
             .unwrap();
     assert_eq!(report.expected, None);
     for (slate, chosen, _) in steps(&dataset).iter().flatten() {
         // Four items were clicked on 1 April.
         assert_eq!(slate.contains(&"714826705".to_owned()), chosen.as_deref() == Some("714826705"));
     }
-    let release = Displays { around: Around::Release, ..displays };
+    let release = SimulatedSlates { around: Around::Release, ..slates };
     let error =
-        read_with(&files(CLICKS, BUYS), Options { displays: Some(release), ..Options::default() });
+        read_with(&files(CLICKS, BUYS), Options { slates: Some(release), ..Options::default() });
     assert!(matches!(error, Err(Error::Setting(_))));
 }
 
@@ -102,8 +102,8 @@ fn a_bad_row_names_file_line_field_and_finding() {
 fn a_session_of_which_no_row_can_be_read_is_lost() {
     let clicks =
         format!("{CLICKS}90,2014-04-01T10:30:13.438Z,7\n91,noon,7,0\n12,noon,714717867,0\n");
-    let lost = |displays| {
-        let options = Options { skip_bad_rows: true, max_bad: 0.4, displays, ..Options::default() };
+    let lost = |slates| {
+        let options = Options { skip_bad_rows: true, max_bad: 0.4, slates, ..Options::default() };
         read_with(&files(&clicks, BUYS), options).unwrap().1.reading.empty_sessions
     };
     assert_eq!(lost(None), 2);
@@ -112,7 +112,10 @@ fn a_session_of_which_no_row_can_be_read_is_lost() {
     assert!(error.contains("2 of its 5 sessions (40.0 %) cannot be used"), "{error}");
     // Of those who would be drawn from all, nothing is known.
     assert_eq!(
-        lost(Some(Displays { users: Some(3), ..Displays::of(Format::YooChoose).unwrap() })),
+        lost(Some(SimulatedSlates {
+            users: Some(3),
+            ..SimulatedSlates::of(Format::YooChoose).unwrap()
+        })),
         0
     );
 }

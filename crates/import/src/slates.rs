@@ -1,4 +1,4 @@
-//! Displays for logs that recorded choices and no slates.
+//! Slates for logs that recorded choices and no slates.
 
 use foretaste_data::Vocabulary;
 use foretaste_random::Seed;
@@ -8,40 +8,40 @@ use crate::nearest::Pool;
 use crate::reader::{Answer, Checked, Collector, Table, Text, date};
 use crate::{Error, Format, Result};
 
-/// How displays are simulated for a log that recorded choices and no slates: MovieLens and LastFM,
+/// How slates are simulated for a log that recorded choices and no slates: MovieLens and LastFM,
 /// as in experiment A of the GAN-CDQN paper, and YooChoose.
 ///
-/// The display of a choice holds the chosen item and the others that lie nearest in time, in an
-/// order drawn at random. `docs/data-formats.md` gives the rule, and says what such displays cannot
+/// The slate of a choice holds the chosen item and the others that lie nearest in time, in an
+/// order drawn at random. `docs/data-formats.md` gives the rule, and says what such slates cannot
 /// show.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Displays {
-    /// Items of a display, the chosen one included; at least 1. A display is smaller where the file
+pub struct SimulatedSlates {
+    /// Items of a slate, the chosen one included; at least 1. A slate is smaller where the file
     /// has fewer items.
     pub size: usize,
     /// How many of the active users to keep, drawn at random; `None` keeps all.
     pub users: Option<usize>,
-    /// Fewest choices of an active user. The choices of other users still date and fill displays.
+    /// Fewest choices of an active user. The choices of other users still date and fill slates.
     pub min_choices: usize,
     /// What the others are near to.
     pub around: Around,
-    /// What users, items at equal distances, the order of a display, and the order of simultaneous
+    /// What users, items at equal distances, the order of a slate, and the order of simultaneous
     /// choices are drawn from.
     pub seed: Seed,
 }
 
-/// The day around which a display is filled.
+/// The day around which a slate is filled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Around {
     /// The day of the choice: the paper's.
     Choice,
-    /// The day on which the chosen item was released, where items have one (MovieLens): displays of
+    /// The day on which the chosen item was released, where items have one (MovieLens): slates of
     /// items of an age.
     Release,
 }
 
-impl Displays {
-    /// The paper's displays for a format; `None` for a format that holds slates.
+impl SimulatedSlates {
+    /// The paper's slates for a format; `None` for a format that holds slates.
     ///
     /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the
     /// published files). LastFM: 10 artists, all users. YooChoose, of which the paper says nothing:
@@ -134,33 +134,33 @@ impl Choices {
         Ok(choices)
     }
 
-    /// Collects one session per user that is kept: a display around each choice, in the order of
+    /// Collects one session per user that is kept: a slate around each choice, in the order of
     /// their times.
     ///
-    /// `around` is the day around which a choice's display is filled, `reward` what the choice
+    /// `around` is the day around which a choice's slate is filled, `reward` what the choice
     /// earns. Of the streams under the seed, number `i` belongs to the file's `i`-th user, so that
-    /// a user's displays do not depend on who else is kept.
+    /// a user's slates do not depend on who else is kept.
     pub(crate) fn simulate(
         &self,
         mut pool: Pool,
         around: impl Fn(&Pick) -> i64,
         reward: impl Fn(&Pick) -> f32,
-        displays: &Displays,
+        slates: &SimulatedSlates,
         collector: &mut Collector,
     ) -> Result<()> {
-        if displays.size == 0 {
-            return Err(Error::Setting("a display has at least one item".into()));
+        if slates.size == 0 {
+            return Err(Error::Setting("a slate has at least one item".into()));
         }
-        let users = self.kept(displays);
+        let users = self.kept(slates);
         if users.is_empty() && !self.picks.is_empty() {
-            let (users, least) = (self.users.len(), displays.min_choices);
+            let (users, least) = (self.users.len(), slates.min_choices);
             let problem = format!(
                 "none of its {users} users is to be kept; active are those with {least} choices \
                  or more"
             );
             return Err(Error::file(collector.path(), problem));
         }
-        let seed = displays.seed.derive("displays");
+        let seed = slates.seed.derive("displays");
         let mut unchosen = vec![false; self.items.len()];
         let mut slate = Vec::new();
         for picks in &users {
@@ -174,7 +174,7 @@ impl Choices {
             for pick in &picks {
                 slate.clear();
                 slate.push(pick.item);
-                pool.fill(around(pick), displays.size, &mut slate, &mut stream);
+                pool.fill(around(pick), slates.size, &mut slate, &mut stream);
                 slate[1..].iter().for_each(|&item| unchosen[item as usize] = true);
                 slate.shuffle(&mut stream);
                 collector.begin_slate();
@@ -205,12 +205,12 @@ impl Choices {
     }
 
     /// The choices of every user that is kept, in the order of the users.
-    fn kept(&self, displays: &Displays) -> Vec<&[Pick]> {
+    fn kept(&self, slates: &SimulatedSlates) -> Vec<&[Pick]> {
         let users = self.picks.chunk_by(|a, b| a.user == b.user);
         let mut active: Vec<&[Pick]> =
-            users.filter(|picks| picks.len() >= displays.min_choices).collect();
-        if let Some(most) = displays.users.filter(|&most| most < active.len()) {
-            active.shuffle(&mut displays.seed.derive("users").stream(0));
+            users.filter(|picks| picks.len() >= slates.min_choices).collect();
+        if let Some(most) = slates.users.filter(|&most| most < active.len()) {
+            active.shuffle(&mut slates.seed.derive("users").stream(0));
             active.truncate(most);
             active.sort_unstable_by_key(|picks| picks[0].user);
         }

@@ -1,11 +1,13 @@
-//! Logs of choices without slates: MovieLens and LastFM, and the displays that are simulated for
+//! Logs of choices without slates: MovieLens and LastFM, and the slates that are simulated for
 //! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use foretaste_data::{Choice, Dataset};
-use foretaste_import::{Around, Displays, Error, Format, Options, Report, Result, export, import};
+use foretaste_import::{
+    Around, Error, Format, Options, Report, Result, SimulatedSlates, export, import,
+};
 use foretaste_random::Seed;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -26,12 +28,12 @@ fn read_with(files: &[(&str, &[u8])], options: Options<'_>) -> Result<(Dataset, 
     import(&folder.path().join(files[0].0), options)
 }
 
-fn read(files: &[(&str, &[u8])], displays: Displays) -> Dataset {
-    read_with(files, Options { displays: Some(displays), ..Options::default() }).unwrap().0
+fn read(files: &[(&str, &[u8])], slates: SimulatedSlates) -> Dataset {
+    read_with(files, Options { slates: Some(slates), ..Options::default() }).unwrap().0
 }
 
-fn everyone(format: Format, size: usize) -> Displays {
-    Displays { size, users: None, min_choices: 1, ..Displays::of(format).unwrap() }
+fn everyone(format: Format, size: usize) -> SimulatedSlates {
+    SimulatedSlates { size, users: None, min_choices: 1, ..SimulatedSlates::of(format).unwrap() }
 }
 
 /// A row of `u.item` as it is published: title in Latin-1, date, no video date, URL, genres.
@@ -82,7 +84,7 @@ fn steps(dataset: &Dataset) -> BTreeMap<String, Vec<RawStep>> {
     sessions.collect()
 }
 
-/// Checks every display against all items with all their days.
+/// Checks every slate against all items with all their days.
 fn check_nearest(
     dataset: &Dataset,
     size: usize,
@@ -133,15 +135,15 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_display_holds_the_chosen_film_and_those_released_nearest(
+    fn a_slate_holds_the_chosen_film_and_those_released_nearest(
         picks in picks(), released in releases(), size in 1..9_usize, seed: u64, release: bool,
     ) {
         let items: Vec<u8> = (0..).zip(&released).flat_map(|(id, day): (u32, _)| {
             film(&id.to_string(), &day.map_or(String::new(), |day| format!("{:02}-Jan-1995", day + 1)))
         }).collect();
         let around = if release { Around::Release } else { Around::Choice };
-        let displays = Displays { around, seed: Seed::new(seed), ..everyone(Format::MovieLens100k, size) };
-        let dataset = read(&[("u.data", u_data(&picks).as_bytes()), ("u.item", &items)], displays);
+        let slates = SimulatedSlates { around, seed: Seed::new(seed), ..everyone(Format::MovieLens100k, size) };
+        let dataset = read(&[("u.data", u_data(&picks).as_bytes()), ("u.item", &items)], slates);
         check_choices(&dataset, &picks)?;
         // Only films that were rated; one without a date takes the day of its first rating.
         let first = |item| picks.iter().filter(|pick| pick.1 == item).map(|pick| pick.2).min();
@@ -152,14 +154,14 @@ proptest! {
     }
 
     #[test]
-    fn a_display_holds_the_tagged_artist_and_those_tagged_nearest(
+    fn a_slate_holds_the_tagged_artist_and_those_tagged_nearest(
         picks in vec((0..6_u32, 0..12_u32, 0..9_i64, 0..3_u32), 1..60), size in 1..9_usize, seed: u64,
     ) {
         let rows: String = picks.iter().map(|(user, artist, day, tag)| {
             format!("{user}\t{artist}\t{tag}\t{}\t1\t1995\n", day + 1)
         }).collect();
-        let displays = Displays { seed: Seed::new(seed), ..everyone(Format::LastFm, size) };
-        let dataset = read(&[("user_taggedartists.dat", format!("{TAGS}{rows}").as_bytes())], displays);
+        let slates = SimulatedSlates { seed: Seed::new(seed), ..everyone(Format::LastFm, size) };
+        let dataset = read(&[("user_taggedartists.dat", format!("{TAGS}{rows}").as_bytes())], slates);
         // Several tags for an artist on a day are one choice.
         let picks: Vec<Pick> = picks.into_iter().map(|(user, item, day, _)| (user, item, (NEW_YEAR + day) * DAY)).collect();
         check_choices(&dataset, &picks)?;
@@ -168,11 +170,11 @@ proptest! {
     }
 
     #[test]
-    fn a_users_displays_do_not_depend_on_who_else_is_kept(picks in picks(), most in 0..7_usize, min_choices in 1..9_usize) {
+    fn a_users_slates_do_not_depend_on_who_else_is_kept(picks in picks(), most in 0..7_usize, min_choices in 1..9_usize) {
         let kept = |users| {
-            let displays = Displays { users, min_choices, ..everyone(Format::MovieLens, 4) };
+            let slates = SimulatedSlates { users, min_choices, ..everyone(Format::MovieLens, 4) };
             let rows: String = picks.iter().map(|(user, item, time)| format!("{user},{item},3.5,{time}\r\n")).collect();
-            let options = Options { displays: Some(displays), ..Options::default() };
+            let options = Options { slates: Some(slates), ..Options::default() };
             read_with(&[("ratings.csv", format!("{RATINGS}{rows}").as_bytes())], options).map(|read| steps(&read.0))
         };
         let distinct: BTreeSet<Pick> = picks.iter().copied().collect();
@@ -252,9 +254,12 @@ fn users_are_drawn_alike() {
     let log = format!("{TAGS}{rows}");
     let mut counts = [0; 10];
     for seed in 0..200 {
-        let displays =
-            Displays { users: Some(3), seed: Seed::new(seed), ..everyone(Format::LastFm, 1) };
-        let kept = steps(&read(&[("tags", log.as_bytes())], displays));
+        let slates = SimulatedSlates {
+            users: Some(3),
+            seed: Seed::new(seed),
+            ..everyone(Format::LastFm, 1)
+        };
+        let kept = steps(&read(&[("tags", log.as_bytes())], slates));
         assert_eq!(kept.len(), 3);
         kept.keys().for_each(|user| counts[user.parse::<usize>().unwrap()] += 1);
     }
@@ -263,13 +268,15 @@ fn users_are_drawn_alike() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_displays_in_every_release() {
+fn the_same_seed_gives_the_same_slates_in_every_release() {
     let log = "7,1,4.0,964982703\n7,3,4.0,964982703\n5,2,1.0,964982600\n7,2,0.5,964982600\n5,4,5.0,964982600\n";
-    let displays =
-        |seed| Displays { users: Some(1), seed: Seed::new(seed), ..everyone(Format::MovieLens, 3) };
-    let read = |seed| {
-        steps(&read(&[("ratings.csv", format!("{RATINGS}{log}").as_bytes())], displays(seed)))
+    let slates = |seed| SimulatedSlates {
+        users: Some(1),
+        seed: Seed::new(seed),
+        ..everyone(Format::MovieLens, 3)
     };
+    let read =
+        |seed| steps(&read(&[("ratings.csv", format!("{RATINGS}{log}").as_bytes())], slates(seed)));
     let expected = vec![
         (vec![2, 3, 1], 2, 964_982_600),
         (vec![1, 2, 3], 1, 964_982_703),
@@ -286,8 +293,8 @@ fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
     let movies = "10,\"Cité, La (1994)\",Drama\r\n20,Later (1996),Comedy|War\r\n30,\"Last, The (2005)\",War\r\n99,Other (1995),War\r\n";
     let (log, movies) = (format!("{RATINGS}{rows}"), format!("{MOVIES}{movies}40,Undated,War\r\n"));
     let others = |files: &[(&str, &[u8])]| -> BTreeMap<u32, u32> {
-        let displays = Displays { around: Around::Release, ..everyone(Format::MovieLens, 2) };
-        let steps = steps(&read(files, displays));
+        let slates = SimulatedSlates { around: Around::Release, ..everyone(Format::MovieLens, 2) };
+        let steps = steps(&read(files, slates));
         steps
             .into_values()
             .flatten()
@@ -298,8 +305,8 @@ fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
     let with = others(&[("ratings.csv", log.as_bytes()), ("movies.csv", movies.as_bytes())]);
     assert_eq!(with, BTreeMap::from([(10, 20), (20, 10), (30, 40), (40, 20)]));
     let notes = |files: &[(&str, &[u8])]| {
-        let displays = Some(everyone(Format::MovieLens, 2));
-        read_with(files, Options { displays, ..Options::default() }).unwrap().1.to_string()
+        let slates = Some(everyone(Format::MovieLens, 2));
+        read_with(files, Options { slates, ..Options::default() }).unwrap().1.to_string()
     };
     let table = notes(&[("ratings.csv", log.as_bytes()), ("movies.csv", movies.as_bytes())]);
     assert!(
@@ -321,8 +328,8 @@ fn the_summary_says_how_many_choices_give_themselves_away() {
         (1, 3, NEW_YEAR * DAY),
         (2, 1, 0),
     ]);
-    let displays = Displays { min_choices: 2, ..everyone(Format::MovieLens100k, 2) };
-    let options = Options { displays: Some(displays), ..Options::default() };
+    let slates = SimulatedSlates { min_choices: 2, ..everyone(Format::MovieLens100k, 2) };
+    let options = Options { slates: Some(slates), ..Options::default() };
     let table = read_with(&[("u.data", log.as_bytes()), ("u.item", &items)], options)
         .unwrap()
         .1
@@ -405,10 +412,10 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
         let files: [(&str, &[u8]); 2] = [("u.data", b"1\t1\t3\t1\n"), ("u.item", &items)];
         let error = refused(&files);
         assert!(error.ends_with(expected), "{error}");
-        let displays = Some(everyone(Format::MovieLens100k, 2));
+        let slates = Some(everyone(Format::MovieLens100k, 2));
         let (_, report) = read_with(
             &files,
-            Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() },
+            Options { slates, skip_bad_rows: true, max_bad: 1.0, ..Options::default() },
         )
         .unwrap();
         let reading = &report.reading;
@@ -427,10 +434,10 @@ fn a_bad_row_beside_the_log_names_its_own_file() {
 }
 
 #[test]
-fn skipped_rows_leave_no_trace_in_the_displays() {
+fn skipped_rows_leave_no_trace_in_the_slates() {
     let rows = "1\t1\t1\t1\t1\t1995\n1\t2\t1\t30\t2\t1995\n2\t3\t1\t2\t1\t1995\n";
-    let displays = Some(everyone(Format::LastFm, 5));
-    let options = Options { displays, skip_bad_rows: true, max_bad: 1.0, ..Options::default() };
+    let slates = Some(everyone(Format::LastFm, 5));
+    let options = Options { slates, skip_bad_rows: true, max_bad: 1.0, ..Options::default() };
     let (dataset, report) =
         read_with(&[("tags", format!("{TAGS}{rows}").as_bytes())], options).unwrap();
     assert_eq!(
@@ -456,17 +463,17 @@ fn what_is_missing_as_a_whole_is_said() {
 }
 
 #[test]
-fn displays_that_cannot_be_simulated_are_refused() {
-    let refused = |file: (&str, &[u8]), displays| {
-        let error = read_with(&[file], Options { displays: Some(displays), ..Options::default() })
-            .unwrap_err();
+fn slates_that_cannot_be_simulated_are_refused() {
+    let refused = |file: (&str, &[u8]), slates| {
+        let error =
+            read_with(&[file], Options { slates: Some(slates), ..Options::default() }).unwrap_err();
         assert!(matches!(error, Error::Setting(_)), "{error}");
     };
     let tags = format!("{TAGS}1\t1\t1\t1\t1\t1995\n");
     refused(("tags", tags.as_bytes()), everyone(Format::LastFm, 0));
     refused(
         ("tags", tags.as_bytes()),
-        Displays { around: Around::Release, ..everyone(Format::LastFm, 2) },
+        SimulatedSlates { around: Around::Release, ..everyone(Format::LastFm, 2) },
     );
     refused(
         ("shop.csv", b"session,step,shown,chosen,reward\na,0,1 2,1,1\n"),
@@ -482,7 +489,7 @@ fn formats_without_slates_are_read_only() {
     );
     let folder = tempfile::tempdir().unwrap();
     let to = |name: &str| -> Box<Path> { folder.path().join(name).into() };
-    for format in Format::ALL.into_iter().filter(|&format| Displays::of(format).is_some()) {
+    for format in Format::ALL.into_iter().filter(|&format| SimulatedSlates::of(format).is_some()) {
         let written = export(&dataset, format, &to("log"));
         assert!(written.unwrap_err().to_string().contains("can be read only"));
     }
