@@ -1,7 +1,7 @@
-//! Chooses and judges every baseline on a log with a split, in the GAN-CDQN authors' format, and
-//! prints a table as CSV.
+//! Chooses and judges every baseline on a cached log, which `cargo xtask data import` makes, by its
+//! split or one by sessions, and prints a table as CSV.
 //!
-//! `cargo run --release -p foretaste-baselines --example compare -- FILE [SEED [full|coarse [MODEL..]]]`
+//! `cargo run --release -p foretaste-baselines --example compare -- LOG [SEED [full|coarse [MODEL..]]]`
 //! (default: seed 1, full grids, all models). Every point of a grid goes to the standard error: its
 //! validation figures, where it stopped, seconds.
 
@@ -10,8 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use foretaste_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
-use foretaste_data::{Fractions, Split};
-use foretaste_import::{Options, import};
+use foretaste_data::{Fractions, Split, cache};
 use foretaste_random::Seed;
 
 /// glibc gives freed pages back, and every intermediate tensor then pays for them again.
@@ -20,7 +19,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("which file?")?;
+    let path = arguments.next().ok_or("which log?")?;
     let seed = Seed::new(arguments.next().map_or(Ok(1), |text| text.parse())?);
     let coarse = match arguments.next().as_deref() {
         None | Some("full") => false,
@@ -28,8 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(other) => return Err(format!("{other}: expected full or coarse").into()),
     };
     let names: Vec<String> = arguments.collect();
-    let (dataset, _) =
-        import(Path::new(&path), Options { skip_bad_rows: true, ..Options::default() })?;
+    let dataset = cache::load(Path::new(&path))?;
     let split = match dataset.split {
         Some(split) => split,
         None => Split::by_session(&dataset.log, Fractions::default(), seed.derive("split"))?,

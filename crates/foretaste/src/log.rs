@@ -9,7 +9,7 @@ use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::answer::Answer;
-use crate::displays::DisplayArgs;
+use crate::slates::SlateArgs;
 
 /// A log, and how to read it.
 #[derive(Debug, clap::Args)]
@@ -27,7 +27,7 @@ pub struct LogArgs {
     #[arg(long, value_name = "SHARE")]
     pub max_bad: Option<f64>,
     #[command(flatten)]
-    pub displays: DisplayArgs,
+    pub slates: SlateArgs,
 }
 
 impl LogArgs {
@@ -38,7 +38,7 @@ impl LogArgs {
             name: None,
             skip_bad_rows: false,
             max_bad: None,
-            displays: DisplayArgs::default(),
+            slates: SlateArgs::default(),
         }
     }
 
@@ -55,7 +55,7 @@ impl LogArgs {
         }
         let bar = bar(input.path(), quiet);
         let shown = bar.clone();
-        let (slates, seed) = self.displays.settle(&input, format)?;
+        let (slates, seed) = self.slates.settle(&input, format)?;
         let defaults = Options::default();
         let options = Options {
             format,
@@ -87,10 +87,10 @@ impl LogArgs {
     }
 
     fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<Dataset> {
-        if format.is_some() || self.skips_bad_rows() || self.displays.given() {
+        if format.is_some() || self.skips_bad_rows() || self.slates.given() {
             bail!(
                 "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate \
-                 displays are for other files",
+                 slates are for other files",
                 self.path.display()
             );
         }
@@ -199,9 +199,9 @@ mod tests {
         assert_eq!((dataset.name.as_str(), report), ("mine", None));
         assert!(log().read(Some(Format::Csv), true).is_err());
         assert!(LogArgs { skip_bad_rows: true, ..log() }.read(None, true).is_err());
-        let displays = DisplayArgs { seed: Some(2), ..DisplayArgs::default() };
+        let slates = SlateArgs { seed: Some(2), ..SlateArgs::default() };
         for path in [&cached, Path::new(BUNDLED)] {
-            let log = LogArgs { displays: displays.clone(), ..LogArgs::of(path) };
+            let log = LogArgs { slates: slates.clone(), ..LogArgs::of(path) };
             let error = log.read(None, true).unwrap_err().to_string();
             assert!(error.contains("simulate"), "{error}");
         }

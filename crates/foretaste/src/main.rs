@@ -8,13 +8,13 @@
 
 mod answer;
 mod describe;
-mod displays;
 mod export;
 mod import;
 mod judge;
 mod list;
 mod log;
 mod progress;
+mod slates;
 mod train;
 
 use std::num::NonZeroUsize;

@@ -1,14 +1,14 @@
-//! How to simulate displays for logs that recorded none.
+//! How to simulate slates for logs that recorded none.
 
 use anyhow::Context;
 use foretaste_import::{Around, Format, Input, SimulatedSlates};
 use foretaste_random::Seed;
 
-/// Options of the displays; what is not given is the paper's.
+/// Options of the simulated slates; what is not given is the paper's.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Simulated displays (movielens-100k, movielens, lastfm, yoochoose)")]
-pub struct DisplayArgs {
-    /// What users and displays are drawn from, or the split of cikm [default: 1].
+#[command(next_help_heading = "Simulated slates (movielens-100k, movielens, lastfm, yoochoose)")]
+pub struct SlateArgs {
+    /// What users and slates are drawn from, or the split of cikm [default: 1].
     #[arg(long)]
     pub seed: Option<u64>,
     /// How many active users to keep at most [default: 1000 for MovieLens, all for others].
@@ -17,27 +17,27 @@ pub struct DisplayArgs {
     /// Fewest choices of an active user [default: 20 for MovieLens, 1 for others].
     #[arg(long)]
     pub min_choices: Option<usize>,
-    /// Items of a display [default: 40 for MovieLens, 10 for others].
-    #[arg(long, value_name = "ITEMS")]
-    pub display_size: Option<usize>,
-    /// Fill displays with what is near to the day of the choice, or to the release of the film
+    /// Items of a slate [default: 40 for MovieLens, 10 for others].
+    #[arg(long, value_name = "ITEMS", alias = "display-size")]
+    pub slate_size: Option<usize>,
+    /// Fill slates with what is near to the day of the choice, or to the release of the film
     /// chosen [default: choice].
     #[arg(long, value_parser = around)]
     pub around: Option<Around>,
 }
 
-impl DisplayArgs {
+impl SlateArgs {
     /// Whether any of them is given.
     pub fn given(&self) -> bool {
-        let Self { seed, users, min_choices, display_size, around } = self;
+        let Self { seed, users, min_choices, slate_size, around } = self;
         seed.is_some()
             || users.is_some()
             || min_choices.is_some()
-            || display_size.is_some()
+            || slate_size.is_some()
             || around.is_some()
     }
 
-    /// The displays of a log in `format`, or in the one that its first bytes tell, and the seed of
+    /// The slates of a log in `format`, or in the one that its first bytes tell, and the seed of
     /// its split; `None` if nothing is given that concerns them.
     pub fn settle(
         &self,
@@ -58,7 +58,7 @@ impl DisplayArgs {
             )
         })?;
         let slates = SimulatedSlates {
-            size: self.display_size.unwrap_or(paper.size),
+            size: self.slate_size.unwrap_or(paper.size),
             users: self.users.or(paper.users),
             min_choices: self.min_choices.unwrap_or(paper.min_choices),
             around: self.around.unwrap_or(paper.around),
