@@ -6,4 +6,5 @@ mod edges;
 mod generate;
 mod mapping;
 mod origin;
+mod slices;
 mod splits;

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_shares;
+mod dependencies;
 mod formats;
 #[path = "../../../data/tests/laws/generate.rs"]
 mod generate;
