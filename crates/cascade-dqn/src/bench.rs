@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
-use foretaste_data::ItemId;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use rand::Rng;
 
 use crate::argmax::{Candidates, Cascade, Storage};
 use crate::config::{ItemFeatures, QConfig, StateEncoder};
-use crate::{Clicks, QNetworks, Result};
+use crate::{QNetworks, Result};
 
 /// The sizes of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -183,7 +183,7 @@ fn same_slates(ours: &[ItemId], theirs: &[ItemId], users: usize) -> f64 {
 struct Subject {
     networks: QNetworks,
     features: Vec<f32>,
-    clicks: Clicks,
+    clicks: RecentClicks,
 }
 
 impl Subject {

@@ -1,8 +1,9 @@
 use candle_core::{Device, Tensor};
+use foretaste_data::RecentClicks;
 use foretaste_nn::{Init, Lstm, Scope, lookup};
 
 use crate::config::{ItemFeatures, QConfig, StateEncoder};
-use crate::{Clicks, Error, Result};
+use crate::{Error, Result};
 
 /// The table of item features `[K, d]`, a parameter if they are learned.
 pub(crate) fn features(
@@ -69,7 +70,7 @@ impl Encoder {
     }
 
     /// The states of sessions with these clicks, `[rows, width]`, from the features `table [K, d]`.
-    pub fn states(&self, table: &Tensor, clicks: &Clicks) -> Result<Tensor> {
+    pub fn states(&self, table: &Tensor, clicks: &RecentClicks) -> Result<Tensor> {
         let (rows, window) = (clicks.rows(), clicks.window());
         let (items, known) = clicks.padded();
         let dim = table.dim(1)?;
@@ -81,8 +82,9 @@ impl Encoder {
                     .collect();
                 let mask = Tensor::from_vec(mask, (rows * window, 1), &Device::Cpu)?
                     .to_dtype(table.dtype())?;
+                let items: Vec<u32> = items.iter().map(|item| item.0).collect();
                 let clicked =
-                    lookup(table, items)?.broadcast_mul(&mask)?.reshape((rows, window, dim))?;
+                    lookup(table, &items)?.broadcast_mul(&mask)?.reshape((rows, window, dim))?;
                 let clicked =
                     clicked.transpose(1, 2)?.contiguous()?.reshape((rows * dim, window))?;
                 let sums = clicked
@@ -100,7 +102,7 @@ impl Encoder {
                 let place = |row: usize, time: usize| row * window + (window - 1 - time);
                 let order = |row: usize| (0..window).map(move |time| place(row, time));
                 let sequence: Vec<u32> =
-                    (0..rows).flat_map(|row| order(row).map(|at| items[at])).collect();
+                    (0..rows).flat_map(|row| order(row).map(|at| items[at].0)).collect();
                 let mask: Vec<u8> = known
                     .iter()
                     .flat_map(|&known| {

@@ -1,10 +1,10 @@
-use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, RecentClicks, Step};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Policy, Responses, Slates};
 
 use crate::argmax::top_items;
 use crate::policy::show;
-use crate::{Clicks, Error, Result};
+use crate::{Error, Result};
 
 /// Shows the k items of the largest scores, equal scores in the order of the items: GAN-Greedy on
 /// r_θ, W&D-LR and W&D-CCF on the predicted click. Deterministic: propensity 1.
@@ -35,7 +35,7 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
         Self { scores, items, history }
     }
 
-    fn slates(&self, clicks: &Clicks, k: usize) -> Result<Vec<ItemId>> {
+    fn slates(&self, clicks: &RecentClicks, k: usize) -> Result<Vec<ItemId>> {
         let (log, last) = self.log(clicks).map_err(foretaste_sim::Error::from)?;
         let scores = (self.scores)(&log).map_err(foretaste_sim::Error::Model)?;
         if scores.len() != log.steps()
@@ -57,11 +57,11 @@ impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
     }
 
     /// The users as a log, and the number of the last display of each.
-    fn log(&self, clicks: &Clicks) -> foretaste_data::Result<(Log, Vec<usize>)> {
+    fn log(&self, clicks: &RecentClicks) -> foretaste_data::Result<(Log, Vec<usize>)> {
         let all: Vec<ItemId> = (0..self.items as u32).map(ItemId).collect();
         let (mut builder, mut last, mut steps) = (LogBuilder::default(), Vec::new(), 0);
         for row in 0..clicks.rows() {
-            for item in clicks.row(row).rev() {
+            for &item in clicks.row(row).iter().rev() {
                 builder.push(step(&[item], Choice::Item(item)))?;
                 steps += 1;
             }
@@ -79,15 +79,15 @@ fn step(slate: &[ItemId], choice: Choice) -> Step<'_> {
 }
 
 impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy<F> {
-    type Memory = Clicks;
+    type Memory = RecentClicks;
 
-    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
-        Ok(Clicks::new(rows, self.history))
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
+        Ok(RecentClicks::new(rows, self.history))
     }
 
     fn recommend(
         &self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         _state: &E::State,
         k: usize,
         _streams: &mut [Stream],
@@ -107,7 +107,7 @@ impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
+    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
         Ok(clicks.select(rows))
     }
 }

@@ -1,17 +1,18 @@
+use foretaste_data::RecentClicks;
 use foretaste_random::Seed;
 use foretaste_sim::{Environment, Error, Responses, Slates};
 
-use crate::{Clicks, Result};
+use crate::Result;
 
 /// A recommender that learns while it acts.
 pub(crate) trait Learner {
     /// The slates that it shows to users with these clicks.
-    fn recommend(&mut self, clicks: &Clicks, step: usize) -> Result<Slates>;
+    fn recommend(&mut self, clicks: &RecentClicks, step: usize) -> Result<Slates>;
 
     /// Takes note of what came back; `clicks` are those before.
     fn learn(
         &mut self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         slates: &Slates,
         responses: &Responses,
         step: usize,
@@ -35,7 +36,7 @@ pub(crate) struct Tally {
 pub(crate) fn interact<E: Environment + ?Sized>(
     environment: &E,
     learner: &mut impl Learner,
-    mut clicks: Clicks,
+    mut clicks: RecentClicks,
     steps: usize,
     seed: Seed,
 ) -> Result<Tally> {

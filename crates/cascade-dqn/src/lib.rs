@@ -52,7 +52,6 @@ pub mod anchor;
 mod argmax;
 pub mod bench;
 mod checkpoint;
-mod clicks;
 mod config;
 mod encoder;
 mod error;
@@ -69,7 +68,6 @@ mod train;
 #[cfg(feature = "cuda")]
 pub use argmax::CudaCascade;
 pub use argmax::{Candidates, Cascade, Chosen, Storage};
-pub use clicks::Clicks;
 pub use config::{Architecture, ItemFeatures, QConfig, StateEncoder};
 pub use error::{Error, Result};
 pub use greedy::{Greedy, Scores};

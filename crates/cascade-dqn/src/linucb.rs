@@ -1,3 +1,4 @@
+use foretaste_data::RecentClicks;
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::{Environment, Policy, Responses, Slates};
 use rayon::prelude::*;
@@ -6,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::argmax::top_items;
 use crate::interaction::{Learner, interact};
 use crate::policy::show;
-use crate::{Clicks, Error, Result};
+use crate::{Error, Result};
 
 /// Settings of [`LinUcb`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,12 +104,12 @@ impl LinUcb {
                 format!("the environment has {}, the policy {}", environment.items(), self.items);
             return Err(Error::setting("items", problem));
         }
-        let clicks = Clicks::new(users, self.config.history);
+        let clicks = RecentClicks::new(users, self.config.history);
         Ok(interact(environment, self, clicks, steps, seed)?.reward / users as f64)
     }
 
     /// x, `[c]`.
-    fn context(&self, clicks: &Clicks, row: usize) -> Vec<f64> {
+    fn context(&self, clicks: &RecentClicks, row: usize) -> Vec<f64> {
         let mut x = vec![0.0; self.dim + 1];
         x[0] = 1.0;
         let clicked = clicks.row(row);
@@ -128,7 +129,7 @@ impl LinUcb {
         dot(&self.theta[item * c..][..c], x) + self.config.alpha * spread.max(0.0).sqrt()
     }
 
-    fn slates(&self, clicks: &Clicks) -> Result<Slates> {
+    fn slates(&self, clicks: &RecentClicks) -> Result<Slates> {
         let slate = |row: usize| {
             let x = self.context(clicks, row);
             let bounds: Vec<f32> =
@@ -158,13 +159,13 @@ impl LinUcb {
 }
 
 impl Learner for LinUcb {
-    fn recommend(&mut self, clicks: &Clicks, _step: usize) -> Result<Slates> {
+    fn recommend(&mut self, clicks: &RecentClicks, _step: usize) -> Result<Slates> {
         self.slates(clicks)
     }
 
     fn learn(
         &mut self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         slates: &Slates,
         responses: &Responses,
         _step: usize,
@@ -186,15 +187,15 @@ impl Learner for LinUcb {
 
 /// What was learned so far; sessions that it acts in as a policy teach it nothing.
 impl<E: Environment + ?Sized> Policy<E> for LinUcb {
-    type Memory = Clicks;
+    type Memory = RecentClicks;
 
-    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
-        Ok(Clicks::new(rows, self.config.history))
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
+        Ok(RecentClicks::new(rows, self.config.history))
     }
 
     fn recommend(
         &self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         _state: &E::State,
         k: usize,
         _streams: &mut [Stream],
@@ -219,7 +220,7 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
+    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
         Ok(clicks.select(rows))
     }
 }
@@ -244,7 +245,7 @@ mod tests {
         let mut a = [[2.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 2.0]];
         let mut b = [0.0; 3];
         for _ in 0..12 {
-            let mut clicks = Clicks::new(1, 3);
+            let mut clicks = RecentClicks::new(1, 3);
             (0..stream.random_range(0..5))
                 .for_each(|_| clicks.push(0, ItemId(stream.random_range(0..3))));
             let mut x = [1.0, 0.0, 0.0];

@@ -1,12 +1,12 @@
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::ItemId;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_nn::{Init, Params, lookup};
 use foretaste_random::Seed;
 
 use crate::argmax::{Cascade, Storage};
 use crate::config::{Architecture, ItemFeatures, QConfig};
 use crate::encoder::{self, Encoder};
-use crate::{Clicks, Error, Result};
+use crate::{Error, Result};
 
 /// The Q-networks of a recommender with the encoder and the item features that they share.
 ///
@@ -89,8 +89,8 @@ impl QNetworks {
     }
 
     /// No clicks of `rows` sessions, as many back as the state looks.
-    pub fn no_clicks(&self, rows: usize) -> Clicks {
-        Clicks::new(rows, self.config.state.history())
+    pub fn no_clicks(&self, rows: usize) -> RecentClicks {
+        RecentClicks::new(rows, self.config.state.history())
     }
 
     /// The user states s = h(clicks), `[rows, w]`.
@@ -98,7 +98,7 @@ impl QNetworks {
     /// # Errors
     /// [`Error::Setting`] if the window of the clicks is not the configured history, or one is not
     /// in the catalogue.
-    pub fn states(&self, clicks: &Clicks) -> Result<Tensor> {
+    pub fn states(&self, clicks: &RecentClicks) -> Result<Tensor> {
         if clicks.window() != self.config.state.history() {
             let (found, expected) = (clicks.window(), self.config.state.history());
             return Err(Error::setting(
@@ -225,7 +225,7 @@ mod tests {
         QNetworks::with_type(config, given, Seed::new(4), dtype).unwrap()
     }
 
-    fn clicks(networks: &QNetworks) -> Clicks {
+    fn clicks(networks: &QNetworks) -> RecentClicks {
         let mut clicks = networks.no_clicks(3);
         for (row, item) in [(1, 4), (1, 0), (1, 2), (1, 1), (2, 3)] {
             clicks.push(row, ItemId(item));
@@ -280,6 +280,7 @@ mod tests {
                         let (column, feature) = (i / dim, i % dim);
                         let sum: f64 = clicks
                             .row(row)
+                            .iter()
                             .enumerate()
                             .map(|(lag, item)| {
                                 weight[lag * columns + column] * features[item.index()][feature]
@@ -357,7 +358,7 @@ mod tests {
         let networks = QNetworks::new(base, None, Seed::new(1)).unwrap();
         assert!(
             networks
-                .states(&Clicks::new(1, 3))
+                .states(&RecentClicks::new(1, 3))
                 .unwrap_err()
                 .to_string()
                 .contains("a window of 3, expected 20")

@@ -1,8 +1,9 @@
+use foretaste_data::RecentClicks;
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Policy, Responses, Slates};
 
 use crate::argmax::{Candidates, Cascade, Storage};
-use crate::{Clicks, Error, QNetworks, Result};
+use crate::{Error, QNetworks, Result};
 
 /// Trained Q-networks as a policy: the cascaded argmax, or under
 /// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items. Deterministic:
@@ -24,15 +25,15 @@ impl QPolicy {
 }
 
 impl<E: Environment + ?Sized> Policy<E> for QPolicy {
-    type Memory = Clicks;
+    type Memory = RecentClicks;
 
-    fn begin(&self, rows: usize) -> foretaste_sim::Result<Clicks> {
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
         Ok(self.networks.no_clicks(rows))
     }
 
     fn recommend(
         &self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         _state: &E::State,
         k: usize,
         _streams: &mut [Stream],
@@ -65,7 +66,7 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
         Ok(())
     }
 
-    fn select(&self, clicks: &Clicks, rows: &[usize]) -> foretaste_sim::Result<Clicks> {
+    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
         Ok(clicks.select(rows))
     }
 }

@@ -1,10 +1,10 @@
-use foretaste_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::Stream;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::priorities::SumTree;
-use crate::{Clicks, Error, Result};
+use crate::{Error, Result};
 
 /// Prioritised replay, the proportional variant of Schaul et al. (2016, §3.3-3.4): transition i is
 /// drawn with probability in proportion to (|δ_i| + 10⁻³)^α and weighs (N P(i))^-β in the loss,
@@ -33,7 +33,7 @@ pub(crate) struct Replay {
     k: usize,
     /// Transitions ever stored.
     stored: u64,
-    before: Clicks,
+    before: RecentClicks,
     slates: Vec<ItemId>,
     chosen: Vec<u32>,
     rewards: Vec<f32>,
@@ -55,10 +55,10 @@ pub(crate) struct Batch {
     pub indices: Vec<usize>,
     /// Of each transition in the loss.
     pub weights: Vec<f32>,
-    pub before: Clicks,
+    pub before: RecentClicks,
     pub slates: Vec<ItemId>,
     pub rewards: Vec<f32>,
-    pub after: Clicks,
+    pub after: RecentClicks,
     pub ended: Vec<bool>,
 }
 
@@ -91,7 +91,7 @@ impl Replay {
             capacity,
             k,
             stored: 0,
-            before: Clicks::new(capacity, window),
+            before: RecentClicks::new(capacity, window),
             slates: vec![ItemId(0); capacity * k],
             chosen: vec![NOTHING; capacity],
             rewards: vec![0.0; capacity],
@@ -108,7 +108,7 @@ impl Replay {
     /// Stores the transition of one session, in the place of the oldest if the memory is full.
     pub fn push(
         &mut self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         row: usize,
         slate: &[ItemId],
         choice: Choice,
@@ -186,7 +186,7 @@ impl Replay {
         });
         Contents {
             stored: self.stored,
-            clicks: clicks[..len * self.before.window()].to_vec(),
+            clicks: clicks[..len * self.before.window()].iter().map(|item| item.0).collect(),
             known: known[..len].to_vec(),
             slates: self.slates[..len * self.k].iter().map(|item| item.0).collect(),
             chosen: self.chosen[..len].to_vec(),
@@ -219,7 +219,8 @@ impl Replay {
             && contents.clicks.iter().chain(&contents.slates).all(known)
             && contents.chosen.iter().all(|item| *item == NOTHING || known(item))
             && contents.priorities.iter().all(|priority| priority.is_finite() && *priority > 0.0);
-        let clicks = Clicks::from_padded(window, contents.clicks, contents.known).filter(|_| fits);
+        let clicks = contents.clicks.into_iter().map(ItemId).collect();
+        let clicks = RecentClicks::from_padded(window, clicks, contents.known).filter(|_| fits);
         let Some(clicks) = clicks else {
             let problem = format!(
                 "columns of {sizes:?} entries, expected {expected:?} with items below {items}"
@@ -254,7 +255,7 @@ mod tests {
     /// A session that clicks items 0, 1, .. and skips every third slate [i, i + 1].
     fn filled(count: u32, priority: Option<Priority>) -> Replay {
         let mut replay = Replay::new(CAPACITY, 2, 2, priority);
-        let mut clicks = Clicks::new(1, 2);
+        let mut clicks = RecentClicks::new(1, 2);
         for i in 0..count {
             let choice = if i % 3 == 2 { Choice::Skip } else { Choice::Item(ItemId(i)) };
             replay.push(&clicks, 0, &[ItemId(i), ItemId(i + 1)], choice, i as f32, i % 4 == 3);
@@ -274,8 +275,8 @@ mod tests {
                 prop_assert!(i < count && i + CAPACITY as u32 >= count);
                 prop_assert_eq!((batch.slates[2 * row + 1].0, batch.rewards[row], batch.ended[row]), (i + 1, i as f32, i % 4 == 3));
                 let clicked = |end: u32| (0..end).rev().filter(|i| i % 3 != 2).take(2).map(ItemId).collect::<Vec<_>>();
-                prop_assert_eq!(batch.before.row(row).collect::<Vec<_>>(), clicked(i));
-                prop_assert_eq!(batch.after.row(row).collect::<Vec<_>>(), clicked(i + 1));
+                prop_assert_eq!(batch.before.row(row), clicked(i));
+                prop_assert_eq!(batch.after.row(row), clicked(i + 1));
             }
         }
 

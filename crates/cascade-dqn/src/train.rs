@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use foretaste_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{Adam, AdamConfig, backward, scalar};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::{Environment, Responses, Slates};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::argmax::{Candidates, Cascade, Chosen, Storage};
 use crate::interaction::{Learner, interact};
 use crate::replay::{Batch, Replay};
-use crate::{Clicks, Epsilon, Error, Priority, QNetworks, Result};
+use crate::{Epsilon, Error, Priority, QNetworks, Result};
 
 /// How Q-networks are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -292,7 +292,7 @@ impl Trainer {
 }
 
 /// The best slates by `networks`, whose item halves are computed if they are not known.
-fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &Clicks) -> Result<Chosen> {
+fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &RecentClicks) -> Result<Chosen> {
     let cascade = match frozen {
         Some(cascade) => cascade,
         None => frozen.insert(networks.freeze(Storage::Single)?),
@@ -301,7 +301,7 @@ fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &Clicks) -> 
 }
 
 impl Learner for Trainer {
-    fn recommend(&mut self, clicks: &Clicks, step: usize) -> Result<Slates> {
+    fn recommend(&mut self, clicks: &RecentClicks, step: usize) -> Result<Slates> {
         let (items, k, epsilon) =
             (self.networks.config().items, self.networks.config().k, self.epsilon());
         let mut stream = self.draws("exploration").stream(step as u64);
@@ -333,7 +333,7 @@ impl Learner for Trainer {
 
     fn learn(
         &mut self,
-        clicks: &Clicks,
+        clicks: &RecentClicks,
         slates: &Slates,
         responses: &Responses,
         step: usize,

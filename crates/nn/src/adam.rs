@@ -30,6 +30,23 @@ impl Default for AdamConfig {
     }
 }
 
+impl AdamConfig {
+    fn check(&self) -> Result<()> {
+        let unit = |beta: f64| (0.0..1.0).contains(&beta);
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let fine = positive(self.learning_rate)
+            && unit(self.beta1)
+            && unit(self.beta2)
+            && positive(self.epsilon)
+            && self.clip.is_none_or(positive);
+        if !fine {
+            let problem = format!("{self:?}: expected positive numbers and betas in [0, 1)");
+            return Err(Error::Setting { what: "Adam", problem });
+        }
+        Ok(())
+    }
+}
+
 /// Adam (Kingma & Ba 2015, Algorithm 1), without weight decay, with global-norm clipping (Pascanu
 /// et al. 2013, §3.2).
 ///
@@ -64,17 +81,7 @@ impl Adam {
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range.
     pub fn new(params: &Params, config: AdamConfig) -> Result<Self> {
-        let unit = |beta: f64| (0.0..1.0).contains(&beta);
-        let positive = |value: f64| value > 0.0 && value.is_finite();
-        let fine = positive(config.learning_rate)
-            && unit(config.beta1)
-            && unit(config.beta2)
-            && positive(config.epsilon)
-            && config.clip.is_none_or(positive);
-        if !fine {
-            let problem = format!("{config:?}: expected positive numbers and betas in [0, 1)");
-            return Err(Error::Setting { what: "Adam", problem });
-        }
+        config.check()?;
         let slots = params
             .iter()
             .map(|(name, var)| {
@@ -87,6 +94,17 @@ impl Adam {
             })
             .collect::<Result<_>>()?;
         Ok(Self { config, steps: 0, slots })
+    }
+
+    /// Changes the learning rate of the steps to come; the moments stay.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if it is not a positive number; nothing is then changed.
+    pub fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
+        let config = AdamConfig { learning_rate, ..self.config };
+        config.check()?;
+        self.config = config;
+        Ok(())
     }
 
     /// Number of steps taken.
@@ -234,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn a_change_of_the_learning_rate_is_a_restored_optimiser_with_another_one() {
+        let run = |rebuild: bool| {
+            let (params, x) = problem(DType::F32);
+            let config = AdamConfig { learning_rate: 0.01, ..AdamConfig::default() };
+            let mut adam = Adam::new(&params, config).unwrap();
+            let step = |adam: &mut Adam| adam.step(&backward(&loss(&x)).unwrap()).unwrap();
+            step(&mut adam);
+            if rebuild {
+                let (moments, steps) = (adam.moments().unwrap(), adam.steps());
+                let config = AdamConfig { learning_rate: 0.002, ..config };
+                adam = Adam::new(&params, config).unwrap();
+                adam.restore(&moments, steps).unwrap();
+            } else {
+                adam.set_learning_rate(0.002).unwrap();
+            }
+            step(&mut adam);
+            x.to_vec2::<f32>().unwrap()
+        };
+        assert_eq!(run(true), run(false));
+    }
+
+    #[test]
     fn a_gradient_that_is_not_finite_changes_nothing() {
         let (params, x) = problem(DType::F32);
         let before = x.to_vec2::<f32>().unwrap();
@@ -330,5 +370,8 @@ mod tests {
         ] {
             assert!(Adam::new(&params, config).is_err());
         }
+        let mut adam = Adam::new(&params, AdamConfig::default()).unwrap();
+        assert!(adam.set_learning_rate(f64::NAN).is_err() && adam.set_learning_rate(0.0).is_err());
+        assert_eq!(adam.config, AdamConfig::default());
     }
 }

@@ -54,6 +54,11 @@ impl Params {
         Scope { params: self, prefix: prefix.to_owned() }
     }
 
+    /// The scope of names without a prefix.
+    pub fn root(&mut self) -> Scope<'_> {
+        Scope { params: self, prefix: String::new() }
+    }
+
     /// The parameters in name order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.vars.iter().map(|(name, var)| (name.as_str(), var))
@@ -132,7 +137,7 @@ pub struct Scope<'a> {
 impl Scope<'_> {
     /// The scope one level down.
     pub fn scope(&mut self, name: &str) -> Scope<'_> {
-        Scope { prefix: format!("{}.{name}", self.prefix), params: self.params }
+        Scope { prefix: self.name(name), params: self.params }
     }
 
     /// The device on which parameters are created.
@@ -150,7 +155,7 @@ impl Scope<'_> {
     /// # Errors
     /// [`Error::Setting`] if the name is taken.
     pub fn param(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
-        let name = format!("{}.{name}", self.prefix);
+        let name = self.name(name);
         if self.params.vars.contains_key(&name) {
             return Err(Error::Setting {
                 what: "parameter name",
@@ -181,6 +186,10 @@ impl Scope<'_> {
         self.params.vars.insert(name, var);
         Ok(tensor)
     }
+
+    fn name(&self, name: &str) -> String {
+        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +210,17 @@ mod tests {
         let same = two.scope("x").param("a", 5, uniform).unwrap();
         assert_eq!(a.to_vec1::<f32>().unwrap(), same.to_vec1::<f32>().unwrap());
         assert_ne!(a.to_vec1::<f32>().unwrap(), b.to_vec1::<f32>().unwrap());
+    }
+
+    #[test]
+    fn names_under_the_root_have_no_prefix() {
+        let (mut one, mut two) = (params(), params());
+        let uniform = Init::Uniform { bound: 1.0 };
+        let under_root = one.root().scope("x").param("a", 5, uniform).unwrap();
+        let same = two.scope("x").param("a", 5, uniform).unwrap();
+        assert_eq!(under_root.to_vec1::<f32>().unwrap(), same.to_vec1::<f32>().unwrap());
+        one.root().param("b", 1, uniform).unwrap();
+        assert_eq!(one.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "x.a"]);
     }
 
     /// 10,000 draws: the mean lies within 5 standard errors of 0 and the deviation within 5 of its

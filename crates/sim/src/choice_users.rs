@@ -1,11 +1,10 @@
-use foretaste_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::rank;
-use crate::recent::Recent;
 use crate::{Environment, Error, Responses, Result, Slates};
 
 /// What users may do instead of choosing an item.
@@ -221,7 +220,7 @@ impl ChoiceUsers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChoiceState {
     types: Vec<u32>,
-    recent: Recent,
+    recent: RecentClicks,
 }
 
 impl ChoiceState {
@@ -244,7 +243,7 @@ impl Environment for ChoiceUsers {
     }
 
     fn reset(&self, streams: &mut [Stream]) -> Result<ChoiceState> {
-        let recent = Recent::new(streams.len(), self.config.position_weights.len());
+        let recent = RecentClicks::new(streams.len(), self.config.position_weights.len());
         let types = self.config.types as u32;
         // A single type needs no draw.
         let draw = |stream: &mut Stream| if types == 1 { 0 } else { stream.random_range(0..types) };

@@ -39,7 +39,6 @@ mod error;
 mod mdp;
 pub mod policies;
 mod population;
-mod recent;
 mod rollout;
 mod slates;
 mod tape;

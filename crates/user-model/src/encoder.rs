@@ -103,14 +103,6 @@ impl Encoder {
         }
     }
 
-    /// How many clicks back the state looks; `None` is without limit.
-    pub fn window(&self) -> Option<usize> {
-        match self {
-            Self::PositionWeights { weight, .. } => Some(weight.dims()[0]),
-            Self::Lstm(_) => None,
-        }
-    }
-
     /// The states of `histories` times `layer [width, out]`.
     pub fn project(
         &self,

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use foretaste_data::{Choice, ItemId};
+use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{FrozenLstm, LstmState};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Slates};
@@ -56,7 +56,7 @@ pub struct LearnedState {
 
 #[derive(Clone, Debug)]
 enum Memory {
-    Clicks(Vec<Vec<u32>>),
+    Clicks(RecentClicks),
     Lstm(Arc<FrozenLstm>, LstmState),
 }
 
@@ -105,11 +105,11 @@ impl LearnedUsers {
             Memory::Clicks(clicks) => clicks,
         };
         let mut histories = Histories::default();
-        for clicks in clicks.iter() {
-            histories
-                .before
-                .push((!clicks.is_empty()).then_some((histories.sequences.len(), clicks.len())));
-            histories.sequences.extend((!clicks.is_empty()).then(|| clicks.clone()));
+        for row in 0..clicks.rows() {
+            let oldest_first: Vec<u32> = clicks.row(row).iter().rev().map(|item| item.0).collect();
+            let sequence = (histories.sequences.len(), oldest_first.len());
+            histories.before.push((!oldest_first.is_empty()).then_some(sequence));
+            histories.sequences.extend((!oldest_first.is_empty()).then_some(oldest_first));
         }
         self.model.projected_states(&histories)
     }
@@ -151,19 +151,7 @@ impl LearnedUsers {
     fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
         state.steps += 1;
         match &mut state.memory {
-            Memory::Clicks(rows) => {
-                let window = self.model.encoder.window();
-                for (clicks, item) in rows
-                    .iter_mut()
-                    .zip(choices)
-                    .filter_map(|(row, choice)| Some((row, choice.item()?)))
-                {
-                    if window == Some(clicks.len()) {
-                        clicks.remove(0);
-                    }
-                    clicks.push(item.0);
-                }
-            }
+            Memory::Clicks(clicks) => clicks.observe(choices),
             Memory::Lstm(lstm, state) => {
                 let device = self.model.params().device();
                 let items: Vec<u32> =
@@ -187,7 +175,9 @@ impl Environment for LearnedUsers {
 
     fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &self.model.encoder {
-            Encoder::PositionWeights { .. } => Memory::Clicks(vec![Vec::new(); streams.len()]),
+            Encoder::PositionWeights { weight, .. } => {
+                Memory::Clicks(RecentClicks::new(streams.len(), weight.dims()[0]))
+            }
             Encoder::Lstm(lstm) => {
                 let frozen = lstm.freeze().map_err(Error::from)?;
                 Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
@@ -227,9 +217,7 @@ impl Environment for LearnedUsers {
 
     fn select(&self, state: &LearnedState, rows: &[usize]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &state.memory {
-            Memory::Clicks(clicks) => {
-                Memory::Clicks(rows.iter().map(|&row| clicks[row].clone()).collect())
-            }
+            Memory::Clicks(clicks) => Memory::Clicks(clicks.select(rows)),
             Memory::Lstm(lstm, state) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
                 Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)

@@ -1,11 +1,10 @@
-use foretaste_data::ItemId;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
 use rayon::prelude::*;
 
 use super::mdp::check_k;
 use super::slate::{Component, Mixture, best_slate};
 use crate::choice_users::ChoiceState;
-use crate::recent::Recent;
 use crate::{ChoiceUsers, Environment, Error, Outside, Policy, Responses, Result, Slates};
 
 /// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees
@@ -168,7 +167,7 @@ pub struct ChoiceBelief {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ChoiceBeliefMemory {
     steps: usize,
-    recent: Recent,
+    recent: RecentClicks,
     belief: Vec<Vec<f64>>,
 }
 
@@ -209,7 +208,7 @@ impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
         let belief = vec![vec![1.0 / config.types as f64; config.types]; rows];
         Ok(ChoiceBeliefMemory {
             steps: 0,
-            recent: Recent::new(rows, config.position_weights.len()),
+            recent: RecentClicks::new(rows, config.position_weights.len()),
             belief,
         })
     }
