@@ -56,14 +56,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         let start = Instant::now();
         let mut begun = Vec::new();
-        let watch = |progress: Progress| {
+        let callback = |progress: Progress| {
             if progress.iteration == 0 && progress.seen.is_none() {
                 begun.push(start.elapsed().as_secs_f64());
             }
             ControlFlow::Continue(())
         };
         let grid = if coarse { kind.coarse_grid() } else { kind.grid() };
-        let selection = select_among(&grid, &data, seed.derive(kind.name()), watch)?;
+        let selection = select_among(&grid, &data, seed.derive(kind.name()), callback)?;
         let seconds = start.elapsed().as_secs_f64();
         begun.push(seconds);
         for (candidate, span) in selection.candidates.iter().zip(begun.windows(2)) {

@@ -73,5 +73,5 @@ pub use popularity::{PopularityConfig, PositionConfig};
 pub use select::{Candidate, ModelKind, Progress, Selection, Settings, select, select_among};
 pub use session_knn::SessionKnnConfig;
 pub use session_rnn::SessionRnnConfig;
-pub use training::{CurvePoint, Training, Update};
+pub use training::{CurvePoint, Training};
 pub use trees::TreesConfig;

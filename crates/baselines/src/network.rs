@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::deep_fm::DeepFm;
 use crate::fields::{Choices, Fields, labels};
 use crate::model::nll;
-use crate::training::{Watch, train};
+use crate::training::{Callback, train};
 use crate::wide_deep::WideDeep;
 use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result, Training};
 
@@ -109,7 +109,7 @@ impl Network {
         config: &NetworkConfig,
         data: &Data<'_>,
         seed: Seed,
-        watch: Watch<'_>,
+        callback: Callback<'_>,
     ) -> Result<Self> {
         let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
         let displays = data.training();
@@ -126,7 +126,7 @@ impl Network {
             seed.derive("training"),
             |batch, _| network.loss(&displays, batch),
             || nll(&network, &held_out),
-            watch,
+            callback,
         )?;
         Ok(network)
     }

@@ -9,7 +9,7 @@ use crate::popularity::{Popularity, PopularityConfig, Position, PositionConfig};
 use crate::session_knn::{SessionKnn, SessionKnnConfig};
 use crate::session_rnn::{SessionRnn, SessionRnnConfig};
 use crate::trees::{Trees, TreesConfig};
-use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, Update, evaluate};
+use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, evaluate};
 
 /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any
 /// model should beat.
@@ -227,26 +227,26 @@ impl Settings {
     /// Fits the model to the training sessions; networks and trees stop early by the validation
     /// sessions.
     ///
-    /// `watch` hears of a network before any update and of every update, and may stop it.
+    /// `callback` is told of a network before any update and of every update, and may stop it.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range or the training sessions hold nothing
-    /// to learn from; [`Error::Diverged`] if a gradient or a score is not finite;
-    /// [`Error::Interrupted`] if `watch` broke off.
+    /// to learn from; [`Error::Training`] if a gradient or a score is not finite, or if `callback`
+    /// stopped the fit.
     pub fn fit(
         &self,
         data: &Data<'_>,
         seed: Seed,
-        mut watch: impl FnMut(Update) -> ControlFlow<()>,
+        mut callback: impl FnMut(foretaste_train::Progress<CurvePoint>) -> ControlFlow<()>,
     ) -> Result<Box<dyn ClickModel>> {
         Ok(match self {
             Self::Popularity(config) => Box::new(Popularity::fit(config, data)?),
             Self::Position(config) => Box::new(Position::fit(config, data)?),
             Self::ItemKnn(config) => Box::new(ItemKnn::fit(config, data)?),
             Self::SessionKnn(config) => Box::new(SessionKnn::fit(config, data)?),
-            Self::SessionRnn(config) => Box::new(SessionRnn::fit(config, data, seed, &mut watch)?),
+            Self::SessionRnn(config) => Box::new(SessionRnn::fit(config, data, seed, &mut callback)?),
             Self::Trees(config) => Box::new(Trees::fit(config, data, seed)?),
-            Self::Network(config) => Box::new(Network::fit(config, data, seed, &mut watch)?),
+            Self::Network(config) => Box::new(Network::fit(config, data, seed, &mut callback)?),
         })
     }
 }
@@ -255,8 +255,8 @@ impl Settings {
 /// validation sessions: by the likelihood where the model has one, by precision@1 elsewhere, the
 /// earlier of two that are equal.
 ///
-/// Point i draws from the i-th seed under `seed`. `watch` hears of every point, of a network before
-/// any update and of every update, and may stop the selection.
+/// Point i draws from the i-th seed under `seed`. `callback` is told of every point, of a network
+/// before any update and of every update, and may stop the selection.
 ///
 /// # Errors
 /// As [`Settings::fit`] and [`evaluate`].
@@ -264,9 +264,9 @@ pub fn select(
     kind: ModelKind,
     data: &Data<'_>,
     seed: Seed,
-    watch: impl FnMut(Progress) -> ControlFlow<()>,
+    callback: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Selection> {
-    select_among(&kind.grid(), data, seed, watch)
+    select_among(&kind.grid(), data, seed, callback)
 }
 
 /// As [`select`], among the given settings of one kind of model.
@@ -277,19 +277,21 @@ pub fn select_among(
     grid: &[Settings],
     data: &Data<'_>,
     seed: Seed,
-    mut watch: impl FnMut(Progress) -> ControlFlow<()>,
+    mut callback: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Selection> {
     let validation = data.validation();
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
     for (point, settings) in grid.iter().enumerate() {
-        let mut told = |Update { iteration, point: seen }| {
-            watch(Progress { point, points: grid.len(), iteration, seen })
+        let mut of_point = |iteration, seen| {
+            callback(Progress { point, points: grid.len(), iteration, seen })
         };
-        if told(Update { iteration: 0, point: None }).is_break() {
-            return Err(Error::Interrupted);
+        if of_point(0, None).is_break() {
+            return Err(foretaste_train::Error::Interrupted.into());
         }
-        let model = settings.fit(data, seed.index(point as u64), told)?;
+        let model = settings.fit(data, seed.index(point as u64), |progress| {
+            of_point(progress.iteration, progress.point)
+        })?;
         let (figures, curve) = (evaluate(&*model, &validation)?, model.curve().to_vec());
         if best.as_ref().is_none_or(|&(_, chosen)| figures.beats(&candidates[chosen].validation)) {
             best = Some((model, point));

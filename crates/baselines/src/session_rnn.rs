@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::sample;
 use crate::model::nll;
-use crate::training::{Watch, train};
+use crate::training::{Callback, train};
 use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result, Training};
 
 /// Clicks after which gradients are cut; the state is carried on.
@@ -77,7 +77,7 @@ impl SessionRnn {
         config: &SessionRnnConfig,
         data: &Data<'_>,
         seed: Seed,
-        watch: Watch<'_>,
+        callback: Callback<'_>,
     ) -> Result<Self> {
         let mut model =
             Self::untrained(config, data.items, seed.derive("session RNN"), DType::F32)?;
@@ -102,7 +102,7 @@ impl SessionRnn {
                 )
             },
             || nll(&model, &held_out),
-            watch,
+            callback,
         )?;
         Ok(model)
     }

@@ -1,10 +1,12 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use foretaste_data::Batches;
 use foretaste_eval::EvalError;
 use foretaste_nn::{Adam, AdamConfig, Params};
 use foretaste_random::Seed;
+use foretaste_train::{
+    Candidates, EndlessBatches, Fit, FitConfig, Means, Progress, descend,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -78,17 +80,8 @@ pub struct CurvePoint {
     pub validation_loss: f64,
 }
 
-/// What the fit of a network tells its watcher of.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Update {
-    /// Updates done.
-    pub iteration: u64,
-    /// The point of the learning curve, where one was made now.
-    pub point: Option<CurvePoint>,
-}
-
 /// Told of a network before any update and of every update; may stop it.
-pub(crate) type Watch<'a> = &'a mut dyn FnMut(Update) -> ControlFlow<()>;
+pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<CurvePoint>) -> ControlFlow<()>;
 
 /// Trains `params`, leaves those of the lowest `validate`, the one before any update among them,
 /// and returns the learning curve.
@@ -102,65 +95,69 @@ pub(crate) fn train(
     seed: Seed,
     loss: impl Fn(&[usize], Seed) -> Result<Tensor>,
     validate: impl Fn() -> Result<f64>,
-    watch: Watch<'_>,
+    callback: Callback<'_>,
 ) -> Result<Vec<CurvePoint>> {
     config.check()?;
     let settings = AdamConfig { learning_rate: config.learning_rate, ..AdamConfig::default() };
-    let mut adam = Adam::new(params, settings)?;
-    let (mut best, mut best_params, mut since_best) = (validate()?, params.snapshot()?, 0);
-    let mut tell = |iteration, point| match watch(Update { iteration, point }) {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(()) => Err(Error::Interrupted),
+    let mut learner = Learner {
+        params,
+        adam: Adam::new(params, settings)?,
+        batches: EndlessBatches::new(examples, config.batch, seed.derive("epochs"))?,
+        seed: seed.derive("loss"),
+        loss,
+        validate,
+        training_loss: Means::default(),
     };
-    let first = CurvePoint { iteration: 0, training_loss: None, validation_loss: best };
-    tell(0, Some(first))?;
-    let mut curve = vec![first];
-    let mut losses = Vec::new();
-    let epochs = seed.derive("epochs");
-    let (mut epoch, mut batches) = (0, Batches::shuffled(examples, config.batch, epochs.index(0)));
-    for iteration in 1..=config.iterations {
-        let batch = match batches.next() {
-            Some(batch) => batch,
-            None => {
-                epoch += 1;
-                batches = Batches::shuffled(examples, config.batch, epochs.index(epoch));
-                batches.next().ok_or_else(|| {
-                    Error::setting("training sessions", "nothing in them to learn from")
-                })?
-            }
-        };
-        let diverged = |problem: String| Error::Diverged { iteration, problem };
-        let loss = loss(&batch, seed.derive("loss").index(iteration))?;
-        losses.push(foretaste_nn::scalar(&loss)?);
-        step(&mut adam, &loss).map_err(|reason| match reason {
-            foretaste_nn::Error::NotFinite { .. } => diverged(reason.to_string()),
-            other => other.into(),
-        })?;
-        let mut seen = None;
-        if iteration % config.validate_every == 0 || iteration == config.iterations {
-            let nll = validate().map_err(|reason| match reason {
-                Error::Metric(EvalError::NotFinite { .. }) => diverged(reason.to_string()),
-                other => other,
-            })?;
-            let training_loss = Some(losses.iter().sum::<f64>() / losses.len() as f64);
-            seen = Some(CurvePoint { iteration, training_loss, validation_loss: nll });
-            curve.extend(seen);
-            losses.clear();
-            since_best += 1;
-            if nll < best {
-                (best, best_params, since_best) = (nll, params.snapshot()?, 0);
-            }
-        }
-        tell(iteration, seen)?;
-        if since_best == config.patience {
-            break;
-        }
-    }
-    params.restore(&best_params)?;
-    Ok(curve)
+    let fit = FitConfig {
+        iterations: config.iterations,
+        validate_every: config.validate_every,
+        patience: Some(config.patience),
+        candidates: Candidates::All,
+    };
+    Ok(foretaste_train::fit(&mut learner, fit, callback)?.curve)
 }
 
-/// One update down the gradient of `loss`.
-fn step(adam: &mut Adam, loss: &Tensor) -> foretaste_nn::Result<f64> {
-    adam.step(&foretaste_nn::backward(loss)?)
+/// A network with its optimiser and its examples.
+struct Learner<'a, L, V> {
+    params: &'a Params,
+    adam: Adam,
+    batches: EndlessBatches<'a>,
+    seed: Seed,
+    loss: L,
+    validate: V,
+    training_loss: Means<1>,
+}
+
+impl<L, V> Fit for Learner<'_, L, V>
+where
+    L: Fn(&[usize], Seed) -> Result<Tensor>,
+    V: Fn() -> Result<f64>,
+{
+    type Point = CurvePoint;
+    type Error = Error;
+
+    fn train(&mut self, iteration: u64) -> Result<()> {
+        let loss = (self.loss)(&self.batches.next_batch(), self.seed.index(iteration))?;
+        self.training_loss.add([descend(&mut self.adam, &loss)?.loss]);
+        Ok(())
+    }
+
+    fn validate(&mut self, iteration: u64) -> Result<CurvePoint> {
+        let validation_loss = (self.validate)().map_err(|reason| match reason {
+            Error::Metric(EvalError::NotFinite { .. }) => {
+                foretaste_train::Error::Diverged { iteration, problem: reason.to_string() }.into()
+            }
+            other => other,
+        })?;
+        let training_loss = self.training_loss.take().map(|[loss]| loss);
+        Ok(CurvePoint { iteration, training_loss, validation_loss })
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.params]
+    }
+
+    fn losses(&self, point: &CurvePoint) -> Vec<f64> {
+        vec![point.validation_loss]
+    }
 }

@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 /// What can go wrong with cascading Q-networks.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -17,22 +15,9 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// Training diverged.
-    #[error("training diverged after {updates} updates: {problem}")]
-    Diverged {
-        /// Updates done.
-        updates: u64,
-        /// What was found.
-        problem: String,
-    },
-    /// A checkpoint cannot be written or read, or does not fit.
-    #[error("checkpoint {}: {problem}", path.display())]
-    Checkpoint {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    /// Training diverged, or its checkpoint cannot be written or read, or does not fit.
+    #[error(transparent)]
+    Training(#[from] foretaste_train::Error),
 }
 
 impl From<candle_core::Error> for Error {

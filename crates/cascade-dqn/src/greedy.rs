@@ -99,7 +99,7 @@ impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy
 
     fn observe(
         &self,
-        clicks: &mut Clicks,
+        clicks: &mut RecentClicks,
         _slates: &Slates,
         responses: &Responses,
     ) -> foretaste_sim::Result<()> {

@@ -212,7 +212,7 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
 
     fn observe(
         &self,
-        clicks: &mut Clicks,
+        clicks: &mut RecentClicks,
         _slates: &Slates,
         responses: &Responses,
     ) -> foretaste_sim::Result<()> {

@@ -58,7 +58,7 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
 
     fn observe(
         &self,
-        clicks: &mut Clicks,
+        clicks: &mut RecentClicks,
         _slates: &Slates,
         responses: &Responses,
     ) -> foretaste_sim::Result<()> {

@@ -1,8 +1,9 @@
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, RecentClicks};
-use foretaste_nn::{Adam, AdamConfig, backward, scalar};
+use foretaste_nn::{Adam, AdamConfig};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::{Environment, Responses, Slates};
+use foretaste_train::{Descent, Means, descend};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -127,15 +128,8 @@ pub struct Trainer {
     /// The networks in training as of the last update, once they have been asked.
     frozen: Option<Cascade>,
     frozen_target: Option<Cascade>,
-    losses: Losses,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Losses {
-    count: u64,
-    loss: f64,
-    target: f64,
-    gradient_norm: f64,
+    /// Loss, target and gradient norm of the updates of the present iteration.
+    means: Means<3>,
 }
 
 impl Trainer {
@@ -161,7 +155,7 @@ impl Trainer {
             curve: Vec::new(),
             frozen: None,
             frozen_target: None,
-            losses: Losses::default(),
+            means: Means::default(),
         })
     }
 
@@ -188,7 +182,8 @@ impl Trainer {
     /// Trains for one iteration in `environment`, which may be another than that of the last.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Diverged`]; what the
+    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Training`] if a loss
+    /// or a gradient is not finite; what the
     /// environment returns.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<CurvePoint> {
         let (items, expected) = (environment.items(), self.networks.config().items);
@@ -198,23 +193,25 @@ impl Trainer {
                 format!("the environment has {items}, the networks {expected}"),
             ));
         }
-        self.losses = Losses::default();
+        self.means = Means::default();
         let (users, steps, seed) =
             (self.config.users, self.config.steps, self.draws("environment"));
         let epsilon = self.epsilon();
         let clicks = self.networks.no_clicks(users);
         let tally = interact(environment, self, clicks, steps, seed)?;
-        let Losses { count, loss, target, gradient_norm } = self.losses;
-        let mean = |sum: f64| (count > 0).then(|| sum / count as f64);
+        let [loss, target, gradient_norm] = match self.means.take() {
+            Some(means) => means.map(Some),
+            None => [None; 3],
+        };
         let point = CurvePoint {
             iteration: self.curve.len() as u64 + 1,
             epsilon,
             steps: tally.steps as f64 / users as f64,
             click_rate: tally.clicks as f64 / tally.steps as f64,
             reward: tally.reward / users as f64,
-            loss: mean(loss),
-            target: mean(target),
-            gradient_norm: mean(gradient_norm),
+            loss,
+            target,
+            gradient_norm,
         };
         self.curve.push(point);
         Ok(point)
@@ -241,19 +238,7 @@ impl Trainer {
         let errors = values.broadcast_sub(&targets)?;
         // Each stage has a loss of its own; what the stages share descends their sum.
         let loss = errors.sqr()?.broadcast_mul(&weights)?.mean(0)?.sum_all()?;
-        let value = scalar(&loss)?;
-        if !value.is_finite() {
-            return Err(Error::Diverged {
-                updates: self.updates,
-                problem: format!("the loss is {value}"),
-            });
-        }
-        let gradient_norm = self.adam.step(&backward(&loss)?).map_err(|reason| match reason {
-            foretaste_nn::Error::NotFinite { .. } => {
-                Error::Diverged { updates: self.updates, problem: reason.to_string() }
-            }
-            reason => reason.into(),
-        })?;
+        let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
         if self.config.priority.is_some() {
             let errors = errors.detach().abs()?.mean(1)?.to_vec1::<f32>()?;
             self.replay.reprioritise(&batch.indices, &errors);
@@ -266,10 +251,7 @@ impl Trainer {
             target.params().restore(&self.networks.params().snapshot()?)?;
             self.frozen_target = None;
         }
-        self.losses.count += 1;
-        self.losses.loss += value / self.networks.config().k as f64;
-        self.losses.target += mean_target;
-        self.losses.gradient_norm += gradient_norm;
+        self.means.add([loss / self.networks.config().k as f64, mean_target, gradient_norm]);
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use foretaste_data::{Choice, ItemId};
-use foretaste_nn::{FrozenLstm, LstmState, lookup, matmul, softmax_logits};
+use foretaste_train::{ClickStates, FrozenClicks, Head};
 
 use crate::model::sigmoid;
 use crate::{Discriminator, Result};
@@ -10,11 +10,10 @@ use crate::{Discriminator, Result};
 /// On the CPU a sequence does not depend on those around it, not in the last bit.
 #[derive(Debug)]
 pub struct FrozenDiscriminator {
-    table: Tensor,
-    /// The table on the host, `[items + 1, embedding]`, END last.
+    clicks: FrozenClicks,
+    /// The embeddings on the host, `[items + 1, embedding]`, END last.
     entries: Vec<f32>,
-    lstm: FrozenLstm,
-    favourite: (Tensor, Tensor),
+    favourite: Head,
     /// W^p and b^p.
     reward: (f32, f32),
     embedding: usize,
@@ -24,14 +23,9 @@ pub struct FrozenDiscriminator {
 }
 
 /// D of some sequences so far: the state s^d, and the running sum over the steps that count.
-///
-/// The last choices are taken into s^d when it is next asked for: after the last step of a sequence
-/// nobody asks.
 #[derive(Clone, Debug)]
 pub struct DiscriminatorState {
-    lstm: LstmState,
-    /// Choices that s^d lacks, one a sequence; or none.
-    pending: Vec<Choice>,
+    clicks: ClickStates,
     sums: Vec<f64>,
     steps: Vec<u32>,
 }
@@ -40,14 +34,13 @@ impl Discriminator {
     /// The discriminator as it is now.
     pub fn freeze(&self) -> Result<FrozenDiscriminator> {
         let config = self.config();
-        let table = self.table.table().detach().copy()?;
+        let clicks = self.clicks.freeze()?;
         let number =
             |tensor: &Tensor| Ok::<f32, crate::Error>(tensor.flatten_all()?.to_vec1::<f32>()?[0]);
         Ok(FrozenDiscriminator {
-            entries: table.flatten_all()?.to_vec1()?,
-            table,
-            lstm: self.lstm.freeze()?,
-            favourite: (self.favourite.0.detach().copy()?, self.favourite.1.detach().copy()?),
+            entries: clicks.table().flatten_all()?.to_vec1()?,
+            clicks,
+            favourite: self.favourite.freeze()?,
             reward: (number(&self.reward.0)?, number(&self.reward.1)?),
             embedding: config.embedding,
             end: config.items,
@@ -60,30 +53,11 @@ impl Discriminator {
 impl FrozenDiscriminator {
     /// The state of `rows` sequences that begin.
     pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
-        let lstm = self.lstm.lstm().zero_state(rows)?;
         Ok(DiscriminatorState {
-            lstm,
-            pending: Vec::new(),
+            clicks: self.clicks.begin(rows)?,
             sums: vec![0.0; rows],
             steps: vec![0; rows],
         })
-    }
-
-    /// Takes the last choices into the states, which [`step`](Self::step) does anyway: before they
-    /// are copied it saves doing so for each copy.
-    pub fn settle(&self, state: &mut DiscriminatorState) -> Result<()> {
-        let choices = std::mem::take(&mut state.pending);
-        if choices.is_empty() {
-            return Ok(());
-        }
-        let items: Vec<u32> =
-            choices.iter().map(|choice| choice.item().map_or(0, |item| item.0)).collect();
-        let clicked: Vec<u8> =
-            choices.iter().map(|choice| choice.item().is_some().into()).collect();
-        let clicked = Tensor::from_vec(clicked, (choices.len(), 1), self.table.device())?;
-        let x = lookup(&self.table, &items)?.unsqueeze(1)?;
-        state.lstm = self.lstm.forward(&x, &state.lstm, Some(&clicked))?.1;
-        Ok(())
     }
 
     /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the
@@ -100,12 +74,7 @@ impl FrozenDiscriminator {
         if rows == 0 {
             return Ok(());
         }
-        self.settle(state)?;
-        let (weight, bias) = &self.favourite;
-        let queries = match self.table.device() {
-            Device::Cpu => matmul(state.lstm.output(), weight)?.broadcast_add(bias)?,
-            _ => softmax_logits(state.lstm.output(), weight, bias)?,
-        };
+        let queries = self.favourite.act(self.clicks.output(&state.clicks)?)?;
         let queries: Vec<f32> = queries.flatten_all()?.to_vec1()?;
         for (row, (choice, query)) in
             choices.iter().zip(queries.chunks_exact(self.embedding)).enumerate()
@@ -120,8 +89,16 @@ impl FrozenDiscriminator {
                 f64::from(agreement * (self.reward.0 * rewards[row] + self.reward.1));
             state.steps[row] += 1;
         }
-        state.pending = choices.to_vec();
-        Ok(())
+        Ok(self.clicks.step(&mut state.clicks, choices)?)
+    }
+
+    /// Copies rows, in the given order, a row as often as it is named.
+    pub fn select(&self, state: &DiscriminatorState, rows: &[usize]) -> Result<DiscriminatorState> {
+        Ok(DiscriminatorState {
+            clicks: self.clicks.select(&state.clicks, rows)?,
+            sums: rows.iter().map(|&row| state.sums[row]).collect(),
+            steps: rows.iter().map(|&row| state.steps[row]).collect(),
+        })
     }
 
     /// e(c^max)ᵀ e(c).
@@ -150,18 +127,6 @@ impl DiscriminatorState {
     pub fn probabilities(&self) -> Vec<f64> {
         let mean = |(sum, &steps): (&f64, &u32)| sum / f64::from(steps.max(1));
         self.sums.iter().zip(&self.steps).map(mean).map(sigmoid).collect()
-    }
-
-    /// Copies rows, in the given order, a row as often as it is named.
-    pub fn select(&self, rows: &[usize]) -> Result<Self> {
-        let indices: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-        Ok(Self {
-            lstm: self.lstm.select(&indices)?,
-            // All of them, or none if none are pending.
-            pending: rows.iter().filter_map(|&row| self.pending.get(row).copied()).collect(),
-            sums: rows.iter().map(|&row| self.sums[row]).collect(),
-            steps: rows.iter().map(|&row| self.steps[row]).collect(),
-        })
     }
 }
 

@@ -13,13 +13,8 @@ pub enum Error {
         problem: String,
     },
     /// Training diverged.
-    #[error("the discriminator's training diverged after {updates} updates: {problem}")]
-    Diverged {
-        /// Updates done.
-        updates: u64,
-        /// What was found.
-        problem: String,
-    },
+    #[error("discriminator: {0}")]
+    Training(#[from] foretaste_train::Error),
 }
 
 impl From<candle_core::Error> for Error {

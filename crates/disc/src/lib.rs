@@ -38,7 +38,6 @@
 
 mod acting;
 mod config;
-mod encoder;
 mod error;
 mod model;
 #[cfg(test)]

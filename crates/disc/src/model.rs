@@ -3,12 +3,11 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_nn::checkpoint::{self, Checkpoint};
-use foretaste_nn::{
-    Adam, Embedding, Init, Lstm, Params, lookup, masked_log_softmax, softmax_logits,
-};
+use foretaste_nn::{Adam, Init, Params, lookup, masked_log_softmax};
 use foretaste_random::Seed;
+use foretaste_train::{ClickEncoder, Head};
 
-use crate::{DiscriminatorConfig, Error, Result, encoder};
+use crate::{DiscriminatorConfig, Error, Result};
 
 const KIND: &str = "irecgan-discriminator/1";
 /// Sequences that are evaluated at a time.
@@ -23,10 +22,9 @@ const CHUNK: usize = 256;
 pub struct Discriminator {
     config: DiscriminatorConfig,
     params: Params,
-    pub(crate) table: Embedding,
-    pub(crate) lstm: Lstm,
-    /// W^d `[hidden, embedding]` and b^d.
-    pub(crate) favourite: (Tensor, Tensor),
+    pub(crate) clicks: ClickEncoder,
+    /// W^d and b^d.
+    pub(crate) favourite: Head,
     /// W^p and b^p, one number each.
     pub(crate) reward: (Tensor, Tensor),
 }
@@ -50,18 +48,14 @@ impl Discriminator {
         config.check()?;
         let mut params = Params::new(seed.derive("discriminator"), dtype, device);
         let DiscriminatorConfig { items, embedding, hidden, layers, .. } = config;
-        let init = Init::Normal { sd: 1.0 / (embedding as f64).sqrt() };
-        let table = Embedding::new(items + 1, embedding, init, params.scope("embedding"))?;
-        let lstm = Lstm::new(embedding, hidden, layers, params.scope("lstm"))?;
-        let mut scope = params.scope("favourite");
-        let weight = scope.param("weight", (hidden, embedding), Init::glorot(hidden, embedding))?;
-        let favourite = (weight, scope.param("bias", embedding, Init::Constant(0.0))?);
+        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, params.root())?;
+        let favourite = Head::new(hidden, embedding, params.scope("favourite"))?;
         let mut scope = params.scope("reward");
         let reward = (
             scope.param("weight", 1, Init::Constant(0.0))?,
             scope.param("bias", 1, Init::Constant(1.0))?,
         );
-        Ok(Self { config, params, table, lstm, favourite, reward })
+        Ok(Self { config, params, clicks, favourite, reward })
     }
 
     /// The configuration.
@@ -109,17 +103,18 @@ impl Discriminator {
             cells.iter().map(|&cell| batch.reward[cell as usize]).collect::<Vec<_>>(),
             device,
         )?;
-        let states = encoder::states(self.table.table(), &self.lstm, batch, cells)?;
+        let states = self.clicks.states(batch, cells)?;
 
-        let items = self.table.lookup(&shown)?.reshape((steps, options, self.config.embedding))?;
-        let query = softmax_logits(&states, &self.favourite.0, &self.favourite.1)?;
+        let table = self.clicks.table();
+        let items = lookup(table, &shown)?.reshape((steps, options, self.config.embedding))?;
+        let query = self.favourite.forward(&states)?;
         let values =
             (items.broadcast_mul(&query.unsqueeze(1)?)?.sum(2)? / self.config.temperature)?;
         let mask = Tensor::from_vec(mask, (steps, options), device)?;
         let weights = (masked_log_softmax(&values, &mask, false)?.0.exp()?
             * mask.to_dtype(values.dtype())?)?;
         let favourite = items.broadcast_mul(&weights.unsqueeze(2)?)?.sum(1)?;
-        let agreement = (favourite * lookup(self.table.table(), &chosen)?)?.sum(1)?;
+        let agreement = (favourite * lookup(table, &chosen)?)?.sum(1)?;
         let rewards = rewards.to_dtype(values.dtype())?;
         let weight = rewards.broadcast_mul(&self.reward.0)?.broadcast_add(&self.reward.1)?;
         Ok((agreement * weight)?)

@@ -124,11 +124,7 @@ fn step_by_step(model: &Discriminator, log: &Log, branch_at: usize) -> Vec<f64> 
         }
         // Turned round at one time, as branches are: the order of rows has no meaning.
         let kept: Vec<usize> = if t == branch_at { kept.into_iter().rev().collect() } else { kept };
-        // Nor has it one when the last choices are taken in.
-        if t == branch_at {
-            frozen.settle(&mut state).unwrap();
-        }
-        state = state.select(&kept).unwrap();
+        state = frozen.select(&state, &kept).unwrap();
         order = kept.iter().map(|&at| order[at]).collect();
         let steps: Vec<Step<'_>> =
             order.iter().map(|&session| log.session(session).step(t)).collect();

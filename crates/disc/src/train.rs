@@ -2,8 +2,9 @@ use std::path::Path;
 
 use candle_core::Device;
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
-use foretaste_nn::{Adam, backward, scalar};
+use foretaste_nn::Adam;
 use foretaste_random::Seed;
+use foretaste_train::{Descent, Means, descend};
 
 use crate::{Discriminator, DiscriminatorTraining, Error, Result};
 
@@ -44,46 +45,28 @@ impl DiscriminatorTrainer {
     /// from `seed`, and the pass ends with the shorter. Returns the mean loss of the batches.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a log is empty; [`Error::Diverged`] if a loss or a gradient is not
+    /// [`Error::Setting`] if a log is empty; [`Error::Training`] if a loss or a gradient is not
     /// finite.
     pub fn epoch(&mut self, real: &Log, generated: &Log, seed: Seed) -> Result<f64> {
         let shuffled = |log: &Log, name: &str| {
             let sessions: Vec<usize> = (0..log.sessions()).collect();
             Batches::shuffled(&sessions, self.config.batch, seed.derive(name))
         };
-        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0.0);
+        let mut means = Means::default();
         for (from_real, from_generated) in
             shuffled(real, "real").zip(shuffled(generated, "generated"))
         {
             let batch = |log, sessions: &[usize]| PaddedBatch::new(log, sessions, None);
-            let (loss, norm) =
-                self.descend(&batch(real, &from_real), &batch(generated, &from_generated))?;
-            sum += loss;
-            norms += norm;
-            batches += 1.0;
+            let loss =
+                self.model.loss(&batch(real, &from_real), &batch(generated, &from_generated))?;
+            let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
+            means.add([loss, gradient_norm]);
         }
-        if batches == 0.0 {
+        let Some([loss, gradient_norm]) = means.take() else {
             return Err(Error::setting("logs", "no real or no generated session"));
-        }
-        self.gradient_norm = Some(norms / batches);
-        Ok(sum / batches)
-    }
-
-    /// The loss before the step, and the norm of its gradient.
-    fn descend(&mut self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<(f64, f64)> {
-        let loss = self.model.loss(real, generated)?;
-        let value = scalar(&loss)?;
-        let updates = self.adam.steps();
-        let diverged = |problem| Error::Diverged { updates, problem };
-        if !value.is_finite() {
-            return Err(diverged(format!("the loss is {value}")));
-        }
-        match self.adam.step(&backward(&loss)?) {
-            Err(reason @ foretaste_nn::Error::NotFinite { .. }) => {
-                Err(diverged(reason.to_string()))
-            }
-            other => Ok((value, other?)),
-        }
+        };
+        self.gradient_norm = Some(gradient_norm);
+        Ok(loss)
     }
 
     /// Writes model and optimiser.

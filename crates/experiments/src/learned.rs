@@ -9,7 +9,8 @@ use foretaste_eval::Metric;
 use foretaste_lab::{Interrupted, Scale, Watch};
 use foretaste_nn::AdamConfig;
 use foretaste_report::Figures;
-use foretaste_user_model::{CurvePoint, Evaluation, Fit, TrainConfig, Update};
+use foretaste_train::{Fitted, Progress};
+use foretaste_user_model::{CurvePoint, Evaluation, TrainConfig};
 
 use crate::sources::Source;
 
@@ -39,8 +40,8 @@ pub fn told(
     total: u64,
     part: &str,
     loss: &str,
-) -> impl FnMut(Update) -> ControlFlow<()> {
-    move |Update { iteration, point }| {
+) -> impl FnMut(Progress<CurvePoint>) -> ControlFlow<()> {
+    move |Progress { iteration, point }| {
         watch.progress(iteration, total);
         if let Some(point) = point {
             let norm = figures([("gradient_norm", point.gradient_norm)]);
@@ -84,10 +85,19 @@ pub enum Stopped {
     Failed(anyhow::Error),
 }
 
+impl From<foretaste_train::Error> for Stopped {
+    fn from(error: foretaste_train::Error) -> Self {
+        match error {
+            foretaste_train::Error::Interrupted => Self::Interrupted,
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
 impl From<foretaste_user_model::Error> for Stopped {
     fn from(error: foretaste_user_model::Error) -> Self {
         match error {
-            foretaste_user_model::Error::Interrupted => Self::Interrupted,
+            foretaste_user_model::Error::Training(reason) => reason.into(),
             other => Self::Failed(other.into()),
         }
     }
@@ -96,7 +106,7 @@ impl From<foretaste_user_model::Error> for Stopped {
 impl From<foretaste_baselines::Error> for Stopped {
     fn from(error: foretaste_baselines::Error) -> Self {
         match error {
-            foretaste_baselines::Error::Interrupted => Self::Interrupted,
+            foretaste_baselines::Error::Training(reason) => reason.into(),
             other => Self::Failed(other.into()),
         }
     }
@@ -115,7 +125,7 @@ pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
 }
 
 /// The learning curve of a fit; `loss` names what it is in.
-pub fn curve(fitted: &Fit, loss: &str) -> Vec<BTreeMap<String, f64>> {
+pub fn curve(fitted: &Fitted<CurvePoint>, loss: &str) -> Vec<BTreeMap<String, f64>> {
     fitted.curve.iter().map(|point| row(point, loss)).collect()
 }
 

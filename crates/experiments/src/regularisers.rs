@@ -10,8 +10,9 @@ use foretaste_eval::Metric;
 use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::{
-    AdversarialConfig, AdversarialPoint, Regulariser, StateEncoder, TrainConfig, Update, UserModel,
+    AdversarialConfig, AdversarialPoint, CurvePoint, Regulariser, StateEncoder, TrainConfig, UserModel,
     UserModelConfig, evaluate, fit, fit_adversarial,
 };
 use serde::{Deserialize, Serialize};
@@ -235,7 +236,7 @@ impl Run<'_> {
         Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
     }
 
-    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<foretaste_user_model::Fit> {
+    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<Fitted<CurvePoint>> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
         let told = learned::told(self.watch, training.iterations, part, "loss");
         interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
@@ -275,7 +276,7 @@ impl Run<'_> {
             }
         }
         let log = &self.source.dataset.log;
-        let told = |update: Update<AdversarialPoint>| {
+        let told = |update: Progress<AdversarialPoint>| {
             self.watch.progress(update.iteration, min_max.training.reward.iterations);
             if let Some(point) = update.point {
                 let norms = [

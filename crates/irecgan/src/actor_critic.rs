@@ -5,9 +5,9 @@ use foretaste_data::{Catalogue, PaddedBatch, Provenance};
 use foretaste_nn::checkpoint;
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::{ClickEncoder, Head};
+use foretaste_train::{ClickEncoder, Head, Means, descend};
 
-use crate::agent::{AgentConfig, AgentTrainer, AgentTraining, ClickLosses, descend};
+use crate::agent::{AgentConfig, AgentTrainer, AgentTraining, ClickLosses};
 use crate::{Buffer, Result};
 
 const KIND: &str = "irecgan-critic/1";
@@ -99,21 +99,20 @@ impl ActorCritic {
     /// over the batches that hold a click; 0 if none does.
     ///
     /// # Errors
-    /// [`Error::Diverged`](crate::Error::Diverged) if a loss or a gradient is not finite.
+    /// [`Error::Training`](crate::Error::Training) if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<(f64, f64)> {
         let Self { actor, critic, adam } = self;
-        let (mut sum, mut batches) = (0.0, 0u32);
+        let mut critic_loss = Means::default();
         let of_actor = actor.epoch_by(buffer, seed, |agent, batch, _, returns| {
             let clicks = agent.click_losses(batch)?;
             let (values, returns) =
                 (critic.values(batch, &clicks.cells)?, clicks.of_cells(returns));
             let advantages = advantages(&values, &returns)?;
             // The critic's step changes nothing that the actor's takes from here on.
-            sum += descend(adam, &Critic::loss(&values, returns)?)?.0;
-            batches += 1;
+            critic_loss.add([descend(adam, &Critic::loss(&values, returns)?)?.loss]);
             ClickLosses::weighed(clicks, advantages)
         })?;
-        Ok((of_actor, sum / f64::from(batches.max(1))))
+        Ok((of_actor, critic_loss.take().map_or(0.0, |[loss]| loss)))
     }
 
     /// Writes actor and critic with their optimisers.

@@ -3,9 +3,9 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
 use foretaste_nn::checkpoint::{self, Checkpoint};
-use foretaste_nn::{Adam, AdamConfig, Params, backward, scalar, softmax_cross_entropy};
+use foretaste_nn::{Adam, AdamConfig, Params, scalar, softmax_cross_entropy};
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::{ClickEncoder, Head, PerStep};
+use foretaste_train::{ClickEncoder, Descent, Head, Means, PerStep, descend};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::on_host;
@@ -353,7 +353,7 @@ impl AgentTrainer {
     /// Returns the mean loss of the batches that hold a click; 0 if none does.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a loss or a gradient is not finite.
+    /// [`Error::Training`] if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<f64> {
         self.epoch_by(buffer, seed, |agent, batch, _, returns| agent.loss(batch, returns))
     }
@@ -368,20 +368,19 @@ impl AgentTrainer {
         let returns = buffer.returns(self.config.discount, self.config.lambda_r);
         let returns = PerStep::new(&buffer.log, &returns);
         let sessions: Vec<usize> = (0..buffer.log.sessions()).collect();
-        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0u32);
+        let mut means = Means::default();
         for chosen in Batches::shuffled(&sessions, self.config.batch, seed) {
             let batch = PaddedBatch::new(&buffer.log, &chosen, None);
             if !batch.clicked_mask.contains(&true) {
                 continue;
             }
             let loss = loss(&self.agent, &batch, &chosen, &returns.pad(&chosen, &batch))?;
-            let (loss, norm) = descend(&mut self.adam, &loss)?;
-            sum += loss;
-            norms += norm;
-            batches += 1;
+            let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
+            means.add([loss, gradient_norm]);
         }
-        self.gradient_norm = (batches > 0).then(|| norms / f64::from(batches));
-        Ok(sum / f64::from(batches.max(1)))
+        let means = means.take();
+        self.gradient_norm = means.map(|[_, norm]| norm);
+        Ok(means.map_or(0.0, |[loss, _]| loss))
     }
 
     /// Writes agent and optimiser.
@@ -410,18 +409,5 @@ impl AgentTrainer {
         let mut trainer = Self::new(agent, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         Ok(trainer)
-    }
-}
-
-/// One step down a loss: its value before it, and the norm of its gradient before clipping.
-pub(crate) fn descend(adam: &mut Adam, loss: &Tensor) -> Result<(f64, f64)> {
-    let (value, updates) = (scalar(loss)?, adam.steps());
-    let diverged = |problem| Error::Diverged { updates, problem };
-    if !value.is_finite() {
-        return Err(diverged(format!("the loss is {value}")));
-    }
-    match adam.step(&backward(loss)?) {
-        Err(reason @ foretaste_nn::Error::NotFinite { .. }) => Err(diverged(reason.to_string())),
-        other => Ok((value, other?)),
     }
 }

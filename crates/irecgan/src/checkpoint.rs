@@ -1,45 +1,31 @@
-//! Checkpoints of a whole run: U, A and D with their optimisers, the curve, the pace of U, and the
-//! sessions of online learning.
-//!
-//! `FOLDER/latest.json` names a sub-folder that holds networks and sessions. It is renamed into
-//! place once that is complete, so a save that is interrupted leaves the one before.
+//! Checkpoints of a whole run: U, A and D with their optimisers, the curve, the learning rate of U,
+//! and the sessions of online learning ([`foretaste_train::run`]).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
-use foretaste_data::{Catalogue, Dataset, Log, Provenance};
+use foretaste_data::{Catalogue, Dataset, Log, Provenance, cache};
 use foretaste_disc::DiscriminatorTrainer;
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::{BehaviourTrainer, Pace};
-use rand::RngCore;
+use foretaste_train::run::{self, Resumed};
+use foretaste_train::{Error, LearningRate};
+use foretaste_user_model::behaviour::BehaviourTrainer;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentTrainer;
-use crate::{CurvePoint, Error, IRecGan, IRecGanConfig, OnlineConfig, OnlineLearning, Result};
+use crate::{CurvePoint, IRecGan, IRecGanConfig, OnlineConfig, OnlineLearning, Result};
 
-const FORMAT: u32 = 1;
-const LATEST: &str = "latest.json";
-const PREFIX: &str = "networks-";
+const USERS: &str = "users";
+const AGENT: &str = "agent";
+const DISCRIMINATOR: &str = "discriminator";
 const SESSIONS: &str = "sessions.log";
 
 #[derive(Serialize, Deserialize)]
-struct Latest {
-    format: u32,
-    /// A [`Run`] as JSON.
-    run: String,
-    /// Of `run`.
-    digest: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Run {
+struct State {
     config: IRecGanConfig,
-    /// Tells seeds apart.
-    seed: u64,
     curve: Vec<CurvePoint>,
-    pace: Pace,
-    folder: String,
+    #[serde(rename = "pace")]
+    learning_rate: LearningRate,
     #[serde(default)]
     online: Option<Online>,
 }
@@ -55,18 +41,22 @@ impl IRecGan {
     /// and removes the checkpoint that was there.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if it cannot be written.
+    /// [`Error::Training`](crate::Error::Training) if it cannot be written.
     pub fn save<'a>(&self, folder: &Path, provenance: impl Into<Provenance<'a>>) -> Result<()> {
-        write(self, None, folder, provenance.into())
+        let provenance = provenance.into();
+        run::save(folder, self.seed, |place| {
+            self.write(place, provenance)?;
+            Ok(self.state(None))
+        })
     }
 
     /// Goes on from what [`IRecGan::save`] wrote, as if the run had not stopped. `seed` is the seed
     /// of the run.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] that says what was found and expected: nothing there, another format
-    /// or seed, damage; what the networks return if theirs are damaged or belong to another
-    /// catalogue.
+    /// [`Error::Training`](crate::Error::Training) that says what was found and expected: nothing
+    /// there, another format or seed, damage; what the networks return if theirs are damaged or
+    /// belong to another catalogue.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,
@@ -75,6 +65,23 @@ impl IRecGan {
     ) -> Result<Self> {
         Ok(read(folder, catalogue, seed, device)?.0)
     }
+
+    fn write(&self, place: &Path, provenance: Provenance<'_>) -> Result<()> {
+        let (iteration, seed) = (self.curve.len() as u64, run::fingerprint(self.seed));
+        self.users.save(&place.join(USERS), provenance, iteration, seed)?;
+        self.agent.save(&place.join(AGENT), provenance, iteration, seed)?;
+        self.discriminator.save(&place.join(DISCRIMINATOR), provenance, iteration, seed)?;
+        Ok(())
+    }
+
+    fn state(&self, online: Option<Online>) -> State {
+        State {
+            config: self.config.clone(),
+            curve: self.curve.clone(),
+            learning_rate: self.users.learning_rate().clone(),
+            online,
+        }
+    }
 }
 
 impl OnlineLearning {
@@ -82,17 +89,23 @@ impl OnlineLearning {
     /// it; see [`IRecGan::save`].
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if it cannot be written.
+    /// [`Error::Training`](crate::Error::Training) if it cannot be written.
     pub fn save<'a>(&self, folder: &Path, provenance: impl Into<Provenance<'a>>) -> Result<()> {
-        let online = Online { config: self.config.clone(), iterations: self.iterations };
-        write(&self.networks, Some((online, &self.data)), folder, provenance.into())
+        let provenance = provenance.into();
+        run::save(folder, self.networks.seed, |place| {
+            self.networks.write(place, provenance)?;
+            write_sessions(&place.join(SESSIONS), &self.data, provenance.catalogue)?;
+            let (config, iterations) = (self.config.clone(), self.iterations);
+            Ok(self.networks.state(Some(Online { config, iterations })))
+        })
     }
 
     /// Goes on from what [`OnlineLearning::save`] wrote, as if the learning had not stopped. `seed`
     /// is the seed it began with.
     ///
     /// # Errors
-    /// As [`IRecGan::resume`]; [`Error::Checkpoint`] if that is not of online learning.
+    /// As [`IRecGan::resume`]; [`Error::Training`](crate::Error::Training) if that is not of online
+    /// learning.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,
@@ -101,57 +114,22 @@ impl OnlineLearning {
     ) -> Result<Self> {
         let (networks, online, place) = read(folder, catalogue, seed, device)?;
         let Some(Online { config, iterations }) = online else {
-            return Err(problem(folder, "a run of Algorithm 1, expected one of online learning"));
+            let problem = "a run of Algorithm 1, expected one of online learning";
+            return Err(Error::checkpoint(folder, problem).into());
         };
         let path = place.join(SESSIONS);
-        let data = foretaste_data::cache::load(&path)
-            .map_err(|reason| problem(&path, reason.to_string()))?
-            .log;
+        let data = cache::load(&path).map_err(|reason| Error::checkpoint(&path, reason))?.log;
         Ok(Self { config, seed, networks, data, iterations })
     }
 }
 
-fn write(
-    run: &IRecGan,
-    online: Option<(Online, &Log)>,
-    folder: &Path,
-    provenance: Provenance<'_>,
-) -> Result<()> {
-    let fail = |reason: std::io::Error| problem(folder, reason.to_string());
-    fs::create_dir_all(folder).map_err(fail)?;
-    let place = tempfile::Builder::new().prefix(PREFIX).tempdir_in(folder).map_err(fail)?;
-    let (iteration, seed) = (run.curve.len() as u64, fingerprint(run.seed));
-    run.users.save(&place.path().join("users"), provenance, iteration, seed)?;
-    run.agent.save(&place.path().join("agent"), provenance, iteration, seed)?;
-    run.discriminator.save(&place.path().join("discriminator"), provenance, iteration, seed)?;
-    if let Some((_, sessions)) = &online {
-        let sessions = Dataset {
-            log: (*sessions).clone(),
-            catalogue: provenance.catalogue.clone(),
-            ..Dataset::default()
-        };
-        let path = place.path().join(SESSIONS);
-        foretaste_data::cache::save(&sessions, &path)
-            .map_err(|reason| problem(&path, reason.to_string()))?;
-    }
-
-    let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let (config, curve, pace) = (run.config.clone(), run.curve.clone(), run.users.pace().clone());
-    let online = online.map(|(online, _)| online);
-    let run = Run { config, seed, curve, pace, folder: name.clone(), online };
-    let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
-    let latest = Latest { format: FORMAT, digest: digest(&run), run };
-    let latest = serde_json::to_vec(&latest).map_err(|reason| fail(reason.into()))?;
-    foretaste_files::write(&folder.join(LATEST), &latest)
-        .map_err(|reason| problem(folder, reason.to_string()))?;
-    // From here on it is the checkpoint, so it must not go with the guard.
-    let _ = place.keep();
-    for entry in fs::read_dir(folder).map_err(fail)?.flatten() {
-        let old = entry.file_name().to_string_lossy().into_owned();
-        if old.starts_with(PREFIX) && old != name {
-            fs::remove_dir_all(entry.path()).map_err(fail)?;
-        }
-    }
+fn write_sessions(path: &Path, sessions: &Log, catalogue: &Catalogue) -> Result<()> {
+    let sessions = Dataset {
+        log: sessions.clone(),
+        catalogue: catalogue.clone(),
+        ..Dataset::default()
+    };
+    cache::save(&sessions, path).map_err(|reason| Error::checkpoint(path, reason))?;
     Ok(())
 }
 
@@ -162,62 +140,31 @@ fn read(
     seed: Seed,
     device: &Device,
 ) -> Result<(IRecGan, Option<Online>, PathBuf)> {
-    let path = folder.join(LATEST);
-    let bytes = fs::read(&path).map_err(|reason| problem(&path, reason.to_string()))?;
-    let latest: Latest =
-        serde_json::from_slice(&bytes).map_err(|reason| problem(&path, reason.to_string()))?;
-    if latest.format != FORMAT {
-        return Err(problem(&path, format!("format {}, expected {FORMAT}", latest.format)));
-    }
-    if latest.digest != digest(&latest.run) {
-        return Err(problem(
-            &path,
-            "the content is damaged: it has another digest than it was written with",
-        ));
-    }
-    let run: Run =
-        serde_json::from_str(&latest.run).map_err(|reason| problem(&path, reason.to_string()))?;
-    if run.seed != fingerprint(seed) {
-        return Err(problem(&path, "the run had another seed"));
-    }
-    let (config, folder) = (run.config, folder.join(run.folder));
-    let users_training = config.users_training.clone();
+    let Resumed { state, folder } = run::resume::<State>(folder, seed)?;
+    let State { config, curve, learning_rate, online } = state;
     let networks = IRecGan {
         users: BehaviourTrainer::resume(
-            &folder.join("users"),
+            &folder.join(USERS),
             catalogue,
-            users_training,
-            run.pace,
+            config.users_training.clone(),
+            learning_rate,
             device,
         )?,
         agent: AgentTrainer::resume(
-            &folder.join("agent"),
+            &folder.join(AGENT),
             catalogue,
             config.agent_training.clone(),
             device,
         )?,
         discriminator: DiscriminatorTrainer::resume(
-            &folder.join("discriminator"),
+            &folder.join(DISCRIMINATOR),
             catalogue,
             config.discriminator_training.clone(),
             device,
         )?,
         config,
         seed,
-        curve: run.curve,
+        curve,
     };
-    Ok((networks, run.online, folder))
-}
-
-/// A word that tells seeds apart.
-fn fingerprint(seed: Seed) -> u64 {
-    seed.derive("fingerprint").stream(0).next_u64()
-}
-
-fn digest(text: &str) -> String {
-    blake3::hash(text.as_bytes()).to_hex().to_string()
-}
-
-fn problem(path: &Path, problem: impl Into<String>) -> Error {
-    Error::Checkpoint { path: path.to_owned(), problem: problem.into() }
+    Ok((networks, online, folder))
 }

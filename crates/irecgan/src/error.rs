@@ -1,5 +1,3 @@
-use std::path::PathBuf;
-
 /// What can go wrong with IRecGAN.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -26,22 +24,10 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// The agent's training diverged.
-    #[error("the agent's training diverged after {updates} updates: {problem}")]
-    Diverged {
-        /// Updates done.
-        updates: u64,
-        /// What was found.
-        problem: String,
-    },
-    /// A checkpoint cannot be written or read, or does not fit.
-    #[error("checkpoint {}: {problem}", path.display())]
-    Checkpoint {
-        /// The file or folder.
-        path: PathBuf,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    /// The training of the agent or its critic diverged, or the checkpoint of a run cannot be
+    /// written or read, or does not fit.
+    #[error(transparent)]
+    Training(#[from] foretaste_train::Error),
 }
 
 impl From<candle_core::Error> for Error {

@@ -149,7 +149,7 @@ impl<'a> Judge<'a> {
 
     fn observe(&mut self, moment: Moment<'_>) -> Result<()> {
         let seats: Vec<usize> = moment.rows.iter().map(|&row| self.seats[row]).collect();
-        self.state = self.state.select(&seats)?;
+        self.state = self.discriminator.select(&self.state, &seats)?;
         let (slates, responses) = (moment.slates, moment.responses);
         self.discriminator.step(
             &mut self.state,
@@ -166,9 +166,8 @@ impl<'a> Judge<'a> {
     }
 
     /// D along copies of these rows, as rows of a population of their own.
-    fn select(&mut self, rows: impl Iterator<Item = usize>) -> Result<Self> {
-        self.discriminator.settle(&mut self.state)?;
+    fn select(&self, rows: impl Iterator<Item = usize>) -> Result<Self> {
         let seats: Vec<usize> = rows.map(|row| self.seats[row]).collect();
-        Ok(Self::new(self.discriminator, self.state.select(&seats)?))
+        Ok(Self::new(self.discriminator, self.discriminator.select(&self.state, &seats)?))
     }
 }

@@ -1,5 +1,5 @@
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::PerStep;
+use foretaste_train::PerStep;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentTrainer, ClickLosses};
@@ -46,7 +46,7 @@ impl AgentTrainer {
     ///
     /// # Errors
     /// [`Error::Setting`] if there is not one log β a step or a setting is outside its range;
-    /// [`Error::Diverged`] if a loss or a gradient is not finite.
+    /// [`Error::Training`] if a loss or a gradient is not finite.
     pub fn importance_epoch(
         &mut self,
         buffer: &Buffer,

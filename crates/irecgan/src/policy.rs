@@ -5,9 +5,8 @@ use foretaste_data::Choice;
 use foretaste_nn::{FrozenSoftmax, Logits};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Policy, Responses, Slates};
-use foretaste_user_model::behaviour::{
-    BehaviourModel, BehaviourState, BehaviourUsers, ClickStates, FrozenClicks,
-};
+use foretaste_train::{ClickStates, FrozenClicks};
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers};
 use rayon::prelude::*;
 
 use crate::draw::{draw, top};
@@ -102,7 +101,7 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     type Memory = ClickStates;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<ClickStates> {
-        Ok(self.clicks.begin(rows)?)
+        Ok(self.clicks.begin(rows).map_err(Error::from)?)
     }
 
     fn recommend(
@@ -126,7 +125,7 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     }
 
     fn select(&self, memory: &ClickStates, rows: &[usize]) -> foretaste_sim::Result<ClickStates> {
-        Ok(self.clicks.select(memory, rows)?)
+        Ok(self.clicks.select(memory, rows).map_err(Error::from)?)
     }
 }
 

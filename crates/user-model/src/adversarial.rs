@@ -2,11 +2,11 @@ use std::ops::ControlFlow;
 
 use candle_core::Tensor;
 use foretaste_data::{Log, PaddedBatch, Split};
-use foretaste_nn::{Adam, scalar};
+use foretaste_nn::{Adam, Params, scalar};
 use foretaste_random::Seed;
+use foretaste_train::{Descent, EndlessBatches, Fit, Fitted, Means, Progress, descend};
 
 use crate::displays::Displays;
-use crate::train::{Course, Step, Update, descend};
 use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 
 /// One validation of min-max training; means per display, in units of reward but for the loss.
@@ -31,15 +31,6 @@ pub struct AdversarialPoint {
     pub generator_gradient_norm: Option<f64>,
 }
 
-/// What min-max training found; both models then hold the parameters of the best validation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AdversarialFit {
-    /// Every validation in order, the first after the warm-up.
-    pub curve: Vec<AdversarialPoint>,
-    /// The validation with the lowest Fenchel-Young loss.
-    pub best: AdversarialPoint,
-}
-
 /// GAN-CDQN's min-max for any regulariser (§"Generative Adversarial Training"):
 /// min over θ, max over α of `Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true)`.
 ///
@@ -56,15 +47,15 @@ pub struct AdversarialFit {
 /// them.
 ///
 /// What the training sessions pay and when they end is counted along with it, for both models
-/// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `watch` hears of every
+/// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `callback` is told of every
 /// iteration done, of the warm-up's updates and of the validation after them as iteration 0, and
-/// may stop the fit.
+/// may stop the fit. Both models then hold the parameters of the validation with the lowest
+/// Fenchel-Young loss.
 ///
 /// # Errors
 /// [`Error::Setting`] if the models do not choose among the same options or the generator is not
-/// under Shannon's entropy; [`Error::Diverged`] if a gradient or a loss is not finite;
-/// [`Error::Interrupted`] if `watch` broke off. After the last two the models hold the parameters
-/// of the last update.
+/// under Shannon's entropy; [`Error::Training`] if a gradient or a loss is not finite, or if
+/// `callback` stopped the fit: the models then hold the parameters of the last update.
 pub fn fit_adversarial(
     model: &mut UserModel,
     generator: &mut UserModel,
@@ -72,55 +63,103 @@ pub fn fit_adversarial(
     split: &Split,
     config: &AdversarialConfig,
     seed: Seed,
-    mut watch: impl FnMut(Update<AdversarialPoint>) -> ControlFlow<()>,
-) -> Result<AdversarialFit> {
+    mut callback: impl FnMut(Progress<AdversarialPoint>) -> ControlFlow<()>,
+) -> Result<Fitted<AdversarialPoint>> {
     config.check()?;
     model.learn_outcomes(log, &split.train)?;
     generator.learn_outcomes(log, &split.train)?;
     let (model, generator) = (&*model, &*generator);
-    let game = Game::new(model, generator)?;
-    let mut up = Adam::new(generator.params(), config.generator)?;
-    let mut down = Adam::new(model.params(), config.reward.optimiser)?;
-    let device = model.params().device();
-    let course = Course { log, split, config: &config.reward, seed };
-
-    let warm_up = usize::try_from(config.warm_up).unwrap_or(usize::MAX);
-    for batch in course.batches(seed.derive("warm-up"))?.take(warm_up) {
-        let displays = Displays::new(&batch, device)?;
-        game.raise(&displays, &game.rewards(&displays)?, &mut up, 0)?;
-        if watch(Update { iteration: 0, point: None }).is_break() {
-            return Err(Error::Interrupted);
+    let batches = |seed| EndlessBatches::new(&split.train, config.reward.batch, seed);
+    let mut learner = MinMax {
+        game: Game::new(model, generator)?,
+        up: Adam::new(generator.params(), config.generator)?,
+        down: Adam::new(model.params(), config.reward.optimiser)?,
+        batches: batches(seed)?,
+        inner: config.inner,
+        log,
+        split,
+        train: Means::default(),
+    };
+    let mut warm_up = batches(seed.derive("warm-up"))?;
+    for _ in 0..config.warm_up {
+        learner.warm_up(&warm_up.next_batch())?;
+        if callback(Progress { iteration: 0, point: None }).is_break() {
+            return Err(foretaste_train::Error::Interrupted.into());
         }
     }
-    let update = |iteration: u64, batch: &PaddedBatch| {
-        let displays = Displays::new(batch, device)?;
-        let rewards = game.rewards(&displays)?;
+    foretaste_train::fit(&mut learner, config.reward.fit(), callback)
+}
+
+/// The game with the optimisers of both players.
+struct MinMax<'a> {
+    game: Game<'a>,
+    up: Adam,
+    down: Adam,
+    batches: EndlessBatches<'a>,
+    inner: u64,
+    log: &'a Log,
+    split: &'a Split,
+    /// Objective, gradient norm of r_θ, gradient norm of φ_α.
+    train: Means<3>,
+}
+
+impl MinMax<'_> {
+    /// One update of φ_α alone, on these sessions.
+    fn warm_up(&mut self, sessions: &[usize]) -> Result<()> {
+        let displays = self.displays(sessions)?;
+        self.game.raise(&displays, &self.game.rewards(&displays)?, &mut self.up)?;
+        Ok(())
+    }
+
+    fn displays(&self, sessions: &[usize]) -> Result<Displays> {
+        let batch = PaddedBatch::new(self.log, sessions, None);
+        Displays::new(&batch, self.game.model.params().device())
+    }
+}
+
+impl Fit for MinMax<'_> {
+    type Point = AdversarialPoint;
+    type Error = Error;
+
+    fn train(&mut self, _iteration: u64) -> Result<()> {
+        let sessions = self.batches.next_batch();
+        let displays = self.displays(&sessions)?;
+        let rewards = self.game.rewards(&displays)?;
         let mut generator_norms = 0.0;
-        for _ in 0..config.inner {
-            generator_norms += game.raise(&displays, &rewards, &mut up, iteration)?;
+        for _ in 0..self.inner {
+            generator_norms += self.game.raise(&displays, &rewards, &mut self.up)?;
         }
-        let Step { loss, gradient_norm } = game.lower(&displays, &rewards, &mut down, iteration)?;
-        Ok([loss, gradient_norm, generator_norms / config.inner as f64])
-    };
-    let validate = |iteration, trained: Option<[f64; 3]>| {
-        let means = model.mean_over(log, &split.validation, |displays| game.judge(displays))?;
-        let [validation_objective, maximum, validation_loss] = means;
-        let validation_shortfall = maximum - validation_objective;
+        let Descent { loss, gradient_norm } =
+            self.game.lower(&displays, &rewards, &mut self.down)?;
+        self.train.add([loss, gradient_norm, generator_norms / self.inner as f64]);
+        Ok(())
+    }
+
+    fn validate(&mut self, iteration: u64) -> Result<AdversarialPoint> {
+        let trained = self.train.take();
+        let judge = |displays: &Displays| self.game.judge(displays);
+        let [validation_objective, maximum, validation_loss] =
+            self.game.model.mean_over(self.log, &self.split.validation, judge)?;
         let [train_objective, gradient_norm, generator_gradient_norm] =
             std::array::from_fn(|at| trained.map(|means| means[at]));
         Ok(AdversarialPoint {
             iteration,
             train_objective,
             validation_objective,
-            validation_shortfall,
+            validation_shortfall: maximum - validation_objective,
             validation_loss,
             gradient_norm,
             generator_gradient_norm,
         })
-    };
-    let (curve, best) =
-        course.run(&[model, generator], watch, update, validate, |point| point.validation_loss)?;
-    Ok(AdversarialFit { curve, best })
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.game.model.params(), self.game.generator.params()]
+    }
+
+    fn losses(&self, point: &AdversarialPoint) -> Vec<f64> {
+        vec![point.validation_loss; 2]
+    }
 }
 
 /// The two players.
@@ -173,27 +212,15 @@ impl<'a> Game<'a> {
     }
 
     /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards; the gradient's norm.
-    fn raise(
-        &self,
-        displays: &Displays,
-        rewards: &Tensor,
-        adam: &mut Adam,
-        iteration: u64,
-    ) -> Result<f64> {
+    fn raise(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam) -> Result<f64> {
         let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
-        Ok(descend(adam, &objective.neg()?, iteration)?.gradient_norm)
+        Ok(descend(adam, &objective.neg()?)?.gradient_norm)
     }
 
     /// `θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true))`; the objective before it.
-    fn lower(
-        &self,
-        displays: &Displays,
-        rewards: &Tensor,
-        adam: &mut Adam,
-        iteration: u64,
-    ) -> Result<Step> {
+    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam) -> Result<Descent> {
         let phi = self.choice(displays)?.detach();
-        descend(adam, &self.objective(&phi, rewards, displays)?, iteration)
+        Ok(descend(adam, &self.objective(&phi, rewards, displays)?)?)
     }
 
     /// Means per display: the objective, its maximum over φ, and the Fenchel-Young loss.
@@ -276,7 +303,7 @@ mod tests {
             let optimiser = AdamConfig { learning_rate: 4e-3, ..AdamConfig::default() };
             let mut adam = Adam::new(generator.params(), optimiser).unwrap();
             for _ in 0..200 {
-                game.raise(&displays, &rewards, &mut adam, 0).unwrap();
+                game.raise(&displays, &rewards, &mut adam).unwrap();
             }
             assert!(
                 before > 0.05 && (-1e-5..0.01).contains(&missing()),
@@ -317,7 +344,7 @@ mod tests {
         let refused = |generator: UserModelConfig, config: AdversarialConfig| {
             let (mut model, mut generator) =
                 (model(base.clone(), 1, DType::F32), model(generator, 1, DType::F32));
-            let watch = |_| ControlFlow::Continue(());
+            let go_on = |_| ControlFlow::Continue(());
             match fit_adversarial(
                 &mut model,
                 &mut generator,
@@ -325,7 +352,7 @@ mod tests {
                 &split,
                 &config,
                 Seed::new(1),
-                watch,
+                go_on,
             ) {
                 Err(Error::Setting { what, .. }) => what,
                 other => panic!("{other:?}"),
@@ -342,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn training_reports_divergence_and_hears_its_watcher_in_the_warm_up_too() {
+    fn training_reports_divergence_and_its_callback_stops_it_in_the_warm_up_too() {
         let (log, base) = (clicks(), configs()[0].clone());
         let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
         let run = |config: &AdversarialConfig, stop: Option<u64>| {
@@ -352,28 +379,30 @@ mod tests {
                 DType::F32,
             );
             let mut generator = self::model(base.generator(), 1, DType::F32);
-            let watch = |at: Update<_>| {
+            let callback = |at: Progress<_>| {
                 if Some(at.iteration) == stop {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
                 }
             };
-            fit_adversarial(&mut model, &mut generator, &log, &split, config, Seed::new(1), watch)
+            fit_adversarial(&mut model, &mut generator, &log, &split, config, Seed::new(1), callback)
+        };
+        let diverged_at = |result| match result {
+            Err(Error::Training(foretaste_train::Error::Diverged { iteration, .. })) => {
+                Some(iteration)
+            }
+            _ => None,
         };
         let short = AdversarialConfig { warm_up: 3, ..AdversarialConfig::default() };
         for at in [0, 5] {
-            assert!(matches!(run(&short, Some(at)), Err(Error::Interrupted)));
+            assert!(matches!(run(&short, Some(at)), Err(Error::Training(foretaste_train::Error::Interrupted))));
         }
         let wild = AdamConfig { learning_rate: 1e30, ..AdamConfig::default() };
         let generator = AdversarialConfig { generator: wild, ..short.clone() };
-        assert!(matches!(run(&generator, None), Err(Error::Diverged { iteration: 0, .. })));
+        assert_eq!(diverged_at(run(&generator, None)), Some(2));
         let mut reward = short;
         reward.reward.optimiser = wild;
-        assert!(
-            matches!(run(&reward, None), Err(Error::Diverged { iteration: 2, .. })),
-            "{:?}",
-            run(&reward, None)
-        );
+        assert_eq!(diverged_at(run(&reward, None)), Some(2));
     }
 }

@@ -31,7 +31,6 @@
 //! ```
 
 mod config;
-mod encoder;
 mod environment;
 mod model;
 mod sequences;
@@ -40,8 +39,7 @@ mod tests;
 mod train;
 
 pub use config::{BehaviourConfig, BehaviourTraining};
-pub use encoder::{ClickEncoder, ClickStates, FrozenClicks, Head};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;
 pub use sequences::sequences;
-pub use train::{BehaviourTrainer, Pace, PerStep};
+pub use train::BehaviourTrainer;

@@ -18,17 +18,9 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// Training diverged.
-    #[error("training diverged at iteration {iteration}: {problem}")]
-    Diverged {
-        /// The iteration, from 1.
-        iteration: u64,
-        /// What was found.
-        problem: String,
-    },
-    /// The caller asked training to stop.
-    #[error("training was interrupted")]
-    Interrupted,
+    /// Training diverged, or the callback stopped it.
+    #[error(transparent)]
+    Training(#[from] foretaste_train::Error),
 }
 
 impl From<candle_core::Error> for Error {

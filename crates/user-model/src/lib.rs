@@ -54,7 +54,7 @@ mod reward_head;
 mod testing;
 mod train;
 
-pub use adversarial::{AdversarialFit, AdversarialPoint, fit_adversarial};
+pub use adversarial::{AdversarialPoint, fit_adversarial};
 pub use config::{
     AdversarialConfig, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig, UserModelConfig,
 };
@@ -65,4 +65,4 @@ pub use evaluation::{Evaluation, evaluate};
 pub use model::{Prediction, UserModel};
 pub use regulariser::Regulariser;
 pub use reward_head::RewardHead;
-pub use train::{CurvePoint, Fit, Update, fit};
+pub use train::{CurvePoint, fit};

@@ -12,9 +12,10 @@ use foretaste_random::Seed;
 use foretaste_sim::bounds::ChoiceOracle;
 use foretaste_sim::policies::{TopItems, UniformRandom};
 use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
+use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
-    StateEncoder, TrainConfig, Update, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
+    AdversarialConfig, CurvePoint, Error, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
+    StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 
 use comparison::compare;
@@ -36,7 +37,7 @@ fn model(config: UserModelConfig, catalogue: &Catalogue) -> UserModel {
     UserModel::new(config, catalogue, Seed::new(1), &Device::Cpu).unwrap()
 }
 
-fn train(model: &mut UserModel, log: &Log, config: TrainConfig) -> Fit {
+fn train(model: &mut UserModel, log: &Log, config: TrainConfig) -> Fitted<CurvePoint> {
     let split = Split::by_session(log, Fractions::default(), Seed::new(2)).unwrap();
     fit(model, log, &split, &config, Seed::new(3), |_| ControlFlow::Continue(())).unwrap()
 }
@@ -214,16 +215,16 @@ fn the_same_seed_fits_the_same_bits_and_the_best_validation_is_kept() {
 }
 
 #[test]
-fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
+fn a_fit_can_be_stopped_early_by_its_callback_and_by_patience() {
     let (_, log) = simulate(ChoiceUsersConfig::default(), 9, 100);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let fresh = || model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
-    let watch = |update: Update| {
+    let callback = |update: Progress<CurvePoint>| {
         if update.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     assert!(matches!(
-        fit(&mut fresh(), &log, &split, &quick(50), Seed::new(1), watch),
-        Err(Error::Interrupted)
+        fit(&mut fresh(), &log, &split, &quick(50), Seed::new(1), callback),
+        Err(Error::Training(foretaste_train::Error::Interrupted))
     ));
 
     let hasty = TrainConfig {
@@ -232,12 +233,12 @@ fn a_fit_can_be_stopped_early_by_its_watcher_and_by_patience() {
         ..quick(5_000)
     };
     let mut heard = Vec::new();
-    let watch = |update: Update| {
+    let callback = |update: Progress<CurvePoint>| {
         assert!(update.point.is_none_or(|point| point.iteration == update.iteration));
         heard.extend(update.point);
         ControlFlow::Continue(())
     };
-    let fit = fit(&mut fresh(), &log, &split, &hasty, Seed::new(3), watch).unwrap();
+    let fit = fit(&mut fresh(), &log, &split, &hasty, Seed::new(3), callback).unwrap();
     assert_eq!(heard, fit.curve);
     let norms = fit.curve.iter().map(|point| point.gradient_norm);
     assert!(
@@ -256,7 +257,10 @@ fn a_diverging_fit_says_so() {
     };
     let mut model = model(UserModelConfig::new(ITEMS), &Catalogue::numbered(ITEMS));
     let result = fit(&mut model, &log, &split, &wild, Seed::new(1), |_| ControlFlow::Continue(()));
-    assert!(matches!(result, Err(Error::Diverged { .. })), "{result:?}");
+    let diverged = |error: &Error| {
+        matches!(error, Error::Training(foretaste_train::Error::Diverged { iteration: 2, .. }))
+    };
+    assert!(result.as_ref().is_err_and(diverged), "{result:?}");
 }
 
 /// Lemma 2. Fits by maximum likelihood from four initialisations lay within 0.002 nats of each
@@ -276,9 +280,9 @@ fn the_min_max_of_entropy_and_maximum_likelihood_reach_the_same_held_out_likelih
     train(&mut likelihood, &log, training.clone());
     let optimiser = AdamConfig { learning_rate: 4e-3, ..Default::default() };
     let config = AdversarialConfig { generator: optimiser, inner: 2, warm_up: 0, reward: training };
-    let watch = |_| ControlFlow::Continue(());
+    let go_on = |_| ControlFlow::Continue(());
     let fit =
-        fit_adversarial(&mut reward, &mut generator, &log, &split, &config, Seed::new(3), watch)
+        fit_adversarial(&mut reward, &mut generator, &log, &split, &config, Seed::new(3), go_on)
             .unwrap();
 
     let [untrained, likelihood, reward, generator] = [untrained, likelihood, reward, generator]

@@ -101,7 +101,7 @@ fn what_does_not_fit_a_checkpoint_is_named() {
     assert!(problem(Some(features), 3).contains("another seed"));
     assert!(problem(None, 2).contains("no features given"));
     let files = files(folder.path());
-    assert_eq!(files.len(), 7);
+    assert_eq!(files.len(), 6);
     for file in files {
         let bytes = fs::read(&file).unwrap();
         let mut damaged = bytes.clone();

@@ -3,7 +3,7 @@ use foretaste_data::{Catalogue, PaddedBatch};
 use foretaste_nn::{backward, check_gradients};
 use foretaste_random::Seed;
 use foretaste_sim::{Environment, Mdp, MdpConfig, Policy, Slates};
-use foretaste_user_model::behaviour::PerStep;
+use foretaste_train::PerStep;
 
 use super::{log_of, tiny, values};
 use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};

@@ -101,7 +101,8 @@ fn a_damaged_checkpoint_is_refused() {
         assert_ne!(damaged, text);
         std::fs::write(&path, damaged).unwrap();
         let resumed = IRecGan::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu);
-        assert!(matches!(resumed, Err(Error::Checkpoint { .. })));
+        let refused = foretaste_train::Error::Checkpoint;
+        assert!(matches!(resumed, Err(Error::Training(refused { .. }))));
     }
 }
 

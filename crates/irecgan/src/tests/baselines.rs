@@ -2,7 +2,7 @@ use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch};
 use foretaste_nn::{AdamConfig, Gradients, backward, check_gradients};
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::PerStep;
+use foretaste_train::PerStep;
 
 use super::{log_of, offline, on_threads, start, tiny, values};
 use crate::actor_critic::advantages;

@@ -3,9 +3,9 @@ use foretaste_data::{Choice, ItemId};
 use foretaste_nn::matmul;
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Slates};
+use foretaste_train::{ClickStates, FrozenClicks, Head};
 use rand::Rng;
 
-use super::encoder::{ClickStates, FrozenClicks, Head};
 use super::model::BehaviourModel;
 use crate::Result;
 
@@ -63,7 +63,7 @@ impl BehaviourUsers {
 
     /// Moves the states on by what was chosen, one choice a row.
     pub fn observe(&self, state: &mut BehaviourState, choices: &[Choice]) -> Result<()> {
-        self.clicks.step(&mut state.0, choices)
+        Ok(self.clicks.step(&mut state.0, choices)?)
     }
 
     /// V^c of Eq 1 for every item of the catalogue, `[rows, items]`: by it U ranks them.

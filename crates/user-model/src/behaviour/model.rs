@@ -5,9 +5,9 @@ use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use foretaste_nn::checkpoint::{self, Checkpoint};
 use foretaste_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
 use foretaste_random::Seed;
+use foretaste_train::{ClickEncoder, Head};
 
 use super::config::BehaviourConfig;
-use super::encoder::{ClickEncoder, Head};
 use crate::{Error, Result};
 
 const KIND: &str = "irecgan-behaviour/1";

@@ -297,27 +297,27 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
     let losses: Vec<f64> = (0..12).map(|e| epoch(&mut straight, e)).collect();
     let falls = losses.windows(4).filter(|w| w[..3].iter().all(|&before| w[3] > before)).count();
     assert!(falls > 0, "{losses:?}");
-    assert_eq!(straight.pace().learning_rate, (0..falls).fold(0.5, |rate, _| rate * 0.95));
+    assert_eq!(straight.learning_rate().rate(), (0..falls).fold(0.5, |rate, _| rate * 0.95));
 
     let mut resumed = start().unwrap();
     for e in 0..12 {
         epoch(&mut resumed, e);
         resumed.save(folder.path(), &catalogue, e, 2).unwrap();
-        let pace = resumed.pace().clone();
+        let learning_rate = resumed.learning_rate().clone();
         resumed = BehaviourTrainer::resume(
             folder.path(),
             &catalogue,
             training.clone(),
-            pace,
+            learning_rate,
             &Device::Cpu,
         )
         .unwrap();
     }
     assert_eq!(values(resumed.model()), values(straight.model()));
     let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
-    let pace = straight.pace().clone();
+    let rate = straight.learning_rate().clone();
     let refused =
-        BehaviourTrainer::resume(folder.path(), &other, training.clone(), pace, &Device::Cpu);
+        BehaviourTrainer::resume(folder.path(), &other, training.clone(), rate, &Device::Cpu);
     let message = refused.unwrap_err().to_string();
     assert!(message.contains("trained with item vocabulary"), "{message}");
     let (loaded, saved) = BehaviourModel::load(folder.path(), &other, &Device::Cpu).unwrap();

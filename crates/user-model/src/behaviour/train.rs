@@ -3,63 +3,24 @@ use std::path::Path;
 
 use candle_core::Device;
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
-use foretaste_nn::{Adam, AdamConfig};
+use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
-use serde::{Deserialize, Serialize};
+use foretaste_train::{
+    Candidates, Descent, Fit, FitConfig, Fitted, LearningRate, Means, PerStep, Progress, descend,
+};
 
 use super::config::BehaviourTraining;
 use super::model::BehaviourModel;
-use crate::train::{Step, descend};
-use crate::{CurvePoint, Error, Fit, Result};
+use crate::{CurvePoint, Error, Result};
 
-/// U in training: the model with its optimiser and the pace at which it learns.
+/// U in training: the model with its optimiser and its learning-rate schedule.
 #[derive(Debug)]
 pub struct BehaviourTrainer {
     model: BehaviourModel,
     config: BehaviourTraining,
     adam: Adam,
-    pace: Pace,
+    learning_rate: LearningRate,
     gradient_norm: Option<f64>,
-}
-
-/// The learning rate, and what decides when it falls.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pace {
-    /// The learning rate.
-    pub learning_rate: f64,
-    /// Mean losses of the last epochs, at most three.
-    pub losses: Vec<f64>,
-}
-
-/// A number for each step of a log, such as q_D, ready to be laid out as its batches are.
-#[derive(Debug)]
-pub struct PerStep<'a> {
-    values: &'a [f32],
-    /// Where each session begins, and where the last one ends.
-    starts: Vec<usize>,
-}
-
-impl<'a> PerStep<'a> {
-    /// `values` holds one number for each step of `log`, in order.
-    pub fn new(log: &Log, values: &'a [f32]) -> Self {
-        let mut starts = vec![0];
-        starts.extend(log.iter().scan(0, |end, session| {
-            *end += session.len();
-            Some(*end)
-        }));
-        Self { values, starts }
-    }
-
-    /// The numbers of these sessions in the cells of their batch, `[rows · steps]`; 0 where there
-    /// is no step.
-    pub fn pad(&self, sessions: &[usize], batch: &PaddedBatch) -> Vec<f32> {
-        let mut padded = vec![0.0; batch.rows * batch.steps];
-        for (row, &session) in padded.chunks_exact_mut(batch.steps.max(1)).zip(sessions) {
-            let of_session = &self.values[self.starts[session]..self.starts[session + 1]];
-            row[..of_session.len()].copy_from_slice(of_session);
-        }
-        padded
-    }
 }
 
 impl BehaviourTrainer {
@@ -70,8 +31,8 @@ impl BehaviourTrainer {
     pub fn new(model: BehaviourModel, config: BehaviourTraining) -> Result<Self> {
         config.check()?;
         let adam = Adam::new(model.params(), config.optimiser)?;
-        let pace = Pace { learning_rate: config.optimiser.learning_rate, losses: Vec::new() };
-        Ok(Self { model, config, adam, pace, gradient_norm: None })
+        let learning_rate = LearningRate::new(config.optimiser.learning_rate);
+        Ok(Self { model, config, adam, learning_rate, gradient_norm: None })
     }
 
     /// The model in training.
@@ -80,8 +41,8 @@ impl BehaviourTrainer {
     }
 
     /// The learning rate, and what decides when it falls.
-    pub fn pace(&self) -> &Pace {
-        &self.pace
+    pub fn learning_rate(&self) -> &LearningRate {
+        &self.learning_rate
     }
 
     /// The mean over the batches of the last epoch of the gradient's Euclidean norm before
@@ -97,7 +58,7 @@ impl BehaviourTrainer {
     /// The learning rate falls if that exceeds the means of the three epochs before.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no session or not one weight a step; [`Error::Diverged`] if a
+    /// [`Error::Setting`] if there is no session or not one weight a step; [`Error::Training`] if a
     /// loss or a gradient is not finite.
     pub fn epoch(&mut self, sequences: &Log, weights: Option<&[f32]>, seed: Seed) -> Result<f64> {
         if sequences.sessions() == 0
@@ -116,62 +77,45 @@ impl BehaviourTrainer {
         }
         let weights = weights.map(|weights| PerStep::new(sequences, weights));
         let sessions: Vec<usize> = (0..sequences.sessions()).collect();
-        let (mut sum, mut norms, mut batches) = (0.0, 0.0, 0.0);
+        let mut means = Means::default();
         for chosen in Batches::shuffled(&sessions, self.config.batch, seed) {
             let batch = PaddedBatch::new(sequences, &chosen, None);
             let padded = weights.as_ref().map(|weights| weights.pad(&chosen, &batch));
             let loss = self.model.loss(&batch, padded.as_deref())?;
-            let iteration = self.adam.steps() + 1;
-            let Step { loss, gradient_norm } = descend(&mut self.adam, &loss, iteration)?;
-            sum += loss;
-            norms += gradient_norm;
-            batches += 1.0;
+            let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
+            means.add([loss, gradient_norm]);
         }
-        self.gradient_norm = Some(norms / batches);
-        let mean = sum / batches;
-        self.adjust(mean)?;
-        Ok(mean)
+        let [loss, gradient_norm] = means.take().unwrap_or_default();
+        self.gradient_norm = Some(gradient_norm);
+        self.learning_rate.after_epoch(loss, self.config.decay, &mut self.adam)?;
+        Ok(loss)
     }
 
     /// As many epochs of Eq 3 as asked for; the model then holds the parameters of the lowest loss
-    /// on `validation`. An iteration of the curve is an epoch. `watch` hears of every epoch done
-    /// and may stop the fit.
+    /// on `validation`. An iteration of the curve is an epoch. `callback` is told of the validation
+    /// before any epoch and of every epoch done, and may stop the fit.
     ///
     /// # Errors
-    /// As [`epoch`](Self::epoch); [`Error::Interrupted`] if `watch` broke off.
+    /// As [`epoch`](Self::epoch); [`Error::Training`] if `callback` stopped the fit.
     pub fn fit(
         &mut self,
         train: &Log,
         validation: &Log,
         epochs: u64,
         seed: Seed,
-        mut watch: impl FnMut(u64) -> ControlFlow<()>,
-    ) -> Result<Fit> {
-        let point = |trainer: &Self, iteration, train_nll: Option<f64>| {
-            let validation_nll = trainer.model.mean_loss(validation)?;
-            let gradient_norm = train_nll.and(trainer.gradient_norm);
-            Ok::<_, Error>(CurvePoint { iteration, train_nll, validation_nll, gradient_norm })
+        callback: impl FnMut(Progress<CurvePoint>) -> ControlFlow<()>,
+    ) -> Result<Fitted<CurvePoint>> {
+        let config = FitConfig {
+            iterations: epochs,
+            validate_every: 1,
+            patience: None,
+            candidates: Candidates::All,
         };
-        let mut best = point(self, 0, None)?;
-        let mut best_params = self.model.params().snapshot()?;
-        let mut curve = vec![best];
-        for iteration in 1..=epochs {
-            let train_nll = Some(self.epoch(train, None, seed.index(iteration))?);
-            let point = point(self, iteration, train_nll)?;
-            curve.push(point);
-            if point.validation_nll < best.validation_nll {
-                best = point;
-                best_params = self.model.params().snapshot()?;
-            }
-            if watch(iteration).is_break() {
-                return Err(Error::Interrupted);
-            }
-        }
-        self.model.params().restore(&best_params)?;
-        Ok(Fit { curve, best })
+        let mut learner = Epochs { trainer: self, train, validation, seed, train_nll: None };
+        foretaste_train::fit(&mut learner, config, callback)
     }
 
-    /// Writes model and optimiser; [`pace`](Self::pace) is the caller's to keep.
+    /// Writes model and optimiser; [`learning_rate`](Self::learning_rate) is the caller's to keep.
     pub fn save<'a>(
         &self,
         folder: &Path,
@@ -182,7 +126,7 @@ impl BehaviourTrainer {
         self.model.save(folder, provenance, iteration, seed, Some(&self.adam))
     }
 
-    /// Goes on from what [`save`](Self::save) wrote, at the pace of then.
+    /// Goes on from what [`save`](Self::save) wrote, with the learning rate of then.
     ///
     /// # Errors
     /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
@@ -191,36 +135,48 @@ impl BehaviourTrainer {
         folder: &Path,
         catalogue: &Catalogue,
         config: BehaviourTraining,
-        pace: Pace,
+        learning_rate: LearningRate,
         device: &Device,
     ) -> Result<Self> {
         let (model, saved) = BehaviourModel::resume(folder, catalogue, device)?;
         let mut trainer = Self::new(model, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
-        trainer.set_learning_rate(pace.learning_rate)?;
-        trainer.pace = pace;
+        trainer.adam.set_learning_rate(learning_rate.rate())?;
+        trainer.learning_rate = learning_rate;
         Ok(trainer)
     }
+}
 
-    fn adjust(&mut self, loss: f64) -> Result<()> {
-        const REMEMBERED: usize = 3;
-        let losses = &mut self.pace.losses;
-        let worse = losses.len() == REMEMBERED && losses.iter().all(|&before| loss > before);
-        if losses.len() == REMEMBERED {
-            losses.remove(0);
-        }
-        losses.push(loss);
-        if worse {
-            self.set_learning_rate(self.pace.learning_rate * self.config.decay)?;
-        }
+/// Epochs of Eq 3, with validation.
+struct Epochs<'a> {
+    trainer: &'a mut BehaviourTrainer,
+    train: &'a Log,
+    validation: &'a Log,
+    seed: Seed,
+    /// Of the last epoch.
+    train_nll: Option<f64>,
+}
+
+impl Fit for Epochs<'_> {
+    type Point = CurvePoint;
+    type Error = Error;
+
+    fn train(&mut self, iteration: u64) -> Result<()> {
+        self.train_nll = Some(self.trainer.epoch(self.train, None, self.seed.index(iteration))?);
         Ok(())
     }
 
-    fn set_learning_rate(&mut self, learning_rate: f64) -> Result<()> {
-        let mut adam =
-            Adam::new(self.model.params(), AdamConfig { learning_rate, ..self.config.optimiser })?;
-        adam.restore(&self.adam.moments()?, self.adam.steps())?;
-        (self.adam, self.pace.learning_rate) = (adam, learning_rate);
-        Ok(())
+    fn validate(&mut self, iteration: u64) -> Result<CurvePoint> {
+        let validation_nll = self.trainer.model.mean_loss(self.validation)?;
+        let gradient_norm = self.train_nll.and(self.trainer.gradient_norm);
+        Ok(CurvePoint { iteration, train_nll: self.train_nll, validation_nll, gradient_norm })
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.trainer.model.params()]
+    }
+
+    fn losses(&self, point: &CurvePoint) -> Vec<f64> {
+        vec![point.validation_nll]
     }
 }

@@ -1,12 +1,8 @@
 use std::sync::OnceLock;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use foretaste_data::{Choice, PaddedBatch};
-use foretaste_nn::{
-    Embedding, FrozenLstm, Init, Lstm, LstmState, Scope, lookup, matmul, softmax_logits,
-};
-
-use crate::Result;
+use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Result, Scope, lookup};
 
 /// A state for each step of a sequence: what an LSTM makes of the embeddings of the clicks before
 /// it, s_t = h(s_{t-1}, e_{t-1}); zeros before the first click.
@@ -147,54 +143,10 @@ impl ClickStates {
     }
 }
 
-/// W s + b.
-#[derive(Debug)]
-pub struct Head {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Head {
-    /// Creates `weight [inputs, outputs]`, by Glorot's rule, and `bias [outputs]`, 0.
-    pub fn new(inputs: usize, outputs: usize, mut scope: Scope<'_>) -> Result<Self> {
-        let weight = scope.param("weight", (inputs, outputs), Init::glorot(inputs, outputs))?;
-        Ok(Self { weight, bias: scope.param("bias", outputs, Init::Constant(0.0))? })
-    }
-
-    /// W, transposed: `[inputs, outputs]`.
-    pub fn weight(&self) -> &Tensor {
-        &self.weight
-    }
-
-    /// b, `[outputs]`.
-    pub fn bias(&self) -> &Tensor {
-        &self.bias
-    }
-
-    /// `[rows, inputs]` to `[rows, outputs]`, for training.
-    pub fn forward(&self, states: &Tensor) -> Result<Tensor> {
-        Ok(softmax_logits(states, &self.weight, &self.bias)?)
-    }
-
-    /// The head as it is now.
-    pub fn freeze(&self) -> Result<Self> {
-        Ok(Self { weight: self.weight.detach().copy()?, bias: self.bias.detach().copy()? })
-    }
-
-    /// As [`forward`](Self::forward) without gradients: on the CPU a row does not depend on the
-    /// rows around it.
-    pub fn act(&self, states: &Tensor) -> Result<Tensor> {
-        match states.device() {
-            Device::Cpu => Ok(matmul(states, &self.weight)?.broadcast_add(&self.bias)?),
-            _ => self.forward(states),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::DType;
+    use candle_core::{DType, Device};
     use foretaste_data::ItemId;
     use foretaste_nn::Params;
     use foretaste_random::Seed;

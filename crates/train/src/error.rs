@@ -1,0 +1,48 @@
+use std::path::{Path, PathBuf};
+
+/// Why a training ended early, or a run cannot be saved or resumed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A network part failed.
+    #[error(transparent)]
+    Network(#[from] foretaste_nn::Error),
+    /// A loss or a gradient is not finite.
+    #[error("training diverged at iteration {iteration}: {problem}")]
+    Diverged {
+        /// For a loss or gradient of training the update of the optimiser, counted from 1; for a
+        /// validation loss the iteration of the fit after which it was computed.
+        iteration: u64,
+        /// What was found.
+        problem: String,
+    },
+    /// The callback stopped the fit.
+    #[error("training was interrupted")]
+    Interrupted,
+    /// A setting is outside its range.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// The checkpoint of a run cannot be written or read, or does not fit.
+    #[error("checkpoint {}: {problem}", path.display())]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// [`Error::Checkpoint`], also for what a run keeps beside the state of its training.
+    pub fn checkpoint(path: &Path, problem: impl ToString) -> Self {
+        Self::Checkpoint { path: path.to_owned(), problem: problem.to_string() }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,90 @@
+//! What training has in common, whatever is trained.
+//!
+//! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
+//!   patience, reports progress to a callback that may stop it, and fails where a loss is no longer
+//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimiser.
+//! * [`run`] saves a whole training so that it can go on as if it had not stopped.
+//! * [`LearningRate`] is a schedule.
+//! * [`ClickEncoder`] and [`Head`] are the parts that IRecGAN's networks share: a state for each
+//!   step of a session from the clicks before it, and a linear layer on states.
+//!
+//! ```
+//! use std::ops::ControlFlow;
+//!
+//! use candle_core::{DType, Device, Tensor};
+//! use foretaste_nn::{Adam, AdamConfig, Init, Params, scalar};
+//! use foretaste_random::Seed;
+//! use foretaste_train::{Candidates, Error, Fit, FitConfig, descend, fit};
+//!
+//! /// The number x with the least (x - 1)².
+//! struct Nearest {
+//!     params: Params,
+//!     x: Tensor,
+//!     adam: Adam,
+//! }
+//!
+//! impl Nearest {
+//!     fn loss(&self) -> Result<Tensor, Error> {
+//!         Ok((&self.x - 1.0).and_then(|gap| gap.sqr()?.sum_all()).map_err(foretaste_nn::Error::from)?)
+//!     }
+//! }
+//!
+//! impl Fit for Nearest {
+//!     type Point = f64;
+//!     type Error = Error;
+//!
+//!     fn train(&mut self, _iteration: u64) -> Result<(), Error> {
+//!         let loss = self.loss()?;
+//!         descend(&mut self.adam, &loss)?;
+//!         Ok(())
+//!     }
+//!
+//!     fn validate(&mut self, _iteration: u64) -> Result<f64, Error> {
+//!         Ok(scalar(&self.loss()?)?)
+//!     }
+//!
+//!     fn params(&self) -> Vec<&Params> {
+//!         vec![&self.params]
+//!     }
+//!
+//!     fn losses(&self, point: &f64) -> Vec<f64> {
+//!         vec![*point]
+//!     }
+//! }
+//!
+//! let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+//! let x = params.scope("nearest").param("x", 1, Init::Constant(0.0))?;
+//! let adam = Adam::new(&params, AdamConfig { learning_rate: 0.1, ..AdamConfig::default() })?;
+//! let mut learner = Nearest { params, x, adam };
+//! let config = FitConfig {
+//!     iterations: 100,
+//!     validate_every: 5,
+//!     patience: Some(3),
+//!     candidates: Candidates::All,
+//! };
+//! let fitted = fit(&mut learner, config, |progress| {
+//!     println!("{} iterations: {:?}", progress.iteration, progress.point);
+//!     ControlFlow::Continue(())
+//! })?;
+//! assert!(fitted.curve[0] == 1.0 && fitted.best < 1e-3);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batches;
+mod descent;
+mod encoder;
+mod error;
+mod fit;
+mod head;
+mod learning_rate;
+mod per_step;
+pub mod run;
+
+pub use batches::EndlessBatches;
+pub use descent::{Descent, Means, descend};
+pub use encoder::{ClickEncoder, ClickStates, FrozenClicks};
+pub use error::{Error, Result};
+pub use fit::{Candidates, Fit, FitConfig, Fitted, Progress, fit};
+pub use head::Head;
+pub use learning_rate::LearningRate;
+pub use per_step::PerStep;
