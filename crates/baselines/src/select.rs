@@ -244,7 +244,9 @@ impl Settings {
             Self::Position(config) => Box::new(Position::fit(config, data)?),
             Self::ItemKnn(config) => Box::new(ItemKnn::fit(config, data)?),
             Self::SessionKnn(config) => Box::new(SessionKnn::fit(config, data)?),
-            Self::SessionRnn(config) => Box::new(SessionRnn::fit(config, data, seed, &mut callback)?),
+            Self::SessionRnn(config) => {
+                Box::new(SessionRnn::fit(config, data, seed, &mut callback)?)
+            }
             Self::Trees(config) => Box::new(Trees::fit(config, data, seed)?),
             Self::Network(config) => Box::new(Network::fit(config, data, seed, &mut callback)?),
         })
@@ -283,9 +285,8 @@ pub fn select_among(
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
     for (point, settings) in grid.iter().enumerate() {
-        let mut of_point = |iteration, seen| {
-            callback(Progress { point, points: grid.len(), iteration, seen })
-        };
+        let mut of_point =
+            |iteration, seen| callback(Progress { point, points: grid.len(), iteration, seen });
         if of_point(0, None).is_break() {
             return Err(foretaste_train::Error::Interrupted.into());
         }

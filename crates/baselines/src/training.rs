@@ -4,9 +4,7 @@ use candle_core::Tensor;
 use foretaste_eval::EvalError;
 use foretaste_nn::{Adam, AdamConfig, Params};
 use foretaste_random::Seed;
-use foretaste_train::{
-    Candidates, EndlessBatches, Fit, FitConfig, Means, Progress, descend,
-};
+use foretaste_train::{Candidates, EndlessBatches, Fit, FitConfig, Means, Progress, descend};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};

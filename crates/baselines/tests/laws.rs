@@ -621,8 +621,7 @@ fn a_diverging_fit_says_so() {
     let wild = Training { learning_rate: 1e30, ..training(30) };
     let settings = Settings::Network(NetworkConfig { training: wild, ..NetworkConfig::default() });
     let result = settings.fit(&Data::new(&log, ITEMS, &split), Seed::new(1), go_on);
-    let diverged = |error: &Error| {
-        matches!(error, Error::Training(foretaste_train::Error::Diverged { .. }))
-    };
+    let diverged =
+        |error: &Error| matches!(error, Error::Training(foretaste_train::Error::Diverged { .. }));
     assert!(result.as_ref().is_err_and(diverged), "{:?}", result.err());
 }

@@ -274,7 +274,11 @@ impl Trainer {
 }
 
 /// The best slates by `networks`, whose item halves are computed if they are not known.
-fn best(networks: &QNetworks, frozen: &mut Option<Cascade>, clicks: &RecentClicks) -> Result<Chosen> {
+fn best(
+    networks: &QNetworks,
+    frozen: &mut Option<Cascade>,
+    clicks: &RecentClicks,
+) -> Result<Chosen> {
     let cascade = match frozen {
         Some(cascade) => cascade,
         None => frozen.insert(networks.freeze(Storage::Single)?),

@@ -85,6 +85,15 @@ pub enum Stopped {
     Failed(anyhow::Error),
 }
 
+impl From<anyhow::Error> for Stopped {
+    fn from(error: anyhow::Error) -> Self {
+        match error.downcast::<foretaste_train::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
 impl From<foretaste_train::Error> for Stopped {
     fn from(error: foretaste_train::Error) -> Self {
         match error {

@@ -12,8 +12,8 @@ use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::{
-    AdversarialConfig, AdversarialPoint, CurvePoint, Regulariser, StateEncoder, TrainConfig, UserModel,
-    UserModelConfig, evaluate, fit, fit_adversarial,
+    AdversarialConfig, AdversarialPoint, CurvePoint, Regulariser, StateEncoder, TrainConfig,
+    UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
 };
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,5 @@
 //! What IRecGAN's networks make of logged lists.
 
-use std::collections::BTreeMap;
-
 use anyhow::ensure;
 use candle_core::{D, Device};
 use foretaste_data::{Log, PaddedBatch};
@@ -11,8 +9,7 @@ use foretaste_irecgan::Agent;
 use foretaste_nn::Params;
 use foretaste_user_model::behaviour::BehaviourModel;
 
-/// A row of a learning curve.
-pub type Row = BTreeMap<String, f64>;
+use super::epochs::Row;
 
 /// What scores the items of a list.
 #[derive(Clone, Copy)]
@@ -29,7 +26,7 @@ pub type List = (Vec<f32>, usize);
 /// Sessions that are reranked as one batch.
 const CHUNK: usize = 64;
 
-impl Ranker<'_> {
+impl<'a> Ranker<'a> {
     /// The lists of all clicks of some sequences, after the clicks before.
     pub fn rerank(self, sequences: &Log) -> anyhow::Result<Vec<List>> {
         let (sessions, mut lists): (Vec<usize>, _) =
@@ -45,7 +42,7 @@ impl Ranker<'_> {
     }
 
     /// Its trainable parameters.
-    pub fn params(&self) -> &Params {
+    pub fn params(self) -> &'a Params {
         match self {
             Self::Users(model) => model.params(),
             Self::Agent(agent) => agent.params(),

@@ -1,24 +1,25 @@
 //! Algorithm 1 of IRecGAN on logs of simulated users: what the experiments on it have in common.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_irecgan::{
     AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection,
     longest,
 };
-use foretaste_lab::{Interrupted, Scale, Shared, Watch};
+use foretaste_lab::{Scale, Shared, Watch};
 use foretaste_nn::{AdamConfig, Params};
 use foretaste_random::Seed;
 use foretaste_sim::{Mdp, MdpConfig};
+use foretaste_train::{Candidates, Fit, FitConfig};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 use serde::{Deserialize, Serialize};
 
-use crate::Settings;
-use crate::learned::figures;
+use crate::epochs::{self, NetworkPoint, Row, joined};
+use crate::learned::{figures, interruptible};
 use crate::simulated::{K, Logging, World};
+use crate::Settings;
 
 /// Runs of Algorithm 1, those that several cells need kept for them.
 pub struct Studies {
@@ -70,7 +71,7 @@ pub struct Acting {
 
 /// A learning curve in two parts: one row per epoch, those before the adversarial training first.
 pub struct Curve {
-    points: Vec<BTreeMap<String, f64>>,
+    points: Vec<Row>,
     before: usize,
 }
 
@@ -178,72 +179,58 @@ impl Studies {
         let (users, seed): (Mdp, _) = (world.users(seed)?, Seed::new(seed));
         let log = study.logging.in_users(&users).log(&users, study.sessions, seed)?;
         let (train, held_out) = split(&log, study.held_out);
-        let held_out = Buffer::real(held_out);
+        let (train, held_out) = (&train, &Buffer::real(held_out));
         let config = &study.networks;
         let total = config.users_epochs + config.agent_epochs + 1 + config.epochs;
-        let step = |done: u64| {
-            watch.progress(done, total);
-            if watch.interrupted() { Err(Interrupted) } else { Ok(()) }
-        };
         let mut run = IRecGan::new(config.clone(), seed, &self.device)?;
 
-        let line_3 = Pretraining {
-            network: Network::Users,
-            epochs: config.users_epochs,
-            patience: study.patience,
+        let pretrain = |run: &mut IRecGan, network, epochs, done| {
+            let fit = FitConfig {
+                iterations: epochs,
+                validate_every: 1,
+                patience: Some(study.patience),
+                candidates: Candidates::All,
+            };
+            let mut line = Pretraining { network, run, train, held_out, loss: None };
+            let fitted = foretaste_train::fit(&mut line, fit, |progress| {
+                watch.progress(done + progress.iteration, total);
+                epochs::record(watch, &progress.point.unwrap_or_default());
+                watch.control_flow()
+            });
+            Ok::<_, anyhow::Error>(epochs::curves(interruptible(fitted)?).remove(0))
         };
-        let mut users_points = line_3.run(&mut run, &train, &held_out, step, watch)?;
-        let line_4 = Pretraining {
-            network: Network::Agent,
-            epochs: config.agent_epochs,
-            patience: study.patience,
-        };
-        let mut agent_points = line_4.run(
-            &mut run,
-            &train,
-            &held_out,
-            |done| step(config.users_epochs + done),
-            watch,
-        )?;
+        let users = pretrain(&mut run, Network::Users, config.users_epochs, 0)?;
+        let agent = pretrain(&mut run, Network::Agent, config.agent_epochs, config.users_epochs)?;
         let before = Acting::new(&run)?;
-        let (of_line_3, of_line_4) = (users_points.len(), agent_points.len());
 
-        run.pretrain_discriminator(&train)?;
-        let (mut best_users, mut best_agent) =
-            (Best::new(Network::Users), Best::new(Network::Agent));
-        for epoch in 0..config.epochs {
-            step(total - config.epochs + epoch)?;
-            let point = run.adversarial_epoch(&train)?;
-            let GradientNorms { users, agent, discriminator } = run.gradient_norms();
-            let validation = best_users.consider(&run, &held_out)?;
-            let row = losses(users_points.len(), point.users_loss, validation);
-            let norm = figures([("gradient_norm", users)]);
-            watch.record(
-                Network::Users.name(),
-                users_points.len() as u64,
-                row.clone().into_iter().chain(norm),
-            );
-            users_points.push(row);
-            let validation = best_agent.consider(&run, &held_out)?;
-            let mut row = losses(agent_points.len(), point.agent_loss, validation);
-            row.extend(generated(&point));
-            let norms =
-                figures([("gradient_norm", agent), ("discriminator_gradient_norm", discriminator)]);
-            watch.record(
-                Network::Agent.name(),
-                agent_points.len() as u64,
-                row.clone().into_iter().chain(norms),
-            );
-            agent_points.push(row);
-        }
-        best_users.restore(&run)?;
-        best_agent.restore(&run)?;
+        run.pretrain_discriminator(train)?;
+        let fit = FitConfig {
+            iterations: config.epochs,
+            validate_every: 1,
+            patience: None,
+            candidates: Candidates::Trained,
+        };
+        let lengths = [users.len(), agent.len()];
+        let mut lines =
+            Adversarial { run: &mut run, train, held_out, before: lengths, point: None };
+        let fitted = foretaste_train::fit(&mut lines, fit, |progress| {
+            watch.progress(total - config.epochs + progress.iteration, total);
+            // What is validated before any epoch is what lines 3 and 4 left.
+            if progress.iteration > 0 {
+                epochs::record(watch, &progress.point.unwrap_or_default());
+            }
+            watch.control_flow()
+        });
+        let mut curves =
+            joined(&[users, agent], epochs::curves(interruptible(fitted)?)).into_iter();
+        let mut curve = |before| Curve { points: curves.next().unwrap_or_default(), before };
+        let [of_users, of_agent] = lengths;
         Ok(Learned {
             before,
             after: Acting::new(&run)?,
-            longest: longest(&train)?,
-            users: Curve { points: users_points, before: of_line_3 },
-            agent: Curve { points: agent_points, before: of_line_4 },
+            longest: longest(train)?,
+            users: curve(of_users),
+            agent: curve(of_agent),
         })
     }
 }
@@ -261,89 +248,21 @@ impl Acting {
 
 impl Curve {
     /// Of the training before the adversarial one.
-    pub fn first(&self) -> Vec<BTreeMap<String, f64>> {
+    pub fn first(&self) -> Vec<Row> {
         self.points[..self.before].to_vec()
     }
 
     /// Of all.
-    pub fn whole(&self) -> Vec<BTreeMap<String, f64>> {
+    pub fn whole(&self) -> Vec<Row> {
         self.points.clone()
     }
 }
 
-/// Line 3 or 4, with the parameters of its best epoch in the end.
-struct Pretraining {
-    network: Network,
-    epochs: u64,
-    patience: u64,
-}
-
-/// What is trained.
+/// U or A.
 #[derive(Clone, Copy)]
 enum Network {
     Users,
     Agent,
-}
-
-/// The parameters of the epoch with the lowest loss on held-out sessions.
-struct Best {
-    network: Network,
-    lowest: f64,
-    params: BTreeMap<String, Tensor>,
-}
-
-impl Pretraining {
-    fn run(
-        self,
-        run: &mut IRecGan,
-        train: &Log,
-        held_out: &Buffer,
-        step: impl Fn(u64) -> Result<(), Interrupted>,
-        watch: &Watch,
-    ) -> anyhow::Result<Vec<BTreeMap<String, f64>>> {
-        let part = self.network.name();
-        let mut best = Best::new(self.network);
-        let mut points = vec![losses(0, None, best.consider(run, held_out)?)];
-        watch.record(part, 0, points[0].clone());
-        let mut since = 0;
-        for epoch in 0..self.epochs {
-            step(epoch)?;
-            let training = match self.network {
-                Network::Users => run.pretrain_users(train)?.users_loss,
-                Network::Agent => run.pretrain_agent(train)?.agent_loss,
-            };
-            let lowest = best.lowest;
-            let row = losses(points.len(), training, best.consider(run, held_out)?);
-            let norm = figures([("gradient_norm", self.network.gradient_norm(run))]);
-            watch.record(part, points.len() as u64, row.clone().into_iter().chain(norm));
-            points.push(row);
-            since = if best.lowest < lowest { 0 } else { since + 1 };
-            if since >= self.patience {
-                break;
-            }
-        }
-        best.restore(run)?;
-        Ok(points)
-    }
-}
-
-impl Best {
-    fn new(network: Network) -> Self {
-        Self { network, lowest: f64::INFINITY, params: BTreeMap::new() }
-    }
-
-    /// Returns the present loss.
-    fn consider(&mut self, run: &IRecGan, held_out: &Buffer) -> anyhow::Result<f64> {
-        let loss = self.network.loss(run, held_out)?;
-        if loss < self.lowest {
-            (self.lowest, self.params) = (loss, self.network.params(run).snapshot()?);
-        }
-        Ok(loss)
-    }
-
-    fn restore(self, run: &IRecGan) -> anyhow::Result<()> {
-        Ok(self.network.params(run).restore(&self.params)?)
-    }
 }
 
 impl Network {
@@ -361,6 +280,7 @@ impl Network {
         }
     }
 
+    /// Its loss on held-out sessions.
     fn loss(self, run: &IRecGan, held_out: &Buffer) -> anyhow::Result<f64> {
         Ok(match self {
             Self::Users => run.users().mean_loss(&held_out.log)?,
@@ -376,12 +296,89 @@ impl Network {
     }
 }
 
-fn losses(epoch: usize, training: Option<f64>, validation: f64) -> BTreeMap<String, f64> {
-    let training = training.map(|loss| ("train_loss".to_owned(), loss));
-    [("iteration".to_owned(), epoch as f64), ("validation_loss".to_owned(), validation)]
-        .into_iter()
-        .chain(training)
-        .collect()
+/// Line 3 or 4.
+struct Pretraining<'a> {
+    network: Network,
+    run: &'a mut IRecGan,
+    train: &'a Log,
+    held_out: &'a Buffer,
+    /// Of the last epoch.
+    loss: Option<f64>,
+}
+
+impl Fit for Pretraining<'_> {
+    type Point = Vec<NetworkPoint>;
+    type Error = anyhow::Error;
+
+    fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
+        self.loss = match self.network {
+            Network::Users => self.run.pretrain_users(self.train)?.users_loss,
+            Network::Agent => self.run.pretrain_agent(self.train)?.agent_loss,
+        };
+        Ok(())
+    }
+
+    fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
+        let Self { network, run, .. } = self;
+        let validation = network.loss(run, self.held_out)?;
+        let point = NetworkPoint::new(network.name(), epoch, self.loss, validation);
+        let norm = figures([("gradient_norm", network.gradient_norm(run))]);
+        Ok(vec![point.with_norms(norm)])
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        vec![self.network.params(self.run)]
+    }
+
+    fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
+        networks.iter().map(NetworkPoint::loss).collect()
+    }
+}
+
+/// Lines 8 to 19.
+struct Adversarial<'a> {
+    run: &'a mut IRecGan,
+    train: &'a Log,
+    held_out: &'a Buffer,
+    /// Lengths of the learning curves of U and A so far.
+    before: [usize; 2],
+    /// What came of the last epoch.
+    point: Option<CurvePoint>,
+}
+
+impl Fit for Adversarial<'_> {
+    type Point = Vec<NetworkPoint>;
+    type Error = anyhow::Error;
+
+    fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
+        self.point = Some(self.run.adversarial_epoch(self.train)?);
+        Ok(())
+    }
+
+    fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
+        let point = |network: Network, train_loss, before: usize| {
+            let validation = network.loss(self.run, self.held_out)?;
+            let epoch = before as u64 + epoch - 1;
+            let norm = figures([("gradient_norm", network.gradient_norm(self.run))]);
+            let point = NetworkPoint::new(network.name(), epoch, train_loss, validation);
+            Ok::<_, anyhow::Error>(point.with_norms(norm))
+        };
+        let [of_users, of_agent] = self.before;
+        let users = point(Network::Users, self.point.and_then(|p| p.users_loss), of_users)?;
+        let agent = point(Network::Agent, self.point.and_then(|p| p.agent_loss), of_agent)?;
+        let norm = self.run.gradient_norms().discriminator;
+        let norm = figures([("discriminator_gradient_norm", norm)]);
+        let agent = agent.with(self.point.iter().flat_map(generated)).with_norms(norm);
+        Ok(vec![users, agent])
+    }
+
+    fn params(&self) -> Vec<&Params> {
+        [Network::Users, Network::Agent].map(|network| network.params(self.run)).into()
+    }
+
+    fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
+        networks.iter().map(NetworkPoint::loss).collect()
+    }
 }
 
 /// The norms of the gradients of U, A and D by name, as far as they were trained.

@@ -124,11 +124,8 @@ impl OnlineLearning {
 }
 
 fn write_sessions(path: &Path, sessions: &Log, catalogue: &Catalogue) -> Result<()> {
-    let sessions = Dataset {
-        log: sessions.clone(),
-        catalogue: catalogue.clone(),
-        ..Dataset::default()
-    };
+    let sessions =
+        Dataset { log: sessions.clone(), catalogue: catalogue.clone(), ..Dataset::default() };
     cache::save(&sessions, path).map_err(|reason| Error::checkpoint(path, reason))?;
     Ok(())
 }

@@ -35,8 +35,7 @@ impl<'a> EndlessBatches<'a> {
                 return batch;
             }
             self.epoch += 1;
-            self.batches =
-                Batches::shuffled(self.examples, self.size, self.seed.index(self.epoch));
+            self.batches = Batches::shuffled(self.examples, self.size, self.seed.index(self.epoch));
         }
     }
 }

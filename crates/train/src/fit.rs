@@ -116,8 +116,7 @@ pub fn fit<F: Fit>(
 impl FitConfig {
     fn check(&self) -> Result<()> {
         if self.validate_every == 0 || self.patience == Some(0) {
-            let problem =
-                format!("{self:?}: expected validate_every and patience of at least 1");
+            let problem = format!("{self:?}: expected validate_every and patience of at least 1");
             return Err(Error::Setting { what: "fit", problem });
         }
         Ok(())

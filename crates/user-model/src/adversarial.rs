@@ -386,7 +386,15 @@ mod tests {
                     ControlFlow::Continue(())
                 }
             };
-            fit_adversarial(&mut model, &mut generator, &log, &split, config, Seed::new(1), callback)
+            fit_adversarial(
+                &mut model,
+                &mut generator,
+                &log,
+                &split,
+                config,
+                Seed::new(1),
+                callback,
+            )
         };
         let diverged_at = |result| match result {
             Err(Error::Training(foretaste_train::Error::Diverged { iteration, .. })) => {
@@ -396,7 +404,10 @@ mod tests {
         };
         let short = AdversarialConfig { warm_up: 3, ..AdversarialConfig::default() };
         for at in [0, 5] {
-            assert!(matches!(run(&short, Some(at)), Err(Error::Training(foretaste_train::Error::Interrupted))));
+            assert!(matches!(
+                run(&short, Some(at)),
+                Err(Error::Training(foretaste_train::Error::Interrupted))
+            ));
         }
         let wild = AdamConfig { learning_rate: 1e30, ..AdamConfig::default() };
         let generator = AdversarialConfig { generator: wild, ..short.clone() };

@@ -4,10 +4,12 @@ use candle_core::Device;
 use foretaste_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Training, select_among};
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
-    Architecture, Clicks, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy,
-    Reward, Scores, Storage, TrainConfig, Trainer,
+    Architecture, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy, Reward,
+    Scores, Storage, TrainConfig, Trainer,
 };
-use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_data::{
+    Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, RecentClicks, Split, Step,
+};
 use foretaste_random::Seed;
 use foretaste_sim::{
     ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates,
@@ -51,7 +53,7 @@ pub fn greedy_on_the_truth(users: &ChoiceUsers) -> Greedy<impl Fn(&Log) -> Score
 
 /// The slate that `policy` shows to a user of these clicks, oldest first.
 fn slate(
-    policy: &impl Policy<ChoiceUsers, Memory = Clicks>,
+    policy: &impl Policy<ChoiceUsers, Memory = RecentClicks>,
     users: &ChoiceUsers,
     history: &[u32],
 ) -> Vec<ItemId> {

@@ -6,6 +6,7 @@ use foretaste_cascade_dqn::{
     Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer,
 };
 use foretaste_random::Seed;
+use serde_json::{Value, json};
 
 fn trainings() -> [TrainConfig; 3] {
     let base = TrainConfig {
@@ -115,6 +116,42 @@ fn what_does_not_fit_a_checkpoint_is_named() {
         fs::write(&file, bytes).unwrap();
     }
     Trainer::resume(folder.path(), Some(features), Seed::new(2)).unwrap();
+}
+
+/// An earlier version wrote the state of the training into the sub-folder, and its seed beside the
+/// networks alone.
+#[test]
+fn a_checkpoint_of_an_earlier_version_goes_on() {
+    let anchor = Anchor::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (latest, features) = (folder.path().join("latest.json"), anchor.users().features());
+    let mut trainer =
+        Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
+    trainer.iterate(anchor.users()).unwrap();
+    trainer.save(folder.path()).unwrap();
+
+    let content: Value = serde_json::from_slice(&fs::read(&latest).unwrap()).unwrap();
+    let mut state: Value = serde_json::from_str(content["run"].as_str().unwrap()).unwrap();
+    let name = state["folder"].as_str().unwrap().to_owned();
+    state.as_object_mut().unwrap().retain(|field, _| field != "folder" && field != "seed");
+    let state = state.to_string();
+    let digest = foretaste_train::run::digest(state.as_bytes());
+    fs::rename(folder.path().join(name), folder.path().join("training-earlier")).unwrap();
+    fs::write(folder.path().join("training-earlier/training.json"), state).unwrap();
+    let earlier = json!({ "format": 1, "folder": "training-earlier", "digest": digest });
+    fs::write(&latest, earlier.to_string()).unwrap();
+
+    let resume = |seed| Trainer::resume(folder.path(), Some(features), Seed::new(seed));
+    assert!(resume(3).unwrap_err().to_string().contains("another seed"));
+    let mut resumed = resume(2).unwrap();
+    for trainer in [&mut trainer, &mut resumed] {
+        trainer.iterate(anchor.users()).unwrap();
+    }
+    assert_eq!(resumed.curve(), trainer.curve());
+    assert_eq!(parameters(&resumed), parameters(&trainer));
+    resumed.save(folder.path()).unwrap();
+    assert!(!folder.path().join("training-earlier").exists());
+    assert_eq!(resume(2).unwrap().curve(), trainer.curve());
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -101,8 +101,7 @@ fn a_damaged_checkpoint_is_refused() {
         assert_ne!(damaged, text);
         std::fs::write(&path, damaged).unwrap();
         let resumed = IRecGan::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu);
-        let refused = foretaste_train::Error::Checkpoint;
-        assert!(matches!(resumed, Err(Error::Training(refused { .. }))));
+        assert!(matches!(resumed, Err(Error::Training(foretaste_train::Error::Checkpoint { .. }))));
     }
 }
 
