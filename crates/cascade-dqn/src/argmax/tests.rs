@@ -1,5 +1,5 @@
 use candle_core::{Device, Tensor};
-use foretaste_data::ItemId;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_nn::Activation;
 use foretaste_random::Seed;
 use proptest::prelude::*;
@@ -7,8 +7,8 @@ use rand::Rng;
 
 use super::panels::Widen;
 use super::*;
+use crate::QNetworks;
 use crate::config::{Architecture, ItemFeatures, StateEncoder};
-use crate::{Clicks, QNetworks};
 
 pub(super) fn config(items: usize, k: usize, hidden: usize, activation: Activation) -> QConfig {
     QConfig {
@@ -20,7 +20,7 @@ pub(super) fn config(items: usize, k: usize, hidden: usize, activation: Activati
     }
 }
 
-fn clicks(networks: &QNetworks, rows: usize, seed: u64) -> Clicks {
+fn clicks(networks: &QNetworks, rows: usize, seed: u64) -> RecentClicks {
     let (mut clicks, mut stream) = (networks.no_clicks(rows), Seed::new(seed).stream(0));
     for row in 0..rows {
         for _ in 0..row % 4 {
@@ -161,7 +161,7 @@ proptest! {
             let networks = QNetworks::new(config.clone(), Some(features), Seed::new(seed)).unwrap();
             let (mut renamed, clicks) = (networks.no_clicks(4), clicks(&networks, 4, seed));
             for row in 0..4 {
-                clicks.row(row).rev().for_each(|item| renamed.push(row, place(item)));
+                clicks.row(row).iter().rev().for_each(|&item| renamed.push(row, place(item)));
             }
             let states = networks.states(&renamed).unwrap();
             networks.freeze(Storage::Single).unwrap().slates(&states, Candidates::default()).unwrap()
