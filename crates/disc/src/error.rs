@@ -1,5 +1,6 @@
 /// What can go wrong with a discriminator.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A network part failed.
     #[error(transparent)]

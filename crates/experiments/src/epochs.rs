@@ -46,11 +46,11 @@ impl NetworkPoint {
         self.norms.extend(norms);
         self
     }
+}
 
-    /// The validation loss.
-    pub fn loss(&self) -> f64 {
-        self.row[Self::VALIDATION_LOSS]
-    }
+/// The validation loss of each network.
+pub fn losses(networks: &[NetworkPoint]) -> Vec<f64> {
+    networks.iter().map(|network| network.row[NetworkPoint::VALIDATION_LOSS]).collect()
 }
 
 /// Shows the networks of one epoch.

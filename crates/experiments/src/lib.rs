@@ -32,6 +32,7 @@ mod settings;
 mod simulated;
 mod sources;
 mod studies;
+mod study_training;
 mod user_model;
 mod worlds;
 

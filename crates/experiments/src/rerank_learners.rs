@@ -137,7 +137,7 @@ impl<L: Learner> Fit for Training<'_, L> {
     }
 
     fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
-        networks.iter().map(NetworkPoint::loss).collect()
+        epochs::losses(networks)
     }
 }
 

@@ -9,16 +9,16 @@ use foretaste_irecgan::{
     longest,
 };
 use foretaste_lab::{Scale, Shared, Watch};
-use foretaste_nn::{AdamConfig, Params};
+use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_sim::{Mdp, MdpConfig};
-use foretaste_train::{Candidates, Fit, FitConfig};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 use serde::{Deserialize, Serialize};
 
-use crate::epochs::{self, NetworkPoint, Row, joined};
-use crate::learned::{figures, interruptible};
+use crate::epochs::Row;
+use crate::learned::figures;
 use crate::simulated::{K, Logging, World};
+use crate::study_training::Validated;
 use crate::Settings;
 
 /// Runs of Algorithm 1, those that several cells need kept for them.
@@ -179,58 +179,20 @@ impl Studies {
         let (users, seed): (Mdp, _) = (world.users(seed)?, Seed::new(seed));
         let log = study.logging.in_users(&users).log(&users, study.sessions, seed)?;
         let (train, held_out) = split(&log, study.held_out);
-        let (train, held_out) = (&train, &Buffer::real(held_out));
-        let config = &study.networks;
-        let total = config.users_epochs + config.agent_epochs + 1 + config.epochs;
-        let mut run = IRecGan::new(config.clone(), seed, &self.device)?;
-
-        let pretrain = |run: &mut IRecGan, network, epochs, done| {
-            let fit = FitConfig {
-                iterations: epochs,
-                validate_every: 1,
-                patience: Some(study.patience),
-                candidates: Candidates::All,
-            };
-            let mut line = Pretraining { network, run, train, held_out, loss: None };
-            let fitted = foretaste_train::fit(&mut line, fit, |progress| {
-                watch.progress(done + progress.iteration, total);
-                epochs::record(watch, &progress.point.unwrap_or_default());
-                watch.control_flow()
-            });
-            Ok::<_, anyhow::Error>(epochs::curves(interruptible(fitted)?).remove(0))
-        };
-        let users = pretrain(&mut run, Network::Users, config.users_epochs, 0)?;
-        let agent = pretrain(&mut run, Network::Agent, config.agent_epochs, config.users_epochs)?;
-        let before = Acting::new(&run)?;
-
-        run.pretrain_discriminator(train)?;
-        let fit = FitConfig {
-            iterations: config.epochs,
-            validate_every: 1,
-            patience: None,
-            candidates: Candidates::Trained,
-        };
+        let (held_out, config) = (Buffer::real(held_out), study.networks.clone());
+        let run = IRecGan::new(config, seed, &self.device)?;
+        let mut training =
+            Validated { run, train: &train, held_out: &held_out, patience: study.patience, watch };
+        let (users, agent) = (training.line_3()?, training.line_4()?);
+        let before = Acting::new(&training.run)?;
         let lengths = [users.len(), agent.len()];
-        let mut lines =
-            Adversarial { run: &mut run, train, held_out, before: lengths, point: None };
-        let fitted = foretaste_train::fit(&mut lines, fit, |progress| {
-            watch.progress(total - config.epochs + progress.iteration, total);
-            // What is validated before any epoch is what lines 3 and 4 left.
-            if progress.iteration > 0 {
-                epochs::record(watch, &progress.point.unwrap_or_default());
-            }
-            watch.control_flow()
-        });
-        let mut curves =
-            joined(&[users, agent], epochs::curves(interruptible(fitted)?)).into_iter();
-        let mut curve = |before| Curve { points: curves.next().unwrap_or_default(), before };
-        let [of_users, of_agent] = lengths;
+        let [users, agent] = training.lines_5_to_19([users, agent])?;
         Ok(Learned {
             before,
-            after: Acting::new(&run)?,
-            longest: longest(train)?,
-            users: curve(of_users),
-            agent: curve(of_agent),
+            after: Acting::new(&training.run)?,
+            longest: longest(&train)?,
+            users: Curve { points: users, before: lengths[0] },
+            agent: Curve { points: agent, before: lengths[1] },
         })
     }
 }
@@ -255,129 +217,6 @@ impl Curve {
     /// Of all.
     pub fn whole(&self) -> Vec<Row> {
         self.points.clone()
-    }
-}
-
-/// U or A.
-#[derive(Clone, Copy)]
-enum Network {
-    Users,
-    Agent,
-}
-
-impl Network {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Users => "users",
-            Self::Agent => "agent",
-        }
-    }
-
-    fn gradient_norm(self, run: &IRecGan) -> Option<f64> {
-        match self {
-            Self::Users => run.gradient_norms().users,
-            Self::Agent => run.gradient_norms().agent,
-        }
-    }
-
-    /// Its loss on held-out sessions.
-    fn loss(self, run: &IRecGan, held_out: &Buffer) -> anyhow::Result<f64> {
-        Ok(match self {
-            Self::Users => run.users().mean_loss(&held_out.log)?,
-            Self::Agent => run.agent().mean_loss(held_out, &run.config().agent_training)?,
-        })
-    }
-
-    fn params(self, run: &IRecGan) -> &Params {
-        match self {
-            Self::Users => run.users().params(),
-            Self::Agent => run.agent().params(),
-        }
-    }
-}
-
-/// Line 3 or 4.
-struct Pretraining<'a> {
-    network: Network,
-    run: &'a mut IRecGan,
-    train: &'a Log,
-    held_out: &'a Buffer,
-    /// Of the last epoch.
-    loss: Option<f64>,
-}
-
-impl Fit for Pretraining<'_> {
-    type Point = Vec<NetworkPoint>;
-    type Error = anyhow::Error;
-
-    fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
-        self.loss = match self.network {
-            Network::Users => self.run.pretrain_users(self.train)?.users_loss,
-            Network::Agent => self.run.pretrain_agent(self.train)?.agent_loss,
-        };
-        Ok(())
-    }
-
-    fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
-        let Self { network, run, .. } = self;
-        let validation = network.loss(run, self.held_out)?;
-        let point = NetworkPoint::new(network.name(), epoch, self.loss, validation);
-        let norm = figures([("gradient_norm", network.gradient_norm(run))]);
-        Ok(vec![point.with_norms(norm)])
-    }
-
-    fn params(&self) -> Vec<&Params> {
-        vec![self.network.params(self.run)]
-    }
-
-    fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
-        networks.iter().map(NetworkPoint::loss).collect()
-    }
-}
-
-/// Lines 8 to 19.
-struct Adversarial<'a> {
-    run: &'a mut IRecGan,
-    train: &'a Log,
-    held_out: &'a Buffer,
-    /// Lengths of the learning curves of U and A so far.
-    before: [usize; 2],
-    /// What came of the last epoch.
-    point: Option<CurvePoint>,
-}
-
-impl Fit for Adversarial<'_> {
-    type Point = Vec<NetworkPoint>;
-    type Error = anyhow::Error;
-
-    fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
-        self.point = Some(self.run.adversarial_epoch(self.train)?);
-        Ok(())
-    }
-
-    fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
-        let point = |network: Network, train_loss, before: usize| {
-            let validation = network.loss(self.run, self.held_out)?;
-            let epoch = before as u64 + epoch - 1;
-            let norm = figures([("gradient_norm", network.gradient_norm(self.run))]);
-            let point = NetworkPoint::new(network.name(), epoch, train_loss, validation);
-            Ok::<_, anyhow::Error>(point.with_norms(norm))
-        };
-        let [of_users, of_agent] = self.before;
-        let users = point(Network::Users, self.point.and_then(|p| p.users_loss), of_users)?;
-        let agent = point(Network::Agent, self.point.and_then(|p| p.agent_loss), of_agent)?;
-        let norm = self.run.gradient_norms().discriminator;
-        let norm = figures([("discriminator_gradient_norm", norm)]);
-        let agent = agent.with(self.point.iter().flat_map(generated)).with_norms(norm);
-        Ok(vec![users, agent])
-    }
-
-    fn params(&self) -> Vec<&Params> {
-        [Network::Users, Network::Agent].map(|network| network.params(self.run)).into()
-    }
-
-    fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
-        networks.iter().map(NetworkPoint::loss).collect()
     }
 }
 

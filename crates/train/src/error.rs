@@ -10,8 +10,9 @@ pub enum Error {
     /// A loss or a gradient is not finite.
     #[error("training diverged at iteration {iteration}: {problem}")]
     Diverged {
-        /// For a loss or gradient of training the update of the optimiser, counted from 1; for a
-        /// validation loss the iteration of the fit after which it was computed.
+        /// For a loss or gradient of training the update of the optimiser, counted from 1, unless
+        /// it was said to be another ([`Error::at`]); for a validation loss the iteration of the
+        /// fit after which it was computed.
         iteration: u64,
         /// What was found.
         problem: String,
@@ -38,6 +39,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, but that a divergence is one of this iteration: for a fit in which an iteration is
+    /// more than one update of one optimiser.
+    #[must_use]
+    pub fn at(self, iteration: u64) -> Self {
+        match self {
+            Self::Diverged { problem, .. } => Self::Diverged { iteration, problem },
+            other => other,
+        }
+    }
+
     /// [`Error::Checkpoint`], also for what a run keeps beside the state of its training.
     pub fn checkpoint(path: &Path, problem: impl ToString) -> Self {
         Self::Checkpoint { path: path.to_owned(), problem: problem.to_string() }
