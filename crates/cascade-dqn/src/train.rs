@@ -182,9 +182,8 @@ impl Trainer {
     /// Trains for one iteration in `environment`, which may be another than that of the last.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Training`] if a loss
-    /// or a gradient is not finite; what the
-    /// environment returns.
+    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Training`] if a loss or a
+    /// gradient is not finite; what the environment returns.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<CurvePoint> {
         let (items, expected) = (environment.items(), self.networks.config().items);
         if items != expected {

@@ -24,8 +24,8 @@
 //! }
 //!
 //! impl Nearest {
-//!     fn loss(&self) -> Result<Tensor, Error> {
-//!         Ok((&self.x - 1.0).and_then(|gap| gap.sqr()?.sum_all()).map_err(foretaste_nn::Error::from)?)
+//!     fn loss(&self) -> foretaste_nn::Result<Tensor> {
+//!         Ok((&self.x - 1.0)?.sqr()?.sum_all()?)
 //!     }
 //! }
 //!
