@@ -63,6 +63,12 @@ impl RecentClicks {
         }
     }
 
+    /// Forgets the clicks of a session.
+    pub fn clear(&mut self, row: usize) {
+        self.items[row * self.window..][..self.window].fill(ItemId(0));
+        self.known[row] = 0;
+    }
+
     /// Copies rows, in the given order.
     pub fn select(&self, rows: &[usize]) -> Self {
         let padded = rows.iter().flat_map(|&row| &self.items[row * self.window..][..self.window]);
@@ -104,6 +110,8 @@ mod tests {
             let mut copy = RecentClicks::new(1, window);
             copy.copy_row(0, &clicks, 1);
             prop_assert_eq!(copy.row(0), clicks.row(1));
+            clicks.clear(1);
+            prop_assert_eq!(clicks, RecentClicks::new(2, window));
         }
     }
 
