@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use foretaste_lab::Watch;
 use foretaste_train::Fitted;
 
-
 /// A row of a learning curve.
 pub type Row = BTreeMap<String, f64>;
 

@@ -15,13 +15,13 @@ use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_user_model::behaviour::BehaviourConfig;
 use serde::{Deserialize, Serialize};
 
+use crate::Settings;
 use crate::epochs::Row;
 use crate::learned::{interruptible, told_of_grid};
 use crate::rerank_lists::{List, Ranker};
 use crate::rerank_logs::{self, PUBLIC, Sides, Source};
 use crate::rerank_training::{Plan, Task, Trainings};
 use crate::user_model::grid;
-use crate::Settings;
 
 /// The experiment `rerank`.
 pub struct Rerank {

@@ -15,11 +15,11 @@ use foretaste_sim::{Mdp, MdpConfig};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 use serde::{Deserialize, Serialize};
 
+use crate::Settings;
 use crate::epochs::Row;
 use crate::learned::figures;
 use crate::simulated::{K, Logging, World};
 use crate::study_training::Validated;
-use crate::Settings;
 
 /// Runs of Algorithm 1, those that several cells need kept for them.
 pub struct Studies {
