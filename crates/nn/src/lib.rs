@@ -35,6 +35,7 @@ mod embedding;
 mod error;
 mod gradient_check;
 mod kernel;
+mod lock;
 mod lstm;
 mod matmul;
 mod mlp;
@@ -43,6 +44,7 @@ mod softmax;
 mod sparse;
 mod tape;
 
+use self::lock::lock;
 pub use adam::{Adam, AdamConfig};
 pub use choice::{gumbel_top_k, masked_log_softmax};
 pub use device::DeviceKind;

@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::AdamConfig;
 use crate::kernel::{Left, Real, WIDTH, multiply_rows, vectorised, with_slice, worth_sharing};
-use crate::tape::{self, Gradient, ProductGradient, lock};
+use crate::lock;
+use crate::tape::{self, Gradient, ProductGradient};
 use crate::{Error, Result, scalar};
 
 /// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in

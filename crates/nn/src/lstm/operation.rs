@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use candle_core::Tensor;
 
 use super::{Input, Layer, LstmState};
-use crate::Result;
-use crate::tape::{Backward, Computed, Gradient, attach, lock, record};
+use crate::tape::{Backward, Computed, Gradient, attach, record};
+use crate::{Result, lock};
 
 /// What a forward pass computed, with all that the backward pass needs of it.
 pub(super) trait Pass: Send + Sized + 'static {

@@ -20,7 +20,8 @@ use crate::kernel::{
     Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice,
     worth_splitting,
 };
-use crate::tape::{Backward, Computed, Factors, Gradient, lock, record};
+use crate::lock;
+use crate::tape::{Backward, Computed, Factors, Gradient, record};
 
 /// Items to a block. The weight's columns, with 512 rows half a megabyte in f32, then stay in the
 /// second-level cache.

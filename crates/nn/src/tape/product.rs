@@ -1,3 +1,5 @@
+//! A gradient that stays in two factors.
+
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
