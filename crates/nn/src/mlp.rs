@@ -26,27 +26,6 @@ impl Activation {
     }
 }
 
-/// y = x Wᵀ + b, W drawn by Glorot's rule, b = 0.
-#[derive(Debug)]
-pub struct Linear {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Linear {
-    /// Creates `weight [outputs, inputs]` and `bias [outputs]` in `scope`.
-    pub fn new(inputs: usize, outputs: usize, mut scope: Scope<'_>) -> Result<Self> {
-        let weight = scope.param("weight", (outputs, inputs), Init::glorot(inputs, outputs))?;
-        let bias = scope.param("bias", outputs, Init::Constant(0.0))?;
-        Ok(Self { weight, bias })
-    }
-
-    /// `[rows, inputs]` to `[rows, outputs]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
-    }
-}
-
 /// Linear layers with an [`Activation`] between them, none after the last.
 #[derive(Debug)]
 pub struct Mlp {
@@ -81,6 +60,27 @@ impl Mlp {
             x = self.activation.forward(&layer.forward(&x)?)?;
         }
         last.forward(&x)
+    }
+}
+
+/// y = x Wᵀ + b, W drawn by Glorot's rule, b = 0.
+#[derive(Debug)]
+struct Linear {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    /// Creates `weight [outputs, inputs]` and `bias [outputs]` in `scope`.
+    fn new(inputs: usize, outputs: usize, mut scope: Scope<'_>) -> Result<Self> {
+        let weight = scope.param("weight", (outputs, inputs), Init::glorot(inputs, outputs))?;
+        let bias = scope.param("bias", outputs, Init::Constant(0.0))?;
+        Ok(Self { weight, bias })
+    }
+
+    /// `[rows, inputs]` to `[rows, outputs]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
     }
 }
 
