@@ -1,0 +1,58 @@
+//! The tensors of a checkpoint in one safetensors file: parameters, and the optimiser's moments.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use super::failed;
+use crate::{Adam, Params, Result};
+
+const PARAMETER: &str = "parameter.";
+const MOMENTS: &str = "moments.";
+
+/// What the file holds, by parameter, on the CPU.
+#[derive(Debug)]
+pub(super) struct Tensors {
+    pub(super) parameters: BTreeMap<String, Tensor>,
+    /// Empty if the optimiser was not saved.
+    pub(super) moments: BTreeMap<String, Tensor>,
+}
+
+impl Tensors {
+    /// Those of a model and, for training to go on, its optimiser.
+    pub(super) fn of(params: &Params, optimiser: Option<&Adam>) -> Result<Self> {
+        let on_cpu = |tensors: BTreeMap<String, Tensor>| {
+            let moved =
+                |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
+            tensors.into_iter().map(moved).collect::<Result<BTreeMap<_, _>>>()
+        };
+        let moments = optimiser.map(Adam::moments).transpose()?.unwrap_or_default();
+        Ok(Self { parameters: on_cpu(params.snapshot()?)?, moments: on_cpu(moments)? })
+    }
+
+    /// The content of the file.
+    pub(super) fn to_bytes(&self) -> std::result::Result<Vec<u8>, safetensors::SafeTensorError> {
+        let all = [(PARAMETER, &self.parameters), (MOMENTS, &self.moments)];
+        let all = all.into_iter().flat_map(|(prefix, tensors)| {
+            tensors.iter().map(move |(name, tensor)| (format!("{prefix}{name}"), tensor))
+        });
+        safetensors::serialize(all.collect::<BTreeMap<_, _>>(), None)
+    }
+
+    /// From the content of the file at `path`, which is for messages.
+    pub(super) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let (mut parameters, mut moments) = (BTreeMap::new(), BTreeMap::new());
+        for (name, tensor) in candle_core::safetensors::load_buffer(bytes, &Device::Cpu)? {
+            if let Some(name) = name.strip_prefix(PARAMETER) {
+                parameters.insert(name.to_owned(), tensor);
+            } else if let Some(name) = name.strip_prefix(MOMENTS) {
+                moments.insert(name.to_owned(), tensor);
+            } else {
+                let problem = format!("tensor {name}: expected {PARAMETER}* or {MOMENTS}*");
+                return Err(failed(path, problem));
+            }
+        }
+        Ok(Self { parameters, moments })
+    }
+}
