@@ -68,7 +68,8 @@ impl Adaptation {
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
         let mut cells = Vec::new();
         for world in &worlds.all {
-            let (dataset, users) = (&world.source.dataset, world.users(settings));
+            let dataset = &world.source.dataset;
+            let users = UsersConfig::new(&world.source, settings);
             for (name, method) in methods(&users, settings.scale) {
                 let config = serde_json::to_value(Config {
                     data: world.source.digest.clone(),
@@ -139,7 +140,7 @@ impl Experiment for Adaptation {
         in_own_pool(|| {
             let world = self.worlds.named(&cell.dataset)?;
             let config: Config = serde_json::from_value(cell.config.clone())?;
-            let users = self.worlds.users(world, &config.users, cell.seed, watch)?;
+            let users = self.worlds.users.get(&world.source, &config.users, cell.seed, watch)?;
             match &world.truth {
                 Some(new) => self.meet(cell, &config, world, &users, new, watch),
                 None => self.meet(cell, &config, world, &users, &users.evaluation, watch),

@@ -62,7 +62,8 @@ impl Cdqn {
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
         let mut cells = Vec::new();
         for world in &worlds.all {
-            let (dataset, users) = (&world.source.dataset, world.users(settings));
+            let dataset = &world.source.dataset;
+            let users = UsersConfig::new(&world.source, settings);
             for k in K {
                 for (name, method) in methods(&users, k, settings.scale) {
                     let config = serde_json::to_value(Config {
@@ -124,7 +125,7 @@ impl Experiment for Cdqn {
         in_own_pool(|| {
             let world = self.worlds.named(&cell.dataset)?;
             let config: Config = serde_json::from_value(cell.config.clone())?;
-            let users = self.worlds.users(world, &config.users, cell.seed, watch)?;
+            let users = self.worlds.users.get(&world.source, &config.users, cell.seed, watch)?;
             let seed = Seed::new(cell.seed);
             let Config { judging, k, .. } = config;
             let judge = Judge {
