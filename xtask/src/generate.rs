@@ -9,7 +9,7 @@ use foretaste_data::{
 use foretaste_import::{Format, export};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outside, Rollout};
 use rand::Rng;
 use rand::distr::weighted::WeightedIndex;
 
@@ -74,15 +74,14 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
         ..Default::default()
     };
     let users = ChoiceUsers::new(&config)?;
-    let policy = UniformRandom { items: config.items };
+    let policy = Blind(UniformRandom { items: config.items });
     let (slates, lengths) = (WeightedIndex::new(SLATES)?, WeightedIndex::new(LENGTHS)?);
     let mut log = LogBuilder::default();
     let mut time = 0;
     for user in 0..USERS {
         let mut stream = seed.derive("sizes").stream(user);
         let (k, max_steps) = (2 + stream.sample(&slates), 1 + stream.sample(&lengths));
-        let rollout =
-            Rollout { max_steps, ..Rollout::new(seed.derive("sessions"), user..user + 1, k) };
+        let rollout = Rollout::new(seed.derive("sessions"), user..user + 1, k).max_steps(max_steps);
         for step in rollout.run(&users, &policy)?.session(0).steps() {
             log.push(Step::new(step.slate, step.choice, 1.0).at(time))?;
             time += 1;
@@ -108,8 +107,8 @@ fn simulated_choice(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
 /// observed leaving.
 fn simulated_mdp(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
     let mdp = Mdp::new(&MdpConfig { seed: number, ..Default::default() })?;
-    let log =
-        Rollout::new(seed, 0..MDP_SESSIONS, 10).run(&mdp, &UniformRandom { items: mdp.items() })?;
+    let log = Rollout::new(seed, 0..MDP_SESSIONS, 10)
+        .run(&mdp, &Blind(UniformRandom { items: mdp.items() }))?;
     let catalogue = Catalogue::numbered(mdp.items());
     Ok(Dataset { name: "simulated-mdp".into(), log, catalogue, ..Dataset::default() })
 }

@@ -9,8 +9,10 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use foretaste_baselines::{Data, Displays, ModelKind, Progress, evaluate, select_among};
-use foretaste_data::{Fractions, Split, cache};
+use foretaste_baselines::{Data, Displays, ModelKind, Progress, select_among};
+use foretaste_data::import::{self, Options};
+use foretaste_data::{Fractions, Split};
+use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
 
 /// glibc gives freed pages back, and every intermediate tensor then pays for them again.
@@ -81,18 +83,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 candidate.settings
             );
         }
-        let figures = evaluate(&*selection.model, &test)?;
+        let figures = evaluate(&*selection.model, &dataset.log, &split.test)?;
         let chosen = &selection.candidates[selection.chosen];
-        let nll = |nll: Option<f64>| nll.map_or(String::new(), |nll| format!("{nll:.4}"));
+        let text = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
         println!(
-            "{},{:?},{:.4},{:.4},{},{:.4},{},{seconds:.2},\"{:?}\"",
+            "{},{:?},{},{},{},{},{},{seconds:.2},\"{:?}\"",
             kind.name(),
             selection.model.likelihood(),
-            figures.precision_at_1,
-            figures.precision_at_2,
-            nll(figures.nll_given_click),
-            chosen.validation.precision_at_1,
-            nll(chosen.validation.nll_given_click),
+            text(figures.precision_at_1),
+            text(figures.precision_at_2),
+            text(figures.nll_given_choice),
+            text(chosen.validation.precision_at_1),
+            text(chosen.validation.nll_given_choice),
             chosen.settings,
         );
     }

@@ -5,11 +5,12 @@
 //! `cargo run --release -p foretaste-baselines --example own_click_model`
 
 use foretaste_baselines::{
-    ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, evaluate, select,
+    ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, select,
 };
 use foretaste_data::{Fractions, ItemId, Split};
+use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
-use foretaste_sim::{ChoiceUsers, Rollout, policies::UniformRandom};
+use foretaste_sim::{Blind, ChoiceUsers, Rollout, policies::UniformRandom};
 
 struct Luce(Vec<f32>);
 fn fit(data: &Data<'_>) -> Luce {
@@ -46,9 +47,10 @@ impl ClickModel for Luce {
 
 fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let users = ChoiceUsers::new(&Default::default())?;
-    let log = Rollout::new(Seed::new(1), 0..400, 4).run(&users, &UniformRandom { items: 50 })?;
+    let random = Blind(UniformRandom { items: 50 });
+    let log = Rollout::new(Seed::new(1), 0..400, 4).run(&users, &random)?;
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
-    let (data, test) = (Data::new(&log, 50, &split), Displays::new(&log, &split.test));
+    let data = Data::new(&log, 50, &split);
     let popularity =
         select(
             ModelKind::Popularity,
@@ -58,8 +60,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         )?;
     println!(
         "popularity: {:.4?}\nLuce: {:.4?}",
-        evaluate(&*popularity.model, &test)?,
-        evaluate(&fit(&data), &test)?
+        evaluate(&*popularity.model, &log, &split.test)?,
+        evaluate(&fit(&data) as &dyn ClickModel, &log, &split.test)?
     );
     Ok(())
 }

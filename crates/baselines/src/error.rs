@@ -7,7 +7,7 @@ pub enum Error {
     Network(#[from] foretaste_nn::Error),
     /// A metric could not be computed.
     #[error(transparent)]
-    Metric(#[from] foretaste_eval::EvalError),
+    Metric(#[from] foretaste_eval::Error),
     /// The boosted trees could not be grown.
     #[error("gradient-boosted trees: {0}")]
     Trees(#[from] forust_ml::errors::ForustError),

@@ -13,32 +13,35 @@
 //! | W&D-LR | [`NetworkConfig`] | derived: independent clicks, given exactly one |
 //! | W&D-CCF | [`NetworkConfig`] | fitted |
 //!
-//! All implement [`ClickModel`] and are judged by one [`evaluate`]. [`select`] fits a model once
+//! All implement [`ClickModel`], through it [`ChoiceModel`](foretaste_eval::choice::ChoiceModel), and
+//! are judged by [`evaluate`](foretaste_eval::choice::evaluate) as every other model is. [`select`] fits a model once
 //! for every point of a small grid of hyper-parameters and keeps the one that is best on the
 //! validation sessions; [`Data`] does not hold the test sessions, so no choice can look at them.
 //!
 //! A display on which nothing was clicked, whether the user stayed or left, is not judged: the
 //! likelihood here is that of the clicked item given that one was clicked, the user model's
-//! `nll_given_click`, and precision is over clicks. Only the models of single items (popularity per
+//! `nll_given_choice`, and precision is over clicks. Only the models of single items (popularity per
 //! display, XGBOOST, DFM, W&D-LR) learn from such displays, that their items were not clicked.
 //!
 //! ```
 //! use std::ops::ControlFlow;
-//! use foretaste_baselines::{Data, Displays, ModelKind, evaluate, select};
+//! use foretaste_baselines::{Data, ModelKind, select};
 //! use foretaste_data::{Fractions, Split};
+//! use foretaste_eval::choice::evaluate;
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//! use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
 //!
 //! // A log of simulated users, in place of yours.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;
-//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(1), 0..200, 4) }.run(&users, &UniformRandom { items: 20 })?;
+//! let shown = Blind(UniformRandom { items: 20 });
+//! let log = Rollout::new(Seed::new(1), 0..200, 4).max_steps(5).run(&users, &shown)?;
 //! let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
 //!
 //! let data = Data::new(&log, 20, &split);
 //! let selection = select(ModelKind::ItemKnn, &data, Seed::new(3), |_| ControlFlow::Continue(()))?;
 //! assert_eq!(selection.candidates.len(), ModelKind::ItemKnn.grid().len());
-//! let figures = evaluate(&*selection.model, &Displays::new(&log, &split.test))?;
-//! assert!(figures.precision_at_2 >= figures.precision_at_1 && figures.nll_given_click.is_none());
+//! let figures = evaluate(&*selection.model, &log, &split.test)?;
+//! assert!(figures.precision_at_2 >= figures.precision_at_1 && figures.nll_given_choice.is_none());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -67,7 +70,7 @@ pub use data::Data;
 pub use displays::Displays;
 pub use error::{Error, Result};
 pub use item_knn::ItemKnnConfig;
-pub use model::{ClickModel, Evaluation, Likelihood, evaluate};
+pub use model::{ClickModel, Likelihood};
 pub use network::{Architecture, Loss, NetworkConfig};
 pub use popularity::{PopularityConfig, PositionConfig};
 pub use select::{Candidate, ModelKind, Progress, Selection, Settings, select, select_among};

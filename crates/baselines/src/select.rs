@@ -1,5 +1,6 @@
 use std::ops::ControlFlow;
 
+use foretaste_eval::choice::{Evaluation, evaluate};
 use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,7 @@ use crate::popularity::{Popularity, PopularityConfig, Position, PositionConfig};
 use crate::session_knn::{SessionKnn, SessionKnnConfig};
 use crate::session_rnn::{SessionRnn, SessionRnnConfig};
 use crate::trees::{Trees, TreesConfig};
-use crate::{ClickModel, CurvePoint, Data, Error, Evaluation, Result, Training, evaluate};
+use crate::{ClickModel, CurvePoint, Data, Error, Result, Training};
 
 /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any
 /// model should beat.
@@ -261,7 +262,8 @@ impl Settings {
 /// before any update and of every update, and may stop the selection.
 ///
 /// # Errors
-/// As [`Settings::fit`] and [`evaluate`].
+/// As [`Settings::fit`] and [`evaluate`]; [`Error::Setting`] if nothing was clicked in the
+/// validation sessions.
 pub fn select(
     kind: ModelKind,
     data: &Data<'_>,
@@ -281,7 +283,6 @@ pub fn select_among(
     seed: Seed,
     mut callback: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Result<Selection> {
-    let validation = data.validation();
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
     for (point, settings) in grid.iter().enumerate() {
@@ -293,8 +294,15 @@ pub fn select_among(
         let model = settings.fit(data, seed.index(point as u64), |progress| {
             of_point(progress.iteration, progress.point)
         })?;
-        let (figures, curve) = (evaluate(&*model, &validation)?, model.curve().to_vec());
-        if best.as_ref().is_none_or(|&(_, chosen)| figures.beats(&candidates[chosen].validation)) {
+        let figures = evaluate(&*model, data.log, data.validation)?;
+        if figures.choices == 0 {
+            return Err(Error::setting("validation sessions", "nothing was clicked in them"));
+        }
+        let curve = model.curve().to_vec();
+        if best
+            .as_ref()
+            .is_none_or(|&(_, chosen)| is_better(&figures, &candidates[chosen].validation))
+        {
             best = Some((model, point));
         }
         candidates.push(Candidate { settings: settings.clone(), validation: figures, curve });
@@ -302,6 +310,15 @@ pub fn select_among(
     let (model, chosen) =
         best.ok_or_else(|| Error::setting("grid", "empty, expected at least one point"))?;
     Ok(Selection { model, chosen, candidates })
+}
+
+/// Whether figures of validation choose a model over another of the same kind: by the likelihood
+/// where there is one, by precision@1 elsewhere.
+fn is_better(figures: &Evaluation, of_other: &Evaluation) -> bool {
+    match (figures.nll_given_choice, of_other.nll_given_choice) {
+        (Some(nll), Some(of_other)) => nll < of_other,
+        _ => figures.precision_at_1 > of_other.precision_at_1,
+    }
 }
 
 /// All pairs, the second running fastest.

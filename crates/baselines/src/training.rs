@@ -1,7 +1,6 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use foretaste_eval::EvalError;
 use foretaste_nn::{Adam, AdamConfig, Params};
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, EndlessBatches, Fit, FitConfig, Means, Progress, descend};
@@ -142,7 +141,7 @@ where
 
     fn validate(&mut self, iteration: u64) -> Result<CurvePoint> {
         let validation_loss = (self.validate)().map_err(|reason| match reason {
-            Error::Metric(EvalError::NotFinite { .. }) => {
+            Error::Metric(foretaste_eval::Error::NotFinite { .. }) => {
                 foretaste_train::Error::Diverged { iteration, problem: reason.to_string() }.into()
             }
             other => other,

@@ -6,12 +6,13 @@ use std::ops::ControlFlow;
 use foretaste_baselines::{
     Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss,
     ModelKind, NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig,
-    SessionRnnConfig, Settings, Training, TreesConfig, evaluate, select, select_among,
+    SessionRnnConfig, Settings, Training, TreesConfig, select, select_among,
 };
 use foretaste_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_eval::choice::{ChoiceModel, evaluate};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outside, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Outside, Rollout};
 use proptest::prelude::*;
 
 const ITEMS: usize = 20;
@@ -43,8 +44,9 @@ fn simulate(sessions: u64, outside: Outside) -> Log {
         outside,
         ..ChoiceUsersConfig::default()
     };
-    let rollout = Rollout { max_steps: 8, ..Rollout::new(Seed::new(3), 0..sessions, 4) };
-    rollout.run(&ChoiceUsers::new(&config).unwrap(), &UniformRandom { items: ITEMS }).unwrap()
+    let rollout = Rollout::new(Seed::new(3), 0..sessions, 4).max_steps(8);
+    let policy = Blind(UniformRandom { items: ITEMS });
+    rollout.run(&ChoiceUsers::new(&config).unwrap(), &policy).unwrap()
 }
 
 fn go_on<T>(_: T) -> ControlFlow<()> {
@@ -140,7 +142,8 @@ fn item_knn_by_hand() {
     let s = 2.0 / 6f64.sqrt();
     let (model, scores) = scores_of_last(&settings(9, 0.0, false), &log, 5);
     assert_eq!(model.likelihood(), Likelihood::Absent);
-    assert!(model.log_probabilities(&Displays::new(&log, &[4])).unwrap().is_none());
+    let predictions = model.predict(&log, &[4]).unwrap();
+    assert!(predictions.iter().all(|prediction| prediction.log_given_choice.is_none()));
     // The last session clicks 4 on the first display, which nothing was clicked with.
     assert_close(&scores[0], &[0.0; 5]);
     assert_close(&scores[2], &[s, 0.0, 0.5, 0.0, 0.0]);
@@ -193,8 +196,9 @@ fn popularity_and_position_by_hand() {
     assert_close(&scores[2], &[0.3f64.ln()]);
     assert_eq!(model.likelihood(), Likelihood::Derived);
     let weights = [2.6f64 / 5.0, 0.6 / 6.0, 1.6 / 5.0];
-    let choice = model.log_probabilities(&Displays::new(&log, &[2])).unwrap().unwrap();
-    assert_close(&choice[0], &weights.map(|weight| (weight / weights.iter().sum::<f64>()).ln()));
+    let choice = model.predict(&log, &[2]).unwrap().remove(0).log_given_choice.unwrap();
+    let expected = weights.map(|weight| (weight / weights.iter().sum::<f64>()).ln());
+    assert!(choice.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6));
 
     // Of two displays of three, clicks on the first and the second place; of one of two, on the
     // second.
@@ -283,9 +287,8 @@ proptest! {
         let popularity = Settings::Popularity(PopularityConfig { per_display, smoothing });
         for settings in [popularity, Settings::Position(PositionConfig { smoothing })] {
             let (model, _) = scores_of_last(&settings, &log, 7);
-            let displays = Displays::new(&log, &[log.sessions() - 1]);
-            for log_choice in model.log_probabilities(&displays).unwrap().unwrap() {
-                let sum: f64 = log_choice.iter().map(|&x| f64::from(x).exp()).sum();
+            for prediction in model.predict(&log, &[log.sessions() - 1]).unwrap() {
+                let sum: f64 = prediction.log_given_choice.unwrap().iter().map(|x| x.exp()).sum();
                 prop_assert!((sum - 1.0).abs() < 1e-5, "{sum}");
             }
         }
@@ -300,18 +303,17 @@ fn every_model_of_tastes_beats_chance() {
     let log = simulate(300, Outside::Absent);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
-    let test = Displays::new(&log, &split.test);
     for grid in grids(150) {
         let selection = select_among(&grid, &data, Seed::new(4), go_on).unwrap();
-        let figures = evaluate(&*selection.model, &test).unwrap();
-        assert_eq!(figures.displays, 600);
-        assert!(figures.precision_at_1 > 0.25 + 4.5 * 0.0177, "{:?} {figures:?}", grid[0]);
+        let figures = evaluate(&*selection.model, &log, &split.test).unwrap();
+        assert_eq!(figures.choices, 600);
+        assert!(figures.precision_at_1 > Some(0.25 + 4.5 * 0.0177), "{:?} {figures:?}", grid[0]);
         assert!(figures.precision_at_2 > figures.precision_at_1);
         assert_eq!(
-            figures.nll_given_click.is_none(),
+            figures.nll_given_choice.is_none(),
             selection.model.likelihood() == Likelihood::Absent
         );
-        if let Some(nll) = figures.nll_given_click {
+        if let Some(nll) = figures.nll_given_choice {
             assert!(nll < 4f64.ln() - 0.02, "{:?} {figures:?}", grid[0]);
         }
     }
@@ -330,14 +332,14 @@ fn position_learns_what_places_tell_and_nothing_from_shuffled_slates() {
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, 15, &split);
     let selection = select(ModelKind::Position, &data, Seed::new(1), go_on).unwrap();
-    let figures = evaluate(&*selection.model, &Displays::new(&log, &split.test)).unwrap();
-    assert!(figures.precision_at_1 > 0.5, "{figures:?}");
+    let figures = evaluate(&*selection.model, &log, &split.test).unwrap();
+    assert!(figures.precision_at_1 > Some(0.5), "{figures:?}");
     let shuffled = simulate(300, Outside::Absent);
     let split = Split::by_session(&shuffled, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&shuffled, ITEMS, &split);
     let selection = select(ModelKind::Position, &data, Seed::new(1), go_on).unwrap();
-    let figures = evaluate(&*selection.model, &Displays::new(&shuffled, &split.test)).unwrap();
-    assert!((figures.nll_given_click.unwrap() - 4f64.ln()).abs() < 0.03, "{figures:?}");
+    let figures = evaluate(&*selection.model, &shuffled, &split.test).unwrap();
+    assert!((figures.nll_given_choice.unwrap() - 4f64.ln()).abs() < 0.03, "{figures:?}");
 }
 
 /// Everything that a selection shows: its candidates, its choice, and the scores of its model.
@@ -426,11 +428,12 @@ fn displays_without_a_click_are_not_judged() {
     for grid in grids(30) {
         let model = grid[0].fit(&Data::new(&log, ITEMS, &split), Seed::new(4), go_on).unwrap();
         assert_eq!(model.scores(&test).unwrap().len(), test.len());
-        assert_eq!(evaluate(&*model, &test).unwrap().displays, clicks);
+        assert_eq!(evaluate(&*model, &log, &split.test).unwrap().choices, clicks);
     }
     let nothing = crate::log(&vec![vec![(vec![0, 1], None)]]);
     let model = grids(30)[0][0].fit(&Data::new(&log, ITEMS, &split), Seed::new(4), go_on).unwrap();
-    assert!(matches!(evaluate(&*model, &Displays::new(&nothing, &[0])), Err(Error::Metric(_))));
+    let figures = evaluate(&*model, &nothing, &[0]).unwrap();
+    assert_eq!((figures.slates, figures.choices, figures.precision_at_1), (1, 0, None));
 }
 
 #[test]
@@ -443,11 +446,10 @@ fn the_best_of_validation_is_chosen() {
     {
         let selection = select(kind, &data, Seed::new(1), go_on).unwrap();
         assert_eq!(selection.candidates.len(), kind.grid().len());
-        let validation = Displays::new(&log, &split.validation);
         let chosen = selection.candidates[selection.chosen].validation;
-        assert_eq!(evaluate(&*selection.model, &validation).unwrap(), chosen);
+        assert_eq!(evaluate(&*selection.model, &log, &split.validation).unwrap(), chosen);
         for candidate in &selection.candidates {
-            match (candidate.validation.nll_given_click, chosen.nll_given_click) {
+            match (candidate.validation.nll_given_choice, chosen.nll_given_choice) {
                 (Some(nll), Some(best)) => assert!(best <= nll),
                 _ => assert!(chosen.precision_at_1 >= candidate.validation.precision_at_1),
             }
@@ -474,7 +476,7 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
             match settings {
                 Settings::SessionRnn(_) | Settings::Network(_) => {
                     assert_eq!(iterations, [0, 25, 50, 60]);
-                    assert!((lowest - figures.nll_given_click.unwrap()).abs() < 1e-6);
+                    assert!((lowest - figures.nll_given_choice.unwrap()).abs() < 1e-6);
                     assert_eq!(curve[0].training_loss, None);
                     assert!(
                         curve[3].training_loss.unwrap() < curve[1].training_loss.unwrap(),

@@ -11,7 +11,7 @@ use foretaste_cascade_dqn::{
     Architecture, ItemFeatures, QConfig, QNetworks, QPolicy, Result, Storage, TrainConfig, Trainer,
 };
 use foretaste_random::Seed;
-use foretaste_sim::Rollout;
+use foretaste_sim::{Blind, Rollout};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1).map(|text| text.parse::<u64>().expect("a number"));
@@ -36,12 +36,9 @@ fn main() -> Result<()> {
                 trainer.iterate(anchor.users())?;
             }
             let seconds = start.elapsed().as_secs_f64();
-            let rollout = Rollout {
-                max_steps: Anchor::STEPS,
-                ..Rollout::new(Seed::new(7), 0..20_000, Anchor::K)
-            };
-            let outcomes = rollout
-                .outcomes(anchor.users(), &QPolicy::new(trainer.networks(), Storage::Single)?)?;
+            let rollout = Rollout::new(Seed::new(7), 0..20_000, Anchor::K).max_steps(Anchor::STEPS);
+            let policy = Blind(QPolicy::new(trainer.networks(), Storage::Single)?);
+            let outcomes = rollout.outcomes(anchor.users(), &policy)?;
             let clicks =
                 outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
             println!(

@@ -15,6 +15,7 @@ mod top;
 use candle_core::{DType, Tensor};
 use foretaste_data::ItemId;
 use foretaste_nn::{Activation, lookup, matmul};
+use foretaste_sim::Candidates;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +24,9 @@ pub use self::cuda::CudaCascade;
 use self::kernel::{Row, pass};
 use self::panels::{Panels, WIDTH};
 use self::top::Top;
+pub(crate) use self::top::top_items;
 use crate::config::QConfig;
-use crate::network::Stage;
+use crate::stage::Stage;
 use crate::{Error, Result};
 
 /// How the item halves are kept.
@@ -77,18 +79,6 @@ struct FrozenStage {
     output: Vec<f32>,
 }
 
-/// Which items may be shown to each row of a batch. By default all of them.
-///
-/// Items are evaluated sixteen neighbours at a time, so a set of some K/16 scattered candidates
-/// costs as much as the whole catalogue, which moreover is read once for all rows.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Candidates<'a> {
-    /// The items of each row's candidate set; `None` is the whole catalogue for everyone.
-    pub only: Option<&'a [Vec<ItemId>]>,
-    /// The items that each row must not be shown, candidates or not; `None` excludes nothing.
-    pub without: Option<&'a [Vec<ItemId>]>,
-}
-
 /// The slates that a [`Cascade`] chose.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chosen {
@@ -139,35 +129,41 @@ impl Cascade {
         Ok(Self { frame, panels })
     }
 
-    /// The best slate for each of `states [rows, w]` from its candidates.
+    /// The best slate for each of `states [rows, w]`, of all items or of those that are allowed.
+    ///
+    /// Items are evaluated sixteen neighbours at a time, so a set of some K/16 scattered candidates
+    /// costs as much as the whole catalogue, which moreover is read once for all rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `candidates` has not one entry per row, names an item that is not in
-    /// the catalogue, or leaves a row fewer than k items whose values are numbers.
-    pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
-        let pool = Pool::new(candidates, states.dim(0)?, self.frame.items)?;
+    /// [`Error::Setting`] if a row is left with fewer than k items whose values are numbers; an
+    /// error of the environment if the candidates do not fit ([`Candidates::check`]).
+    pub fn slates(&self, states: &Tensor, allowed: Option<&Candidates>) -> Result<Chosen> {
+        if let Some(allowed) = allowed {
+            allowed.check(states.dim(0)?, self.frame.items)?;
+        }
         self.frame
-            .slates(states, |stage, sums, n, slates| Ok(self.pass(stage, sums, n, slates, &pool)))
+            .slates(states, |stage, sums, n, slates| Ok(self.pass(stage, sums, n, slates, allowed)))
     }
 
-    /// The best `n` items of every row that are not on its slate.
+    /// The best `n` items of every row that may be shown and are not on its slate.
     fn pass(
         &self,
         stage: usize,
         sums: &[f32],
         n: usize,
         slates: &[Vec<ItemId>],
-        pool: &Pool,
+        allowed: Option<&Candidates>,
     ) -> Vec<Top> {
         let (halves, output) = (&self.panels[stage], &self.frame.stages[stage].output);
         let (rows, units) = (slates.len(), output.len());
         let row = |row: usize| Row { sums: &sums[row * units..][..units], output };
         let offer = |top: &mut Top, row: usize, value: f32, item: ItemId| {
-            if value > top.threshold() && !slates[row].contains(&item) && pool.admits(row, item) {
+            let admitted = || allowed.is_none_or(|allowed| allowed.admits(row, item));
+            if value > top.threshold() && !slates[row].contains(&item) && admitted() {
                 top.enter(value, item);
             }
         };
-        let Some(only) = &pool.only else {
+        let Some(listed) = allowed.filter(|allowed| allowed.lists()) else {
             let part = |panels: std::ops::Range<usize>| {
                 let mut tops = vec![Top::new(n); rows];
                 pass(halves, self.frame.activation, panels, rows, row, |row, panel, values| {
@@ -183,9 +179,9 @@ impl Cascade {
             });
         };
         let of_row = |at: usize| {
-            let mut top = Top::new(n);
-            let mut left = &only[at][..];
-            let panels: Vec<usize> = only[at]
+            let (mut top, only) = (Top::new(n), listed.listed(at).unwrap_or_default());
+            let mut left = only;
+            let panels: Vec<usize> = only
                 .chunk_by(|a, b| a.index() / WIDTH == b.index() / WIDTH)
                 .map(|c| c[0].index() / WIDTH)
                 .collect();
@@ -213,8 +209,8 @@ impl Cascade {
         self.panels.iter().map(Panels::bytes).sum()
     }
 
-    /// Reads all item halves once.
-    pub(crate) fn checksum(&self) -> u32 {
+    /// Reads all item halves once: no pass over them can be faster.
+    pub fn checksum(&self) -> u32 {
         self.panels.iter().fold(0, |sum, panels| sum.wrapping_add(panels.checksum()))
     }
 }
@@ -269,68 +265,6 @@ impl Frame {
             .pad_with_zeros(1, 0, units % 2)?
             .reshape(rows * units.next_multiple_of(2))?
             .to_vec1()?)
-    }
-}
-
-/// The `k` items of the largest scores, largest first, equal ones in the order of the items.
-///
-/// # Errors
-/// [`Error::Setting`] if fewer scores are numbers.
-pub(crate) fn top_items(scores: &[f32], k: usize) -> Result<Vec<ItemId>> {
-    let mut top = Top::new(k);
-    for (item, &score) in scores.iter().enumerate() {
-        if score > top.threshold() {
-            top.enter(score, ItemId(item as u32));
-        }
-    }
-    match top.entries().len() == k {
-        true => Ok(top.entries().iter().map(|entry| entry.1).collect()),
-        false => Err(Error::setting(
-            "k",
-            format!(
-                "{k} items, but {} of {} scores are numbers",
-                top.entries().len(),
-                scores.len()
-            ),
-        )),
-    }
-}
-
-/// [`Candidates`] that were checked, each list in the order of the items.
-struct Pool {
-    only: Option<Vec<Vec<ItemId>>>,
-    without: Option<Vec<Vec<ItemId>>>,
-}
-
-impl Pool {
-    fn new(candidates: Candidates<'_>, rows: usize, items: usize) -> Result<Self> {
-        let prepare = |lists: Option<&[Vec<ItemId>]>| {
-            let Some(lists) = lists else { return Ok(None) };
-            if lists.len() != rows {
-                return Err(Error::setting(
-                    "candidates",
-                    format!("{} lists for {rows} rows", lists.len()),
-                ));
-            }
-            if let Some(item) = lists.iter().flatten().find(|item| item.index() >= items) {
-                return Err(Error::setting(
-                    "candidates",
-                    format!("item {} of a catalogue of {items}", item.0),
-                ));
-            }
-            let sorted = |list: &Vec<ItemId>| {
-                let mut list = list.clone();
-                list.sort_unstable();
-                list.dedup();
-                list
-            };
-            Ok(Some(lists.iter().map(sorted).collect()))
-        };
-        Ok(Self { only: prepare(candidates.only)?, without: prepare(candidates.without)? })
-    }
-
-    fn admits(&self, row: usize, item: ItemId) -> bool {
-        self.without.as_ref().is_none_or(|without| without[row].binary_search(&item).is_err())
     }
 }
 

@@ -1,76 +1,88 @@
+use std::borrow::Cow;
+
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, RecentClicks, Step};
+use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Stream;
-use foretaste_sim::{Environment, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Responses, Slates};
 
 use crate::argmax::top_items;
 use crate::policy::show;
 use crate::{Error, Result};
 
-/// Shows the k items of the largest scores, equal scores in the order of the items: GAN-Greedy on
-/// r_θ, W&D-LR and W&D-CCF on the predicted click. Deterministic: propensity 1.
+/// Shows the k items that a model of choices scores highest, equal scores in the order of the
+/// items: GAN-Greedy on a user model, whose scores are its rewards, W&D-LR and W&D-CCF on a click
+/// model. Deterministic: propensity 1.
 ///
-/// The model of clicks is a function from a [`Log`], which every such model reads, to a score for
-/// each item of each display. The users come to it as a log: a session for each, in which one step
-/// for every click shows that item alone, and a last step the whole catalogue in the order of the
-/// items. With `all` the numbers of the log's sessions,
-///
-/// * W&D-LR and W&D-CCF are `model.scores(&Displays::new(log, &all))` of a `ClickModel` of
-///   foretaste-baselines,
-/// * GAN-Greedy is the `utility` of each of `model.predict(log, &all)` of a `UserModel` of
-///   foretaste-user-model.
+/// The model is asked what a user would choose from the whole catalogue, or from all candidates,
+/// after the last clicks.
 #[derive(Clone, Debug)]
-pub struct Greedy<F> {
-    scores: F,
+pub struct Greedy<M> {
+    model: M,
     items: usize,
     history: usize,
 }
 
-/// The scores of each display of a log, `[displays][items shown]`, or why there are none.
-pub type Scores = std::result::Result<Vec<Vec<f32>>, Box<dyn std::error::Error + Send + Sync>>;
-
-impl<F: Fn(&Log) -> Scores + Sync> Greedy<F> {
-    /// Greedy on `scores` over a catalogue of `items`, which are told the last `history` clicks of
-    /// a user.
-    pub fn new(scores: F, items: usize, history: usize) -> Self {
-        Self { scores, items, history }
+impl<M: ChoiceModel> Greedy<M> {
+    /// Greedy on `model` over a catalogue of `items`; the model is told the last `history` clicks
+    /// of a user.
+    pub fn new(model: M, items: usize, history: usize) -> Self {
+        Self { model, items, history }
     }
 
-    fn slates(&self, clicks: &RecentClicks, k: usize) -> Result<Vec<ItemId>> {
-        let (log, last) = self.log(clicks).map_err(foretaste_sim::Error::from)?;
-        let scores = (self.scores)(&log).map_err(foretaste_sim::Error::Model)?;
-        if scores.len() != log.steps()
-            || last.iter().any(|&display| scores[display].len() != self.items)
-        {
-            let problem = format!(
-                "{} displays, expected {} and {} items on each last one",
-                scores.len(),
-                log.steps(),
-                self.items
-            );
-            return Err(Error::setting("scores", problem));
+    /// The slates, `[rows · k]`.
+    fn slates(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+        k: usize,
+    ) -> Result<Vec<ItemId>> {
+        let (log, last) = self.log(clicks, allowed).map_err(foretaste_sim::Error::from)?;
+        let sessions: Vec<usize> = (0..log.sessions()).collect();
+        let predictions = self
+            .model
+            .predict(&log, &sessions)
+            .map_err(|reason| foretaste_sim::Error::Model(Box::new(reason)))?;
+        if predictions.len() != log.steps() {
+            let problem = format!("{} slates, expected {}", predictions.len(), log.steps());
+            return Err(Error::setting("predictions", problem));
         }
-        let slates = last
-            .iter()
-            .map(|&display| top_items(&scores[display], k))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(slates.concat())
+        let slate = |(row, &step): (usize, &usize)| {
+            let (items, scores) = (self.items_of(allowed, row), &predictions[step].scores);
+            if scores.len() != items.len() {
+                let problem = format!("{} for a slate of {} items", scores.len(), items.len());
+                return Err(Error::setting("scores", problem));
+            }
+            top_items(items.iter().copied().zip(scores.iter().copied()), k)
+        };
+        Ok(last.iter().enumerate().map(slate).collect::<Result<Vec<_>>>()?.concat())
     }
 
-    /// The users as a log, and the number of the last display of each.
-    fn log(&self, clicks: &RecentClicks) -> foretaste_data::Result<(Log, Vec<usize>)> {
-        let all: Vec<ItemId> = (0..self.items as u32).map(ItemId).collect();
+    /// The users as a log, a session for each: every click is a step that shows that item alone,
+    /// and the last step shows all that may be shown. Beside it the number of each last step.
+    fn log(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+    ) -> foretaste_data::Result<(Log, Vec<usize>)> {
         let (mut builder, mut last, mut steps) = (LogBuilder::default(), Vec::new(), 0);
         for row in 0..clicks.rows() {
             for &item in clicks.row(row).iter().rev() {
                 builder.push(step(&[item], Choice::Item(item)))?;
                 steps += 1;
             }
-            builder.push(step(&all, Choice::Skip))?;
+            builder.push(step(&self.items_of(allowed, row), Choice::Skip))?;
             builder.end_session(None)?;
             last.push(steps);
             steps += 1;
         }
         Ok((builder.build(), last))
+    }
+
+    fn items_of<'a>(&self, allowed: Option<&'a Candidates>, row: usize) -> Cow<'a, [ItemId]> {
+        match allowed {
+            Some(allowed) => allowed.of_row(row, self.items),
+            None => (0..self.items as u32).map(ItemId).collect(),
+        }
     }
 }
 
@@ -78,22 +90,25 @@ fn step(slate: &[ItemId], choice: Choice) -> Step<'_> {
     Step::new(slate, choice, 0.0)
 }
 
-impl<E: Environment + ?Sized, F: Fn(&Log) -> Scores + Sync> Policy<E> for Greedy<F> {
+impl<M: ChoiceModel> Policy for Greedy<M> {
     type Memory = RecentClicks;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
         Ok(RecentClicks::new(rows, self.history))
     }
 
-    fn recommend(
+    fn rank(
         &self,
         clicks: &RecentClicks,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
-        show(&self.slates(clicks, k)?, k, slates);
+        if let Some(allowed) = allowed {
+            allowed.check(clicks.rows(), self.items)?;
+        }
+        show(&self.slates(clicks, allowed, k)?, k, slates);
         Ok(())
     }
 

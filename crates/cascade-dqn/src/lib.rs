@@ -12,7 +12,7 @@
 //! ```
 //! use foretaste_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+//! use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout};
 //!
 //! // Simulated users, in place of a user model that was learned from your log.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 30, ..ChoiceUsersConfig::default() })?;
@@ -24,8 +24,8 @@
 //! }
 //! assert!(trainer.curve()[4].loss.is_some());
 //!
-//! let policy = QPolicy::new(trainer.networks(), Storage::Single)?;
-//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(3), 0..10, 3) }.run(&users, &policy)?;
+//! let policy = Blind(QPolicy::new(trainer.networks(), Storage::Single)?);
+//! let log = Rollout::new(Seed::new(3), 0..10, 3).max_steps(5).run(&users, &policy)?;
 //! assert_eq!(log.sessions(), 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -37,7 +37,7 @@
 //! | GAN-CDQN | [`Architecture::Cascade`], trained in a learned user on [`Reward::Environment`] |
 //! | GAN-GDQN | [`Architecture::Greedy`] |
 //! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
-//! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model's rewards or a click model's scores |
+//! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model or a click model |
 //! | LinUCB | [`LinUcb`] |
 //! | random | [`UniformRandom`](foretaste_sim::policies::UniformRandom) |
 //!
@@ -50,27 +50,26 @@
 
 pub mod anchor;
 mod argmax;
-pub mod bench;
 mod checkpoint;
 mod config;
 mod encoder;
 mod error;
 mod greedy;
-mod interaction;
 mod linucb;
 mod network;
 mod policy;
 mod priorities;
 mod replay;
 mod schedule;
+mod stage;
 mod train;
 
 #[cfg(feature = "cuda")]
 pub use argmax::CudaCascade;
-pub use argmax::{Candidates, Cascade, Chosen, Storage};
+pub use argmax::{Cascade, Chosen, Storage};
 pub use config::{Architecture, ItemFeatures, QConfig, StateEncoder};
 pub use error::{Error, Result};
-pub use greedy::{Greedy, Scores};
+pub use greedy::Greedy;
 pub use linucb::{LinUcb, LinUcbConfig};
 pub use network::QNetworks;
 pub use policy::QPolicy;

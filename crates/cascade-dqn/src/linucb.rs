@@ -1,11 +1,10 @@
-use foretaste_data::RecentClicks;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::{Environment, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Environment, Policy, Responses, Sessions, Slates};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::argmax::top_items;
-use crate::interaction::{Learner, interact};
 use crate::policy::show;
 use crate::{Error, Result};
 
@@ -104,8 +103,38 @@ impl LinUcb {
                 format!("the environment has {}, the policy {}", environment.items(), self.items);
             return Err(Error::setting("items", problem));
         }
-        let clicks = RecentClicks::new(users, self.config.history);
-        Ok(interact(environment, self, clicks, steps, seed)?.reward / users as f64)
+        let mut sessions = Sessions::open(environment, self.k, seed.streams(0..users as u64))?;
+        let (mut clicks, mut slates) =
+            (RecentClicks::new(users, self.config.history), Slates::default());
+        let mut earned = 0.0;
+        for _ in 0..steps {
+            if sessions.rows() == 0 {
+                break;
+            }
+            self.show(&clicks, None, &mut slates)?;
+            let responses = sessions.show(&slates)?;
+            self.learn_from(&clicks, &slates, responses);
+            earned += responses.reward.iter().map(|&reward| f64::from(reward)).sum::<f64>();
+            clicks.observe(&responses.choice);
+            if let Some(live) = sessions.drop_ended()? {
+                clicks = clicks.select(&live);
+            }
+        }
+        Ok(earned / users as f64)
+    }
+
+    fn learn_from(&mut self, clicks: &RecentClicks, slates: &Slates, responses: &Responses) {
+        for (row, choice) in responses.choice.iter().enumerate() {
+            let x = self.context(clicks, row);
+            for item in slates.row(row) {
+                let reward = if choice.item() == Some(*item) {
+                    f64::from(responses.reward[row])
+                } else {
+                    0.0
+                };
+                self.update(item.index(), &x, reward);
+            }
+        }
     }
 
     /// x, `[c]`.
@@ -129,17 +158,22 @@ impl LinUcb {
         dot(&self.theta[item * c..][..c], x) + self.config.alpha * spread.max(0.0).sqrt()
     }
 
-    fn slates(&self, clicks: &RecentClicks) -> Result<Slates> {
+    fn show(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+        slates: &mut Slates,
+    ) -> Result<()> {
         let slate = |row: usize| {
             let x = self.context(clicks, row);
-            let bounds: Vec<f32> =
-                (0..self.items).map(|item| self.bound(item, &x) as f32).collect();
-            top_items(&bounds, self.k)
+            let items = (0..self.items as u32).map(ItemId);
+            let admitted =
+                items.filter(|&item| allowed.is_none_or(|allowed| allowed.admits(row, item)));
+            top_items(admitted.map(|item| (item, self.bound(item.index(), &x) as f32)), self.k)
         };
         let items = (0..clicks.rows()).into_par_iter().map(slate).collect::<Result<Vec<_>>>()?;
-        let mut slates = Slates::with_k(self.k);
-        show(&items.concat(), self.k, &mut slates);
-        Ok(slates)
+        show(&items.concat(), self.k, slates);
+        Ok(())
     }
 
     /// A_a += x xᵀ by the formula of Sherman and Morrison, b_a += r x.
@@ -158,45 +192,18 @@ impl LinUcb {
     }
 }
 
-impl Learner for LinUcb {
-    fn recommend(&mut self, clicks: &RecentClicks, _step: usize) -> Result<Slates> {
-        self.slates(clicks)
-    }
-
-    fn learn(
-        &mut self,
-        clicks: &RecentClicks,
-        slates: &Slates,
-        responses: &Responses,
-        _step: usize,
-    ) -> Result<()> {
-        for (row, choice) in responses.choice.iter().enumerate() {
-            let x = self.context(clicks, row);
-            for item in slates.row(row) {
-                let reward = if choice.item() == Some(*item) {
-                    f64::from(responses.reward[row])
-                } else {
-                    0.0
-                };
-                self.update(item.index(), &x, reward);
-            }
-        }
-        Ok(())
-    }
-}
-
 /// What was learned so far; sessions that it acts in as a policy teach it nothing.
-impl<E: Environment + ?Sized> Policy<E> for LinUcb {
+impl Policy for LinUcb {
     type Memory = RecentClicks;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
         Ok(RecentClicks::new(rows, self.config.history))
     }
 
-    fn recommend(
+    fn rank(
         &self,
         clicks: &RecentClicks,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
@@ -206,8 +213,10 @@ impl<E: Environment + ?Sized> Policy<E> for LinUcb {
                 Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into()
             );
         }
-        *slates = self.slates(clicks)?;
-        Ok(())
+        if let Some(allowed) = allowed {
+            allowed.check(clicks.rows(), self.items)?;
+        }
+        Ok(self.show(clicks, allowed, slates)?)
     }
 
     fn observe(
@@ -232,7 +241,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use foretaste_data::{Choice, ItemId};
+    use foretaste_data::Choice;
     use rand::Rng;
 
     /// θ and the width against the normal equations, solved by elimination.
@@ -265,7 +274,7 @@ mod tests {
                 reward,
                 false,
             );
-            Learner::learn(&mut policy, &clicks, &slates, &responses, 0).unwrap();
+            policy.learn_from(&clicks, &slates, &responses);
             for i in 0..3 {
                 (0..3).for_each(|j| a[i][j] += x[i] * x[j]);
                 b[i] += if clicked { f64::from(reward) * x[i] } else { 0.0 };

@@ -6,6 +6,7 @@ use foretaste_random::Seed;
 use crate::argmax::{Cascade, Storage};
 use crate::config::{Architecture, ItemFeatures, QConfig};
 use crate::encoder::{self, Encoder};
+use crate::stage::Stage;
 use crate::{Error, Result};
 
 /// The Q-networks of a recommender with the encoder and the item features that they share.
@@ -21,13 +22,6 @@ pub struct QNetworks {
     features: Tensor,
     encoder: Encoder,
     stages: Vec<Stage>,
-}
-
-#[derive(Debug)]
-pub(crate) struct Stage {
-    pub weight: Tensor,
-    pub bias: Tensor,
-    pub output: Tensor,
 }
 
 impl QNetworks {
@@ -121,7 +115,8 @@ impl QNetworks {
         match self.config.architecture {
             Architecture::Cascade => {
                 let inputs = Tensor::cat(&[states, &items], 1)?;
-                let values = self.stages.iter().map(|stage| self.stage_value(stage, &inputs));
+                let values =
+                    self.stages.iter().map(|stage| stage.value(&inputs, self.config.activation));
                 Ok(Tensor::cat(&values.collect::<Result<Vec<_>>>()?, 1)?)
             }
             Architecture::Greedy => {
@@ -134,7 +129,7 @@ impl QNetworks {
                     &[states, items.reshape((rows * k, self.config.features.dim()))?],
                     1,
                 )?;
-                Ok(self.stage_value(&self.stages[0], &inputs)?.reshape((rows, k))?)
+                Ok(self.stages[0].value(&inputs, self.config.activation)?.reshape((rows, k))?)
             }
         }
     }
@@ -149,7 +144,9 @@ impl QNetworks {
             Architecture::Cascade => {
                 let inputs =
                     Tensor::cat(&[states, &self.slate_features(states.dim(0)?, slates)?], 1)?;
-                Ok(self.stage_value(&self.stages[self.config.k - 1], &inputs)?.squeeze(1)?)
+                Ok(self.stages[self.config.k - 1]
+                    .value(&inputs, self.config.activation)?
+                    .squeeze(1)?)
             }
             Architecture::Greedy => Ok(self.values(states, slates)?.mean(1)?),
         }
@@ -182,16 +179,6 @@ impl QNetworks {
         let items: Vec<u32> = slates.iter().map(|item| item.0).collect();
         Ok(lookup(&self.features, &items)?
             .reshape((rows, self.config.k * self.config.features.dim()))?)
-    }
-
-    /// A stage's value `[rows, 1]` of `inputs` whose first columns are its own.
-    fn stage_value(&self, stage: &Stage, inputs: &Tensor) -> Result<Tensor> {
-        let inputs = inputs.narrow(1, 0, stage.weight.dim(0)?)?.contiguous()?;
-        let hidden = self
-            .config
-            .activation
-            .forward(&inputs.matmul(&stage.weight)?.broadcast_add(&stage.bias)?)?;
-        Ok(hidden.matmul(&stage.output.unsqueeze(1)?)?)
     }
 }
 

@@ -1,8 +1,8 @@
-use foretaste_data::RecentClicks;
+use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
-use foretaste_sim::{Environment, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Responses, Slates};
 
-use crate::argmax::{Candidates, Cascade, Storage};
+use crate::argmax::{Cascade, Storage};
 use crate::{Error, QNetworks, Result};
 
 /// Trained Q-networks as a policy: the cascaded argmax, or under
@@ -24,17 +24,17 @@ impl QPolicy {
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for QPolicy {
+impl Policy for QPolicy {
     type Memory = RecentClicks;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
         Ok(self.networks.no_clicks(rows))
     }
 
-    fn recommend(
+    fn rank(
         &self,
         clicks: &RecentClicks,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         _streams: &mut [Stream],
         slates: &mut Slates,
@@ -51,7 +51,7 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
         if clicks.rows() == 0 {
             return Ok(());
         }
-        let chosen = self.cascade.slates(&self.networks.states(clicks)?, Candidates::default())?;
+        let chosen = self.cascade.slates(&self.networks.states(clicks)?, allowed)?;
         show(&chosen.items, k, slates);
         Ok(())
     }
@@ -71,9 +71,8 @@ impl<E: Environment + ?Sized> Policy<E> for QPolicy {
     }
 }
 
-/// Certain slates, `[rows · k]`.
-pub(crate) fn show(items: &[foretaste_data::ItemId], k: usize, slates: &mut Slates) {
+/// Replaces the content of `slates` by certain ones, `[rows · k]`.
+pub(crate) fn show(items: &[ItemId], k: usize, slates: &mut Slates) {
     slates.clear(k);
-    let certain = vec![1.0; k];
-    items.chunks_exact(k).for_each(|slate| slates.push(slate, Some(&certain)));
+    items.chunks_exact(k).for_each(|slate| slates.push_certain(slate));
 }

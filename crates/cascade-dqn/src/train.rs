@@ -2,13 +2,12 @@ use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{Adam, AdamConfig};
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::{Environment, Responses, Slates};
+use foretaste_sim::{Environment, Responses, Sessions, Slates};
 use foretaste_train::{Descent, Means, descend};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::argmax::{Candidates, Cascade, Chosen, Storage};
-use crate::interaction::{Learner, interact};
+use crate::argmax::{Cascade, Chosen, Storage};
 use crate::replay::{Batch, Replay};
 use crate::{Epsilon, Error, Priority, QNetworks, Result};
 
@@ -92,7 +91,7 @@ pub struct CurvePoint {
     pub epsilon: f64,
     /// Steps per user.
     pub steps: f64,
-    /// Clicks per step.
+    /// RecentClicks per step.
     pub click_rate: f64,
     /// Sum of the environment's rewards per user, exploration included.
     pub reward: f64,
@@ -193,21 +192,43 @@ impl Trainer {
             ));
         }
         self.means = Means::default();
-        let (users, steps, seed) =
-            (self.config.users, self.config.steps, self.draws("environment"));
-        let epsilon = self.epsilon();
-        let clicks = self.networks.no_clicks(users);
-        let tally = interact(environment, self, clicks, steps, seed)?;
+        let (users, k) = (self.config.users, self.networks.config().k);
+        let streams = self.draws("environment").streams(0..users as u64);
+        let mut sessions = Sessions::open(environment, k, streams)?;
+        let mut clicks = self.networks.no_clicks(users);
+        let (mut slates_shown, mut slates_clicked, mut earned) = (0, 0, 0.0);
+        for step in 0..self.config.steps {
+            if sessions.rows() == 0 {
+                break;
+            }
+            let slates = self.explore(&clicks, step)?;
+            let responses = sessions.show(&slates)?;
+            self.remember(&clicks, &slates, responses);
+            if self.replay.len() >= self.config.warm_up {
+                let mut stream = self.draws("replay").stream(step as u64);
+                for _ in 0..self.config.updates {
+                    self.update(&mut stream)?;
+                }
+            }
+            slates_shown += slates.rows();
+            slates_clicked +=
+                responses.choice.iter().filter(|choice| choice.item().is_some()).count();
+            earned += responses.reward.iter().map(|&reward| f64::from(reward)).sum::<f64>();
+            clicks.observe(&responses.choice);
+            if let Some(live) = sessions.drop_ended()? {
+                clicks = clicks.select(&live);
+            }
+        }
         let [loss, target, gradient_norm] = match self.means.take() {
             Some(means) => means.map(Some),
             None => [None; 3],
         };
         let point = CurvePoint {
             iteration: self.curve.len() as u64 + 1,
-            epsilon,
-            steps: tally.steps as f64 / users as f64,
-            click_rate: tally.clicks as f64 / tally.steps as f64,
-            reward: tally.reward / users as f64,
+            epsilon: self.epsilon(),
+            steps: slates_shown as f64 / users as f64,
+            click_rate: slates_clicked as f64 / slates_shown as f64,
+            reward: earned / users as f64,
             loss,
             target,
             gradient_norm,
@@ -223,6 +244,49 @@ impl Trainer {
     /// The seed of one kind of draws of the present iteration.
     fn draws(&self, kind: &str) -> Seed {
         self.seed.derive("training").index(self.curve.len() as u64).derive(kind)
+    }
+
+    /// A random k-subset with probability ε, else the cascaded argmax, for users with these clicks.
+    fn explore(&mut self, clicks: &RecentClicks, step: usize) -> Result<Slates> {
+        let (items, k, epsilon) =
+            (self.networks.config().items, self.networks.config().k, self.epsilon());
+        let mut stream = self.draws("exploration").stream(step as u64);
+        let mut explore = |_: usize| {
+            stream
+                .random_bool(epsilon)
+                .then(|| rand::seq::index::sample(&mut stream, items, k).into_vec())
+        };
+        let explored: Vec<Option<Vec<usize>>> = (0..clicks.rows()).map(&mut explore).collect();
+        let greedy: Vec<usize> =
+            (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
+        let best = match greedy.is_empty() {
+            true => Vec::new(),
+            false => best(&self.networks, &mut self.frozen, &clicks.select(&greedy))?.items,
+        };
+        let (mut slates, mut best) = (Slates::with_k(k), best.chunks_exact(k));
+        for explored in explored {
+            match (explored, &mut best) {
+                (Some(items), _) => {
+                    let items: Vec<ItemId> =
+                        items.into_iter().map(|item| ItemId(item as u32)).collect();
+                    slates.push(&items, None);
+                }
+                (None, best) => slates.push(best.next().unwrap_or_default(), None),
+            }
+        }
+        Ok(slates)
+    }
+
+    /// Puts the transitions of a step in the replay memory; `clicks` are those before.
+    fn remember(&mut self, clicks: &RecentClicks, slates: &Slates, responses: &Responses) {
+        for (row, choice) in responses.choice.iter().enumerate() {
+            let reward = match (self.config.reward, choice) {
+                (Reward::Environment, _) => responses.reward[row],
+                (Reward::Click, Choice::Item(_)) => 1.0,
+                (Reward::Click, _) => -1.0,
+            };
+            self.replay.push(clicks, row, slates.row(row), *choice, reward, responses.ended[row]);
+        }
     }
 
     /// One step of every Θ_j on a minibatch.
@@ -282,63 +346,7 @@ fn best(
         Some(cascade) => cascade,
         None => frozen.insert(networks.freeze(Storage::Single)?),
     };
-    cascade.slates(&networks.states(clicks)?, Candidates::default())
-}
-
-impl Learner for Trainer {
-    fn recommend(&mut self, clicks: &RecentClicks, step: usize) -> Result<Slates> {
-        let (items, k, epsilon) =
-            (self.networks.config().items, self.networks.config().k, self.epsilon());
-        let mut stream = self.draws("exploration").stream(step as u64);
-        let mut explore = |_: usize| {
-            stream
-                .random_bool(epsilon)
-                .then(|| rand::seq::index::sample(&mut stream, items, k).into_vec())
-        };
-        let explored: Vec<Option<Vec<usize>>> = (0..clicks.rows()).map(&mut explore).collect();
-        let greedy: Vec<usize> =
-            (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
-        let best = match greedy.is_empty() {
-            true => Vec::new(),
-            false => best(&self.networks, &mut self.frozen, &clicks.select(&greedy))?.items,
-        };
-        let (mut slates, mut best) = (Slates::with_k(k), best.chunks_exact(k));
-        for explored in explored {
-            match (explored, &mut best) {
-                (Some(items), _) => {
-                    let items: Vec<ItemId> =
-                        items.into_iter().map(|item| ItemId(item as u32)).collect();
-                    slates.push(&items, None);
-                }
-                (None, best) => slates.push(best.next().unwrap_or_default(), None),
-            }
-        }
-        Ok(slates)
-    }
-
-    fn learn(
-        &mut self,
-        clicks: &RecentClicks,
-        slates: &Slates,
-        responses: &Responses,
-        step: usize,
-    ) -> Result<()> {
-        for (row, choice) in responses.choice.iter().enumerate() {
-            let reward = match (self.config.reward, choice) {
-                (Reward::Environment, _) => responses.reward[row],
-                (Reward::Click, Choice::Item(_)) => 1.0,
-                (Reward::Click, _) => -1.0,
-            };
-            self.replay.push(clicks, row, slates.row(row), *choice, reward, responses.ended[row]);
-        }
-        if self.replay.len() >= self.config.warm_up {
-            let mut stream = self.draws("replay").stream(step as u64);
-            for _ in 0..self.config.updates {
-                self.update(&mut stream)?;
-            }
-        }
-        Ok(())
-    }
+    cascade.slates(&networks.states(clicks)?, None)
 }
 
 impl TrainConfig {

@@ -29,7 +29,7 @@
 //! assert!((snips(&log)?.estimate.mean - 0.8).abs() < 1e-12);
 //! let warnings = log.diagnostics()?.warnings();
 //! assert!(warnings[0].to_string().starts_with("the 10 weights are worth 3 equally weighted ones"));
-//! # Ok::<(), foretaste_eval::EvalError>(())
+//! # Ok::<(), foretaste_eval::Error>(())
 //! ```
 //!
 //! Definitions, and when to trust which: `docs/counterfactual.md`. The figures of all but the

@@ -1,6 +1,10 @@
 /// Why a figure cannot be computed.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum EvalError {
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The model that was to be evaluated failed.
+    #[error(transparent)]
+    Model(Box<dyn std::error::Error + Send + Sync>),
     /// A mean over nothing.
     #[error("{what}: there is nothing to average")]
     Empty {
@@ -80,4 +84,4 @@ pub enum EvalError {
 }
 
 /// The result of this crate's functions.
-pub type Result<T> = std::result::Result<T, EvalError>;
+pub type Result<T> = std::result::Result<T, Error>;

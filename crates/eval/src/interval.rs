@@ -7,7 +7,7 @@ use rand::Rng;
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use crate::{EvalError, Result, text};
+use crate::{Error, Result, text};
 
 /// The confidence of every interval of this crate.
 pub const CONFIDENCE: f64 = 0.95;
@@ -84,7 +84,7 @@ pub fn bootstrap(values: &[f64], resamples: usize, seed: Seed) -> Result<Estimat
     const WHAT: &str = "bootstrap interval";
     let mean = checked_mean(WHAT, values)?;
     if resamples == 0 {
-        return Err(EvalError::Empty { what: WHAT });
+        return Err(Error::Empty { what: WHAT });
     }
     let interval = several(values).map(|()| {
         let mut draws = seed.stream(0);
@@ -114,11 +114,7 @@ pub fn bootstrap(values: &[f64], resamples: usize, seed: Seed) -> Result<Estimat
 /// Where the lengths differ, there are no values, or a difference is not finite.
 pub fn paired_difference(a: &[f64], b: &[f64]) -> Result<Estimate> {
     if a.len() != b.len() {
-        return Err(EvalError::Lengths {
-            what: "paired difference",
-            left: a.len(),
-            right: b.len(),
-        });
+        return Err(Error::Lengths { what: "paired difference", left: a.len(), right: b.len() });
     }
     let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
     student_t(&differences)
@@ -235,10 +231,10 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 
 fn checked_mean(what: &'static str, values: &[f64]) -> Result<f64> {
     if values.is_empty() {
-        return Err(EvalError::Empty { what });
+        return Err(Error::Empty { what });
     }
     if let Some(index) = values.iter().position(|value| !value.is_finite()) {
-        return Err(EvalError::NotFinite { what, index, value: values[index] });
+        return Err(Error::NotFinite { what, index, value: values[index] });
     }
     Ok(values.iter().sum::<f64>() / values.len() as f64)
 }

@@ -4,7 +4,8 @@
 //! a [`Metric`] is the name of one that an experiment reports. [`interval`] turns the figures of
 //! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
 //! lies with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with
-//! the digits that their errors allow. [`counterfactual`] estimates from one policy's log what
+//! the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose from
+//! a slate. [`counterfactual`] estimates from one policy's log what
 //! another would have earned.
 //!
 //! ```
@@ -17,9 +18,10 @@
 //!
 //! let nll_by_seed = [0.861, 0.858, 0.871, 0.866, 0.853];
 //! assert_eq!(interval::student_t(&nll_by_seed)?.to_string(), "0.8618 ± 0.0087");
-//! # Ok::<(), foretaste_eval::EvalError>(())
+//! # Ok::<(), foretaste_eval::Error>(())
 //! ```
 
+pub mod choice;
 pub mod counterfactual;
 mod error;
 pub mod interval;
@@ -27,6 +29,6 @@ mod metric;
 pub mod metrics;
 pub mod text;
 
-pub use error::{EvalError, Result};
+pub use error::{Error, Result};
 pub use interval::{Estimate, Interval, Method, NoInterval};
 pub use metric::{Direction, Metric, UnknownMetric};

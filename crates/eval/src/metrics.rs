@@ -1,6 +1,6 @@
 //! The figures of one run, each with its unit and source.
 
-use crate::{EvalError, Result};
+use crate::{Error, Result};
 
 /// Mean negative log-likelihood of the choices, in nats per display: -(1/T) Σ log φ(chosen |
 /// display).
@@ -21,7 +21,7 @@ pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
             if value.is_finite() {
                 Ok(value)
             } else {
-                Err(EvalError::NotFinite { what: WHAT, index, value })
+                Err(Error::NotFinite { what: WHAT, index, value })
             }
         }),
     )?;
@@ -66,11 +66,11 @@ pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result
     const WHAT: &str = "coverage@r";
     let items = relevance.len();
     if r == 0 || r > items {
-        return Err(EvalError::Rank { what: WHAT, r, items });
+        return Err(Error::Rank { what: WHAT, r, items });
     }
     refuse_nan(WHAT, relevance)?;
     if let Some(&item) = recommended.iter().find(|&&item| item >= items) {
-        return Err(EvalError::OutOfRange { what: WHAT, item, items });
+        return Err(Error::OutOfRange { what: WHAT, item, items });
     }
     let mut falling = relevance.to_vec();
     let (better, &mut threshold, _) = falling.select_nth_unstable_by(r - 1, |a, b| b.total_cmp(a));
@@ -111,7 +111,7 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
             let bad = rewards.iter().position(|reward| !reward.is_finite());
             match bad {
                 Some(index) => {
-                    Err(EvalError::NotFinite { what: WHAT, index, value: rewards[index].into() })
+                    Err(Error::NotFinite { what: WHAT, index, value: rewards[index].into() })
                 }
                 None => Ok(rewards.iter().map(|&reward| f64::from(reward)).sum()),
             }
@@ -123,10 +123,9 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
 fn expected_hit(r: usize, scores: &[f32], chosen: usize) -> Result<f64> {
     const WHAT: &str = "precision@r";
     let items = scores.len();
-    let &score =
-        scores.get(chosen).ok_or(EvalError::OutOfRange { what: WHAT, item: chosen, items })?;
+    let &score = scores.get(chosen).ok_or(Error::OutOfRange { what: WHAT, item: chosen, items })?;
     if r == 0 {
-        return Err(EvalError::Rank { what: WHAT, r, items });
+        return Err(Error::Rank { what: WHAT, r, items });
     }
     refuse_nan(WHAT, scores)?;
     let better = scores.iter().filter(|&&other| other > score).count();
@@ -136,7 +135,7 @@ fn expected_hit(r: usize, scores: &[f32], chosen: usize) -> Result<f64> {
 
 fn refuse_nan(what: &'static str, values: &[f32]) -> Result<()> {
     match values.iter().position(|value| value.is_nan()) {
-        Some(index) => Err(EvalError::NotFinite { what, index, value: f64::NAN }),
+        Some(index) => Err(Error::NotFinite { what, index, value: f64::NAN }),
         None => Ok(()),
     }
 }
@@ -147,5 +146,5 @@ fn mean(what: &'static str, values: impl Iterator<Item = Result<f64>>) -> Result
         sum += value?;
         n += 1;
     }
-    if n == 0 { Err(EvalError::Empty { what }) } else { Ok(sum / n as f64) }
+    if n == 0 { Err(Error::Empty { what }) } else { Ok(sum / n as f64) }
 }

@@ -1,6 +1,6 @@
 //! Laws of the metrics.
 
-use foretaste_eval::EvalError;
+use foretaste_eval::Error;
 use foretaste_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_nll, precision_at};
 use proptest::prelude::*;
 
@@ -139,33 +139,24 @@ fn hand_computed_values() {
 
 #[test]
 fn what_has_no_value_is_an_error() {
-    assert!(matches!(mean_nll(&[]), Err(EvalError::Empty { .. })));
-    assert!(matches!(
-        mean_nll(&[-1.0, f64::NEG_INFINITY]),
-        Err(EvalError::NotFinite { index: 1, .. })
-    ));
-    assert!(matches!(precision_at(1, []), Err(EvalError::Empty { .. })));
-    assert!(matches!(precision_at(0, [(&[1.0][..], 0)]), Err(EvalError::Rank { .. })));
+    assert!(matches!(mean_nll(&[]), Err(Error::Empty { .. })));
+    assert!(matches!(mean_nll(&[-1.0, f64::NEG_INFINITY]), Err(Error::NotFinite { index: 1, .. })));
+    assert!(matches!(precision_at(1, []), Err(Error::Empty { .. })));
+    assert!(matches!(precision_at(0, [(&[1.0][..], 0)]), Err(Error::Rank { .. })));
     assert!(matches!(
         precision_at(1, [(&[1.0][..], 1)]),
-        Err(EvalError::OutOfRange { item: 1, items: 1, .. })
+        Err(Error::OutOfRange { item: 1, items: 1, .. })
     ));
     assert!(matches!(
         precision_at(1, [(&[1.0, f32::NAN][..], 0)]),
-        Err(EvalError::NotFinite { index: 1, .. })
+        Err(Error::NotFinite { index: 1, .. })
     ));
-    assert!(matches!(
-        coverage_at(3, &[1.0, 2.0], &[0]),
-        Err(EvalError::Rank { r: 3, items: 2, .. })
-    ));
-    assert!(matches!(
-        coverage_at(1, &[1.0, 2.0], &[2]),
-        Err(EvalError::OutOfRange { item: 2, .. })
-    ));
+    assert!(matches!(coverage_at(3, &[1.0, 2.0], &[0]), Err(Error::Rank { r: 3, items: 2, .. })));
+    assert!(matches!(coverage_at(1, &[1.0, 2.0], &[2]), Err(Error::OutOfRange { item: 2, .. })));
     assert!(matches!(
         coverage_at(1, &[1.0, f32::NAN], &[0]),
-        Err(EvalError::NotFinite { index: 1, .. })
+        Err(Error::NotFinite { index: 1, .. })
     ));
-    assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(EvalError::NotFinite { .. })));
-    assert!(matches!(click_rate([]), Err(EvalError::Empty { .. })));
+    assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(Error::NotFinite { .. })));
+    assert!(matches!(click_rate([]), Err(Error::Empty { .. })));
 }

@@ -9,7 +9,7 @@ use foretaste_lab::{Cell, Experiment, Interrupted, Outcome, Scale, Shared, Watch
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Environment, Policy, Rollout};
+use foretaste_sim::{Blind, Environment, Policy, Rollout};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -269,19 +269,15 @@ impl Config {
     }
 
     /// One group meets a policy that does not learn.
-    fn show<E: Environment, P: Policy<E>>(
+    fn show<E: Environment, P: Policy>(
         &self,
         new: &E,
         policy: &P,
         seed: Seed,
     ) -> anyhow::Result<()> {
         let Meeting { users, steps, .. } = self.meeting;
-        let rollout = Rollout {
-            max_steps: steps,
-            chunk: users,
-            ..Rollout::new(seed, 0..users as u64, self.k)
-        };
-        rollout.outcomes(new, policy)?;
+        let rollout = Rollout::new(seed, 0..users as u64, self.k).max_steps(steps).chunk(users);
+        rollout.outcomes(new, &Blind(policy))?;
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_eval::choice::{ChoiceModel, Prediction};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Result, Slates};
 
@@ -19,6 +20,22 @@ pub struct Shoppers<E> {
     pub users: E,
     /// What they are shown.
     pub assortment: Assortment,
+}
+
+/// A model of all items that is asked about those of an assortment, by their place.
+pub struct Assorted<'a, M: ?Sized> {
+    /// The model, which knows all items.
+    pub model: &'a M,
+    /// What it is asked about.
+    pub assortment: &'a Assortment,
+}
+
+impl<M: ChoiceModel + ?Sized> ChoiceModel for Assorted<'_, M> {
+    fn predict(&self, places: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        let items = self.assortment.log(places);
+        let items = items.map_err(|reason| foretaste_eval::Error::Model(Box::new(reason)))?;
+        self.model.predict(&items, sessions)
+    }
 }
 
 impl Assortment {
@@ -112,13 +129,17 @@ impl<E: Environment> Environment for Shoppers<E> {
     fn select(&self, state: &E::State, rows: &[usize]) -> Result<E::State> {
         self.users.select(state, rows)
     }
+
+    fn replace(&self, state: &mut E::State, rows: &[usize], streams: &mut [Stream]) -> Result<()> {
+        self.users.replace(state, rows, streams)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use foretaste_random::Seed;
     use foretaste_sim::policies::{TopItems, UniformRandom};
-    use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+    use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout};
 
     use super::*;
 
@@ -155,17 +176,17 @@ mod tests {
         };
         let shown = log_of(&[&[7, 9, 2, 4]]);
         let assortment = Assortment::most_shown(&shown, &[0], 30, 4);
-        let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(1), 0..50, 3) };
+        let rollout = Rollout::new(Seed::new(1), 0..50, 3).max_steps(6);
         let scores = [2.0, 0.0, 1.0, 3.0];
         let mut of_items = [-1.0; 30];
         (0..4u32).for_each(|place| {
             of_items[assortment.item(ItemId(place)).index()] = scores[place as usize]
         });
         let shoppers = assortment.shoppers(users(30));
-        let found = rollout.run(&shoppers, &TopItems::new(&scores)).unwrap();
-        let expected = rollout.run(&users(30), &TopItems::new(&of_items)).unwrap();
+        let found = rollout.run(&shoppers, &Blind(TopItems::new(&scores))).unwrap();
+        let expected = rollout.run(&users(30), &Blind(TopItems::new(&of_items))).unwrap();
         assert_eq!(assortment.log(&found).unwrap(), expected);
         assert_eq!(shoppers.items(), 4);
-        assert!(rollout.run(&shoppers, &UniformRandom { items: 4 }).is_ok());
+        assert!(rollout.run(&shoppers, &Blind(UniformRandom { items: 4 })).is_ok());
     }
 }

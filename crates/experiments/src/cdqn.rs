@@ -11,9 +11,9 @@ use foretaste_eval::Metric;
 use foretaste_lab::{Cell, Experiment, Outcome, Scale, Shared, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_sim::Policy;
 use foretaste_sim::bounds::ChoiceOracle;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -248,10 +248,7 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn judge<P>(&self, policy: &P) -> anyhow::Result<Figures>
-    where
-        P: Policy<Simulator> + Policy<ChoiceUsers>,
-    {
+    fn judge<P: Policy>(&self, policy: &P) -> anyhow::Result<Figures> {
         let Self { judging, k, seed, watch, .. } = *self;
         let mut played = Vec::new();
         let names =

@@ -62,6 +62,10 @@ impl<E: Environment> Environment for Counted<'_, E> {
     fn select(&self, state: &E::State, rows: &[usize]) -> Result<E::State> {
         self.users.select(state, rows)
     }
+
+    fn replace(&self, state: &mut E::State, rows: &[usize], streams: &mut [Stream]) -> Result<()> {
+        self.users.replace(state, rows, streams)
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
 
     use foretaste_random::Seed;
     use foretaste_sim::policies::UniformRandom;
-    use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+    use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout};
 
     use super::*;
 
@@ -81,8 +85,8 @@ mod tests {
         let stop = Arc::new(AtomicBool::new(false));
         let watch = Watch::hidden(Arc::clone(&stop));
         let counted = Counted::new(&users, "", &watch, 3);
-        let policy = UniformRandom { items: 50 };
-        let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(1), 0..40, 3) };
+        let policy = Blind(UniformRandom { items: 50 });
+        let rollout = Rollout::new(Seed::new(1), 0..40, 3).max_steps(3);
         let log = rollout.run(&counted, &policy).unwrap();
         assert_eq!(log, rollout.run(&users, &policy).unwrap());
         let step = |at: usize| log.iter().filter_map(move |session| session.steps().nth(at));

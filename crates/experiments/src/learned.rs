@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use anyhow::{Context, bail};
 use foretaste_baselines as baselines;
 use foretaste_eval::Metric;
+use foretaste_eval::choice::Evaluation;
 use foretaste_lab::{Interrupted, Scale, Watch};
 use foretaste_nn::AdamConfig;
 use foretaste_report::Figures;
 use foretaste_train::{Fitted, Progress};
-use foretaste_user_model::{CurvePoint, Evaluation, TrainConfig};
+use foretaste_user_model::{CurvePoint, TrainConfig};
 
 use crate::sources::Source;
 
@@ -129,7 +130,7 @@ pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
         (Metric::PrecisionAt2, test.precision_at_2.context(unclicked)?),
     ];
     let likelihood =
-        test.nll_given_click.filter(|nll| nll.is_finite()).map(|nll| (Metric::NllGivenClick, nll));
+        test.nll_given_choice.filter(|nll| nll.is_finite()).map(|nll| (Metric::NllGivenClick, nll));
     Ok(figures.into_iter().chain(likelihood).collect())
 }
 

@@ -9,7 +9,7 @@ use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Mdp, Policy};
+use foretaste_sim::{Blind, Mdp, Privileged};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -130,8 +130,8 @@ impl Experiment for OnlineEval {
                     let learned = learned(&study)?;
                     judge.agent(&learned.after, learned.agent.whole())
                 }
-                Method::Random => judge.one(&UniformRandom { items: users.items() }),
-                Method::Belief => judge.one(&MdpBelief::new(&users, K)?),
+                Method::Random => judge.one(&Blind(UniformRandom { items: users.items() })),
+                Method::Belief => judge.one(&Blind(MdpBelief::new(&users, K)?)),
                 Method::Oracle => judge.one(&MdpOracle::new(&users, K)?),
             }
         })
@@ -238,24 +238,25 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn played<P: Policy<Mdp>>(&self, policy: &P) -> anyhow::Result<Played> {
+    fn played<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Played> {
         Played::of(policy, self.users, self.sessions, self.seed, self.watch)
     }
 
     /// U as a recommender.
     fn ranking(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
-        let one = self.one(&acting.ranking)?;
+        let one = self.one(&Blind(&acting.ranking))?;
         Ok(Outcome { curve, ..one })
     }
 
     /// A, both ways.
     fn agent(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
-        let (drawn, top) = (self.played(&acting.sampled)?, self.played(&acting.top)?);
+        let (drawn, top) =
+            (self.played(&Blind(&acting.sampled))?, self.played(&Blind(&acting.top))?);
         Ok(Outcome { metrics: self.figures(drawn, top)?, curve })
     }
 
     /// A policy that has one way to its slates.
-    fn one<P: Policy<Mdp>>(&self, policy: &P) -> anyhow::Result<Outcome> {
+    fn one<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Outcome> {
         let played = self.played(policy)?;
         Ok(Outcome { metrics: self.figures(played, played)?, curve: Vec::new() })
     }
@@ -263,7 +264,7 @@ impl Judge<'_> {
     /// The figures of slates drawn and of the k likeliest items, with their shares of the optimum.
     fn figures(&self, drawn: Played, top: Played) -> anyhow::Result<Figures> {
         let optimum = MdpOracle::new(self.users, K)?.value();
-        let random = UniformRandom { items: self.users.items() };
+        let random = Blind(UniformRandom { items: self.users.items() });
         let random = self.played(&random)?.reward;
         let mut metrics = Figures::new();
         for (played, slates, share, gain) in [

@@ -11,7 +11,7 @@ use foretaste_lab::{Cell, Experiment, Interrupted, Outcome, Scale, Watch, in_own
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
-use foretaste_sim::Mdp;
+use foretaste_sim::{Blind, Mdp};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -217,13 +217,13 @@ fn shown(
     let ways = match method {
         OnlineMethod::LstmOffline => {
             let played =
-                Played::of(&Ranking::new(networks.users())?, users, sessions, seed, watch)?;
+                Played::of(&Blind(Ranking::new(networks.users())?), users, sessions, seed, watch)?;
             [played, played]
         }
         _ => {
             let play = |selection| {
                 Played::of(
-                    &AgentPolicy::new(networks.agent(), selection)?,
+                    &Blind(AgentPolicy::new(networks.agent(), selection)?),
                     users,
                     sessions,
                     seed,

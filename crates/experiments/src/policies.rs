@@ -4,22 +4,21 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
-use foretaste_baselines::{
-    ClickModel, Data, Displays, Settings as ClickModelSettings, select_among,
-};
+use foretaste_baselines::{ClickModel, Data, Settings as ClickModelSettings, select_among};
 use foretaste_cascade_dqn::{
-    CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks, Scores,
+    CurvePoint, Epsilon, Greedy, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks,
     StateEncoder, TrainConfig, Trainer,
 };
-use foretaste_data::Log;
+use foretaste_eval::choice::ChoiceModel;
 use foretaste_lab::{Interrupted, Scale, Watch};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
-use foretaste_sim::{Environment, Outcome, Policy, Rollout};
+use foretaste_sim::{Blind, Environment, Outcome, Policy, Rollout};
+use foretaste_user_model::UserModel;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::assortment::Assortment;
+use crate::assortment::{Assorted, Assortment};
 use crate::learned::{figures, interruptible, told_of_grid};
 use crate::sources::{Source, Splitting};
 use crate::worlds::{Simulator, Users, UsersConfig};
@@ -197,31 +196,24 @@ pub fn row(point: &CurvePoint) -> BTreeMap<String, f64> {
 }
 
 /// Greedy on the learned reward: GAN-Greedy.
-pub fn greedy_on_rewards(users: &Simulator) -> Greedy<impl Fn(&Log) -> Scores + Sync + '_> {
-    let scores = |log: &Log| -> Scores {
-        let predictions = users.users.model().predict(log, &sessions(log))?;
-        Ok(predictions.into_iter().map(|prediction| prediction.utility).collect())
-    };
-    greedy(scores, &users.assortment)
+pub fn greedy_on_rewards(users: &Simulator) -> Greedy<Assorted<'_, UserModel>> {
+    greedy(users.users.model(), &users.assortment)
 }
 
 /// Greedy on the scores of a click model: W&D-LR, W&D-CCF.
 pub fn greedy_on_clicks<'a>(
     model: &'a dyn ClickModel,
     assortment: &'a Assortment,
-) -> Greedy<impl Fn(&Log) -> Scores + Sync + 'a> {
-    greedy(
-        |log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) },
-        assortment,
-    )
+) -> Greedy<Assorted<'a, dyn ClickModel + 'a>> {
+    greedy(model, assortment)
 }
 
-/// Greedy on scores of the items of a log.
-fn greedy<'a>(
-    scores: impl Fn(&Log) -> Scores + Sync + 'a,
+/// Greedy on a model of all items of the catalogue.
+fn greedy<'a, M: ChoiceModel + ?Sized>(
+    model: &'a M,
     assortment: &'a Assortment,
-) -> Greedy<impl Fn(&Log) -> Scores + Sync + 'a> {
-    Greedy::new(move |places: &Log| scores(&assortment.log(places)?), assortment.len(), HISTORY)
+) -> Greedy<Assorted<'a, M>> {
+    Greedy::new(Assorted { model, assortment }, assortment.len(), HISTORY)
 }
 
 /// The click model that is best on the validation users.
@@ -239,7 +231,7 @@ pub fn click_model(
 
 impl Judging {
     /// Plays `policy` with slates of k to users who are drawn from `seed` alone.
-    pub fn play<E: Environment, P: Policy<E>>(
+    pub fn play<E: Environment, P: Policy>(
         &self,
         users: &E,
         policy: &P,
@@ -251,11 +243,8 @@ impl Judging {
         for start in (0..self.sessions).step_by(CHUNK as usize) {
             going_on(watch, start, self.sessions)?;
             let sessions = start..self.sessions.min(start + CHUNK);
-            let rollout = Rollout {
-                max_steps: self.steps,
-                ..Rollout::new(seed.derive("judging"), sessions, k)
-            };
-            outcomes.extend(rollout.outcomes(users, policy)?);
+            let rollout = Rollout::new(seed.derive("judging"), sessions, k).max_steps(self.steps);
+            outcomes.extend(rollout.outcomes(users, &Blind(policy))?);
         }
         Ok(Played::of(&outcomes))
     }
@@ -280,10 +269,6 @@ pub fn going_on(watch: &Watch, done: u64, total: u64) -> anyhow::Result<()> {
         bail!(Interrupted);
     }
     Ok(())
-}
-
-fn sessions(log: &Log) -> Vec<usize> {
-    (0..log.sessions()).collect()
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use anyhow::Context;
 use candle_core::Device;
 use foretaste_data::Split;
 use foretaste_eval::Metric;
+use foretaste_eval::choice::evaluate;
 use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::{
     AdversarialConfig, AdversarialPoint, CurvePoint, Regulariser, StateEncoder, TrainConfig,
-    UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
+    UserModel, UserModelConfig, fit, fit_adversarial,
 };
 use serde::{Deserialize, Serialize};
 
@@ -243,13 +244,14 @@ impl Run<'_> {
     }
 
     fn figures(&self, model: &UserModel) -> anyhow::Result<Figures> {
-        let test = evaluate(model, &self.source.dataset.log, &self.split.test)?;
+        let log = &self.source.dataset.log;
+        let test = evaluate(model, log, &self.split.test)?;
+        let losses = model.slate_losses(log, &self.split.test)?;
+        let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
         let mut figures = learned::metrics(&test)?;
-        figures.insert(Metric::Loss, test.fenchel_young);
-        figures.insert(
-            Metric::ClicksRuledOut,
-            test.clicks_ruled_out.context("no test display has a click")?,
-        );
+        figures.insert(Metric::Loss, loss);
+        figures
+            .insert(Metric::ClicksRuledOut, test.ruled_out.context("no test display has a click")?);
         Ok(figures)
     }
 

@@ -9,7 +9,7 @@ use foretaste_irecgan::Agent;
 use foretaste_nn::Params;
 use foretaste_user_model::behaviour::BehaviourModel;
 
-use super::epochs::Row;
+use crate::epochs::Row;
 
 /// What scores the items of a list.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use foretaste_lab::{Interrupted, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{DataSet, Figures};
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
-use foretaste_sim::{Mdp, MdpConfig, Policy, Population, Rollout, Transitions};
+use foretaste_sim::{Blind, Mdp, MdpConfig, Population, Privileged, Rollout, Transitions};
 use foretaste_user_model::behaviour::sequences;
 use serde::{Deserialize, Serialize};
 
@@ -116,7 +116,7 @@ impl LoggingPolicy {
     pub fn log(&self, users: &Mdp, sessions: u64, seed: Seed) -> anyhow::Result<Log> {
         let rollout = Rollout::new(seed.derive("log"), 0..sessions, K);
         let log = match self {
-            Self::Random(policy) => rollout.run(users, policy)?,
+            Self::Random(policy) => rollout.run(users, &Blind(policy))?,
             Self::Max(policy) => rollout.run(users, policy)?,
             Self::Mix(policy) => rollout.run(users, policy)?,
         };
@@ -128,7 +128,7 @@ impl LoggingPolicy {
     pub fn value(&self, users: &Mdp, sessions: u64, seed: Seed) -> anyhow::Result<f64> {
         let rollout = Rollout::new(seed.derive("value"), 0..sessions, K);
         let outcomes = match self {
-            Self::Random(policy) => rollout.outcomes(users, policy)?,
+            Self::Random(policy) => rollout.outcomes(users, &Blind(policy))?,
             Self::Max(policy) => rollout.outcomes(users, policy)?,
             Self::Mix(policy) => rollout.outcomes(users, policy)?,
         };
@@ -156,7 +156,7 @@ pub enum Slates {
 
 impl Played {
     /// `sessions` sessions of a policy; all policies meet the same users.
-    pub fn of<P: Policy<Mdp>>(
+    pub fn of<P: Privileged<Mdp>>(
         policy: &P,
         users: &Mdp,
         sessions: u64,

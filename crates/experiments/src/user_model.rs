@@ -2,14 +2,13 @@
 //! models that it compares them with, on held-out displays (experiment A).
 
 use candle_core::Device;
-use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
+use foretaste_baselines::{self as baselines, Data, ModelKind, select_among};
 use foretaste_eval::Metric;
+use foretaste_eval::choice::evaluate;
 use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
-use foretaste_user_model::{
-    StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, evaluate, fit,
-};
+use foretaste_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, fit};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -244,7 +243,7 @@ impl UserModel {
         ))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
-        metrics.insert(Metric::Nll, test.nll);
+        metrics.extend(test.nll.map(|nll| (Metric::Nll, nll)));
         metrics.insert(Metric::ValidationNll, fitted.best.validation_nll);
         metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "nll") })
@@ -262,14 +261,14 @@ fn baseline(
     let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
     let selected = select_among(grid, &data, seed.derive("baseline"), learned::told_of_grid(watch));
     let selection = interruptible(selected)?;
-    let test = baselines::evaluate(&*selection.model, &Displays::new(&dataset.log, &split.test))?;
+    let test = evaluate(&*selection.model, &dataset.log, &split.test)?;
     let chosen = &selection.candidates[selection.chosen];
     let figures = [
-        (Metric::NllGivenClick, test.nll_given_click),
-        (Metric::PrecisionAt1, Some(test.precision_at_1)),
-        (Metric::PrecisionAt2, Some(test.precision_at_2)),
-        (Metric::ValidationNllGivenClick, chosen.validation.nll_given_click),
-        (Metric::ValidationPrecisionAt1, Some(chosen.validation.precision_at_1)),
+        (Metric::NllGivenClick, test.nll_given_choice),
+        (Metric::PrecisionAt1, test.precision_at_1),
+        (Metric::PrecisionAt2, test.precision_at_2),
+        (Metric::ValidationNllGivenClick, chosen.validation.nll_given_choice),
+        (Metric::ValidationPrecisionAt1, chosen.validation.precision_at_1),
         (Metric::GridPoint, Some(selection.chosen as f64)),
     ];
     let figures = figures.into_iter().filter_map(|(metric, value)| Some((metric, value?)));

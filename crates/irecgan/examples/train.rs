@@ -8,7 +8,7 @@ use foretaste_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
 use foretaste_random::Seed;
 use foretaste_sim::bounds::MdpBelief;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Mdp, MdpConfig, Policy, Rollout, Transitions};
+use foretaste_sim::{Blind, Mdp, MdpConfig, Policy, Rollout, Transitions};
 use foretaste_user_model::behaviour::sequences;
 
 const ITEMS: usize = 20;
@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let users =
         Mdp::new(&MdpConfig { items: ITEMS, states: 4, transitions, ..MdpConfig::default() })?;
     let random = UniformRandom { items: ITEMS };
-    let log = Rollout::new(Seed::new(1), 0..SESSIONS, K).run(&users, &random)?;
+    let log = Rollout::new(Seed::new(1), 0..SESSIONS, K).run(&users, &Blind(random))?;
     println!(
         "a log of {} sessions, {} steps, {ITEMS} items, random slates of {K}",
         log.sessions(),
@@ -59,8 +59,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-fn show<P: Policy<Mdp>>(name: &str, users: &Mdp, policy: &P) -> foretaste_sim::Result<()> {
-    let outcomes = Rollout::new(Seed::new(4), 0..5_000, K).outcomes(users, policy)?;
+fn show<P: Policy>(name: &str, users: &Mdp, policy: &P) -> foretaste_sim::Result<()> {
+    let outcomes = Rollout::new(Seed::new(4), 0..5_000, K).outcomes(users, &Blind(policy))?;
     let clicks = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64;
     println!("{name:<23} {clicks:.2}");
     Ok(())

@@ -2,6 +2,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
+use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
 use foretaste_nn::checkpoint::{self, Checkpoint};
 use foretaste_nn::{Adam, AdamConfig, Params, scalar, softmax_cross_entropy};
 use foretaste_random::Seed;
@@ -181,20 +182,25 @@ impl Agent {
         let cells: Vec<u32> = (0..batch.clicked_mask.len() as u32)
             .filter(|&cell| batch.clicked_mask[cell as usize])
             .collect();
-        let mut reranked = Vec::with_capacity(cells.len());
+        let places = cells.iter().map(|&cell| batch.chosen[cell as usize] as usize);
+        Ok(self.slate_logits(batch, &cells)?.into_iter().zip(places).collect())
+    }
+
+    /// Eq 4's logits of the items of the slates at these cells, in the order shown.
+    fn slate_logits(&self, batch: &PaddedBatch, cells: &[u32]) -> Result<Vec<Vec<f32>>> {
+        let mut all = Vec::with_capacity(cells.len());
         for cells in cells.chunks(CHUNK) {
             let logits = self.actions.act(&self.clicks.states(batch, cells)?.detach())?;
             on_host(&logits.to_dtype(DType::F32)?, |logits| {
                 for (logits, &cell) in logits.chunks_exact(self.config.items).zip(cells) {
                     let places = cell as usize * batch.places..(cell as usize + 1) * batch.places;
                     let shown = places.filter(|&place| batch.shown_mask[place]);
-                    let scores = shown.map(|place| logits[batch.shown[place] as usize]).collect();
-                    reranked.push((scores, batch.chosen[cell as usize] as usize));
+                    all.push(shown.map(|place| logits[batch.shown[place] as usize]).collect());
                 }
                 Ok(())
             })?;
         }
-        Ok(reranked)
+        Ok(all)
     }
 
     /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of
@@ -276,6 +282,26 @@ impl Agent {
         )?;
         checkpoint.restore(&agent.params)?;
         Ok(agent)
+    }
+}
+
+/// π restricted to a slate, as the probability of a click on each of its items given that one is
+/// clicked: how A ranks what others chose to show.
+impl ChoiceModel for Agent {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        let mut all = Vec::new();
+        for chunk in sessions.chunks(CHUNK) {
+            let batch = PaddedBatch::new(log, chunk, None);
+            let cells: Vec<u32> = (0..batch.step_mask.len() as u32)
+                .filter(|&cell| batch.step_mask[cell as usize])
+                .collect();
+            all.extend(self.slate_logits(&batch, &cells)?.into_iter().map(|scores| Prediction {
+                log_given_choice: Some(log_softmax(&scores)),
+                log_choice: None,
+                scores,
+            }));
+        }
+        Ok(all)
     }
 }
 

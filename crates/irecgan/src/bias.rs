@@ -1,7 +1,7 @@
 //! The biases of the value that IRecGAN learns from, where the users are known (§6).
 
 use foretaste_data::{Choice, ItemId, Log, Step};
-use foretaste_sim::{Mdp, Policy, Rollout};
+use foretaste_sim::{Blind, Mdp, Policy, Rollout};
 use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::{AgentPolicy, Error, Result, Selection};
@@ -73,11 +73,11 @@ impl Biases {
     ) -> Result<Self> {
         const LARGEST_SLATE: usize = 16;
         if !(0.0..=1.0).contains(&lambda_1)
-            || rollout.k > LARGEST_SLATE
-            || rollout.sessions.is_empty()
+            || rollout.k() > LARGEST_SLATE
+            || rollout.sessions().is_empty()
         {
-            let problem =
-                format!("λ₁ {lambda_1}, slates of {}, sessions {:?}", rollout.k, rollout.sessions);
+            let (k, sessions) = (rollout.k(), rollout.sessions());
+            let problem = format!("λ₁ {lambda_1}, slates of {k}, sessions {sessions:?}");
             return Err(Error::setting(
                 "biases",
                 problem + ": expected [0, 1], at most 16, at least one",
@@ -89,7 +89,7 @@ impl Biases {
                 "shows its likeliest items, expected one that draws",
             ));
         }
-        let log = rollout.run(mdp, agent)?;
+        let log = rollout.run(mdp, &Blind(agent))?;
         let mut sums = Self::default();
         let moments = moments(&log, mdp, agent, generated, logged)?;
         for moment in &moments {
@@ -162,8 +162,7 @@ fn moments(
 ) -> Result<Vec<Moment>> {
     let sessions: Vec<Vec<Step<'_>>> =
         log.iter().map(|session| session.steps().collect()).collect();
-    let (mut memory, mut state) =
-        (Policy::<Mdp>::begin(agent, sessions.len())?, users.begin(sessions.len())?);
+    let (mut memory, mut state) = (agent.begin(sessions.len())?, users.begin(sessions.len())?);
     let mut rows: Vec<usize> = (0..sessions.len()).collect();
     let start: Vec<f64> = (0..mdp.states()).map(|state| f64::from(u8::from(state == 0))).collect();
     let begun = || Filter {
@@ -186,7 +185,7 @@ fn moments(
         if rows.is_empty() {
             break;
         }
-        memory = Policy::<Mdp>::select(agent, &memory, &present)?;
+        memory = Policy::select(agent, &memory, &present)?;
         state = users.select(&state, &present)?;
         let steps: Vec<&Step<'_>> = rows.iter().map(|&row| &sessions[row][t]).collect();
         let probabilities = agent.probabilities(&memory)?;
@@ -323,7 +322,7 @@ mod tests {
         let users = BehaviourUsers::new(&model).unwrap();
         let uniform = |_: usize, _: &[ItemId]| 1.0 / 15.0;
         let outcomes = Rollout::new(Seed::new(3), 0..sessions, k)
-            .outcomes(&mdp, &UniformRandom { items })
+            .outcomes(&mdp, &Blind(UniformRandom { items }))
             .unwrap();
         let value = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / sessions as f64;
         let logged = Logged { slate_probability: &uniform, value };

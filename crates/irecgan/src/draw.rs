@@ -3,11 +3,29 @@
 use foretaste_data::ItemId;
 use foretaste_nn::{BlockSum, Logits, LogitsRow, gumbel_top_k};
 use foretaste_random::Stream;
+use foretaste_sim::Candidates;
 use rand::Rng;
 
 use crate::{Error, Result};
 
-/// Draws a slate of `k` items without replacement in proportion to exp(logit), which is the law of
+/// The items that may be shown to a row of a batch.
+#[derive(Clone, Copy)]
+pub(crate) struct Among<'a> {
+    pub allowed: &'a Candidates,
+    pub row: usize,
+}
+
+impl Among<'_> {
+    fn admits(&self, item: usize) -> bool {
+        self.allowed.admits(self.row, ItemId(item as u32))
+    }
+
+    fn count(&self, items: usize) -> usize {
+        (0..items).filter(|&item| self.admits(item)).count()
+    }
+}
+
+/// Draws a slate of `k` items, of all or of those that are allowed, without replacement in proportion to exp(logit), which is the law of
 /// Gumbel top-k ([`gumbel_top_k`]); returns it and the probability of each item given the places
 /// before it.
 ///
@@ -19,11 +37,12 @@ use crate::{Error, Result};
 /// [`Error::Setting`] if `k` exceeds the items or a logit is not a finite number.
 pub(crate) fn draw(
     logits: LogitsRow<'_>,
+    among: Option<Among<'_>>,
     k: usize,
     stream: &mut Stream,
 ) -> Result<(Vec<ItemId>, Vec<f32>)> {
-    check(k, logits.items())?;
-    let mut left = Left::new(logits);
+    check(k, among.map_or(logits.items(), |among| among.count(logits.items())))?;
+    let mut left = Left::new(logits, among);
     let mut propensity = Vec::with_capacity(k);
     while left.slate.len() < k {
         let all: f64 = left.sums.iter().sum();
@@ -34,7 +53,7 @@ pub(crate) fn draw(
         else {
             // The rest is so unlikely that it has no weight beside the largest: it is drawn on its
             // own scale.
-            let mut rest = logits.to_vec();
+            let mut rest = left.values();
             left.slate.iter().for_each(|item| rest[item.index()] = f32::NEG_INFINITY);
             let drawn = gumbel_top_k(&rest, k - left.slate.len(), stream)?;
             propensity.extend(drawn.iter().map(|_| f32::MIN_POSITIVE));
@@ -50,6 +69,7 @@ pub(crate) fn draw(
 /// The items that are not on the slate yet, with the weights exp(logit - largest).
 struct Left<'a> {
     logits: LogitsRow<'a>,
+    among: Option<Among<'a>>,
     largest: f32,
     /// Of each block.
     sums: Vec<f64>,
@@ -57,21 +77,49 @@ struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    fn new(logits: LogitsRow<'a>) -> Self {
+    fn new(logits: LogitsRow<'a>, among: Option<Among<'a>>) -> Self {
         let largest = logits.sums().map(|block| block.largest).fold(f32::NEG_INFINITY, f32::max);
-        let sum = |block: BlockSum| match block.largest - largest {
-            // Where the largest weight of a block is 0, so are all.
-            below if below < -87.0 && block.sum.is_finite() => 0.0,
-            below => f64::from(below).exp() * f64::from(block.sum),
-        };
-        let sums = logits.sums().map(sum).collect();
-        Self { logits, largest, sums, slate: Vec::new() }
+        let mut left = Self { logits, among, largest, sums: Vec::new(), slate: Vec::new() };
+        if among.is_some() {
+            left.largest = left.values().into_iter().fold(f32::NEG_INFINITY, f32::max);
+        }
+        left.sums = logits.sums().enumerate().map(|(block, sum)| left.sum(block, sum)).collect();
+        left
     }
 
-    /// The weights of a block, 0 for what is on the slate.
+    /// The weight of a block.
+    fn sum(&self, block: usize, all: BlockSum) -> f64 {
+        if let Some(among) = self.among
+            && !self.logits.block(block).all(|item| among.admits(item))
+        {
+            return total(&self.weights(block));
+        }
+        match all.largest - self.largest {
+            // Where the largest weight of a block is 0, so are all.
+            below if below < -87.0 && all.sum.is_finite() => 0.0,
+            below => f64::from(below).exp() * f64::from(all.sum),
+        }
+    }
+
+    /// The logits, minus infinity for what may not be shown.
+    fn values(&self) -> Vec<f32> {
+        let mut values = self.logits.to_vec();
+        if let Some(among) = self.among {
+            let barred = |(item, _): &(usize, &mut f32)| !among.admits(*item);
+            let all = values.iter_mut().enumerate();
+            all.filter(barred).for_each(|(_, value)| *value = f32::NEG_INFINITY);
+        }
+        values
+    }
+
+    /// The weights of a block, 0 for what is on the slate or may not be shown.
     fn weights(&self, block: usize) -> [f32; Logits::BLOCK] {
         let mut weights = self.logits.weights(block, self.largest);
         let items = self.logits.block(block);
+        if let Some(among) = self.among {
+            let barred = items.clone().filter(|&item| !among.admits(item));
+            barred.for_each(|item| weights[item - items.start] = 0.0);
+        }
         let taken = self.slate.iter().map(|item| item.index()).filter(|item| items.contains(item));
         taken.for_each(|item| weights[item - items.start] = 0.0);
         weights
@@ -102,10 +150,13 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The `k` items of the largest logits, largest first; equal ones in the order of the items.
-pub(crate) fn top(logits: &[f32], k: usize) -> Result<Vec<ItemId>> {
-    check(k, logits.len())?;
+/// The `k` items of the largest logits, of all or of those that are allowed, largest first; equal ones in the order of the items.
+pub(crate) fn top(logits: &[f32], among: Option<Among<'_>>, k: usize) -> Result<Vec<ItemId>> {
     let mut keys: Vec<(f32, u32)> = logits.iter().copied().zip(0..).collect();
+    if let Some(among) = among {
+        keys.retain(|&(_, item)| among.admits(item as usize));
+    }
+    check(k, keys.len())?;
     let better = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     if k > 0 && k < keys.len() {
         keys.select_nth_unstable_by(k - 1, better);
@@ -151,14 +202,14 @@ mod tests {
             let k = (logits.len() as f64 * share) as usize;
             let with_bias = self::logits(&logits, 0.25);
             for stream in 0..2 {
-                let (slate, propensity) = draw(with_bias.row(0), k, &mut Seed::new(seed).stream(stream)).unwrap();
+                let (slate, propensity) = draw(with_bias.row(0), None, k, &mut Seed::new(seed).stream(stream)).unwrap();
                 let distinct: std::collections::BTreeSet<_> = slate.iter().collect();
                 prop_assert_eq!((slate.len(), distinct.len(), propensity.len()), (k, k, k));
                 prop_assert!(propensity.iter().all(|&p| p > 0.0 && p <= 1.0));
             }
             let mut sorted: Vec<usize> = (0..logits.len()).collect();
             sorted.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
-            let best: Vec<usize> = top(&with_bias.row(0).to_vec(), k).unwrap().iter().map(|item| item.index()).collect();
+            let best: Vec<usize> = top(&with_bias.row(0).to_vec(), None, k).unwrap().iter().map(|item| item.index()).collect();
             // The bias may round two logits to one.
             let value = |item: &usize| logits[*item] + 0.25;
             prop_assert_eq!(best.iter().map(value).collect::<Vec<_>>(), sorted[..k].iter().map(value).collect::<Vec<_>>());
@@ -179,7 +230,7 @@ mod tests {
         let all: f64 = weights.iter().sum();
         let (mut counts, mut stream, draws) = ([[0f64; 4]; 4], Seed::new(11).stream(0), 40_000);
         for _ in 0..draws {
-            let (slate, propensity) = draw(logits.row(0), 2, &mut stream).unwrap();
+            let (slate, propensity) = draw(logits.row(0), None, 2, &mut stream).unwrap();
             let at = |item: ItemId| places.iter().position(|&place| place == item.index()).unwrap();
             let (i, j) = (at(slate[0]), at(slate[1]));
             counts[i][j] += 1.0;
@@ -200,13 +251,13 @@ mod tests {
     fn what_is_not_a_number_or_too_many_is_refused() {
         let mut stream = Seed::new(1).stream(0);
         for wrong in [f32::NAN, f32::INFINITY] {
-            assert!(draw(logits(&[0.0, wrong], 0.0).row(0), 1, &mut stream).is_err());
+            assert!(draw(logits(&[0.0, wrong], 0.0).row(0), None, 1, &mut stream).is_err());
         }
         // In a block that has no weight beside another.
         let mut far = vec![-200.0; 300];
         (far[0], far[299]) = (0.0, f32::NAN);
-        assert!(draw(logits(&far, 0.0).row(0), 1, &mut stream).is_err());
-        assert!(draw(logits(&[0.0; 2], 0.0).row(0), 3, &mut stream).is_err());
-        assert!(top(&[0.0; 2], 3).is_err());
+        assert!(draw(logits(&far, 0.0).row(0), None, 1, &mut stream).is_err());
+        assert!(draw(logits(&[0.0; 2], 0.0).row(0), None, 3, &mut stream).is_err());
+        assert!(top(&[0.0; 2], None, 3).is_err());
     }
 }

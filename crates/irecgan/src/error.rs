@@ -37,6 +37,12 @@ impl From<candle_core::Error> for Error {
     }
 }
 
+impl From<Error> for foretaste_eval::Error {
+    fn from(reason: Error) -> Self {
+        Self::Model(Box::new(reason))
+    }
+}
+
 impl From<Error> for foretaste_sim::Error {
     fn from(reason: Error) -> Self {
         match reason {

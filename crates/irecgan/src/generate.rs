@@ -1,7 +1,7 @@
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{DiscriminatorState, FrozenDiscriminator};
 use foretaste_random::Seed;
-use foretaste_sim::{Moment, Population, Rollout};
+use foretaste_sim::{Blind, Moment, Population, Rollout};
 use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::returns::join;
@@ -31,8 +31,8 @@ impl Simulation<'_> {
     /// the networks return.
     pub fn generate(&self, count: usize, seed: Seed) -> Result<Log> {
         let Self { users, agent, k, max_steps, chunk } = *self;
-        let log =
-            Rollout { seed, sessions: 0..count as u64, k, max_steps, chunk }.run(users, agent)?;
+        let rollout = Rollout::new(seed, 0..count as u64, k).max_steps(max_steps).chunk(chunk);
+        let log = rollout.run(users, &Blind(agent))?;
         join(&[&log])
     }
 
@@ -85,7 +85,8 @@ impl Simulation<'_> {
         branches: usize,
     ) -> Result<Vec<Taken>> {
         let rows = (sessions.end - sessions.start) as usize;
-        let mut population = Population::begin(self.users, self.agent, self.k, seed, sessions)?;
+        let agent = Blind(self.agent);
+        let mut population = Population::begin(self.users, &agent, self.k, seed, sessions)?;
         let mut taken = vec![Taken::default(); rows];
         let mut judge = Judge::new(discriminator, discriminator.begin(rows)?);
         for t in 0..self.max_steps {

@@ -12,12 +12,12 @@
 //! use candle_core::Device;
 //! use foretaste_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
 //! use foretaste_user_model::behaviour::sequences;
 //!
 //! // A log of simulated users, in place of yours.
 //! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;
-//! let log = Rollout::new(Seed::new(1), 0..50, 4).run(&mdp, &UniformRandom { items: 20 })?;
+//! let log = Rollout::new(Seed::new(1), 0..50, 4).run(&mdp, &Blind(UniformRandom { items: 20 }))?;
 //! let offline = sequences(&log, &(0..50).collect::<Vec<_>>(), 20, Seed::new(2))?;
 //!
 //! let config = IRecGanConfig { users_epochs: 1, agent_epochs: 1, epochs: 1, ..IRecGanConfig::small(20, 4) };
@@ -27,7 +27,7 @@
 //! }
 //! assert!(algorithm.curve().last().is_some_and(|point| point.score > Some(0.0)));
 //!
-//! let policy = AgentPolicy::new(algorithm.agent(), Selection::Top)?;
+//! let policy = Blind(AgentPolicy::new(algorithm.agent(), Selection::Top)?);
 //! assert_eq!(Rollout::new(Seed::new(5), 0..10, 4).run(&mdp, &policy)?.sessions(), 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

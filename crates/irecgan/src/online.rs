@@ -1,7 +1,7 @@
 use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_random::Seed;
-use foretaste_sim::{Environment, Rollout};
+use foretaste_sim::{Blind, Environment, Rollout};
 use foretaste_user_model::behaviour::sequences;
 use serde::{Deserialize, Serialize};
 
@@ -90,13 +90,15 @@ impl OnlineLearning {
         let OnlineConfig { method, sessions, max_steps, offline_epochs, ref networks } =
             self.config;
         let seed = self.seed.derive("online").index(self.iterations);
-        let rollout = Rollout { max_steps, ..Rollout::new(seed, 0..sessions, networks.k) };
+        let rollout = Rollout::new(seed, 0..sessions, networks.k).max_steps(max_steps);
         let log = match method {
             OnlineMethod::LstmOffline => {
-                rollout.run(environment, &Ranking::new(self.networks.users())?)?
+                rollout.run(environment, &Blind(Ranking::new(self.networks.users())?))?
             }
-            _ => rollout
-                .run(environment, &AgentPolicy::new(self.networks.agent(), Selection::Sampled)?)?,
+            _ => {
+                let agent = AgentPolicy::new(self.networks.agent(), Selection::Sampled)?;
+                rollout.run(environment, &Blind(agent))?
+            }
         };
         let all: Vec<usize> = (0..log.sessions()).collect();
         let new = sequences(&log, &all, environment.items(), seed)?;

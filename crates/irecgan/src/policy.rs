@@ -1,15 +1,15 @@
 use std::collections::HashMap;
 
 use candle_core::{Device, Storage, Tensor};
-use foretaste_data::Choice;
+use foretaste_data::{Choice, ItemId};
 use foretaste_nn::{FrozenSoftmax, Logits};
 use foretaste_random::Stream;
-use foretaste_sim::{Environment, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Propensities, Responses, Slates};
 use foretaste_train::{ClickStates, FrozenClicks};
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers};
 use rayon::prelude::*;
 
-use crate::draw::{draw, top};
+use crate::draw::{Among, draw, top};
 use crate::{Agent, Error, Result};
 
 /// States whose logits over all items are held at a time: of 40,000 items some 40 MB.
@@ -69,6 +69,7 @@ impl AgentPolicy {
     fn show(
         &self,
         states: &Tensor,
+        allowed: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
@@ -79,13 +80,14 @@ impl AgentPolicy {
         for (chunk, firsts) in firsts.chunks(ROWS).enumerate() {
             let states = states.index_select(&Tensor::new(firsts, states.device())?, 0)?;
             self.actions.logits(&states, &mut logits)?;
-            let rows = streams.par_iter_mut().zip(&mut chosen).zip(&distinct_of_row);
-            rows.filter(|(_, distinct)| **distinct / ROWS == chunk).try_for_each(
-                |((stream, chosen), distinct)| {
-                    let row = logits.row(distinct % ROWS);
+            let rows = streams.par_iter_mut().zip(&mut chosen).zip(&distinct_of_row).enumerate();
+            rows.filter(|(_, (_, distinct))| **distinct / ROWS == chunk).try_for_each(
+                |(row, ((stream, chosen), distinct))| {
+                    let logits = logits.row(distinct % ROWS);
+                    let among = allowed.map(|allowed| Among { allowed, row });
                     *chosen = match self.selection {
-                        Selection::Sampled => draw(row, k, stream)?,
-                        Selection::Top => (top(&row.to_vec(), k)?, vec![1.0; k]),
+                        Selection::Sampled => draw(logits, among, k, stream)?,
+                        Selection::Top => (top(&logits.to_vec(), among, k)?, vec![1.0; k]),
                     };
                     Ok::<_, Error>(())
                 },
@@ -97,22 +99,24 @@ impl AgentPolicy {
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
+impl Policy for AgentPolicy {
     type Memory = ClickStates;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<ClickStates> {
         Ok(self.clicks.begin(rows).map_err(Error::from)?)
     }
 
-    fn recommend(
+    fn rank(
         &self,
         memory: &ClickStates,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
-        Ok(self.show(self.clicks.output(memory).map_err(Error::from)?, k, streams, slates)?)
+        check(allowed, streams.len(), self.actions.items())?;
+        let states = self.clicks.output(memory).map_err(Error::from)?;
+        Ok(self.show(states, allowed, k, streams, slates)?)
     }
 
     fn observe(
@@ -129,6 +133,61 @@ impl<E: Environment + ?Sized> Policy<E> for AgentPolicy {
     }
 }
 
+impl Propensities for AgentPolicy {
+    /// Under [`Selection::Sampled`] π of an item over π of all that were left, under
+    /// [`Selection::Top`] 1 for the likeliest item that was left and 0 for any other.
+    fn propensities(
+        &self,
+        memory: &ClickStates,
+        allowed: Option<&Candidates>,
+        slates: &Slates,
+    ) -> foretaste_sim::Result<Vec<f64>> {
+        let items = self.actions.items();
+        check(allowed, slates.rows(), items)?;
+        let mut all = Vec::with_capacity(slates.items().len());
+        for (row, probabilities) in self.probabilities(memory)?.into_iter().enumerate() {
+            let slate = slates.row(row);
+            match self.selection {
+                Selection::Sampled => {
+                    let among = allowed.map(|allowed| allowed.of_row(row, items));
+                    all.extend(of_drawn(&probabilities, among.as_deref(), slate));
+                }
+                Selection::Top => {
+                    let scores: Vec<f32> = probabilities.iter().map(|&p| p as f32).collect();
+                    let among = allowed.map(|allowed| Among { allowed, row });
+                    let best = top(&scores, among, slate.len())?;
+                    let agree = slate.iter().zip(&best).take_while(|(a, b)| a == b).count();
+                    all.extend((0..slate.len()).map(|at| f64::from(u8::from(at < agree))));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The probability of each place of a slate that is drawn without replacement in proportion to
+/// `probabilities`, which sum to 1, from all items or from those of `among`.
+fn of_drawn(
+    probabilities: &[f64],
+    among: Option<&[ItemId]>,
+    slate: &[ItemId],
+) -> impl Iterator<Item = f64> {
+    let mut left =
+        among.map_or(1.0, |among| among.iter().map(|item| probabilities[item.index()]).sum());
+    slate.iter().map(move |item| {
+        let admitted = among.is_none_or(|among| among.binary_search(item).is_ok());
+        let probability = if admitted { probabilities[item.index()] } else { 0.0 };
+        let share = (probability / left).clamp(0.0, 1.0);
+        left = (left - probability).max(f64::MIN_POSITIVE);
+        share
+    })
+}
+
+/// Refuses candidates that do not fit.
+fn check(allowed: Option<&Candidates>, rows: usize, items: usize) -> foretaste_sim::Result<()> {
+    allowed.map_or(Ok(()), |allowed| allowed.check(rows, items))
+}
+
 /// U as a recommender: the k items that it finds the user likeliest to click. The baselines LSTM
 /// and LSTMD (§7).
 #[derive(Debug)]
@@ -143,34 +202,43 @@ impl Ranking {
         Ok(Self { users: BehaviourUsers::new(model)?, items: model.config().items })
     }
 
-    fn show(&self, state: &BehaviourState, k: usize, slates: &mut Slates) -> Result<()> {
+    fn show(
+        &self,
+        state: &BehaviourState,
+        allowed: Option<&Candidates>,
+        k: usize,
+        slates: &mut Slates,
+    ) -> Result<()> {
         slates.clear(k);
-        let certain = vec![1.0; k];
         on_host(&self.users.utilities(state)?, |utilities| {
-            let rows = utilities.par_chunks_exact(self.items);
-            let chosen = rows.map(|row| top(row, k)).collect::<Result<Vec<_>>>()?;
-            chosen.iter().for_each(|slate| slates.push(slate, Some(&certain)));
+            let best = |(row, utilities): (usize, &[f32])| {
+                top(utilities, allowed.map(|allowed| Among { allowed, row }), k)
+            };
+            let rows = utilities.par_chunks_exact(self.items).enumerate();
+            let chosen = rows.map(best).collect::<Result<Vec<_>>>()?;
+            chosen.iter().for_each(|slate| slates.push_certain(slate));
             Ok(())
         })
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for Ranking {
+impl Policy for Ranking {
     type Memory = BehaviourState;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.users.begin(rows)?)
     }
 
-    fn recommend(
+    fn rank(
         &self,
         memory: &BehaviourState,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
-        _streams: &mut [Stream],
+        streams: &mut [Stream],
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
-        Ok(self.show(memory, k, slates)?)
+        check(allowed, streams.len(), self.items)?;
+        Ok(self.show(memory, allowed, k, slates)?)
     }
 
     fn observe(

@@ -11,7 +11,7 @@ use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::DiscriminatorConfig;
 use foretaste_nn::Params;
 use foretaste_random::Seed;
-use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
 use foretaste_user_model::behaviour::{BehaviourConfig, sequences};
 
 use crate::{AgentConfig, IRecGan, IRecGanConfig};
@@ -61,8 +61,9 @@ fn values(params: &Params) -> Vec<Vec<f32>> {
 /// A log of `sessions` users of the paper's MDP with `items` items.
 fn offline(items: usize, sessions: u64, k: usize) -> Log {
     let mdp = Mdp::new(&MdpConfig { items, ..MdpConfig::default() }).unwrap();
-    let log =
-        Rollout::new(Seed::new(2), 0..sessions, k).run(&mdp, &UniformRandom { items }).unwrap();
+    let log = Rollout::new(Seed::new(2), 0..sessions, k)
+        .run(&mdp, &Blind(UniformRandom { items }))
+        .unwrap();
     sequences(&log, &(0..log.sessions()).collect::<Vec<_>>(), items, Seed::new(3)).unwrap()
 }
 

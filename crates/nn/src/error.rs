@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 /// What can go wrong with a network.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// candle refused an operation.
     #[error(transparent)]

@@ -284,6 +284,19 @@ impl LstmState {
             self.layers.iter().map(|(h, c)| Ok((pick(h)?, pick(c)?))).collect::<Result<_>>()?;
         Ok(Self { layers })
     }
+
+    /// The same, but that the sequences in `rows` begin: their state is zero.
+    pub fn restart(&self, rows: &[usize]) -> Result<Self> {
+        let all = self.output().dim(0)?;
+        let mut from: Vec<u32> = (0..all as u32).collect();
+        rows.iter().for_each(|&row| from[row] = all as u32);
+        let with_zeros = |tensor: &Tensor| {
+            let zeros = Tensor::zeros((1, tensor.dim(1)?), tensor.dtype(), tensor.device())?;
+            Tensor::cat(&[tensor, &zeros], 0)
+        };
+        let padded = self.layers.iter().map(|(h, c)| Ok((with_zeros(h)?, with_zeros(c)?)));
+        Self { layers: padded.collect::<Result<_>>()? }.select(&from)
+    }
 }
 
 #[cfg(test)]

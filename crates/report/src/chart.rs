@@ -9,7 +9,7 @@ pub(crate) use self::learning::learning_curves;
 pub(crate) use self::style::STYLE;
 use self::style::{Canvas, Drawn};
 use crate::plan::Plan;
-use crate::{Curves, Design, Kind, ReportError, Result, Results, View, png};
+use crate::{Curves, Design, Error, Kind, Result, Results, View, png};
 
 /// A plot of results.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,13 +30,12 @@ impl Plot {
     /// # Errors
     /// Where it cannot be drawn.
     pub fn png(&self) -> Result<Vec<u8>> {
-        png::png(&self.svg)
-            .map_err(|problem| ReportError::Draw { plot: self.name.clone(), problem })
+        png::png(&self.svg).map_err(|problem| Error::Draw { plot: self.name.clone(), problem })
     }
 
     /// A plot of what `draw` draws below its caption.
     fn new(name: String, caption: String, draw: impl Fn(&mut Canvas) -> Drawn) -> Result<Self> {
-        let at_fault = |problem| ReportError::Draw { plot: name.clone(), problem };
+        let at_fault = |problem| Error::Draw { plot: name.clone(), problem };
         let bare = style::svg(None, &draw).map_err(at_fault)?;
         let svg = style::svg(Some(&caption), &draw).map_err(at_fault)?;
         let svg = svg.replacen('>', &format!("><style>{STYLE}</style>"), 1);

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use self::row::Row;
 use crate::patterns::{Patterns, split};
-use crate::{Arm, Design, ReportError, Result, Results};
+use crate::{Arm, Design, Error, Result, Results};
 
 /// A sentence of a paper that results can speak to: a row of the ledger's file.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,10 +143,10 @@ impl Claim {
         let mut table = csv::Reader::from_reader(reader);
         let rows = table.deserialize::<Row>().enumerate();
         rows.map(|(at, row)| {
-            let row = row.map_err(|source| ReportError::Csv { file: file.into(), source })?;
+            let row = row.map_err(|source| Error::Csv { file: file.into(), source })?;
             let empty = [("metrics", &row.metrics), ("ours", &row.ours), ("rivals", &row.rivals)];
             let line = at as u64 + 2;
-            let wrong = |problem| ReportError::Table { file: file.into(), line, problem };
+            let wrong = |problem| Error::Table { file: file.into(), line, problem };
             if let Some((column, _)) = empty.iter().find(|(_, list)| split(list).next().is_none()) {
                 return Err(wrong(format!("`{column}` of \"{}\" is empty", row.sentence)));
             }
@@ -280,7 +280,7 @@ impl Comparison {
         let Some((mean, rival, a, b)) = best else { return Ok(None) };
         let (mut estimate, mut p) =
             interval::resampled_difference(&a, &b, self.test_per_train).map_err(|source| {
-                ReportError::Figure { what: format!("claim \"{}\"", claim.sentence), source }
+                Error::Figure { what: format!("claim \"{}\"", claim.sentence), source }
             })?;
         // The distances of two values from their median are the same, whatever the values.
         if claim.better == Better::Steadier && estimate.n == 2 {

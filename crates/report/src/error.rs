@@ -1,11 +1,12 @@
 //! What can go wrong.
 
-/// A result, or a [`ReportError`].
-pub type Result<T> = std::result::Result<T, ReportError>;
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
-pub enum ReportError {
+#[non_exhaustive]
+pub enum Error {
     /// A table from outside does not hold what it should.
     #[error("{file}, line {line}: {problem}")]
     Table {
@@ -30,7 +31,7 @@ pub enum ReportError {
         /// Whose figure it is.
         what: String,
         /// Why.
-        source: foretaste_eval::EvalError,
+        source: foretaste_eval::Error,
     },
     /// A claim names what its experiment does not have.
     #[error("line {line} of the ledger, \"{sentence}\": {problem}")]

@@ -29,7 +29,7 @@
 //! let finding = claims[0].decide(&design, &results)?;
 //! assert_eq!(finding.verdict, Verdict::Reproduced);
 //! assert_eq!(finding.differences[0].estimate.to_string(), "0.097 ± 0.023");
-//! # Ok::<(), foretaste_report::ReportError>(())
+//! # Ok::<(), foretaste_report::Error>(())
 //! ```
 
 mod chart;
@@ -50,7 +50,7 @@ mod view;
 pub use self::chart::Plot;
 pub use self::claims::{Better, Claim, Difference, Finding, Rule, Verdict};
 pub use self::design::{DataSet, Design};
-pub use self::error::{ReportError, Result};
+pub use self::error::{Error, Result};
 pub use self::ledger::{Ledger, claims_csv};
 pub use self::report::{Report, RunFacts};
 pub use self::results::{Arm, Curves, Figures, Key, Point, Results};

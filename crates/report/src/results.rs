@@ -6,7 +6,7 @@ use std::io::Read;
 use foretaste_eval::interval::{self, Estimate};
 use foretaste_eval::{Metric, UnknownMetric};
 
-use crate::{ReportError, Result};
+use crate::{Error, Result};
 
 /// One run of one method on one data set under one seed. The order is that of `results.csv`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,19 +65,19 @@ impl Results {
     /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure
     /// is there twice.
     pub fn read(reader: impl Read, file: &str) -> Result<Self> {
-        let at_fault = |source| ReportError::Csv { file: file.into(), source };
+        let at_fault = |source| Error::Csv { file: file.into(), source };
         let mut table = csv::Reader::from_reader(reader);
         let header = table.headers().map_err(at_fault)?;
         if header != HEADER.as_slice() {
             let found = header.iter().collect::<Vec<_>>().join(",");
             let problem = format!("the columns are `{found}`, expected `{}`", HEADER.join(","));
-            return Err(ReportError::Table { file: file.into(), line: 1, problem });
+            return Err(Error::Table { file: file.into(), line: 1, problem });
         }
         let mut results = Self::default();
         for record in table.records() {
             let record = record.map_err(at_fault)?;
             let line = record.position().map_or(0, csv::Position::line);
-            let wrong = |problem| ReportError::Table { file: file.into(), line, problem };
+            let wrong = |problem| Error::Table { file: file.into(), line, problem };
             let seed = record[4]
                 .parse()
                 .map_err(|_| wrong(format!("seed `{}` is no number", &record[4])))?;
@@ -139,7 +139,7 @@ impl Results {
             || format!("{experiment} {} {} {}, {metric}", arm.dataset, arm.method, arm.setting);
         interval::student_t(&values)
             .map(Some)
-            .map_err(|source| ReportError::Figure { what: what(), source })
+            .map_err(|source| Error::Figure { what: what(), source })
     }
 
     /// How many seeds of an arm have finished.
@@ -198,7 +198,7 @@ pub(crate) fn write(
     header: &[&str],
     rows: impl Iterator<Item = Vec<String>>,
 ) -> Result<Vec<u8>> {
-    let at_fault = |source| ReportError::Csv { file: file.into(), source };
+    let at_fault = |source| Error::Csv { file: file.into(), source };
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(header).map_err(at_fault)?;
     for row in rows {

@@ -6,7 +6,9 @@ use foretaste_sim::bounds::{MdpBelief, MdpOracle};
 use foretaste_sim::policies::{
     EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom,
 };
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Rollout};
+use foretaste_sim::{
+    Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Privileged, Rollout,
+};
 
 const ITEMS: usize = 50;
 
@@ -19,7 +21,7 @@ fn mdp() -> Mdp {
 }
 
 /// Steps a second, the log kept.
-fn rollout<E: Environment, P: Policy<E>>(
+fn rollout<E: Environment, P: Privileged<E>>(
     bencher: Bencher,
     environment: &E,
     policy: &P,
@@ -34,20 +36,20 @@ fn rollout<E: Environment, P: Policy<E>>(
 
 #[divan::bench]
 fn mdp_uniform(bencher: Bencher) {
-    rollout(bencher, &mdp(), &UniformRandom { items: ITEMS }, 50_000);
+    rollout(bencher, &mdp(), &Blind(UniformRandom { items: ITEMS }), 50_000);
 }
 
 #[divan::bench]
 fn mdp_popularity(bencher: Bencher) {
     let weights = (1..=ITEMS).map(|rank| 1.0 / rank as f64).collect();
-    rollout(bencher, &mdp(), &Popularity::new(weights).unwrap(), 50_000);
+    rollout(bencher, &mdp(), &Blind(Popularity::new(weights).unwrap()), 50_000);
 }
 
 #[divan::bench]
 fn mdp_epsilon_greedy(bencher: Bencher) {
     let scores: Vec<f64> = (0..ITEMS).map(|item| item as f64).collect();
     let policy = EpsilonGreedy::new(TopItems::new(&scores), 0.1, ITEMS).unwrap();
-    rollout(bencher, &mdp(), &policy, 50_000);
+    rollout(bencher, &mdp(), &Blind(policy), 50_000);
 }
 
 #[divan::bench]
@@ -62,7 +64,7 @@ fn mdp_mix(bencher: Bencher) {
 
 #[divan::bench]
 fn mdp_belief(bencher: Bencher) {
-    rollout(bencher, &mdp(), &MdpBelief::new(&mdp(), 10).unwrap(), 500);
+    rollout(bencher, &mdp(), &Blind(MdpBelief::new(&mdp(), 10).unwrap()), 500);
 }
 
 #[divan::bench]
@@ -74,5 +76,5 @@ fn solve_mdp_oracle(bencher: Bencher) {
 #[divan::bench]
 fn choice_users_uniform(bencher: Bencher) {
     let users = ChoiceUsers::new(&ChoiceUsersConfig::default()).unwrap();
-    rollout(bencher, &users, &UniformRandom { items: ITEMS }, 20_000);
+    rollout(bencher, &users, &Blind(UniformRandom { items: ITEMS }), 20_000);
 }

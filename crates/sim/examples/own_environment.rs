@@ -6,7 +6,7 @@
 
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::{Environment, Responses, Result, Rollout, Slates, policies::TopItems};
+use foretaste_sim::{Blind, Environment, Responses, Result, Rollout, Slates, policies::TopItems};
 use rand::Rng;
 
 struct Bored;
@@ -43,13 +43,17 @@ impl Environment for Bored {
     fn select(&self, all: &Self::State, rows: &[usize]) -> Result<Self::State> {
         Ok(rows.iter().map(|&row| all[row]).collect())
     }
+    fn replace(&self, all: &mut Self::State, rows: &[usize], _: &mut [Stream]) -> Result<()> {
+        rows.iter().for_each(|&row| all[row] = [0.0; 3]);
+        Ok(())
+    }
 }
 
 fn main() -> Result<()> {
     for (slate, kinds) in [("one category", 3), ("three categories", 30)] {
         let scores: Vec<f64> = (0..30).map(|item| f64::from(item % kinds)).collect();
-        let sessions =
-            Rollout::new(Seed::new(1), 0..10_000, 3).outcomes(&Bored, &TopItems::new(&scores))?;
+        let policy = Blind(TopItems::new(&scores));
+        let sessions = Rollout::new(Seed::new(1), 0..10_000, 3).outcomes(&Bored, &policy)?;
         println!(
             "{slate}: {:.2} clicks a session",
             sessions.iter().map(|session| session.reward).sum::<f64>() / 1e4

@@ -4,32 +4,33 @@
 //!
 //! `cargo run --release -p foretaste-sim --example own_policy`
 
+use foretaste_data::ItemId;
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::{bounds::ChoiceOracle, policies::UniformRandom, *};
 use rand_distr::{Beta, Distribution};
 
 struct Thompson(usize);
-impl<E: Environment + ?Sized> Policy<E> for Thompson {
+impl Policy for Thompson {
     type Memory = Vec<Vec<[f64; 2]>>;
     fn begin(&self, rows: usize) -> Result<Self::Memory> {
         Ok(vec![vec![[1.0; 2]; self.0]; rows])
     }
-    fn recommend(
+    fn rank(
         &self,
         m: &Self::Memory,
-        _: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         rng: &mut [Stream],
         out: &mut Slates,
     ) -> Result<()> {
         out.clear(k);
-        for (counts, stream) in m.iter().zip(rng) {
+        for (row, (counts, stream)) in m.iter().zip(rng).enumerate() {
             let rate = |[a, b]: &[f64; 2]| Beta::new(*a, *b).expect("positive").sample(stream);
-            let mut drawn: Vec<(f64, u32)> = counts.iter().map(rate).zip(0..).collect();
+            let mut drawn: Vec<_> = counts.iter().map(rate).zip((0..).map(ItemId)).collect();
+            drawn.retain(|&(_, item)| allowed.is_none_or(|allowed| allowed.admits(row, item)));
             drawn.sort_by(|a, b| b.0.total_cmp(&a.0));
-            out.push_with(None, |slate| {
-                slate.iter_mut().zip(&drawn).for_each(|(place, (_, item))| place.0 = *item)
-            });
+            let slate: Vec<ItemId> = drawn.into_iter().map(|(_, item)| item).take(k).collect();
+            out.push(&slate, None);
         }
         Ok(())
     }
@@ -48,20 +49,17 @@ impl<E: Environment + ?Sized> Policy<E> for Thompson {
 }
 
 fn main() -> Result<()> {
-    let users = ChoiceUsers::new(&ChoiceUsersConfig {
-        items: 20,
-        base: -3.0,
-        preference: 3.0,
-        ..Default::default()
-    })?;
-    let rollout = Rollout { max_steps: 30, ..Rollout::new(Seed::new(1), 0..2_000, 3) };
+    let (items, base, preference) = (20, -3.0, 3.0);
+    let config = ChoiceUsersConfig { items, base, preference, ..Default::default() };
+    let users = ChoiceUsers::new(&config)?;
+    let rollout = Rollout::new(Seed::new(1), 0..2_000, 3).max_steps(30);
     let mean =
         |outcomes: Vec<Outcome>| outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / 2e3;
     println!(
         "random slates: {:.2} clicks a session",
-        mean(rollout.outcomes(&users, &UniformRandom { items: 20 })?)
+        mean(rollout.outcomes(&users, &Blind(UniformRandom { items }))?)
     );
-    println!("Thompson sampling: {:.2}", mean(rollout.outcomes(&users, &Thompson(20))?));
+    println!("Thompson sampling: {:.2}", mean(rollout.outcomes(&users, &Blind(Thompson(items)))?));
     println!("at most: {:.2}", ChoiceOracle::new(&users, 3, 30)?.value());
     Ok(())
 }

@@ -9,8 +9,8 @@ use foretaste_sim::bounds::{
 };
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Policy, Result, Rollout,
-    Transitions,
+    Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Privileged, Result,
+    Rollout, Transitions,
 };
 
 const K: usize = 10;
@@ -43,7 +43,7 @@ fn main() -> Result<()> {
 }
 
 fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
-    let random = UniformRandom { items: mdp.items() };
+    let random = Blind(UniformRandom { items: mdp.items() });
     let log = Rollout::new(Seed::new(1), 0..sessions, K).run(mdp, &random)?;
     let length = log.steps() as f64 / log.sessions() as f64;
     println!(
@@ -51,12 +51,12 @@ fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
         log.steps(),
         expected_length(mdp, K)?
     );
-    let rollout = Rollout { max_steps: NEVER_CUT, ..Rollout::new(Seed::new(2), 0..sessions, K) };
+    let rollout = Rollout::new(Seed::new(2), 0..sessions, K).max_steps(NEVER_CUT);
     let oracle = MdpOracle::new(mdp, K)?;
     show("random", mdp, &random, &rollout)?;
     show("mix", mdp, &MixReward::new(mdp), &rollout)?;
     show("max", mdp, &MaxReward::new(mdp), &rollout)?;
-    show("belief", mdp, &MdpBelief::new(mdp, K)?, &rollout)?;
+    show("belief", mdp, &Blind(MdpBelief::new(mdp, K)?), &rollout)?;
     show("oracle", mdp, &oracle, &rollout)?;
     let length = expected_length_of_slates(mdp, oracle.slates())?;
     println!(
@@ -67,10 +67,10 @@ fn simulate(mdp: &Mdp, sessions: u64) -> Result<()> {
 }
 
 fn choose(users: &ChoiceUsers, sessions: u64) -> Result<()> {
-    let rollout = Rollout { max_steps: HORIZON, ..Rollout::new(Seed::new(2), 0..sessions, K) };
+    let rollout = Rollout::new(Seed::new(2), 0..sessions, K).max_steps(HORIZON);
     let oracle = ChoiceOracle::new(users, K, HORIZON)?;
-    show("random", users, &UniformRandom { items: users.items() }, &rollout)?;
-    show("belief", users, &ChoiceBelief::new(oracle.clone()), &rollout)?;
+    show("random", users, &Blind(UniformRandom { items: users.items() }), &rollout)?;
+    show("belief", users, &Blind(ChoiceBelief::new(oracle.clone())), &rollout)?;
     show("oracle", users, &oracle, &rollout)?;
     println!("  oracle, exactly {:>8.3}", oracle.value());
     Ok(())
@@ -80,7 +80,7 @@ const NEVER_CUT: usize = 100_000;
 const HORIZON: usize = 20;
 
 /// Prints the mean reward of a session with its 95% interval.
-fn show<E: Environment, P: Policy<E>>(
+fn show<E: Environment, P: Privileged<E>>(
     name: &str,
     users: &E,
     policy: &P,

@@ -211,6 +211,16 @@ impl ChoiceUsers {
         (outside - largest).exp()
     }
 
+    /// The types of users who arrive.
+    fn draw_types(&self, streams: &mut [Stream]) -> impl Iterator<Item = u32> {
+        let types = self.config.types as u32;
+        // A single type needs no draw.
+        streams.iter_mut().map(move |stream| match types {
+            1 => 0,
+            types => stream.random_range(0..types),
+        })
+    }
+
     fn feature(&self, item: ItemId) -> &[f32] {
         &self.features[item.index() * self.config.dims..][..self.config.dims]
     }
@@ -244,10 +254,7 @@ impl Environment for ChoiceUsers {
 
     fn reset(&self, streams: &mut [Stream]) -> Result<ChoiceState> {
         let recent = RecentClicks::new(streams.len(), self.config.position_weights.len());
-        let types = self.config.types as u32;
-        // A single type needs no draw.
-        let draw = |stream: &mut Stream| if types == 1 { 0 } else { stream.random_range(0..types) };
-        Ok(ChoiceState { types: streams.iter_mut().map(draw).collect(), recent })
+        Ok(ChoiceState { types: self.draw_types(streams).collect(), recent })
     }
 
     fn step(
@@ -291,6 +298,19 @@ impl Environment for ChoiceUsers {
     fn select(&self, state: &ChoiceState, rows: &[usize]) -> Result<ChoiceState> {
         let types = rows.iter().map(|&row| state.types[row]).collect();
         Ok(ChoiceState { types, recent: state.recent.select(rows) })
+    }
+
+    fn replace(
+        &self,
+        state: &mut ChoiceState,
+        rows: &[usize],
+        streams: &mut [Stream],
+    ) -> Result<()> {
+        for (&row, user_type) in rows.iter().zip(self.draw_types(streams)) {
+            state.types[row] = user_type;
+            state.recent.clear(row);
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 /// What can go wrong in a simulation.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A setting is outside its range.
     #[error("{what}: {problem}")]

@@ -4,7 +4,8 @@
 //! that shows them. Both work on batches of sessions, because a learned user model or recommender
 //! is only fast in batches. A [`Rollout`] runs whole sessions of one in the other and keeps their
 //! [`Log`](foretaste_data::Log), or only their [`Outcome`]s; a [`Population`] takes single steps
-//! and branches into many futures.
+//! and branches into many futures. A rollout takes what may look at the users' state,
+//! [`Privileged`]; a policy, which cannot, plays as [`Blind`].
 //!
 //! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users
 //!   that GAN-CDQN assumes).
@@ -14,14 +15,16 @@
 //!
 //! ```
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{Mdp, MdpConfig, Rollout, bounds::MdpOracle, policies::UniformRandom};
+//! use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout};
+//! use foretaste_sim::{bounds::MdpOracle, policies::UniformRandom};
 //!
 //! let mdp = Mdp::new(&MdpConfig::default())?;
 //! let rollout = Rollout::new(Seed::new(1), 0..2_000, 10);
 //! let mean_reward = |outcomes: Vec<foretaste_sim::Outcome>| {
 //!     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / outcomes.len() as f64
 //! };
-//! let random = mean_reward(rollout.outcomes(&mdp, &UniformRandom { items: mdp.items() })?);
+//! let random = Blind(UniformRandom { items: mdp.items() });
+//! let random = mean_reward(rollout.outcomes(&mdp, &random)?);
 //! let oracle = MdpOracle::new(&mdp, 10)?;
 //! let best = mean_reward(rollout.outcomes(&mdp, &oracle)?);
 //! assert!(random < best && (best / oracle.value() - 1.0).abs() < 0.1);
@@ -32,7 +35,9 @@
 //! gives the same bits on any number of threads and in any chunking, and two policies under one
 //! seed meet the same users.
 
+mod blind;
 pub mod bounds;
+mod candidates;
 mod choice_users;
 mod draw;
 mod error;
@@ -40,14 +45,18 @@ mod mdp;
 pub mod policies;
 mod population;
 mod rollout;
+mod sessions;
 mod slates;
 mod tape;
 mod traits;
 
+pub use blind::Blind;
+pub use candidates::Candidates;
 pub use choice_users::{ChoiceState, ChoiceUsers, ChoiceUsersConfig, ClickReward, Outside};
 pub use error::{Error, Result};
 pub use mdp::{Mdp, MdpConfig, MdpState, Transitions};
 pub use population::{Moment, Population};
 pub use rollout::{Observer, Outcome, Rollout};
+pub use sessions::Sessions;
 pub use slates::{Responses, Slates};
-pub use traits::{Environment, Policy};
+pub use traits::{Environment, Policy, Privileged, Propensities};

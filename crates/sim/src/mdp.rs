@@ -218,6 +218,11 @@ impl Environment for Mdp {
     fn select(&self, state: &MdpState, rows: &[usize]) -> Result<MdpState> {
         Ok(MdpState(rows.iter().map(|&row| state.0[row]).collect()))
     }
+
+    fn replace(&self, state: &mut MdpState, rows: &[usize], _: &mut [Stream]) -> Result<()> {
+        rows.iter().for_each(|&row| state.0[row] = 0);
+        Ok(())
+    }
 }
 
 impl Transitions {

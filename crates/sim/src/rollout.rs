@@ -5,7 +5,7 @@ use foretaste_random::Seed;
 use rayon::prelude::*;
 
 use crate::tape::{Tape, join};
-use crate::{Environment, Error, Moment, Policy, Population, Result};
+use crate::{Environment, Error, Moment, Population, Privileged, Result};
 
 /// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
 ///
@@ -16,30 +16,23 @@ use crate::{Environment, Error, Moment, Policy, Population, Result};
 ///
 /// ```
 /// use foretaste_random::Seed;
-/// use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+/// use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
 ///
-/// let mdp = Mdp::new(&MdpConfig::default())?;
-/// let rollout = Rollout::new(Seed::new(7), 0..1_000, 10);
-/// let log = rollout.run(&mdp, &UniformRandom { items: 50 })?;
+/// let (mdp, policy) = (Mdp::new(&MdpConfig::default())?, Blind(UniformRandom { items: 50 }));
+/// let rollout = Rollout::new(Seed::new(7), 0..1_000, 10).max_steps(20);
+/// let log = rollout.run(&mdp, &policy)?;
 /// assert_eq!(log.sessions(), 1_000);
-/// let clicks: u32 = rollout.outcomes(&mdp, &UniformRandom { items: 50 })?.iter().map(|outcome| outcome.clicks).sum();
+/// let clicks: u32 = rollout.outcomes(&mdp, &policy)?.iter().map(|outcome| outcome.clicks).sum();
 /// assert_eq!(clicks as usize, log.iter().flat_map(|session| session.clicks()).count());
 /// # Ok::<(), foretaste_sim::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
-    /// What users and policy draw from.
-    pub seed: Seed,
-    /// The sessions to run: session `i` draws from stream `i`.
-    pub sessions: Range<u64>,
-    /// Items per slate.
-    pub k: usize,
-    /// Sessions longer than this are cut: they end without
-    /// [`Choice::Leave`](foretaste_data::Choice::Leave).
-    pub max_steps: usize,
-    /// Sessions advanced as one batch. Small enough for the streams and the steps of a chunk to
-    /// stay in the L2 cache; a neural environment wants larger batches.
-    pub chunk: usize,
+    seed: Seed,
+    sessions: Range<u64>,
+    k: usize,
+    max_steps: usize,
+    chunk: usize,
 }
 
 /// Watches the sessions of one chunk.
@@ -65,9 +58,34 @@ pub struct Outcome {
 }
 
 impl Rollout {
-    /// The given sessions with slates of `k` items, cut at 1,000 steps, in chunks of 1,024.
+    /// The given sessions with slates of `k` items, cut at 1,000 steps, in chunks of 1,024. Users
+    /// and policy draw from `seed`, session `i` from stream `i`.
     pub fn new(seed: Seed, sessions: Range<u64>, k: usize) -> Self {
         Self { seed, sessions, k, max_steps: 1_000, chunk: 1_024 }
+    }
+
+    /// The sessions that are run.
+    pub fn sessions(&self) -> Range<u64> {
+        self.sessions.clone()
+    }
+
+    /// Number of items on each slate.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// Cuts sessions that are longer than this: they end without
+    /// [`Choice::Leave`](foretaste_data::Choice::Leave).
+    #[must_use]
+    pub fn max_steps(self, max_steps: usize) -> Self {
+        Self { max_steps, ..self }
+    }
+
+    /// Advances so many sessions as one batch. The default is small enough for the streams and the
+    /// steps of a chunk to stay in the L2 cache; a neural environment wants larger batches.
+    #[must_use]
+    pub fn chunk(self, chunk: usize) -> Self {
+        Self { chunk, ..self }
     }
 
     /// Runs the sessions and keeps their log.
@@ -75,7 +93,7 @@ impl Rollout {
     /// # Errors
     /// [`Error::Setting`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what
     /// environment and policy return.
-    pub fn run<E: Environment + ?Sized, P: Policy<E> + ?Sized>(
+    pub fn run<E: Environment + ?Sized, P: Privileged<E> + ?Sized>(
         &self,
         environment: &E,
         policy: &P,
@@ -87,7 +105,7 @@ impl Rollout {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub fn outcomes<E: Environment + ?Sized, P: Policy<E> + ?Sized>(
+    pub fn outcomes<E: Environment + ?Sized, P: Privileged<E> + ?Sized>(
         &self,
         environment: &E,
         policy: &P,
@@ -100,7 +118,7 @@ impl Rollout {
     ///
     /// # Errors
     /// As [`run`](Self::run), and what an observer returns.
-    pub fn fold<E: Environment + ?Sized, P: Policy<E> + ?Sized, O: Observer>(
+    pub fn fold<E: Environment + ?Sized, P: Privileged<E> + ?Sized, O: Observer>(
         &self,
         environment: &E,
         policy: &P,
@@ -123,7 +141,7 @@ impl Rollout {
     }
 }
 
-impl<E: Environment + ?Sized, P: Policy<E> + ?Sized> Population<'_, E, P> {
+impl<E: Environment + ?Sized, P: Privileged<E> + ?Sized> Population<'_, E, P> {
     /// Steps until every session has ended, at most `max_steps` times.
     ///
     /// # Errors

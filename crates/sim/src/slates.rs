@@ -34,6 +34,18 @@ impl Slates {
         self.push_with(propensity, |places| places.copy_from_slice(slate));
     }
 
+    /// Appends one slate, `[k]`, that was sure to be shown: every place has probability 1.
+    ///
+    /// # Panics
+    /// As [`push`](Self::push).
+    pub fn push_certain(&mut self, slate: &[ItemId]) {
+        let certain = self.propensity.len() + slate.len();
+        self.propensity.resize(certain, 1.0);
+        self.items.extend_from_slice(slate);
+        assert_eq!(slate.len(), self.k, "a slate of the wrong size");
+        assert_eq!(self.items.len(), certain, "propensities: all rows or none");
+    }
+
     /// As [`push`](Self::push), for a slate that is written in place, `[k]`.
     ///
     /// # Panics

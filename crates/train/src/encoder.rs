@@ -112,6 +112,12 @@ impl FrozenClicks {
         Ok(ClickStates { before: states.before.select(&indices)?, choices, now: OnceLock::new() })
     }
 
+    /// Begins a new sequence in each of `rows`, in place of the one there.
+    pub fn restart(&self, states: &mut ClickStates, rows: &[usize]) -> Result<()> {
+        *states = ClickStates::known(self.now(states)?.restart(rows)?);
+        Ok(())
+    }
+
     fn now<'a>(&self, states: &'a ClickStates) -> Result<&'a LstmState> {
         match states.now.get() {
             Some(now) => Ok(now),

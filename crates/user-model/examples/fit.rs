@@ -6,12 +6,13 @@
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use foretaste_data::{Catalogue, Fractions, Split};
+use foretaste_data::import::{self, Options};
+use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Rollout};
+use foretaste_sim::{Blind, Environment, Rollout};
 use foretaste_user_model::{
-    LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit,
+    LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,13 +54,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("           NLL, nats a slate     precision@1");
     println!(
         "model      {:<19.3}   {:.3}",
-        figures.nll,
+        figures.nll.unwrap_or(f64::NAN),
         figures.precision_at_1.unwrap_or(f64::NAN)
     );
     println!("uniform    {:<19.3}   {:.3}", mean(f64::ln), mean(f64::recip));
 
     let users = LearnedUsers::new(model)?;
-    let policy = UniformRandom { items: users.items() };
+    let policy = Blind(UniformRandom { items: users.items() });
     let rollout = Rollout::new(Seed::new(4), 0..1_000, 4);
     let played = rollout.run(&users, &policy)?;
     println!("\n           clicks a session   reward a session");

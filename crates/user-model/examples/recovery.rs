@@ -14,7 +14,7 @@ use foretaste_data::{Catalogue, Fractions, Split};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout};
 use foretaste_user_model::{
     ItemFeatures, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
 };
@@ -29,9 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let items = users.items();
     let dims = users.config().dims;
     let simulate = |seed, sessions| {
-        let rollout =
-            Rollout { max_steps: 10, ..Rollout::new(Seed::new(seed), 0..sessions, PLACES) };
-        rollout.run(&users, &UniformRandom { items })
+        let rollout = Rollout::new(Seed::new(seed), 0..sessions, PLACES).max_steps(10);
+        rollout.run(&users, &Blind(UniformRandom { items }))
     };
     let test = simulate(1, 2_000)?;
     let catalogue = Catalogue::numbered(items).with_features(users.features().to_vec(), dims)?;

@@ -8,14 +8,15 @@
 //! ```
 //! use candle_core::Device;
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{Mdp, MdpConfig, Rollout, policies::UniformRandom};
+//! use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
 //! use foretaste_user_model::behaviour::{
 //!     BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining, BehaviourUsers, sequences,
 //! };
 //!
 //! // A log of simulated users, in place of yours.
 //! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;
-//! let log = Rollout::new(Seed::new(1), 0..200, 4).run(&mdp, &UniformRandom { items: 20 })?;
+//! let random = Blind(UniformRandom { items: 20 });
+//! let log = Rollout::new(Seed::new(1), 0..200, 4).run(&mdp, &random)?;
 //! let train = sequences(&log, &(0..150).collect::<Vec<_>>(), 20, Seed::new(2))?;
 //! let validation = sequences(&log, &(150..200).collect::<Vec<_>>(), 20, Seed::new(2))?;
 //!
@@ -25,11 +26,12 @@
 //! assert!(fit.best.validation_nll < fit.curve[0].validation_nll);
 //!
 //! let users = BehaviourUsers::new(trainer.model())?;
-//! let rollout = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) };
-//! assert_eq!(rollout.run(&users, &UniformRandom { items: 20 })?.sessions(), 10);
+//! let rollout = Rollout::new(Seed::new(5), 0..10, 4).max_steps(5);
+//! assert_eq!(rollout.run(&users, &random)?.sessions(), 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod choice;
 mod config;
 mod environment;
 mod model;

@@ -51,7 +51,8 @@ pub enum Pays {
 #[derive(Clone, Debug)]
 pub struct LearnedState {
     memory: Memory,
-    steps: usize,
+    /// Of each session.
+    steps: Vec<usize>,
 }
 
 #[derive(Clone, Debug)]
@@ -149,7 +150,7 @@ impl LearnedUsers {
     }
 
     fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
-        state.steps += 1;
+        state.steps.iter_mut().for_each(|steps| *steps += 1);
         match &mut state.memory {
             Memory::Clicks(clicks) => clicks.observe(choices),
             Memory::Lstm(lstm, state) => {
@@ -183,7 +184,7 @@ impl Environment for LearnedUsers {
                 Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
             }
         };
-        Ok(LearnedState { memory, steps: 0 })
+        Ok(LearnedState { memory, steps: vec![0; streams.len()] })
     }
 
     fn step(
@@ -209,7 +210,7 @@ impl Environment for LearnedUsers {
                 None => Choice::Skip,
             };
             let utility = place.map_or(0.0, |place| rewards[places.start + place]);
-            let ended = choice == Choice::Leave || self.ends(state.steps, choice, stream);
+            let ended = choice == Choice::Leave || self.ends(state.steps[row], choice, stream);
             responses.push(choice, self.reward(choice, utility), ended);
         }
         Ok(self.observe(state, &responses.choice)?)
@@ -223,7 +224,21 @@ impl Environment for LearnedUsers {
                 Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
             }
         };
-        Ok(LearnedState { memory, steps: state.steps })
+        Ok(LearnedState { memory, steps: rows.iter().map(|&row| state.steps[row]).collect() })
+    }
+
+    fn replace(
+        &self,
+        state: &mut LearnedState,
+        rows: &[usize],
+        _: &mut [Stream],
+    ) -> foretaste_sim::Result<()> {
+        rows.iter().for_each(|&row| state.steps[row] = 0);
+        match &mut state.memory {
+            Memory::Clicks(clicks) => rows.iter().for_each(|&row| clicks.clear(row)),
+            Memory::Lstm(_, state) => *state = state.restart(rows).map_err(Error::from)?,
+        }
+        Ok(())
     }
 }
 

@@ -5,9 +5,6 @@ pub enum Error {
     /// A network part failed.
     #[error(transparent)]
     Network(#[from] foretaste_nn::Error),
-    /// A metric could not be computed.
-    #[error(transparent)]
-    Metric(#[from] foretaste_eval::EvalError),
     /// A log could not be built.
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),

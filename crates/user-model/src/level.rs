@@ -49,8 +49,11 @@ impl UserModel {
         }
         let log = random_slates(items)?;
         let sessions: Vec<usize> = (0..log.sessions()).collect();
-        let utilities: Vec<Vec<f32>> =
-            self.predict(&log, &sessions)?.into_iter().map(|display| display.utility).collect();
+        let utilities: Vec<Vec<f32>> = self
+            .slate_choices(&log, &sessions)?
+            .into_iter()
+            .map(|display| display.utility)
+            .collect();
         let (mut low, mut high) = (-100.0, 100.0);
         // The rate rises with the constant.
         for _ in 0..60 {
@@ -96,8 +99,8 @@ fn click_rate(regulariser: Regulariser, utilities: &[Vec<f32>], more: f64) -> Re
 #[cfg(test)]
 mod tests {
     use foretaste_data::Catalogue;
-    use foretaste_sim::Rollout;
     use foretaste_sim::policies::UniformRandom;
+    use foretaste_sim::{Blind, Rollout};
 
     use super::*;
     use crate::{LearnedUsers, Pays, UserModelConfig};
@@ -117,7 +120,7 @@ mod tests {
         {
             let model = model(UserModelConfig { regulariser, ..UserModelConfig::new(30) });
             let log = random_slates(30).unwrap();
-            let rewards = || model.predict(&log, &[0, 1]).unwrap()[1].utility.clone();
+            let rewards = || model.slate_choices(&log, &[0, 1]).unwrap()[1].utility.clone();
             let before = rewards();
             model.set_level(0.5).unwrap();
             let after = rewards();
@@ -127,9 +130,9 @@ mod tests {
                     && after.iter().zip(&before).all(|(a, b)| (a - b - moved).abs() < 1e-5),
                 "{moved}"
             );
-            let rollout = Rollout { max_steps: 1, ..Rollout::new(Seed::new(2), 0..4_000, SLATE) };
+            let rollout = Rollout::new(Seed::new(2), 0..4_000, SLATE).max_steps(1);
             let users = LearnedUsers::paying(model, Pays::Clicks).unwrap();
-            let outcomes = rollout.outcomes(&users, &UniformRandom { items: 30 }).unwrap();
+            let outcomes = rollout.outcomes(&users, &Blind(UniformRandom { items: 30 })).unwrap();
             let rate =
                 outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / 4_000.0;
             assert!((rate - 0.5).abs() < 0.05, "{regulariser:?}: {rate}");

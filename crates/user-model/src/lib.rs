@@ -6,22 +6,24 @@
 //! makes of the rewards: softmax(η r_θ) under Shannon's entropy (Chen et al. 2019, GAN-CDQN, Lemma
 //! 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
 //! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max;
-//! [`evaluate`] gives its held-out figures, and [`LearnedUsers`] is the model as an
-//! [`Environment`](foretaste_sim::Environment), which pays the log's own reward ([`RewardHead`])
-//! and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user model is in
-//! [`behaviour`].
+//! [`evaluate`](foretaste_eval::choice::evaluate) gives its held-out figures, and [`LearnedUsers`] is
+//! the model as an [`Environment`](foretaste_sim::Environment), which pays the log's own reward
+//! ([`RewardHead`]) and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user
+//! model is in [`behaviour`].
 //!
 //! ```
 //! use std::ops::ControlFlow;
 //! use candle_core::Device;
 //! use foretaste_data::{Catalogue, Fractions, Split};
+//! use foretaste_eval::choice::evaluate;
 //! use foretaste_random::Seed;
-//! use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
-//! use foretaste_user_model::{LearnedUsers, TrainConfig, UserModel, UserModelConfig, evaluate, fit};
+//! use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Rollout, policies::UniformRandom};
+//! use foretaste_user_model::{LearnedUsers, TrainConfig, UserModel, UserModelConfig, fit};
 //!
 //! // A log of simulated users, in place of yours.
 //! let users = ChoiceUsers::new(&ChoiceUsersConfig { items: 20, ..ChoiceUsersConfig::default() })?;
-//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(1), 0..200, 4) }.run(&users, &UniformRandom { items: 20 })?;
+//! let random = Blind(UniformRandom { items: 20 });
+//! let log = Rollout::new(Seed::new(1), 0..200, 4).max_steps(5).run(&users, &random)?;
 //! let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
 //!
 //! let catalogue = Catalogue::numbered(20);
@@ -32,20 +34,21 @@
 //! assert!(evaluate(&model, &log, &split.test)?.precision_at_2 > Some(0.0));
 //!
 //! // The learned users answer a policy, pay and leave as the simulated ones did: here a click earns 1.
-//! let log = Rollout { max_steps: 5, ..Rollout::new(Seed::new(5), 0..10, 4) }.run(&LearnedUsers::new(model)?, &UniformRandom { items: 20 })?;
+//! let users = LearnedUsers::new(model)?;
+//! let log = Rollout::new(Seed::new(5), 0..10, 4).max_steps(5).run(&users, &random)?;
 //! assert!(log.iter().flat_map(|session| session.steps()).all(|step| step.reward == f32::from(step.choice.item().is_some())));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod adversarial;
 pub mod behaviour;
+mod choice;
 mod config;
 mod displays;
 mod encoder;
 mod endings;
 mod environment;
 mod error;
-mod evaluation;
 pub mod level;
 mod model;
 mod regulariser;
@@ -61,8 +64,7 @@ pub use config::{
 pub use endings::Endings;
 pub use environment::{LearnedState, LearnedUsers, Pays};
 pub use error::{Error, Result};
-pub use evaluation::{Evaluation, evaluate};
-pub use model::{Prediction, UserModel};
+pub use model::UserModel;
 pub use regulariser::Regulariser;
 pub use reward_head::RewardHead;
 pub use train::{CurvePoint, fit};

@@ -38,9 +38,9 @@ struct RewardNetwork {
     rest: Mlp,
 }
 
-/// What a model says of one display of a log.
+/// What a model says of one slate of a log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Prediction {
+pub(crate) struct SlateChoice {
     /// η r_θ of each item, in the order shown; that of nothing is 0.
     pub utility: Vec<f32>,
     /// log φ* of each item; minus infinity where φ* is 0.
@@ -217,9 +217,9 @@ impl UserModel {
         displays.filter(|displays| !displays.as_ref().is_ok_and(|displays| displays.len() == 0))
     }
 
-    /// The model's word on every display of `sessions`, in order.
-    pub fn predict(&self, log: &Log, sessions: &[usize]) -> Result<Vec<Prediction>> {
-        let mut predictions = Vec::new();
+    /// What the model says of every slate of `sessions`, in order.
+    pub(crate) fn slate_choices(&self, log: &Log, sessions: &[usize]) -> Result<Vec<SlateChoice>> {
+        let mut choices = Vec::new();
         for displays in self.displays(log, sessions) {
             let displays = displays?;
             let rewards = self.display_rewards(&displays)?;
@@ -237,16 +237,10 @@ impl UserModel {
                 utility.truncate(displays.sizes[display]);
                 let (log_outside, loss) = (log_outside[display], loss[display]);
                 let chosen = displays.choices[display];
-                predictions.push(Prediction {
-                    utility,
-                    log_probability,
-                    log_outside,
-                    loss,
-                    chosen,
-                });
+                choices.push(SlateChoice { utility, log_probability, log_outside, loss, chosen });
             }
         }
-        Ok(predictions)
+        Ok(choices)
     }
 
     /// Writes a checkpoint; see [`foretaste_nn::checkpoint`].
@@ -413,7 +407,7 @@ mod tests {
         for config in configs() {
             let model = UserModel::new(config, &catalogue, Seed::new(1), &Device::Cpu).unwrap();
             let rewards = || -> Vec<f32> {
-                let predictions = model.predict(&log, &[0, 1, 2]).unwrap();
+                let predictions = model.slate_choices(&log, &[0, 1, 2]).unwrap();
                 predictions.into_iter().flat_map(|prediction| prediction.utility).collect()
             };
             let before = rewards();
@@ -479,7 +473,7 @@ mod tests {
             let (history, columns) = (shape[0], shape[1]);
             let d = model.features.dim();
             let bias = model.params.get("state.bias").map(|_| get("state.bias").0);
-            let predictions = model.predict(&log, &[0, 1, 2]).unwrap();
+            let predictions = model.slate_choices(&log, &[0, 1, 2]).unwrap();
             let mut predictions = predictions.iter();
             for session in log.iter() {
                 let mut clicks: Vec<usize> = Vec::new();
@@ -556,8 +550,8 @@ mod tests {
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
             let (whole, part) = (
-                model.predict(&log, &[0]).unwrap(),
-                model.predict(&cut.clone().build(), &[0]).unwrap(),
+                model.slate_choices(&log, &[0]).unwrap(),
+                model.slate_choices(&cut.clone().build(), &[0]).unwrap(),
             );
             for (a, b) in whole.iter().zip(&part) {
                 assert!(
@@ -576,8 +570,8 @@ mod tests {
         let config = UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(6) };
         let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
         assert!(model.loss(&log(), &[0]).unwrap_err().to_string().contains("nothing was chosen"));
-        assert!(model.predict(&log(), &[0]).is_err());
-        let sure = model.predict(&log(), &[1]).unwrap();
+        assert!(model.slate_choices(&log(), &[0]).is_err());
+        let sure = model.slate_choices(&log(), &[1]).unwrap();
         assert_eq!((sure[0].log_probability.as_slice(), sure[0].log_outside), (&[0.0][..], 0.0));
     }
 
@@ -586,10 +580,10 @@ mod tests {
         let log = log();
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
-            let together = model.predict(&log, &[2, 0, 1]).unwrap();
+            let together = model.slate_choices(&log, &[2, 0, 1]).unwrap();
             let alone: Vec<_> = [2, 0, 1]
                 .iter()
-                .flat_map(|&session| model.predict(&log, &[session]).unwrap())
+                .flat_map(|&session| model.slate_choices(&log, &[session]).unwrap())
                 .collect();
             assert_eq!(together.len(), alone.len());
             for (a, b) in together.iter().zip(&alone) {
@@ -602,7 +596,11 @@ mod tests {
                 );
             }
             let loss = model.loss(&log, &[0, 1, 2]).unwrap();
-            let sum: f64 = together.iter().map(|p| f64::from(p.log_likelihood())).sum();
+            let sum: f64 = together
+                .iter()
+                .map(|p| p.chosen.map_or(p.log_outside, |place| p.log_probability[place]))
+                .map(f64::from)
+                .sum();
             assert!((loss + sum / together.len() as f64).abs() < 1e-5);
         }
     }
@@ -616,8 +614,8 @@ mod tests {
             let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
             let (loaded, saved) = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap();
             assert_eq!(
-                loaded.predict(&log, &[0, 1, 2]).unwrap(),
-                model.predict(&log, &[0, 1, 2]).unwrap()
+                loaded.slate_choices(&log, &[0, 1, 2]).unwrap(),
+                model.slate_choices(&log, &[0, 1, 2]).unwrap()
             );
             assert_eq!(saved, Saved { catalogue: catalogue(), origin: None });
         }
@@ -643,8 +641,8 @@ mod tests {
             let (loaded, _) = UserModel::load(folder.path(), &catalogue(), &Device::Cpu).unwrap();
             assert_eq!(loaded.config, model.config);
             assert_eq!(
-                loaded.predict(&log, &[0, 1, 2]).unwrap(),
-                model.predict(&log, &[0, 1, 2]).unwrap()
+                loaded.slate_choices(&log, &[0, 1, 2]).unwrap(),
+                model.slate_choices(&log, &[0, 1, 2]).unwrap()
             );
         }
     }

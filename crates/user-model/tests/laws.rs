@@ -7,15 +7,18 @@ use std::ops::ControlFlow;
 
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_eval::choice::{ChoiceModel, evaluate};
 use foretaste_nn::AdamConfig;
-use foretaste_random::Seed;
+use foretaste_random::{Seed, Stream};
 use foretaste_sim::bounds::ChoiceOracle;
 use foretaste_sim::policies::{TopItems, UniformRandom};
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Outcome, Rollout};
-use foretaste_train::{Fitted, Progress};
+use foretaste_sim::{
+    Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Responses, Rollout, Slates,
+};
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
 use foretaste_user_model::{
-    AdversarialConfig, CurvePoint, Error, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
-    StateEncoder, TrainConfig, UserModel, UserModelConfig, evaluate, fit, fit_adversarial,
+    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
+    StateEncoder, TrainConfig, Update, UserModel, UserModelConfig, fit, fit_adversarial,
 };
 
 use comparison::compare;
@@ -28,8 +31,8 @@ fn encoders() -> [StateEncoder; 2] {
 
 fn simulate(config: ChoiceUsersConfig, seed: u64, sessions: u64) -> (ChoiceUsers, Log) {
     let users = ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..config }).unwrap();
-    let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(seed), 0..sessions, 4) };
-    let log = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
+    let rollout = Rollout::new(Seed::new(seed), 0..sessions, 4).max_steps(6);
+    let log = rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap();
     (users, log)
 }
 
@@ -67,7 +70,7 @@ fn uniform_choices_cost_log_of_k_plus_one() {
         assert!((fit.best.validation_nll - 5f64.ln()).abs() < 0.01, "{:?}", fit.best);
         let all: Vec<usize> = (0..log.sessions()).collect();
         let evaluation = evaluate(&model, &log, &all).unwrap();
-        assert!((evaluation.nll_given_click.unwrap() - 4f64.ln()).abs() < 0.01, "{evaluation:?}");
+        assert!((evaluation.nll_given_choice.unwrap() - 4f64.ln()).abs() < 0.01, "{evaluation:?}");
         assert!((evaluation.precision_at_1.unwrap() - 0.25).abs() < 0.02);
         assert!((evaluation.precision_at_2.unwrap() - 0.5).abs() < 0.02);
     }
@@ -84,18 +87,21 @@ fn the_environment_pays_the_reward_that_the_likelihood_sees() {
         let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 200);
         let mut model = model(config, &catalogue);
         train(&mut model, &log, quick(30));
-        let rollout = Rollout { max_steps: 25, ..Rollout::new(Seed::new(7), 0..40, 3) };
+        let rollout = Rollout::new(Seed::new(7), 0..40, 3).max_steps(25);
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let (log, model) =
-            (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
+            (rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let predictions = model.predict(&log, &all).unwrap();
         let steps = log.iter().flat_map(|session| session.steps());
         let mut clicks = 0;
         for (step, prediction) in steps.zip(&predictions) {
-            if let Some(place) = prediction.chosen {
-                let reward = (prediction.log_probability[place] - prediction.log_outside) / 1.3;
-                assert!((reward - step.reward).abs() < 1e-3, "{reward} {}", step.reward);
+            let log_choice = prediction.log_choice.as_ref().unwrap();
+            if let Some(item) = step.choice.item() {
+                let place = step.slate.iter().position(|shown| *shown == item).unwrap();
+                let reward = (log_choice[place] - log_choice[step.slate.len()]) / 1.3;
+                let paid = f64::from(step.reward);
+                assert!((reward - paid).abs() < 1e-3, "{reward} {paid}");
                 clicks += 1;
             } else {
                 assert_eq!((step.choice, step.reward), (Choice::Skip, 0.0));
@@ -116,20 +122,21 @@ fn learned_users_choose_with_the_probabilities_of_the_model() {
         let config = UserModelConfig { state, regulariser, ..UserModelConfig::new(ITEMS) };
         let mut model = model(config, &Catalogue::numbered(ITEMS));
         train(&mut model, &log, quick(60));
-        let rollout = Rollout { max_steps: 2, ..Rollout::new(Seed::new(8), 0..3_000, 3) };
+        let rollout = Rollout::new(Seed::new(8), 0..3_000, 3).max_steps(2);
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
         let (log, model) =
-            (rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap(), users.model());
+            (rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap(), users.model());
         let all: Vec<usize> = (0..log.sessions()).collect();
         let (mut excess, mut variance) = ([0.0; 4], [0.0; 4]);
         let mut impossible = 0;
-        for prediction in model.predict(&log, &all).unwrap() {
-            assert!(prediction.log_likelihood() > f32::NEG_INFINITY);
-            let options = prediction.log_probability.iter().chain([&prediction.log_outside]);
-            for (option, log_phi) in options.enumerate() {
-                let phi = f64::from(*log_phi).exp();
-                excess[option] +=
-                    f64::from(u8::from(prediction.chosen.unwrap_or(3) == option)) - phi;
+        let steps = log.iter().flat_map(|session| session.steps());
+        for (step, prediction) in steps.zip(model.predict(&log, &all).unwrap()) {
+            let chosen = step.slate.iter().position(|item| step.choice.item() == Some(*item));
+            let (chosen, log_choice) = (chosen.unwrap_or(3), prediction.log_choice.unwrap());
+            assert!(log_choice[chosen] > f64::NEG_INFINITY);
+            for (option, log_phi) in log_choice.iter().enumerate() {
+                let phi = log_phi.exp();
+                excess[option] += f64::from(u8::from(chosen == option)) - phi;
                 variance[option] += phi * (1.0 - phi);
                 impossible += u32::from(phi == 0.0);
             }
@@ -144,13 +151,13 @@ fn learned_users_choose_with_the_probabilities_of_the_model() {
 
 #[test]
 fn an_outside_option_that_leaves_ends_sessions_and_an_absent_one_is_never_chosen() {
-    let rollout = Rollout { max_steps: 30, ..Rollout::new(Seed::new(8), 0..50, 3) };
+    let rollout = Rollout::new(Seed::new(8), 0..50, 3).max_steps(30);
     let leaving = Outside::Nothing { leaving: 1.0 };
     for (outside, choice) in [(leaving, Some(Choice::Leave)), (Outside::Absent, None)] {
         let config = UserModelConfig { outside, ..UserModelConfig::new(ITEMS) };
         let model = model(config, &Catalogue::numbered(ITEMS));
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-        let log = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
+        let log = rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap();
         for session in log.iter() {
             let last = session.step(session.len() - 1).choice;
             match choice {
@@ -172,8 +179,8 @@ fn users_leave_as_often_as_the_log_says() {
     let config = UserModelConfig { outside, ..UserModelConfig::new(ITEMS) };
     let model = model(config, &Catalogue::numbered(ITEMS));
     let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-    let rollout = Rollout { max_steps: 10, ..Rollout::new(Seed::new(8), 0..2_000, 3) };
-    let played = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
+    let rollout = Rollout::new(Seed::new(8), 0..2_000, 3).max_steps(10);
+    let played = rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap();
     assert!(
         matches!(Outside::observed(&played), Outside::Nothing { leaving: p } if (p - leaving).abs() < 0.05)
     );
@@ -185,10 +192,10 @@ fn learned_users_answer_alike_on_any_number_of_threads() {
         let config = UserModelConfig { state, ..UserModelConfig::new(ITEMS) };
         let model = model(config, &Catalogue::numbered(ITEMS));
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-        let rollout = Rollout { max_steps: 300, chunk: 16, ..Rollout::new(Seed::new(8), 0..64, 3) };
+        let rollout = Rollout::new(Seed::new(8), 0..64, 3).max_steps(300).chunk(16);
         let logs = [1, 2, 8].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| rollout.run(&users, &UniformRandom { items: ITEMS })).unwrap()
+            pool.install(|| rollout.run(&users, &Blind(UniformRandom { items: ITEMS }))).unwrap()
         });
         assert!(logs[0] == logs[1] && logs[1] == logs[2]);
         assert_eq!(logs[0].steps(), 64 * 300);
@@ -286,7 +293,7 @@ fn the_min_max_of_entropy_and_maximum_likelihood_reach_the_same_held_out_likelih
             .unwrap();
 
     let [untrained, likelihood, reward, generator] = [untrained, likelihood, reward, generator]
-        .map(|model| evaluate(&model, &test, &all).unwrap().nll);
+        .map(|model| evaluate(&model, &test, &all).unwrap().nll.unwrap());
     assert!(untrained - likelihood > 0.25, "{untrained} to {likelihood}");
     assert!(
         (reward - likelihood).abs() < 0.005 && (generator - likelihood).abs() < 0.005,
@@ -356,14 +363,14 @@ fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
     all_items.push(Step { slate: &slate, choice, reward: 0.0, propensity, timestamp }).unwrap();
     all_items.end_session(None).unwrap();
     let prediction = model.predict(&all_items.build(), &[0]).unwrap().remove(0);
-    let scores: Vec<f64> = prediction.log_probability.iter().map(|&score| score.into()).collect();
+    let scores = &prediction.log_choice.unwrap()[..ITEMS];
 
-    let rollout = Rollout { max_steps: 6, ..Rollout::new(Seed::new(12), 0..4_000, 3) };
+    let rollout = Rollout::new(Seed::new(12), 0..4_000, 3).max_steps(6);
     let rewards = |outcomes: Vec<Outcome>| {
         outcomes.iter().map(|outcome| outcome.reward).collect::<Vec<f64>>()
     };
-    let random = rewards(rollout.outcomes(&users, &UniformRandom { items: ITEMS }).unwrap());
-    let learned = rewards(rollout.outcomes(&users, &TopItems::new(&scores)).unwrap());
+    let random = rewards(rollout.outcomes(&users, &Blind(UniformRandom { items: ITEMS })).unwrap());
+    let learned = rewards(rollout.outcomes(&users, &Blind(TopItems::new(scores))).unwrap());
     let oracle =
         rewards(rollout.outcomes(&users, &ChoiceOracle::new(&users, 3, 6).unwrap()).unwrap());
     let z = |a: &[f64], b: &[f64]| {
@@ -373,4 +380,55 @@ fn random_earns_less_than_learned_and_learned_no_more_than_the_oracle() {
     };
     assert!(z(&learned, &random) > 4.0, "{}", z(&learned, &random));
     assert!(z(&oracle, &learned) > -4.0, "{}", z(&oracle, &learned));
+}
+
+/// Six sessions after two steps, of which some are replaced, answer two more slates as new sessions
+/// do in those rows, and as they would have done in the others.
+fn replacing_rows_changes_no_other<E: Environment>(users: &E) {
+    let (rows, slate) = ([1, 4], [ItemId(1), ItemId(4), ItemId(2)]);
+    let step = |state: &mut E::State, streams: &mut [Stream]| {
+        let (mut slates, mut responses) = (Slates::with_k(3), Responses::default());
+        streams.iter().for_each(|_| slates.push(&slate, None));
+        users.step(state, &slates, streams, &mut responses).unwrap();
+        responses
+    };
+    let mut streams = Seed::new(1).streams(0..6);
+    let mut new_streams = Seed::new(2).streams(0..6);
+    let mut state = users.reset(&mut streams).unwrap();
+    (0..2).for_each(|_| drop(step(&mut state, &mut streams)));
+    let mut alone = users.select(&state, &[0, 1, 2, 3, 4, 5]).unwrap();
+    let mut streams_alone = streams.clone();
+
+    let mut fresh = rows.map(|row| new_streams[row].clone());
+    users.replace(&mut state, &rows, &mut fresh).unwrap();
+    rows.iter().zip(fresh).for_each(|(&row, stream)| streams[row] = stream);
+    let mut new = users.reset(&mut new_streams).unwrap();
+    for _ in 0..2 {
+        let found = step(&mut state, &mut streams);
+        let went_on = step(&mut alone, &mut streams_alone);
+        let began = step(&mut new, &mut new_streams);
+        for row in 0..6 {
+            let expected = if rows.contains(&row) { &began } else { &went_on };
+            assert_eq!(found.choice[row], expected.choice[row], "row {row}");
+            assert_eq!(found.ended[row], expected.ended[row], "row {row}");
+            assert!((found.reward[row] - expected.reward[row]).abs() < 1e-5, "row {row}");
+        }
+    }
+}
+
+#[test]
+fn a_replaced_row_is_a_new_session_and_the_others_go_on() {
+    let (_, log) = simulate(ChoiceUsersConfig::default(), 6, 100);
+    for state in encoders() {
+        let config = UserModelConfig { state, eta: 4.0, ..UserModelConfig::new(ITEMS) };
+        let mut model = model(config, &Catalogue::numbered(ITEMS));
+        train(&mut model, &log, quick(30));
+        replacing_rows_changes_no_other(&LearnedUsers::paying(model, Pays::Utility).unwrap());
+    }
+    let config = BehaviourConfig { embedding: 4, hidden: 5, ..BehaviourConfig::new(ITEMS) };
+    let behaviour = BehaviourModel::new(config, Seed::new(1), &Device::Cpu).unwrap();
+    for (_, var) in behaviour.params().iter() {
+        var.set(&(var.as_tensor() * 6.0).unwrap()).unwrap();
+    }
+    replacing_rows_changes_no_other(&BehaviourUsers::new(&behaviour).unwrap());
 }

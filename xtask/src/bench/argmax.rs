@@ -1,16 +1,16 @@
 //! `cargo xtask bench argmax`: how long the cascaded argmax takes over whole catalogues.
 
+mod measure;
+
 use anyhow::bail;
 use candle_core::Device;
 use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use foretaste_cascade_dqn::Storage;
-use foretaste_cascade_dqn::bench::{
-    Agreement, Measurement, Sizes, agreement, measure, measure_candle,
-};
 use foretaste_nn::DeviceKind;
 
+use self::measure::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
 use foretaste_lab::terminal::{say, tell};
 
 /// Options of the argmax benchmark.
@@ -130,7 +130,7 @@ fn measure_all(
     for &items in items {
         tell(format_args!("measuring K = {items}, {threads} threads, {}", storage.name()));
         let sizes = args.sizes(items);
-        let Measurement { freeze, slates, read, gpu, .. } =
+        let Measurement { freeze, slates, read, gpu } =
             measure(sizes, storage.into(), args.repeats.into(), device)?;
         let candle = match storage {
             Kept::Single => ms(measure_candle(sizes, args.repeats.into())?),

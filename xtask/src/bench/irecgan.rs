@@ -16,7 +16,7 @@ use foretaste_irecgan::{
 };
 use foretaste_nn::matmul;
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::Population;
+use foretaste_sim::{Blind, Population};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
 use rand::Rng;
 use rayon::prelude::*;
@@ -240,8 +240,9 @@ impl Work {
     fn of(simulation: &Simulation<'_>, args: &Args) -> anyhow::Result<Self> {
         let mut work = Self::default();
         let (users, agent) = (simulation.users, simulation.agent);
+        let policy = Blind(agent);
         let mut population =
-            Population::begin(users, agent, args.k, Seed::new(2), 0..args.sessions as u64)?;
+            Population::begin(users, &policy, args.k, Seed::new(2), 0..args.sessions as u64)?;
         for t in 0..args.max_steps {
             let rows = population.rows().len();
             if rows == 0 {

@@ -7,7 +7,7 @@ use comfy_table::{Table, presets};
 use foretaste_data::Log;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, Rollout};
 use rand::RngCore;
 use rayon::prelude::*;
 
@@ -71,7 +71,7 @@ fn measure<E: Environment>(
 ) -> anyhow::Result<()> {
     let tell = |what: &str| tell(format_args!("measuring {name}, {threads} threads: {what}"));
     tell("the size of the log");
-    let policy = UniformRandom { items: ITEMS };
+    let policy = Blind(UniformRandom { items: ITEMS });
     let pilot = Rollout::new(Seed::new(0), 0..1_000, K).run(users, &policy)?;
     let sessions = (args.steps * 1_000 / pilot.steps() as u64).max(CHUNK);
     let rollout = Rollout::new(Seed::new(1), 0..sessions, K);

@@ -10,7 +10,7 @@ use candle_core::{CudaDevice, Device, Tensor};
 use foretaste_data::ItemId;
 use foretaste_nn::Activation;
 
-use super::{Candidates, Cascade, Chosen, Frame, FrozenStage, Panels, Pool, Top};
+use super::{Candidates, Cascade, Chosen, Frame, FrozenStage, Panels, Top};
 use crate::{Error, Result};
 
 /// A [`Cascade`] on an NVIDIA GPU, which chooses the same slates: the values have the same bits.
@@ -72,15 +72,20 @@ impl Cascade {
 }
 
 impl CudaCascade {
-    /// The best slate for each of `states [rows, w]`, which may lie anywhere, from its candidates.
+    /// As [`Cascade::slates`]; `states [rows, w]` may lie anywhere.
     ///
     /// # Errors
     /// As [`Cascade::slates`], or an error of the network if the driver refuses a kernel or its
     /// memory.
-    pub fn slates(&self, states: &Tensor, candidates: Candidates<'_>) -> Result<Chosen> {
-        let pool = Pool::new(candidates, states.dim(0)?, self.frame.items)?;
-        let (only, without) =
-            (self.lists(pool.only.as_deref())?, self.lists(pool.without.as_deref())?);
+    pub fn slates(&self, states: &Tensor, allowed: Option<&Candidates>) -> Result<Chosen> {
+        let rows = states.dim(0)?;
+        if let Some(allowed) = allowed {
+            allowed.check(rows, self.frame.items)?;
+        }
+        let of = |list: fn(&Candidates, usize) -> Option<&[ItemId]>| {
+            self.lists((0..rows).map(|row| list(allowed?, row)).collect())
+        };
+        let (only, without) = (of(Candidates::listed)?, of(Candidates::excluded)?);
         self.frame.slates(&states.to_device(&Device::Cpu)?, |stage, sums, n, slates| {
             let (mut tops, mut slates) = (vec![Top::new(n); slates.len()], slates.to_vec());
             for _ in 0..n {
@@ -96,7 +101,8 @@ impl CudaCascade {
         })
     }
 
-    fn lists(&self, lists: Option<&[Vec<ItemId>]>) -> Result<Option<Lists>> {
+    /// One list a row, or none at all.
+    fn lists(&self, lists: Option<Vec<&[ItemId]>>) -> Result<Option<Lists>> {
         let Some(lists) = lists else { return Ok(None) };
         let mut starts = vec![0];
         starts.extend(lists.iter().scan(0, |end, list| {
@@ -104,11 +110,12 @@ impl CudaCascade {
             Some(*end)
         }));
         // At least one entry: the driver has no empty memory.
-        let items: Vec<u32> = lists.iter().flatten().map(|item| item.0).chain([NO_ITEM]).collect();
+        let items: Vec<u32> =
+            lists.iter().copied().flatten().map(|item| item.0).chain([NO_ITEM]).collect();
         Ok(Some(Lists {
             items: self.device.clone_htod(&items)?,
             starts: self.device.clone_htod(&starts)?,
-            longest: lists.iter().map(Vec::len).max().unwrap_or(0),
+            longest: lists.iter().map(|list| list.len()).max().unwrap_or(0),
         }))
     }
 
@@ -164,7 +171,7 @@ impl CudaCascade {
     }
 
     /// Reads all item halves once.
-    pub(crate) fn checksum(&self) -> Result<u32> {
+    pub fn checksum(&self) -> Result<u32> {
         let kernel = self.device.get_or_load_custom_func("checksum", MODULE, ptx()?)?;
         let mut sum = self.device.alloc_zeros::<u32>(1)?;
         for stage in &self.stages {
@@ -315,12 +322,21 @@ mod tests {
                         (None, Some(&all_but_last)),
                         (Some(&too_few), None),
                     ] {
-                        let [only, without] = [only, without].map(|lists| lists.map(Vec::as_slice));
-                        let candidates = Candidates { only, without };
-                        let expected =
-                            cascade.slates(&states, candidates).map_err(|error| error.to_string());
-                        let found =
-                            on_gpu.slates(&states, candidates).map_err(|error| error.to_string());
+                        let all = Candidates::default();
+                        let listed: Option<&Vec<Vec<ItemId>>> = only;
+                        let allowed =
+                            listed.map_or(all, |sets| Candidates::only_by_row(sets.clone()));
+                        let excluded: Option<&Vec<Vec<ItemId>>> = without;
+                        let allowed = match excluded {
+                            Some(sets) => allowed.without_by_row(sets.clone()),
+                            None => allowed,
+                        };
+                        let expected = cascade
+                            .slates(&states, Some(&allowed))
+                            .map_err(|error| error.to_string());
+                        let found = on_gpu
+                            .slates(&states, Some(&allowed))
+                            .map_err(|error| error.to_string());
                         assert_eq!(
                             found, expected,
                             "{architecture:?} {activation:?} {storage:?} {items} items"

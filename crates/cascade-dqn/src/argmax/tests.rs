@@ -105,16 +105,16 @@ proptest! {
         let config = QConfig { architecture, ..config(items, k, hidden, activation) };
         let networks = QNetworks::new(config, None, Seed::new(seed)).unwrap();
         let (cascade, states) = (networks.freeze(Storage::Single).unwrap(), states(&networks, rows, seed));
-        let all = cascade.slates(&states, Candidates::default()).unwrap();
+        let all = cascade.slates(&states, None).unwrap();
         prop_assert_eq!(&all.items, &naive(&cascade, activation, &states, |_, _| true));
 
         let only = subsets(rows, items, k, seed);
-        let chosen = cascade.slates(&states, Candidates { only: Some(&only), without: None }).unwrap();
+        let chosen = cascade.slates(&states, Some(&Candidates::only_by_row(only.clone()))).unwrap();
         prop_assert_eq!(&chosen.items, &naive(&cascade, activation, &states, |row, item| only[row].contains(&item)));
 
         let without: Vec<Vec<ItemId>> = subsets(rows, items, k, !seed).into_iter().map(|mut list| list.split_off(k)).collect();
         let without: Vec<Vec<ItemId>> = without.into_iter().map(|mut list| { list.truncate(items - k); list }).collect();
-        let chosen = cascade.slates(&states, Candidates { only: None, without: Some(&without) }).unwrap();
+        let chosen = cascade.slates(&states, Some(&Candidates::default().without_by_row(without.clone()))).unwrap();
         prop_assert_eq!(&chosen.items, &naive(&cascade, activation, &states, |row, item| !without[row].contains(&item)));
     }
 
@@ -127,7 +127,7 @@ proptest! {
         let config = QConfig { architecture, ..config(items, k, hidden, activation) };
         let networks = QNetworks::new(config, None, Seed::new(seed)).unwrap();
         let states = states(&networks, 4, seed);
-        let chosen = networks.freeze(Storage::Single).unwrap().slates(&states, Candidates::default()).unwrap();
+        let chosen = networks.freeze(Storage::Single).unwrap().slates(&states, None).unwrap();
         let expected = networks.slate_values(&states, &chosen.items).unwrap().to_vec1::<f32>().unwrap();
         for (found, expected) in chosen.values.iter().zip(expected) {
             prop_assert!((found - expected).abs() < 2e-5 * (1.0 + expected.abs()), "{found} {expected}");
@@ -144,7 +144,7 @@ proptest! {
         let worth: Vec<i32> = slates.iter().map(|_| stream.random_range(-range..range)).collect();
         let networks = exact_maxima(items, k, &slates, &worth);
         let states = networks.states(&networks.no_clicks(1)).unwrap();
-        let chosen = networks.freeze(Storage::Single).unwrap().slates(&states, Candidates::default()).unwrap();
+        let chosen = networks.freeze(Storage::Single).unwrap().slates(&states, None).unwrap();
         let best = worth.iter().max().unwrap();
         let first = worth.iter().position(|worth| worth == best).unwrap();
         prop_assert_eq!(chosen.items, slates[first].iter().map(|&item| ItemId(item as u32)).collect::<Vec<_>>());
@@ -164,7 +164,7 @@ proptest! {
                 clicks.row(row).iter().rev().for_each(|&item| renamed.push(row, place(item)));
             }
             let states = networks.states(&renamed).unwrap();
-            networks.freeze(Storage::Single).unwrap().slates(&states, Candidates::default()).unwrap()
+            networks.freeze(Storage::Single).unwrap().slates(&states, None).unwrap()
         };
         let place = |item: ItemId| ItemId(order.iter().position(|other| *other == item).unwrap() as u32);
         let (straight, permuted) = (slates(&features, &|item| item), slates(&moved, &place));
@@ -261,7 +261,7 @@ fn slates_do_not_depend_on_the_threads_or_the_batch() {
     let states = states(&networks, 9, 6);
     let on = |threads, states: &Tensor| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| cascade.slates(states, Candidates::default()).unwrap())
+        pool.install(|| cascade.slates(states, None).unwrap())
     };
     let whole = on(1, &states);
     assert_eq!(on(3, &states), whole);
@@ -275,8 +275,8 @@ fn candidates_that_do_not_fit_are_named() {
     let (cascade, states) = (networks.freeze(Storage::Single).unwrap(), states(&networks, 2, 6));
     let all: Vec<ItemId> = (0..5).map(ItemId).collect();
     let problem = |only: &[Vec<ItemId>]| {
-        let candidates = Candidates { only: Some(only), without: None };
-        cascade.slates(&states, candidates).unwrap_err().to_string()
+        let allowed = Candidates::only_by_row(only.to_vec());
+        cascade.slates(&states, Some(&allowed)).unwrap_err().to_string()
     };
     assert!(problem(std::slice::from_ref(&all)).contains("1 lists for 2 rows"));
     assert!(problem(&[all.clone(), vec![ItemId(5)]]).contains("item 5 of a catalogue of 5"));
@@ -289,11 +289,5 @@ fn candidates_that_do_not_fit_are_named() {
     let bias = networks.params().get("stage.0.bias").unwrap();
     bias.set(&Tensor::full(f32::NAN, 4, &Device::Cpu).unwrap()).unwrap();
     let broken = networks.freeze(Storage::Single).unwrap();
-    assert!(
-        broken
-            .slates(&states, Candidates::default())
-            .unwrap_err()
-            .to_string()
-            .contains("values are numbers")
-    );
+    assert!(broken.slates(&states, None).unwrap_err().to_string().contains("values are numbers"));
 }

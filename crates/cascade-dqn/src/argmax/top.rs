@@ -1,5 +1,7 @@
 use foretaste_data::ItemId;
 
+use crate::{Error, Result};
+
 /// The items of the n largest values seen, largest first; of equal values the item of the smaller
 /// id comes first, provided that items are offered in the order of their ids.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,32 @@ impl Top {
 
     pub fn entries(&self) -> &[(f32, ItemId)] {
         &self.entries
+    }
+}
+
+/// The `k` items of the largest of these scores, which come in the order of the items, largest
+/// first; equal ones in the order of the items.
+///
+/// # Errors
+/// [`Error::Setting`] if fewer scores are numbers.
+pub(crate) fn top_items(
+    scores: impl Iterator<Item = (ItemId, f32)>,
+    k: usize,
+) -> Result<Vec<ItemId>> {
+    let (mut top, mut all) = (Top::new(k), 0);
+    for (item, score) in scores {
+        all += 1;
+        if score > top.threshold() {
+            top.enter(score, item);
+        }
+    }
+    let found = top.entries.len();
+    match found == k {
+        true => Ok(top.entries.into_iter().map(|entry| entry.1).collect()),
+        false => {
+            let problem = format!("{k} items, but {found} of {all} scores are numbers");
+            Err(Error::setting("k", problem))
+        }
     }
 }
 

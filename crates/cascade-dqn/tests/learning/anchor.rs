@@ -1,15 +1,14 @@
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{QPolicy, Storage, TrainConfig, Trainer};
 use foretaste_random::Seed;
-use foretaste_sim::{ChoiceUsers, Policy, Rollout};
+use foretaste_sim::{Blind, Policy, Rollout};
 
 use crate::policies::greedy_on_the_truth;
 
 /// Mean clicks of 4,000 sessions, and the standard error.
-fn clicks(anchor: &Anchor, policy: &impl Policy<ChoiceUsers>) -> (f64, f64) {
-    let rollout =
-        Rollout { max_steps: Anchor::STEPS, ..Rollout::new(Seed::new(7), 0..4_000, Anchor::K) };
-    let outcomes = rollout.outcomes(anchor.users(), policy).unwrap();
+fn clicks(anchor: &Anchor, policy: &impl Policy) -> (f64, f64) {
+    let rollout = Rollout::new(Seed::new(7), 0..4_000, Anchor::K).max_steps(Anchor::STEPS);
+    let outcomes = rollout.outcomes(anchor.users(), &Blind(policy)).unwrap();
     let n = outcomes.len() as f64;
     let mean = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / n;
     let variance =

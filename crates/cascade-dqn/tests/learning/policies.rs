@@ -5,14 +5,15 @@ use foretaste_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Trainin
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
     Architecture, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy, Reward,
-    Scores, Storage, TrainConfig, Trainer,
+    Storage, TrainConfig, Trainer,
 };
 use foretaste_data::{
     Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, RecentClicks, Split, Step,
 };
+use foretaste_eval::choice::{ChoiceModel, Prediction};
 use foretaste_random::Seed;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Outside, Policy, Rollout, Slates,
+    Blind, Candidates, ChoiceUsers, ChoiceUsersConfig, Outside, Policy, Rollout, Slates,
     policies::UniformRandom,
 };
 use foretaste_user_model::{LearnedUsers, Pays, UserModel, UserModelConfig};
@@ -30,39 +31,36 @@ fn users() -> ChoiceUsers {
     .unwrap()
 }
 
-fn sessions(log: &Log) -> Vec<usize> {
-    (0..log.sessions()).collect()
-}
+/// r(s, a) itself.
+pub struct Truth<'a>(&'a ChoiceUsers);
 
-/// Greedy on r(s, a) itself.
-pub fn greedy_on_the_truth(users: &ChoiceUsers) -> Greedy<impl Fn(&Log) -> Scores + Sync + '_> {
-    let scores = |log: &Log| {
-        let mut scores = Vec::new();
-        for session in log.iter() {
+impl ChoiceModel for Truth<'_> {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        let mut predictions = Vec::new();
+        for &session in sessions {
             let mut history = Vec::new();
-            for step in session.steps() {
-                let utilities = users.utilities(0, &history, step.slate);
-                scores.push(utilities.iter().map(|&utility| utility as f32).collect());
+            for step in log.session(session).steps() {
+                let utilities = self.0.utilities(0, &history, step.slate);
+                let scores = utilities.iter().map(|&utility| utility as f32).collect();
+                predictions.push(Prediction { scores, log_given_choice: None, log_choice: None });
                 history.extend(step.choice.item());
             }
         }
-        Ok(scores)
-    };
-    Greedy::new(scores, users.items(), users.config().position_weights.len())
+        Ok(predictions)
+    }
+}
+
+/// Greedy on r(s, a) itself.
+pub fn greedy_on_the_truth(users: &ChoiceUsers) -> Greedy<Truth<'_>> {
+    Greedy::new(Truth(users), users.items(), users.config().position_weights.len())
 }
 
 /// The slate that `policy` shows to a user of these clicks, oldest first.
-fn slate(
-    policy: &impl Policy<ChoiceUsers, Memory = RecentClicks>,
-    users: &ChoiceUsers,
-    history: &[u32],
-) -> Vec<ItemId> {
+fn slate(policy: &impl Policy<Memory = RecentClicks>, history: &[u32]) -> Vec<ItemId> {
     let mut memory = policy.begin(1).unwrap();
     history.iter().for_each(|&item| memory.push(0, ItemId(item)));
-    let mut streams = Seed::new(0).streams(0..1);
-    let state = users.reset(&mut streams).unwrap();
     let mut slates = Slates::with_k(K);
-    policy.recommend(&memory, &state, K, &mut streams, &mut slates).unwrap();
+    policy.rank(&memory, None, K, &mut Seed::new(0).streams(0..1), &mut slates).unwrap();
     assert_eq!(slates.propensity(0).unwrap(), [1.0; K]);
     slates.row(0).to_vec()
 }
@@ -99,15 +97,15 @@ fn greedy_shows_the_items_of_the_largest_reward() {
         let clicked: Vec<ItemId> = history.iter().map(|&item| ItemId(item)).collect();
         let rewards: Vec<f32> =
             users.utilities(0, &clicked, &all).iter().map(|&reward| reward as f32).collect();
-        assert_eq!(slate(&greedy_on_the_truth(&users), &users, history), best(&rewards));
+        assert_eq!(slate(&greedy_on_the_truth(&users), history), best(&rewards));
     }
 }
 
 #[test]
 fn greedy_on_wide_and_deep_shows_the_items_of_the_largest_scores() {
     let users = users();
-    let rollout = Rollout { max_steps: 4, ..Rollout::new(Seed::new(1), 0..60, K) };
-    let log = rollout.run(&users, &UniformRandom { items: ITEMS }).unwrap();
+    let rollout = Rollout::new(Seed::new(1), 0..60, K).max_steps(4);
+    let log = rollout.run(&users, &Blind(UniformRandom { items: ITEMS })).unwrap();
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
     for loss in [Loss::Logistic, Loss::Competitive] {
@@ -117,42 +115,91 @@ fn greedy_on_wide_and_deep_shows_the_items_of_the_largest_scores() {
         let model = select_among(&[settings], &data, Seed::new(3), |_| ControlFlow::Continue(()))
             .unwrap()
             .model;
-        let scores =
-            |log: &Log| -> Scores { Ok(model.scores(&Displays::new(log, &sessions(log)))?) };
-        let policy = Greedy::new(scores, ITEMS, 5);
+        let policy = Greedy::new(&*model, ITEMS, 5);
         for history in [&[][..], &[3, 9, 3, 12]] {
-            let expected = scores(&log_of(history)).unwrap().pop().unwrap();
-            assert_eq!(slate(&policy, &users, history), best(&expected));
+            let expected = model.scores(&Displays::new(&log_of(history), &[0])).unwrap();
+            assert_eq!(slate(&policy, history), best(expected.last().unwrap()));
         }
     }
 }
 
 #[test]
 fn greedy_on_a_user_model_shows_the_items_of_the_largest_reward() {
-    let (users, catalogue) = (users(), Catalogue::numbered(ITEMS));
+    let catalogue = Catalogue::numbered(ITEMS);
     let model = UserModel::new(UserModelConfig::new(ITEMS), &catalogue, Seed::new(3), &Device::Cpu)
         .unwrap();
-    let utilities = |log: &Log| -> Scores {
-        Ok(model
-            .predict(log, &sessions(log))?
-            .into_iter()
-            .map(|prediction| prediction.utility)
-            .collect())
-    };
     for history in [&[][..], &[3, 9, 3, 12]] {
-        let expected = utilities(&log_of(history)).unwrap().pop().unwrap();
-        assert_eq!(slate(&Greedy::new(utilities, ITEMS, 5), &users, history), best(&expected));
+        let expected = model.predict(&log_of(history), &[0]).unwrap().pop().unwrap().scores;
+        assert_eq!(slate(&Greedy::new(&model, ITEMS, 5), history), best(&expected));
+    }
+}
+
+/// Three users are shown candidates alone, and what they would be shown anyway where all items are
+/// candidates.
+fn candidates_are_honoured(policy: &impl Policy<Memory = RecentClicks>) {
+    let mut memory = policy.begin(3).unwrap();
+    [(1, 3), (2, 9), (2, 5)].iter().for_each(|&(row, item)| memory.push(row, ItemId(item)));
+    let show = |allowed: Option<&Candidates>| {
+        let (mut slates, mut streams) = (Slates::default(), Seed::new(0).streams(0..3));
+        policy.rank(&memory, allowed, K, &mut streams, &mut slates).map(|()| slates)
+    };
+    let all: Vec<ItemId> = (0..ITEMS as u32).map(ItemId).collect();
+    let of_row = |row| all.iter().copied().filter(|item| item.0 % 3 == row).collect();
+    let sets: Vec<Vec<ItemId>> = (0..3).map(of_row).collect();
+    let slates = show(Some(&Candidates::only_by_row(sets.clone()))).unwrap();
+    for (row, set) in sets.iter().enumerate() {
+        let mut slate = slates.row(row).to_vec();
+        slate.sort_unstable();
+        slate.dedup();
+        assert!(slate.len() == K && slate.iter().all(|item| set.contains(item)), "{slate:?}");
+    }
+    let unrestricted = show(None).unwrap();
+    let best: Vec<Vec<ItemId>> = (0..3).map(|row| unrestricted.row(row).to_vec()).collect();
+    let others = show(Some(&Candidates::default().without_by_row(best.clone()))).unwrap();
+    for (row, best) in best.iter().enumerate() {
+        assert!(others.row(row).iter().all(|item| !best.contains(item)));
+    }
+    for everything in [Candidates::default(), Candidates::only(all)] {
+        assert_eq!(show(Some(&everything)).unwrap(), unrestricted);
+    }
+    assert!(show(Some(&Candidates::only(vec![ItemId(0)]))).is_err());
+    assert!(show(Some(&Candidates::only_by_row(sets[..2].to_vec()))).is_err());
+}
+
+#[test]
+fn no_item_is_shown_that_is_not_a_candidate() {
+    let users = users();
+    candidates_are_honoured(&greedy_on_the_truth(&users));
+    let mut lin_ucb = LinUcb::new(LinUcbConfig::default(), K, ITEMS, users.features()).unwrap();
+    lin_ucb.learn(&users, 20, 5, Seed::new(5)).unwrap();
+    candidates_are_honoured(&lin_ucb);
+    for architecture in [Architecture::Cascade, Architecture::Greedy] {
+        let config = QConfig { architecture, ..QConfig::new(ITEMS, K) };
+        let networks = QNetworks::new(config, None, Seed::new(1)).unwrap();
+        candidates_are_honoured(&QPolicy::new(&networks, Storage::Single).unwrap());
+    }
+}
+
+/// A model that says what it is told to of every slate.
+struct Says(Vec<f32>);
+
+impl ChoiceModel for Says {
+    fn predict(&self, log: &Log, _: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        let says = Prediction { scores: self.0.clone(), log_given_choice: None, log_choice: None };
+        Ok(vec![says; log.steps()])
     }
 }
 
 #[test]
-fn what_a_scorer_gets_wrong_is_said() {
+fn what_a_model_gets_wrong_is_said() {
     let users = users();
-    let policy =
-        Greedy::new(|log: &Log| -> Scores { Ok(vec![vec![0.0; 3]; log.steps()]) }, ITEMS, 2);
     let rollout = Rollout::new(Seed::new(1), 0..2, K);
-    let message = rollout.run(&users, &policy).unwrap_err().to_string();
-    assert!(message.contains("20 items on each last one"), "{message}");
+    let message = |scores: Vec<f32>| {
+        let policy = Blind(Greedy::new(Says(scores), ITEMS, 2));
+        rollout.run(&users, &policy).unwrap_err().to_string()
+    };
+    assert!(message(vec![0.0; 3]).contains("3 for a slate of 20 items"));
+    assert!(message(vec![f32::NAN; ITEMS]).contains("0 of 20 scores are numbers"));
 }
 
 fn training(reward: Reward) -> TrainConfig {
@@ -213,8 +260,8 @@ fn learned_users_train_cascades_and_single_networks() {
             11,
             "two steps fill the memory's 16, then one update for each"
         );
-        let policy = QPolicy::new(trainer.networks(), Storage::Half).unwrap();
-        let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(4), 0..5, K) };
+        let policy = Blind(QPolicy::new(trainer.networks(), Storage::Half).unwrap());
+        let rollout = Rollout::new(Seed::new(4), 0..5, K).max_steps(3);
         assert_eq!(rollout.run(&learned, &policy).unwrap().sessions(), 5);
         let message =
             Rollout::new(Seed::new(4), 0..5, 2).run(&learned, &policy).unwrap_err().to_string();
@@ -234,15 +281,15 @@ fn lin_ucb_learns_what_users_like() {
     for iteration in 0..30 {
         policy.learn(&users, 50, 5, Seed::new(5).index(iteration)).unwrap();
     }
-    let rollout = Rollout { max_steps: 5, ..Rollout::new(Seed::new(6), 0..2_000, K) };
+    let rollout = Rollout::new(Seed::new(6), 0..2_000, K).max_steps(5);
     let rate = |outcomes: Vec<foretaste_sim::Outcome>| {
         let sum =
             |count: fn(&foretaste_sim::Outcome) -> u32| outcomes.iter().map(count).sum::<u32>();
         f64::from(sum(|outcome| outcome.clicks)) / f64::from(sum(|outcome| outcome.steps))
     };
-    let learned = rate(rollout.outcomes(&users, &policy).unwrap());
-    let best = rate(rollout.outcomes(&users, &greedy_on_the_truth(&users)).unwrap());
-    let random = rate(rollout.outcomes(&users, &UniformRandom { items: ITEMS }).unwrap());
+    let learned = rate(rollout.outcomes(&users, &Blind(&policy)).unwrap());
+    let best = rate(rollout.outcomes(&users, &Blind(greedy_on_the_truth(&users))).unwrap());
+    let random = rate(rollout.outcomes(&users, &Blind(UniformRandom { items: ITEMS })).unwrap());
     assert!(
         learned > 0.9 * best && learned > random + 0.1,
         "random {random}, learned {learned}, best {best}"

@@ -3,7 +3,7 @@
 use super::columns::{finite, ratios, rewards, same_length};
 use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
-use crate::{EvalError, Result};
+use crate::{Error, Result};
 
 /// A log of single actions beside the policy to evaluate, checked; rows are independent.
 ///
@@ -54,7 +54,7 @@ impl<'a> ActionLog<'a> {
         if cap > 0.0 {
             Ok(self.weights.iter().map(move |w| w.min(cap)))
         } else {
-            Err(EvalError::Cap { cap })
+            Err(Error::Cap { cap })
         }
     }
 }
@@ -82,7 +82,7 @@ impl<'a> Predictions<'a> {
             expected.len(),
         )?;
         if logged.is_empty() {
-            return Err(EvalError::Empty { what: "predicted rewards" });
+            return Err(Error::Empty { what: "predicted rewards" });
         }
         finite("predicted reward of the logged action", logged)?;
         finite("predicted reward of the evaluated policy", expected)?;

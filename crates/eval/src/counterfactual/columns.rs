@@ -1,6 +1,6 @@
 //! What every estimator asks of its columns.
 
-use crate::{EvalError, Result};
+use crate::{Error, Result};
 
 /// How far above 1 rounding may carry a probability that was computed as a sum or a product.
 const SLACK: f64 = 1e-9;
@@ -16,7 +16,7 @@ pub(super) fn ratios(logging: &[f64], evaluation: &[f64]) -> Result<Vec<f64>> {
 pub(super) fn rewards(reward: &[f64], rows: usize) -> Result<()> {
     same_length("rewards and propensities", reward.len(), rows)?;
     if reward.is_empty() {
-        return Err(EvalError::Empty { what: "logged rewards" });
+        return Err(Error::Empty { what: "logged rewards" });
     }
     finite("logged reward", reward)
 }
@@ -24,18 +24,18 @@ pub(super) fn rewards(reward: &[f64], rows: usize) -> Result<()> {
 /// The slate lengths must be positive and add up to `places`.
 pub(super) fn slate_lengths(lengths: &[usize], places: usize) -> Result<()> {
     if lengths.contains(&0) {
-        return Err(EvalError::Empty { what: "a logged slate" });
+        return Err(Error::Empty { what: "a logged slate" });
     }
     same_length("places of the slates and rewards", lengths.iter().sum(), places)
 }
 
 pub(super) fn same_length(what: &'static str, left: usize, right: usize) -> Result<()> {
-    if left == right { Ok(()) } else { Err(EvalError::Lengths { what, left, right }) }
+    if left == right { Ok(()) } else { Err(Error::Lengths { what, left, right }) }
 }
 
 pub(super) fn finite(what: &'static str, values: &[f64]) -> Result<()> {
     match values.iter().position(|value| !value.is_finite()) {
-        Some(index) => Err(EvalError::NotFinite { what, index, value: values[index] }),
+        Some(index) => Err(Error::NotFinite { what, index, value: values[index] }),
         None => Ok(()),
     }
 }
@@ -55,7 +55,7 @@ fn check(
     low: impl Fn(f64) -> bool,
 ) -> Result<()> {
     match values.iter().position(|&p| !(low(p) && p <= 1.0 + SLACK)) {
-        Some(row) => Err(EvalError::Probability { what, row, value: values[row], expected }),
+        Some(row) => Err(Error::Probability { what, row, value: values[row], expected }),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@
 use super::columns::{positive_probabilities, probabilities, rewards, same_length};
 use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
-use crate::{EvalError, Result};
+use crate::{Error, Result};
 
 /// Slates of k places with the clicks at them, and where else each shown item might have stood;
 /// slates are independent.
@@ -41,7 +41,7 @@ impl<'a> PositionSlates<'a> {
         evaluation: &'a [f64],
     ) -> Result<Self> {
         if k == 0 {
-            return Err(EvalError::Empty { what: "a logged slate" });
+            return Err(Error::Empty { what: "a logged slate" });
         }
         rewards(clicks, clicks.len())?;
         same_length("clicks and whole slates", clicks.len(), clicks.len() / k * k)?;
@@ -103,7 +103,7 @@ impl<'a> PositionSlates<'a> {
         let mut terms = self.examination_terms();
         let p = column_means(&terms, self.k);
         if let Some(place) = p.iter().position(|&p| p <= 0.0) {
-            return Err(EvalError::Unexamined { place });
+            return Err(Error::Unexamined { place });
         }
         terms
             .chunks_exact_mut(self.k)
@@ -129,7 +129,7 @@ impl<'a> PositionSlates<'a> {
 /// items that stood at two places; weights of at most 1 make it one pass.
 ///
 /// # Errors
-/// [`EvalError::Unexamined`] where a place got no click of an item that could stand at every place.
+/// [`Error::Unexamined`] where a place got no click of an item that could stand at every place.
 pub fn examination(log: &PositionSlates) -> Result<Vec<f64>> {
     let (p, _) = log.estimate_examination()?;
     Ok(p.iter().map(|place| place / p[0]).collect())

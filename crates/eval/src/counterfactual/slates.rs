@@ -4,7 +4,7 @@ use super::actions::{ActionLog, Predictions};
 use super::columns::{ratios, rewards, slate_lengths};
 use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
-use crate::{EvalError, Result};
+use crate::{Error, Result};
 
 /// Slates whose places were filled one after the other, with the probability of each item given
 /// those before it: what [`sips`], [`rips`] and [`cascade_dr`] need.
@@ -249,7 +249,7 @@ fn by_place(what: &'static str, slates: &Slates, weights: &[f64]) -> Result<Poli
         }
     }
     if sums.iter().any(|&(_, weight, _)| weight == 0.0) {
-        return Err(EvalError::NoOverlap { what });
+        return Err(Error::NoOverlap { what });
     }
     let value = sums.iter().map(|(count, weight, weighted)| count / n * weighted / weight).sum();
     let term = |(reward, weights): (&[f64], &[f64])| {

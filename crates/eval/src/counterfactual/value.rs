@@ -1,7 +1,7 @@
 use serde::Serialize;
 
 use crate::interval::{several, standard_error, student_t, with_spread};
-use crate::{Estimate, EvalError, NoInterval, Result, text};
+use crate::{Error, Estimate, NoInterval, Result, text};
 
 /// What a policy would earn per row (single actions) or per slate, estimated from another policy's
 /// log.
@@ -63,7 +63,7 @@ pub(super) struct Linearised {
 pub(super) fn ratio(what: &'static str, a: &[f64], b: &[f64]) -> Result<Linearised> {
     let total: f64 = b.iter().sum();
     if total == 0.0 {
-        return Err(EvalError::NoOverlap { what });
+        return Err(Error::NoOverlap { what });
     }
     let value = a.iter().sum::<f64>() / total;
     let mean = total / b.len() as f64;

@@ -1,7 +1,7 @@
 //! Logs that cannot be evaluated are refused, with the row and the reason; hand-computed
 //! diagnostics.
 
-use foretaste_eval::EvalError;
+use foretaste_eval::Error;
 use foretaste_eval::counterfactual::*;
 
 const ONE: [f64; 2] = [1.0, 0.0];
@@ -12,30 +12,15 @@ fn single_actions() {
     let new = |reward: &[f64], logging: &[f64], evaluation: &[f64]| {
         ActionLog::new(reward, logging, evaluation).err()
     };
-    assert!(matches!(new(&[], &[], &[]), Some(EvalError::Empty { .. })));
-    assert!(matches!(
-        new(&ONE, &HALF[..1], &HALF),
-        Some(EvalError::Lengths { left: 2, right: 1, .. })
-    ));
-    assert!(matches!(
-        new(&ONE, &HALF, &HALF[..1]),
-        Some(EvalError::Lengths { left: 2, right: 1, .. })
-    ));
-    assert!(matches!(
-        new(&[1.0, f64::NAN], &HALF, &HALF),
-        Some(EvalError::NotFinite { index: 1, .. })
-    ));
+    assert!(matches!(new(&[], &[], &[]), Some(Error::Empty { .. })));
+    assert!(matches!(new(&ONE, &HALF[..1], &HALF), Some(Error::Lengths { left: 2, right: 1, .. })));
+    assert!(matches!(new(&ONE, &HALF, &HALF[..1]), Some(Error::Lengths { left: 2, right: 1, .. })));
+    assert!(matches!(new(&[1.0, f64::NAN], &HALF, &HALF), Some(Error::NotFinite { index: 1, .. })));
     for wrong in [0.0, -0.1, 1.1, f64::NAN] {
-        assert!(matches!(
-            new(&ONE, &[0.5, wrong], &HALF),
-            Some(EvalError::Probability { row: 1, .. })
-        ));
+        assert!(matches!(new(&ONE, &[0.5, wrong], &HALF), Some(Error::Probability { row: 1, .. })));
     }
     for wrong in [-0.1, 1.1, f64::NAN] {
-        assert!(matches!(
-            new(&ONE, &HALF, &[wrong, 0.5]),
-            Some(EvalError::Probability { row: 0, .. })
-        ));
+        assert!(matches!(new(&ONE, &HALF, &[wrong, 0.5]), Some(Error::Probability { row: 0, .. })));
     }
     let message = new(&ONE, &[0.5, 1.5], &HALF).map(|error| error.to_string());
     assert_eq!(
@@ -44,37 +29,37 @@ fn single_actions() {
     );
     let log = ActionLog::new(&ONE, &HALF, &HALF).unwrap();
     for cap in [0.0, -1.0, f64::NAN] {
-        assert!(matches!(clipped_ips(&log, cap), Err(EvalError::Cap { .. })));
+        assert!(matches!(clipped_ips(&log, cap), Err(Error::Cap { .. })));
     }
     let model = Predictions::new(&ONE[..1], &HALF[..1]).unwrap();
-    assert!(matches!(dr(&log, &model), Err(EvalError::Lengths { left: 2, right: 1, .. })));
-    assert!(matches!(Predictions::new(&ONE, &HALF[..1]), Err(EvalError::Lengths { .. })));
-    assert!(matches!(Predictions::new(&[], &[]), Err(EvalError::Empty { .. })));
+    assert!(matches!(dr(&log, &model), Err(Error::Lengths { left: 2, right: 1, .. })));
+    assert!(matches!(Predictions::new(&ONE, &HALF[..1]), Err(Error::Lengths { .. })));
+    assert!(matches!(Predictions::new(&[], &[]), Err(Error::Empty { .. })));
     assert!(matches!(
         Predictions::new(&ONE, &[0.0, f64::INFINITY]),
-        Err(EvalError::NotFinite { index: 1, .. })
+        Err(Error::NotFinite { index: 1, .. })
     ));
     let overflowing = ActionLog::new(&ONE, &[1e-310, 0.5], &HALF).unwrap();
-    assert!(matches!(ips(&overflowing), Err(EvalError::NotFinite { index: 0, .. })));
-    assert!(matches!(overflowing.diagnostics(), Err(EvalError::NotFinite { index: 0, .. })));
+    assert!(matches!(ips(&overflowing), Err(Error::NotFinite { index: 0, .. })));
+    assert!(matches!(overflowing.diagnostics(), Err(Error::NotFinite { index: 0, .. })));
 }
 
 #[test]
 fn slates() {
     let new = |lengths: &[usize]| SequentialSlates::new(lengths, &ONE, &HALF, &HALF).err();
     assert!(new(&[2]).is_none() && new(&[1, 1]).is_none());
-    assert!(matches!(new(&[3]), Some(EvalError::Lengths { left: 3, right: 2, .. })));
-    assert!(matches!(new(&[2, 0]), Some(EvalError::Empty { .. })));
+    assert!(matches!(new(&[3]), Some(Error::Lengths { left: 3, right: 2, .. })));
+    assert!(matches!(new(&[2, 0]), Some(Error::Empty { .. })));
     assert!(matches!(
         MarginalSlates::new(&[2], &ONE, &HALF, &[2.0, 0.0]),
-        Err(EvalError::Probability { row: 0, .. })
+        Err(Error::Probability { row: 0, .. })
     ));
     let unseen = SequentialSlates::new(&[2], &ONE, &HALF, &[0.5, 0.0]).unwrap();
-    assert!(matches!(snsips(&unseen), Err(EvalError::NoOverlap { .. })));
-    assert!(matches!(snrips(&unseen), Err(EvalError::NoOverlap { .. })));
+    assert!(matches!(snsips(&unseen), Err(Error::NoOverlap { .. })));
+    assert!(matches!(snrips(&unseen), Err(Error::NoOverlap { .. })));
     assert!(matches!(
         cascade_dr(&unseen, &Predictions::new(&ONE[..1], &ONE[..1]).unwrap()),
-        Err(EvalError::Lengths { .. })
+        Err(Error::Lengths { .. })
     ));
 }
 
@@ -83,18 +68,18 @@ fn position_based_slates() {
     let everywhere = [0.5; 4];
     let new = |k, logging: &[f64]| PositionSlates::new(k, &ONE, logging, &everywhere).err();
     assert!(new(2, &everywhere).is_none());
-    assert!(matches!(new(0, &everywhere), Some(EvalError::Empty { .. })));
-    assert!(matches!(new(3, &everywhere), Some(EvalError::Lengths { left: 2, right: 0, .. })));
-    assert!(matches!(new(2, &HALF), Some(EvalError::Lengths { left: 2, right: 4, .. })));
+    assert!(matches!(new(0, &everywhere), Some(Error::Empty { .. })));
+    assert!(matches!(new(3, &everywhere), Some(Error::Lengths { left: 2, right: 0, .. })));
+    assert!(matches!(new(2, &HALF), Some(Error::Lengths { left: 2, right: 4, .. })));
     // Place 1 shows what it never shows; elsewhere a zero is no fault.
-    assert!(matches!(new(2, &[0.5, 0.5, 0.5, 0.0]), Some(EvalError::Probability { row: 1, .. })));
+    assert!(matches!(new(2, &[0.5, 0.5, 0.5, 0.0]), Some(Error::Probability { row: 1, .. })));
     assert!(new(2, &[0.5, 0.0, 0.5, 0.5]).is_none());
     let log = PositionSlates::new(2, &ONE, &everywhere, &everywhere).unwrap();
-    assert_eq!(examination(&log), Err(EvalError::Unexamined { place: 1 }));
-    assert!(matches!(pbm(&log, Examination::Given(&HALF[..1])), Err(EvalError::Lengths { .. })));
+    assert!(matches!(examination(&log), Err(Error::Unexamined { place: 1 })));
+    assert!(matches!(pbm(&log, Examination::Given(&HALF[..1])), Err(Error::Lengths { .. })));
     assert!(matches!(
         pbm(&log, Examination::Given(&[0.5, 0.0])),
-        Err(EvalError::Probability { row: 1, .. })
+        Err(Error::Probability { row: 1, .. })
     ));
 }
 

@@ -1,7 +1,7 @@
 //! What holds for every log.
 
 use foretaste_eval::counterfactual::*;
-use foretaste_eval::{EvalError, Result};
+use foretaste_eval::{Error, Result};
 use proptest::prelude::*;
 
 use crate::population::{ITEMS, population};
@@ -80,7 +80,7 @@ proptest! {
         let (logged, expected) = (column(&rows, |row| row.3), column(&rows, |row| row.4));
         let model = Predictions::new(&logged, &expected).unwrap();
         prop_assert_eq!(mean(dr(&log, &model)), mean(dm(&model)));
-        let no_overlap = |value| matches!(value, Err(EvalError::NoOverlap { .. }));
+        let no_overlap = |value| matches!(value, Err(Error::NoOverlap { .. }));
         prop_assert!(no_overlap(snips(&log)));
         prop_assert!(no_overlap(sndr(&log, &model)));
         prop_assert_eq!(log.diagnostics().unwrap().warnings(), [Warning::NoOverlap]);

@@ -5,7 +5,7 @@
 use foretaste_data::{Catalogue, Dataset};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, ClickReward, Rollout};
 
 use crate::sources::Source;
 
@@ -27,8 +27,8 @@ pub fn log_and_users() -> anyhow::Result<(Source, ChoiceUsers)> {
         ..ChoiceUsersConfig::default()
     })?;
     let seed = Seed::new(1).derive("log of choice users");
-    let rollout = Rollout { max_steps: 10, ..Rollout::new(seed, 0..SESSIONS, 5) };
-    let log = rollout.run(&users, &UniformRandom { items: ITEMS })?;
+    let rollout = Rollout::new(seed, 0..SESSIONS, 5).max_steps(10);
+    let log = rollout.run(&users, &Blind(UniformRandom { items: ITEMS }))?;
     let catalogue = Catalogue::numbered(ITEMS);
     let dataset = Dataset { name: NAME.into(), log, catalogue, ..Dataset::default() };
     Ok((Source::simulated(dataset), users))

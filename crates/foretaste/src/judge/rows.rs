@@ -8,7 +8,7 @@ use foretaste_eval::counterfactual::{
 };
 use foretaste_irecgan::AgentPolicy;
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::{Mdp, Policy};
+use foretaste_sim::Policy;
 use rand::Rng;
 
 use super::reward_model::RewardModel;
@@ -76,7 +76,7 @@ impl Rows {
         };
         for session in judged.iter() {
             let (model, mut stream) = (&models[half(session)], seed.stream(session.index() as u64));
-            let mut memory = Policy::<Mdp>::begin(policy, 1)?;
+            let mut memory = policy.begin(1)?;
             for step in session.steps() {
                 let propensity = step.propensity.context("a step has no propensity")?;
                 let probabilities = policy.probabilities(&memory)?.remove(0);
@@ -228,7 +228,7 @@ mod tests {
     use foretaste_data::{Catalogue, LogBuilder, Step};
     use foretaste_irecgan::{Agent, AgentConfig, Selection};
     use foretaste_sim::policies::UniformRandom;
-    use foretaste_sim::{MdpConfig, Rollout};
+    use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout};
 
     use super::*;
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     fn rollout(sessions: u64, k: usize, max_steps: usize) -> Rollout {
-        Rollout { max_steps, ..Rollout::new(Seed::new(2), 0..sessions, k) }
+        Rollout::new(Seed::new(2), 0..sessions, k).max_steps(max_steps)
     }
 
     fn mapping(items: usize) -> Mapping {
@@ -259,7 +259,7 @@ mod tests {
     fn a_recommenders_own_log_has_weights_of_one() {
         let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
         for k in [1, 2] {
-            let rows = rows(&rollout(200, k, 20).run(&mdp, &agent()).unwrap());
+            let rows = rows(&rollout(200, k, 20).run(&mdp, &Blind(agent())).unwrap());
             let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
             assert!((diagnostics.largest_weight - 1.0).abs() < 1e-4, "{diagnostics:?}");
             assert!(
@@ -275,8 +275,9 @@ mod tests {
     fn estimates_from_random_slates_are_near_what_the_recommender_earns() {
         let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
         for k in [1, 2] {
-            let log = rollout(6_000, k, 1).run(&mdp, &UniformRandom { items: ITEMS }).unwrap();
-            let own = rollout(6_000, k, 1).outcomes(&mdp, &agent()).unwrap();
+            let log =
+                rollout(6_000, k, 1).run(&mdp, &Blind(UniformRandom { items: ITEMS })).unwrap();
+            let own = rollout(6_000, k, 1).outcomes(&mdp, &Blind(agent())).unwrap();
             let truth = own.iter().map(|outcome| outcome.reward).sum::<f64>() / own.len() as f64;
             let Found { values, remarks, .. } = rows(&log).judge(10.0).unwrap();
             assert_eq!((values.len(), remarks.len()), (5 + 2 * k, 0));

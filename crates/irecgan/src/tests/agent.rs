@@ -1,9 +1,10 @@
 use candle_core::{D, DType, Device, Tensor};
-use foretaste_data::{Catalogue, PaddedBatch};
+use foretaste_data::{Catalogue, ItemId, PaddedBatch};
+use foretaste_eval::choice::ChoiceModel;
 use foretaste_nn::{backward, check_gradients};
 use foretaste_random::Seed;
-use foretaste_sim::{Environment, Mdp, MdpConfig, Policy, Slates};
-use foretaste_train::PerStep;
+use foretaste_sim::{Candidates, Policy, Propensities, Slates};
+use foretaste_user_model::behaviour::{BehaviourModel, PerStep};
 
 use super::{log_of, tiny, values};
 use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};
@@ -78,17 +79,15 @@ fn with_scores_of_one_the_gradient_is_that_of_policy_gradient() {
 }
 
 /// The slates shown after a click on item 1.
-fn slates(policy: &impl Policy<Mdp>, rows: usize, k: usize) -> Slates {
-    let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
+fn slates(policy: &impl Policy, rows: usize, k: usize) -> Slates {
     let mut streams = Seed::new(4).streams(0..rows as u64);
-    let state = mdp.reset(&mut streams).unwrap();
     let mut memory = policy.begin(rows).unwrap();
     let (mut shown, mut responses) = (Slates::with_k(k), foretaste_sim::Responses::default());
     (0..rows).for_each(|_| {
         responses.push(foretaste_data::Choice::Item(foretaste_data::ItemId(1)), 0.0, false)
     });
     policy.observe(&mut memory, &shown, &responses).unwrap();
-    policy.recommend(&memory, &state, k, &mut streams, &mut shown).unwrap();
+    policy.rank(&memory, None, k, &mut streams, &mut shown).unwrap();
     shown
 }
 
@@ -163,4 +162,104 @@ fn a_checkpoint_gives_the_same_agent() {
         (values(loaded.params()).len(), saved.catalogue),
         (values(trainer.agent().params()).len(), catalogue)
     );
+}
+
+/// Two users are shown candidates alone, and what they would be shown anyway where all items are
+/// candidates.
+fn candidates_are_honoured(policy: &impl Policy) {
+    let memory = policy.begin(2).unwrap();
+    let show = |allowed: Option<&Candidates>| {
+        let (mut shown, mut streams) = (Slates::default(), Seed::new(6).streams(0..2));
+        policy.rank(&memory, allowed, 2, &mut streams, &mut shown).map(|()| shown)
+    };
+    let sets = vec![vec![ItemId(0), ItemId(3), ItemId(4)], vec![ItemId(1), ItemId(2)]];
+    let shown = show(Some(&Candidates::only_by_row(sets.clone()))).unwrap();
+    for (row, set) in sets.iter().enumerate() {
+        let slate = shown.row(row);
+        assert!(slate[0] != slate[1] && slate.iter().all(|item| set.contains(item)), "{slate:?}");
+    }
+    let shown = show(Some(&Candidates::default().without(vec![ItemId(1)]))).unwrap();
+    assert!(!shown.items().contains(&ItemId(1)));
+    let all = (0..ITEMS as u32).map(ItemId).collect();
+    for everything in [Candidates::default(), Candidates::only(all)] {
+        assert_eq!(show(Some(&everything)).unwrap(), show(None).unwrap());
+    }
+    assert!(show(Some(&Candidates::only(vec![ItemId(0)]))).is_err());
+    assert!(show(Some(&Candidates::only(vec![ItemId(ITEMS as u32); 2]))).is_err());
+}
+
+#[test]
+fn no_item_is_shown_that_is_not_a_candidate() {
+    let agent = agent(DType::F32);
+    super::sharpen(agent.params(), 3.0);
+    for selection in [Selection::Sampled, Selection::Top] {
+        candidates_are_honoured(&AgentPolicy::new(&agent, selection).unwrap());
+    }
+    let config = tiny(ITEMS, 2).users;
+    let users = BehaviourModel::new(config, Seed::new(2), &Device::Cpu).unwrap();
+    super::sharpen(users.params(), 3.0);
+    candidates_are_honoured(&Ranking::new(&users).unwrap());
+}
+
+/// The probabilities of all ordered pairs sum to 1, with and without candidates, and those of what
+/// is shown are those that are logged.
+#[test]
+fn propensities_are_those_logged_and_sum_to_one() {
+    let agent = agent(DType::F32);
+    super::sharpen(agent.params(), 3.0);
+    let some = Candidates::only([0, 2, 3].map(ItemId).to_vec());
+    let mut pairs = Slates::with_k(2);
+    for first in 0..ITEMS as u32 {
+        for second in (0..ITEMS as u32).filter(|&second| second != first) {
+            pairs.push(&[ItemId(first), ItemId(second)], None);
+        }
+    }
+    for selection in [Selection::Sampled, Selection::Top] {
+        let policy = AgentPolicy::new(&agent, selection).unwrap();
+        for allowed in [None, Some(&some)] {
+            let all = policy.begin(pairs.rows()).unwrap();
+            let found = policy.propensities(&all, allowed, &pairs).unwrap();
+            let sum: f64 = found.chunks_exact(2).map(|places| places[0] * places[1]).sum();
+            assert!((sum - 1.0).abs() < 1e-6, "{selection:?} {sum}");
+            let (memory, mut streams) = (policy.begin(20).unwrap(), Seed::new(7).streams(0..20));
+            let mut shown = Slates::default();
+            policy.rank(&memory, allowed, 2, &mut streams, &mut shown).unwrap();
+            let found = policy.propensities(&memory, allowed, &shown).unwrap();
+            for (found, logged) in found.iter().zip(shown.propensities().unwrap()) {
+                assert!((found - f64::from(*logged)).abs() < 1e-5, "{found} {logged}");
+            }
+        }
+    }
+}
+
+/// What A says of a slate is its π over the items shown, and so are the lists that it reranks.
+#[test]
+fn a_prediction_is_pi_given_a_click() {
+    let agent = agent(DType::F32);
+    super::sharpen(agent.params(), 3.0);
+    let log = buffer().log;
+    let predictions = agent.predict(&log, &[0, 1, 2]).unwrap();
+    let policy = AgentPolicy::new(&agent, Selection::Sampled).unwrap();
+    let mut steps = predictions.iter();
+    for session in log.iter() {
+        let mut memory = policy.begin(1).unwrap();
+        for step in session.steps() {
+            let pi = policy.probabilities(&memory).unwrap().remove(0);
+            let shown: f64 = step.slate.iter().map(|item| pi[item.index()]).sum();
+            let found = steps.next().unwrap().log_given_choice.as_ref().unwrap();
+            for (item, found) in step.slate.iter().zip(found) {
+                assert!((found.exp() - pi[item.index()] / shown).abs() < 1e-5);
+            }
+            policy.observe_choices(&mut memory, &[step.choice]).unwrap();
+        }
+    }
+    assert!(steps.next().is_none());
+    let lists = agent.rerank(&PaddedBatch::new(&log, &[0, 1, 2], None)).unwrap();
+    let clicked =
+        log.iter().flat_map(|session| session.steps().collect::<Vec<_>>()).zip(&predictions);
+    let clicked = clicked.filter(|(step, _)| step.choice.item().is_some());
+    assert_eq!(lists.len(), 4);
+    for ((_, prediction), (scores, _)) in clicked.zip(&lists) {
+        assert_eq!(&prediction.scores, scores);
+    }
 }

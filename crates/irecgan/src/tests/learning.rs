@@ -4,7 +4,7 @@ use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Mdp, Policy, Rollout};
+use foretaste_sim::{Blind, Mdp, Policy, Rollout};
 
 use super::{log_of, on_threads, tiny};
 use crate::{
@@ -64,8 +64,8 @@ fn two_states() -> Mdp {
 }
 
 /// Mean clicks of 2,000 sessions.
-fn clicks(mdp: &Mdp, policy: &impl Policy<Mdp>) -> f64 {
-    let outcomes = Rollout::new(Seed::new(9), 0..2_000, 2).outcomes(mdp, policy).unwrap();
+fn clicks(mdp: &Mdp, policy: &impl Policy) -> f64 {
+    let outcomes = Rollout::new(Seed::new(9), 0..2_000, 2).outcomes(mdp, &Blind(policy)).unwrap();
     outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum::<f64>() / outcomes.len() as f64
 }
 

@@ -9,7 +9,7 @@ use super::style::{
     Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick,
 };
 use crate::plan::Plan;
-use crate::{Curves, Design, ReportError, Result, View};
+use crate::{Curves, Design, Error, Result, View};
 
 /// What the points of a curve are numbered by.
 pub const ITERATION: &str = "iteration";
@@ -67,8 +67,8 @@ pub fn panels(plan: &Plan, design: &Design, curves: &Curves) -> Result<(Vec<Stri
 fn mean(points: &BTreeMap<u64, Vec<f64>>, what: impl Fn() -> String) -> Result<Option<Line>> {
     let mut line = Line { points: Vec::new(), seeds: 0 };
     for (&at, values) in points {
-        let found = interval::student_t(values)
-            .map_err(|source| ReportError::Figure { what: what(), source })?;
+        let found =
+            interval::student_t(values).map_err(|source| Error::Figure { what: what(), source })?;
         let (low, high) =
             found.interval.map_or((found.mean, found.mean), |ends| (ends.low, ends.high));
         line.points.push((at as f64, found.mean, low, high));

@@ -2,7 +2,7 @@
 //! for ever.
 
 use super::{Claim, Contender};
-use crate::{Design, ReportError, Result};
+use crate::{Design, Error, Result};
 
 impl Claim {
     /// Checks the claim's metrics, methods, settings and data sets against the whole grid of its
@@ -51,14 +51,14 @@ impl Claim {
         }
     }
 
-    fn without(&self, kind: &str, found: &str, design: &Design, known: &[&str]) -> ReportError {
+    fn without(&self, kind: &str, found: &str, design: &Design, known: &[&str]) -> Error {
         let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
         let problem = format!(
             "{} has no {kind} `{found}`, expected one of {}",
             design.experiment,
             known.join(", ")
         );
-        ReportError::Claim { line: self.line, sentence: self.sentence.clone(), problem }
+        Error::Claim { line: self.line, sentence: self.sentence.clone(), problem }
     }
 }
 

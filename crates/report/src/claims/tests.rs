@@ -272,7 +272,7 @@ fn a_claim_on_what_its_experiment_does_not_have_is_refused() {
 #[test]
 fn a_claim_on_a_metric_that_its_experiment_does_not_report_is_not_decided() {
     let error = changed("metrics", "coverage").decide(&design(), &better()).unwrap_err();
-    assert!(matches!(error, ReportError::Claim { line: 2, .. }), "{error}");
+    assert!(matches!(error, Error::Claim { line: 2, .. }), "{error}");
 }
 
 #[test]

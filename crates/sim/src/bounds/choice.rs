@@ -5,7 +5,10 @@ use rayon::prelude::*;
 use super::mdp::check_k;
 use super::slate::{Component, Mixture, best_slate};
 use crate::choice_users::ChoiceState;
-use crate::{ChoiceUsers, Environment, Error, Outside, Policy, Responses, Result, Slates};
+use crate::policies::{self, check_candidates, items_of};
+use crate::{
+    Candidates, ChoiceUsers, Error, Outside, Policy, Privileged, Responses, Result, Slates,
+};
 
 /// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees
 /// each user's type: the exact ceiling of the expected sum of rewards.
@@ -114,7 +117,7 @@ impl ChoiceOracle {
     }
 }
 
-impl Policy<ChoiceUsers> for ChoiceOracle {
+impl Privileged<ChoiceUsers> for ChoiceOracle {
     /// Steps taken.
     type Memory = usize;
 
@@ -133,11 +136,10 @@ impl Policy<ChoiceUsers> for ChoiceOracle {
         check_k(k, self.k)?;
         let to_go = self.to_go(*steps)?;
         slates.clear(k);
-        let certain = vec![1.0; k];
         for row in 0..streams.len() {
             let (component, _) = self.component(state.user_type(row), state.recent(row), to_go);
             let best = best_slate(&component.a, &component.w, component.c, k);
-            slates.push(&best.items, Some(&certain));
+            slates.push_certain(&best.items);
         }
         Ok(())
     }
@@ -186,7 +188,7 @@ impl ChoiceBelief {
         Self { oracle }
     }
 
-    fn slate(&self, belief: &[f64], newest_first: &[ItemId], to_go: usize) -> Vec<ItemId> {
+    fn mixture(&self, belief: &[f64], newest_first: &[ItemId], to_go: usize) -> Mixture {
         // What choosing nothing is worth differs by type, but not by slate: it does not move the
         // maximum.
         let component = |(user_type, &probability): (usize, &f64)| Component {
@@ -195,12 +197,10 @@ impl ChoiceBelief {
         };
         let likely = belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
         Mixture { k: self.oracle.k, components: likely.map(component).collect() }
-            .best(Self::EXHAUSTIVE)
-            .items
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
+impl Policy for ChoiceBelief {
     type Memory = ChoiceBeliefMemory;
 
     fn begin(&self, rows: usize) -> Result<ChoiceBeliefMemory> {
@@ -213,23 +213,24 @@ impl<E: Environment + ?Sized> Policy<E> for ChoiceBelief {
         })
     }
 
-    fn recommend(
+    fn rank(
         &self,
         memory: &ChoiceBeliefMemory,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> Result<()> {
         check_k(k, self.oracle.k)?;
+        let items = self.oracle.users.items();
+        check_candidates(allowed, streams.len(), items)?;
         let to_go = self.oracle.to_go(memory.steps)?;
         slates.clear(k);
-        let certain = vec![1.0; k];
         for row in 0..streams.len() {
-            slates.push(
-                &self.slate(&memory.belief[row], memory.recent.row(row), to_go),
-                Some(&certain),
-            );
+            let candidates = items_of(allowed, row, items);
+            policies::check_k(k, candidates.len())?;
+            let mixture = self.mixture(&memory.belief[row], memory.recent.row(row), to_go);
+            slates.push_certain(&mixture.best_among(&candidates, Self::EXHAUSTIVE));
         }
         Ok(())
     }

@@ -5,7 +5,8 @@ use foretaste_random::Stream;
 
 use super::linear::sum_until_absorbed;
 use super::slate::{Component, Mixture, best_slate};
-use crate::{Environment, Error, Mdp, MdpState, Policy, Responses, Result, Slates};
+use crate::policies::{self, check_candidates, items_of};
+use crate::{Candidates, Error, Mdp, MdpState, Policy, Privileged, Responses, Result, Slates};
 
 /// The optimal policy of an [`Mdp`] for one that sees the state: the exact ceiling of the expected
 /// number of clicks.
@@ -67,7 +68,7 @@ impl MdpOracle {
     }
 }
 
-impl Policy<Mdp> for MdpOracle {
+impl Privileged<Mdp> for MdpOracle {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {
@@ -84,10 +85,7 @@ impl Policy<Mdp> for MdpOracle {
     ) -> Result<()> {
         check_k(k, self.slates[0].len())?;
         slates.clear(k);
-        let certain = vec![1.0; k];
-        for &state in &state.0 {
-            slates.push(&self.slates[state as usize], Some(&certain));
-        }
+        state.0.iter().for_each(|&state| slates.push_certain(&self.slates[state as usize]));
         Ok(())
     }
 
@@ -131,6 +129,10 @@ impl MdpBelief {
 
     /// The slate for a belief over the states, `[m]`.
     pub fn slate(&self, belief: &[f64]) -> Vec<ItemId> {
+        self.slate_among(belief, &items_of(None, 0, self.mdp.items()))
+    }
+
+    fn slate_among(&self, belief: &[f64], candidates: &[ItemId]) -> Vec<ItemId> {
         let component = |(state, &probability): (usize, &f64)| Component {
             probability,
             a: self.mdp.rewards(state).to_vec(),
@@ -139,8 +141,7 @@ impl MdpBelief {
         };
         let likely = belief.iter().enumerate().filter(|(_, probability)| **probability > 0.0);
         Mixture { k: self.k, components: likely.map(component).collect() }
-            .best(Self::EXHAUSTIVE)
-            .items
+            .best_among(candidates, Self::EXHAUSTIVE)
     }
 
     /// Moves a belief, `[m]`, on by a click on `item` of `slate`.
@@ -159,7 +160,7 @@ impl MdpBelief {
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for MdpBelief {
+impl Policy for MdpBelief {
     /// b(s), one row per session.
     type Memory = Vec<Vec<f64>>;
 
@@ -169,24 +170,28 @@ impl<E: Environment + ?Sized> Policy<E> for MdpBelief {
         Ok(vec![belief; rows])
     }
 
-    fn recommend(
+    fn rank(
         &self,
         memory: &Self::Memory,
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
-        _streams: &mut [Stream],
+        streams: &mut [Stream],
         slates: &mut Slates,
     ) -> Result<()> {
         check_k(k, self.k)?;
+        check_candidates(allowed, streams.len(), self.mdp.items())?;
         slates.clear(k);
-        let certain = vec![1.0; k];
         // Early in their sessions many users share a belief, and finding the slate is what takes
         // time.
-        let mut known: HashMap<Vec<u64>, Vec<ItemId>> = HashMap::new();
-        for belief in memory {
-            let key = belief.iter().map(|p| p.to_bits()).collect();
-            let slate = known.entry(key).or_insert_with(|| self.slate(belief));
-            slates.push(slate, Some(&certain));
+        let mut known: HashMap<_, Vec<ItemId>> = HashMap::new();
+        for (row, belief) in memory.iter().enumerate() {
+            let candidates = items_of(allowed, row, self.mdp.items());
+            policies::check_k(k, candidates.len())?;
+            let bits: Vec<u64> = belief.iter().map(|p| p.to_bits()).collect();
+            let slate = known
+                .entry((bits, allowed.map(|_| candidates.to_vec())))
+                .or_insert_with(|| self.slate_among(belief, &candidates));
+            slates.push_certain(slate);
         }
         Ok(())
     }

@@ -88,6 +88,21 @@ impl Mixture {
         best
     }
 
+    /// The items of the [`best`](Self::best) slate of `candidates`, which are in the order of the
+    /// catalogue.
+    pub(super) fn best_among(&self, candidates: &[ItemId], exhaustive: usize) -> Vec<ItemId> {
+        let pick = |all: &[f64]| candidates.iter().map(|item| all[item.index()]).collect();
+        let restricted = |&Component { probability, ref a, ref w, c }: &Component| Component {
+            probability,
+            a: pick(a),
+            w: pick(w),
+            c,
+        };
+        let components = self.components.iter().map(restricted).collect();
+        let best = Self { k: self.k, components }.best(exhaustive);
+        best.items.iter().map(|place| candidates[place.index()]).collect()
+    }
+
     pub(super) fn value(&self, slate: &[ItemId]) -> f64 {
         self.worth(&self.sums(slate))
     }

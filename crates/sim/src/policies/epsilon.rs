@@ -2,8 +2,8 @@ use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use rand::Rng;
 
-use super::check_k;
-use crate::{Environment, Error, Policy, Responses, Result, Slates};
+use super::{check_candidates, check_k};
+use crate::{Candidates, Environment, Error, Policy, Privileged, Responses, Result, Slates};
 
 /// ε-greedy, place by place: with probability ε an item drawn uniformly from those not yet on the
 /// slate, otherwise the first item of the greedy policy's slate that is not yet on it.
@@ -29,18 +29,96 @@ impl<P> EpsilonGreedy<P> {
         Ok(Self { greedy, epsilon, items })
     }
 
-    /// The uniform draw from the items that are not on the slate.
-    fn explore(&self, slate: &[ItemId], stream: &mut Stream) -> ItemId {
-        loop {
-            let item = ItemId(stream.random_range(0..self.items as u32));
-            if !slate.contains(&item) {
-                return item;
+    /// Replaces the content of `slates` by greedy slates of `k` items with some of their places
+    /// explored, among the items that may be shown.
+    fn explore(
+        &self,
+        greedy: &Slates,
+        allowed: Option<&Candidates>,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
+        let deterministic = greedy.propensities().is_some_and(|all| all.iter().all(|&p| p == 1.0));
+        slates.clear(k);
+        let (mut slate, mut propensity) = (Vec::new(), Vec::new());
+        for (row, stream) in streams.iter_mut().enumerate() {
+            let among = allowed.map(|allowed| allowed.of_row(row, self.items));
+            let items = among.as_ref().map_or(self.items, |among| among.len());
+            check_k(k, items)?;
+            slate.clear();
+            propensity.clear();
+            for place in 0..k {
+                // Of k distinct greedy items, fewer than k stand on the slate.
+                let best = greedy.row(row).iter().copied().find(|item| !slate.contains(item));
+                let explores = stream.random_bool(self.epsilon);
+                let item = best
+                    .filter(|_| !explores)
+                    .unwrap_or_else(|| draw(items, among.as_deref(), &slate, stream));
+                let chance = self.epsilon / (items - place) as f64;
+                let greedily = if best == Some(item) { 1.0 - self.epsilon } else { 0.0 };
+                propensity.push((chance + greedily) as f32);
+                slate.push(item);
             }
+            slates.push(&slate, deterministic.then_some(&propensity[..]));
+        }
+        Ok(())
+    }
+}
+
+/// An item that is not on the slate, uniformly out of the first `items`, or of as many candidates.
+fn draw(
+    items: usize,
+    candidates: Option<&[ItemId]>,
+    slate: &[ItemId],
+    stream: &mut Stream,
+) -> ItemId {
+    loop {
+        let number = stream.random_range(0..items as u32);
+        let item = candidates.map_or(ItemId(number), |items| items[number as usize]);
+        if !slate.contains(&item) {
+            return item;
         }
     }
 }
 
-impl<E: Environment + ?Sized, P: Policy<E>> Policy<E> for EpsilonGreedy<P> {
+impl<P: Policy> Policy for EpsilonGreedy<P> {
+    type Memory = P::Memory;
+
+    fn begin(&self, rows: usize) -> Result<P::Memory> {
+        self.greedy.begin(rows)
+    }
+
+    fn rank(
+        &self,
+        memory: &P::Memory,
+        allowed: Option<&Candidates>,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
+        check_k(k, self.items)?;
+        check_candidates(allowed, streams.len(), self.items)?;
+        let mut greedy = Slates::with_k(k);
+        self.greedy.rank(memory, allowed, k, streams, &mut greedy)?;
+        self.explore(&greedy, allowed, k, streams, slates)
+    }
+
+    fn observe(
+        &self,
+        memory: &mut P::Memory,
+        slates: &Slates,
+        responses: &Responses,
+    ) -> Result<()> {
+        self.greedy.observe(memory, slates, responses)
+    }
+
+    fn select(&self, memory: &P::Memory, rows: &[usize]) -> Result<P::Memory> {
+        self.greedy.select(memory, rows)
+    }
+}
+
+impl<E: Environment + ?Sized, P: Privileged<E>> Privileged<E> for EpsilonGreedy<P> {
     type Memory = P::Memory;
 
     fn begin(&self, rows: usize) -> Result<P::Memory> {
@@ -58,26 +136,7 @@ impl<E: Environment + ?Sized, P: Policy<E>> Policy<E> for EpsilonGreedy<P> {
         check_k(k, self.items)?;
         let mut greedy = Slates::with_k(k);
         self.greedy.recommend(memory, state, k, streams, &mut greedy)?;
-        let deterministic = greedy.propensities().is_some_and(|all| all.iter().all(|&p| p == 1.0));
-        slates.clear(k);
-        let (mut slate, mut propensity) = (Vec::new(), Vec::new());
-        for (row, stream) in streams.iter_mut().enumerate() {
-            slate.clear();
-            propensity.clear();
-            for place in 0..k {
-                // Of k distinct greedy items, fewer than k stand on the slate.
-                let best = greedy.row(row).iter().copied().find(|item| !slate.contains(item));
-                let explores = stream.random_bool(self.epsilon);
-                let item =
-                    best.filter(|_| !explores).unwrap_or_else(|| self.explore(&slate, stream));
-                let chance = self.epsilon / (self.items - place) as f64;
-                let greedily = if best == Some(item) { 1.0 - self.epsilon } else { 0.0 };
-                propensity.push((chance + greedily) as f32);
-                slate.push(item);
-            }
-            slates.push(&slate, deterministic.then_some(&propensity[..]));
-        }
-        Ok(())
+        self.explore(&greedy, None, k, streams, slates)
     }
 
     fn observe(

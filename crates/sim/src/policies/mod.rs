@@ -13,9 +13,11 @@ pub use reward::{MaxReward, MixReward};
 pub use top::TopItems;
 pub use uniform::UniformRandom;
 
+use std::borrow::Cow;
+
 use foretaste_data::ItemId;
 
-use crate::{Error, Result, Slates};
+use crate::{Candidates, Error, Result};
 
 /// The number of subsets of `k` out of `n`.
 fn subsets(n: usize, k: usize) -> f64 {
@@ -35,16 +37,35 @@ pub(crate) fn top_k(scores: &[f64], k: usize) -> Vec<ItemId> {
     items
 }
 
-/// One certain slate for every row.
-fn show_to_all(slate: &[ItemId], rows: usize, slates: &mut Slates) {
-    slates.clear(slate.len());
-    let certain = vec![1.0; slate.len()];
-    for _ in 0..rows {
-        slates.push(slate, Some(&certain));
+/// The items that may be shown to `row` out of a catalogue of `items`, in its order.
+pub(crate) fn items_of(
+    allowed: Option<&Candidates>,
+    row: usize,
+    items: usize,
+) -> Cow<'_, [ItemId]> {
+    match allowed {
+        Some(allowed) => allowed.of_row(row, items),
+        None => (0..items as u32).map(ItemId).collect(),
     }
 }
 
-fn check_k(k: usize, available: usize) -> Result<()> {
+/// Refuses candidates that do not fit a batch of `rows` and a catalogue of `items`.
+pub(crate) fn check_candidates(
+    allowed: Option<&Candidates>,
+    rows: usize,
+    items: usize,
+) -> Result<()> {
+    allowed.map_or(Ok(()), |allowed| allowed.check(rows, items))
+}
+
+/// The probability of each of `slate`'s places under a policy that shows `shown` for certain: 1 up
+/// to the first that differs, 0 from there on.
+fn certain(slate: &[ItemId], shown: &[ItemId]) -> impl Iterator<Item = f64> {
+    let agree = slate.iter().zip(shown).take_while(|(item, shown)| item == shown).count();
+    (0..slate.len()).map(move |place| f64::from(u8::from(place < agree)))
+}
+
+pub(crate) fn check_k(k: usize, available: usize) -> Result<()> {
     if k <= available {
         return Ok(());
     }

@@ -1,9 +1,11 @@
+use std::borrow::Cow;
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 
-use super::check_k;
+use super::{check_candidates, check_k};
 use crate::draw::{accumulate, proportional};
-use crate::{Environment, Error, Policy, Responses, Result, Slates};
+use crate::{Candidates, Error, Policy, Propensities, Responses, Result, Slates};
 
 /// Items drawn one after the other, without replacement, in proportion to fixed weights
 /// (Plackett-Luce).
@@ -27,13 +29,39 @@ impl Popularity {
                 format!("weight {weight} is negative or not finite"),
             ));
         }
-        let mut cumulative = weights.clone();
-        accumulate(&mut cumulative);
-        if cumulative.last().is_some_and(|total| !total.is_finite()) {
+        let policy = Self::of_weights(weights);
+        if policy.cumulative.last().is_some_and(|total| !total.is_finite()) {
             return Err(Error::setting("popularity", "the sum of the weights is not finite"));
         }
+        Ok(policy)
+    }
+
+    fn of_weights(weights: Vec<f64>) -> Self {
+        let mut cumulative = weights.clone();
+        accumulate(&mut cumulative);
         let positive = weights.iter().filter(|&&weight| weight > 0.0).count();
-        Ok(Self { weights, cumulative, positive })
+        Self { weights, cumulative, positive }
+    }
+
+    /// The same among the items that may be shown to `row`.
+    fn among(&self, allowed: Option<&Candidates>, row: usize) -> Cow<'_, Self> {
+        let Some(allowed) = allowed else { return Cow::Borrowed(self) };
+        let mut weights = self.weights.clone();
+        let barred = |(item, _): &(usize, &mut f64)| !allowed.admits(row, ItemId(*item as u32));
+        weights.iter_mut().enumerate().filter(barred).for_each(|(_, weight)| *weight = 0.0);
+        Cow::Owned(Self::of_weights(weights))
+    }
+
+    /// Draws a slate, `[k]`.
+    fn draw(&self, slate: &mut [ItemId], stream: &mut Stream) -> Result<()> {
+        check_k(slate.len(), self.positive)?;
+        let mut remaining = Vec::new();
+        for place in 0..slate.len() {
+            let item = self.next(&slate[..place], stream, &mut remaining);
+            slate[place] =
+                item.ok_or_else(|| Error::Contract("no item of positive weight is left".into()))?;
+        }
+        Ok(())
     }
 
     /// The next item of a slate. Drawing again while the item is on the slate is drawing from what
@@ -58,14 +86,13 @@ impl Popularity {
     }
 
     /// The probability of each place of `slate`, `[k]`, given those before it.
-    fn propensities(&self, slate: &[ItemId], propensity: &mut Vec<f32>) {
+    fn places(&self, slate: &[ItemId]) -> impl Iterator<Item = f64> {
         // Taking the shown weights off a sum leaves its rounding errors, so a small rest is summed
         // anew.
         const SMALL: f64 = 1e-3;
-        propensity.clear();
         let mut summed = self.cumulative.last().copied().unwrap_or(0.0);
         let mut left = summed;
-        for (place, item) in slate.iter().enumerate() {
+        slate.iter().enumerate().map(move |(place, item)| {
             if left < SMALL * summed {
                 let shown = |item: usize| slate[..place].contains(&ItemId(item as u32));
                 left = self
@@ -77,40 +104,37 @@ impl Popularity {
                     .sum();
                 summed = left;
             }
-            let weight = self.weights[item.index()];
-            propensity.push((weight / left).min(1.0) as f32);
+            let weight = self.weights.get(item.index()).copied().unwrap_or(0.0);
+            let share = weight / left;
             left -= weight;
-        }
+            if weight > 0.0 { share.min(1.0) } else { 0.0 }
+        })
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for Popularity {
+impl Policy for Popularity {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {
         Ok(())
     }
 
-    fn recommend(
+    fn rank(
         &self,
         _memory: &(),
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> Result<()> {
-        check_k(k, self.positive)?;
+        check_candidates(allowed, streams.len(), self.weights.len())?;
         slates.clear(k);
-        let (mut slate, mut propensity, mut remaining) = (Vec::new(), Vec::new(), Vec::new());
-        for stream in streams {
-            slate.clear();
-            for _ in 0..k {
-                let item = self.next(&slate, stream, &mut remaining);
-                let item = item
-                    .ok_or_else(|| Error::Contract("no item of positive weight is left".into()))?;
-                slate.push(item);
-            }
-            self.propensities(&slate, &mut propensity);
+        let (mut slate, mut propensity) = (vec![ItemId(0); k], Vec::new());
+        for (row, stream) in streams.iter_mut().enumerate() {
+            let among = self.among(allowed, row);
+            among.draw(&mut slate, stream)?;
+            propensity.clear();
+            propensity.extend(among.places(&slate).map(|p| p as f32));
             slates.push(&slate, Some(&propensity));
         }
         Ok(())
@@ -125,6 +149,22 @@ impl<E: Environment + ?Sized> Policy<E> for Popularity {
     }
 }
 
+impl Propensities for Popularity {
+    fn propensities(
+        &self,
+        _memory: &(),
+        allowed: Option<&Candidates>,
+        slates: &Slates,
+    ) -> Result<Vec<f64>> {
+        check_candidates(allowed, slates.rows(), self.weights.len())?;
+        let mut all = Vec::with_capacity(slates.items().len());
+        for row in 0..slates.rows() {
+            all.extend(self.among(allowed, row).places(slates.row(row)));
+        }
+        Ok(all)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,9 +172,8 @@ mod tests {
 
     fn propensities(weights: &[f64], slate: &[u32]) -> Vec<f32> {
         let slate: Vec<ItemId> = slate.iter().copied().map(ItemId).collect();
-        let mut propensity = Vec::new();
-        Popularity::new(weights.to_vec()).unwrap().propensities(&slate, &mut propensity);
-        propensity
+        let policy = Popularity::new(weights.to_vec()).unwrap();
+        policy.places(&slate).map(|p| p as f32).collect()
     }
 
     /// Sum of the probabilities of all slates of `k` items that begin with `slate`.

@@ -4,7 +4,7 @@ use rand::Rng;
 
 use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;
-use crate::{Error, Mdp, MdpState, Policy, Responses, Result, Slates};
+use crate::{Error, Mdp, MdpState, Privileged, Responses, Result, Slates};
 
 /// π_max (IRecGAN §7.1): the k items of the highest true reward in the user's present state, best
 /// first. Deterministic given the state: propensity 1.
@@ -29,7 +29,7 @@ impl MaxReward {
     }
 }
 
-impl Policy<Mdp> for MaxReward {
+impl Privileged<Mdp> for MaxReward {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {
@@ -45,11 +45,10 @@ impl Policy<Mdp> for MaxReward {
         slates: &mut Slates,
     ) -> Result<()> {
         slates.clear(k);
-        let certain = vec![1.0; k];
         for &state in &state.0 {
             let ranking = &self.ranking[state as usize];
             check_k(k, ranking.len())?;
-            slates.push(&ranking[..k], Some(&certain));
+            slates.push_certain(&ranking[..k]);
         }
         Ok(())
     }
@@ -91,7 +90,7 @@ impl MixReward {
     }
 }
 
-impl Policy<Mdp> for MixReward {
+impl Privileged<Mdp> for MixReward {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {

@@ -1,8 +1,9 @@
+use foretaste_data::ItemId;
 use foretaste_random::Stream;
 
-use super::{check_k, subsets};
+use super::{check_candidates, check_k, subsets};
 use crate::draw::Subsets;
-use crate::{Environment, Policy, Responses, Result, Slates};
+use crate::{Candidates, Policy, Propensities, Responses, Result, Slates};
 
 /// π_random (IRecGAN §7.1): every ordered slate of k distinct items below `items` with the same
 /// probability.
@@ -19,27 +20,31 @@ impl UniformRandom {
     }
 }
 
-impl<E: Environment + ?Sized> Policy<E> for UniformRandom {
+impl Policy for UniformRandom {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {
         Ok(())
     }
 
-    fn recommend(
+    fn rank(
         &self,
         _memory: &(),
-        _state: &E::State,
+        allowed: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> Result<()> {
-        check_k(k, self.items)?;
+        check_candidates(allowed, streams.len(), self.items)?;
         slates.clear(k);
-        let mut subsets = Subsets::new(self.items, k);
-        let propensity: Vec<f32> = (0..k).map(|place| 1.0 / (self.items - place) as f32).collect();
-        for stream in streams {
-            slates.push_with(Some(&propensity), |slate| subsets.draw(stream, slate));
+        let Some(allowed) = allowed else {
+            let mut draw = Draw::new(self.items, k)?;
+            streams.iter_mut().for_each(|stream| draw.push(stream, slates, |item| item));
+            return Ok(());
+        };
+        for (row, stream) in streams.iter_mut().enumerate() {
+            let items = allowed.of_row(row, self.items);
+            Draw::new(items.len(), k)?.push(stream, slates, |place| items[place.index()]);
         }
         Ok(())
     }
@@ -50,5 +55,48 @@ impl<E: Environment + ?Sized> Policy<E> for UniformRandom {
 
     fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
         Ok(())
+    }
+}
+
+impl Propensities for UniformRandom {
+    fn propensities(
+        &self,
+        _memory: &(),
+        allowed: Option<&Candidates>,
+        slates: &Slates,
+    ) -> Result<Vec<f64>> {
+        check_candidates(allowed, slates.rows(), self.items)?;
+        let mut all = Vec::with_capacity(slates.items().len());
+        for row in 0..slates.rows() {
+            let items = allowed.map_or(self.items, |allowed| allowed.of_row(row, self.items).len());
+            all.extend(slates.row(row).iter().enumerate().map(|(place, &item)| {
+                let shown = item.index() < self.items
+                    && allowed.is_none_or(|allowed| allowed.admits(row, item));
+                if shown { 1.0 / items.saturating_sub(place) as f64 } else { 0.0 }
+            }));
+        }
+        Ok(all)
+    }
+}
+
+/// Ordered slates of k of so many items, each with the same probability.
+struct Draw {
+    subsets: Subsets,
+    propensity: Vec<f32>,
+}
+
+impl Draw {
+    fn new(items: usize, k: usize) -> Result<Self> {
+        check_k(k, items)?;
+        let propensity = (0..k).map(|place| 1.0 / (items - place) as f32).collect();
+        Ok(Self { subsets: Subsets::new(items, k), propensity })
+    }
+
+    /// Appends a slate whose items are `item` of the drawn places.
+    fn push(&mut self, stream: &mut Stream, slates: &mut Slates, item: impl Fn(ItemId) -> ItemId) {
+        slates.push_with(Some(&self.propensity), |slate| {
+            self.subsets.draw(stream, slate);
+            slate.iter_mut().for_each(|place| *place = item(*place));
+        });
     }
 }

@@ -5,8 +5,8 @@ use foretaste_sim::bounds::{
 };
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, Outside,
-    Policy, Responses, Rollout, Slates, Transitions,
+    Blind, ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig,
+    Outside, Policy, Privileged, Responses, Rollout, Slates, Transitions,
 };
 use proptest::prelude::*;
 
@@ -78,12 +78,12 @@ proptest! {
             paths = paths.into_iter().flat_map(follow).collect();
         }
         let evidence: f64 = paths.iter().map(|(_, probability)| probability).sum();
-        let mut memory = Policy::<Mdp>::begin(&policy, 1).unwrap();
+        let mut memory = policy.begin(1).unwrap();
         for (slate, item) in history {
             let (mut slates, mut responses) = (Slates::with_k(k), Responses::default());
             slates.push(slate, None);
             responses.push(Choice::Item(item), 1.0, false);
-            Policy::<Mdp>::observe(&policy, &mut memory, &slates, &responses).unwrap();
+            policy.observe(&mut memory, &slates, &responses).unwrap();
         }
         for (state, found) in memory[0].iter().enumerate() {
             let here = paths.iter().filter(|(path, _)| path[path.len() - 1] == state);
@@ -118,7 +118,7 @@ proptest! {
         let users = choice_users(3, 4, outside, seed);
         let policy = ChoiceBelief::new(ChoiceOracle::new(&users, 2, 6).unwrap());
         let all = slates(4, 2);
-        let mut memory = Policy::<ChoiceUsers>::begin(&policy, 1).unwrap();
+        let mut memory = policy.begin(1).unwrap();
         let (mut likelihood, mut history) = ([1.0; 3], Vec::new());
         for (slate, place) in shown {
             let slate = &all[slate];
@@ -135,7 +135,7 @@ proptest! {
             let (mut slates, mut responses) = (Slates::with_k(2), Responses::default());
             slates.push(slate, None);
             responses.push(choice, 0.0, false);
-            Policy::<ChoiceUsers>::observe(&policy, &mut memory, &slates, &responses).unwrap();
+            policy.observe(&mut memory, &slates, &responses).unwrap();
             history.extend(choice.item());
         }
         let evidence: f64 = likelihood.iter().sum();
@@ -192,9 +192,8 @@ fn random_sessions_are_as_long_as_linear_algebra_says() {
         for (states, items, k) in [(10, 50, 10), (3, 7, 2)] {
             let mdp =
                 Mdp::new(&MdpConfig { states, items, transitions, seed: seed as u64 }).unwrap();
-            let rollout =
-                Rollout { max_steps: 100_000, ..Rollout::new(Seed::new(21), 0..40_000, k) };
-            let outcomes = rollout.outcomes(&mdp, &UniformRandom { items }).unwrap();
+            let rollout = Rollout::new(Seed::new(21), 0..40_000, k).max_steps(100_000);
+            let outcomes = rollout.outcomes(&mdp, &Blind(UniformRandom { items })).unwrap();
             let (found, error) = mean(outcomes.iter().map(|outcome| f64::from(outcome.steps)));
             let expected = expected_length(&mdp, k).unwrap();
             assert!(
@@ -205,13 +204,13 @@ fn random_sessions_are_as_long_as_linear_algebra_says() {
     }
 }
 
-fn reward_of<E: Environment, P: Policy<E>>(
+fn reward_of<E: Environment, P: Privileged<E>>(
     environment: &E,
     policy: &P,
     k: usize,
     max_steps: usize,
 ) -> (f64, f64) {
-    let rollout = Rollout { max_steps, ..Rollout::new(Seed::new(5), 0..4_000, k) };
+    let rollout = Rollout::new(Seed::new(5), 0..4_000, k).max_steps(max_steps);
     mean(rollout.outcomes(environment, policy).unwrap().iter().map(|outcome| outcome.reward))
 }
 
@@ -231,10 +230,10 @@ fn no_policy_earns_more_than_the_oracle_and_knowing_more_earns_no_less() {
             Mdp::new(&MdpConfig { transitions, seed: seed as u64, ..Default::default() }).unwrap();
         let oracle = MdpOracle::new(&mdp, 10).unwrap();
         let cut = 100_000;
-        let random = reward_of(&mdp, &UniformRandom { items: 50 }, 10, cut);
+        let random = reward_of(&mdp, &Blind(UniformRandom { items: 50 }), 10, cut);
         let mix = reward_of(&mdp, &MixReward::new(&mdp), 10, cut);
         let max = reward_of(&mdp, &MaxReward::new(&mdp), 10, cut);
-        let belief = reward_of(&mdp, &MdpBelief::new(&mdp, 10).unwrap(), 10, cut);
+        let belief = reward_of(&mdp, &Blind(MdpBelief::new(&mdp, 10).unwrap()), 10, cut);
         let best = reward_of(&mdp, &oracle, 10, cut);
         assert!(
             at_most(random, mix)
@@ -259,10 +258,10 @@ fn no_policy_earns_more_than_the_choice_oracle() {
     let users = choice_users(3, 12, Outside::Skip { leaving: 0.3 }, 4);
     let (k, horizon) = (3, 12);
     let oracle = ChoiceOracle::new(&users, k, horizon).unwrap();
-    let random = reward_of(&users, &UniformRandom { items: 12 }, k, horizon);
+    let random = reward_of(&users, &Blind(UniformRandom { items: 12 }), k, horizon);
     let best = reward_of(&users, &oracle, k, horizon);
     let value = oracle.value();
-    let belief = reward_of(&users, &ChoiceBelief::new(oracle), k, horizon);
+    let belief = reward_of(&users, &Blind(ChoiceBelief::new(oracle)), k, horizon);
     assert!(at_most(random, belief) && at_most(belief, (value, 0.0)));
     assert!((best.0 - value).abs() < SIGMAS * best.1, "{best:?} {value}");
 }
@@ -270,10 +269,10 @@ fn no_policy_earns_more_than_the_choice_oracle() {
 #[test]
 fn with_one_type_belief_is_the_oracle() {
     let users = choice_users(1, 6, Outside::Leave, 2);
-    let rollout = Rollout { max_steps: 8, ..Rollout::new(Seed::new(3), 0..100, 2) };
+    let rollout = Rollout::new(Seed::new(3), 0..100, 2).max_steps(8);
     let oracle = ChoiceOracle::new(&users, 2, 8).unwrap();
     let seeing = rollout.run(&users, &oracle).unwrap();
-    assert_eq!(rollout.run(&users, &ChoiceBelief::new(oracle)).unwrap(), seeing);
+    assert_eq!(rollout.run(&users, &Blind(ChoiceBelief::new(oracle))).unwrap(), seeing);
 }
 
 #[test]
@@ -290,6 +289,6 @@ fn bounds_that_do_not_exist_are_refused() {
     let users = choice_users(1, 200, Outside::Leave, 0);
     refused(ChoiceOracle::new(&users, 3, 1_000).map(drop));
     let oracle = ChoiceOracle::new(&choice_users(1, 5, Outside::Absent, 0), 2, 3).unwrap();
-    let rollout = Rollout { max_steps: 4, ..Rollout::new(Seed::new(0), 0..5, 2) };
+    let rollout = Rollout::new(Seed::new(0), 0..5, 2).max_steps(4);
     refused(rollout.run(&choice_users(1, 5, Outside::Absent, 0), &oracle).map(drop));
 }

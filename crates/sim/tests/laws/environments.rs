@@ -2,8 +2,8 @@ use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig, MdpState,
-    Outside, Population, Responses, Rollout, Slates, Transitions,
+    Blind, ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig,
+    MdpState, Outside, Population, Responses, Rollout, Slates, Transitions,
 };
 use proptest::prelude::*;
 
@@ -150,8 +150,9 @@ fn a_click_earns_what_the_setting_says() {
     let config =
         ChoiceUsersConfig { click_reward: ClickReward::Utility, items: 8, ..Default::default() };
     let users = ChoiceUsers::new(&config).unwrap();
-    let log =
-        Rollout::new(Seed::new(3), 0..50, 3).run(&users, &UniformRandom { items: 8 }).unwrap();
+    let log = Rollout::new(Seed::new(3), 0..50, 3)
+        .run(&users, &Blind(UniformRandom { items: 8 }))
+        .unwrap();
     for session in log.iter() {
         let mut clicks = Vec::new();
         for step in session.steps() {
@@ -187,8 +188,8 @@ proptest! {
 
     #[test]
     fn a_session_ends_exactly_where_the_user_leaves(outside in outside(), seed: u64, mdp_too: bool) {
-        let rollout = Rollout { max_steps: 7, ..Rollout::new(Seed::new(seed), 0..60, 3) };
-        let policy = UniformRandom { items: 9 };
+        let rollout = Rollout::new(Seed::new(seed), 0..60, 3).max_steps(7);
+        let policy = Blind(UniformRandom { items: 9 });
         let log = if mdp_too {
             rollout.run(&mdp(3, 9, seed), &policy)
         } else {
@@ -207,6 +208,12 @@ proptest! {
     }
 
     #[test]
+    fn a_replaced_row_is_a_new_session_and_the_others_go_on(outside in outside(), seed: u64, rows in prop::sample::subsequence((0..6).collect::<Vec<usize>>(), 0..=6)) {
+        replacing_rows_changes_no_other(&mdp(3, 9, seed), &rows, seed);
+        replacing_rows_changes_no_other(&choice_users(2, 9, outside, seed), &rows, seed);
+    }
+
+    #[test]
     fn transition_rows_are_distributions(states in 1usize..6, items in 1usize..6, seed: u64, alpha in 0.01f64..5.0) {
         for transitions in [Transitions::SoftmaxUniform, Transitions::Dirichlet(alpha)] {
             let mdp = Mdp::new(&MdpConfig { states, items, transitions, seed }).unwrap();
@@ -215,6 +222,41 @@ proptest! {
                 prop_assert!((row.iter().sum::<f64>() - 1.0).abs() < 1e-12 && row.iter().all(|p| *p >= 0.0));
                 prop_assert!((0.0..1.0).contains(&mdp.reward(state, item)));
             }
+        }
+    }
+}
+
+/// Six sessions after two steps, of which `rows` are replaced, answer two more slates as six that
+/// were left alone do, and as new sessions do, row by row.
+fn replacing_rows_changes_no_other<E: Environment>(users: &E, rows: &[usize], seed: u64) {
+    let open = |part: &str| -> Vec<Stream> { Seed::new(seed).derive(part).streams(0..6) };
+    let slate = [ItemId(1), ItemId(4), ItemId(2)];
+    let step = |state: &mut E::State, streams: &mut [Stream]| {
+        let (mut slates, mut responses) = (Slates::with_k(3), Responses::default());
+        streams.iter().for_each(|_| slates.push(&slate, None));
+        users.step(state, &slates, streams, &mut responses).unwrap();
+        (responses.choice, responses.reward, responses.ended)
+    };
+    let (mut streams, mut new_streams) = (open("old"), open("new"));
+    let mut state = users.reset(&mut streams).unwrap();
+    (0..2).for_each(|_| drop(step(&mut state, &mut streams)));
+    let mut alone = users.select(&state, &[0, 1, 2, 3, 4, 5]).unwrap();
+    let mut streams_alone = streams.clone();
+
+    let mut fresh: Vec<Stream> = rows.iter().map(|&row| new_streams[row].clone()).collect();
+    users.replace(&mut state, rows, &mut fresh).unwrap();
+    rows.iter().zip(fresh).for_each(|(&row, stream)| streams[row] = stream);
+    let mut new = users.reset(&mut new_streams).unwrap();
+    for _ in 0..2 {
+        let found = step(&mut state, &mut streams);
+        let went_on = step(&mut alone, &mut streams_alone);
+        let began = step(&mut new, &mut new_streams);
+        for row in 0..6 {
+            let expected = if rows.contains(&row) { &began } else { &went_on };
+            let of = |(choice, reward, ended): &(Vec<Choice>, Vec<f32>, Vec<bool>)| {
+                (choice[row], reward[row], ended[row])
+            };
+            assert_eq!(of(&found), of(expected), "row {row}");
         }
     }
 }
@@ -233,7 +275,7 @@ fn rows_of_softmax_are_flat_and_rows_of_a_small_dirichlet_are_not() {
 #[test]
 fn a_slate_without_reward_makes_the_user_leave() {
     let mdp = Mdp::from_parts(1, 2, vec![0.0, 0.9], vec![1.0, 1.0]).unwrap();
-    let policy = Fixed(vec![ItemId(0)]);
+    let policy = Blind(Fixed(vec![ItemId(0)]));
     let mut population = Population::begin(&mdp, &policy, 1, Seed::new(0), 0..20).unwrap();
     assert!(population.step().unwrap().responses.ended.iter().all(|ended| *ended));
     assert!(population.rows().is_empty());

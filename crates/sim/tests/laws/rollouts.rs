@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use foretaste_data::{ItemId, Log};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::bounds::{ChoiceBelief, ChoiceOracle, MdpBelief};
@@ -5,8 +7,8 @@ use foretaste_sim::policies::{
     EpsilonGreedy, MaxReward, MixReward, Popularity, TopItems, UniformRandom,
 };
 use foretaste_sim::{
-    Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy, Population,
-    Responses, Result, Rollout, Slates,
+    Blind, Environment, Error, Mdp, MdpConfig, Moment, Observer, Outcome, Outside, Policy,
+    Population, Privileged, Responses, Result, Rollout, Slates,
 };
 use proptest::prelude::*;
 
@@ -18,21 +20,25 @@ fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
 
 /// The log of `rollout` is the same on any number of threads, in any chunking, and for each session
 /// alone.
-fn is_reproducible<E: Environment, P: Policy<E>>(
+fn is_reproducible<E: Environment, P: Privileged<E>>(
     environment: &E,
     policy: &P,
-    rollout: &Rollout,
+    seed: Seed,
+    start: u64,
     chunk: usize,
 ) {
-    let run = |rollout: &Rollout| rollout.run(environment, policy).unwrap();
-    let log = on_threads(1, || run(rollout));
+    let run = |sessions: Range<u64>, chunk: usize| {
+        let rollout = Rollout::new(seed, sessions, 2).max_steps(5).chunk(chunk);
+        rollout.run(environment, policy).unwrap()
+    };
+    let all = start..start + 150;
+    let log = on_threads(1, || run(all.clone(), 64));
     for (threads, chunk) in [(1, chunk), (2, chunk), (8, chunk), (2, usize::MAX)] {
-        assert_eq!(on_threads(threads, || run(&Rollout { chunk, ..rollout.clone() })), log);
+        assert_eq!(on_threads(threads, || run(all.clone(), chunk)), log);
     }
     for session in [0, log.sessions() / 2, log.sessions() - 1] {
-        let number = rollout.sessions.start + session as u64;
-        let alone = run(&Rollout { sessions: number..number + 1, ..rollout.clone() });
-        assert_eq!(alone, log.select(&[session]));
+        let number = start + session as u64;
+        assert_eq!(run(number..number + 1, 64), log.select(&[session]));
     }
 }
 
@@ -43,19 +49,25 @@ proptest! {
     fn a_seed_gives_the_same_bits_on_any_threads_and_in_any_chunks(
         seed: u64, chunk in 1usize..90, start in 0u64..1_000_000, outside in outside(), which in 0..7,
     ) {
-        let rollout = Rollout { max_steps: 5, chunk: 64, ..Rollout::new(Seed::new(seed), start..start + 150, 2) };
+        let draws = Seed::new(seed);
         let mdp = mdp(3, 8, seed);
         let users = choice_users(2, 8, outside, seed);
         match which {
-            0 => is_reproducible(&mdp, &UniformRandom { items: 8 }, &rollout, chunk),
-            1 => is_reproducible(&users, &UniformRandom { items: 8 }, &rollout, chunk),
-            2 => is_reproducible(&mdp, &MixReward::new(&mdp), &rollout, chunk),
-            3 => is_reproducible(&mdp, &MdpBelief::new(&mdp, 2).unwrap(), &rollout, chunk),
-            4 => is_reproducible(&users, &ChoiceBelief::new(ChoiceOracle::new(&users, 2, 5).unwrap()), &rollout, chunk),
-            5 => is_reproducible(&users, &Popularity::new((0..8).map(f64::from).collect()).unwrap(), &rollout, chunk),
+            0 => is_reproducible(&mdp, &Blind(UniformRandom { items: 8 }), draws, start, chunk),
+            1 => is_reproducible(&users, &Blind(UniformRandom { items: 8 }), draws, start, chunk),
+            2 => is_reproducible(&mdp, &MixReward::new(&mdp), draws, start, chunk),
+            3 => is_reproducible(&mdp, &Blind(MdpBelief::new(&mdp, 2).unwrap()), draws, start, chunk),
+            4 => {
+                let oracle = ChoiceOracle::new(&users, 2, 5).unwrap();
+                is_reproducible(&users, &Blind(ChoiceBelief::new(oracle)), draws, start, chunk);
+            }
+            5 => {
+                let policy = Popularity::new((0..8).map(f64::from).collect()).unwrap();
+                is_reproducible(&users, &Blind(policy), draws, start, chunk);
+            }
             _ => {
                 let policy = EpsilonGreedy::new(MaxReward::new(&mdp), 0.3, 8).unwrap();
-                is_reproducible(&mdp, &policy, &rollout, chunk);
+                is_reproducible(&mdp, &policy, draws, start, chunk);
             }
         }
     }
@@ -63,8 +75,8 @@ proptest! {
     #[test]
     fn outcomes_are_those_of_the_log(seed: u64, outside in outside(), max_steps in 1usize..9) {
         let users = choice_users(3, 8, outside, seed);
-        let rollout = Rollout { max_steps, chunk: 16, ..Rollout::new(Seed::new(seed), 5..105, 3) };
-        let policy = UniformRandom { items: 8 };
+        let rollout = Rollout::new(Seed::new(seed), 5..105, 3).max_steps(max_steps).chunk(16);
+        let policy = Blind(UniformRandom { items: 8 });
         let log = rollout.run(&users, &policy).unwrap();
         let outcomes = rollout.outcomes(&users, &policy).unwrap();
         prop_assert_eq!(outcomes.len(), log.sessions());
@@ -91,10 +103,10 @@ proptest! {
             }
         }
         let mdp = mdp(2, 5, seed);
-        let rollout = Rollout { chunk, ..Rollout::new(Seed::new(seed), 0..sessions, 2) };
-        let counts = rollout.fold(&mdp, &UniformRandom { items: 5 }, |sessions| Count(vec![0; sessions])).unwrap();
+        let rollout = Rollout::new(Seed::new(seed), 0..sessions, 2).chunk(chunk);
+        let counts = rollout.fold(&mdp, &Blind(UniformRandom { items: 5 }), |sessions| Count(vec![0; sessions])).unwrap();
         let counts: Vec<usize> = counts.into_iter().flat_map(|count| count.0).collect();
-        let log = rollout.run(&mdp, &UniformRandom { items: 5 }).unwrap();
+        let log = rollout.run(&mdp, &Blind(UniformRandom { items: 5 })).unwrap();
         prop_assert_eq!(counts, log.iter().map(|session| session.len()).collect::<Vec<_>>());
         prop_assert_eq!(log.sessions() as u64, sessions);
     }
@@ -102,7 +114,7 @@ proptest! {
     #[test]
     fn a_branch_depends_on_its_session_time_and_number_alone(seed: u64, time: u64, pick in 0usize..20) {
         let users = choice_users(2, 8, Outside::Skip { leaving: 0.2 }, seed);
-        let policy = UniformRandom { items: 8 };
+        let policy = Blind(UniformRandom { items: 8 });
         let futures = |sessions: std::ops::Range<u64>, branches: usize| -> (Vec<u64>, Log, Log) {
             let mut population = Population::begin(&users, &policy, 3, Seed::new(seed), sessions.clone()).unwrap();
             population.step().unwrap();
@@ -125,9 +137,9 @@ proptest! {
     #[test]
     fn futures_of_futures_draw_from_streams_of_their_own(seed: u64, time: u64, start in 0u64..1_000) {
         let (mdp, seed) = (mdp(2, 50, seed), Seed::new(seed));
-        let policy = UniformRandom { items: 50 };
+        let policy = Blind(UniformRandom { items: 50 });
         let population = Population::begin(&mdp, &policy, 10, seed, start..start + 4).unwrap();
-        let slates = |mut population: Population<'_, Mdp, UniformRandom>| population.step().unwrap().slates.clone();
+        let slates = |mut population: Population<'_, Mdp, Blind<UniformRandom>>| population.step().unwrap().slates.clone();
         let futures = || population.branch(3, seed, time).unwrap();
         let twice = slates(futures().branch(2, seed, time).unwrap());
         let once = slates(futures());
@@ -137,7 +149,7 @@ proptest! {
             .flat_map(|session| (0..3).map(move |b| seed.index(b).index(time).derive("policy").stream(session)))
             .collect();
         let mut documented = Slates::default();
-        Policy::<Mdp>::recommend(&policy, &(), population.state(), 10, &mut streams, &mut documented).unwrap();
+        policy.0.rank(&(), None, 10, &mut streams, &mut documented).unwrap();
         prop_assert_eq!(&once, &documented);
 
         // Any two slates of 10 of 50 items are the same with probability below 1e-16.
@@ -152,7 +164,7 @@ proptest! {
 #[test]
 fn branching_has_the_distribution_of_continuing() {
     let mdp = mdp(4, 10, 3);
-    let policy = UniformRandom { items: 10 };
+    let policy = Blind(UniformRandom { items: 10 });
     let (sessions, branches) = (20_000, 3);
     let mut population = Population::begin(&mdp, &policy, 3, Seed::new(8), 0..sessions).unwrap();
     population.step().unwrap();
@@ -204,7 +216,7 @@ fn branching_has_the_distribution_of_continuing() {
     assert!(chi_square_fitted(&joint, &independent, 2) > 1e-4, "{joint:?}");
 }
 
-fn population_states(mdp: &Mdp, policy: &UniformRandom, sessions: u64) -> Vec<u32> {
+fn population_states(mdp: &Mdp, policy: &Blind<UniformRandom>, sessions: u64) -> Vec<u32> {
     let mut population = Population::begin(mdp, policy, 3, Seed::new(8), 0..sessions).unwrap();
     population.step().unwrap();
     population.state().0.clone()
@@ -213,9 +225,9 @@ fn population_states(mdp: &Mdp, policy: &UniformRandom, sessions: u64) -> Vec<u3
 #[test]
 fn two_policies_meet_the_same_users() {
     let users = choice_users(5, 8, Outside::Leave, 0);
-    let fixed = Fixed(vec![ItemId(0), ItemId(1)]);
+    let fixed = Blind(Fixed(vec![ItemId(0), ItemId(1)]));
     let begun = Population::begin(&users, &fixed, 2, Seed::new(6), 0..40).unwrap();
-    let random = UniformRandom { items: 8 };
+    let random = Blind(UniformRandom { items: 8 });
     let other = Population::begin(&users, &random, 2, Seed::new(6), 0..40).unwrap();
     assert!((0..40).all(|row| begun.state().user_type(row) == other.state().user_type(row)));
 
@@ -226,24 +238,24 @@ fn two_policies_meet_the_same_users() {
     let rollout = Rollout::new(Seed::new(6), 0..40, 2);
     assert_eq!(
         rollout.outcomes(&users, &fixed).unwrap(),
-        rollout.outcomes(&users, &drawing).unwrap()
+        rollout.outcomes(&users, &Blind(drawing)).unwrap()
     );
 }
 
 #[test]
 fn settings_out_of_range_are_refused() {
     let mdp = Mdp::new(&MdpConfig::default()).unwrap();
-    let rollout = Rollout::new(Seed::new(0), 0..10, 3);
+    let rollout = |k| Rollout::new(Seed::new(0), 0..10, k);
     let refused = |rollout: Rollout| {
         assert!(matches!(
-            rollout.run(&mdp, &UniformRandom { items: 50 }),
+            rollout.run(&mdp, &Blind(UniformRandom { items: 50 })),
             Err(Error::Setting { .. })
         ));
     };
-    refused(Rollout { k: 0, ..rollout.clone() });
-    refused(Rollout { k: 51, ..rollout.clone() });
-    refused(Rollout { max_steps: 0, ..rollout.clone() });
-    refused(Rollout { chunk: 0, ..rollout });
+    refused(rollout(0));
+    refused(rollout(51));
+    refused(rollout(3).max_steps(0));
+    refused(rollout(3).chunk(0));
 }
 
 #[test]
@@ -263,9 +275,12 @@ fn a_policy_or_environment_that_breaks_its_contract_is_an_error() {
         fn select(&self, _: &(), _: &[usize]) -> Result<()> {
             Ok(())
         }
+        fn replace(&self, _: &mut (), _: &[usize], _: &mut [Stream]) -> Result<()> {
+            Ok(())
+        }
     }
     let rollout = Rollout::new(Seed::new(0), 0..10, 2);
     let broken = |outcome: Result<Log>| assert!(matches!(outcome, Err(Error::Contract(_))));
-    broken(rollout.run(&Short, &UniformRandom { items: 3 }));
-    broken(rollout.run(&mdp(2, 3, 0), &UniformRandom { items: 60 }));
+    broken(rollout.run(&Short, &Blind(UniformRandom { items: 3 })));
+    broken(rollout.run(&mdp(2, 3, 0), &Blind(UniformRandom { items: 60 })));
 }

@@ -1,8 +1,8 @@
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Policy,
-    Responses, Result, Slates, Transitions,
+    Candidates, ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, MdpState, Outside, Policy,
+    Privileged, Responses, Result, Slates, Transitions,
 };
 use proptest::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF};
@@ -37,17 +37,17 @@ pub fn outside() -> impl Strategy<Value = Outside> {
 /// Shows the same slate to everyone: what tests of an environment's frequencies need.
 pub struct Fixed(pub Vec<ItemId>);
 
-impl<E: Environment + ?Sized> Policy<E> for Fixed {
+impl Policy for Fixed {
     type Memory = ();
 
     fn begin(&self, _rows: usize) -> Result<()> {
         Ok(())
     }
 
-    fn recommend(
+    fn rank(
         &self,
         _: &(),
-        _: &E::State,
+        _: Option<&Candidates>,
         k: usize,
         streams: &mut [Stream],
         slates: &mut Slates,
@@ -67,7 +67,7 @@ impl<E: Environment + ?Sized> Policy<E> for Fixed {
 }
 
 /// The slates that a policy of the Mdp draws for users in the given states.
-pub fn slates_for<P: Policy<Mdp>>(
+pub fn slates_for<P: Privileged<Mdp>>(
     policy: &P,
     states: Vec<u32>,
     k: usize,

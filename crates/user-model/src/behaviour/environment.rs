@@ -7,7 +7,7 @@ use foretaste_train::{ClickStates, FrozenClicks, Head};
 use rand::Rng;
 
 use super::model::BehaviourModel;
-use crate::Result;
+use crate::{Error, Result};
 
 /// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a
 /// purchase, reward 1, by Eq 2.
@@ -181,6 +181,16 @@ impl Environment for BehaviourUsers {
         rows: &[usize],
     ) -> foretaste_sim::Result<BehaviourState> {
         Ok(self.select(state, rows)?)
+    }
+
+    fn replace(
+        &self,
+        state: &mut BehaviourState,
+        rows: &[usize],
+        _: &mut [Stream],
+    ) -> foretaste_sim::Result<()> {
+        self.clicks.restart(&mut state.0, rows).map_err(Error::from)?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@ use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, St
 use foretaste_nn::{AdamConfig, backward, check_gradients, scalar};
 use foretaste_random::Seed;
 use foretaste_sim::{
-    Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom,
+    Blind, Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom,
 };
 use rand::Rng;
 
@@ -267,8 +267,8 @@ fn sessions_depend_on_neither_threads_nor_chunks() {
     let users = BehaviourUsers::new(&model).unwrap();
     let run = |threads, chunk| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let rollout = Rollout { max_steps: 4, chunk, ..Rollout::new(Seed::new(5), 0..23, 3) };
-        pool.install(|| rollout.run(&users, &UniformRandom { items: 20 }).unwrap())
+        let rollout = Rollout::new(Seed::new(5), 0..23, 3).max_steps(4).chunk(chunk);
+        pool.install(|| rollout.run(&users, &Blind(UniformRandom { items: 20 })).unwrap())
     };
     let log = run(1, 23);
     assert!(log.steps() > 40);
@@ -327,8 +327,9 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
 #[test]
 fn training_does_not_depend_on_the_threads() {
     let mdp = Mdp::new(&MdpConfig::default()).unwrap();
-    let log =
-        Rollout::new(Seed::new(1), 0..60, 10).run(&mdp, &UniformRandom { items: 50 }).unwrap();
+    let log = Rollout::new(Seed::new(1), 0..60, 10)
+        .run(&mdp, &Blind(UniformRandom { items: 50 }))
+        .unwrap();
     let log = sequences(&log, &(0..60).collect::<Vec<_>>(), 50, Seed::new(2)).unwrap();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

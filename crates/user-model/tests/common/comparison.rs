@@ -1,8 +1,9 @@
 //! A learned user model beside the simulated users that it learned from.
 
 use foretaste_data::Log;
+use foretaste_eval::choice::ChoiceModel;
 use foretaste_sim::ChoiceUsers;
-use foretaste_user_model::{Result, UserModel};
+use foretaste_user_model::UserModel;
 
 /// How close a model comes to users of one type, whose outside option is not absent, on the
 /// displays of a log.
@@ -19,7 +20,11 @@ pub struct Comparison {
     pub true_nll: f64,
 }
 
-pub fn compare(model: &UserModel, users: &ChoiceUsers, log: &Log) -> Result<Comparison> {
+pub fn compare(
+    model: &UserModel,
+    users: &ChoiceUsers,
+    log: &Log,
+) -> foretaste_eval::Result<Comparison> {
     let all: Vec<usize> = (0..log.sessions()).collect();
     let predictions = model.predict(log, &all)?;
     let mut predictions = predictions.iter();
@@ -30,10 +35,10 @@ pub fn compare(model: &UserModel, users: &ChoiceUsers, log: &Log) -> Result<Comp
         for step in session.steps() {
             let phi = users.choice_probabilities(0, &history, step.slate);
             let prediction = predictions.next().expect("a prediction for every step");
-            let options = prediction.log_probability.iter().chain([&prediction.log_outside]);
-            let learned: Vec<f64> = options.map(|&log_phi| log_phi.into()).collect();
-            divergence += phi.iter().zip(&learned).map(|(p, q)| p * (p.ln() - q)).sum::<f64>();
-            let chosen = prediction.chosen.unwrap_or(step.slate.len());
+            let learned = prediction.log_choice.as_ref().expect("users may choose nothing");
+            divergence += phi.iter().zip(learned).map(|(p, q)| p * (p.ln() - q)).sum::<f64>();
+            let chosen = step.slate.iter().position(|item| step.choice.item() == Some(*item));
+            let chosen = chosen.unwrap_or(step.slate.len());
             nll -= learned[chosen];
             true_nll -= phi[chosen].ln();
             for i in 0..step.slate.len() {

@@ -1,7 +1,7 @@
 use foretaste_data::{Catalogue, Dataset, Log, LogBuilder, UnknownItems};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};
-use foretaste_sim::{Environment, Mdp, MdpConfig, Outcome, Policy, Rollout};
+use foretaste_sim::{Blind, Environment, Outcome, Privileged, Rollout};
 use foretaste_user_model::{LearnedUsers, Outside, Pays};
 
 use crate::{Means, fitted, fitted_with};
@@ -45,11 +45,11 @@ fn most_clicked(log: &Log, items: usize) -> TopItems {
 }
 
 /// Slates of 10, as in the logs; the rollout's own cut is 1,000 steps.
-fn played<E: Environment, P: Policy<E>>(users: &E, policy: &P) -> Means {
+fn played<E: Environment, P: Privileged<E>>(users: &E, policy: &P) -> Means {
     Means::of(&Rollout::new(Seed::new(4), 0..1_500, 10).run(users, policy).unwrap())
 }
 
-fn reward<E: Environment, P: Policy<E>>(users: &E, policy: &P) -> f64 {
+fn reward<E: Environment, P: Privileged<E>>(users: &E, policy: &P) -> f64 {
     let outcomes: Vec<Outcome> =
         Rollout::new(Seed::new(5), 0..1_500, 10).outcomes(users, policy).unwrap();
     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / 1.5e3
@@ -63,12 +63,15 @@ fn the_bundled_log_of_clicks_alone_pays_a_session_what_it_paid() {
     assert_eq!(Outside::observed(&log), Outside::Absent);
     let users = LearnedUsers::new(fitted(&log, &catalogue, 100)).unwrap();
     let items = catalogue.len();
-    let (logged, learned) = (Means::of(&log), played(&users, &UniformRandom { items }));
+    let (logged, learned) = (Means::of(&log), played(&users, &Blind(UniformRandom { items })));
     assert!((learned.reward / logged.reward - 1.0).abs() < 0.1, "{logged:?} {learned:?}");
     assert!((learned.steps / logged.steps - 1.0).abs() < 0.1, "{logged:?} {learned:?}");
     // Nothing in this log says that a session's end depends on what is shown: every policy earns
     // the same.
-    assert!(reward(&users, &most_clicked(&log, items)) >= reward(&users, &UniformRandom { items }));
+    assert!(
+        reward(&users, &Blind(most_clicked(&log, items)))
+            >= reward(&users, &Blind(UniformRandom { items }))
+    );
 }
 
 /// What the outcomes are for. An outside option that this log never shows is hardly ever chosen and
@@ -79,9 +82,9 @@ fn bare_utilities_and_an_option_that_is_never_shown_pay_the_wrong_reward() {
     let (log, catalogue) = numbered(clicks_alone());
     let model = fitted_with(Outside::Nothing { leaving: 0.0 }, &log, &catalogue, 100);
     let users = LearnedUsers::paying(model, Pays::Utility).unwrap().leaving_by_choice_alone();
-    let rollout = Rollout { max_steps: 40, ..Rollout::new(Seed::new(5), 0..200, 10) };
+    let rollout = Rollout::new(Seed::new(5), 0..200, 10).max_steps(40);
     let played =
-        Means::of(&rollout.run(&users, &UniformRandom { items: catalogue.len() }).unwrap());
+        Means::of(&rollout.run(&users, &Blind(UniformRandom { items: catalogue.len() })).unwrap());
     assert!(played.steps == 40.0 && played.reward > 30.0, "{played:?}");
 }
 
@@ -94,7 +97,7 @@ fn the_bundled_log_with_leaving_pays_a_session_what_it_paid() {
     assert_eq!(Outside::observed(&log), Outside::Nothing { leaving: 1.0 });
     let users = LearnedUsers::new(fitted(&log, &catalogue, 100)).unwrap();
     let (logged, learned) =
-        (Means::of(&log), played(&users, &UniformRandom { items: catalogue.len() }));
+        (Means::of(&log), played(&users, &Blind(UniformRandom { items: catalogue.len() })));
     assert!((learned.reward / logged.reward - 1.0).abs() < 0.15, "{logged:?} {learned:?}");
     assert!((learned.steps / logged.steps - 1.0).abs() < 0.15, "{logged:?} {learned:?}");
     assert!((learned.click_rate - logged.click_rate).abs() < 0.05, "{logged:?} {learned:?}");

@@ -2,7 +2,7 @@ use foretaste_data::{Catalogue, ItemId, Log};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Policy, Rollout,
+    Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Outside, Privileged, Rollout,
 };
 use foretaste_user_model::LearnedUsers;
 
@@ -82,8 +82,8 @@ impl Policies {
     fn mean_rewards<E: Environment>(&self, users: &E, seed: u64) -> Vec<(f64, &'static str)> {
         let play = |(name, top): &(&'static str, Option<TopItems>)| {
             let reward = match top {
-                Some(top) => mean_reward(users, top, seed),
-                None => mean_reward(users, &UniformRandom { items: ITEMS }, seed),
+                Some(top) => mean_reward(users, &Blind(top), seed),
+                None => mean_reward(users, &Blind(UniformRandom { items: ITEMS }), seed),
             };
             (reward, *name)
         };
@@ -92,10 +92,10 @@ impl Policies {
 }
 
 fn rollout(seed: u64, sessions: u64) -> Rollout {
-    Rollout { max_steps: 40, ..Rollout::new(Seed::new(seed), 0..sessions, K) }
+    Rollout::new(Seed::new(seed), 0..sessions, K).max_steps(40)
 }
 
-fn mean_reward<E: Environment, P: Policy<E>>(users: &E, policy: &P, seed: u64) -> f64 {
+fn mean_reward<E: Environment, P: Privileged<E>>(users: &E, policy: &P, seed: u64) -> f64 {
     let outcomes: Vec<Outcome> = rollout(seed, JUDGED).outcomes(users, policy).unwrap();
     outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / JUDGED as f64
 }
@@ -114,7 +114,7 @@ fn ranked(mut rewards: Vec<(f64, &'static str)>) -> Vec<&'static str> {
 /// The policies' true rewards lie 8% of their range or more apart, five standard errors of their
 /// 4,000 sessions at least.
 fn check(shop: &Shop) {
-    let random = UniformRandom { items: ITEMS };
+    let random = Blind(UniformRandom { items: ITEMS });
     let log = rollout(10, LOGGED).run(shop, &random).unwrap();
     let users = LearnedUsers::new(fitted(&log, &Catalogue::numbered(ITEMS), 300)).unwrap();
     let (logged, learned) =

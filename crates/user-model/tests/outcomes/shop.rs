@@ -77,4 +77,13 @@ impl Environment for Shop {
     fn select(&self, state: &Self::State, rows: &[usize]) -> Result<Self::State> {
         self.users.select(state, rows)
     }
+
+    fn replace(
+        &self,
+        state: &mut Self::State,
+        rows: &[usize],
+        streams: &mut [Stream],
+    ) -> Result<()> {
+        self.users.replace(state, rows, streams)
+    }
 }

@@ -1,8 +1,9 @@
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Seed;
-use foretaste_sim::Rollout;
 use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Blind, Rollout};
 use foretaste_user_model::{
     Error, LearnedUsers, Outcomes, Outside, Pays, RewardHead, StateEncoder, UserModel,
     UserModelConfig,
@@ -47,8 +48,8 @@ fn learned(state: StateEncoder) -> UserModel {
 }
 
 fn play(users: &LearnedUsers) -> Log {
-    let rollout = Rollout { max_steps: 30, chunk: 16, ..Rollout::new(Seed::new(5), 0..200, 3) };
-    rollout.run(users, &UniformRandom { items: ITEMS }).unwrap()
+    let rollout = Rollout::new(Seed::new(5), 0..200, 3).max_steps(30).chunk(16);
+    rollout.run(users, &Blind(UniformRandom { items: ITEMS })).unwrap()
 }
 
 #[test]
@@ -63,6 +64,8 @@ fn a_step_pays_what_was_asked_for_and_choices_do_not_depend_on_it() {
     );
     let all: Vec<usize> = (0..utility.sessions()).collect();
     let predictions = users(Pays::Utility).model().predict(&utility, &all).unwrap();
+    let all_steps = utility.iter().flat_map(|session| session.steps());
+    let slates: Vec<Vec<ItemId>> = all_steps.map(|step| step.slate.to_vec()).collect();
     let steps = |log: &Log| {
         let steps: Vec<_> = log
             .iter()
@@ -75,7 +78,8 @@ fn a_step_pays_what_was_asked_for_and_choices_do_not_depend_on_it() {
     for (at, (choice, reward)) in steps(&reward).into_iter().enumerate() {
         let expected = match choice {
             Choice::Item(item) => {
-                (item.0 as f32 - 2.0, 1.0, predictions[at].utility[predictions[at].chosen.unwrap()])
+                let place = slates[at].iter().position(|shown| *shown == item).unwrap();
+                (item.0 as f32 - 2.0, 1.0, predictions[at].scores[place])
             }
             _ => (-0.25, 0.0, 0.0),
         };

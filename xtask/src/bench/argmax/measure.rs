@@ -2,14 +2,12 @@
 
 use std::time::Instant;
 
+use anyhow::Result;
 use candle_core::{Device, Tensor};
+use foretaste_cascade_dqn::{Cascade, ItemFeatures, QConfig, QNetworks, StateEncoder, Storage};
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use rand::Rng;
-
-use crate::argmax::{Candidates, Cascade, Storage};
-use crate::config::{ItemFeatures, QConfig, StateEncoder};
-use crate::{QNetworks, Result};
 
 /// The sizes of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +27,6 @@ pub struct Sizes {
 /// What choosing slates takes, medians of the repetitions in seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measurement {
-    /// Size of the cached item halves of all stages.
-    pub bytes: usize,
     /// Computing them.
     pub freeze: f64,
     /// Choosing one slate for each user.
@@ -54,10 +50,6 @@ pub struct OnGpu {
 }
 
 /// Measures untrained networks on random features; on `device` as well if that is an NVIDIA GPU.
-///
-/// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if a size is out of range; an error of the network if
-/// the GPU fails.
 pub fn measure(
     sizes: Sizes,
     storage: Storage,
@@ -69,23 +61,17 @@ pub fn measure(
     let cascade = subject.networks.freeze(storage)?;
     let freeze = begin.elapsed().as_secs_f64();
     let states = subject.networks.states(&subject.clicks)?;
-    let mut result = cascade.slates(&states, Candidates::default());
+    let mut result = cascade.slates(&states, None);
     // In turn, so that what else the machine does slows both alike.
     let (mut slates, mut read) = (Vec::new(), Vec::new());
     for _ in 0..repetitions.max(1) {
-        slates.push(seconds(|| result = cascade.slates(&states, Candidates::default())));
+        slates.push(seconds(|| result = cascade.slates(&states, None)));
         read.push(seconds(|| {
             std::hint::black_box(cascade.checksum());
         }));
     }
     let gpu = on_gpu(&cascade, &states, &result?.items, repetitions, device)?;
-    Ok(Measurement {
-        bytes: cascade.bytes(),
-        freeze,
-        slates: median(slates),
-        read: median(read),
-        gpu,
-    })
+    Ok(Measurement { freeze, slates: median(slates), read: median(read), gpu })
 }
 
 #[cfg(feature = "cuda")]
@@ -100,11 +86,11 @@ fn on_gpu(
         return Ok(None);
     }
     let cascade = cascade.on_cuda(device)?;
-    let mut result = cascade.slates(states, Candidates::default());
+    let mut result = cascade.slates(states, None);
     let mut checksum = cascade.checksum();
     let (mut slates, mut read) = (Vec::new(), Vec::new());
     for _ in 0..repetitions.max(1) {
-        slates.push(seconds(|| result = cascade.slates(states, Candidates::default())));
+        slates.push(seconds(|| result = cascade.slates(states, None)));
         read.push(seconds(|| checksum = cascade.checksum()));
     }
     checksum?;
@@ -120,9 +106,6 @@ fn on_gpu(_: &Cascade, _: &Tensor, _: &[ItemId], _: usize, _: &Device) -> Result
 /// Seconds that candle's operations take for the slate of one user: for each stage the product of
 /// all features, the sum, σ, the output layer and the argmax, each in a tensor of its own. One
 /// stage is measured, and counted k times.
-///
-/// # Errors
-/// As [`measure`].
 pub fn measure_candle(sizes: Sizes, repetitions: usize) -> Result<f64> {
     let one_stage = Sizes { k: 1, ..sizes };
     let subject = Subject::new(one_stage)?;
@@ -155,15 +138,12 @@ pub struct Agreement {
 }
 
 /// Compares [`Storage::Half`] with [`Storage::Single`] on untrained networks and random features.
-///
-/// # Errors
-/// As [`measure`].
 pub fn agreement(sizes: Sizes) -> Result<Agreement> {
     let subject = Subject::new(sizes)?;
     let states = subject.networks.states(&subject.clicks)?;
     let slates = |storage| -> Result<Vec<ItemId>> {
-        let cascade: Cascade = subject.networks.freeze(storage)?;
-        Ok(cascade.slates(&states, Candidates::default())?.items)
+        let cascade = subject.networks.freeze(storage)?;
+        Ok(cascade.slates(&states, None)?.items)
     };
     let (exact, other) = (slates(Storage::Single)?, slates(Storage::Half)?);
     let pairs = exact.chunks_exact(sizes.k).zip(other.chunks_exact(sizes.k));
