@@ -4,7 +4,6 @@ use crate::{Fault, Unknown};
 
 /// What can go wrong with a log, on disk or in memory.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum Error {
     /// The operating system refused: a missing file, a directory in a file's place, a full disk.
     #[error("{}: {source}", path.display())]
