@@ -10,8 +10,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use foretaste_baselines::{Data, Displays, ModelKind, Progress, select_among};
-use foretaste_data::import::{self, Options};
-use foretaste_data::{Fractions, Split};
+use foretaste_data::{Fractions, Split, cache};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
 

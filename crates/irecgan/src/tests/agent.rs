@@ -4,7 +4,8 @@ use foretaste_eval::choice::ChoiceModel;
 use foretaste_nn::{backward, check_gradients};
 use foretaste_random::Seed;
 use foretaste_sim::{Candidates, Policy, Propensities, Slates};
-use foretaste_user_model::behaviour::{BehaviourModel, PerStep};
+use foretaste_train::PerStep;
+use foretaste_user_model::behaviour::BehaviourModel;
 
 use super::{log_of, tiny, values};
 use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};
