@@ -6,11 +6,11 @@
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use foretaste_data::import::{self, Options};
+use foretaste_data::{Catalogue, Fractions, Split};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Blind, Environment, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Rollout};
 use foretaste_user_model::{
     LearnedUsers, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit,
 };
@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eta: 2.0,
         ..ChoiceUsersConfig::default()
     })?;
-    let rollout = Rollout { max_steps: 3, ..Rollout::new(Seed::new(1), 0..900, 4) };
-    let log = &rollout.run(&truth, &UniformRandom { items: truth.items() })?;
+    let rollout = Rollout::new(Seed::new(1), 0..900, 4).max_steps(3);
+    let log = &rollout.run(&truth, &Blind(UniformRandom { items: truth.items() }))?;
     let catalogue = &Catalogue::numbered(truth.items());
     let split = &Split::by_session(log, Fractions::default(), Seed::new(1))?;
     println!("{} users, {} slates, {} items", log.sessions(), log.steps(), catalogue.len());

@@ -15,10 +15,11 @@ use foretaste_sim::policies::{TopItems, UniformRandom};
 use foretaste_sim::{
     Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Outcome, Responses, Rollout, Slates,
 };
+use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, BehaviourUsers};
 use foretaste_user_model::{
-    AdversarialConfig, Error, Fit, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
-    StateEncoder, TrainConfig, Update, UserModel, UserModelConfig, fit, fit_adversarial,
+    AdversarialConfig, CurvePoint, Error, ItemFeatures, LearnedUsers, Outside, Pays, Regulariser,
+    StateEncoder, TrainConfig, UserModel, UserModelConfig, fit, fit_adversarial,
 };
 
 use comparison::compare;

@@ -25,7 +25,7 @@ impl Worlds {
             choice_users::ITEMS
         ));
         notes.push(format!(
-            "Where no display of a log is without a click, the level of r_θ is not identified, and \
+            "Where every slate of a log has a click, the level of r_θ is not identified, and \
              click rates as fitted are near 1. Rewards are then moved by a constant, in both \
              models, so that users without clicks click {:.0}% of the slates of {SLATE} random \
              items: an ordinary item is then worth as much as none.",

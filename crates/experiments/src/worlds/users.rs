@@ -25,7 +25,7 @@ pub struct UsersConfig {
     training: TrainConfig,
     /// What may be recommended: so many items, the most often shown to the training users.
     items: usize,
-    /// Where no display of the log is without a click, which leaves the level of the rewards open:
+    /// Where every slate of the log has a click, which leaves the level of the rewards open:
     /// the rewards are moved by a constant, so that users without clicks click so many of the
     /// slates of [`SLATE`](foretaste_user_model::level::SLATE) random items
     /// ([`UserModel::set_level`]).

@@ -1,7 +1,7 @@
 use foretaste_data::{Catalogue, Dataset, Log, LogBuilder, UnknownItems};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};
-use foretaste_sim::{Blind, Environment, Outcome, Privileged, Rollout};
+use foretaste_sim::{Blind, Environment, Mdp, MdpConfig, Outcome, Privileged, Rollout};
 use foretaste_user_model::{LearnedUsers, Outside, Pays};
 
 use crate::{Means, fitted, fitted_with};
@@ -10,7 +10,7 @@ use crate::{Means, fitted, fitted_with};
 fn simulated() -> Log {
     let mdp = Mdp::new(&MdpConfig { seed: 1, ..MdpConfig::default() }).unwrap();
     let seed = Seed::new(1).derive("bundled logs").derive("mdp");
-    let policy = UniformRandom { items: mdp.items() };
+    let policy = Blind(UniformRandom { items: mdp.items() });
     Rollout::new(seed, 0..250, 10).run(&mdp, &policy).unwrap()
 }
 
