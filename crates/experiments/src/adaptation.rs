@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use foretaste_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
 use foretaste_eval::Metric;
-use foretaste_lab::{Cell, Experiment, Interrupted, Outcome, Scale, Shared, Watch, in_own_pool};
+use foretaste_lab::{
+    Cell, Experiment, Grid, Interrupted, Outcome, Scale, Shared, Watch, in_own_pool,
+};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_sim::policies::UniformRandom;
@@ -55,6 +57,7 @@ enum Method {
     Random,
 }
 
+const NAME: &str = "adaptation";
 const K: usize = 3;
 const SETTING: &str = "k = 3";
 const WARM: &str = "CDQN warm start";
@@ -66,29 +69,26 @@ const HANDICAPPED: Metric = Metric::Handicapped;
 impl Adaptation {
     /// Lays out the grid of cells: data sets x recommenders x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);
             for (name, method) in methods(&users, settings.scale) {
-                let config = serde_json::to_value(Config {
+                let config = Config {
                     data: world.source.digest.clone(),
                     users: users.clone(),
                     k: K,
                     meeting: meeting(settings.scale),
                     method,
-                })?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "adaptation".into(),
-                    dataset: dataset.name.clone(),
-                    method: name.into(),
-                    setting: SETTING.into(),
-                    seed,
-                    config: config.clone(),
-                }));
+                };
+                grid.arm(&dataset.name, name, SETTING, config)?;
             }
         }
-        Ok(Self { cells, worlds, levels: Shared::new(2 * settings.seeds as usize) })
+        Ok(Self {
+            cells: grid.into_cells(),
+            worlds,
+            levels: Shared::new(2 * settings.seeds as usize),
+        })
     }
 }
 
@@ -129,7 +129,7 @@ fn methods(users: &UsersConfig, scale: Scale) -> Vec<(&'static str, Method)> {
 
 impl Experiment for Adaptation {
     fn name(&self) -> &'static str {
-        "adaptation"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -139,7 +139,7 @@ impl Experiment for Adaptation {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = self.worlds.named(&cell.dataset)?;
-            let config: Config = serde_json::from_value(cell.config.clone())?;
+            let config: Config = cell.config()?;
             let users = self.worlds.users.get(&world.source, &config.users, cell.seed, watch)?;
             match &world.truth {
                 Some(new) => self.meet(cell, &config, world, &users, new, watch),

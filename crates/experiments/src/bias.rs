@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use foretaste_eval::Metric;
 use foretaste_irecgan::{Biases, Generated, Logged};
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch, in_own_pool};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
 use foretaste_sim::Rollout;
@@ -37,6 +37,7 @@ enum When {
     After,
 }
 
+const NAME: &str = "bias";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
@@ -45,29 +46,22 @@ impl BiasExperiment {
     pub fn new(settings: &Settings, studies: Arc<Studies>) -> anyhow::Result<Self> {
         let sessions = if settings.scale == Scale::Smoke { 50 } else { 1_000 };
         let all = Study::all(settings);
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for (world, study) in
             WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
         {
             for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
-                let config = serde_json::to_value(Config { sessions, study: study.clone(), when })?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "bias".into(),
-                    dataset: world.name.into(),
-                    method: name.into(),
-                    setting: study.setting(),
-                    seed,
-                    config: config.clone(),
-                }));
+                let config = Config { sessions, study: study.clone(), when };
+                grid.arm(world.name, name, &study.setting(), config)?;
             }
         }
-        Ok(Self { cells, studies })
+        Ok(Self { cells: grid.into_cells(), studies })
     }
 }
 
 impl Experiment for BiasExperiment {
     fn name(&self) -> &'static str {
-        "bias"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -77,7 +71,7 @@ impl Experiment for BiasExperiment {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = World::named(&cell.dataset)?;
-            let Config { sessions, study, when } = serde_json::from_value(cell.config.clone())?;
+            let Config { sessions, study, when } = cell.config()?;
             let (users, seed) = (world.users(cell.seed)?, Seed::new(cell.seed));
             let learned = self.studies.learned(world, &study, cell.seed, watch)?;
             let acting = if when == When::Before { &learned.before } else { &learned.after };

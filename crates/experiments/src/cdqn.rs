@@ -8,7 +8,7 @@ use foretaste_cascade_dqn::{
     Architecture, QConfig, QPolicy, Reward, Storage, TrainConfig, Trainer,
 };
 use foretaste_eval::Metric;
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Shared, Watch, in_own_pool};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Shared, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_sim::Policy;
@@ -51,6 +51,7 @@ enum Method {
     Random,
 }
 
+const NAME: &str = "cdqn";
 const K: [usize; 2] = [3, 5];
 const CDQN: &str = "GAN-CDQN";
 const GDQN: &str = "GAN-GDQN";
@@ -60,33 +61,26 @@ const GREEDY: &str = "GAN-Greedy";
 impl Cdqn {
     /// Lays out the grid of cells: data sets x slate sizes x policies x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);
             for k in K {
                 for (name, method) in methods(&users, k, settings.scale) {
-                    let config = serde_json::to_value(Config {
+                    let config = Config {
                         data: world.source.digest.clone(),
                         users: users.clone(),
                         judging: policies::judging(settings.scale),
                         k,
                         method,
-                    })?;
-                    cells.extend((0..settings.seeds).map(|seed| Cell {
-                        experiment: "cdqn".into(),
-                        dataset: dataset.name.clone(),
-                        method: name.into(),
-                        setting: setting(k),
-                        seed,
-                        config: config.clone(),
-                    }));
+                    };
+                    grid.arm(&dataset.name, name, &setting(k), config)?;
                 }
             }
         }
         // Those of one data set, which slates of every size share.
         let click_models = Shared::new(2 * settings.seeds as usize);
-        Ok(Self { cells, worlds, click_models, optima: Shared::new(K.len()) })
+        Ok(Self { cells: grid.into_cells(), worlds, click_models, optima: Shared::new(K.len()) })
     }
 }
 
@@ -114,7 +108,7 @@ fn methods(users: &UsersConfig, k: usize, scale: Scale) -> Vec<(&'static str, Me
 
 impl Experiment for Cdqn {
     fn name(&self) -> &'static str {
-        "cdqn"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -124,7 +118,7 @@ impl Experiment for Cdqn {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = self.worlds.named(&cell.dataset)?;
-            let config: Config = serde_json::from_value(cell.config.clone())?;
+            let config: Config = cell.config()?;
             let users = self.worlds.users.get(&world.source, &config.users, cell.seed, watch)?;
             let seed = Seed::new(cell.seed);
             let Config { judging, k, .. } = config;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use foretaste_eval::Metric;
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch, in_own_pool};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
@@ -42,6 +42,7 @@ enum Method {
     Oracle,
 }
 
+const NAME: &str = "online-eval";
 const LSTM: &str = "LSTM";
 const PG: &str = "PG";
 const LSTMD: &str = "LSTMD";
@@ -61,45 +62,32 @@ impl OnlineEval {
             Scale::Quick | Scale::Paper => 1_000,
         };
         let all = Study::all(settings);
-        let mut cells = Vec::new();
-        let mut lay_out = |world: &World, setting: &str, methods: &[(&str, Method)]| {
-            for (name, method) in methods {
-                let config = serde_json::to_value(Config { sessions, method: method.clone() })?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "online-eval".into(),
-                    dataset: world.name.into(),
-                    method: (*name).into(),
-                    setting: setting.into(),
-                    seed,
-                    config: config.clone(),
-                }));
-            }
-            anyhow::Ok(())
-        };
+        let mut grid = Grid::new(NAME, settings.seeds);
         for world in &WORLDS {
             for study in &all {
                 let study_of = || Box::new(study.clone());
-                let methods = [
+                for (name, method) in [
                     (LSTM, Method::Lstm(study_of())),
                     (PG, Method::Pg(study_of())),
                     (LSTMD, Method::Lstmd(study_of())),
                     (IRECGAN, Method::IRecGan(study_of())),
-                ];
-                lay_out(world, &study.setting(), &methods)?;
+                ] {
+                    grid.arm(world.name, name, &study.setting(), Config { sessions, method })?;
+                }
             }
-            lay_out(
-                world,
-                NO_LOG,
-                &[(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)],
-            )?;
+            for (name, method) in
+                [(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)]
+            {
+                grid.arm(world.name, name, NO_LOG, Config { sessions, method })?;
+            }
         }
-        Ok(Self { cells, studies })
+        Ok(Self { cells: grid.into_cells(), studies })
     }
 }
 
 impl Experiment for OnlineEval {
     fn name(&self) -> &'static str {
-        "online-eval"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -109,7 +97,7 @@ impl Experiment for OnlineEval {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = World::named(&cell.dataset)?;
-            let Config { sessions, method } = serde_json::from_value(cell.config.clone())?;
+            let Config { sessions, method } = cell.config()?;
             let users = world.users(cell.seed)?;
             let judge = Judge { users: &users, sessions, seed: Seed::new(cell.seed), watch };
             let learned = |study: &Study| self.studies.learned(world, study, cell.seed, watch);

@@ -7,7 +7,7 @@ use foretaste_eval::Metric;
 use foretaste_irecgan::{
     AgentPolicy, IRecGan, OnlineConfig, OnlineLearning, OnlineMethod, Ranking, Selection,
 };
-use foretaste_lab::{Cell, Experiment, Interrupted, Outcome, Scale, Watch, in_own_pool};
+use foretaste_lab::{Cell, Experiment, Grid, Interrupted, Outcome, Scale, Watch, in_own_pool};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
@@ -35,6 +35,7 @@ struct Config {
     sessions: u64,
 }
 
+const NAME: &str = "online-learning";
 const METHODS: [(&str, OnlineMethod); 4] = [
     (PG_ONLINE, OnlineMethod::PgOnline),
     (PG_BOTH, OnlineMethod::PgOnlineAndOffline),
@@ -52,21 +53,14 @@ const LATE: usize = 5;
 impl OnlineExperiment {
     /// Lays out the grid of cells: users x methods x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for world in &WORLDS {
             for (name, method) in METHODS {
-                let config = serde_json::to_value(config(method, settings))?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "online-learning".into(),
-                    dataset: world.name.into(),
-                    method: name.into(),
-                    setting: SETTING.into(),
-                    seed,
-                    config: config.clone(),
-                }));
+                let config = config(method, settings);
+                grid.arm(world.name, name, SETTING, config)?;
             }
         }
-        Ok(Self { cells, device: settings.device.open()? })
+        Ok(Self { cells: grid.into_cells(), device: settings.device.open()? })
     }
 }
 
@@ -91,7 +85,7 @@ fn config(method: OnlineMethod, settings: &Settings) -> Config {
 
 impl Experiment for OnlineExperiment {
     fn name(&self) -> &'static str {
-        "online-learning"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -101,8 +95,7 @@ impl Experiment for OnlineExperiment {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let users = World::named(&cell.dataset)?.users(cell.seed)?;
-            let Config { online, iterations, sessions, .. } =
-                serde_json::from_value(cell.config.clone())?;
+            let Config { online, iterations, sessions, .. } = cell.config()?;
             let (method, seed) = (online.method, Seed::new(cell.seed));
             let mut learning = OnlineLearning::new(online, seed, &self.device)?;
             let mut shown_so_far = Vec::new();

@@ -8,7 +8,7 @@ use candle_core::Device;
 use foretaste_data::Split;
 use foretaste_eval::Metric;
 use foretaste_eval::choice::evaluate;
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_train::{Fitted, Progress};
@@ -51,6 +51,7 @@ struct MinMax {
     training: AdversarialConfig,
 }
 
+const NAME: &str = "regularisers";
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 const SHANNON: &str = "shannon";
 /// Figures of a test, and what they are called where the generator is tested.
@@ -75,7 +76,7 @@ impl Regularisers {
             )
         };
         missing.extend(left.iter().map(untold));
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for source in &sources {
             for (name, state) in
                 USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()])
@@ -88,25 +89,18 @@ impl Regularisers {
                 for (setting, regulariser, min_max) in
                     settings_of(&shannon, &training, settings.scale)
                 {
-                    let config = serde_json::to_value(Config {
+                    let config = Config {
                         data: source.digest.clone(),
                         device: settings.device.to_string(),
                         model: UserModelConfig { regulariser, ..shannon.clone() },
                         training: training.clone(),
                         min_max,
-                    })?;
-                    cells.extend((0..settings.seeds).map(|seed| Cell {
-                        experiment: "regularisers".into(),
-                        dataset: source.dataset.name.clone(),
-                        method: name.into(),
-                        setting: setting.into(),
-                        seed,
-                        config: config.clone(),
-                    }));
+                    };
+                    grid.arm(&source.dataset.name, name, setting, config)?;
                 }
             }
         }
-        Ok(Self { cells, sources, missing, device: settings.device.open()? })
+        Ok(Self { cells: grid.into_cells(), sources, missing, device: settings.device.open()? })
     }
 }
 
@@ -146,7 +140,7 @@ fn settings_of(
 
 impl Experiment for Regularisers {
     fn name(&self) -> &'static str {
-        "regularisers"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -155,7 +149,7 @@ impl Experiment for Regularisers {
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         let source = sources::of(&self.sources, cell)?;
-        let config: Config = serde_json::from_value(cell.config.clone())?;
+        let config: Config = cell.config()?;
         let seed = Seed::new(cell.seed);
         let split = source.split(Splitting::BySeed, seed)?;
         let run = Run { source, split, seed, config: &config, device: &self.device, watch };

@@ -8,7 +8,7 @@ use foretaste_disc::DiscriminatorConfig;
 use foretaste_eval::Metric;
 use foretaste_eval::metrics::precision_at;
 use foretaste_irecgan::{IRecGanConfig, ImportanceSampling};
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch, in_own_pool};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
@@ -96,6 +96,7 @@ impl Method {
 }
 
 /// Items on a slate that A and U make.
+const NAME: &str = "rerank";
 const K: usize = 10;
 /// Rewards of clicks below this share are rare: purchases, whose class is weighted.
 const RARE: f64 = 0.2;
@@ -104,31 +105,24 @@ impl Rerank {
     /// Reads the data and lays out the grid of cells: data sets x methods x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (sources, missing) = rerank_logs::read(settings)?;
-        let mut cells = Vec::new();
+        let mut cells = Grid::new(NAME, settings.seeds);
         for source in &sources {
             for method in Method::ALL {
                 let counted = method.counted();
-                let config = serde_json::to_value(Config {
+                let config = Config {
                     data: source.digest.clone(),
                     device: settings.device.to_string(),
                     method,
                     plan: counted.is_none().then(|| Box::new(plan(source, settings.scale))),
                     grid: counted.map_or(Vec::new(), |kind| grid(kind, settings.scale)),
-                })?;
-                cells.extend((0..settings.seeds).map(|seed| Cell {
-                    experiment: "rerank".into(),
-                    dataset: source.name.clone(),
-                    method: method.name().into(),
-                    setting: String::new(),
-                    seed,
-                    config: config.clone(),
-                }));
+                };
+                cells.arm(&source.name, method.name(), "", config)?;
             }
         }
         // At the published size a training leaves networks of 600 MB.
         let kept = if settings.scale == Scale::Paper { 2 } else { 256 };
         Ok(Self {
-            cells,
+            cells: cells.into_cells(),
             sources,
             missing,
             trainings: Trainings::new(kept, settings.device.open()?),
@@ -177,7 +171,7 @@ fn plan(source: &Source, scale: Scale) -> Plan {
 
 impl Experiment for Rerank {
     fn name(&self) -> &'static str {
-        "rerank"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -190,7 +184,7 @@ impl Experiment for Rerank {
             .iter()
             .find(|source| source.name == cell.dataset)
             .context("a data set of this run")?;
-        let config: Config = serde_json::from_value(cell.config.clone())?;
+        let config: Config = cell.config()?;
         let sides = source.sides(Seed::new(cell.seed))?;
         match (config.plan, config.method.counted()) {
             (Some(plan), None) => {

@@ -5,7 +5,7 @@ use candle_core::Device;
 use foretaste_baselines::{self as baselines, Data, ModelKind, select_among};
 use foretaste_eval::Metric;
 use foretaste_eval::choice::evaluate;
-use foretaste_lab::{Cell, Experiment, Outcome, Scale, Watch};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
 use foretaste_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, fit};
@@ -45,30 +45,23 @@ struct Learned {
     training: TrainConfig,
 }
 
+const NAME: &str = "user-model";
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 
 impl UserModel {
     /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (sources, missing) = sources::read(settings)?;
-        let mut cells = Vec::new();
+        let mut grid = Grid::new(NAME, settings.seeds);
         for source in &sources {
             for splitting in source.splittings() {
                 for (name, method) in methods(source, settings) {
                     let config = Config { data: source.digest.clone(), splitting, method };
-                    let config = serde_json::to_value(config)?;
-                    cells.extend((0..settings.seeds).map(|seed| Cell {
-                        experiment: "user-model".into(),
-                        dataset: source.dataset.name.clone(),
-                        method: name.into(),
-                        setting: splitting.name().into(),
-                        seed,
-                        config: config.clone(),
-                    }));
+                    grid.arm(&source.dataset.name, name, splitting.name(), config)?;
                 }
             }
         }
-        Ok(Self { cells, sources, missing, device: settings.device.open()? })
+        Ok(Self { cells: grid.into_cells(), sources, missing, device: settings.device.open()? })
     }
 }
 
@@ -118,7 +111,7 @@ fn brief(mut settings: baselines::Settings) -> baselines::Settings {
 
 impl Experiment for UserModel {
     fn name(&self) -> &'static str {
-        "user-model"
+        NAME
     }
 
     fn cells(&self) -> &[Cell] {
@@ -127,7 +120,7 @@ impl Experiment for UserModel {
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         let source = sources::of(&self.sources, cell)?;
-        let config: Config = serde_json::from_value(cell.config.clone())?;
+        let config: Config = cell.config()?;
         let seed = Seed::new(cell.seed);
         match config.method {
             Method::Users(learned) => self.users(source, config.splitting, *learned, seed, watch),

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use anyhow::Context;
 use foretaste_report::{Arm, Figures, Point};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -47,6 +49,14 @@ impl Cell {
             method: self.method.clone(),
             setting: self.setting.clone(),
         }
+    }
+
+    /// The configuration, as the experiment that laid it out knows it.
+    ///
+    /// # Errors
+    /// Where it is another.
+    pub fn config<C: DeserializeOwned>(&self) -> anyhow::Result<C> {
+        C::deserialize(&self.config).with_context(|| format!("the configuration of {self}"))
     }
 
     /// The cell's address: hexadecimal, the same for equal cells on every machine.

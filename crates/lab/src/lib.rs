@@ -31,6 +31,7 @@ mod cell;
 mod costs;
 mod events;
 mod experiment;
+mod grid;
 pub mod interrupt;
 pub mod logging;
 mod program;
@@ -55,6 +56,7 @@ mod watch;
 
 pub use cell::{Cell, Outcome};
 pub use experiment::Experiment;
+pub use grid::Grid;
 pub use program::Program;
 pub use provenance::RunConfig;
 pub use reports::design;
