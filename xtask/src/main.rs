@@ -15,8 +15,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foretaste_lab::terminal::{reasons, tell};
-use foretaste_lab::{Interrupted, interrupt, logging};
+use foretaste_lab::{interrupt, logging};
 
 /// glibc hands freed pages back at once and faults them in again on the next tensor, which costs
 /// training a third of its time; mimalloc keeps them.
@@ -63,15 +62,5 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => {
-            tell(error);
-            ExitCode::from(interrupt::EXIT_CODE)
-        }
-        Err(error) => {
-            tell(format_args!("error: {}", reasons(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    interrupt::exit_code(done)
 }

@@ -21,8 +21,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foretaste_lab::terminal::{reasons, tell};
-use foretaste_lab::{Interrupted, interrupt, logging, threads};
+use foretaste_lab::{interrupt, logging, threads};
 
 use crate::answer::Answer;
 
@@ -65,8 +64,8 @@ enum Command {
     Describe(describe::Args),
     /// Write a log in a format that other programs read.
     Export(export::Args),
-    /// List the logs that are inside this program.
-    List,
+    /// List the logs and the recipes for public data sets that are inside this program.
+    List(list::Args),
     /// Train a recommender, IRecGAN's agent, on a log.
     Train(train::Args),
     /// Estimate from a log with propensities what a trained recommender would have earned.
@@ -83,19 +82,9 @@ fn main() -> ExitCode {
         Command::Import(args) => import::run(args, cli.quiet),
         Command::Describe(args) => describe::run(args, cli.quiet),
         Command::Export(args) => export::run(args, cli.quiet),
-        Command::List => list::run(),
+        Command::List(args) => list::run(args),
         Command::Train(args) => train::run(args, &bars, cli.quiet),
         Command::Judge(args) => judge::run(args, cli.quiet),
     };
-    match done.map(|answer: Answer| answer.print(cli.json)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => {
-            tell(error);
-            ExitCode::from(interrupt::EXIT_CODE)
-        }
-        Err(error) => {
-            tell(format_args!("error: {}", reasons(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    interrupt::exit_code(done.map(|answer: Answer| answer.print(cli.json)))
 }

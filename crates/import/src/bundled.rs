@@ -1,4 +1,5 @@
-//! The simulated logs of the folder `datasets`, inside the program.
+//! What the folder `datasets` holds, inside the program: simulated logs, and a recipe for each public
+//! data set.
 //!
 //! ```
 //! use foretaste_import::bundled;
@@ -13,13 +14,13 @@ use crate::{Error, Input, Result};
 /// How a path begins that names such a log, where a program takes one.
 pub const PREFIX: &str = "bundled:";
 
-macro_rules! logs {
-    ($($name:literal),*) => {
-        [$(($name, include_bytes!(concat!("../../../datasets/", $name)).as_slice())),*]
+macro_rules! files {
+    ($read:ident: $($name:literal),*) => {
+        [$(($name, $read!(concat!("../../../datasets/", $name)))),*]
     };
 }
 
-const LOGS: [(&str, &[u8]); 5] = logs![
+const LOGS: [(&str, &[u8]); 5] = files![include_bytes:
     "simulated-choice.tsv",
     "simulated-mdp-clicks.csv",
     "simulated-mdp.csv",
@@ -27,7 +28,21 @@ const LOGS: [(&str, &[u8]); 5] = logs![
     "simulated-mdp.parquet"
 ];
 
-/// The names of all.
+/// Where to get public data sets, how to import them, and what they are known to hold: file name
+/// and Markdown.
+pub const RECIPES: [(&str, &str); 9] = files![include_str:
+    "cikm.md",
+    "coat.md",
+    "gan-cdqn.md",
+    "irecgan-cikm.md",
+    "lastfm.md",
+    "movielens.md",
+    "open-bandit.md",
+    "trivago.md",
+    "yoochoose.md"
+];
+
+/// The names of all logs.
 pub fn names() -> impl Iterator<Item = &'static str> {
     LOGS.iter().map(|(name, _)| *name)
 }

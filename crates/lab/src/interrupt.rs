@@ -1,15 +1,17 @@
-//! Ctrl-C: the first asks to stop, the second ends the process.
+//! Ctrl-C, and how a program ends: the first Ctrl-C asks it to stop, the second ends it.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use indicatif::MultiProgress;
 
-use crate::terminal::tell;
+use crate::Interrupted;
+use crate::terminal::{reasons, tell};
 
 /// The exit code of a program that was interrupted.
-pub const EXIT_CODE: u8 = 130;
+const INTERRUPTED: u8 = 130;
 
 /// The flag that the first Ctrl-C sets; the second ends the process. `saying` is shown then, and
 /// the bars step aside for it.
@@ -21,10 +23,26 @@ pub fn on_ctrl_c(bars: &MultiProgress, saying: &'static str) -> anyhow::Result<A
     let (flag, bars) = (Arc::clone(&stop), bars.clone());
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(EXIT_CODE.into());
+            std::process::exit(INTERRUPTED.into());
         }
         bars.suspend(|| tell(saying));
     })
     .context("cannot watch for Ctrl-C")?;
     Ok(stop)
+}
+
+/// The exit code of a program that ends like this: 0, 130 if it was [`Interrupted`], else 1. What
+/// went wrong is written to the standard error.
+pub fn exit_code(done: anyhow::Result<()>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => {
+            tell(error);
+            ExitCode::from(INTERRUPTED)
+        }
+        Err(error) => {
+            tell(format_args!("error: {}", reasons(&error)));
+            ExitCode::FAILURE
+        }
+    }
 }
