@@ -1,6 +1,6 @@
 //! The pages: their programs are the examples, and their links lead somewhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -84,6 +84,43 @@ fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
         }
     }
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The table of ARCHITECTURE.md: the level of each crate; `xtask` lies beside `crates`.
+fn levels() -> BTreeMap<String, u32> {
+    let mut levels = BTreeMap::new();
+    for row in read(&root().join("ARCHITECTURE.md")).lines() {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        if let [_, level, crates, ..] = cells[..]
+            && let Ok(level) = level.parse()
+        {
+            levels.extend(crates.split('`').skip(1).step_by(2).map(|name| (name.into(), level)));
+        }
+    }
+    levels
+}
+
+#[test]
+fn every_crate_depends_on_crates_of_lower_levels_of_the_map_alone() {
+    let levels = levels();
+    let mut folders: BTreeSet<String> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.insert("xtask".into());
+    assert_eq!(levels.keys().cloned().collect::<BTreeSet<_>>(), folders);
+    for (name, level) in &levels {
+        let folder =
+            if name == "xtask" { root().join(name) } else { root().join("crates").join(name) };
+        let manifest = read(&folder.join("Cargo.toml"));
+        let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+        for line in dependencies.lines() {
+            let Some(line) = line.strip_prefix("foretaste-") else { continue };
+            let other = line.split(['.', ' ']).next().unwrap();
+            assert!(levels[other] < *level, "{name} depends on {other}");
+        }
+    }
 }
 
 #[test]
