@@ -1,4 +1,4 @@
-//! Chooses and judges every baseline on a cached log, which `cargo xtask data import` makes, by its
+//! Chooses and judges every baseline on a cached log, which `foretaste import` makes, by its
 //! split or one by sessions, and prints a table as CSV.
 //!
 //! `cargo run --release -p foretaste-baselines --example compare -- LOG [SEED [full|coarse [MODEL..]]]`
