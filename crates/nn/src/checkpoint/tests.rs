@@ -1,11 +1,11 @@
+use candle_core::{DType, Device, Tensor};
+use foretaste_random::Seed;
+use serde_json::{Value, json};
 use std::fs;
 
 use super::manifest::{AT_MOST, DIGITS, digest, with_digest};
 use super::*;
 use crate::{Adam, AdamConfig, Init, Params};
-use candle_core::{DType, Device, Tensor};
-use foretaste_random::Seed;
-use serde_json::{Value, json};
 
 const MODEL: &str = "test";
 
