@@ -4,12 +4,11 @@
 //!
 //! `cargo run --release -p foretaste-baselines --example own_click_model`
 
-use foretaste_baselines::{
-    ClickModel, Data, Displays, Error, Likelihood, ModelKind, Result, select,
-};
+use foretaste_baselines::{ClickModel, Data, Displays, Likelihood, ModelKind, Result, select};
 use foretaste_data::{Fractions, ItemId, Split};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_sim::{Blind, ChoiceUsers, Rollout, policies::UniformRandom};
 
 struct Luce(Vec<f32>);
@@ -31,12 +30,9 @@ fn fit(data: &Data<'_>) -> Luce {
 
 impl ClickModel for Luce {
     fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        let unknown = |item: &ItemId| Error::Setting {
-            what: "items",
-            problem: format!("item {} is new", item.0),
-        };
+        let unknown = |item: &ItemId| Setting::new("items", format!("item {} is new", item.0));
         let score = |item: &ItemId| {
-            self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item))
+            self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item).into())
         };
         displays.slates().map(|(slate, _)| slate.iter().map(score).collect()).collect()
     }

@@ -1,4 +1,6 @@
-use crate::{Displays, Error, Result};
+use foretaste_settings::Setting;
+
+use crate::{Displays, Result};
 
 /// How often each item was shown and clicked.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub(crate) struct Counts {
 
 impl Counts {
     /// # Errors
-    /// [`Error::Setting`] if nothing was clicked.
+    /// [`Error::Setting`](crate::Error::Setting) if nothing was clicked.
     pub fn new(displays: &Displays<'_>, items: usize) -> Result<Self> {
         displays.check(items)?;
         let (mut clicks, mut shown) = (vec![0; items], vec![0; items]);
@@ -28,10 +30,8 @@ impl Counts {
         let total = |counts: &[u32]| counts.iter().map(|&count| f64::from(count)).sum::<f64>();
         let clicked = total(&clicks);
         if clicked == 0.0 {
-            return Err(Error::setting(
-                "training sessions",
-                "no click in them, expected at least one",
-            ));
+            let problem = "no click in them, expected at least one";
+            return Err(Setting::new("training sessions", problem).into());
         }
         let rate = clicked / total(&shown);
         Ok(Self { clicks, shown, rate })
@@ -51,7 +51,8 @@ pub(crate) struct CoClicks {
 
 impl CoClicks {
     /// # Errors
-    /// [`Error::Setting`] if the displays hold an item that is none of `items`.
+    /// [`Error::Setting`](crate::Error::Setting) if the displays hold an item that is none of
+    /// `items`.
     pub fn new(displays: &Displays<'_>, items: usize) -> Result<Self> {
         displays.check(items)?;
         let distinct = |clicks: &Vec<foretaste_data::ItemId>| {

@@ -1,8 +1,9 @@
 use std::ops::Range;
 
 use foretaste_data::{ItemId, Log};
+use foretaste_settings::Setting;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// The displays of some sessions in order, each with what the user had clicked before it in the
 /// session.
@@ -133,7 +134,8 @@ impl<'a> Displays<'a> {
             .find(|item| item.index() >= items)
         {
             Some(item) => {
-                Err(Error::setting("items", format!("{items}, but the log shows item {}", item.0)))
+                let problem = format!("{items}, but the log shows item {}", item.0);
+                Err(Setting::new("items", problem).into())
             }
             None => Ok(()),
         }

@@ -1,8 +1,10 @@
 use serde::{Deserialize, Serialize};
 
+use foretaste_settings::Setting;
+
 use crate::counts::{CoClicks, ranks};
 use crate::displays::Display;
-use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+use crate::{ClickModel, Data, Displays, Likelihood, Result};
 
 /// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
 ///
@@ -39,7 +41,7 @@ impl ItemKnn {
         {
             let problem =
                 format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
-            return Err(Error::setting("item kNN", problem));
+            return Err(Setting::new("item kNN", problem).into());
         }
         let co_clicks = CoClicks::new(&data.training(), data.items)?;
         let mut neighbour_of = vec![Vec::new(); data.items];

@@ -1,6 +1,7 @@
 use candle_core::{DType, Device, Tensor};
 use foretaste_nn::{Params, masked_log_softmax};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::deep_fm::DeepFm;
@@ -8,7 +9,7 @@ use crate::fields::{Choices, Fields, labels};
 use crate::model::nll;
 use crate::training::{Callback, train};
 use crate::wide_deep::WideDeep;
-use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result, Training};
 
 /// Displays that are scored at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 1_024;
@@ -226,7 +227,7 @@ fn check(config: &NetworkConfig) -> Result<()> {
         let problem = format!(
             "{config:?}: expected counts and widths of at least 1 and a positive deviation"
         );
-        return Err(Error::setting("network", problem));
+        return Err(Setting::new("network", problem).into());
     }
     Ok(())
 }

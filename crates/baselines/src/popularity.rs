@@ -2,8 +2,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use foretaste_settings::Setting;
+
 use crate::counts::Counts;
-use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+use crate::{ClickModel, Data, Displays, Likelihood, Result};
 
 /// Popularity: an item is clicked in proportion to how often it was clicked in training.
 ///
@@ -108,5 +110,5 @@ fn check(smoothing: f64) -> Result<()> {
     if smoothing > 0.0 && smoothing.is_finite() {
         return Ok(());
     }
-    Err(Error::setting("smoothing", format!("{smoothing}, expected a positive number")))
+    Err(Setting::new("smoothing", format!("{smoothing}, expected a positive number")).into())
 }

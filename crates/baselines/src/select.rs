@@ -2,6 +2,7 @@ use std::ops::ControlFlow;
 
 use foretaste_eval::choice::{Evaluation, evaluate};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::item_knn::{ItemKnn, ItemKnnConfig};
@@ -10,7 +11,7 @@ use crate::popularity::{Popularity, PopularityConfig, Position, PositionConfig};
 use crate::session_knn::{SessionKnn, SessionKnnConfig};
 use crate::session_rnn::{SessionRnn, SessionRnnConfig};
 use crate::trees::{Trees, TreesConfig};
-use crate::{ClickModel, CurvePoint, Data, Error, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Result, Training};
 
 /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that any
 /// model should beat.
@@ -231,9 +232,9 @@ impl Settings {
     /// `callback` is told of a network before any update and of every update, and may stop it.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range or the training sessions hold nothing
-    /// to learn from; [`Error::Training`] if a gradient or a score is not finite, or if `callback`
-    /// stopped the fit.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the training
+    /// sessions hold nothing to learn from; [`Error::Training`](crate::Error::Training) if a
+    /// gradient or a score is not finite, or if `callback` stopped the fit.
     pub fn fit(
         &self,
         data: &Data<'_>,
@@ -262,8 +263,8 @@ impl Settings {
 /// before any update and of every update, and may stop the selection.
 ///
 /// # Errors
-/// As [`Settings::fit`] and [`evaluate`]; [`Error::Setting`] if nothing was clicked in the
-/// validation sessions.
+/// As [`Settings::fit`] and [`evaluate`]; [`Error::Setting`](crate::Error::Setting) if nothing was
+/// clicked in the validation sessions.
 pub fn select(
     kind: ModelKind,
     data: &Data<'_>,
@@ -276,7 +277,7 @@ pub fn select(
 /// As [`select`], among the given settings of one kind of model.
 ///
 /// # Errors
-/// As [`select`]; [`Error::Setting`] if there are no settings.
+/// As [`select`]; [`Error::Setting`](crate::Error::Setting) if there are no settings.
 pub fn select_among(
     grid: &[Settings],
     data: &Data<'_>,
@@ -296,7 +297,7 @@ pub fn select_among(
         })?;
         let figures = evaluate(&*model, data.log, data.validation)?;
         if figures.choices == 0 {
-            return Err(Error::setting("validation sessions", "nothing was clicked in them"));
+            return Err(Setting::new("validation sessions", "nothing was clicked in them").into());
         }
         let curve = model.curve().to_vec();
         if best
@@ -308,7 +309,7 @@ pub fn select_among(
         candidates.push(Candidate { settings: settings.clone(), validation: figures, curve });
     }
     let (model, chosen) =
-        best.ok_or_else(|| Error::setting("grid", "empty, expected at least one point"))?;
+        best.ok_or_else(|| Setting::new("grid", "empty, expected at least one point"))?;
     Ok(Selection { model, chosen, candidates })
 }
 

@@ -1,9 +1,10 @@
 use foretaste_data::ItemId;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{CoClicks, ranks};
 use crate::displays::Display;
-use crate::{ClickModel, Data, Displays, Error, Likelihood, Result};
+use crate::{ClickModel, Data, Displays, Likelihood, Result};
 
 /// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent
 /// neural networks meet the neighborhood").
@@ -32,7 +33,7 @@ pub(crate) struct SessionKnn {
 impl SessionKnn {
     pub fn fit(config: &SessionKnnConfig, data: &Data<'_>) -> Result<Self> {
         if config.neighbours == 0 {
-            return Err(Error::setting("session kNN", "0 neighbours, expected at least 1"));
+            return Err(Setting::new("session kNN", "0 neighbours, expected at least 1").into());
         }
         Ok(Self { config: config.clone(), co_clicks: CoClicks::new(&data.training(), data.items)? })
     }

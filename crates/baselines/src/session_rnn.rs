@@ -4,12 +4,13 @@ use candle_core::{DType, Device, Tensor};
 use foretaste_data::ItemId;
 use foretaste_nn::{Init, Lstm, Params, lookup, softmax_cross_entropy};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::data::sample;
 use crate::model::nll;
 use crate::training::{Callback, train};
-use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result, Training};
 
 /// Clicks after which gradients are cut; the state is carried on.
 const SEGMENT: usize = 32;
@@ -114,10 +115,8 @@ impl SessionRnn {
         dtype: DType,
     ) -> Result<Self> {
         if [config.hidden, config.candidates, config.longest].contains(&0) {
-            return Err(Error::setting(
-                "session RNN",
-                format!("{config:?}: expected every count to be at least 1"),
-            ));
+            let problem = format!("{config:?}: expected every count to be at least 1");
+            return Err(Setting::new("session RNN", problem).into());
         }
         let mut params = Params::new(seed, dtype, &Device::Cpu);
         let init = Init::Normal { sd: 1.0 / (config.hidden as f64).sqrt() };

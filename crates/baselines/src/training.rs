@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 use candle_core::Tensor;
 use foretaste_nn::{Adam, AdamConfig, Params};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{Candidates, EndlessBatches, Fit, FitConfig, Means, Progress, descend};
 use serde::{Deserialize, Serialize};
 
@@ -46,10 +47,8 @@ impl Training {
     fn check(&self) -> Result<()> {
         let counts = [self.iterations, self.validate_every, self.patience];
         if self.batch == 0 || self.validation_items == 0 || counts.contains(&0) {
-            return Err(Error::setting(
-                "training",
-                format!("{self:?}: expected every count to be at least 1"),
-            ));
+            let problem = format!("{self:?}: expected every count to be at least 1");
+            return Err(Setting::new("training", problem).into());
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use forust_ml::objective::ObjectiveType;
 use forust_ml::{GradientBooster, Matrix};
 use rand::seq::SliceRandom;
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
 use crate::fields::labels;
-use crate::{ClickModel, CurvePoint, Data, Displays, Error, Likelihood, Result};
+use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
 /// Guestrin 2016), grown by the crate `forust-ml`, which implements XGBoost's algorithm
@@ -98,14 +99,12 @@ impl Trees {
                 "{clicks} clicks on {} shown items, expected some of them",
                 train_labels.len()
             );
-            return Err(Error::setting("training sessions", problem));
+            return Err(Setting::new("training sessions", problem).into());
         }
         let (train, held_out) = (transpose(&train, columns), transpose(&held_out, columns));
         if held_out.is_empty() {
-            return Err(Error::setting(
-                "validation sessions",
-                "none, expected at least one to stop by",
-            ));
+            let problem = "none, expected at least one to stop by";
+            return Err(Setting::new("validation sessions", problem).into());
         }
         let (rows, held_out_rows) = (train_labels.len(), held_out_labels.len());
         let weights = vec![1.0; rows.max(held_out_rows)];
@@ -218,7 +217,7 @@ fn check(config: &TreesConfig) -> Result<()> {
     if counts.contains(&0) || !(config.learning_rate > 0.0 && config.learning_rate <= 1.0) {
         let problem =
             format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
-        return Err(Error::setting("gradient-boosted trees", problem));
+        return Err(Setting::new("gradient-boosted trees", problem).into());
     }
     Ok(())
 }

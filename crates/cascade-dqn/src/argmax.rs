@@ -15,6 +15,7 @@ mod top;
 use candle_core::{DType, Tensor};
 use foretaste_data::ItemId;
 use foretaste_nn::{Activation, lookup, matmul};
+use foretaste_settings::Setting;
 use foretaste_sim::Candidates;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,9 @@ use self::kernel::{Row, pass};
 use self::panels::{Panels, WIDTH};
 use self::top::Top;
 pub(crate) use self::top::top_items;
+use crate::Result;
 use crate::config::QConfig;
 use crate::stage::Stage;
-use crate::{Error, Result};
 
 /// How the item halves are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -238,10 +239,8 @@ impl Frame {
                         "row {row} has {} items left whose values are numbers",
                         entries.len()
                     );
-                    return Err(Error::setting(
-                        "candidates",
-                        format!("{problem}, expected {picks} at place {}", slate.len()),
-                    ));
+                    let problem = format!("{problem}, expected {picks} at place {}", slate.len());
+                    return Err(Setting::new("candidates", problem).into());
                 }
                 slate.extend(entries.iter().map(|entry| entry.1));
                 values[row] = entries.iter().map(|entry| entry.0).sum::<f32>() / picks as f32;

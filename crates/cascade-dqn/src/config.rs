@@ -1,7 +1,8 @@
 use foretaste_nn::Activation;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Everything that fixes [`QNetworks`](crate::QNetworks) but their parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl QConfig {
     }
 
     pub(crate) fn check(&self) -> Result<()> {
-        let fail = |problem: String| Err(Error::setting("Q-networks", problem));
+        let fail = |problem: String| Err(Setting::new("Q-networks", problem).into());
         if self.k == 0 || self.k > self.items || self.items > foretaste_data::ItemId::MAX_ITEMS {
             return fail(format!("slates of {} out of {} items", self.k, self.items));
         }

@@ -1,9 +1,10 @@
 use candle_core::{Device, Tensor};
 use foretaste_data::RecentClicks;
 use foretaste_nn::{Init, Lstm, Scope, lookup};
+use foretaste_settings::Setting;
 
+use crate::Result;
 use crate::config::{ItemFeatures, QConfig, StateEncoder};
-use crate::{Error, Result};
 
 /// The table of item features `[K, d]`, a parameter if they are learned.
 pub(crate) fn features(
@@ -18,10 +19,9 @@ pub(crate) fn features(
         }
         (ItemFeatures::Given { dim }, Some(values)) if values.len() == config.items * dim => {
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-                return Err(Error::setting(
-                    "item features",
-                    format!("value {at} is {}", values[at]),
-                ));
+                return Err(
+                    Setting::new("item features", format!("value {at} is {}", values[at])).into()
+                );
             }
             let table = Tensor::from_slice(values, (config.items, dim), &Device::Cpu)?;
             Ok(table.to_dtype(scope.dtype())?)
@@ -31,7 +31,7 @@ pub(crate) fn features(
                 given.map_or("none".to_owned(), |values| format!("{} values", values.len()));
             let problem =
                 format!("{found} given, expected {expected:?} for {} items", config.items);
-            Err(Error::setting("item features", problem))
+            Err(Setting::new("item features", problem).into())
         }
     }
 }

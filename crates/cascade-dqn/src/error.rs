@@ -1,3 +1,5 @@
+use foretaste_settings::Setting;
+
 /// What can go wrong with cascading Q-networks.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -9,13 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Environment(#[from] foretaste_sim::Error),
     /// A setting or an argument is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// Training diverged, or its checkpoint cannot be written or read, or does not fit.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),
@@ -33,12 +30,6 @@ impl From<Error> for foretaste_sim::Error {
             Error::Environment(reason) => reason,
             reason => Self::Model(Box::new(reason)),
         }
-    }
-}
-
-impl Error {
-    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { what, problem: problem.into() }
     }
 }
 

@@ -3,11 +3,12 @@ use std::borrow::Cow;
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, RecentClicks, Step};
 use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
 
+use crate::Result;
 use crate::argmax::top_items;
 use crate::policy::show;
-use crate::{Error, Result};
 
 /// Shows the k items that a model of choices scores highest, equal scores in the order of the
 /// items: GAN-Greedy on a user model, whose scores are its rewards, W&D-LR and W&D-CCF on a click
@@ -44,13 +45,13 @@ impl<M: ChoiceModel> Greedy<M> {
             .map_err(|reason| foretaste_sim::Error::Model(Box::new(reason)))?;
         if predictions.len() != log.steps() {
             let problem = format!("{} slates, expected {}", predictions.len(), log.steps());
-            return Err(Error::setting("predictions", problem));
+            return Err(Setting::new("predictions", problem).into());
         }
         let slate = |(row, &step): (usize, &usize)| {
             let (items, scores) = (self.items_of(allowed, row), &predictions[step].scores);
             if scores.len() != items.len() {
                 let problem = format!("{} for a slate of {} items", scores.len(), items.len());
-                return Err(Error::setting("scores", problem));
+                return Err(Setting::new("scores", problem).into());
             }
             top_items(items.iter().copied().zip(scores.iter().copied()), k)
         };

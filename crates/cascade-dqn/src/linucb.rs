@@ -1,12 +1,13 @@
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
+use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Environment, Policy, Responses, Sessions, Slates};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::argmax::top_items;
 use crate::policy::show;
-use crate::{Error, Result};
 
 /// Settings of [`LinUcb`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -52,7 +53,8 @@ impl LinUcb {
     /// Slates of `k` of `items` items with the given features, `[K, d]` row-major, d ≥ 0.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range or the features are not K · d numbers.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the features
+    /// are not K · d numbers.
     pub fn new(config: LinUcbConfig, k: usize, items: usize, features: &[f32]) -> Result<Self> {
         let dim = features.len() / items.max(1);
         let fine = k > 0
@@ -66,7 +68,7 @@ impl LinUcb {
                 "{config:?}, slates of {k} of {items} items with {} feature values",
                 features.len()
             );
-            return Err(Error::setting("LinUCB", problem));
+            return Err(Setting::new("LinUCB", problem).into());
         }
         let c = dim + 1;
         let mut inverse = vec![0.0; items * c * c];
@@ -90,7 +92,8 @@ impl LinUcb {
     /// at once. Returns the mean sum of rewards per user.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the catalogues differ in size; what the environment returns.
+    /// [`Error::Setting`](crate::Error::Setting) if the catalogues differ in size; what the
+    /// environment returns.
     pub fn learn<E: Environment + ?Sized>(
         &mut self,
         environment: &E,
@@ -101,7 +104,7 @@ impl LinUcb {
         if environment.items() != self.items {
             let problem =
                 format!("the environment has {}, the policy {}", environment.items(), self.items);
-            return Err(Error::setting("items", problem));
+            return Err(Setting::new("items", problem).into());
         }
         let mut sessions = Sessions::open(environment, self.k, seed.streams(0..users as u64))?;
         let (mut clicks, mut slates) =
@@ -210,7 +213,7 @@ impl Policy for LinUcb {
     ) -> foretaste_sim::Result<()> {
         if k != self.k {
             return Err(
-                Error::setting("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into()
+                Setting::new("k", format!("{k}, but LinUCB shows slates of {}", self.k)).into()
             );
         }
         if let Some(allowed) = allowed {

@@ -2,12 +2,13 @@ use candle_core::{DType, Device, Tensor};
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_nn::{Init, Params, lookup};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
+use crate::Result;
 use crate::argmax::{Cascade, Storage};
 use crate::config::{Architecture, ItemFeatures, QConfig};
 use crate::encoder::{self, Encoder};
 use crate::stage::Stage;
-use crate::{Error, Result};
 
 /// The Q-networks of a recommender with the encoder and the item features that they share.
 ///
@@ -29,7 +30,8 @@ impl QNetworks {
     /// given where the configuration says so, and not otherwise.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range or the features do not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the features
+    /// do not fit.
     pub fn new(config: QConfig, features: Option<&[f32]>, seed: Seed) -> Result<Self> {
         Self::with_type(config, features, seed, DType::F32)
     }
@@ -90,15 +92,13 @@ impl QNetworks {
     /// The user states s = h(clicks), `[rows, w]`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the window of the clicks is not the configured history, or one is not
-    /// in the catalogue.
+    /// [`Error::Setting`](crate::Error::Setting) if the window of the clicks is not the configured
+    /// history, or one is not in the catalogue.
     pub fn states(&self, clicks: &RecentClicks) -> Result<Tensor> {
         if clicks.window() != self.config.state.history() {
             let (found, expected) = (clicks.window(), self.config.state.history());
-            return Err(Error::setting(
-                "clicks",
-                format!("a window of {found}, expected {expected}"),
-            ));
+            let problem = format!("a window of {found}, expected {expected}");
+            return Err(Setting::new("clicks", problem).into());
         }
         self.encoder.states(&self.features, clicks)
     }
@@ -107,8 +107,8 @@ impl QNetworks {
     /// Under [`Architecture::Greedy`] Q of every item by itself.
     ///
     /// # Errors
-    /// [`Error::Setting`] if an item is not in the catalogue; an error of the network if sizes do
-    /// not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if an item is not in the catalogue; an error of
+    /// the network if sizes do not fit.
     pub fn values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
         let rows = states.dim(0)?;
         let items = self.slate_features(rows, slates)?;
@@ -185,6 +185,7 @@ impl QNetworks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::config::StateEncoder;
     use foretaste_nn::{Activation, check_gradients};
 
@@ -337,7 +338,7 @@ mod tests {
             assert!(
                 matches!(
                     QNetworks::new(config.clone(), None, Seed::new(1)),
-                    Err(Error::Setting { .. })
+                    Err(Error::Setting(_))
                 ),
                 "{config:?}"
             );

@@ -1,9 +1,10 @@
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
 
 use crate::argmax::{Cascade, Storage};
-use crate::{Error, QNetworks, Result};
+use crate::{QNetworks, Result};
 
 /// Trained Q-networks as a policy: the cascaded argmax, or under
 /// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items. Deterministic:
@@ -41,11 +42,8 @@ impl Policy for QPolicy {
     ) -> foretaste_sim::Result<()> {
         let trained = self.networks.config().k;
         if k != trained {
-            return Err(Error::setting(
-                "k",
-                format!("{k}, but the networks were trained for slates of {trained}"),
-            )
-            .into());
+            let problem = format!("{k}, but the networks were trained for slates of {trained}");
+            return Err(Setting::new("k", problem).into());
         }
         slates.clear(k);
         if clicks.rows() == 0 {

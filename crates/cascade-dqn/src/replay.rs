@@ -1,10 +1,11 @@
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::priorities::SumTree;
-use crate::{Error, Result};
 
 /// Prioritised replay, the proportional variant of Schaul et al. (2016, §3.3-3.4): transition i is
 /// drawn with probability in proportion to (|δ_i| + 10⁻³)^α and weighs (N P(i))^-β in the loss,
@@ -199,7 +200,7 @@ impl Replay {
     /// Puts back what [`contents`](Self::contents) gave, into a new memory for `items` items.
     ///
     /// # Errors
-    /// [`Error::Setting`] if it does not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if it does not fit.
     pub fn restore(&mut self, contents: Contents, items: usize) -> Result<()> {
         let (window, len) =
             (self.before.window(), contents.stored.min(self.capacity as u64) as usize);
@@ -225,7 +226,7 @@ impl Replay {
             let problem = format!(
                 "columns of {sizes:?} entries, expected {expected:?} with items below {items}"
             );
-            return Err(Error::setting("replay memory", problem));
+            return Err(Setting::new("replay memory", problem).into());
         };
         (0..len).for_each(|row| self.before.copy_row(row, &clicks, row));
         self.slates.iter_mut().zip(contents.slates).for_each(|(slot, item)| *slot = ItemId(item));

@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use foretaste_settings::Setting;
+
+use crate::Result;
 
 /// ε by iteration: from `start` to `end` in a straight line, then `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,7 +33,9 @@ impl Epsilon {
     pub(crate) fn check(&self) -> Result<()> {
         match [self.start, self.end].iter().all(|epsilon| (0.0..=1.0).contains(epsilon)) {
             true => Ok(()),
-            false => Err(Error::setting("epsilon", format!("{self:?}: expected probabilities"))),
+            false => {
+                Err(Setting::new("epsilon", format!("{self:?}: expected probabilities")).into())
+            }
         }
     }
 }

@@ -2,6 +2,7 @@ use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{Adam, AdamConfig};
 use foretaste_random::{Seed, Stream};
+use foretaste_settings::Setting;
 use foretaste_sim::{Environment, Responses, Sessions, Slates};
 use foretaste_train::{Descent, Means, descend};
 use rand::Rng;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::argmax::{Cascade, Chosen, Storage};
 use crate::replay::{Batch, Replay};
-use crate::{Epsilon, Error, Priority, QNetworks, Result};
+use crate::{Epsilon, Priority, QNetworks, Result};
 
 /// How Q-networks are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -136,7 +137,7 @@ impl Trainer {
     /// start.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(networks: QNetworks, config: TrainConfig, seed: Seed) -> Result<Self> {
         config.check()?;
         let adam = Adam::new(networks.params(), config.optimiser)?;
@@ -181,15 +182,14 @@ impl Trainer {
     /// Trains for one iteration in `environment`, which may be another than that of the last.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the catalogues differ in size; [`Error::Training`] if a loss or a
-    /// gradient is not finite; what the environment returns.
+    /// [`Error::Setting`](crate::Error::Setting) if the catalogues differ in size;
+    /// [`Error::Training`](crate::Error::Training) if a loss or a gradient is not finite; what the
+    /// environment returns.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<CurvePoint> {
         let (items, expected) = (environment.items(), self.networks.config().items);
         if items != expected {
-            return Err(Error::setting(
-                "items",
-                format!("the environment has {items}, the networks {expected}"),
-            ));
+            let problem = format!("the environment has {items}, the networks {expected}");
+            return Err(Setting::new("items", problem).into());
         }
         self.means = Means::default();
         let (users, k) = (self.config.users, self.networks.config().k);
@@ -351,7 +351,7 @@ fn best(
 
 impl TrainConfig {
     fn check(&self) -> Result<()> {
-        let fail = |problem: String| Err(Error::setting("training", problem));
+        let fail = |problem: String| Err(Setting::new("training", problem).into());
         let counts =
             [self.users, self.steps, self.capacity, self.batch, self.updates, self.warm_up];
         if counts.contains(&0) || self.target_every == Some(0) {

@@ -2,6 +2,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use foretaste_settings::Setting;
+
 use crate::{Catalogue, Error, Log, Result, SessionIds, Split, Vocabulary};
 
 /// A log with what its numbers stand for: what an import returns and what a cache file holds.
@@ -108,14 +110,12 @@ impl Dataset {
                 Some(named) if !*named => *named = true,
                 Some(_) => {
                     let name = self.session_name(session);
-                    return Err(Error::Setting(format!(
-                        "the selection names session {name:?} twice"
-                    )));
+                    let problem = format!("session {name:?} is named twice");
+                    return Err(Setting::new("selection", problem).into());
                 }
                 None => {
-                    let problem =
-                        format!("the selection names session number {session} of {}", named.len());
-                    return Err(Error::Setting(problem));
+                    let problem = format!("session number {session} of {}", named.len());
+                    return Err(Setting::new("selection", problem).into());
                 }
             }
         }

@@ -1,9 +1,12 @@
 use std::path::{Path, PathBuf};
 
+use foretaste_settings::Setting;
+
 use crate::{Fault, Unknown};
 
 /// What can go wrong with a log, on disk or in memory.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The operating system refused: a missing file, a directory in a file's place, a full disk.
     #[error("{}: {source}", path.display())]
@@ -42,8 +45,8 @@ pub enum Error {
         found: Unknown,
     },
     /// A setting is outside its range.
-    #[error("{0}")]
-    Setting(String),
+    #[error(transparent)]
+    Setting(#[from] Setting),
 }
 
 impl Error {

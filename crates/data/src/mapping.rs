@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use foretaste_settings::Setting;
+
 use crate::{Catalogue, Choice, Dataset, Error, ItemId, Log, LogBuilder, Result, Step};
 
 /// What becomes of the items of a log that a model does not know.
@@ -146,7 +148,7 @@ impl UnknownItems {
             Self::AsUnknown => {
                 let problem =
                     "the model has no entry for unknown items; drop-steps leaves them out";
-                Err(Error::Setting(problem.into()))
+                Err(Setting::new("unknown items", problem).into())
             }
         }
     }
@@ -172,7 +174,7 @@ impl FromStr for UnknownItems {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|rule| rule.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Error::Setting(format!("{name:?} is no rule for unknown items; choose one of {names}"))
+            Setting::new("unknown items", format!("{name:?}, expected one of {names}")).into()
         })
     }
 }

@@ -1,4 +1,5 @@
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
@@ -112,9 +113,9 @@ impl Split {
         let held_in =
             train.checked_add(validation).filter(|&held_in| folds > 0 && held_in <= folds);
         let Some(held_in) = held_in else {
-            return Err(Error::Setting(format!(
-                "{train} and {validation} folds for training and validation, of {folds}"
-            )));
+            let problem =
+                format!("{train} for training and {validation} for validation, of {folds}");
+            return Err(Setting::new("folds", problem).into());
         };
         let size = sessions / folds;
         let mut order: Vec<usize> = (0..sessions).collect();
@@ -235,9 +236,8 @@ impl Bounds {
     fn new(count: usize, Fractions { train, validation }: Fractions) -> Result<Self> {
         if !(train >= 0.0 && validation >= 0.0 && train + validation <= 1.0 + 1e-9) {
             let found = format!("train {train} and validation {validation}");
-            return Err(Error::Setting(format!(
-                "fractions lie in [0, 1] and add up to at most 1, found {found}"
-            )));
+            let problem = format!("{found}, expected numbers in [0, 1] that add up to at most 1");
+            return Err(Setting::new("fractions", problem).into());
         }
         // The tolerance keeps 0.7 + 0.3 of 10 at 10.
         let end = |share: f64| ((count as f64 * share + 1e-6) as usize).min(count);

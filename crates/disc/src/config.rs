@@ -1,7 +1,8 @@
 use foretaste_nn::AdamConfig;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Everything that fixes a [`Discriminator`](crate::Discriminator) but its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,11 +40,11 @@ impl DiscriminatorConfig {
         {
             let problem =
                 format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
-            return Err(Error::setting("discriminator", problem));
+            return Err(Setting::new("discriminator", problem).into());
         }
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             let problem = format!("{}, expected a positive number", self.temperature);
-            return Err(Error::setting("discriminator's temperature", problem));
+            return Err(Setting::new("discriminator's temperature", problem).into());
         }
         Ok(())
     }

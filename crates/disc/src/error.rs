@@ -1,3 +1,5 @@
+use foretaste_settings::Setting;
+
 /// What can go wrong with a discriminator.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -6,13 +8,8 @@ pub enum Error {
     #[error(transparent)]
     Network(#[from] foretaste_nn::Error),
     /// A setting or an argument is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// Training diverged.
     #[error("discriminator: {0}")]
     Training(#[from] foretaste_train::Error),
@@ -21,12 +18,6 @@ pub enum Error {
 impl From<candle_core::Error> for Error {
     fn from(reason: candle_core::Error) -> Self {
         Self::Network(reason.into())
-    }
-}
-
-impl Error {
-    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { what, problem: problem.into() }
     }
 }
 

@@ -4,9 +4,10 @@ use candle_core::Device;
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_nn::Adam;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{Descent, Means, descend};
 
-use crate::{Discriminator, DiscriminatorTraining, Error, Result};
+use crate::{Discriminator, DiscriminatorTraining, Result};
 
 /// D in training: the model with its optimiser.
 #[derive(Debug)]
@@ -21,10 +22,10 @@ impl DiscriminatorTrainer {
     /// Trains `model` from where it is.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(model: Discriminator, config: DiscriminatorTraining) -> Result<Self> {
         if config.batch == 0 {
-            return Err(Error::setting("training", "batches of 0, expected at least 1"));
+            return Err(Setting::new("training", "batches of 0, expected at least 1").into());
         }
         let adam = Adam::new(model.params(), config.optimiser)?;
         Ok(Self { model, config, adam, gradient_norm: None })
@@ -45,8 +46,8 @@ impl DiscriminatorTrainer {
     /// from `seed`, and the pass ends with the shorter. Returns the mean loss of the batches.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a log is empty; [`Error::Training`] if a loss or a gradient is not
-    /// finite.
+    /// [`Error::Setting`](crate::Error::Setting) if a log is empty;
+    /// [`Error::Training`](crate::Error::Training) if a loss or a gradient is not finite.
     pub fn epoch(&mut self, real: &Log, generated: &Log, seed: Seed) -> Result<f64> {
         let shuffled = |log: &Log, name: &str| {
             let sessions: Vec<usize> = (0..log.sessions()).collect();
@@ -63,7 +64,7 @@ impl DiscriminatorTrainer {
             means.add([loss, gradient_norm]);
         }
         let Some([loss, gradient_norm]) = means.take() else {
-            return Err(Error::setting("logs", "no real or no generated session"));
+            return Err(Setting::new("logs", "no real or no generated session").into());
         };
         self.gradient_norm = Some(gradient_norm);
         Ok(loss)
@@ -83,8 +84,8 @@ impl DiscriminatorTrainer {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
-    /// catalogue.
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it
+    /// belongs to another catalogue.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,

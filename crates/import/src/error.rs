@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use foretaste_data::Fault;
+use foretaste_settings::Setting;
 
 /// What can go wrong between a file and a log.
 #[derive(Debug, thiserror::Error)]
@@ -36,8 +37,8 @@ pub enum Error {
         problem: String,
     },
     /// An option is outside its range, or does not go with the format.
-    #[error("{0}")]
-    Setting(String),
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// A file cannot be written.
     #[error(transparent)]
     Write(#[from] foretaste_files::Error),

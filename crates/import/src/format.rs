@@ -2,6 +2,8 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use foretaste_settings::Setting;
+
 use crate::formats::{coat, trivago};
 use crate::reader::{Source, parquet};
 use crate::{Error, Input, Result};
@@ -168,7 +170,7 @@ impl FromStr for Format {
     fn from_str(name: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|format| format.name() == name).ok_or_else(|| {
             let names = Self::ALL.map(Self::name).join(", ");
-            Error::Setting(format!("{name:?} is no format; choose one of {names}"))
+            Setting::new("format", format!("{name:?}, expected one of {names}")).into()
         })
     }
 }

@@ -2,10 +2,11 @@ use std::path::Path;
 
 use foretaste_data::{Dataset, Summary};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
 use crate::formats::{self, cikm, coat, movielens, yoochoose};
 use crate::reader::Collector;
-use crate::{Error, Expected, Format, Input, Report, Result, SimulatedSlates};
+use crate::{Expected, Format, Input, Report, Result, SimulatedSlates};
 
 /// The files that the importers read beside a log, as paths from its folder.
 pub const BESIDE: [&str; 7] = [
@@ -66,10 +67,11 @@ impl Default for Options<'_> {
 /// a pipe, see [`Input`].
 ///
 /// # Errors
-/// [`Error::Row`] at the first bad row, with line and field; [`Error::File`] for what concerns the
-/// whole file: a directory, an empty file, a missing column, a header without rows, a truncated
-/// archive, more bad rows than may be skipped; [`Error::Setting`] for slates that cannot be
-/// simulated, a seed that nothing is drawn from, or a limit that is no share; [`Error::Io`] when
+/// [`Error::Row`](crate::Error::Row) at the first bad row, with line and field;
+/// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
+/// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
+/// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
+/// that nothing is drawn from, or a limit that is no share; [`Error::Io`](crate::Error::Io) when
 /// the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     Input::open(path)?.import(options)
@@ -78,23 +80,21 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
 pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     if !(0.0..=1.0).contains(&options.max_bad) {
         let found = options.max_bad;
-        return Err(Error::Setting(format!(
-            "the share of rows that may be bad lies in [0, 1], found {found}"
-        )));
+        let problem = format!("{found}, expected a number in [0, 1]");
+        return Err(Setting::new("share of rows that may be bad", problem).into());
     }
     let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
     let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
     let slates = options.slates;
     if slates.is_some() && SimulatedSlates::of(format).is_none() {
-        return Err(Error::Setting(format!(
-            "a log in the format {format} has its own slates, none are simulated"
-        )));
+        let problem =
+            format!("a log in the format {format} has its own slates, none are simulated");
+        return Err(Setting::new("slates", problem).into());
     }
     if options.seed.is_some() && format != Format::Cikm {
-        return Err(Error::Setting(format!(
-            "no split of a log in the format {format} is drawn: it takes no seed"
-        )));
+        let problem = format!("no split of a log in the format {format} is drawn: it takes none");
+        return Err(Setting::new("seed", problem).into());
     }
     let as_published = slates.is_none();
     let seed = options.seed.unwrap_or(Seed::new(1));

@@ -2,6 +2,7 @@
 
 use foretaste_data::Vocabulary;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use rand::seq::SliceRandom;
 
 use crate::nearest::Pool;
@@ -149,7 +150,7 @@ impl Choices {
         collector: &mut Collector,
     ) -> Result<()> {
         if slates.size == 0 {
-            return Err(Error::Setting("a slate has at least one item".into()));
+            return Err(Setting::new("slate size", "0, expected at least 1").into());
         }
         let users = self.kept(slates);
         if users.is_empty() && !self.picks.is_empty() {

@@ -6,11 +6,12 @@ use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
 use foretaste_nn::checkpoint::{self, Checkpoint};
 use foretaste_nn::{Adam, AdamConfig, Params, scalar, softmax_cross_entropy};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{ClickEncoder, Descent, Head, Means, PerStep, descend};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::on_host;
-use crate::{Buffer, Error, Result};
+use crate::{Buffer, Result};
 
 const KIND: &str = "irecgan-agent/1";
 /// Sequences that are evaluated at a time.
@@ -44,10 +45,8 @@ impl AgentConfig {
     pub(crate) fn check(&self) -> Result<()> {
         let Self { items, embedding, .. } = self;
         if *items == 0 || *items > foretaste_data::ItemId::MAX_ITEMS || *embedding == 0 {
-            return Err(Error::setting(
-                "agent",
-                format!("{items} items, embedding {embedding}: at least 1 of each"),
-            ));
+            let problem = format!("{items} items, embedding {embedding}: at least 1 of each");
+            return Err(Setting::new("agent", problem).into());
         }
         Ok(())
     }
@@ -90,7 +89,7 @@ impl Agent {
     /// An untrained agent with parameters drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(config: AgentConfig, seed: Seed, device: &Device) -> Result<Self> {
         Self::with_type(config, seed, device, DType::F32)
     }
@@ -127,7 +126,7 @@ impl Agent {
     /// no item, so it has no term.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the batch has no click.
+    /// [`Error::Setting`](crate::Error::Setting) if the batch has no click.
     pub fn loss(&self, batch: &PaddedBatch, returns: &[f32]) -> Result<Tensor> {
         let clicks = self.click_losses(batch)?;
         let returns = clicks.of_cells(returns);
@@ -135,13 +134,13 @@ impl Agent {
     }
 
     /// # Errors
-    /// [`Error::Setting`] if the batch has no click.
+    /// [`Error::Setting`](crate::Error::Setting) if the batch has no click.
     pub(crate) fn click_losses(&self, batch: &PaddedBatch) -> Result<ClickLosses> {
         let cells: Vec<u32> = (0..batch.clicked_mask.len() as u32)
             .filter(|&cell| batch.clicked_mask[cell as usize])
             .collect();
         if cells.is_empty() {
-            return Err(Error::setting("batch", "no click in it"));
+            return Err(Setting::new("batch", "no click in it").into());
         }
         let clicked: Vec<u32> = cells.iter().map(|&cell| batch.clicked[cell as usize]).collect();
         let states = self.clicks.states(batch, &cells)?;
@@ -207,7 +206,7 @@ impl Agent {
     /// `training`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no click.
+    /// [`Error::Setting`](crate::Error::Setting) if there is no click.
     pub fn mean_loss(&self, buffer: &Buffer, training: &AgentTraining) -> Result<f64> {
         let returns = buffer.returns(training.discount, training.lambda_r);
         let returns = PerStep::new(&buffer.log, &returns);
@@ -222,7 +221,7 @@ impl Agent {
             }
         }
         match clicks {
-            0 => Err(Error::setting("sequences", "no click to evaluate")),
+            0 => Err(Setting::new("sequences", "no click to evaluate").into()),
             clicks => Ok(sum / clicks as f64),
         }
     }
@@ -254,8 +253,9 @@ impl Agent {
     /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not
-    /// hold its items and they are not those that are known.
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
+    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
+    /// are known.
     pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
         let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
         let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
@@ -344,7 +344,7 @@ impl AgentTrainer {
     /// Trains `agent` from where it is.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(agent: Agent, config: AgentTraining) -> Result<Self> {
         if config.batch == 0
             || !(0.0..=1.0).contains(&config.discount)
@@ -353,7 +353,7 @@ impl AgentTrainer {
             let problem = format!(
                 "{config:?}: expected a batch of at least 1, a discount in [0, 1], a finite λ_r"
             );
-            return Err(Error::setting("agent's training", problem));
+            return Err(Setting::new("agent's training", problem).into());
         }
         let adam = Adam::new(agent.params(), config.optimiser)?;
         Ok(Self { agent, config, adam, gradient_norm: None })
@@ -379,7 +379,7 @@ impl AgentTrainer {
     /// Returns the mean loss of the batches that hold a click; 0 if none does.
     ///
     /// # Errors
-    /// [`Error::Training`] if a loss or a gradient is not finite.
+    /// [`Error::Training`](crate::Error::Training) if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<f64> {
         self.epoch_by(buffer, seed, |agent, batch, _, returns| agent.loss(batch, returns))
     }
@@ -423,8 +423,8 @@ impl AgentTrainer {
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it belongs to another
-    /// catalogue.
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it
+    /// belongs to another catalogue.
     pub fn resume(
         folder: &Path,
         catalogue: &Catalogue,

@@ -2,6 +2,7 @@ use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_disc::{Discriminator, DiscriminatorTrainer};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use crate::agent::{Agent, AgentTrainer};
 use crate::config::IRecGanConfig;
 use crate::generate::Simulation;
 use crate::policy::{AgentPolicy, Selection};
-use crate::{Buffer, Error, Result};
+use crate::{Buffer, Result};
 
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
 ///
@@ -120,7 +121,7 @@ impl IRecGan {
     /// Line 2: U, A and D with random parameters.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(config: IRecGanConfig, seed: Seed, device: &Device) -> Result<Self> {
         config.check()?;
         let users = BehaviourModel::new(config.users.clone(), seed, device)?;
@@ -312,11 +313,11 @@ pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
 /// before it is doubled as in the authors' code, and at least 2.
 ///
 /// # Errors
-/// [`Error::Setting`] if there is no sequence.
+/// [`Error::Setting`](crate::Error::Setting) if there is no sequence.
 pub fn longest(offline: &Log) -> Result<usize> {
     let clicks: usize = offline.iter().map(|session| session.clicks().count()).sum();
     match offline.sessions() {
-        0 => Err(Error::setting("offline data", "no sequence")),
+        0 => Err(Setting::new("offline data", "no sequence").into()),
         sessions => Ok(2 * (clicks / sessions).max(1)),
     }
 }

@@ -1,10 +1,11 @@
 //! The biases of the value that IRecGAN learns from, where the users are known (§6).
 
 use foretaste_data::{Choice, ItemId, Log, Step};
+use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Mdp, Policy, Rollout};
 use foretaste_user_model::behaviour::BehaviourUsers;
 
-use crate::{AgentPolicy, Error, Result, Selection};
+use crate::{AgentPolicy, Result, Selection};
 
 /// Where generated sequences come from, beside the agent.
 #[derive(Clone, Copy)]
@@ -60,9 +61,9 @@ impl Biases {
     /// `lambda_1` is the share of generated sequences.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the agent does not draw its slates, λ₁ is not in [0, 1], a slate has
-    /// more than 16 items, whose subsets are too many, or there is no session; what the networks
-    /// return.
+    /// [`Error::Setting`](crate::Error::Setting) if the agent does not draw its slates, λ₁ is not
+    /// in [0, 1], a slate has more than 16 items, whose subsets are too many, or there is no
+    /// session; what the networks return.
     pub fn estimate(
         mdp: &Mdp,
         agent: &AgentPolicy,
@@ -78,16 +79,12 @@ impl Biases {
         {
             let (k, sessions) = (rollout.k(), rollout.sessions());
             let problem = format!("λ₁ {lambda_1}, slates of {k}, sessions {sessions:?}");
-            return Err(Error::setting(
-                "biases",
-                problem + ": expected [0, 1], at most 16, at least one",
-            ));
+            let problem = problem + ": expected [0, 1], at most 16, at least one";
+            return Err(Setting::new("biases", problem).into());
         }
         if agent.selection() != Selection::Sampled {
-            return Err(Error::setting(
-                "agent",
-                "shows its likeliest items, expected one that draws",
-            ));
+            let problem = "shows its likeliest items, expected one that draws";
+            return Err(Setting::new("agent", problem).into());
         }
         let log = rollout.run(mdp, &Blind(agent))?;
         let mut sums = Self::default();

@@ -1,9 +1,10 @@
 use foretaste_disc::{DiscriminatorConfig, DiscriminatorTraining};
+use foretaste_settings::Setting;
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 use serde::{Deserialize, Serialize};
 
+use crate::Result;
 use crate::agent::{AgentConfig, AgentTraining};
-use crate::{Error, Result};
 
 /// Everything that fixes a run of Algorithm 1 but its data and its seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,23 +87,19 @@ impl IRecGanConfig {
         let items = self.users.items;
         if self.agent.items != items || self.discriminator.items != items {
             let found = (items, self.agent.items, self.discriminator.items);
-            return Err(Error::setting(
-                "items",
-                format!("U, A and D have {found:?}, expected the same"),
-            ));
+            let problem = format!("U, A and D have {found:?}, expected the same");
+            return Err(Setting::new("items", problem).into());
         }
         if self.k == 0 || self.k > items || self.branches == 0 || self.chunk == 0 {
             let problem = format!(
                 "k {} of {items} items, {} branches, chunks of {}",
                 self.k, self.branches, self.chunk
             );
-            return Err(Error::setting("IRecGAN", problem + ": expected at least 1 of each"));
+            return Err(Setting::new("IRecGAN", problem + ": expected at least 1 of each").into());
         }
         if !(0.0..1.0).contains(&self.lambda_1) {
-            return Err(Error::setting(
-                "λ₁",
-                format!("{}, expected a share in [0, 1)", self.lambda_1),
-            ));
+            let problem = format!("{}, expected a share in [0, 1)", self.lambda_1);
+            return Err(Setting::new("λ₁", problem).into());
         }
         Ok(())
     }

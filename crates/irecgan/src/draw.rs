@@ -3,10 +3,11 @@
 use foretaste_data::ItemId;
 use foretaste_nn::{BlockSum, Logits, LogitsRow, gumbel_top_k};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use foretaste_sim::Candidates;
 use rand::Rng;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// The items that may be shown to a row of a batch.
 #[derive(Clone, Copy)]
@@ -34,7 +35,8 @@ impl Among<'_> {
 /// items takes ten random numbers and the weights of at most ten blocks.
 ///
 /// # Errors
-/// [`Error::Setting`] if `k` exceeds the items or a logit is not a finite number.
+/// [`Error::Setting`](crate::Error::Setting) if `k` exceeds the items or a logit is not a finite
+/// number.
 pub(crate) fn draw(
     logits: LogitsRow<'_>,
     among: Option<Among<'_>>,
@@ -47,7 +49,7 @@ pub(crate) fn draw(
     while left.slate.len() < k {
         let all: f64 = left.sums.iter().sum();
         if !all.is_finite() {
-            return Err(Error::setting("slate", "a logit is not a finite number"));
+            return Err(Setting::new("slate", "a logit is not a finite number").into());
         }
         let Some((item, weight)) = left.find(stream.random::<f64>() * all).filter(|_| all > 0.0)
         else {
@@ -169,7 +171,7 @@ pub(crate) fn top(logits: &[f32], among: Option<Among<'_>>, k: usize) -> Result<
 fn check(k: usize, items: usize) -> Result<()> {
     match k <= items {
         true => Ok(()),
-        false => Err(Error::setting("k", format!("{k} of {items} items"))),
+        false => Err(Setting::new("k", format!("{k} of {items} items")).into()),
     }
 }
 

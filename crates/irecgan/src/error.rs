@@ -1,3 +1,5 @@
+use foretaste_settings::Setting;
+
 /// What can go wrong with IRecGAN.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,13 +20,8 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
     /// A setting or an argument is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// The training of the agent or its critic diverged, or the checkpoint of a run cannot be
     /// written or read, or does not fit.
     #[error(transparent)]
@@ -49,12 +46,6 @@ impl From<Error> for foretaste_sim::Error {
             Error::Simulation(reason) => reason,
             reason => Self::Model(Box::new(reason)),
         }
-    }
-}
-
-impl Error {
-    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { what, problem: problem.into() }
     }
 }
 

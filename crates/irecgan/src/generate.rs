@@ -1,11 +1,12 @@
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{DiscriminatorState, FrozenDiscriminator};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Moment, Population, Rollout};
 use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::returns::join;
-use crate::{AgentPolicy, Buffer, Error, Result};
+use crate::{AgentPolicy, Buffer, Result};
 
 /// A and U in interaction (§5): the agent shows a slate, the user clicks, perhaps buys, or leaves.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +28,8 @@ impl Simulation<'_> {
     /// `count` sequences; sequence `i` draws from stream `i` of `seed`.
     ///
     /// # Errors
-    /// [`Error::Simulation`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what
-    /// the networks return.
+    /// [`Error::Simulation`](crate::Error::Simulation) if `k`, `max_steps` or `chunk` is 0 or `k`
+    /// exceeds the catalogue; what the networks return.
     pub fn generate(&self, count: usize, seed: Seed) -> Result<Log> {
         let Self { users, agent, k, max_steps, chunk } = *self;
         let rollout = Rollout::new(seed, 0..count as u64, k).max_steps(max_steps).chunk(chunk);
@@ -45,8 +46,8 @@ impl Simulation<'_> {
     /// stream, so scores depend on neither threads nor chunks.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `branches`, `chunk` or `k` is 0 or `k` exceeds the catalogue; what the
-    /// networks return.
+    /// [`Error::Setting`](crate::Error::Setting) if `branches`, `chunk` or `k` is 0 or `k` exceeds
+    /// the catalogue; what the networks return.
     pub fn generate_scored(
         &self,
         count: usize,
@@ -59,7 +60,7 @@ impl Simulation<'_> {
                 "{branches} branches, chunks of {}: expected at least 1 of each",
                 self.chunk
             );
-            return Err(Error::setting("simulation", problem));
+            return Err(Setting::new("simulation", problem).into());
         }
         let (mut builder, mut scores) = (LogBuilder::default(), Vec::new());
         for start in (0..count).step_by(self.chunk) {

@@ -1,9 +1,10 @@
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::PerStep;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentTrainer, ClickLosses};
-use crate::{Buffer, Error, Result};
+use crate::{Buffer, Result};
 
 /// How PGIS weighs a click: by min(π / β, c), and by λ_K if slates are corrected for (Chen et al.,
 /// WSDM 2019, Eq 8 and Eq 7).
@@ -45,8 +46,9 @@ impl AgentTrainer {
     /// [`click_log_probabilities`](crate::Agent::click_log_probabilities) has them.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is not one log β a step or a setting is outside its range;
-    /// [`Error::Training`] if a loss or a gradient is not finite.
+    /// [`Error::Setting`](crate::Error::Setting) if there is not one log β a step or a setting is
+    /// outside its range; [`Error::Training`](crate::Error::Training) if a loss or a gradient is
+    /// not finite.
     pub fn importance_epoch(
         &mut self,
         buffer: &Buffer,
@@ -60,13 +62,11 @@ impl AgentTrainer {
                 log_beta.len(),
                 buffer.log.steps()
             );
-            return Err(Error::setting("log β", problem));
+            return Err(Setting::new("log β", problem).into());
         }
         if sampling.cap.is_nan() || sampling.cap <= 0.0 || sampling.top_k == Some(0) {
-            return Err(Error::setting(
-                "importance sampling",
-                format!("{sampling:?}: expected a cap and a K above 0"),
-            ));
+            let problem = format!("{sampling:?}: expected a cap and a K above 0");
+            return Err(Setting::new("importance sampling", problem).into());
         }
         let log_beta = PerStep::new(&buffer.log, log_beta);
         self.epoch_by(buffer, seed, |agent, batch, chosen, returns| {

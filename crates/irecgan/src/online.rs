@@ -1,12 +1,13 @@
 use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Environment, Rollout};
 use foretaste_user_model::behaviour::sequences;
 use serde::{Deserialize, Serialize};
 
 use crate::returns::join;
-use crate::{AgentPolicy, Buffer, Error, IRecGan, IRecGanConfig, Ranking, Result, Selection};
+use crate::{AgentPolicy, Buffer, IRecGan, IRecGanConfig, Ranking, Result, Selection};
 
 /// Who learns online (§7.1, "Online Learning").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,15 +63,14 @@ impl OnlineLearning {
     /// Starts from networks with random parameters and no session.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(config: OnlineConfig, seed: Seed, device: &Device) -> Result<Self> {
         if config.sessions == 0 || config.max_steps == 0 {
             let problem =
                 format!("{} sessions of at most {} steps", config.sessions, config.max_steps);
-            return Err(Error::setting(
-                "online learning",
-                problem + ": expected at least 1 of each",
-            ));
+            return Err(
+                Setting::new("online learning", problem + ": expected at least 1 of each").into()
+            );
         }
         let networks = IRecGan::new(config.networks.clone(), seed, device)?;
         Ok(Self { config, seed, networks, data: Log::default(), iterations: 0 })

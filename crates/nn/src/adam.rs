@@ -6,6 +6,8 @@ use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
 use self::update::{Moments, Update};
+use foretaste_settings::Setting;
+
 use crate::{Error, Gradients, Params, Result};
 
 /// Settings of [`Adam`].
@@ -41,7 +43,7 @@ impl AdamConfig {
             && self.clip.is_none_or(positive);
         if !fine {
             let problem = format!("{self:?}: expected positive numbers and betas in [0, 1)");
-            return Err(Error::Setting { what: "Adam", problem });
+            return Err(Setting::new("Adam", problem).into());
         }
         Ok(())
     }
@@ -160,7 +162,7 @@ impl Adam {
                 (names(moments.keys().collect()), names(self.slots.keys().collect()));
             let problem =
                 format!("moments of [{found}], expected [{expected}] with [2, entries] each");
-            return Err(Error::Setting { what: "Adam", problem });
+            return Err(Setting::new("Adam", problem).into());
         }
         let read = |(name, slot): (&String, &Slot)| {
             Moments::new(&moments[name].to_device(slot.var.device())?)

@@ -1,8 +1,9 @@
 use candle_core::{D, Tensor};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use rand::Rng;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Log-probabilities of a choice among the masked-in entries of each row, with an optional outside
 /// option.
@@ -47,13 +48,13 @@ pub fn masked_log_softmax(
 /// drawn.
 ///
 /// # Errors
-/// [`Error::Setting`] if fewer than `k` entries are above minus infinity or one is not a number or
-/// plus infinity.
+/// [`Error::Setting`](crate::Error::Setting) if fewer than `k` entries are above minus infinity or
+/// one is not a number or plus infinity.
 pub fn gumbel_top_k(logits: &[f32], k: usize, stream: &mut Stream) -> Result<Vec<u32>> {
     if let Some(at) = logits.iter().position(|logit| logit.is_nan() || *logit == f32::INFINITY) {
         let problem =
             format!("logit {at} is {}, expected a finite number or minus infinity", logits[at]);
-        return Err(Error::Setting { what: "Gumbel top-k", problem });
+        return Err(Setting::new("Gumbel top-k", problem).into());
     }
     let mut keys: Vec<(f64, u32)> = Vec::with_capacity(logits.len());
     for (index, &logit) in logits.iter().enumerate() {
@@ -66,7 +67,7 @@ pub fn gumbel_top_k(logits: &[f32], k: usize, stream: &mut Stream) -> Result<Vec
     }
     if keys.len() < k {
         let problem = format!("{} entries can be drawn, {k} were asked for", keys.len());
-        return Err(Error::Setting { what: "Gumbel top-k", problem });
+        return Err(Setting::new("Gumbel top-k", problem).into());
     }
     let descending = |a: &(f64, u32), b: &(f64, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
     if k > 0 && k < keys.len() {

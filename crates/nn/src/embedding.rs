@@ -1,8 +1,10 @@
 use candle_core::{DType, Device, Shape, Tensor};
 
+use foretaste_settings::Setting;
+
 use crate::kernel::{Real, with_slice};
 use crate::tape::{Backward, Computed, Gradient, RowGradient, record};
-use crate::{Error, Init, Result, Scope};
+use crate::{Init, Result, Scope};
 
 /// A row of numbers for each of a number of things.
 #[derive(Debug)]
@@ -36,12 +38,12 @@ impl Embedding {
 /// item's one-hot vector.
 ///
 /// # Errors
-/// [`Error::Setting`] if an id is not below the number of entries.
+/// [`Error::Setting`](crate::Error::Setting) if an id is not below the number of entries.
 pub fn lookup(table: &Tensor, ids: &[u32]) -> Result<Tensor> {
     let (entries, width) = table.dims2()?;
     if let Some(at) = ids.iter().position(|&id| id as usize >= entries) {
         let problem = format!("id {at} is {}, expected less than {entries}", ids[at]);
-        return Err(Error::Setting { what: "embedding", problem });
+        return Err(Setting::new("embedding", problem).into());
     }
     let rows = match (table.device(), table.dtype()) {
         (Device::Cpu, DType::F32) => gather::<f32>(table, width, ids)?,

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use foretaste_settings::Setting;
+
 /// What can go wrong with a network.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -11,13 +13,8 @@ pub enum Error {
     #[error("{0}")]
     Device(String),
     /// A setting is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// A gradient holds a number that is not finite, or is too large to square.
     #[error("the gradient's norm is {norm}")]
     NotFinite {

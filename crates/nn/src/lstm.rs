@@ -13,7 +13,9 @@ use candle_core::{DType, Tensor};
 #[cfg(feature = "cuda")]
 pub(crate) use self::cell::{Cell, CellGradients};
 use self::fused::Packed;
-use crate::{Error, Init, Result, Scope};
+use foretaste_settings::Setting;
+
+use crate::{Init, Result, Scope};
 
 /// A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates).
 ///
@@ -53,7 +55,7 @@ impl Lstm {
             let problem = format!(
                 "{inputs} inputs, hidden {hidden}, {layers} layers: expected at least 1 of each"
             );
-            return Err(Error::Setting { what: "LSTM sizes", problem });
+            return Err(Setting::new("LSTM sizes", problem).into());
         }
         let init = Init::Uniform { bound: 1.0 / (hidden as f64).sqrt() };
         let layers = (0..layers)
@@ -174,7 +176,7 @@ impl Lstm {
         } else {
             return Ok(());
         };
-        Err(Error::Setting { what: "LSTM", problem })
+        Err(Setting::new("LSTM", problem).into())
     }
 }
 

@@ -1,7 +1,9 @@
 use candle_core::{DType, Tensor};
 
+use foretaste_settings::Setting;
+
+use crate::Result;
 use crate::kernel::{Left, Panels, Real, multiply, with_slice};
-use crate::{Error, Result};
 
 /// The product of `a [m, k]` and `b [k, n]` on the CPU by the kernel that the LSTM and the softmax
 /// run on, without gradients.
@@ -9,7 +11,7 @@ use crate::{Error, Result};
 /// An entry depends on neither the number of threads nor the other rows of `a`.
 ///
 /// # Errors
-/// [`Error::Setting`] if sizes or types do not fit.
+/// [`Error::Setting`](crate::Error::Setting) if sizes or types do not fit.
 pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     match (a.dims(), b.dims(), a.dtype(), b.dtype()) {
         (&[m, k], &[inner, n], DType::F32, DType::F32) if k == inner => {
@@ -20,7 +22,7 @@ pub fn matmul(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         }
         found => {
             let problem = format!("{found:?}, expected [m, k] and [k, n], both F32 or both F64");
-            Err(Error::Setting { what: "matmul", problem })
+            Err(Setting::new("matmul", problem).into())
         }
     }
 }

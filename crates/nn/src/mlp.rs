@@ -1,7 +1,9 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Init, Result, Scope};
+use foretaste_settings::Setting;
+
+use crate::{Init, Result, Scope};
 
 /// The non-linearity σ between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,12 +39,12 @@ impl Mlp {
     /// Layers of the given widths, inputs first and outputs last; layer `i` is named `i`.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there are fewer than two widths or one is 0.
+    /// [`Error::Setting`](crate::Error::Setting) if there are fewer than two widths or one is 0.
     pub fn new(widths: &[usize], activation: Activation, mut scope: Scope<'_>) -> Result<Self> {
         if widths.len() < 2 || widths.contains(&0) {
             let problem =
                 format!("{widths:?}: expected inputs, layers and outputs, all at least 1");
-            return Err(Error::Setting { what: "MLP widths", problem });
+            return Err(Setting::new("MLP widths", problem).into());
         }
         let layers = widths
             .windows(2)

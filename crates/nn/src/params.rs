@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Shape, Tensor, Var};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// How a parameter is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -90,12 +91,12 @@ impl Params {
     /// Puts back values taken by [`Params::snapshot`] or read from a checkpoint.
     ///
     /// # Errors
-    /// [`Error::Setting`] naming every parameter that is missing, unknown, or of another shape or
-    /// type; nothing is then changed.
+    /// [`Error::Setting`](crate::Error::Setting) naming every parameter that is missing, unknown,
+    /// or of another shape or type; nothing is then changed.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         let problems = self.differences(values);
         if !problems.is_empty() {
-            return Err(Error::Setting { what: "parameters", problem: problems.join("; ") });
+            return Err(Setting::new("parameters", problems.join("; ")).into());
         }
         for (name, var) in &self.vars {
             var.set(&values[name].to_device(&self.device)?)?;
@@ -153,14 +154,11 @@ impl Scope<'_> {
     /// Creates a parameter.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the name is taken.
+    /// [`Error::Setting`](crate::Error::Setting) if the name is taken.
     pub fn param(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let name = self.name(name);
         if self.params.vars.contains_key(&name) {
-            return Err(Error::Setting {
-                what: "parameter name",
-                problem: format!("{name} is taken"),
-            });
+            return Err(Setting::new("parameter name", format!("{name} is taken")).into());
         }
         let shape = shape.into();
         let mut stream = self.params.seed.derive(&name).stream(0);
@@ -168,9 +166,8 @@ impl Scope<'_> {
         match init {
             Init::Constant(value) => values.fill(value),
             Init::Uniform { bound } => {
-                let law = Uniform::new_inclusive(-bound, bound).map_err(|reason| {
-                    Error::Setting { what: "initialisation", problem: reason.to_string() }
-                })?;
+                let law = Uniform::new_inclusive(-bound, bound)
+                    .map_err(|reason| Setting::new("initialisation", reason.to_string()))?;
                 values.fill_with(|| law.sample(&mut stream));
             }
             Init::Normal { sd } => {

@@ -5,7 +5,9 @@ use candle_core::{DType, Device, Tensor};
 
 pub use self::frozen::{BlockSum, FrozenSoftmax, Logits, LogitsRow};
 
-use crate::{Error, Result};
+use foretaste_settings::Setting;
+
+use crate::Result;
 
 /// The cross-entropy -log φ of one target a row, φ the softmax over all items of
 /// `hidden weight + bias`: `[rows]`.
@@ -20,7 +22,8 @@ use crate::{Error, Result};
 /// the other rows. A backward pass can be taken once per call.
 ///
 /// # Errors
-/// [`Error::Setting`] if sizes do not fit or a target is not below the number of items.
+/// [`Error::Setting`](crate::Error::Setting) if sizes do not fit or a target is not below the
+/// number of items.
 pub fn softmax_cross_entropy(
     hidden: &Tensor,
     weight: &Tensor,
@@ -67,7 +70,7 @@ fn check(hidden: &Tensor, weight: &Tensor, bias: &Tensor, targets: &[u32]) -> Re
     } else {
         return Ok(());
     };
-    Err(Error::Setting { what: "softmax", problem })
+    Err(Setting::new("softmax", problem).into())
 }
 
 #[cfg(test)]

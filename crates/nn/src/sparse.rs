@@ -1,9 +1,10 @@
 use candle_core::{DType, Device, Shape, Tensor};
+use foretaste_settings::Setting;
 use pulp::NullaryFnOnce;
 
+use crate::Result;
 use crate::kernel::{Real, for_each_chunk, vectorised, with_slice};
 use crate::tape::{Backward, Computed, Gradient, RowGradient, record};
-use crate::{Error, Result};
 
 /// Where a sparse matrix `[rows, inner]` has its entries, row by row.
 ///
@@ -32,8 +33,8 @@ impl Sparse {
     /// entries then add up.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a row comes before the one before it, or an entry lies outside the
-    /// matrix.
+    /// [`Error::Setting`](crate::Error::Setting) if a row comes before the one before it, or an
+    /// entry lies outside the matrix.
     pub fn new(
         rows: usize,
         inner: usize,
@@ -46,7 +47,7 @@ impl Sparse {
                     "entry {at} is in row {row} and column {column}, expected rising rows of a \
                      matrix [{rows}, {inner}]"
                 );
-                return Err(Error::Setting { what: "sparse matrix", problem });
+                return Err(Setting::new("sparse matrix", problem).into());
             }
             starts.resize(row + 1, at);
             columns.push(column);
@@ -63,7 +64,7 @@ impl Sparse {
     /// depends on neither the number of threads nor the other rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sizes do not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if the sizes do not fit.
     pub fn matmul(&self, values: &Tensor, matrix: &Tensor) -> Result<Tensor> {
         let (inner, width) = matrix.dims2()?;
         if values.dims() != [self.columns.len()] || inner != self.inner {
@@ -74,7 +75,7 @@ impl Sparse {
                 self.columns.len(),
                 self.inner
             );
-            return Err(Error::Setting { what: "sparse product", problem });
+            return Err(Setting::new("sparse product", problem).into());
         }
         let product = match (matrix.device(), matrix.dtype()) {
             (Device::Cpu, DType::F32) => self.product::<f32>(values, matrix, width)?,

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 
 use foretaste_data::ItemId;
+use foretaste_settings::Setting;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Which items may be shown to each row of a batch. By default all of them.
 ///
@@ -90,24 +91,20 @@ impl Candidates {
     /// Refuses sets that do not fit a batch.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is not one set for each of `rows`, or a set names an item that
-    /// is not in a catalogue of `items`.
+    /// [`Error::Setting`](crate::Error::Setting) if there is not one set for each of `rows`, or a
+    /// set names an item that is not in a catalogue of `items`.
     pub fn check(&self, rows: usize, items: usize) -> Result<()> {
         for sets in self.only.iter().chain(&self.without) {
             if let Sets::ByRow(sets) = sets
                 && sets.len() != rows
             {
-                return Err(Error::setting(
-                    "candidates",
-                    format!("{} lists for {rows} rows", sets.len()),
-                ));
+                let problem = format!("{} lists for {rows} rows", sets.len());
+                return Err(Setting::new("candidates", problem).into());
             }
             let largest = sets.iter().filter_map(|set| set.last()).max();
             if let Some(item) = largest.filter(|item| item.index() >= items) {
-                return Err(Error::setting(
-                    "candidates",
-                    format!("item {} of a catalogue of {items}", item.0),
-                ));
+                let problem = format!("item {} of a catalogue of {items}", item.0);
+                return Err(Setting::new("candidates", problem).into());
             }
         }
         Ok(())

@@ -1,11 +1,12 @@
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
+use foretaste_settings::Setting;
 use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::draw::rank;
-use crate::{Environment, Error, Responses, Result, Slates};
+use crate::{Environment, Responses, Result, Slates};
 
 /// What users may do instead of choosing an item.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -103,7 +104,7 @@ impl ChoiceUsers {
     /// Draws item features and preferences.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a count is 0 or a number is out of range.
+    /// [`Error::Setting`](crate::Error::Setting) if a count is 0 or a number is out of range.
     pub fn new(config: &ChoiceUsersConfig) -> Result<Self> {
         let mut stream = Seed::new(config.seed).derive("choice users").derive("features").stream(0);
         let scale = (config.dims as f64).sqrt();
@@ -116,8 +117,8 @@ impl ChoiceUsers {
     /// Draws preferences for items of the given features, `[n, d]` row-major.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a count is 0, a number is out of range, or the features are not n · d
-    /// finite numbers.
+    /// [`Error::Setting`](crate::Error::Setting) if a count is 0, a number is out of range, or the
+    /// features are not n · d finite numbers.
     pub fn with_features(config: &ChoiceUsersConfig, features: Vec<f32>) -> Result<Self> {
         check(config, &features)?;
         let mut stream =
@@ -319,7 +320,7 @@ fn dot(a: &[f64], b: &[f32]) -> f64 {
 }
 
 fn check(config: &ChoiceUsersConfig, features: &[f32]) -> Result<()> {
-    let fail = |problem: String| Err(Error::setting("choice users", problem));
+    let fail = |problem: String| Err(Setting::new("choice users", problem).into());
     let ChoiceUsersConfig { types, items, dims, .. } = *config;
     if types == 0 || items == 0 || dims == 0 || items > ItemId::MAX_ITEMS {
         return fail(format!("{types} types, {items} items, {dims} dimensions"));

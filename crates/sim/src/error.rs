@@ -1,15 +1,12 @@
+use foretaste_settings::Setting;
+
 /// What can go wrong in a simulation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A setting is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// A policy or an environment broke the contract of its trait.
     #[error("{0}")]
     Contract(String),
@@ -19,12 +16,6 @@ pub enum Error {
     /// The log of a rollout could not be built.
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
-}
-
-impl Error {
-    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { what, problem: problem.into() }
-    }
 }
 
 /// A result of this crate.

@@ -1,11 +1,12 @@
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
+use foretaste_settings::Setting;
 use rand::Rng;
 use rand_distr::{Distribution, Gamma};
 use serde::{Deserialize, Serialize};
 
 use crate::draw::{accumulate, proportional, rank};
-use crate::{Environment, Error, Responses, Result, Slates};
+use crate::{Environment, Responses, Result, Slates};
 
 /// How the rows P(·|s, i) of an [`Mdp`] are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,8 +58,8 @@ impl Mdp {
     /// Draws r(s, i) from U\[0,1\] and the transitions as configured.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no state or no item, or if the Dirichlet's concentration is
-    /// not positive.
+    /// [`Error::Setting`](crate::Error::Setting) if there is no state or no item, or if the
+    /// Dirichlet's concentration is not positive.
     pub fn new(config: &MdpConfig) -> Result<Self> {
         let seed = Seed::new(config.seed).derive("mdp");
         let mut stream = seed.derive("rewards").stream(0);
@@ -76,8 +77,8 @@ impl Mdp {
     /// both row-major.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a length is wrong, a reward is not in \[0, 1\], or a row of
-    /// transitions is not a distribution.
+    /// [`Error::Setting`](crate::Error::Setting) if a length is wrong, a reward is not in \[0, 1\],
+    /// or a row of transitions is not a distribution.
     pub fn from_parts(
         states: usize,
         items: usize,
@@ -85,7 +86,7 @@ impl Mdp {
         transitions: Vec<f64>,
     ) -> Result<Self> {
         if states == 0 || items == 0 || items > ItemId::MAX_ITEMS {
-            return Err(Error::setting("mdp", format!("{states} states and {items} items")));
+            return Err(Setting::new("mdp", format!("{states} states and {items} items")).into());
         }
         let (cells, entries) = (states * items, states * items * states);
         if rewards.len() != cells || transitions.len() != entries {
@@ -94,17 +95,17 @@ impl Mdp {
                 rewards.len(),
                 transitions.len()
             );
-            return Err(Error::setting("mdp", problem));
+            return Err(Setting::new("mdp", problem).into());
         }
         if let Some(reward) = rewards.iter().find(|reward| !(0.0..=1.0).contains(*reward)) {
-            return Err(Error::setting("mdp rewards", format!("{reward} is not in [0, 1]")));
+            return Err(Setting::new("mdp rewards", format!("{reward} is not in [0, 1]")).into());
         }
         for (index, row) in transitions.chunks_exact(states).enumerate() {
             let sum: f64 = row.iter().sum();
             if row.iter().any(|&p| p.is_nan() || p < 0.0) || (sum - 1.0).abs() > 1e-6 {
                 let problem =
                     format!("row (state {}, item {}) sums to {sum}", index / items, index % items);
-                return Err(Error::setting("mdp transitions", problem));
+                return Err(Setting::new("mdp transitions", problem).into());
             }
         }
         let mut cumulative = transitions.clone();
@@ -235,7 +236,7 @@ impl Transitions {
                 let boosted =
                     Gamma::new(alpha + 1.0, 1.0).ok().filter(|_| alpha > 0.0 && alpha.is_finite());
                 let boosted = boosted.ok_or_else(|| {
-                    Error::setting(
+                    Setting::new(
                         "mdp transitions",
                         format!("concentration {alpha} is not positive"),
                     )

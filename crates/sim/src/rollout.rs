@@ -2,10 +2,11 @@ use std::ops::Range;
 
 use foretaste_data::Log;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use rayon::prelude::*;
 
 use crate::tape::{Tape, join};
-use crate::{Environment, Error, Moment, Population, Privileged, Result};
+use crate::{Environment, Moment, Population, Privileged, Result};
 
 /// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
 ///
@@ -91,8 +92,8 @@ impl Rollout {
     /// Runs the sessions and keeps their log.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `k`, `max_steps` or `chunk` is 0 or `k` exceeds the catalogue; what
-    /// environment and policy return.
+    /// [`Error::Setting`](crate::Error::Setting) if `k`, `max_steps` or `chunk` is 0 or `k` exceeds
+    /// the catalogue; what environment and policy return.
     pub fn run<E: Environment + ?Sized, P: Privileged<E> + ?Sized>(
         &self,
         environment: &E,
@@ -126,7 +127,7 @@ impl Rollout {
     ) -> Result<Vec<O>> {
         for (what, value) in [("max_steps", self.max_steps), ("chunk", self.chunk)] {
             if value == 0 {
-                return Err(Error::setting(what, "0: at least 1 is needed"));
+                return Err(Setting::new(what, "0: at least 1 is needed").into());
             }
         }
         let starts: Vec<u64> = self.sessions.clone().step_by(self.chunk).collect();
@@ -160,10 +161,10 @@ impl<E: Environment + ?Sized, P: Privileged<E> + ?Sized> Population<'_, E, P> {
     /// per present row.
     ///
     /// # Errors
-    /// As [`step`](Self::step); [`Error::Setting`] if `max_steps` is 0.
+    /// As [`step`](Self::step); [`Error::Setting`](crate::Error::Setting) if `max_steps` is 0.
     pub fn log(&mut self, max_steps: usize) -> Result<Log> {
         if max_steps == 0 {
-            return Err(Error::setting("max_steps", "0: at least 1 is needed"));
+            return Err(Setting::new("max_steps", "0: at least 1 is needed").into());
         }
         let mut tape = Tape::of(self.rows(), self.k());
         self.run(max_steps, &mut tape)?;

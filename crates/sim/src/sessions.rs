@@ -1,5 +1,6 @@
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 
 use crate::{Environment, Error, Responses, Result, Slates};
 
@@ -38,7 +39,7 @@ impl<'a, E: Environment + ?Sized> Sessions<'a, E> {
     /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue; what the environment returns.
     pub fn open(environment: &'a E, k: usize, mut streams: Vec<Stream>) -> Result<Self> {
         if k == 0 || k > environment.items() {
-            return Err(Error::setting("k", format!("{k} of {} items", environment.items())));
+            return Err(Setting::new("k", format!("{k} of {} items", environment.items())).into());
         }
         let state = environment.reset(&mut streams)?;
         Ok(Self { environment, k, state, streams, responses: Responses::default() })

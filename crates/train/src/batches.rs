@@ -1,7 +1,8 @@
 use foretaste_data::Batches;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Batches of examples without end, shuffled anew in every epoch: epoch e from the e-th seed under
 /// a seed.
@@ -18,11 +19,11 @@ impl<'a> EndlessBatches<'a> {
     /// Batches of `size` of these examples, the last one of an epoch perhaps smaller.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no example.
+    /// [`Error::Setting`](crate::Error::Setting) if there is no example.
     pub fn new(examples: &'a [usize], size: usize, seed: Seed) -> Result<Self> {
         if examples.is_empty() {
             let problem = "there is nothing to learn from".to_owned();
-            return Err(Error::Setting { what: "training sessions", problem });
+            return Err(Setting::new("training sessions", problem).into());
         }
         let batches = Batches::shuffled(examples, size, seed.index(0));
         Ok(Self { examples, size, seed, epoch: 0, batches })
@@ -43,6 +44,7 @@ impl<'a> EndlessBatches<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use proptest::prelude::*;
 
     proptest! {
@@ -61,6 +63,6 @@ mod tests {
 
     #[test]
     fn without_an_example_there_is_no_batch() {
-        assert!(matches!(EndlessBatches::new(&[], 2, Seed::new(1)), Err(Error::Setting { .. })));
+        assert!(matches!(EndlessBatches::new(&[], 2, Seed::new(1)), Err(Error::Setting(_))));
     }
 }

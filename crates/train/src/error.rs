@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use foretaste_settings::Setting;
+
 /// Why a training ended early, or a run cannot be saved or resumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,13 +23,8 @@ pub enum Error {
     #[error("training was interrupted")]
     Interrupted,
     /// A setting is outside its range.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// The checkpoint of a run cannot be written or read, or does not fit.
     #[error("checkpoint {}: {problem}", path.display())]
     Checkpoint {

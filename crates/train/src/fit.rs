@@ -3,6 +3,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Tensor;
 use foretaste_nn::Params;
+use foretaste_settings::Setting;
 
 use crate::{Error, Result};
 
@@ -117,7 +118,7 @@ impl FitConfig {
     fn check(&self) -> Result<()> {
         if self.validate_every == 0 || self.patience == Some(0) {
             let problem = format!("{self:?}: expected validate_every and patience of at least 1");
-            return Err(Error::Setting { what: "fit", problem });
+            return Err(Setting::new("fit", problem).into());
         }
         Ok(())
     }

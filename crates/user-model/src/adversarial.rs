@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use foretaste_data::{Log, PaddedBatch, Split};
 use foretaste_nn::{Adam, Params, scalar};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{Descent, EndlessBatches, Fit, Fitted, Means, Progress, descend};
 
 use crate::displays::Displays;
@@ -172,17 +173,15 @@ impl<'a> Game<'a> {
     fn new(model: &'a UserModel, generator: &'a UserModel) -> Result<Self> {
         let (m, g) = (model.config(), generator.config());
         if g.regulariser != Regulariser::Shannon {
-            return Err(Error::setting(
-                "generator",
-                format!("under {:?}, expected Shannon", g.regulariser),
-            ));
+            let problem = format!("under {:?}, expected Shannon", g.regulariser);
+            return Err(Setting::new("generator", problem).into());
         }
         if m.items != g.items || model.may_choose_nothing() != generator.may_choose_nothing() {
             let problem = format!(
                 "{} items and outside option {:?}, but the model has {} and {:?}",
                 g.items, g.outside, m.items, m.outside
             );
-            return Err(Error::setting("generator", problem));
+            return Err(Setting::new("generator", problem).into());
         }
         Ok(Self { model, generator })
     }
@@ -361,7 +360,7 @@ mod tests {
                 Seed::new(1),
                 go_on,
             ) {
-                Err(Error::Setting { what, .. }) => what,
+                Err(Error::Setting(setting)) => setting.what,
                 other => panic!("{other:?}"),
             }
         };

@@ -1,8 +1,9 @@
 use foretaste_data::{Choice, Log};
 use foretaste_nn::{Activation, AdamConfig};
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Endings, Error, Regulariser, Result, RewardHead};
+use crate::{Endings, Regulariser, Result, RewardHead};
 
 /// Everything that fixes a [`UserModel`](crate::UserModel) but its parameters.
 ///
@@ -167,44 +168,41 @@ impl UserModelConfig {
 
     pub(crate) fn check(&self) -> Result<()> {
         if self.items == 0 {
-            return Err(Error::setting("items", "0, expected at least 1"));
+            return Err(Setting::new("items", "0, expected at least 1").into());
         }
         if self.head.is_empty() || self.head.contains(&0) {
-            return Err(Error::setting(
-                "head",
-                format!("{:?}, expected layers of at least 1", self.head),
-            ));
+            let problem = format!("{:?}, expected layers of at least 1", self.head);
+            return Err(Setting::new("head", problem).into());
         }
         if !(self.eta > 0.0 && self.eta.is_finite()) {
-            return Err(Error::setting("eta", format!("{}, expected a positive number", self.eta)));
+            return Err(
+                Setting::new("eta", format!("{}, expected a positive number", self.eta)).into()
+            );
         }
         if self.features == (ItemFeatures::Learned { dim: 0 }) {
-            return Err(Error::setting(
-                "features",
-                "a learned embedding of width 0, expected at least 1",
-            ));
+            let problem = "a learned embedding of width 0, expected at least 1";
+            return Err(Setting::new("features", problem).into());
         }
         if let Outside::Nothing { leaving } = self.outside
             && !(0.0..=1.0).contains(&leaving)
         {
-            return Err(Error::setting(
-                "outside option",
-                format!("leaving with probability {leaving}"),
-            ));
+            let problem = format!("leaving with probability {leaving}");
+            return Err(Setting::new("outside option", problem).into());
         }
         if let Some(Outcomes { rewards, endings }) = &self.outcomes
             && let Some(problem) = rewards.problem(self.items).or_else(|| endings.problem())
         {
-            return Err(Error::setting("outcomes", problem));
+            return Err(Setting::new("outcomes", problem).into());
         }
         self.regulariser.check()?;
         match self.state {
             StateEncoder::PositionWeights { history: 0, .. }
             | StateEncoder::PositionWeights { columns: 0, .. } => {
-                Err(Error::setting("position weights", "history and columns must be at least 1"))
+                let problem = "history and columns must be at least 1";
+                Err(Setting::new("position weights", problem).into())
             }
             StateEncoder::Lstm { hidden: 0, .. } | StateEncoder::Lstm { layers: 0, .. } => {
-                Err(Error::setting("LSTM", "hidden and layers must be at least 1"))
+                Err(Setting::new("LSTM", "hidden and layers must be at least 1").into())
             }
             _ => Ok(()),
         }
@@ -249,7 +247,7 @@ impl TrainConfig {
             let problem = format!(
                 "{self:?}: expected batch, iterations, validate_every and patience of at least 1"
             );
-            return Err(Error::setting("training", problem));
+            return Err(Setting::new("training", problem).into());
         }
         Ok(())
     }
@@ -283,10 +281,8 @@ impl Default for AdversarialConfig {
 impl AdversarialConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if self.inner == 0 {
-            return Err(Error::setting(
-                "inner",
-                "0, expected at least 1 update of the generator per iteration",
-            ));
+            let problem = "0, expected at least 1 update of the generator per iteration";
+            return Err(Setting::new("inner", problem).into());
         }
         self.reward.check()
     }

@@ -1,9 +1,10 @@
 use candle_core::Tensor;
 use foretaste_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope, Sparse, lookup};
+use foretaste_settings::Setting;
 
+use crate::Result;
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
 use crate::displays::Histories;
-use crate::{Error, Result};
 
 /// The item features f_a, multiplied into a layer without building one-hot vectors.
 #[derive(Debug)]
@@ -31,13 +32,11 @@ impl Features {
             (ItemFeatures::Given, Some((values, dim))) => {
                 let problem =
                     format!("{} values of {dim} features for {} items", values.len(), config.items);
-                return Err(Error::setting("item features", problem));
+                return Err(Setting::new("item features", problem).into());
             }
             (ItemFeatures::Given, None) => {
-                return Err(Error::setting(
-                    "item features",
-                    "the catalogue has none; use one-hot or learned features",
-                ));
+                let problem = "the catalogue has none; use one-hot or learned features";
+                return Err(Setting::new("item features", problem).into());
             }
         })
     }

@@ -4,6 +4,7 @@ use candle_core::Tensor;
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{FrozenLstm, LstmState};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
 
@@ -79,7 +80,7 @@ impl LearnedUsers {
         if pays == Pays::Reward && outcomes.is_none() {
             let problem = "the model does not know what its log pays; fit it, or call learn_outcomes with a log, or ask for \
                            Pays::Clicks or Pays::Utility by name";
-            return Err(Error::setting("reward of learned users", problem));
+            return Err(Setting::new("reward of learned users", problem).into());
         }
         let endings = outcomes.map_or(Endings::NONE, |outcomes| outcomes.endings.clone());
         Ok(Self { model, pays, endings })

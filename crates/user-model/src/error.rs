@@ -1,3 +1,5 @@
+use foretaste_settings::Setting;
+
 /// What can go wrong with a learned user model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -9,13 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
     /// A setting is outside its range, or does not fit the data.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// Training diverged, or the callback stopped it.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),
@@ -24,12 +21,6 @@ pub enum Error {
 impl From<candle_core::Error> for Error {
     fn from(reason: candle_core::Error) -> Self {
         Self::Network(reason.into())
-    }
-}
-
-impl Error {
-    pub(crate) fn setting(what: &'static str, problem: impl Into<String>) -> Self {
-        Self::Setting { what, problem: problem.into() }
     }
 }
 

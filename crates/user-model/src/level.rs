@@ -9,10 +9,11 @@
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use rand::seq::index;
 
 use crate::config::Outside;
-use crate::{Error, Regulariser, Result, UserModel};
+use crate::{Regulariser, Result, UserModel};
 
 /// Items on each of the random slates whose click rate sets the level.
 pub const SLATE: usize = 3;
@@ -28,24 +29,22 @@ impl UserModel {
     /// they are.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the rate is not between 0 and 1, if there are fewer items than a slate
-    /// holds, or if users have no outside option.
+    /// [`Error::Setting`](crate::Error::Setting) if the rate is not between 0 and 1, if there are
+    /// fewer items than a slate holds, or if users have no outside option.
     pub fn set_level(&self, random_click_rate: f64) -> Result<()> {
         if !(random_click_rate > 0.0 && random_click_rate < 1.0) {
             let problem =
                 format!("a click rate of {random_click_rate}, expected above 0 and below 1");
-            return Err(Error::setting("level of rewards", problem));
+            return Err(Setting::new("level of rewards", problem).into());
         }
         let items = self.config().items;
         if items < SLATE {
-            return Err(Error::setting(
-                "level of rewards",
-                format!("{items} items, expected at least {SLATE}"),
-            ));
+            let problem = format!("{items} items, expected at least {SLATE}");
+            return Err(Setting::new("level of rewards", problem).into());
         }
         if self.config().outside == Outside::Absent {
             let problem = "users always choose an item, so no level changes what they do; expected an outside option";
-            return Err(Error::setting("level of rewards", problem));
+            return Err(Setting::new("level of rewards", problem).into());
         }
         let log = random_slates(items)?;
         let sessions: Vec<usize> = (0..log.sessions()).collect();

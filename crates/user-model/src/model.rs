@@ -4,11 +4,12 @@ use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use foretaste_nn::{Init, Mlp, Params, checkpoint, scalar};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
 use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
 use crate::displays::{Displays, Histories};
 use crate::encoder::{Encoder, Features};
-use crate::{Endings, Error, Regulariser, Result, RewardHead};
+use crate::{Endings, Regulariser, Result, RewardHead};
 
 const KIND: &str = "gan-user-model/1";
 /// Shown items that are evaluated at a time, or those of one session: few enough for a layer to
@@ -59,7 +60,8 @@ impl UserModel {
     /// they are [`ItemFeatures::Given`](crate::ItemFeatures::Given).
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range or does not fit the catalogue.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or does not fit
+    /// the catalogue.
     pub fn new(
         config: UserModelConfig,
         catalogue: &Catalogue,
@@ -79,7 +81,7 @@ impl UserModel {
         config.check()?;
         if catalogue.len() != config.items {
             let problem = format!("{}, but the catalogue has {}", config.items, catalogue.len());
-            return Err(Error::setting("items", problem));
+            return Err(Setting::new("items", problem).into());
         }
         let mut params = Params::new(seed.derive("user-model"), dtype, device);
         let features = Features::new(&config, catalogue.features(), params.scope("items"))?;
@@ -105,7 +107,7 @@ impl UserModel {
     /// those of Shannon's entropy.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the regulariser is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if the regulariser is outside its range.
     pub fn with_regulariser(mut self, regulariser: Regulariser) -> Result<Self> {
         regulariser.check()?;
         self.config.regulariser = regulariser;
@@ -132,8 +134,8 @@ impl UserModel {
     /// place of what the model knew of it. [`fit`](crate::fit) does so with the training sessions.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the log has an item that the model does not know, or a reward that is
-    /// not a finite number.
+    /// [`Error::Setting`](crate::Error::Setting) if the log has an item that the model does not
+    /// know, or a reward that is not a finite number.
     pub fn learn_outcomes(&mut self, log: &Log, sessions: &[usize]) -> Result<()> {
         let outcomes = Outcomes {
             rewards: RewardHead::observed(log, sessions),
@@ -149,16 +151,16 @@ impl UserModel {
     /// nothing and no others.
     ///
     /// # Errors
-    /// [`Error::Setting`] if it is not a finite number.
+    /// [`Error::Setting`](crate::Error::Setting) if it is not a finite number.
     pub fn raise_rewards(&self, by: f64) -> Result<()> {
         if !by.is_finite() {
-            return Err(Error::setting("constant of rewards", by.to_string()));
+            return Err(Setting::new("constant of rewards", by.to_string()).into());
         }
         let last = format!("reward.rest.{}.bias", self.config.head.len() - 1);
         let bias = self
             .params
             .get(&last)
-            .ok_or_else(|| Error::setting("parameters", format!("no {last}")))?;
+            .ok_or_else(|| Setting::new("parameters", format!("no {last}")))?;
         Ok(bias.set(&(bias.as_tensor() + by)?)?)
     }
 
@@ -173,7 +175,7 @@ impl UserModel {
     /// the negative log-likelihood, in nats per display.
     ///
     /// # Errors
-    /// [`Error::Setting`] if they have no display.
+    /// [`Error::Setting`](crate::Error::Setting) if they have no display.
     pub fn loss(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
         let [loss] =
             self.mean_over(log, sessions, |displays| Ok([scalar(&self.batch_loss(displays)?)?]))?;
@@ -196,7 +198,7 @@ impl UserModel {
             count += displays.len();
         }
         if count == 0 {
-            return Err(Error::setting("sessions", "no display to evaluate"));
+            return Err(Setting::new("sessions", "no display to evaluate").into());
         }
         Ok(sums.map(|sum| sum / count as f64))
     }
@@ -268,8 +270,9 @@ impl UserModel {
     /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
     ///
     /// # Errors
-    /// [`Error::Network`] if there is no checkpoint or it is damaged; [`Error::Log`] if it does not
-    /// hold its items and they are not those that are known.
+    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
+    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
+    /// are known.
     pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
         let checkpoint = checkpoint::load::<UserModelConfig>(folder, KIND)?;
         let manifest = &checkpoint.manifest;
@@ -284,11 +287,12 @@ impl UserModel {
     /// r_θ of every place `[displays, places]`, 0 where there is none.
     ///
     /// # Errors
-    /// [`Error::Setting`] if nothing was chosen on a display, and users must choose.
+    /// [`Error::Setting`](crate::Error::Setting) if nothing was chosen on a display, and users must
+    /// choose.
     pub(crate) fn display_rewards(&self, displays: &Displays) -> Result<Tensor> {
         if self.config.outside == Outside::Absent && displays.choices.contains(&None) {
             let problem = "absent, but on a display of the log nothing was chosen";
-            return Err(Error::setting("outside option", problem));
+            return Err(Setting::new("outside option", problem).into());
         }
         self.rewards(&self.projected_states(&displays.histories)?, displays)
     }
@@ -381,6 +385,7 @@ fn digest(config: &UserModelConfig, catalogue: &Catalogue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
     use foretaste_data::LogBuilder;
@@ -662,7 +667,7 @@ mod tests {
             UserModelConfig { features: ItemFeatures::Learned { dim: 0 }, ..base.clone() },
             UserModelConfig { state: StateEncoder::Lstm { hidden: 0, layers: 1 }, ..base.clone() },
         ] {
-            assert!(matches!(new(config.clone()), Err(Error::Setting { .. })), "{config:?}");
+            assert!(matches!(new(config.clone()), Err(Error::Setting(_))), "{config:?}");
         }
         assert!(new(base).is_ok());
     }

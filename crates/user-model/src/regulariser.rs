@@ -1,8 +1,9 @@
 use candle_core::{D, Tensor};
 use foretaste_nn::masked_log_softmax;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
 
 mod entmax;
 
@@ -44,7 +45,7 @@ impl Regulariser {
     /// infinity gives NaN.
     ///
     /// # Errors
-    /// [`Error::Setting`] if α is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if α is outside its range.
     pub fn choice(self, utilities: &Tensor, mask: &Tensor, outside: bool) -> Result<Tensor> {
         self.check()?;
         let alpha = match self {
@@ -137,10 +138,11 @@ impl Regulariser {
 
     pub(crate) fn check(self) -> Result<()> {
         match self {
-            Self::Tsallis { alpha } if !(alpha > 1.0 && alpha <= 2.0) => Err(Error::setting(
+            Self::Tsallis { alpha } if !(alpha > 1.0 && alpha <= 2.0) => Err(Setting::new(
                 "regulariser",
                 format!("Tsallis with α = {alpha}, expected above 1 and at most 2"),
-            )),
+            )
+            .into()),
             _ => Ok(()),
         }
     }

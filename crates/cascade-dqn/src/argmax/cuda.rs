@@ -9,9 +9,10 @@ use candle_core::cuda::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx
 use candle_core::{CudaDevice, Device, Tensor};
 use foretaste_data::ItemId;
 use foretaste_nn::Activation;
+use foretaste_settings::Setting;
 
 use super::{Candidates, Cascade, Chosen, Frame, FrozenStage, Panels, Top};
-use crate::{Error, Result};
+use crate::Result;
 
 /// A [`Cascade`] on an NVIDIA GPU, which chooses the same slates: the values have the same bits.
 #[derive(Debug)]
@@ -132,7 +133,7 @@ impl CudaCascade {
             return Ok(Vec::new());
         }
         let too_many =
-            |_| Error::setting("states", format!("{} rows, too many for a GPU", slates.len()));
+            |_| Setting::new("states", format!("{} rows, too many for a GPU", slates.len()));
         let rows = u32::try_from(slates.len()).map_err(too_many)?;
         let Stage { halves, output } = &self.stages[stage];
         let (items, pairs, k) = (self.frame.items, output.len() / 2, self.frame.k);

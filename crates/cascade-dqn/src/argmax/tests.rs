@@ -7,8 +7,8 @@ use rand::Rng;
 
 use super::panels::Widen;
 use super::*;
-use crate::QNetworks;
 use crate::config::{Architecture, ItemFeatures, StateEncoder};
+use crate::{Error, QNetworks};
 
 pub(super) fn config(items: usize, k: usize, hidden: usize, activation: Activation) -> QConfig {
     QConfig {

@@ -1,6 +1,7 @@
 use foretaste_data::ItemId;
+use foretaste_settings::Setting;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// The items of the n largest values seen, largest first; of equal values the item of the smaller
 /// id comes first, provided that items are offered in the order of their ids.
@@ -46,7 +47,7 @@ impl Top {
 /// first; equal ones in the order of the items.
 ///
 /// # Errors
-/// [`Error::Setting`] if fewer scores are numbers.
+/// [`Error::Setting`](crate::Error::Setting) if fewer scores are numbers.
 pub(crate) fn top_items(
     scores: impl Iterator<Item = (ItemId, f32)>,
     k: usize,
@@ -63,7 +64,7 @@ pub(crate) fn top_items(
         true => Ok(top.entries.into_iter().map(|entry| entry.1).collect()),
         false => {
             let problem = format!("{k} items, but {found} of {all} scores are numbers");
-            Err(Error::setting("k", problem))
+            Err(Setting::new("k", problem).into())
         }
     }
 }

@@ -5,11 +5,12 @@
 //! is not read.
 
 use foretaste_data::Fault;
+use foretaste_settings::Setting;
 
+use crate::Result;
 use crate::nearest::Pool;
 use crate::reader::{Checked, Collector, Source, Table, Text, WHOLE, date};
 use crate::slates::{Around, Choices, SimulatedSlates};
-use crate::{Error, Result};
 
 const HEADER: [&str; 6] = ["userID", "artistID", "tagID", "day", "month", "year"];
 
@@ -20,7 +21,7 @@ pub(crate) fn read(
 ) -> Result<()> {
     if slates.around == Around::Release {
         let problem = "LastFM knows no day of release: slates lie around the day of the choice";
-        return Err(Error::Setting(problem.into()));
+        return Err(Setting::new("slates", problem).into());
     }
     let table = Table::open(source, b'\t', false, &HEADER)?;
     let columns = table.columns(HEADER)?;

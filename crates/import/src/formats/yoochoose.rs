@@ -4,6 +4,7 @@
 //! No slates were recorded: they are simulated around the clicks, sessions stand for users.
 
 use foretaste_data::Fault;
+use foretaste_settings::Setting;
 use hashbrown::HashSet;
 
 use crate::nearest::Pool;
@@ -25,7 +26,7 @@ pub(crate) fn read(
 ) -> Result<()> {
     if slates.around == Around::Release {
         let problem = "YooChoose knows no day of release: slates lie around the day of the click";
-        return Err(Error::Setting(problem.into()));
+        return Err(Setting::new("slates", problem).into());
     }
     let table = Table::without_header(source, b',', &CLICKS);
     let choices = Choices::read(table, slates.keep_all().then_some(0), collector, event)?;

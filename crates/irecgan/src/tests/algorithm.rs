@@ -142,9 +142,8 @@ fn generated_and_offline_sequences_stand_one_to_ten() {
 
 #[test]
 fn settings_that_do_not_fit_are_refused() {
-    let refused = |config| {
-        matches!(IRecGan::new(config, Seed::new(1), &Device::Cpu), Err(Error::Setting { .. }))
-    };
+    let refused =
+        |config| matches!(IRecGan::new(config, Seed::new(1), &Device::Cpu), Err(Error::Setting(_)));
     assert!(refused(IRecGanConfig { k: ITEMS + 1, ..config() }));
     assert!(refused(IRecGanConfig { branches: 0, ..config() }));
     assert!(refused(IRecGanConfig { lambda_1: 1.0, ..config() }));

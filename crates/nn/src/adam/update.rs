@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Tensor, Var};
+use foretaste_settings::Setting;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
@@ -8,7 +9,7 @@ use super::AdamConfig;
 use crate::kernel::{Left, Real, WIDTH, multiply_rows, vectorised, with_slice, worth_sharing};
 use crate::lock;
 use crate::tape::{self, Gradient, ProductGradient};
-use crate::{Error, Result, scalar};
+use crate::{Result, scalar};
 
 /// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in
 /// their order.
@@ -137,10 +138,11 @@ impl Update {
         };
         match (moments, rows) {
             (Moments::Composed(moments), None) => self.apply_composed(parameter, moments, values),
-            (Moments::Composed(_), Some(_)) => Err(Error::Setting {
-                what: "Adam",
-                problem: "a gradient of rows on another device than the CPU".to_owned(),
-            }),
+            (Moments::Composed(_), Some(_)) => Err(Setting::new(
+                "Adam",
+                "a gradient of rows on another device than the CPU".to_owned(),
+            )
+            .into()),
             (moments, rows) => {
                 let fused = Fused { update: self, rows, moments: Mutex::new(moments) };
                 Ok(parameter.inplace_op2(&values.contiguous()?, &fused)?)

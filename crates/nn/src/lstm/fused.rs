@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use foretaste_settings::Setting;
+
 use super::operation::{Argument, Gradients, LastGradients, Pass, tracked, untracked};
 use super::plan::Plan;
 use super::sequence::{self, LayerRun, LayerWeights, StateGradients};
@@ -11,9 +13,9 @@ use super::weights::{
     GATES, from_gate_panels, gate_panels, read_gate_row, to_gate_panels, transposed,
 };
 use super::{Input, Layer, LstmState};
+use crate::Result;
 use crate::kernel::{Left, Panels, Real, WIDTH, for_each_chunk, multiply, with_slice};
 use crate::tape::Computed;
-use crate::{Error, Result};
 
 /// The layers' weights in the kernels' layout.
 #[derive(Clone, Debug)]
@@ -29,7 +31,7 @@ impl Packed {
             DType::F64 => Ok(Self::F64(Arc::new(pack(layers)?))),
             dtype => {
                 let problem = format!("parameters of type {dtype:?}, expected F32 or F64");
-                Err(Error::Setting { what: "LSTM", problem })
+                Err(Setting::new("LSTM", problem).into())
             }
         }
     }

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use candle_core::{Device, Tensor};
+use foretaste_settings::Setting;
 use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::fused::{LOWEST, larger};
+use crate::Result;
 use crate::kernel::{
     Left, Panels, Real, WIDTH, copy, multiply_rows, vectorised, with_slice, worth_splitting,
 };
-use crate::{Error, Result};
 
 /// Panels to a block: with 512 rows half a megabyte of the weight, which then stays in the
 /// second-level cache.
@@ -65,7 +66,7 @@ impl FrozenSoftmax {
     /// From `weight [width, items]` and `bias [items]`, in single precision.
     ///
     /// # Errors
-    /// [`Error::Setting`] if sizes do not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if sizes do not fit.
     pub fn new(weight: &Tensor, bias: &Tensor) -> Result<Self> {
         let (width, items) = weight.dims2()?;
         if bias.dims() != [items] || width * items == 0 {
@@ -74,7 +75,7 @@ impl FrozenSoftmax {
                 weight.dims(),
                 bias.dims()
             );
-            return Err(Error::Setting { what: "softmax", problem });
+            return Err(Setting::new("softmax", problem).into());
         }
         let weight = match weight.device() {
             Device::Cpu => Weight::Packed(with_slice(weight, |values: &[f32]| {
@@ -108,7 +109,7 @@ impl FrozenSoftmax {
             Weight::Packed(weight) => {
                 let problem =
                     format!("states {:?}, expected [.., {}]", states.dims(), weight.rows());
-                return Err(Error::Setting { what: "softmax", problem });
+                return Err(Setting::new("softmax", problem).into());
             }
             Weight::Remote(weight) => {
                 let product = states.matmul(weight)?.to_device(&Device::Cpu)?;

@@ -1,5 +1,6 @@
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use rayon::prelude::*;
 
 use super::mdp::check_k;
@@ -36,7 +37,7 @@ impl ChoiceOracle {
     /// [`MAX_VALUES`](Self::MAX_VALUES).
     pub fn new(users: &ChoiceUsers, k: usize, horizon: usize) -> Result<Self> {
         if k == 0 || k > users.items() {
-            return Err(Error::setting("k", format!("{k} of {} items", users.items())));
+            return Err(Setting::new("k", format!("{k} of {} items", users.items())).into());
         }
         let config = users.config();
         let histories = Histories::new(users.items(), config.position_weights.len());
@@ -47,7 +48,7 @@ impl ChoiceOracle {
             .filter(|size| *size <= Self::MAX_VALUES);
         let (Some(histories), Some(states), Some(_)) = (histories, size, values) else {
             let problem = format!("types · items^memory · horizon exceeds {}", Self::MAX_VALUES);
-            return Err(Error::setting("choice oracle", problem));
+            return Err(Setting::new("choice oracle", problem).into());
         };
         let mut oracle =
             Self { users: users.clone(), histories, values: vec![vec![0.0; states]], k };
@@ -109,10 +110,11 @@ impl ChoiceOracle {
         let horizon = self.values.len() - 1;
         match horizon.checked_sub(steps) {
             Some(to_go) if to_go > 0 => Ok(to_go),
-            _ => Err(Error::setting(
+            _ => Err(Setting::new(
                 "max_steps",
                 format!("sessions outlast the horizon of {horizon} steps"),
-            )),
+            )
+            .into()),
         }
     }
 }

@@ -1,7 +1,8 @@
 use foretaste_data::ItemId;
+use foretaste_settings::Setting;
 
 use super::linear::sum_until_absorbed;
-use crate::{Error, Mdp, Result};
+use crate::{Mdp, Result};
 
 /// The expected number of steps of a session under uniformly random slates of `k` items, by linear
 /// algebra.
@@ -14,10 +15,11 @@ use crate::{Error, Mdp, Result};
 /// Relative error below 10⁻⁹.
 ///
 /// # Errors
-/// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if sessions need not end.
+/// [`Error::Setting`](crate::Error::Setting) if `k` is 0 or exceeds the catalogue, or if sessions
+/// need not end.
 pub fn expected_length(mdp: &Mdp, k: usize) -> Result<f64> {
     if k == 0 || k > mdp.items() {
-        return Err(Error::setting("k", format!("{k} of {} items", mdp.items())));
+        return Err(Setting::new("k", format!("{k} of {} items", mdp.items())).into());
     }
     length(mdp, |state| {
         let rewards = mdp.rewards(state);
@@ -43,13 +45,12 @@ pub fn expected_length(mdp: &Mdp, k: usize) -> Result<f64> {
 /// state s.
 ///
 /// # Errors
-/// [`Error::Setting`] if there is not one slate per state, or if sessions need not end.
+/// [`Error::Setting`](crate::Error::Setting) if there is not one slate per state, or if sessions
+/// need not end.
 pub fn expected_length_of_slates(mdp: &Mdp, slates: &[Vec<ItemId>]) -> Result<f64> {
     if slates.len() != mdp.states() {
-        return Err(Error::setting(
-            "slates",
-            format!("{} for {} states", slates.len(), mdp.states()),
-        ));
+        let problem = format!("{} for {} states", slates.len(), mdp.states());
+        return Err(Setting::new("slates", problem).into());
     }
     length(mdp, |state| {
         let rewards = mdp.rewards(state);
@@ -75,7 +76,7 @@ fn length(mdp: &Mdp, mut clicks: impl FnMut(usize) -> Vec<f64>) -> Result<f64> {
         }
     }
     let lengths = sum_until_absorbed(&q, vec![1.0; states]);
-    let lengths = lengths.ok_or_else(|| Error::setting("mdp", "sessions need not end"))?;
+    let lengths = lengths.ok_or_else(|| Setting::new("mdp", "sessions need not end"))?;
     Ok(lengths[0])
 }
 

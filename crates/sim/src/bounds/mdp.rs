@@ -2,6 +2,7 @@ use std::collections::HashMap;
 
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 
 use super::linear::sum_until_absorbed;
 use super::slate::{Component, Mixture, best_slate};
@@ -29,7 +30,7 @@ impl MdpOracle {
     /// session.
     pub fn new(mdp: &Mdp, k: usize) -> Result<Self> {
         if k == 0 || k > mdp.items() {
-            return Err(Error::setting("k", format!("{k} of {} items", mdp.items())));
+            return Err(Setting::new("k", format!("{k} of {} items", mdp.items())).into());
         }
         let mut values = vec![0.0; mdp.states()];
         let mut slates: Vec<Vec<ItemId>>;
@@ -219,7 +220,8 @@ pub(super) fn check_k(k: usize, prepared: usize) -> Result<()> {
     if k == prepared {
         return Ok(());
     }
-    Err(Error::setting("k", format!("{k}, but the policy was prepared for slates of {prepared}")))
+    let problem = format!("{k}, but the policy was prepared for slates of {prepared}");
+    Err(Setting::new("k", problem).into())
 }
 
 /// r_sj (1 + Σ_s' P(s'|s, j) V(s')), `[n]`.
@@ -245,10 +247,8 @@ fn clicks_of(mdp: &Mdp, slates: &[Vec<ItemId>]) -> Result<Vec<f64>> {
             row.iter_mut().zip(mdp.transition(state, *item)).for_each(|(q, p)| *q += click * p);
         }
     }
-    let endless = || {
-        Error::setting("mdp", "some slates never end a session: the oracle's value is not finite")
-    };
+    let problem = "some slates never end a session: the oracle's value is not finite";
     sum_until_absorbed(&q, success)
         .filter(|values| values.iter().all(|v| *v >= 0.0))
-        .ok_or_else(endless)
+        .ok_or_else(|| Setting::new("mdp", problem).into())
 }

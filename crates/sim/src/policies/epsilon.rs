@@ -1,9 +1,10 @@
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use rand::Rng;
 
 use super::{check_candidates, check_k};
-use crate::{Candidates, Environment, Error, Policy, Privileged, Responses, Result, Slates};
+use crate::{Candidates, Environment, Policy, Privileged, Responses, Result, Slates};
 
 /// ε-greedy, place by place: with probability ε an item drawn uniformly from those not yet on the
 /// slate, otherwise the first item of the greedy policy's slate that is not yet on it.
@@ -21,10 +22,10 @@ impl<P> EpsilonGreedy<P> {
     /// Explores a catalogue of `items` with probability `epsilon`, else does as `greedy` does.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `epsilon` is not in \[0, 1\].
+    /// [`Error::Setting`](crate::Error::Setting) if `epsilon` is not in \[0, 1\].
     pub fn new(greedy: P, epsilon: f64, items: usize) -> Result<Self> {
         if !(0.0..=1.0).contains(&epsilon) {
-            return Err(Error::setting("epsilon", format!("{epsilon} is not in [0, 1]")));
+            return Err(Setting::new("epsilon", format!("{epsilon} is not in [0, 1]")).into());
         }
         Ok(Self { greedy, epsilon, items })
     }

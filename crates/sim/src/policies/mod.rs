@@ -16,8 +16,9 @@ pub use uniform::UniformRandom;
 use std::borrow::Cow;
 
 use foretaste_data::ItemId;
+use foretaste_settings::Setting;
 
-use crate::{Candidates, Error, Result};
+use crate::{Candidates, Result};
 
 /// The number of subsets of `k` out of `n`.
 fn subsets(n: usize, k: usize) -> f64 {
@@ -69,5 +70,5 @@ pub(crate) fn check_k(k: usize, available: usize) -> Result<()> {
     if k <= available {
         return Ok(());
     }
-    Err(Error::setting("k", format!("{k} items from {available} that can be shown")))
+    Err(Setting::new("k", format!("{k} items from {available} that can be shown")).into())
 }

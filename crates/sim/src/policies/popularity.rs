@@ -2,6 +2,7 @@ use std::borrow::Cow;
 
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 
 use super::{check_candidates, check_k};
 use crate::draw::{accumulate, proportional};
@@ -24,14 +25,12 @@ impl Popularity {
     /// [`Error::Setting`] if a weight is negative or not finite, or their sum is not finite.
     pub fn new(weights: Vec<f64>) -> Result<Self> {
         if let Some(weight) = weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
-            return Err(Error::setting(
-                "popularity",
-                format!("weight {weight} is negative or not finite"),
-            ));
+            let problem = format!("weight {weight} is negative or not finite");
+            return Err(Setting::new("popularity", problem).into());
         }
         let policy = Self::of_weights(weights);
         if policy.cumulative.last().is_some_and(|total| !total.is_finite()) {
-            return Err(Error::setting("popularity", "the sum of the weights is not finite"));
+            return Err(Setting::new("popularity", "the sum of the weights is not finite").into());
         }
         Ok(policy)
     }
@@ -219,7 +218,7 @@ mod tests {
     #[test]
     fn weights_without_a_finite_sum_are_refused() {
         for weights in [vec![1.0, -1.0], vec![f64::NAN], vec![f64::INFINITY], vec![1e308; 2]] {
-            assert!(matches!(Popularity::new(weights), Err(Error::Setting { .. })));
+            assert!(matches!(Popularity::new(weights), Err(Error::Setting(_))));
         }
     }
 }

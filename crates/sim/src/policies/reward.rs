@@ -1,10 +1,11 @@
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use rand::Rng;
 
 use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;
-use crate::{Error, Mdp, MdpState, Privileged, Responses, Result, Slates};
+use crate::{Mdp, MdpState, Privileged, Responses, Result, Slates};
 
 /// π_max (IRecGAN §7.1): the k items of the highest true reward in the user's present state, best
 /// first. Deterministic given the state: propensity 1.
@@ -111,7 +112,7 @@ impl Privileged<Mdp> for MixReward {
         if k > last - first {
             let problem =
                 format!("{k} is more than the {} items ranked {first} to {last}", last - first);
-            return Err(Error::setting("k", problem));
+            return Err(Setting::new("k", problem).into());
         }
         slates.clear(k);
         let mut subsets = Subsets::new(last - first, k);

@@ -278,7 +278,7 @@ fn with_one_type_belief_is_the_oracle() {
 #[test]
 fn bounds_that_do_not_exist_are_refused() {
     let refused =
-        |outcome: foretaste_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting { .. })));
+        |outcome: foretaste_sim::Result<()>| assert!(matches!(outcome, Err(Error::Setting(_))));
     let endless = Mdp::from_parts(1, 1, vec![1.0], vec![1.0]).unwrap();
     refused(MdpOracle::new(&endless, 1).map(drop));
     refused(expected_length(&endless, 1).map(drop));

@@ -283,8 +283,7 @@ fn a_slate_without_reward_makes_the_user_leave() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let refused =
-        |mdp: foretaste_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting { .. })));
+    let refused = |mdp: foretaste_sim::Result<Mdp>| assert!(matches!(mdp, Err(Error::Setting(_))));
     refused(Mdp::new(&MdpConfig { states: 0, ..Default::default() }));
     refused(Mdp::new(&MdpConfig { items: 0, ..Default::default() }));
     refused(Mdp::new(&MdpConfig {
@@ -303,7 +302,7 @@ fn settings_out_of_range_are_refused() {
     let refused = |change: fn(&mut ChoiceUsersConfig)| {
         let mut config = ChoiceUsersConfig::default();
         change(&mut config);
-        assert!(matches!(ChoiceUsers::new(&config), Err(Error::Setting { .. })));
+        assert!(matches!(ChoiceUsers::new(&config), Err(Error::Setting(_))));
     };
     refused(|config| config.types = 0);
     refused(|config| config.items = 0);

@@ -249,7 +249,7 @@ fn settings_out_of_range_are_refused() {
     let refused = |rollout: Rollout| {
         assert!(matches!(
             rollout.run(&mdp, &Blind(UniformRandom { items: 50 })),
-            Err(Error::Setting { .. })
+            Err(Error::Setting(_))
         ));
     };
     refused(rollout(0));

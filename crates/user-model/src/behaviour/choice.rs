@@ -1,9 +1,10 @@
 use candle_core::{DType, Device};
 use foretaste_data::{Log, PaddedBatch};
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
+use foretaste_settings::Setting;
 
 use super::model::BehaviourModel;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Sequences that are evaluated at a time.
 const CHUNK: usize = 64;
@@ -27,7 +28,7 @@ fn predict(model: &BehaviourModel, batch: &PaddedBatch) -> Result<Vec<Prediction
         .find(|&(&item, &shown)| shown && item as usize >= model.config().items);
     if let Some((item, _)) = unknown {
         let problem = format!("{}, but the log shows item {item}", model.config().items);
-        return Err(Error::setting("items", problem));
+        return Err(Setting::new("items", problem).into());
     }
     let log_p = model.click_log_probabilities(batch)?.detach();
     let log_p = log_p.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;

@@ -1,7 +1,8 @@
 use foretaste_nn::AdamConfig;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// Everything that fixes a [`BehaviourModel`](super::BehaviourModel) but its parameters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,13 +46,15 @@ impl BehaviourConfig {
         {
             let problem =
                 format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
-            return Err(Error::setting("behaviour model", problem));
+            return Err(Setting::new("behaviour model", problem).into());
         }
         let fine = |value: f64| value >= 0.0 && value.is_finite();
         if !fine(self.lambda_p) || !fine(self.purchase_weight) {
             let problem =
                 format!("λ_p {}, purchase weight {}", self.lambda_p, self.purchase_weight);
-            return Err(Error::setting("behaviour model", problem + ": expected numbers from 0"));
+            return Err(
+                Setting::new("behaviour model", problem + ": expected numbers from 0").into()
+            );
         }
         Ok(())
     }
@@ -85,7 +88,7 @@ impl BehaviourTraining {
                 "batch {}, decay {}: expected at least 1, and in (0, 1]",
                 self.batch, self.decay
             );
-            return Err(Error::setting("training", problem));
+            return Err(Setting::new("training", problem).into());
         }
         Ok(())
     }

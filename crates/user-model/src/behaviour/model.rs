@@ -5,6 +5,7 @@ use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
 use foretaste_nn::checkpoint::{self, Checkpoint};
 use foretaste_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{ClickEncoder, Head};
 
 use super::config::BehaviourConfig;
@@ -122,7 +123,7 @@ impl BehaviourModel {
     pub fn loss(&self, batch: &PaddedBatch, weights: Option<&[f32]>) -> Result<Tensor> {
         let cells = cells(batch);
         if cells.is_empty() {
-            return Err(Error::setting("batch", "no step in it"));
+            return Err(Setting::new("batch", "no step in it").into());
         }
         let device = self.params.device();
         let column = |values: Vec<f32>| {
@@ -181,7 +182,7 @@ impl BehaviourModel {
             sum += scalar(&self.loss(&batch, None)?)? * cells(&batch).len() as f64;
         }
         match sequences.steps() {
-            0 => Err(Error::setting("sequences", "none to evaluate")),
+            0 => Err(Setting::new("sequences", "none to evaluate").into()),
             steps => Ok(sum / steps as f64),
         }
     }

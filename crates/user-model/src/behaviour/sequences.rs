@@ -1,7 +1,8 @@
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// The sequences τ of some sessions as IRecGAN sees them (§3): at each step the user clicks an
 /// item, on the last one END instead.
@@ -13,8 +14,8 @@ use crate::{Error, Result};
 /// The reward of a step without a choice is ignored, and is 0 in the sequences.
 ///
 /// # Errors
-/// [`Error::Setting`] if the reward of a click is neither 0 nor 1, or a slate holds an item that is
-/// not below `items`.
+/// [`Error::Setting`](crate::Error::Setting) if the reward of a click is neither 0 nor 1, or a
+/// slate holds an item that is not below `items`.
 pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
@@ -24,7 +25,7 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
         for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip)
         {
             check(&step, items).map_err(|problem| {
-                Error::setting("sequences", format!("session {index}, step {t}: {problem}"))
+                Setting::new("sequences", format!("session {index}, step {t}: {problem}"))
             })?;
             let reward = if step.choice.item().is_some() { step.reward } else { 0.0 };
             builder.push(Step::new(step.slate, step.choice, reward))?;

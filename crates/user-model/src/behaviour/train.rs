@@ -5,6 +5,7 @@ use candle_core::Device;
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::{
     Candidates, Descent, Fit, FitConfig, Fitted, LearningRate, Means, PerStep, Progress, descend,
 };
@@ -70,10 +71,8 @@ impl BehaviourTrainer {
                 sequences.sessions(),
                 sequences.steps()
             );
-            return Err(Error::setting(
-                "sequences",
-                problem + "; expected a session and one weight a step",
-            ));
+            let problem = problem + "; expected a session and one weight a step";
+            return Err(Setting::new("sequences", problem).into());
         }
         let weights = weights.map(|weights| PerStep::new(sequences, weights));
         let sessions: Vec<usize> = (0..sequences.sessions()).collect();

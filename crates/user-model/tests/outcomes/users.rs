@@ -136,7 +136,7 @@ fn outcomes_that_do_not_fit_are_refused() {
         let outcomes = Outcomes { rewards, endings: foretaste_user_model::Endings::NONE };
         let config = UserModelConfig { outcomes: Some(outcomes), ..UserModelConfig::new(ITEMS) };
         match UserModel::new(config, &Catalogue::numbered(ITEMS), Seed::new(1), &Device::Cpu) {
-            Err(Error::Setting { what: "outcomes", problem }) => problem,
+            Err(Error::Setting(setting)) if setting.what == "outcomes" => setting.problem,
             other => panic!("{other:?}"),
         }
     };
