@@ -33,10 +33,10 @@ fn config() -> Config {
 /// Writes a data set to `path`, atomically: a crash leaves the old file or the new one.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::Write`] when the system refuses, or `path` is no regular file.
+/// [`Error::Files`] when the system refuses, or `path` is no regular file.
 pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
     foretaste_files::write_with(path, |file| {
-        let io = |source| Error::io(path, source);
+        let io = |source| foretaste_files::Error::io(path, source);
         file.write_all(&[0; HEADER]).map_err(io)?;
         let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
         let mut buffered = BufWriter::with_capacity(1 << 16, &mut payload);
@@ -45,7 +45,8 @@ pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
         buffered.flush().map_err(io)?;
         drop(buffered);
         let header = header(VERSION, payload.bytes, &payload.hasher.finalize());
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)
+        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
+        Ok(())
     })
 }
 
@@ -61,9 +62,9 @@ pub fn is_cache(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::File`] for a directory, an empty, foreign, truncated or damaged file, a file of another
-/// version, and a payload that is no valid data set; [`Error::Io`] when the system refuses.
+/// version, and a payload that is no valid data set; [`Error::Files`] when the system refuses.
 pub fn load(path: &Path) -> Result<Dataset> {
-    let io = |source| Error::io(path, source);
+    let io = |source| foretaste_files::Error::io(path, source);
     let wrong = |problem: &str| Err(Error::file(path, problem));
     if path.is_dir() {
         return wrong("is a directory, expected a cached log");

@@ -8,14 +8,10 @@ use crate::{Fault, Unknown};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused: a missing file, a directory in a file's place, a full disk.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// A file cannot be read or written: it is missing, a directory is in its place, the disk is
+    /// full.
+    #[error(transparent)]
+    Files(#[from] foretaste_files::Error),
     /// A file is not a cached log.
     #[error("{}: {problem}", path.display())]
     File {
@@ -24,9 +20,6 @@ pub enum Error {
         /// What was found and what was expected.
         problem: String,
     },
-    /// A file cannot be written.
-    #[error(transparent)]
-    Write(#[from] foretaste_files::Error),
     /// A step or a log breaks an invariant of [`Log`](crate::Log).
     #[error("invalid log: {0}")]
     Log(String),
@@ -50,10 +43,6 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
-    }
-
     pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), problem: problem.into() }
     }

@@ -7,14 +7,10 @@ use foretaste_settings::Setting;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The operating system refused: a missing file, a directory in a file's place, a full disk.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// A file cannot be read or written: it is missing, a directory is in its place, the disk is
+    /// full.
+    #[error(transparent)]
+    Files(#[from] foretaste_files::Error),
     /// A row of an input file is not what the format asks for.
     #[error("{}:{line}: {field}: {problem}", path.display())]
     Row {
@@ -39,19 +35,12 @@ pub enum Error {
     /// An option is outside its range, or does not go with the format.
     #[error(transparent)]
     Setting(#[from] Setting),
-    /// A file cannot be written.
-    #[error(transparent)]
-    Write(#[from] foretaste_files::Error),
     /// A cached log cannot be read, or what was read makes no data set.
     #[error(transparent)]
     Data(#[from] foretaste_data::Error),
 }
 
 impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_owned(), source }
-    }
-
     pub(crate) fn file(path: &Path, problem: impl Into<String>) -> Self {
         Self::File { path: path.to_owned(), problem: problem.into() }
     }
@@ -63,11 +52,14 @@ impl Error {
 
     /// The file that the error is about, if it is about one.
     pub(crate) fn path_mut(&mut self) -> Option<&mut PathBuf> {
+        use foretaste_data::Error as Data;
+        use foretaste_files::Error::Io;
+
         match self {
-            Self::Io { path, .. } | Self::Row { path, .. } | Self::File { path, .. } => Some(path),
-            Self::Data(
-                foretaste_data::Error::Io { path, .. } | foretaste_data::Error::File { path, .. },
-            ) => Some(path),
+            Self::Row { path, .. }
+            | Self::File { path, .. }
+            | Self::Files(Io { path, .. })
+            | Self::Data(Data::File { path, .. } | Data::Files(Io { path, .. })) => Some(path),
             _ => None,
         }
     }

@@ -29,8 +29,8 @@ use crate::{Error, Format, Result};
 /// back renumbered.
 ///
 /// # Errors
-/// [`Error::File`] if the format cannot hold the data set; [`Error::Write`] if `path` is no place
-/// for a file; [`Error::Io`] when the system refuses.
+/// [`Error::File`] if the format cannot hold the data set; [`Error::Files`] if `path` is no place
+/// for a file, or when the system refuses.
 pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     let unheld: &[Part] = match format {
         Format::GanCdqn => &[Part::Propensities, Part::Features],

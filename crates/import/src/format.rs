@@ -89,8 +89,8 @@ impl Format {
     /// a pipe is gone afterwards: there, [`Input::format`].
     ///
     /// # Errors
-    /// [`Error::File`] for a directory, an empty file or a header of no known format; [`Error::Io`]
-    /// when the system refuses.
+    /// [`Error::File`] for a directory, an empty file or a header of no known format;
+    /// [`Error::Files`] when the system refuses.
     pub fn detect(path: &Path) -> Result<Self> {
         Input::open(path)?.format()
     }

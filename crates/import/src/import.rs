@@ -71,7 +71,7 @@ impl Default for Options<'_> {
 /// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
 /// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
 /// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
-/// that nothing is drawn from, or a limit that is no share; [`Error::Io`](crate::Error::Io) when
+/// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files) when
 /// the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     Input::open(path)?.import(options)

@@ -64,7 +64,8 @@ impl Input {
                 Self::copied(path.to_owned(), "stdin", &mut io::stdin().lock())
             }
             Ok(about) if !about.is_file() && !about.is_dir() => {
-                let mut pipe = File::open(path).map_err(|source| Error::io(path, source))?;
+                let mut pipe =
+                    File::open(path).map_err(|source| foretaste_files::Error::io(path, source))?;
                 let of_shell = path.starts_with("/dev/fd") || path.starts_with("/proc");
                 let name = path.file_name().filter(|_| !of_shell).unwrap_or("pipe".as_ref());
                 Self::copied(path.to_owned(), name, &mut pipe)

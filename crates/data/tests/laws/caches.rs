@@ -98,7 +98,7 @@ fn a_file_that_is_no_cache_is_told_apart() {
     assert!(refused(&path, &damaged).contains("checksum"));
     let error = cache::load(folder.path()).unwrap_err().to_string();
     assert!(error.contains("is a directory"), "{error}");
-    assert!(matches!(cache::load(&folder.path().join("none")), Err(Error::Io { .. })));
+    assert!(matches!(cache::load(&folder.path().join("none")), Err(Error::Files(_))));
 }
 
 #[test]

@@ -156,5 +156,6 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
     }
-    writer.flush().map_err(|source| Error::io(path, source))
+    writer.flush().map_err(|source| foretaste_files::Error::io(path, source))?;
+    Ok(())
 }

@@ -216,7 +216,7 @@ fn push<'n>(
 }
 
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
-    let io = |source| Error::io(path, source);
+    let io = |source| foretaste_files::Error::io(path, source);
     let separates = |c: char| matches!(c, '\t' | '\n' | '\r');
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), separates)?;
     let log = &dataset.log;

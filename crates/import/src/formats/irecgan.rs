@@ -105,7 +105,7 @@ fn step(
 }
 
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
-    let io = |source| Error::io(path, source);
+    let io = |source| foretaste_files::Error::io(path, source);
     let names = dataset.catalogue.names();
     check_ids(path, names.iter(), |c| c == ';' || c == ',' || c.is_whitespace())?;
     writeln!(file, "{}", HEADER.join(";")).map_err(io)?;

@@ -198,6 +198,7 @@ enum Id<'a> {
 }
 
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
+    let io = |source| foretaste_files::Error::io(path, source);
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let numbers = dataset.sessions.are_numbers();
     let mut shown = Vec::new();
@@ -222,9 +223,8 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                 user: user.as_deref(),
                 propensity: step.propensity,
             };
-            serde_json::to_writer(&mut *file, &line)
-                .map_err(|error| Error::io(path, error.into()))?;
-            file.write_all(b"\n").map_err(|source| Error::io(path, source))?;
+            serde_json::to_writer(&mut *file, &line).map_err(|error| io(error.into()))?;
+            file.write_all(b"\n").map_err(io)?;
         }
     }
     Ok(())

@@ -23,7 +23,7 @@ impl<'a> Source<'a> {
         let counted = Counted { file, read: Rc::clone(&read), reported: 0, total, progress };
         let mut buffered = BufReader::with_capacity(1 << 18, counted);
         let gzip = io::BufRead::fill_buf(&mut buffered)
-            .map_err(|source| Error::io(path, source))?
+            .map_err(|source| foretaste_files::Error::io(path, source))?
             .starts_with(&[0x1f, 0x8b]);
         let stream: Box<dyn Read + 'a> =
             if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
@@ -70,7 +70,7 @@ impl Fraction {
 
 /// Opens a file that must exist, be no directory and hold something; with its length.
 pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
-    let io = |source| Error::io(path, source);
+    let io = |source| foretaste_files::Error::io(path, source);
     if path.is_dir() {
         return Err(Error::file(path, "is a directory, expected a file"));
     }
@@ -92,7 +92,7 @@ pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
             Error::file(path, format!("is damaged: {source}"))
         }
-        _ => Error::io(path, source),
+        _ => foretaste_files::Error::io(path, source).into(),
     }
 }
 

@@ -201,7 +201,7 @@ fn a_directory_or_nothing_in_a_files_place_is_refused_by_every_format() {
         let read =
             |path: &Path| import(path, Options { format, ..Options::default() }).unwrap_err();
         assert!(read(folder.path()).to_string().contains("is a directory"));
-        assert!(matches!(read(&folder.path().join("none")), Error::Io { .. }));
+        assert!(matches!(read(&folder.path().join("none")), Error::Files(_)));
         assert!(with_file(b"", |path| read(path)).to_string().contains("is empty"));
     }
 }

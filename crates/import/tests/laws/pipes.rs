@@ -90,9 +90,7 @@ fn errors_name_the_pipe_and_its_lines() {
     let error = |content: &str| {
         through_a_pipe("given", content.as_bytes(), |pipe| {
             let error = import(pipe, Options::default()).unwrap_err();
-            let (Error::Row { path, .. } | Error::File { path, .. } | Error::Io { path, .. }) =
-                &error
-            else {
+            let (Error::Row { path, .. } | Error::File { path, .. }) = &error else {
                 panic!("{error}")
             };
             assert_eq!(path, pipe);
