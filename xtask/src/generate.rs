@@ -33,7 +33,7 @@ pub struct Args {
 const USERS: u64 = 900;
 /// Shares of slates of 2, 3, .. 8 items: small ones prevail, as in the released Yelp subset.
 const SLATES: [f64; 7] = [0.30, 0.25, 0.20, 0.10, 0.07, 0.05, 0.03];
-/// Shares of users with 1, 2, .. 6 displays.
+/// Shares of users with 1, 2, .. 6 slates.
 const LENGTHS: [f64; 6] = [0.45, 0.25, 0.13, 0.08, 0.05, 0.04];
 const MDP_SESSIONS: u64 = 250;
 

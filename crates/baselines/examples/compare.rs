@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use foretaste_baselines::{Data, Displays, ModelKind, Progress, select_among};
+use foretaste_baselines::{Data, Impressions, ModelKind, Progress, select_among};
 use foretaste_data::{Fractions, Split, cache};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         None => Split::by_session(&dataset.log, Fractions::default(), seed.derive("split"))?,
     };
     let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
-    let test = Displays::new(&dataset.log, &split.test);
+    let test = Impressions::new(&dataset.log, &split.test);
 
     println!(
         "model,likelihood,precision@1,precision@2,NLL,validation precision@1,validation NLL,seconds,chosen"

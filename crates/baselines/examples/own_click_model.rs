@@ -1,10 +1,10 @@
-//! Luce's choice: P(click on i) = w_i over the sum of w in the display, fitted by the iteration of
+//! Luce's choice: P(click on i) = w_i over the sum of w in the slate, fitted by the iteration of
 //! Hunter (2004) and Caron & Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which
 //! overlooks what an item competed with.
 //!
 //! `cargo run --release -p foretaste-baselines --example own_click_model`
 
-use foretaste_baselines::{ClickModel, Data, Displays, Likelihood, ModelKind, Result, select};
+use foretaste_baselines::{ClickModel, Data, Impressions, Likelihood, ModelKind, Result, select};
 use foretaste_data::{Fractions, ItemId, Split};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
@@ -16,7 +16,7 @@ fn fit(data: &Data<'_>) -> Luce {
     let mut w = vec![1.0; data.items];
     for _ in 0..50 {
         let (mut clicks, mut exposure) = (vec![1.0; data.items], vec![1.0; data.items]);
-        for (slate, clicked) in Displays::new(data.log, data.train).slates() {
+        for (slate, clicked) in Impressions::new(data.log, data.train).slates() {
             let total: f32 = slate.iter().map(|item| w[item.index()]).sum();
             slate
                 .iter()
@@ -29,12 +29,12 @@ fn fit(data: &Data<'_>) -> Luce {
 }
 
 impl ClickModel for Luce {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
         let unknown = |item: &ItemId| Setting::new("items", format!("item {} is new", item.0));
         let score = |item: &ItemId| {
             self.0.get(item.index()).map(|w: &f32| w.ln()).ok_or_else(|| unknown(item).into())
         };
-        displays.slates().map(|(slate, _)| slate.iter().map(score).collect()).collect()
+        impressions.slates().map(|(slate, _)| slate.iter().map(score).collect()).collect()
     }
     fn likelihood(&self) -> Likelihood {
         Likelihood::Fitted

@@ -1,13 +1,13 @@
 use foretaste_settings::Setting;
 
-use crate::{Displays, Result};
+use crate::{Impressions, Result};
 
 /// How often each item was shown and clicked.
 #[derive(Debug)]
 pub(crate) struct Counts {
-    /// Displays on which the item was clicked.
+    /// Slates on which the item was clicked.
     pub clicks: Vec<u32>,
-    /// Displays that showed the item.
+    /// Slates that showed the item.
     pub shown: Vec<u32>,
     /// Clicks of all items over showings of all items.
     pub rate: f64,
@@ -16,10 +16,10 @@ pub(crate) struct Counts {
 impl Counts {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if nothing was clicked.
-    pub fn new(displays: &Displays<'_>, items: usize) -> Result<Self> {
-        displays.check(items)?;
+    pub fn new(impressions: &Impressions<'_>, items: usize) -> Result<Self> {
+        impressions.check(items)?;
         let (mut clicks, mut shown) = (vec![0; items], vec![0; items]);
-        for (slate, clicked) in displays.slates() {
+        for (slate, clicked) in impressions.slates() {
             for item in slate {
                 shown[item.index()] += 1;
             }
@@ -51,17 +51,17 @@ pub(crate) struct CoClicks {
 
 impl CoClicks {
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if the displays hold an item that is none of
+    /// [`Error::Setting`](crate::Error::Setting) if the slates hold an item that is none of
     /// `items`.
-    pub fn new(displays: &Displays<'_>, items: usize) -> Result<Self> {
-        displays.check(items)?;
+    pub fn new(impressions: &Impressions<'_>, items: usize) -> Result<Self> {
+        impressions.check(items)?;
         let distinct = |clicks: &Vec<foretaste_data::ItemId>| {
             let mut clicks: Vec<u32> = clicks.iter().map(|item| item.0).collect();
             clicks.sort_unstable();
             clicks.dedup();
             clicks
         };
-        let of_session: Vec<Vec<u32>> = displays.clicks().iter().map(distinct).collect();
+        let of_session: Vec<Vec<u32>> = impressions.clicks().iter().map(distinct).collect();
         let mut of_item = vec![Vec::new(); items];
         for (session, clicked) in of_session.iter().enumerate() {
             for &item in clicked {
@@ -141,12 +141,12 @@ mod tests {
     #[test]
     fn counts_of_a_small_log() {
         let small = small();
-        let displays = Displays::new(&small, &[0, 1, 2]);
-        let counts = Counts::new(&displays, 6).unwrap();
+        let impressions = Impressions::new(&small, &[0, 1, 2]);
+        let counts = Counts::new(&impressions, 6).unwrap();
         assert_eq!(counts.clicks, [1, 2, 1, 1, 2, 1]);
         assert_eq!(counts.shown, [4, 5, 4, 4, 4, 3]);
         assert_eq!(counts.rate, 8.0 / 24.0);
-        let co_clicks = CoClicks::new(&displays, 6).unwrap();
+        let co_clicks = CoClicks::new(&impressions, 6).unwrap();
         assert_eq!(co_clicks.of_session, [vec![1, 4, 5], vec![4], vec![0, 2, 3]]);
         assert_eq!(co_clicks.of_item[4], [0, 1]);
         assert_eq!(co_clicks.together[4], [(1, 1), (5, 1)]);
@@ -154,14 +154,14 @@ mod tests {
         assert_eq!((co_clicks.cosine(4, 4), co_clicks.cosine(4, 0)), (0.0, 0.0));
         let regularised: Vec<_> = co_clicks.cosines(4, 2.0).collect();
         assert_eq!(regularised, [(1, 1.0 / 12f64.sqrt()), (5, 1.0 / 12f64.sqrt())]);
-        assert!(Counts::new(&displays, 5).unwrap_err().to_string().contains("item 5"));
+        assert!(Counts::new(&impressions, 5).unwrap_err().to_string().contains("item 5"));
     }
 
     #[test]
     fn training_sessions_without_a_click_are_refused() {
         let log = log(&[&[(&[0, 1], None)]]);
         assert!(
-            Counts::new(&Displays::new(&log, &[0]), 2)
+            Counts::new(&Impressions::new(&log, &[0]), 2)
                 .unwrap_err()
                 .to_string()
                 .contains("no click")

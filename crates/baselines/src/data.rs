@@ -1,7 +1,7 @@
 use foretaste_data::{Log, Split};
 use foretaste_random::Seed;
 
-use crate::Displays;
+use crate::Impressions;
 
 /// What a model is fitted to and chosen by. The test sessions are not in it.
 #[derive(Clone, Copy, Debug)]
@@ -22,31 +22,31 @@ impl<'a> Data<'a> {
         Self { log, items, train: &split.train, validation: &split.validation }
     }
 
-    pub(crate) fn training(&self) -> Displays<'a> {
-        Displays::new(self.log, self.train)
+    pub(crate) fn training(&self) -> Impressions<'a> {
+        Impressions::new(self.log, self.train)
     }
 
-    pub(crate) fn validation(&self) -> Displays<'a> {
-        Displays::new(self.log, self.validation)
+    pub(crate) fn validation(&self) -> Impressions<'a> {
+        Impressions::new(self.log, self.validation)
     }
 
-    /// The displays with a click of the validation sessions, or a sample of them that shows about
+    /// The slates with a click of the validation sessions, or a sample of them that shows about
     /// `items` items.
-    pub(crate) fn validation_sample(&self, items: usize, seed: Seed) -> Displays<'a> {
-        let displays = self.validation();
-        let clicked = displays.with_click();
-        let displays = displays.pick(&clicked);
-        let sampled = sample_shown(&displays, items, seed.derive("validation sample"));
-        displays.pick(&sampled)
+    pub(crate) fn validation_sample(&self, items: usize, seed: Seed) -> Impressions<'a> {
+        let impressions = self.validation();
+        let clicked = impressions.with_click();
+        let impressions = impressions.pick(&clicked);
+        let sampled = sample_shown(&impressions, items, seed.derive("validation sample"));
+        impressions.pick(&sampled)
     }
 }
 
-/// Displays, rising, that show about `items` items, drawn from `seed`; all of them if they show no
+/// Slates, rising, that show about `items` items, drawn from `seed`; all of them if they show no
 /// more.
-pub(crate) fn sample_shown(displays: &Displays<'_>, items: usize, seed: Seed) -> Vec<usize> {
-    let shown: usize = displays.slates().map(|(slate, _)| slate.len()).sum();
-    let wanted = (items as f64 / shown as f64 * displays.len() as f64) as usize;
-    sample(displays.len(), wanted.max(1), seed)
+pub(crate) fn sample_shown(impressions: &Impressions<'_>, items: usize, seed: Seed) -> Vec<usize> {
+    let shown: usize = impressions.slates().map(|(slate, _)| slate.len()).sum();
+    let wanted = (items as f64 / shown as f64 * impressions.len() as f64) as usize;
+    sample(impressions.len(), wanted.max(1), seed)
 }
 
 /// `wanted` of `count` numbers from 0, drawn without replacement from `seed`, rising; all of them
@@ -67,12 +67,12 @@ mod tests {
     use crate::testing::small;
 
     #[test]
-    fn displays_are_sampled_down_to_about_the_items_asked_for() {
+    fn impressions_are_sampled_down_to_about_the_items_asked_for() {
         let small = small();
-        let displays = Displays::new(&small, &[0, 1, 2]);
-        assert_eq!(sample_shown(&displays, 1_000, Seed::new(1)), (0..10).collect::<Vec<_>>());
-        assert_eq!(sample_shown(&displays, 12, Seed::new(1)).len(), 5);
-        assert_eq!(sample_shown(&displays, 1, Seed::new(1)).len(), 1);
+        let impressions = Impressions::new(&small, &[0, 1, 2]);
+        assert_eq!(sample_shown(&impressions, 1_000, Seed::new(1)), (0..10).collect::<Vec<_>>());
+        assert_eq!(sample_shown(&impressions, 12, Seed::new(1)).len(), 5);
+        assert_eq!(sample_shown(&impressions, 1, Seed::new(1)).len(), 1);
     }
 
     #[test]
@@ -84,12 +84,13 @@ mod tests {
         assert_eq!(whole.len(), 8);
         let part = data.validation_sample(6, Seed::new(1));
         assert_eq!(part.len(), 2);
-        for display in part.iter() {
-            let same =
-                |other: &&crate::displays::Display<'_>| std::ptr::eq(other.slate, display.slate);
+        for impression in part.iter() {
+            let same = |other: &&crate::impressions::Impression<'_>| {
+                std::ptr::eq(other.slate, impression.slate)
+            };
             let original = all.iter().find(same).unwrap();
-            assert!(display.clicked.is_some() && display.clicked == original.clicked);
-            assert_eq!(part.history(display), all.history(original));
+            assert!(impression.clicked.is_some() && impression.clicked == original.clicked);
+            assert_eq!(part.history(impression), all.history(original));
         }
         let ranges = part.of_sessions();
         assert_eq!(ranges.len(), 3);

@@ -4,9 +4,9 @@ use foretaste_nn::{Activation, Init, Mlp, Scope};
 use crate::Result;
 
 /// Hidden layers with ELU and a logit for every entry, from inputs of the entry and inputs of its
-/// display.
+/// slate.
 ///
-/// The layers are those of an MLP on both side by side; the display's part of the first is computed
+/// The layers are those of an MLP on both side by side; the slate's part of the first is computed
 /// once for all its entries.
 #[derive(Debug)]
 pub(crate) struct Deep {
@@ -31,20 +31,20 @@ impl Deep {
         Ok(Self { weight, bias, rest })
     }
 
-    /// `entries [entries, some]`, `displays [displays, others]` and the display of each entry to
-    /// logits `[entries, 1]`.
+    /// `entries [entries, some]`, `impressions [impressions, others]` and the slate of each entry
+    /// to logits `[entries, 1]`.
     pub fn forward(
         &self,
         entries: &Tensor,
-        displays: &Tensor,
-        display_of_entry: &Tensor,
+        impressions: &Tensor,
+        slate_of_entry: &Tensor,
     ) -> Result<Tensor> {
-        let (inner, outer) = (entries.dim(1)?, displays.dim(1)?);
+        let (inner, outer) = (entries.dim(1)?, impressions.dim(1)?);
         let of_entries = entries.matmul(&self.weight.narrow(1, 0, inner)?.t()?)?;
-        let of_displays = displays
+        let of_impressions = impressions
             .matmul(&self.weight.narrow(1, inner, outer)?.t()?)?
             .broadcast_add(&self.bias)?;
-        let first = (of_entries + of_displays.index_select(display_of_entry, 0)?)?;
+        let first = (of_entries + of_impressions.index_select(slate_of_entry, 0)?)?;
         match &self.rest {
             Some(rest) => Ok(rest.forward(&Activation::Elu.forward(&first)?)?),
             None => Ok(first),
@@ -59,8 +59,8 @@ mod tests {
     use foretaste_nn::Params;
     use foretaste_random::Seed;
 
-    /// Three entries of two displays: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two
-    /// of the second display.
+    /// Three entries of two slates: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two
+    /// of the second slate.
     #[test]
     fn without_hidden_layers_the_logit_is_linear() {
         let mut params = Params::new(Seed::new(1), DType::F64, &Device::Cpu);
@@ -69,9 +69,9 @@ mod tests {
         set("deep.first.weight", Tensor::new(&[[1.0, 10.0, 100.0]], &Device::Cpu).unwrap());
         set("deep.first.bias", Tensor::new(&[0.5], &Device::Cpu).unwrap());
         let entries = Tensor::new(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], &Device::Cpu).unwrap();
-        let displays = Tensor::new(&[[7.0], [8.0]], &Device::Cpu).unwrap();
-        let display_of_entry = Tensor::new(&[1u32, 1, 0], &Device::Cpu).unwrap();
-        let logits = deep.forward(&entries, &displays, &display_of_entry).unwrap();
+        let impressions = Tensor::new(&[[7.0], [8.0]], &Device::Cpu).unwrap();
+        let slate_of_entry = Tensor::new(&[1u32, 1, 0], &Device::Cpu).unwrap();
+        let logits = deep.forward(&entries, &impressions, &slate_of_entry).unwrap();
         assert_eq!(logits.to_vec2::<f64>().unwrap(), [[821.5], [843.5], [765.5]]);
     }
 }

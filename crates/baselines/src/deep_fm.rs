@@ -43,25 +43,25 @@ impl DeepFm {
 
     /// The logit of every entry, `[entries]`.
     pub fn logits(&self, fields: &Fields) -> Result<Tensor> {
-        // What the entries of a display share is computed once for it.
+        // What the entries of a slate share is computed once for it.
         let mean = |table: &Tensor| fields.mean_of_history(table);
         let (clicks, length) =
             (mean(&self.clicks.vector)?, fields.length.matmul(&self.length.vector)?);
         let weights = (mean(&self.clicks.weight)? + fields.length.matmul(&self.length.weight)?)?;
-        let of_display = (weights + dot(&clicks, &length)?)?;
+        let of_impression = (weights + dot(&clicks, &length)?)?;
         let state = Tensor::cat(&[&clicks, &length], 1)?;
-        let sum = (clicks + length)?.index_select(&fields.display_of_entry, 0)?;
+        let sum = (clicks + length)?.index_select(&fields.slate_of_entry, 0)?;
 
         let mut inputs = lookup(&self.items.vector, &fields.items)?;
         let mut linear = (lookup(&self.items.weight, &fields.items)? + dot(&inputs, &sum)?)?;
-        linear = (linear + of_display.index_select(&fields.display_of_entry, 0)?)?;
+        linear = (linear + of_impression.index_select(&fields.slate_of_entry, 0)?)?;
         if let Some(places) = &self.places {
             let vectors = lookup(&places.vector, &fields.places)?;
             linear = ((linear + lookup(&places.weight, &fields.places)?)?
                 + dot(&vectors, &(sum + &inputs)?)?)?;
             inputs = Tensor::cat(&[inputs, vectors], 1)?;
         }
-        Ok((linear + self.deep.forward(&inputs, &state, &fields.display_of_entry)?)?.squeeze(1)?)
+        Ok((linear + self.deep.forward(&inputs, &state, &fields.slate_of_entry)?)?.squeeze(1)?)
     }
 }
 

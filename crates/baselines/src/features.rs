@@ -1,8 +1,8 @@
 use foretaste_data::ItemId;
 
 use crate::counts::{CoClicks, Counts};
-use crate::displays::Display;
-use crate::{Displays, Result};
+use crate::impressions::Impression;
+use crate::{Impressions, Result};
 
 /// Strength, in showings, of the prior that draws the click rate of rarely shown items to that of
 /// all.
@@ -19,8 +19,8 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// Features whose counts come from these displays.
-    pub fn new(counted: &Displays<'_>, items: usize) -> Result<Self> {
+    /// Features whose counts come from these slates.
+    pub fn new(counted: &Impressions<'_>, items: usize) -> Result<Self> {
         Ok(Self { counts: Counts::new(counted, items)?, co_clicks: CoClicks::new(counted, items)? })
     }
 
@@ -29,40 +29,40 @@ impl Features {
         self.counts.clicks.len()
     }
 
-    /// The features of every item of the displays of the given numbers, which rise.
-    pub fn rows(&self, displays: &Displays<'_>, wanted: &[usize]) -> Vec<[f64; FEATURES]> {
+    /// The features of every item of the slates of the given numbers, which rise.
+    pub fn rows(&self, impressions: &Impressions<'_>, wanted: &[usize]) -> Vec<[f64; FEATURES]> {
         // Sum and largest of the similarities of every item to the history, kept up to date from
-        // display to display.
+        // slate to slate.
         let mut similar = vec![(0.0, 0f64); self.items()];
-        let mut previous: Option<&Display<'_>> = None;
+        let mut previous: Option<&Impression<'_>> = None;
         let mut rows = Vec::new();
-        for display in wanted.iter().map(|&index| displays.get(index)) {
-            if previous.is_some_and(|previous| previous.session != display.session) {
+        for impression in wanted.iter().map(|&index| impressions.get(index)) {
+            if previous.is_some_and(|previous| previous.session != impression.session) {
                 similar.fill((0.0, 0.0));
                 previous = None;
             }
-            for click in displays.new_clicks(previous, display) {
+            for click in impressions.new_clicks(previous, impression) {
                 for (item, similarity) in self.co_clicks.cosines(click.0, 0.0) {
                     let (sum, largest) = &mut similar[item as usize];
                     *sum += similarity;
                     *largest = largest.max(similarity);
                 }
             }
-            previous = Some(display);
-            self.of_display(display, displays.history(display), &similar, &mut rows);
+            previous = Some(impression);
+            self.of_impression(impression, impressions.history(impression), &similar, &mut rows);
         }
         rows
     }
 
-    fn of_display(
+    fn of_impression(
         &self,
-        display: &Display<'_>,
+        impression: &Impression<'_>,
         history: &[ItemId],
         similar: &[(f64, f64)],
         rows: &mut Vec<[f64; FEATURES]>,
     ) {
-        let rates: f64 = display.slate.iter().map(|item| self.rate(item.index())).sum();
-        for (place, item) in display.slate.iter().enumerate() {
+        let rates: f64 = impression.slate.iter().map(|item| self.rate(item.index())).sum();
+        for (place, item) in impression.slate.iter().enumerate() {
             let (sum, largest) = similar[item.index()];
             let rate = self.rate(item.index());
             rows.push([
@@ -75,7 +75,7 @@ impl Features {
                 history.last().map_or(0.0, |last| self.co_clicks.cosine(item.0, last.0)),
                 history.iter().filter(|&clicked| clicked == item).count() as f64,
                 history.len() as f64,
-                display.slate.len() as f64,
+                impression.slate.len() as f64,
                 place as f64,
             ]);
         }

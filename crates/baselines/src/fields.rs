@@ -1,38 +1,38 @@
 use candle_core::{DType, Device, Tensor};
 use foretaste_nn::lookup;
 
-use crate::{Displays, Result};
+use crate::{Impressions, Result};
 
 /// Places from this on share their weights.
 pub(crate) const PLACES: usize = 64;
 
-/// Some displays as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one
-/// display; entries of a display stand together, in the order shown.
+/// Some slates as the sparse fields of wide & deep and DeepFM. An entry is one shown item of one
+/// slate; entries of a slate stand together, in the order shown.
 pub(crate) struct Fields {
     /// The item of each entry.
     pub items: Vec<u32>,
-    /// Its place in the display, at most [`PLACES`] - 1.
+    /// Its place in the slate, at most [`PLACES`] - 1.
     pub places: Vec<u32>,
-    /// Its display, `[entries]`.
-    pub display_of_entry: Tensor,
-    /// ln(1 + the number of clicks before) of each display, `[displays, 1]`.
+    /// Its slate, `[entries]`.
+    pub slate_of_entry: Tensor,
+    /// ln(1 + the number of clicks before) of each slate, `[impressions, 1]`.
     pub length: Tensor,
-    /// The last clicks before each display; `None` if there is none before any.
+    /// The last clicks before each slate; `None` if there is none before any.
     history: Option<History>,
 }
 
-/// The last clicks before some displays.
+/// The last clicks before some slates.
 struct History {
     /// The clicked items.
     items: Vec<u32>,
-    /// The display that each comes before, `[clicks]`.
-    display_of_click: Tensor,
-    /// 1 over the number of these clicks before that display, `[clicks, 1]`.
+    /// The slate that each comes before, `[clicks]`.
+    slate_of_click: Tensor,
+    /// 1 over the number of these clicks before that slate, `[clicks, 1]`.
     share: Tensor,
     pairs: Option<Pairs>,
 }
 
-/// The pairs of a distinct click and a shown item of the same display.
+/// The pairs of a distinct click and a shown item of the same slate.
 struct Pairs {
     /// Each as a number below the number of buckets, `[pairs]`.
     bucket: Tensor,
@@ -40,39 +40,39 @@ struct Pairs {
     entry: Tensor,
 }
 
-/// The clicked place of some displays that all have one.
+/// The clicked place of some slates that all have one.
 pub(crate) struct Choices {
-    /// 1 + the entry at each place of each display, 0 where it has no such place,
-    /// `[displays · widest]`.
+    /// 1 + the entry at each place of each slate, 0 where it has no such place,
+    /// `[impressions · widest]`.
     pub entry_of_place: Tensor,
-    /// Whether the display has the place, `[displays, widest]` (u8).
+    /// Whether the slate has the place, `[impressions, widest]` (u8).
     pub mask: Tensor,
-    /// The clicked place, `[displays, 1]`.
+    /// The clicked place, `[impressions, 1]`.
     pub clicked: Tensor,
 }
 
 impl Fields {
-    /// The displays of the given numbers. The `window` last clicks are their history, whose pairs
+    /// The slates of the given numbers. The `window` last clicks are their history, whose pairs
     /// with shown items fall into `buckets`; without buckets there are no pairs.
     pub fn new(
-        displays: &Displays<'_>,
+        impressions: &Impressions<'_>,
         wanted: &[usize],
         window: usize,
         buckets: Option<u32>,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        let (mut items, mut places, mut display_of_entry) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut clicks, mut display_of_click, mut share) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut items, mut places, mut slate_of_entry) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut clicks, mut slate_of_click, mut share) = (Vec::new(), Vec::new(), Vec::new());
         let (mut pairs, mut entry_of_pair, mut length) = (Vec::new(), Vec::new(), Vec::new());
-        for (display, shown) in wanted.iter().map(|&index| displays.get(index)).enumerate() {
+        for (impression, shown) in wanted.iter().map(|&index| impressions.get(index)).enumerate() {
             let entries = items.len()..items.len() + shown.slate.len();
-            let history = displays.history(shown);
+            let history = impressions.history(shown);
             length.push((history.len() as f64).ln_1p());
             let recent = &history[history.len().saturating_sub(window)..];
             for (at, click) in recent.iter().enumerate() {
                 clicks.push(click.0);
-                display_of_click.push(display as u32);
+                slate_of_click.push(impression as u32);
                 share.push(1.0 / recent.len() as f64);
                 if let Some(buckets) = buckets.filter(|_| !recent[..at].contains(click)) {
                     pairs.extend(shown.slate.iter().map(|item| bucket(click.0, item.0, buckets)));
@@ -81,7 +81,7 @@ impl Fields {
             }
             items.extend(shown.slate.iter().map(|item| item.0));
             places.extend((0..shown.slate.len()).map(|place| place.min(PLACES - 1) as u32));
-            display_of_entry.extend(entries.map(|_| display as u32));
+            slate_of_entry.extend(entries.map(|_| impression as u32));
         }
         let column = |values: Vec<f64>| {
             let rows = values.len();
@@ -99,7 +99,7 @@ impl Fields {
             };
             Some(History {
                 items: clicks,
-                display_of_click: Tensor::new(display_of_click, device)?,
+                slate_of_click: Tensor::new(slate_of_click, device)?,
                 share: column(share)?,
                 pairs,
             })
@@ -107,21 +107,21 @@ impl Fields {
         Ok(Self {
             items,
             places,
-            display_of_entry: Tensor::new(display_of_entry, device)?,
+            slate_of_entry: Tensor::new(slate_of_entry, device)?,
             length: column(length)?,
             history,
         })
     }
 
-    /// The mean of the rows of `table [items, width]` over the history of each display, zero for an
-    /// empty one: `[displays, width]`.
+    /// The mean of the rows of `table [items, width]` over the history of each slate, zero for an
+    /// empty one: `[impressions, width]`.
     pub fn mean_of_history(&self, table: &Tensor) -> Result<Tensor> {
         let zeros =
             Tensor::zeros((self.length.dim(0)?, table.dim(1)?), table.dtype(), table.device())?;
         Ok(match &self.history {
             Some(history) => {
                 let clicked = lookup(table, &history.items)?.broadcast_mul(&history.share)?;
-                zeros.index_add(&history.display_of_click, &clicked, 0)?
+                zeros.index_add(&history.slate_of_click, &clicked, 0)?
             }
             None => zeros,
         })
@@ -142,9 +142,9 @@ impl Fields {
 }
 
 impl Choices {
-    /// The displays of the given numbers, whose entries stand in this order.
-    pub fn new(displays: &Displays<'_>, wanted: &[usize], device: &Device) -> Result<Self> {
-        let sizes = || wanted.iter().map(|&index| displays.get(index).slate.len());
+    /// The slates of the given numbers, whose entries stand in this order.
+    pub fn new(impressions: &Impressions<'_>, wanted: &[usize], device: &Device) -> Result<Self> {
+        let sizes = || wanted.iter().map(|&index| impressions.get(index).slate.len());
         let widest = sizes().max().unwrap_or(0);
         let (mut entry_of_place, mut mask, mut first) = (Vec::new(), Vec::new(), 1);
         for size in sizes() {
@@ -154,7 +154,8 @@ impl Choices {
             mask.extend((0..widest).map(|place| u8::from(place < size)));
             first += size;
         }
-        let clicked = wanted.iter().map(|&index| displays.get(index).clicked.unwrap_or(0) as u32);
+        let clicked =
+            wanted.iter().map(|&index| impressions.get(index).clicked.unwrap_or(0) as u32);
         Ok(Self {
             entry_of_place: Tensor::new(entry_of_place, device)?,
             mask: Tensor::from_vec(mask, (wanted.len(), widest), device)?,
@@ -163,13 +164,14 @@ impl Choices {
     }
 }
 
-/// Whether each shown item of the displays of the given numbers was clicked, 1 or 0.
-pub(crate) fn labels(displays: &Displays<'_>, wanted: &[usize]) -> Vec<f64> {
-    let of_display = |&index: &usize| {
-        let display = displays.get(index);
-        (0..display.slate.len()).map(|place| f64::from(u8::from(display.clicked == Some(place))))
+/// Whether each shown item of the slates of the given numbers was clicked, 1 or 0.
+pub(crate) fn labels(impressions: &Impressions<'_>, wanted: &[usize]) -> Vec<f64> {
+    let of_impression = |&index: &usize| {
+        let impression = impressions.get(index);
+        (0..impression.slate.len())
+            .map(|place| f64::from(u8::from(impression.clicked == Some(place))))
     };
-    wanted.iter().flat_map(of_display).collect()
+    wanted.iter().flat_map(of_impression).collect()
 }
 
 /// A number below `buckets` for a click and a shown item, by feature hashing (Weinberger et al.

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use foretaste_settings::Setting;
 
 use crate::counts::{CoClicks, ranks};
-use crate::displays::Display;
-use crate::{ClickModel, Data, Displays, Likelihood, Result};
+use crate::impressions::Impression;
+use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
 ///
@@ -61,26 +61,28 @@ impl ItemKnn {
 }
 
 impl ClickModel for ItemKnn {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        displays.check(self.neighbour_of.len())?;
-        // The score of every item, kept up to date from display to display.
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
+        impressions.check(self.neighbour_of.len())?;
+        // The score of every item, kept up to date from slate to slate.
         let mut sums = vec![0.0; self.neighbour_of.len()];
-        let mut previous: Option<&Display<'_>> = None;
-        let mut scores = Vec::with_capacity(displays.len());
-        for display in displays.iter() {
-            if previous.is_some_and(|previous| previous.session != display.session) {
+        let mut previous: Option<&Impression<'_>> = None;
+        let mut scores = Vec::with_capacity(impressions.len());
+        for impression in impressions.iter() {
+            if previous.is_some_and(|previous| previous.session != impression.session) {
                 sums.fill(0.0);
                 previous = None;
             }
-            for click in displays.new_clicks(previous, display) {
+            for click in impressions.new_clicks(previous, impression) {
                 for &(item, similarity) in &self.neighbour_of[click.index()] {
                     sums[item as usize] += similarity;
                 }
             }
-            previous = Some(display);
-            let sums: Vec<f64> = display.slate.iter().map(|item| sums[item.index()]).collect();
+            previous = Some(impression);
+            let sums: Vec<f64> = impression.slate.iter().map(|item| sums[item.index()]).collect();
             scores.push(match &self.popularity {
-                Some(popularity) => ranks(&sums, |place| popularity[display.slate[place].index()]),
+                Some(popularity) => {
+                    ranks(&sums, |place| popularity[impression.slate[place].index()])
+                }
                 None => sums.into_iter().map(|sum| sum as f32).collect(),
             });
         }

@@ -13,15 +13,16 @@
 //! | W&D-LR | [`NetworkConfig`] | derived: independent clicks, given exactly one |
 //! | W&D-CCF | [`NetworkConfig`] | fitted |
 //!
-//! All implement [`ClickModel`], through it [`ChoiceModel`](foretaste_eval::choice::ChoiceModel), and
-//! are judged by [`evaluate`](foretaste_eval::choice::evaluate) as every other model is. [`select`] fits a model once
-//! for every point of a small grid of hyper-parameters and keeps the one that is best on the
-//! validation sessions; [`Data`] does not hold the test sessions, so no choice can look at them.
+//! All implement [`ClickModel`], through it [`ChoiceModel`](foretaste_eval::choice::ChoiceModel),
+//! and are judged by [`evaluate`](foretaste_eval::choice::evaluate) as every other model is.
+//! [`select`] fits a model once for every point of a small grid of hyper-parameters and keeps the
+//! one that is best on the validation sessions; [`Data`] does not hold the test sessions, so no
+//! choice can look at them.
 //!
-//! A display on which nothing was clicked, whether the user stayed or left, is not judged: the
+//! A slate on which nothing was clicked, whether the user stayed or left, is not judged: the
 //! likelihood here is that of the clicked item given that one was clicked, the user model's
-//! `nll_given_choice`, and precision is over clicks. Only the models of single items (popularity per
-//! display, XGBOOST, DFM, W&D-LR) learn from such displays, that their items were not clicked.
+//! `nll_given_choice`, and precision is over clicks. Only the models of single items (popularity
+//! per slate, XGBOOST, DFM, W&D-LR) learn from such slates, that their items were not clicked.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -49,10 +50,10 @@ mod counts;
 mod data;
 mod deep;
 mod deep_fm;
-mod displays;
 mod error;
 mod features;
 mod fields;
+mod impressions;
 mod item_knn;
 mod model;
 mod network;
@@ -67,8 +68,8 @@ mod trees;
 mod wide_deep;
 
 pub use data::Data;
-pub use displays::Displays;
 pub use error::{Error, Result};
+pub use impressions::Impressions;
 pub use item_knn::ItemKnnConfig;
 pub use model::{ClickModel, Likelihood};
 pub use network::{Architecture, Loss, NetworkConfig};

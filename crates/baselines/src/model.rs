@@ -2,20 +2,20 @@ use foretaste_data::Log;
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
 use foretaste_eval::metrics;
 
-use crate::{CurvePoint, Displays, Result};
+use crate::{CurvePoint, Impressions, Result};
 
 /// A model of which of the shown items a user clicks, given the clicks before in the session.
 ///
-/// It speaks of displays on which an item was clicked; of whether one is, or whether the user
+/// It speaks of slates on which an item was clicked; of whether one is, or whether the user
 /// leaves, it says nothing. As `dyn ClickModel` it is a [`ChoiceModel`], and judged as every other
 /// by [`evaluate`](foretaste_eval::choice::evaluate).
 pub trait ClickModel: Send + Sync {
     /// A score for every shown item, higher for what is more likely clicked, in the order shown.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if a display shows an item that the model does not
+    /// [`Error::Setting`](crate::Error::Setting) if a slate shows an item that the model does not
     /// know.
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>>;
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>>;
 
     /// What the scores mean beyond their order.
     fn likelihood(&self) -> Likelihood;
@@ -27,12 +27,12 @@ pub trait ClickModel: Send + Sync {
 }
 
 /// Whether the scores of a model are log-probabilities of the click, up to a constant in each
-/// display.
+/// slate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Likelihood {
-    /// The softmax of the scores over the display is the choice that the model was fitted as.
+    /// The softmax of the scores over the slate is the choice that the model was fitted as.
     Fitted,
-    /// The softmax of the scores over the display follows from what the model was fitted as by a
+    /// The softmax of the scores over the slate follows from what the model was fitted as by a
     /// normalisation that its documentation states. It was not fitted to be sharp as such.
     Derived,
     /// The scores rank the items and mean nothing more.
@@ -43,7 +43,7 @@ pub enum Likelihood {
 impl ChoiceModel for dyn ClickModel + '_ {
     fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
         let scores = self
-            .scores(&Displays::new(log, sessions))
+            .scores(&Impressions::new(log, sessions))
             .map_err(|reason| foretaste_eval::Error::Model(Box::new(reason)))?;
         let has_likelihood = self.likelihood() != Likelihood::Absent;
         let predict = |scores: Vec<f32>| Prediction {
@@ -55,11 +55,11 @@ impl ChoiceModel for dyn ClickModel + '_ {
     }
 }
 
-/// Mean negative log-likelihood of the clicked item given that one was clicked, in nats per display
+/// Mean negative log-likelihood of the clicked item given that one was clicked, in nats per choice
 /// with a click, of a model that has a likelihood.
-pub(crate) fn nll(model: &dyn ClickModel, displays: &Displays<'_>) -> Result<f64> {
-    let scores = model.scores(displays)?;
-    let clicked = scores.iter().zip(displays.slates());
+pub(crate) fn nll(model: &dyn ClickModel, impressions: &Impressions<'_>) -> Result<f64> {
+    let scores = model.scores(impressions)?;
+    let clicked = scores.iter().zip(impressions.slates());
     let log_probability = clicked.filter_map(|(scores, (_, place))| {
         let place = place?;
         Some(log_softmax(scores)[place])

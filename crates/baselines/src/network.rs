@@ -9,16 +9,16 @@ use crate::fields::{Choices, Fields, labels};
 use crate::model::nll;
 use crate::training::{Callback, train};
 use crate::wide_deep::WideDeep;
-use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result, Training};
 
-/// Displays that are scored at a time, which bounds the memory of a forward pass.
+/// Slates that are scored at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 1_024;
 
 /// DFM, W&D-LR and W&D-CCF: a network on sparse fields that gives every shown item a logit z.
 ///
-/// The fields of a shown item are the item, the last clicks before the display (a field of several
+/// The fields of a shown item are the item, the last clicks before the slate (a field of several
 /// values, averaged), ln(1 + the number of clicks before) and, where asked for, the place in the
-/// display. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
+/// slate. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
 /// and AdaGrad; ours use ELU and Adam with early stopping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,10 +38,10 @@ pub struct NetworkConfig {
     /// Weights for pairs of a click and a shown item, which are hashed to them, at least 1; of no
     /// effect in DeepFM.
     pub buckets: u32,
-    /// Whether the place in the display is a field. Off by default: where slates were put together
+    /// Whether the place in the slate is a field. Off by default: where slates were put together
     /// afterwards, their order may give the click away.
     pub place: bool,
-    /// How it is trained; a batch is of displays.
+    /// How it is trained; a batch is of slates.
     pub training: Training,
 }
 
@@ -63,13 +63,13 @@ pub enum Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Loss {
-    /// Every shown item by itself is clicked or not: the logistic loss, over all displays, those
+    /// Every shown item by itself is clicked or not: the logistic loss, over all slates, those
     /// without a click among them. The likelihood is [`Likelihood::Derived`]: if items are clicked
     /// independently with log-odds z and exactly one was, it is an item with probability
     /// softmax(z).
     Logistic,
     /// Collaborative competitive filtering (Yang et al. 2011): the clicked item won against the
-    /// others of its display, with probability softmax(z) over the display. Displays without a
+    /// others of its slate, with probability softmax(z) over the slate. Slates without a
     /// click are left out. The likelihood is [`Likelihood::Fitted`].
     Competitive,
 }
@@ -113,11 +113,11 @@ impl Network {
         callback: Callback<'_>,
     ) -> Result<Self> {
         let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
-        let displays = data.training();
-        displays.check(data.items)?;
+        let impressions = data.training();
+        impressions.check(data.items)?;
         let examples: Vec<usize> = match config.loss {
-            Loss::Logistic => (0..displays.len()).collect(),
-            Loss::Competitive => displays.with_click(),
+            Loss::Logistic => (0..impressions.len()).collect(),
+            Loss::Competitive => impressions.with_click(),
         };
         let held_out = data.validation_sample(config.training.validation_items, seed);
         network.curve = train(
@@ -125,7 +125,7 @@ impl Network {
             &config.training,
             &examples,
             seed.derive("training"),
-            |batch, _| network.loss(&displays, batch),
+            |batch, _| network.loss(&impressions, batch),
             || nll(&network, &held_out),
             callback,
         )?;
@@ -143,11 +143,11 @@ impl Network {
         Ok(Self { config: config.clone(), params, items, layers, curve: Vec::new() })
     }
 
-    fn fields(&self, displays: &Displays<'_>, wanted: &[usize]) -> Result<Fields> {
+    fn fields(&self, impressions: &Impressions<'_>, wanted: &[usize]) -> Result<Fields> {
         let buckets =
             (self.config.architecture == Architecture::WideDeep).then_some(self.config.buckets);
         Fields::new(
-            displays,
+            impressions,
             wanted,
             self.config.history,
             buckets,
@@ -163,21 +163,21 @@ impl Network {
         }
     }
 
-    /// The mean loss of the displays of a batch: per shown item, or per display with a click.
-    fn loss(&self, displays: &Displays<'_>, batch: &[usize]) -> Result<Tensor> {
-        let fields = self.fields(displays, batch)?;
+    /// The mean loss of the slates of a batch: per shown item, or per slate with a click.
+    fn loss(&self, impressions: &Impressions<'_>, batch: &[usize]) -> Result<Tensor> {
+        let fields = self.fields(impressions, batch)?;
         let logits = self.logits(&fields)?;
         Ok(match self.config.loss {
             Loss::Logistic => {
                 // -y z - log σ(-z), the latter as choosing nothing over the item.
                 let alone = Tensor::ones((logits.dim(0)?, 1), DType::U8, logits.device())?;
                 let (_, log_none) = masked_log_softmax(&logits.unsqueeze(1)?, &alone, true)?;
-                let labels = Tensor::new(labels(displays, batch), logits.device())?
+                let labels = Tensor::new(labels(impressions, batch), logits.device())?
                     .to_dtype(logits.dtype())?;
                 ((logits * labels)? + log_none)?.mean_all()?.neg()?
             }
             Loss::Competitive => {
-                let choices = Choices::new(displays, batch, logits.device())?;
+                let choices = Choices::new(impressions, batch, logits.device())?;
                 let none = logits.narrow(0, 0, 1)?.zeros_like()?;
                 let padded =
                     Tensor::cat(&[none, logits], 0)?.index_select(&choices.entry_of_place, 0)?;
@@ -190,17 +190,17 @@ impl Network {
 }
 
 impl ClickModel for Network {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        displays.check(self.items)?;
-        let all: Vec<usize> = (0..displays.len()).collect();
-        let mut scores = Vec::with_capacity(displays.len());
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
+        impressions.check(self.items)?;
+        let all: Vec<usize> = (0..impressions.len()).collect();
+        let mut scores = Vec::with_capacity(impressions.len());
         for chunk in all.chunks(CHUNK) {
             let logits = self
-                .logits(&self.fields(displays, chunk)?)?
+                .logits(&self.fields(impressions, chunk)?)?
                 .to_dtype(DType::F32)?
                 .to_vec1::<f32>()?;
             let mut logits = logits.into_iter();
-            let sizes = chunk.iter().map(|&display| displays.get(display).slate.len());
+            let sizes = chunk.iter().map(|&impression| impressions.get(impression).slate.len());
             scores.extend(sizes.map(|size| logits.by_ref().take(size).collect::<Vec<_>>()));
         }
         Ok(scores)
@@ -275,11 +275,11 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let log = small();
-        let displays = Displays::new(&log, &[0, 1, 2]);
+        let impressions = Impressions::new(&log, &[0, 1, 2]);
         for config in configs() {
             let network = network(&config);
             check_gradients(&network.params, || {
-                Ok(network.loss(&displays, &displays.with_click()).unwrap())
+                Ok(network.loss(&impressions, &impressions.with_click()).unwrap())
             });
         }
     }
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn logits_equal_the_formulas_of_the_papers() {
         let log = small();
-        let displays = Displays::new(&log, &[0, 1, 2]);
+        let impressions = Impressions::new(&log, &[0, 1, 2]);
         for config in configs() {
             let network = network(&config);
             let get = |name: &str| {
@@ -319,9 +319,9 @@ mod tests {
                     .collect();
                 layer(&hidden, "rest.0", 1)[0]
             };
-            let scores = network.scores(&displays).unwrap();
-            for (display, scores) in displays.iter().zip(&scores) {
-                let history = displays.history(display);
+            let scores = network.scores(&impressions).unwrap();
+            for (impression, scores) in impressions.iter().zip(&scores) {
+                let history = impressions.history(impression);
                 let recent = &history[history.len().saturating_sub(2)..];
                 let mean = |name: &str| {
                     let mut mean = vec![0.0; get(name).1];
@@ -334,7 +334,7 @@ mod tests {
                     mean
                 };
                 let length = (history.len() as f64 + 1.0).ln();
-                for (place, (item, score)) in display.slate.iter().zip(scores).enumerate() {
+                for (place, (item, score)) in impression.slate.iter().zip(scores).enumerate() {
                     let expected = match config.architecture {
                         Architecture::WideDeep => {
                             let mut wide = row("wide.items", item.index())[0];
@@ -394,60 +394,61 @@ mod tests {
     }
 
     /// Both losses from the scores: the mean over all shown items of log(1 + eᶻ) - y z, and the
-    /// mean over the displays with a click of log Σ eᶻ - z of the clicked item.
+    /// mean over the slates with a click of log Σ eᶻ - z of the clicked item.
     #[test]
     fn losses_equal_their_definitions() {
         let log = small();
-        let displays = Displays::new(&log, &[0, 1, 2]);
+        let impressions = Impressions::new(&log, &[0, 1, 2]);
         for config in configs() {
             let network = network(&config);
-            let scores = network.scores(&displays).unwrap();
-            let scored = displays.iter().zip(&scores);
+            let scores = network.scores(&impressions).unwrap();
+            let scored = impressions.iter().zip(&scores);
             let (examples, losses): (Vec<usize>, Vec<f64>) = match config.loss {
                 Loss::Logistic => {
                     let of_item = |clicked: bool, z: f32| {
                         (1.0 + f64::from(z).exp()).ln() - if clicked { z.into() } else { 0.0 }
                     };
-                    let losses = scored.flat_map(|(display, scores)| {
+                    let losses = scored.flat_map(|(impression, scores)| {
                         let items = scores.iter().enumerate();
                         items
-                            .map(|(place, &z)| of_item(display.clicked == Some(place), z))
+                            .map(|(place, &z)| of_item(impression.clicked == Some(place), z))
                             .collect::<Vec<_>>()
                     });
-                    ((0..displays.len()).collect(), losses.collect())
+                    ((0..impressions.len()).collect(), losses.collect())
                 }
                 Loss::Competitive => {
-                    let of_display = |scores: &[f32], place: usize| {
+                    let of_impression = |scores: &[f32], place: usize| {
                         scores.iter().map(|&z| f64::from(z).exp()).sum::<f64>().ln()
                             - f64::from(scores[place])
                     };
-                    let losses = scored
-                        .filter_map(|(display, scores)| Some(of_display(scores, display.clicked?)));
-                    (displays.with_click(), losses.collect())
+                    let losses = scored.filter_map(|(impression, scores)| {
+                        Some(of_impression(scores, impression.clicked?))
+                    });
+                    (impressions.with_click(), losses.collect())
                 }
             };
-            let loss = network.loss(&displays, &examples).unwrap().to_scalar::<f64>().unwrap();
+            let loss = network.loss(&impressions, &examples).unwrap().to_scalar::<f64>().unwrap();
             let expected = losses.iter().sum::<f64>() / losses.len() as f64;
             assert!((loss - expected).abs() < 1e-6, "{config:?}: {loss} {expected}");
         }
     }
 
     #[test]
-    fn displays_do_not_depend_on_their_batch() {
+    fn impressions_do_not_depend_on_their_batch() {
         let small = small();
         let long = log(&[&[(&[0, 1, 2, 3, 4, 5], Some(1)), (&[3, 4], None)]]);
         for config in configs() {
             let network = network(&config);
-            let together = network.scores(&Displays::new(&small, &[2, 0, 1])).unwrap();
+            let together = network.scores(&Impressions::new(&small, &[2, 0, 1])).unwrap();
             let alone: Vec<_> = [2, 0, 1]
                 .iter()
-                .flat_map(|&s| network.scores(&Displays::new(&small, &[s])).unwrap())
+                .flat_map(|&s| network.scores(&Impressions::new(&small, &[s])).unwrap())
                 .collect();
             assert_eq!(together.len(), alone.len());
             let close =
                 |(a, b): (&Vec<f32>, &Vec<f32>)| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
             assert!(together.iter().zip(&alone).all(close));
-            assert_eq!(network.scores(&Displays::new(&long, &[0])).unwrap()[1].len(), 2);
+            assert_eq!(network.scores(&Impressions::new(&long, &[0])).unwrap()[1].len(), 2);
         }
     }
 }

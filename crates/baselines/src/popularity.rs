@@ -5,25 +5,26 @@ use serde::{Deserialize, Serialize};
 use foretaste_settings::Setting;
 
 use crate::counts::Counts;
-use crate::{ClickModel, Data, Displays, Likelihood, Result};
+use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// Popularity: an item is clicked in proportion to how often it was clicked in training.
 ///
-/// Its weight is w = n + a from its n clicks, or, per display, the smoothed rate w = (n + a c) / (m +
-/// a) of its n clicks on m displays, c the rate of all items. The likelihood is
-/// [`Likelihood::Derived`]: the probability of a click is w over the sum of w in the display
+/// Its weight is w = n + a from its n clicks, or, per slate, the smoothed rate w = (n + a c) / (m +
+/// a) of its n clicks on m slates, c the rate of all items. The likelihood is
+/// [`Likelihood::Derived`]: the probability of a click is w over the sum of w in the slate
 /// (Luce's choice axiom), the score its logarithm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PopularityConfig {
-    /// Whether clicks are counted per display that showed the item.
-    pub per_display: bool,
+    /// Whether clicks are counted per slate that showed the item.
+    #[serde(rename = "per_display")]
+    pub per_slate: bool,
     /// a, more than 0.
     pub smoothing: f64,
 }
 
 /// The place alone: the probability of a click on place k of n is its smoothed share (m_k + a / n)
-/// / (m + a) of the m training displays of n items with a click.
+/// / (m + a) of the m training slates of n items with a click.
 ///
 /// Where this model knows more than chance, the order of the slates tells something: of how users
 /// look at them or, in a log whose slates were put together afterwards, of how they were put
@@ -42,7 +43,7 @@ pub(crate) struct Popularity {
 
 #[derive(Debug)]
 pub(crate) struct Position {
-    /// Log-probability of each place, by the size of the display.
+    /// Log-probability of each place, by the size of the slate.
     log_probability: BTreeMap<usize, Vec<f32>>,
 }
 
@@ -52,7 +53,7 @@ impl Popularity {
         let counts = Counts::new(&data.training(), data.items)?;
         let weight = |(&clicks, &shown): (&u32, &u32)| {
             let (clicks, shown, a) = (f64::from(clicks), f64::from(shown), config.smoothing);
-            if config.per_display { (clicks + a * counts.rate) / (shown + a) } else { clicks + a }
+            if config.per_slate { (clicks + a * counts.rate) / (shown + a) } else { clicks + a }
         };
         let log_weight =
             counts.clicks.iter().zip(&counts.shown).map(|pair| weight(pair).ln() as f32).collect();
@@ -61,12 +62,12 @@ impl Popularity {
 }
 
 impl ClickModel for Popularity {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        displays.check(self.log_weight.len())?;
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
+        impressions.check(self.log_weight.len())?;
         let score = |slate: &[foretaste_data::ItemId]| {
             slate.iter().map(|item| self.log_weight[item.index()]).collect()
         };
-        Ok(displays.slates().map(|(slate, _)| score(slate)).collect())
+        Ok(impressions.slates().map(|(slate, _)| score(slate)).collect())
     }
 
     fn likelihood(&self) -> Likelihood {
@@ -94,11 +95,11 @@ impl Position {
 }
 
 impl ClickModel for Position {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
         let score = |size: usize| {
             self.log_probability.get(&size).cloned().unwrap_or_else(|| vec![0.0; size])
         };
-        Ok(displays.slates().map(|(slate, _)| score(slate.len())).collect())
+        Ok(impressions.slates().map(|(slate, _)| score(slate.len())).collect())
     }
 
     fn likelihood(&self) -> Likelihood {

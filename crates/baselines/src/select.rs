@@ -20,7 +20,7 @@ use crate::{ClickModel, CurvePoint, Data, Result, Training};
 pub enum ModelKind {
     /// Click counts: [`PopularityConfig`].
     Popularity,
-    /// The place in the display: [`PositionConfig`].
+    /// The place in the slate: [`PositionConfig`].
     Position,
     /// Item-based nearest neighbours: [`ItemKnnConfig`].
     ItemKnn,
@@ -44,7 +44,7 @@ pub enum ModelKind {
 pub enum Settings {
     /// Click counts.
     Popularity(PopularityConfig),
-    /// The place in the display.
+    /// The place in the slate.
     Position(PositionConfig),
     /// IKNN.
     ItemKnn(ItemKnnConfig),
@@ -125,7 +125,7 @@ impl ModelKind {
     ///
     /// | model | grid | [coarse grid](Self::coarse_grid) |
     /// |---|---|---|
-    /// | popularity | per display or not × smoothing 1, 10, 100 | per display or not × smoothing 1, 10 |
+    /// | popularity | per slate or not × smoothing 1, 10, 100 | per slate or not × smoothing 1, 10 |
     /// | position | smoothing 1, 10, 100 | the same |
     /// | IKNN | 20 or 200 neighbours × λ 0 or 20 × ties by popularity or not | 20 or 200 × λ 0 or 20, ties by popularity |
     /// | SCKNNC | 10, 50, 100 or 500 neighbours × ties by popularity or not | 10, 50, 100 or 500, ties by popularity |
@@ -150,8 +150,8 @@ impl ModelKind {
         match self {
             Self::Popularity => cross(&[false, true], &[1.0, 10.0, 100.0])
                 .into_iter()
-                .map(|(per_display, smoothing)| {
-                    Settings::Popularity(PopularityConfig { per_display, smoothing })
+                .map(|(per_slate, smoothing)| {
+                    Settings::Popularity(PopularityConfig { per_slate, smoothing })
                 })
                 .collect(),
             Self::Position => [1.0, 10.0, 100.0]
@@ -201,7 +201,7 @@ impl ModelKind {
     ///
     /// They are those that came close to the best of the grid by the validation figures of every
     /// log that we looked at: GAN-CDQN's yelp and rsc, MovieLens 100K and LastFM with simulated
-    /// displays.
+    /// slates.
     pub fn coarse_grid(self) -> Vec<Settings> {
         let kept = |settings: &Settings| match settings {
             Settings::Popularity(config) => config.smoothing <= 10.0,
@@ -229,7 +229,7 @@ impl Settings {
     /// Fits the model to the training sessions; networks and trees stop early by the validation
     /// sessions.
     ///
-    /// `callback` is told of a network before any update and of every update, and may stop it.
+    /// `callback` is called for a network before any update and after every one, and may stop it.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the training
@@ -259,8 +259,8 @@ impl Settings {
 /// validation sessions: by the likelihood where the model has one, by precision@1 elsewhere, the
 /// earlier of two that are equal.
 ///
-/// Point i draws from the i-th seed under `seed`. `callback` is told of every point, of a network
-/// before any update and of every update, and may stop the selection.
+/// Point i draws from the i-th seed under `seed`. `callback` is called for every point, for a
+/// network before any update and after every one, and may stop the selection.
 ///
 /// # Errors
 /// As [`Settings::fit`] and [`evaluate`]; [`Error::Setting`](crate::Error::Setting) if nothing was

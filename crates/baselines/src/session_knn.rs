@@ -3,13 +3,13 @@ use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{CoClicks, ranks};
-use crate::displays::Display;
-use crate::{ClickModel, Data, Displays, Likelihood, Result};
+use crate::impressions::Impression;
+use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent
 /// neural networks meet the neighborhood").
 ///
-/// A training session n is as similar to the clicks S before a display as the cosine of the two
+/// A training session n is as similar to the clicks S before a slate as the cosine of the two
 /// sets of items,
 /// |S ∩ n| / √(|S| |n|). The score of an item is the sum of the similarities of those of the k nearest sessions that
 /// clicked it; of sessions that tie for the last place the earlier in the log is taken, and
@@ -59,39 +59,39 @@ impl SessionKnn {
         similarities
     }
 
-    fn score(&self, display: &Display<'_>, similarities: &[f64]) -> Vec<f32> {
+    fn score(&self, impression: &Impression<'_>, similarities: &[f64]) -> Vec<f32> {
         let of_item = &self.co_clicks.of_item;
         let score = |item: &ItemId| {
             of_item[item.index()].iter().map(|&session| similarities[session as usize]).sum()
         };
-        let scores: Vec<f64> = display.slate.iter().map(score).collect();
+        let scores: Vec<f64> = impression.slate.iter().map(score).collect();
         if self.config.popularity_breaks_ties {
-            return ranks(&scores, |place| of_item[display.slate[place].index()].len() as u32);
+            return ranks(&scores, |place| of_item[impression.slate[place].index()].len() as u32);
         }
         scores.into_iter().map(|score| score as f32).collect()
     }
 }
 
 impl ClickModel for SessionKnn {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        displays.check(self.co_clicks.of_item.len())?;
-        // Items in common with each training session, kept up to date from display to display.
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
+        impressions.check(self.co_clicks.of_item.len())?;
+        // Items in common with each training session, kept up to date from slate to slate.
         let (mut common, mut distinct) = (vec![0; self.co_clicks.of_session.len()], 0);
-        let mut previous: Option<&Display<'_>> = None;
-        let mut scores = Vec::with_capacity(displays.len());
-        for display in displays.iter() {
-            if previous.is_some_and(|previous| previous.session != display.session) {
+        let mut previous: Option<&Impression<'_>> = None;
+        let mut scores = Vec::with_capacity(impressions.len());
+        for impression in impressions.iter() {
+            if previous.is_some_and(|previous| previous.session != impression.session) {
                 common.fill(0);
                 (previous, distinct) = (None, 0);
             }
-            for click in displays.new_clicks(previous, display) {
+            for click in impressions.new_clicks(previous, impression) {
                 distinct += 1;
                 for &session in &self.co_clicks.of_item[click.index()] {
                     common[session as usize] += 1;
                 }
             }
-            previous = Some(display);
-            scores.push(self.score(display, &self.neighbours(&common, distinct)));
+            previous = Some(impression);
+            scores.push(self.score(impression, &self.neighbours(&common, distinct)));
         }
         Ok(scores)
     }

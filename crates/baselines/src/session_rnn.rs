@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::data::sample;
 use crate::model::nll;
 use crate::training::{Callback, train};
-use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result, Training};
+use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result, Training};
 
 /// Clicks after which gradients are cut; the state is carried on.
 const SEGMENT: usize = 32;
@@ -22,7 +22,7 @@ const CHUNK: usize = 32;
 ///
 /// The clicks pass through an embedding and one LSTM layer, where the paper has one-hot inputs and
 /// GRUs, to a state h; the score of item i is ⟨w_i, h⟩ + b_i. The state before the first click is
-/// zero, and the first click is predicted too, from b alone: most displays of the papers' data are
+/// zero, and the first click is predicted too, from b alone: most slates of the papers' data are
 /// first ones. What was shown beside the clicks plays no part in training.
 ///
 /// The loss is the cross-entropy of the next click over all items, if they are no more than
@@ -45,7 +45,8 @@ pub struct SessionRnnConfig {
     /// the full softmax.
     pub candidates: usize,
     /// Of longer training sessions the first clicks, so many, are trained on.
-    pub longest: usize,
+    #[serde(rename = "longest")]
+    pub max_session_length: usize,
     /// How it is trained; a batch is of sessions.
     pub training: Training,
 }
@@ -55,7 +56,7 @@ impl Default for SessionRnnConfig {
         Self {
             hidden: 32,
             candidates: 256,
-            longest: 200,
+            max_session_length: 200,
             training: Training { batch: 8, iterations: 500, ..Training::default() },
         }
     }
@@ -82,10 +83,11 @@ impl SessionRnn {
     ) -> Result<Self> {
         let mut model =
             Self::untrained(config, data.items, seed.derive("session RNN"), DType::F32)?;
-        let displays = data.training();
-        displays.check(data.items)?;
-        let cut = |clicks: &Vec<ItemId>| clicks[..clicks.len().min(config.longest)].to_vec();
-        let sessions: Vec<Vec<ItemId>> = displays.clicks().iter().map(cut).collect();
+        let impressions = data.training();
+        impressions.check(data.items)?;
+        let cut =
+            |clicks: &Vec<ItemId>| clicks[..clicks.len().min(config.max_session_length)].to_vec();
+        let sessions: Vec<Vec<ItemId>> = impressions.clicks().iter().map(cut).collect();
         let examples: Vec<usize> =
             (0..sessions.len()).filter(|&session| !sessions[session].is_empty()).collect();
         let held_out = data.validation_sample(config.training.validation_items, seed);
@@ -114,7 +116,7 @@ impl SessionRnn {
         seed: Seed,
         dtype: DType,
     ) -> Result<Self> {
-        if [config.hidden, config.candidates, config.longest].contains(&0) {
+        if [config.hidden, config.candidates, config.max_session_length].contains(&0) {
             let problem = format!("{config:?}: expected every count to be at least 1");
             return Err(Setting::new("session RNN", problem).into());
         }
@@ -220,13 +222,14 @@ impl SessionRnn {
 }
 
 impl ClickModel for SessionRnn {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
-        displays.check(self.items)?;
-        let (device, of_sessions) = (self.params.device(), displays.of_sessions());
-        let mut scores = Vec::with_capacity(displays.len());
-        for (sessions, ranges) in displays.clicks().chunks(CHUNK).zip(of_sessions.chunks(CHUNK)) {
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
+        impressions.check(self.items)?;
+        let (device, of_sessions) = (self.params.device(), impressions.of_sessions());
+        let mut scores = Vec::with_capacity(impressions.len());
+        for (sessions, ranges) in impressions.clicks().chunks(CHUNK).zip(of_sessions.chunks(CHUNK))
+        {
             let before = |range: &Range<usize>| {
-                range.clone().last().map_or(0, |last| displays.get(last).before)
+                range.clone().last().map_or(0, |last| impressions.get(last).before)
             };
             let sessions: Vec<&[ItemId]> = sessions
                 .iter()
@@ -236,10 +239,12 @@ impl ClickModel for SessionRnn {
             let time = sessions.iter().map(|clicks| clicks.len()).max().unwrap_or(0);
             let (mut rows, mut items, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
             for (session, range) in ranges.iter().enumerate() {
-                for display in range.clone().map(|index| displays.get(index)) {
-                    rows.extend(display.slate.iter().map(|_| row(session, time, display.before)));
-                    items.extend(display.slate.iter().map(|item| item.0));
-                    sizes.push(display.slate.len());
+                for impression in range.clone().map(|index| impressions.get(index)) {
+                    rows.extend(
+                        impression.slate.iter().map(|_| row(session, time, impression.before)),
+                    );
+                    items.extend(impression.slate.iter().map(|item| item.0));
+                    sizes.push(impression.slate.len());
                 }
             }
             let states =
@@ -291,8 +296,8 @@ mod tests {
         SessionRnn::untrained(&config, 6, Seed::new(1), DType::F64).unwrap()
     }
 
-    fn sessions(displays: &Displays<'_>) -> Vec<Vec<ItemId>> {
-        displays.clicks().to_vec()
+    fn sessions(impressions: &Impressions<'_>) -> Vec<Vec<ItemId>> {
+        impressions.clicks().to_vec()
     }
 
     fn loss(model: &SessionRnn, sessions: &[Vec<ItemId>]) -> Tensor {
@@ -303,23 +308,23 @@ mod tests {
     #[test]
     fn gradients_match_finite_differences() {
         let log = small();
-        let sessions = sessions(&Displays::new(&log, &[0, 1, 2]));
+        let sessions = sessions(&Impressions::new(&log, &[0, 1, 2]));
         for candidates in [3, 6] {
             let model = model(candidates);
             check_gradients(&model.params, || Ok(loss(&model, &sessions)));
         }
     }
 
-    /// On displays that show every item, the likelihood over the display is that over all items,
+    /// On slates that show every item, the likelihood over the slate is that over all items,
     /// which the loss with all items as candidates trains.
     #[test]
-    fn the_full_loss_is_the_likelihood_of_displays_of_all_items() {
+    fn the_full_loss_is_the_likelihood_of_impressions_of_all_items() {
         let all: &[u32] = &[0, 1, 2, 3, 4, 5];
         let log = log(&[&[(all, Some(1)), (all, Some(4)), (all, Some(1))], &[(all, Some(0))]]);
-        let displays = Displays::new(&log, &[0, 1]);
+        let impressions = Impressions::new(&log, &[0, 1]);
         let model = model(6);
-        let expected = nll(&model, &displays).unwrap();
-        let found = loss(&model, &sessions(&displays)).to_scalar::<f64>().unwrap();
+        let expected = nll(&model, &impressions).unwrap();
+        let found = loss(&model, &sessions(&impressions)).to_scalar::<f64>().unwrap();
         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
     }
 
@@ -390,14 +395,14 @@ mod tests {
     }
 
     #[test]
-    fn a_display_depends_on_the_clicks_before_it_alone() {
+    fn an_impression_depends_on_the_clicks_before_it_alone() {
         let model = model(6);
         let log = log(&[
             &[(&[0, 1], Some(1)), (&[2, 3], None), (&[4, 5], Some(4)), (&[0, 2], Some(0))],
             &[(&[0, 1], Some(1)), (&[4, 5], Some(5))],
         ]);
-        let both = model.scores(&Displays::new(&log, &[0, 1])).unwrap();
-        let second = model.scores(&Displays::new(&log, &[1])).unwrap();
+        let both = model.scores(&Impressions::new(&log, &[0, 1])).unwrap();
+        let second = model.scores(&Impressions::new(&log, &[1])).unwrap();
         assert_eq!((both.len(), second.len()), (6, 2));
         for (a, b) in [
             (&both[4], &second[0]),

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 pub struct Training {
     /// Step size of Adam.
     pub learning_rate: f64,
-    /// Displays, or sessions for the session RNN, in a batch.
+    /// Slates, or sessions for the session RNN, in a batch.
     pub batch: usize,
     /// Updates at most.
     pub iterations: u64,
@@ -24,7 +24,7 @@ pub struct Training {
     pub validate_every: u64,
     /// Stop after this many validations in a row without a new best.
     pub patience: u64,
-    /// Validate on displays with a click that show about so many items, drawn from the seed, or on
+    /// Validate on slates with a click that show about so many items, drawn from the seed, or on
     /// all if they show no more: scoring an item costs about a third of training on it. The choice
     /// among models takes all validation sessions.
     pub validation_items: usize,
@@ -60,10 +60,10 @@ impl Training {
 /// |---|---|---|---|
 /// | S-RNN | update | cross-entropy, nats per click | NLL given a click |
 /// | DFM, W&D-LR | update | log-loss, nats per shown item | NLL given a click |
-/// | W&D-CCF | update | NLL given a click, nats per display | NLL given a click |
+/// | W&D-CCF | update | NLL given a click, nats per choice | NLL given a click |
 /// | XGBOOST | tree, from 1 | log-loss, nats per shown item | log-loss, nats per shown item |
 ///
-/// The NLL given a click of validation is in nats per display, over [`Training::validation_items`].
+/// The NLL given a click of validation is in nats per choice, over [`Training::validation_items`].
 /// A network's training loss is the mean over the updates since the point before, each taken before
 /// its update; trees are judged on the rows that they are grown on, respectively stopped by.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ pub struct CurvePoint {
     pub validation_loss: f64,
 }
 
-/// Told of a network before any update and of every update; may stop it.
+/// Called for a network before any update and after every one; may stop it.
 pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<CurvePoint>) -> ControlFlow<()>;
 
 /// Trains `params`, leaves those of the lowest `validate`, the one before any update among them,

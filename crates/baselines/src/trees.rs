@@ -8,25 +8,25 @@ use serde::{Deserialize, Serialize};
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
 use crate::fields::labels;
-use crate::{ClickModel, CurvePoint, Data, Displays, Likelihood, Result};
+use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
 /// Guestrin 2016), grown by the crate `forust-ml`, which implements XGBoost's algorithm
 /// (second-order gains, histogram splits, L2 on the leaves).
 ///
 /// GAN-CDQN does not list the features that it gave to XGBoost. Ours, of a shown item a in a
-/// display, after the clicks h of the session, with counts from the training sessions:
+/// slate, after the clicks h of the session, with counts from the training sessions:
 ///
 /// | feature | |
 /// |---|---|
-/// | clicks, showings | ln(1 + clicks on a), ln(1 + displays that showed a) |
+/// | clicks, showings | ln(1 + clicks on a), ln(1 + slates that showed a) |
 /// | rate | clicks on a per showing, drawn to the rate of all items as by 10 showings |
-/// | share of rate | the rate over the sum of rates in the display |
+/// | share of rate | the rate over the sum of rates in the slate |
 /// | similarity to the history | sum and largest of the cosines of a and each distinct h, and the cosine of a and the last h, as in [`ItemKnnConfig`](crate::ItemKnnConfig) without λ |
 /// | repeats | how often a was clicked before in the session |
 /// | history length | number of clicks before |
-/// | display size | number of items shown |
-/// | place | place of a in the display, from 0, where asked for |
+/// | slate size | number of items shown |
+/// | place | place of a in the slate, from 0, where asked for |
 ///
 /// Rows of training are counted out of fold: the training sessions are dealt into 10 folds, from
 /// the seed, and the rows of a fold see the counts of the other nine. A row that saw its own click
@@ -50,10 +50,10 @@ pub struct TreesConfig {
     pub trees: usize,
     /// Stop after this many trees in a row without a lower loss on the validation sessions.
     pub patience: usize,
-    /// Shown items to grow trees on, and to stop by, about so many at most: displays are sampled
+    /// Shown items to grow trees on, and to stop by, about so many at most: slates are sampled
     /// down, from the seed.
     pub max_rows: usize,
-    /// Whether the place in the display is a feature. Off by default: where slates were put
+    /// Whether the place in the slate is a feature. Off by default: where slates were put
     /// together afterwards, their order may give the click away.
     pub place: bool,
 }
@@ -130,19 +130,19 @@ impl Trees {
 }
 
 impl ClickModel for Trees {
-    fn scores(&self, displays: &Displays<'_>) -> Result<Vec<Vec<f32>>> {
+    fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
         const CHUNK: usize = 4_096;
-        displays.check(self.features.items())?;
-        let all: Vec<usize> = (0..displays.len()).collect();
-        let mut scores = Vec::with_capacity(displays.len());
+        impressions.check(self.features.items())?;
+        let all: Vec<usize> = (0..impressions.len()).collect();
+        let mut scores = Vec::with_capacity(impressions.len());
         for chunk in all.chunks(CHUNK) {
-            let rows = self.features.rows(displays, chunk);
+            let rows = self.features.rows(impressions, chunk);
             let values = transpose(&rows, self.columns);
             let margins =
                 self.booster.predict(&Matrix::new(&values, rows.len(), self.columns), true);
             let mut margins = margins.into_iter().map(|margin| margin as f32);
-            scores.extend(chunk.iter().map(|&display| {
-                margins.by_ref().take(displays.get(display).slate.len()).collect::<Vec<_>>()
+            scores.extend(chunk.iter().map(|&impression| {
+                margins.by_ref().take(impressions.get(impression).slate.len()).collect::<Vec<_>>()
             }));
         }
         Ok(scores)
@@ -159,12 +159,12 @@ impl ClickModel for Trees {
 
 type Row = [f64; FEATURES];
 
-/// The rows of the training displays, or of a sample of them, with their labels: counted out of
+/// The rows of the training slates, or of a sample of them, with their labels: counted out of
 /// fold.
 fn out_of_fold(
     config: &TreesConfig,
     data: &Data<'_>,
-    training: &Displays<'_>,
+    training: &Impressions<'_>,
     seed: Seed,
 ) -> Result<(Vec<Row>, Vec<f64>)> {
     let mut fold_of: Vec<usize> = (0..data.train.len()).map(|session| session % FOLDS).collect();
@@ -179,8 +179,8 @@ fn out_of_fold(
             .filter(|&(_, &other)| other != fold)
             .map(|(&session, _)| session);
         let others: Vec<usize> = others.collect();
-        let features = Features::new(&Displays::new(data.log, &others), data.items)?;
-        let in_fold = |display: &usize| fold_of[training.get(*display).session] == fold;
+        let features = Features::new(&Impressions::new(data.log, &others), data.items)?;
+        let in_fold = |impression: &usize| fold_of[training.get(*impression).session] == fold;
         let wanted: Vec<usize> = wanted.iter().copied().filter(in_fold).collect();
         all_rows.extend(features.rows(training, &wanted));
         all_labels.extend(labels(training, &wanted));
@@ -227,7 +227,7 @@ mod tests {
     use super::*;
     use crate::testing::log;
 
-    /// The last display of the third session, after clicks on 4 and 1, with the counts of the first
+    /// The last slate of the third session, after clicks on 4 and 1, with the counts of the first
     /// two sessions.
     #[test]
     fn features_of_a_small_log() {
@@ -236,9 +236,9 @@ mod tests {
             &[(&[4], Some(4))],
             &[(&[4, 5], Some(4)), (&[1, 2], Some(1)), (&[1, 5, 3], None)],
         ]);
-        let features = Features::new(&Displays::new(&small, &[0, 1]), 6).unwrap();
-        let displays = Displays::new(&small, &[2]);
-        let rows = features.rows(&displays, &[2]);
+        let features = Features::new(&Impressions::new(&small, &[0, 1]), 6).unwrap();
+        let impressions = Impressions::new(&small, &[2]);
+        let rows = features.rows(&impressions, &[2]);
         let (mean, half) = (5.0 / 10.0, 0.5f64.sqrt());
         let rate = |clicks: f64, shown: f64| (clicks + 10.0 * mean) / (shown + 10.0);
         let rates = [rate(2.0, 2.0), rate(1.0, 1.0), rate(0.0, 2.0)];
@@ -263,7 +263,7 @@ mod tests {
         for (row, expected) in rows.iter().flatten().zip(expected.iter().flatten()) {
             assert!((row - expected).abs() < 1e-12, "{rows:?}");
         }
-        assert_eq!(rows[..], features.rows(&displays, &[0, 1, 2])[4..]);
+        assert_eq!(rows[..], features.rows(&impressions, &[0, 1, 2])[4..]);
     }
 
     #[test]

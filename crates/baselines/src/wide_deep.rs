@@ -50,6 +50,6 @@ impl WideDeep {
             wide = (wide + lookup(weights, &fields.places)?)?;
             inputs = Tensor::cat(&[inputs, lookup(embeddings, &fields.places)?], 1)?;
         }
-        Ok((wide + self.deep.forward(&inputs, &state, &fields.display_of_entry)?)?.squeeze(1)?)
+        Ok((wide + self.deep.forward(&inputs, &state, &fields.slate_of_entry)?)?.squeeze(1)?)
     }
 }

@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use foretaste_baselines::{
-    Architecture, Candidate, ClickModel, Data, Displays, Error, ItemKnnConfig, Likelihood, Loss,
+    Architecture, Candidate, ClickModel, Data, Error, Impressions, ItemKnnConfig, Likelihood, Loss,
     ModelKind, NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig,
     SessionRnnConfig, Settings, Training, TreesConfig, select, select_among,
 };
@@ -78,7 +78,7 @@ fn grids(iterations: u64) -> Vec<Vec<Settings>> {
         popularity_breaks_ties: true,
     };
     let sessions = |neighbours| SessionKnnConfig { neighbours, popularity_breaks_ties: true };
-    let popularity = |smoothing| PopularityConfig { per_display: true, smoothing };
+    let popularity = |smoothing| PopularityConfig { per_slate: true, smoothing };
     let rnn = SessionRnnConfig {
         hidden: 8,
         training: training(iterations),
@@ -106,7 +106,7 @@ fn scores_of_last(
     let train: Vec<usize> = (0..log.sessions() - 1).collect();
     let data = Data { log, items, train: &train, validation: &[] };
     let model = settings.fit(&data, Seed::new(1), go_on).unwrap();
-    let scores = model.scores(&Displays::new(log, &[log.sessions() - 1])).unwrap();
+    let scores = model.scores(&Impressions::new(log, &[log.sessions() - 1])).unwrap();
     (model, scores)
 }
 
@@ -144,7 +144,7 @@ fn item_knn_by_hand() {
     assert_eq!(model.likelihood(), Likelihood::Absent);
     let predictions = model.predict(&log, &[4]).unwrap();
     assert!(predictions.iter().all(|prediction| prediction.log_given_choice.is_none()));
-    // The last session clicks 4 on the first display, which nothing was clicked with.
+    // The last session clicks 4 on the first slate, which nothing was clicked with.
     assert_close(&scores[0], &[0.0; 5]);
     assert_close(&scores[2], &[s, 0.0, 0.5, 0.0, 0.0]);
     assert_close(&scores[4], &[s, s, s + 0.5, 0.0, 0.0]);
@@ -188,7 +188,7 @@ fn popularity_and_position_by_hand() {
     ]);
     // Clicks 2, 0, 1 and 0 on 3, 4, 3 and 0 showings; 3 clicks on 10 showings in all.
     let popularity =
-        |per_display| Settings::Popularity(PopularityConfig { per_display, smoothing: 2.0 });
+        |per_slate| Settings::Popularity(PopularityConfig { per_slate, smoothing: 2.0 });
     let (_, scores) = scores_of_last(&popularity(false), &log, 4);
     assert_close(&scores[0], &[4f64.ln(), 2f64.ln(), 3f64.ln()]);
     let (model, scores) = scores_of_last(&popularity(true), &log, 4);
@@ -200,7 +200,7 @@ fn popularity_and_position_by_hand() {
     let expected = weights.map(|weight| (weight / weights.iter().sum::<f64>()).ln());
     assert!(choice.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6));
 
-    // Of two displays of three, clicks on the first and the second place; of one of two, on the
+    // Of two slates of three, clicks on the first and the second place; of one of two, on the
     // second.
     let (model, scores) =
         scores_of_last(&Settings::Position(PositionConfig { smoothing: 3.0 }), &log, 4);
@@ -210,20 +210,20 @@ fn popularity_and_position_by_hand() {
     assert_eq!(model.likelihood(), Likelihood::Fitted);
 }
 
-/// Sessions of up to five displays of up to four of seven items, most of them with a click.
+/// Sessions of up to five slates of up to four of seven items, most of them with a click.
 fn sessions() -> impl Strategy<Value = Sessions> {
     let slate = proptest::sample::subsequence((0..7u32).collect::<Vec<_>>(), 1..5).prop_shuffle();
-    let display = (slate, 0usize..5).prop_map(|(slate, place)| {
+    let impression = (slate, 0usize..5).prop_map(|(slate, place)| {
         let clicked = slate.get(place % 5).copied();
         (slate, clicked)
     });
-    proptest::collection::vec(proptest::collection::vec(display, 1..6), 2..9)
+    proptest::collection::vec(proptest::collection::vec(impression, 1..6), 2..9)
 }
 
-/// The distinct clicks of a session before one of its displays.
-fn before(session: &[(Vec<u32>, Option<u32>)], display: usize) -> Vec<u32> {
+/// The distinct clicks of a session before one of its slates.
+fn before(session: &[(Vec<u32>, Option<u32>)], impression: usize) -> Vec<u32> {
     let mut clicks: Vec<u32> =
-        session[..display].iter().filter_map(|(_, clicked)| *clicked).collect();
+        session[..impression].iter().filter_map(|(_, clicked)| *clicked).collect();
     clicks.sort_unstable();
     clicks.dedup();
     clicks
@@ -253,9 +253,9 @@ proptest! {
         let log = log(&sessions);
         let config = ItemKnnConfig { neighbours: k, regularisation, popularity_breaks_ties: false };
         let (_, scores) = scores_of_last(&Settings::ItemKnn(config), &log, 7);
-        for (display, scores) in scores.iter().enumerate() {
-            let (slate, _) = &last[0][display];
-            let history = before(&last[0], display);
+        for (impression, scores) in scores.iter().enumerate() {
+            let (slate, _) = &last[0][impression];
+            let history = before(&last[0], impression);
             let score = |&item: &u32| {
                 neighbours(item).iter().filter(|other| history.contains(other)).map(|&other| cosine(item, other)).sum()
             };
@@ -264,9 +264,9 @@ proptest! {
 
         let config = SessionKnnConfig { neighbours: k, popularity_breaks_ties: false };
         let (_, scores) = scores_of_last(&Settings::SessionKnn(config), &log, 7);
-        for (display, scores) in scores.iter().enumerate() {
-            let (slate, _) = &last[0][display];
-            let history = before(&last[0], display);
+        for (impression, scores) in scores.iter().enumerate() {
+            let (slate, _) = &last[0][impression];
+            let history = before(&last[0], impression);
             let similarity = |session: &Vec<u32>| {
                 common(session, &history) / ((session.len() * history.len()) as f64).sqrt()
             };
@@ -281,10 +281,10 @@ proptest! {
     }
 
     #[test]
-    fn probabilities_add_up_to_one(sessions in sessions(), smoothing in 0.1f64..20.0, per_display: bool) {
+    fn probabilities_add_up_to_one(sessions in sessions(), smoothing in 0.1f64..20.0, per_slate: bool) {
         prop_assume!(sessions[..sessions.len() - 1].iter().flatten().any(|(_, clicked)| clicked.is_some()));
         let log = log(&sessions);
-        let popularity = Settings::Popularity(PopularityConfig { per_display, smoothing });
+        let popularity = Settings::Popularity(PopularityConfig { per_slate, smoothing });
         for settings in [popularity, Settings::Position(PositionConfig { smoothing })] {
             let (model, _) = scores_of_last(&settings, &log, 7);
             for prediction in model.predict(&log, &[log.sessions() - 1]).unwrap() {
@@ -295,7 +295,7 @@ proptest! {
     }
 }
 
-/// 75 sessions of 8 displays are held out: a model that knows nothing has a precision@1 of 0.25 ±
+/// 75 sessions of 8 slates are held out: a model that knows nothing has a precision@1 of 0.25 ±
 /// 0.0177 and a likelihood of log 4. More than 4.5 standard errors come by chance once in 300,000
 /// for each of the 8 models.
 #[test]
@@ -343,9 +343,9 @@ fn position_learns_what_places_tell_and_nothing_from_shuffled_slates() {
 }
 
 /// Everything that a selection shows: its candidates, its choice, and the scores of its model.
-fn shown(selection: &Selection, displays: &Displays<'_>) -> (String, Vec<Vec<f32>>) {
+fn shown(selection: &Selection, impressions: &Impressions<'_>) -> (String, Vec<Vec<f32>>) {
     let table = format!("{} {:?}", selection.chosen, selection.candidates);
-    (table, selection.model.scores(displays).unwrap())
+    (table, selection.model.scores(impressions).unwrap())
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn a_selection_never_reads_test_sessions() {
     }
     let garbled = garbled.build();
     assert_ne!(log, garbled);
-    let judged = Displays::new(&log, &split.validation);
+    let judged = Impressions::new(&log, &split.validation);
     for grid in grids(30).into_iter().chain([ModelKind::Position.grid()]) {
         let choose =
             |log| select_among(&grid, &Data::new(log, ITEMS, &split), Seed::new(4), go_on).unwrap();
@@ -385,7 +385,7 @@ fn the_same_seed_selects_the_same_bits_on_any_number_of_threads() {
     let log = simulate(80, Outside::Absent);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
-    let test = Displays::new(&log, &split.test);
+    let test = Impressions::new(&log, &split.test);
     for grid in grids(30) {
         let results = [1, 3].map(|threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -410,8 +410,8 @@ fn the_order_of_a_slate_does_not_matter_to_models_that_do_not_look_at_it() {
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     for grid in grids(30) {
         let model = grid[0].fit(&Data::new(&log, ITEMS, &split), Seed::new(4), go_on).unwrap();
-        let scores = model.scores(&Displays::new(&log, &split.test)).unwrap();
-        let of_turned = model.scores(&Displays::new(&turned, &split.test)).unwrap();
+        let scores = model.scores(&Impressions::new(&log, &split.test)).unwrap();
+        let of_turned = model.scores(&Impressions::new(&turned, &split.test)).unwrap();
         for (a, b) in scores.iter().zip(&of_turned) {
             assert!(a.iter().rev().zip(b).all(|(a, b)| (a - b).abs() < 1e-5), "{:?}", grid[0]);
         }
@@ -419,10 +419,10 @@ fn the_order_of_a_slate_does_not_matter_to_models_that_do_not_look_at_it() {
 }
 
 #[test]
-fn displays_without_a_click_are_not_judged() {
+fn impressions_without_a_click_are_not_judged() {
     let log = simulate(60, Outside::Skip { leaving: 0.2 });
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
-    let test = Displays::new(&log, &split.test);
+    let test = Impressions::new(&log, &split.test);
     let clicks = test.slates().filter(|(_, clicked)| clicked.is_some()).count();
     assert!(0 < clicks && clicks < test.len());
     for grid in grids(30) {
@@ -465,7 +465,7 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
     let log = simulate(80, Outside::Absent);
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
-    let validation = Displays::new(&log, &split.validation);
+    let validation = Impressions::new(&log, &split.validation);
     for grid in grids(60) {
         let selection = select_among(&grid, &data, Seed::new(4), go_on).unwrap();
         assert_eq!(selection.model.curve(), selection.candidates[selection.chosen].curve);
@@ -495,7 +495,7 @@ fn curves_hold_the_validations_and_the_model_is_of_the_lowest() {
             }
         }
         let Settings::Trees(_) = &grid[0] else { continue };
-        // The log-loss of single items from the log-odds: four to a display, of which the clicked
+        // The log-loss of single items from the log-odds: four to a slate, of which the clicked
         // one counts as a click.
         let scores = selection.model.scores(&validation).unwrap();
         let of_item = |clicked: bool, z: f32| {
@@ -555,8 +555,8 @@ fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2)).unwrap();
     let data = Data::new(&log, ITEMS, &split);
     let grids = grids(30);
-    // Of networks the validation before any update is told too.
-    for (grid, point, iteration, told) in
+    // Of networks the validation before any update is reported too.
+    for (grid, point, iteration, reports) in
         [(&grids[1], 1, 0, 2), (&grids[3], 0, 7, 9), (&grids[5], 0, 7, 9)]
     {
         let mut heard = Vec::new();
@@ -569,7 +569,7 @@ fn a_selection_can_be_broken_off_at_a_point_and_within_a_fit() {
         let interrupted =
             |error: &Error| matches!(error, Error::Training(foretaste_train::Error::Interrupted));
         assert!(result.as_ref().is_err_and(interrupted));
-        assert_eq!(heard.len(), told);
+        assert_eq!(heard.len(), reports);
     }
 }
 
@@ -584,7 +584,7 @@ fn settings_and_data_that_do_not_fit_are_refused() {
         Settings::Network(config)
     };
     for settings in [
-        Settings::Popularity(PopularityConfig { per_display: false, smoothing: 0.0 }),
+        Settings::Popularity(PopularityConfig { per_slate: false, smoothing: 0.0 }),
         Settings::Position(PositionConfig { smoothing: f64::NAN }),
         Settings::ItemKnn(ItemKnnConfig {
             neighbours: 0,

@@ -24,7 +24,7 @@ pub struct Greedy<M> {
 }
 
 impl<M: ChoiceModel> Greedy<M> {
-    /// Greedy on `model` over a catalogue of `items`; the model is told the last `history` clicks
+    /// Greedy on `model` over a catalogue of `items`; the model is given the last `history` clicks
     /// of a user.
     pub fn new(model: M, items: usize, history: usize) -> Self {
         Self { model, items, history }

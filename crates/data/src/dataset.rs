@@ -97,7 +97,7 @@ impl Dataset {
         self.sessions.get(session).map_or_else(|| Cow::Owned(session.to_string()), Cow::Borrowed)
     }
 
-    /// The data set of the given sessions, in the given order: with their raw ids, on their sides
+    /// The data set of the given sessions, in the given order: with their raw ids, in their parts
     /// of the split, and with the whole catalogue and all users, whose numbers stay.
     ///
     /// # Errors

@@ -5,9 +5,9 @@ use foretaste_train::{ClickStates, FrozenClicks, Head};
 use crate::model::sigmoid;
 use crate::{Discriminator, Result};
 
-/// A [`Discriminator`] whose parameters stay as they are, run along sequences step by step.
+/// A [`Discriminator`] whose parameters stay as they are, run along trajectories step by step.
 ///
-/// On the CPU a sequence does not depend on those around it, not in the last bit.
+/// On the CPU a trajectory does not depend on those around it, not in the last bit.
 #[derive(Debug)]
 pub struct FrozenDiscriminator {
     clicks: FrozenClicks,
@@ -22,7 +22,7 @@ pub struct FrozenDiscriminator {
     leaving: bool,
 }
 
-/// D of some sequences so far: the state s^d, and the running sum over the steps that count.
+/// D of some trajectories so far: the state s^d, and the running sum over the steps that count.
 #[derive(Clone, Debug)]
 pub struct DiscriminatorState {
     clicks: ClickStates,
@@ -51,7 +51,7 @@ impl Discriminator {
 }
 
 impl FrozenDiscriminator {
-    /// The state of `rows` sequences that begin.
+    /// The state of `rows` trajectories that begin.
     pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
         Ok(DiscriminatorState {
             clicks: self.clicks.begin(rows)?,
@@ -60,8 +60,8 @@ impl FrozenDiscriminator {
         })
     }
 
-    /// Moves every sequence on by a step: slates of `k` items `[rows · k]`, what was chosen and the
-    /// reward `[rows]`.
+    /// Moves every trajectory on by a step: slates of `k` items `[rows · k]`, what was chosen and
+    /// the reward `[rows]`.
     pub fn step(
         &self,
         state: &mut DiscriminatorState,
@@ -123,7 +123,8 @@ impl FrozenDiscriminator {
 }
 
 impl DiscriminatorState {
-    /// D of every sequence as it stands, were it complete; 1/2 for one without a step that counts.
+    /// D of every trajectory as it stands, were it complete; 1/2 for one without a step that
+    /// counts.
     pub fn probabilities(&self) -> Vec<f64> {
         let mean = |(sum, &steps): (&f64, &u32)| sum / f64::from(steps.max(1));
         self.sums.iter().zip(&self.steps).map(mean).map(sigmoid).collect()

@@ -56,7 +56,7 @@ impl DiscriminatorConfig {
 pub struct DiscriminatorTraining {
     /// The optimiser: Adam, 1e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
-    /// Real sequences in a batch, beside which stand as many generated ones: 32.
+    /// Real sessions in a batch, beside which stand as many generated trajectories: 32.
     pub batch: usize,
 }
 

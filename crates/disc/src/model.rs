@@ -10,10 +10,10 @@ use foretaste_train::{ClickEncoder, Head};
 use crate::{DiscriminatorConfig, Error, Result};
 
 const KIND: &str = "irecgan-discriminator/1";
-/// Sequences that are evaluated at a time.
+/// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
-/// D: the probability that a sequence τ comes from real users (appendix 1).
+/// D: the probability that a trajectory τ comes from real users (appendix 1).
 ///
 /// D(τ) = σ(mean over the steps t of e(c^max_t)ᵀ e(c_t) (W^p r_t + b^p)), c^max_t = argmax over the
 /// slate of (W^d s_t + b^d)ᵀ e(c), by a softmax at low temperature. Where leaving counts, END is on
@@ -120,7 +120,7 @@ impl Discriminator {
         Ok((agreement * weight)?)
     }
 
-    /// What D is the sigmoid of, for each sequence of a batch: `[rows]`; 0 for one without a step
+    /// What D is the sigmoid of, for each trajectory of a batch: `[rows]`; 0 for one without a step
     /// that counts.
     pub(crate) fn logits(&self, batch: &PaddedBatch) -> Result<Tensor> {
         let counts = |cell: usize| {
@@ -141,8 +141,8 @@ impl Discriminator {
         Ok(logits.index_add(&Tensor::new(rows, self.params.device())?, &terms, 0)?)
     }
 
-    /// The mean of -log D over real sequences and the mean of -log(1 - D) over generated ones,
-    /// added: Eq 5, a scalar tensor.
+    /// The mean of -log D over real sessions and the mean of -log(1 - D) over generated
+    /// trajectories, added: Eq 5, a scalar tensor.
     pub fn loss(&self, real: &PaddedBatch, generated: &PaddedBatch) -> Result<Tensor> {
         let means = [(real, true), (generated, false)].map(|(batch, is_real)| {
             let logits = self.logits(batch)?.unsqueeze(1)?;

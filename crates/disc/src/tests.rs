@@ -157,7 +157,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
-    fn a_sequence_does_not_depend_on_the_rows_around_it(branch_at in 0usize..4, threads in 1usize..4) {
+    fn a_trajectory_does_not_depend_on_the_rows_around_it(branch_at in 0usize..4, threads in 1usize..4) {
         let model = model(&configs()[0], DType::F32);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let carried = pool.install(|| step_by_step(&model, &log(), branch_at));
@@ -168,17 +168,17 @@ proptest! {
 }
 
 /// Two distributions over two clicks on [0, 1]: the optimum of Eq 5 is P_data / (P_data + P_g)
-/// (Goodfellow et al. 2014, Proposition 1). The logs hold the sequences in exact proportion, so
+/// (Goodfellow et al. 2014, Proposition 1). The logs hold the trajectories in exact proportion, so
 /// nothing is left to chance.
 #[test]
-fn the_optimal_discriminator_is_the_share_of_real_sequences() {
+fn the_optimal_discriminator_is_the_share_of_real_sessions() {
     let slate = &[0u32, 1][..];
-    let sequences = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    let trajectories = [(0, 0), (0, 1), (1, 0), (1, 1)]
         .map(|(first, second)| [(slate, Some(first), 0.0), (slate, Some(second), 0.0)]);
     let counts = [(8, 2), (4, 8), (6, 4), (2, 6)];
     let log = |count: fn(&(usize, usize)) -> usize| {
         log_of(
-            sequences
+            trajectories
                 .iter()
                 .zip(&counts)
                 .flat_map(|(steps, of)| std::iter::repeat_n(&steps[..], count(of))),
@@ -194,8 +194,10 @@ fn the_optimal_discriminator_is_the_share_of_real_sequences() {
     for epoch in 0..400 {
         trainer.epoch(&real, &generated, Seed::new(4).index(epoch)).unwrap();
     }
-    let found =
-        trainer.model().probabilities(&log_of(sequences.iter().map(|steps| &steps[..]))).unwrap();
+    let found = trainer
+        .model()
+        .probabilities(&log_of(trajectories.iter().map(|steps| &steps[..])))
+        .unwrap();
     for (found, (data, g)) in found.iter().zip(counts) {
         let optimum = data as f64 / (data + g) as f64;
         assert!((found - optimum).abs() < 0.02, "{found} {optimum}");

@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let log = Log::draw(&users, &logging, Seed::new(2))?;
     let q = train.click_rates();
     println!(
-        "a log of {ROWS} displays by a recommender that earns {:.4} a display",
+        "a log of {ROWS} slates by a recommender that earns {:.4} a slate",
         value(&users, &logging)
     );
     for (name, evaluated) in
@@ -106,7 +106,7 @@ fn recommender(users: &ChoiceUsers, sharpness: f64) -> Recommender {
     (0..TYPES).map(of_type).collect()
 }
 
-/// The expected reward of a display.
+/// The expected reward of a slate.
 fn value(users: &ChoiceUsers, recommender: &Recommender) -> f64 {
     let click =
         |user: usize, item: usize| users.choice_probabilities(user, &[], &[ItemId(item as u32)])[0];

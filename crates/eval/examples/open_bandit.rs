@@ -99,7 +99,7 @@ fn compare(run: &Run, rows: &[Row]) -> Result<f64> {
         ("sndr", sndr(&log, &model)?),
     ];
     println!(
-        "{}: log of {}, policy {}, clicks per 1,000 displays",
+        "{}: log of {}, policy {}, clicks per 1,000 slates",
         run.campaign, run.logged, run.evaluated
     );
     let mut worst: f64 = 0.0;
@@ -119,7 +119,7 @@ fn compare(run: &Run, rows: &[Row]) -> Result<f64> {
         worst = worst.max(difference);
     }
     println!(
-        "  {} itself earned {:.4} on its own log of as many displays",
+        "  {} itself earned {:.4} on its own log of as many slates",
         run.evaluated,
         1e3 * run.own_log_mean
     );

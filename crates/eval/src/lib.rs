@@ -4,17 +4,16 @@
 //! a [`Metric`] is the name of one that an experiment reports. [`interval`] turns the figures of
 //! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
 //! lies with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with
-//! the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose from
-//! a slate. [`counterfactual`] estimates from one policy's log what
-//! another would have earned.
+//! the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose
+//! from a slate. [`counterfactual`] estimates from one policy's log what another would have earned.
 //!
 //! ```
 //! use foretaste_eval::{interval, metrics};
 //!
-//! // Two displays, the scores of their items, and which item was chosen.
-//! let displays = [(&[0.1, 2.0, 0.3][..], 1), (&[0.5, 0.2, 0.9][..], 0)];
-//! assert_eq!(metrics::precision_at(1, displays)?, 0.5);
-//! assert_eq!(metrics::precision_at(2, displays)?, 1.0);
+//! // Two slates, the scores of their items, and which item was chosen.
+//! let slates = [(&[0.1, 2.0, 0.3][..], 1), (&[0.5, 0.2, 0.9][..], 0)];
+//! assert_eq!(metrics::precision_at(1, slates)?, 0.5);
+//! assert_eq!(metrics::precision_at(2, slates)?, 1.0);
 //!
 //! let nll_by_seed = [0.861, 0.858, 0.871, 0.866, 0.853];
 //! assert_eq!(interval::student_t(&nll_by_seed)?.to_string(), "0.8618 ± 0.0087");

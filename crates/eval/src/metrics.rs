@@ -2,16 +2,16 @@
 
 use crate::{Error, Result};
 
-/// Mean negative log-likelihood of the choices, in nats per display: -(1/T) Σ log φ(chosen |
-/// display).
+/// Mean negative log-likelihood of the choices, in nats per choice: -(1/T) Σ log φ(chosen |
+/// slate).
 ///
 /// `log_probability` holds the natural logarithm of the probability that the model gave to what the
-/// user did, one per display; a display that the user left counts with the probability of leaving.
+/// user did, one per slate; a slate that the user left counts with the probability of leaving.
 /// A model that knows nothing about k items and leaving scores log(k + 1). Lower is better. Source:
 /// GAN-CDQN (Chen et al., ICML 2019), comparison of user models.
 ///
 /// # Errors
-/// Where there is no display, or a value is not finite: a model that ruled out what happened has no
+/// Where there is no slate, or a value is not finite: a model that ruled out what happened has no
 /// finite score.
 pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
     const WHAT: &str = "negative log-likelihood";
@@ -28,26 +28,23 @@ pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
     Ok(-mean)
 }
 
-/// precision@r: the share, 0 to 1, of displays whose chosen item is among the `r` best scored of
-/// its display.
+/// precision@r: the share, 0 to 1, of slates whose chosen item is among the `r` best scored of
+/// its slate.
 ///
-/// Each display is the scores of its items and the position of the chosen one; a display without a
+/// Each slate is the scores of its items and the position of the chosen one; a slate without a
 /// chosen item does not belong here. Equal scores share the places that they compete for by
 /// expectation, as if ties were broken at random: a model that scores all n items alike gets r/n,
-/// not 1. Where a display has no more than `r` items it counts as 1. Source: GAN-CDQN (Chen et al.,
+/// not 1. Where a slate has no more than `r` items it counts as 1. Source: GAN-CDQN (Chen et al.,
 /// ICML 2019), comparison of user models.
 ///
 /// # Errors
-/// Where there is no display, `r` is 0, a score is NaN, or a chosen position lies outside its
-/// display.
+/// Where there is no slate, `r` is 0, a score is NaN, or a chosen position lies outside its
+/// slate.
 pub fn precision_at<'a>(
     r: usize,
-    displays: impl IntoIterator<Item = (&'a [f32], usize)>,
+    slates: impl IntoIterator<Item = (&'a [f32], usize)>,
 ) -> Result<f64> {
-    mean(
-        "precision@r",
-        displays.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)),
-    )
+    mean("precision@r", slates.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)))
 }
 
 /// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the
@@ -88,11 +85,11 @@ pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result
     Ok(hits / r as f64)
 }
 
-/// Click-through rate (CTR): clicks per display, 0 to 1; a display that the user left counts as
+/// Click-through rate (CTR): clicks per slate, 0 to 1; a slate that the user left counts as
 /// none. Source: GAN-CDQN (Chen et al., ICML 2019), comparison of policies.
 ///
 /// # Errors
-/// Where there is no display.
+/// Where there is no slate.
 pub fn click_rate(clicked: impl IntoIterator<Item = bool>) -> Result<f64> {
     mean("click-through rate", clicked.into_iter().map(|clicked| Ok(f64::from(u8::from(clicked)))))
 }

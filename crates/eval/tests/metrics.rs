@@ -5,7 +5,7 @@ use foretaste_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_n
 use proptest::prelude::*;
 
 /// Scores with many ties, and a chosen position.
-fn display() -> impl Strategy<Value = (Vec<f32>, usize)> {
+fn scored() -> impl Strategy<Value = (Vec<f32>, usize)> {
     (1_usize..12).prop_flat_map(|items| {
         let score = prop_oneof![(-2_i8..3).prop_map(f32::from), -1e3_f32..1e3];
         (proptest::collection::vec(score, items), 0..items)
@@ -34,15 +34,15 @@ fn order(n: usize, keys: &[u32]) -> Vec<usize> {
 
 proptest! {
     #[test]
-    fn precision_is_a_share_that_never_falls_with_r(display in display()) {
-        let by_r: Vec<_> = (1..=display.0.len()).map(|r| precision(r, &display)).collect();
+    fn precision_is_a_share_that_never_falls_with_r(scored in scored()) {
+        let by_r: Vec<_> = (1..=scored.0.len()).map(|r| precision(r, &scored)).collect();
         prop_assert!(by_r.iter().all(|share| (0.0..=1.0).contains(share)), "{by_r:?}");
         prop_assert!(by_r.is_sorted(), "{by_r:?}");
         prop_assert_eq!(by_r[by_r.len() - 1], 1.0);
     }
 
     #[test]
-    fn the_credits_of_all_items_of_a_display_add_up_to_r((scores, _) in display(), r in 1_usize..12) {
+    fn the_credits_of_all_items_of_a_slate_add_up_to_r((scores, _) in scored(), r in 1_usize..12) {
         let r = r.min(scores.len());
         let sum: f64 = (0..scores.len()).map(|chosen| precision(r, &(scores.clone(), chosen))).sum();
         prop_assert!((sum - r as f64).abs() < 1e-9, "{sum}");
@@ -50,7 +50,7 @@ proptest! {
 
     #[test]
     fn precision_does_not_depend_on_the_order_of_items(
-        (scores, chosen) in display(), keys in proptest::array::uniform12(any::<u32>()), r in 1_usize..12,
+        (scores, chosen) in scored(), keys in proptest::array::uniform12(any::<u32>()), r in 1_usize..12,
     ) {
         let order = order(scores.len(), &keys);
         let moved: Vec<_> = order.iter().map(|&old| scores[old]).collect();
@@ -109,11 +109,11 @@ proptest! {
     ) {
         let rewards: Vec<Vec<f32>> =
             sessions.iter().map(|clicks| clicks.iter().map(|&clicked| f32::from(u8::from(clicked))).collect()).collect();
-        let displays: usize = sessions.iter().map(Vec::len).sum();
+        let slates: usize = sessions.iter().map(Vec::len).sum();
         let clicks = sessions.iter().flatten().filter(|clicked| **clicked).count();
         let rate = click_rate(sessions.iter().flatten().copied()).unwrap();
         let reward = cumulative_reward(rewards.iter().map(Vec::as_slice)).unwrap();
-        prop_assert!((rate * displays as f64 - clicks as f64).abs() < 1e-9, "{rate}");
+        prop_assert!((rate * slates as f64 - clicks as f64).abs() < 1e-9, "{rate}");
         prop_assert!((reward * sessions.len() as f64 - clicks as f64).abs() < 1e-9, "{reward}");
     }
 }

@@ -2,7 +2,7 @@
 //! come first (IRecGAN §7.2, Table 1).
 
 use anyhow::Context;
-use foretaste_baselines::{self as baselines, Data, Displays, ModelKind, select_among};
+use foretaste_baselines::{self as baselines, Data, Impressions, ModelKind, select_among};
 use foretaste_data::Log;
 use foretaste_disc::DiscriminatorConfig;
 use foretaste_eval::Metric;
@@ -372,11 +372,11 @@ fn counted(
 ) -> anyhow::Result<Outcome> {
     let data = Data::new(&source.log, source.items, &sides.split);
     let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
-    let displays = Displays::new(&source.log, &sides.split.test);
-    let scores = interruptible(selected)?.model.scores(&displays)?;
+    let impressions = Impressions::new(&source.log, &sides.split.test);
+    let scores = interruptible(selected)?.model.scores(&impressions)?;
     let lists = scores
         .into_iter()
-        .zip(displays.slates())
+        .zip(impressions.slates())
         .filter_map(|(scores, (_, clicked))| Some((scores, clicked?)));
     Ok(Outcome { metrics: figures(&lists.collect::<Vec<_>>(), sides)?, curve: Vec::new() })
 }

@@ -11,7 +11,7 @@ use foretaste_import::{Format, Options, bundled, import};
 use foretaste_lab::Scale;
 use foretaste_random::Seed;
 use foretaste_report::DataSet;
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 
 use crate::Settings;
 use crate::sources::digest;
@@ -260,7 +260,7 @@ impl Source {
             }
         };
         let side = |sessions: &[usize]| {
-            sequences(&self.log, sessions, self.items, seed.derive("sequences"))
+            clicked_sessions(&self.log, sessions, self.items, seed.derive("sequences"))
         };
         let mut shown = vec![false; self.items];
         for &session in &split.train {

@@ -10,7 +10,7 @@ use foretaste_random::Seed;
 use foretaste_report::{DataSet, Figures};
 use foretaste_sim::policies::{MaxReward, MixReward, UniformRandom};
 use foretaste_sim::{Blind, Mdp, MdpConfig, Population, Privileged, Rollout, Transitions};
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 use serde::{Deserialize, Serialize};
 
 /// Items on a slate.
@@ -121,7 +121,7 @@ impl LoggingPolicy {
             Self::Mix(policy) => rollout.run(users, policy)?,
         };
         let all: Vec<usize> = (0..log.sessions()).collect();
-        Ok(sequences(&log, &all, users.items(), seed.derive("sequences"))?)
+        Ok(clicked_sessions(&log, &all, users.items(), seed.derive("sequences"))?)
     }
 
     /// Mean reward of a session.

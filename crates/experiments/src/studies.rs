@@ -6,7 +6,7 @@ use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_irecgan::{
     AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection,
-    longest,
+    max_trajectory_length,
 };
 use foretaste_lab::{Scale, Shared, Watch};
 use foretaste_nn::AdamConfig;
@@ -190,7 +190,7 @@ impl Studies {
         Ok(Learned {
             before,
             after: Acting::new(&training.run)?,
-            longest: longest(&train)?,
+            longest: max_trajectory_length(&train)?,
             users: Curve { points: users, before: lengths[0] },
             agent: Curve { points: agent, before: lengths[1] },
         })

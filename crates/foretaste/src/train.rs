@@ -14,7 +14,7 @@ use foretaste_lab::terminal::tell;
 use foretaste_lab::{Interrupted, interrupt};
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 use indicatif::MultiProgress;
 use serde_json::json;
 
@@ -86,8 +86,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         ));
     }
     let (items, seed) = (dataset.catalogue.len(), Seed::new(args.seed));
-    let train =
-        sequences(&dataset.log, &chosen, items, seed).context("cannot learn from this log")?;
+    let train = clicked_sessions(&dataset.log, &chosen, items, seed)
+        .context("cannot learn from this log")?;
     if train.sessions() == 0 {
         bail!("{}: no session with a click among the first {}%", args.log.display(), args.percent);
     }

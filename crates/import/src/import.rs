@@ -43,7 +43,7 @@ pub struct Options<'a> {
     /// What the split of [`Format::Cikm`] is drawn from; `None` takes seed 1. Simulated slates
     /// have their own.
     pub seed: Option<Seed>,
-    /// Told of the progress.
+    /// Called with the progress.
     pub progress: Option<Progress<'a>>,
 }
 
@@ -71,8 +71,8 @@ impl Default for Options<'_> {
 /// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
 /// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
 /// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
-/// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files) when
-/// the system refuses.
+/// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files)
+/// when the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     Input::open(path)?.import(options)
 }

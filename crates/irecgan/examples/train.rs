@@ -9,7 +9,7 @@ use foretaste_random::Seed;
 use foretaste_sim::bounds::MdpBelief;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Mdp, MdpConfig, Policy, Rollout, Transitions};
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 
 const ITEMS: usize = 20;
 const K: usize = 4;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
 
     let all: Vec<usize> = (0..log.sessions()).collect();
-    let offline = sequences(&log, &all, ITEMS, Seed::new(2))?;
+    let offline = clicked_sessions(&log, &all, ITEMS, Seed::new(2))?;
     let mut config = IRecGanConfig {
         users_epochs: 5,
         agent_epochs: 5,

@@ -65,10 +65,10 @@ impl Critic {
 /// The baseline AC (§7.2): an actor that learns from R_t - V(s_t) in place of R_t, and a critic
 /// that learns V.
 ///
-/// V is fitted to the returns of Eq 10 by squared error. Sequences are logged whole and are a few
+/// V is fitted to the returns of Eq 10 by squared error. Sessions are logged whole and are a few
 /// steps long, so the return is at hand and free of the bias that bootstrapping has while V is
-/// wrong. On sequences of the actor's own, V(s_t) leaves the expected gradient as it is. On a log
-/// of another policy it does not: a click that paid less than usual is made less likely, where
+/// wrong. On trajectories of the actor's own, V(s_t) leaves the expected gradient as it is. On a
+/// log of another policy it does not: a click that paid less than usual is made less likely, where
 /// [`AgentTrainer::epoch`] makes every click likelier.
 #[derive(Debug)]
 pub struct ActorCritic {
@@ -94,7 +94,7 @@ impl ActorCritic {
         &self.critic
     }
 
-    /// One pass over the sequences in batches shuffled from `seed`: on each a step of the actor, by
+    /// One pass over the sessions in batches shuffled from `seed`: on each a step of the actor, by
     /// V as it is, and one of the critic. Returns the mean losses of the actor and of the critic
     /// over the batches that hold a click; 0 if none does.
     ///

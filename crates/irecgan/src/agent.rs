@@ -14,7 +14,7 @@ use crate::policy::on_host;
 use crate::{Buffer, Result};
 
 const KIND: &str = "irecgan-agent/1";
-/// Sequences that are evaluated at a time.
+/// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
 /// Everything that fixes an [`Agent`] but its parameters.
@@ -58,11 +58,11 @@ impl AgentConfig {
 pub struct AgentTraining {
     /// The optimiser: Adam, 1e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
-    /// Sequences in a batch: 32.
+    /// Sessions in a batch: 32.
     pub batch: usize,
     /// γ: what the next step counts in a return.
     pub discount: f64,
-    /// λ_r: what a reward counts beside the score of the sequence.
+    /// λ_r: what a reward counts beside the score of the trajectory.
     pub lambda_r: f64,
 }
 
@@ -202,7 +202,7 @@ impl Agent {
         Ok(all)
     }
 
-    /// The mean of [`loss`](Self::loss) over the clicks of all sequences, with the returns of
+    /// The mean of [`loss`](Self::loss) over the clicks of all sessions, with the returns of
     /// `training`.
     ///
     /// # Errors
@@ -221,7 +221,7 @@ impl Agent {
             }
         }
         match clicks {
-            0 => Err(Setting::new("sequences", "no click to evaluate").into()),
+            0 => Err(Setting::new("sessions", "no click to evaluate").into()),
             clicks => Ok(sum / clicks as f64),
         }
     }
@@ -375,7 +375,7 @@ impl AgentTrainer {
         self.gradient_norm
     }
 
-    /// One pass over the sequences, in batches shuffled from `seed`, each one step up Eq 10.
+    /// One pass over the sessions, in batches shuffled from `seed`, each one step up Eq 10.
     /// Returns the mean loss of the batches that hold a click; 0 if none does.
     ///
     /// # Errors

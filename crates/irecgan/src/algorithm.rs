@@ -16,10 +16,11 @@ use crate::{Buffer, Result};
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
 ///
 /// All methods take the offline data as a log of
-/// [`sequences`](foretaste_user_model::behaviour::sequences). [`advance`](Self::advance) takes the
-/// next stage of the algorithm; after each the whole can be [saved](Self::save), and a run that is
-/// resumed is one that was not stopped, bit for bit. Where the log lacks the steps on which users
-/// left, `leaving` of the discriminator's settings is to be off.
+/// [`clicked_sessions`](foretaste_user_model::behaviour::clicked_sessions).
+/// [`advance`](Self::advance) takes the next stage of the algorithm; after each the whole can be
+/// [saved](Self::save), and a run that is resumed is one that was not stopped, bit for bit. Where
+/// the log lacks the steps on which users left, `leaving` of the discriminator's settings is to be
+/// off.
 ///
 /// | line | here |
 /// |---|---|
@@ -65,11 +66,11 @@ pub struct CurvePoint {
     pub agent_loss: Option<f64>,
     /// Mean loss of D: Eq 5, in nats; 2 ln 2 where D knows nothing.
     pub discriminator_loss: Option<f64>,
-    /// Mean q_D over the steps of the generated sequences.
+    /// Mean q_D over the steps of the generated trajectories.
     pub score: Option<f64>,
-    /// Mean number of clicks of a generated sequence.
+    /// Mean number of clicks of a generated trajectory.
     pub clicks: Option<f64>,
-    /// Mean sum of the rewards of a generated sequence.
+    /// Mean sum of the rewards of a generated trajectory.
     pub reward: Option<f64>,
 }
 
@@ -100,7 +101,8 @@ impl CurvePoint {
     }
 
     fn describe(&mut self, generated: &Buffer) {
-        let (sequences, steps) = (generated.log.sessions() as f64, generated.scores.len() as f64);
+        let (trajectories, steps) =
+            (generated.log.sessions() as f64, generated.scores.len() as f64);
         let sum = |value: fn(&foretaste_data::Step<'_>) -> f64| {
             generated
                 .log
@@ -112,8 +114,8 @@ impl CurvePoint {
         self.score =
             Some(generated.scores.iter().map(|&score| f64::from(score)).sum::<f64>() / steps);
         self.clicks =
-            Some(sum(|step| f64::from(u8::from(step.choice.item().is_some()))) / sequences);
-        self.reward = Some(sum(|step| f64::from(step.reward)) / sequences);
+            Some(sum(|step| f64::from(u8::from(step.choice.item().is_some()))) / trajectories);
+        self.reward = Some(sum(|step| f64::from(step.reward)) / trajectories);
     }
 }
 
@@ -198,14 +200,15 @@ impl IRecGan {
         Ok(self.record(CurvePoint { users_loss, ..CurvePoint::of(Stage::PretrainUsers) }))
     }
 
-    /// An epoch of line 4: A by the policy gradient of Eq 10 on the offline data alone, where q_D = 1.
+    /// An epoch of line 4: A by the policy gradient of Eq 10 on the offline data alone, where q_D =
+    /// 1.
     pub fn pretrain_agent(&mut self, offline: &Log) -> Result<CurvePoint> {
         let agent_loss =
             Some(self.agent.epoch(&Buffer::real(offline.clone()), self.draws("line 4"))?);
         Ok(self.record(CurvePoint { agent_loss, ..CurvePoint::of(Stage::PretrainAgent) }))
     }
 
-    /// Lines 5 and 6: m generated and m offline sequences, and D by Eq 5 on both.
+    /// Lines 5 and 6: m generated and m offline sessions, and D by Eq 5 on both.
     pub fn pretrain_discriminator(&mut self, offline: &Log) -> Result<CurvePoint> {
         let discriminator_loss =
             self.d_step(offline, self.draws("line 5"), self.config.discriminator_epochs)?;
@@ -297,10 +300,16 @@ pub(crate) fn simulate<T>(
     let (users, agent) =
         (BehaviourUsers::new(users)?, AgentPolicy::new(agent, Selection::Sampled)?);
     let &IRecGanConfig { k, chunk, .. } = config;
-    run(Simulation { users: &users, agent: &agent, k, max_steps: longest(offline)?, chunk })
+    run(Simulation {
+        users: &users,
+        agent: &agent,
+        k,
+        max_steps: max_trajectory_length(offline)?,
+        chunk,
+    })
 }
 
-/// Some of the offline sequences, each at most once.
+/// Some of the offline sessions, each at most once.
 pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
     let mut order: Vec<usize> = (0..offline.sessions()).collect();
     order.shuffle(&mut seed.stream(0));
@@ -309,15 +318,15 @@ pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
     offline.select(&order)
 }
 
-/// The length at which generated sequences are cut: twice the mean number of clicks, rounded down
-/// before it is doubled as in the authors' code, and at least 2.
+/// The length at which generated trajectories are cut: twice the mean number of clicks, rounded
+/// down before it is doubled as in the authors' code, and at least 2.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if there is no sequence.
-pub fn longest(offline: &Log) -> Result<usize> {
+/// [`Error::Setting`](crate::Error::Setting) if there is no session.
+pub fn max_trajectory_length(offline: &Log) -> Result<usize> {
     let clicks: usize = offline.iter().map(|session| session.clicks().count()).sum();
     match offline.sessions() {
-        0 => Err(Setting::new("offline data", "no sequence").into()),
+        0 => Err(Setting::new("offline data", "no session").into()),
         sessions => Ok(2 * (clicks / sessions).max(1)),
     }
 }

@@ -7,12 +7,13 @@ use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::{AgentPolicy, Result, Selection};
 
-/// Where generated sequences come from, beside the agent.
+/// Where generated trajectories come from, beside the agent.
 #[derive(Clone, Copy)]
 pub struct Generated<'a> {
     /// U.
     pub users: &'a BehaviourUsers,
-    /// Steps after which a sequence is cut; see [`longest`](crate::longest).
+    /// Steps after which a trajectory is cut; see
+    /// [`max_trajectory_length`](crate::max_trajectory_length).
     pub max_steps: usize,
 }
 
@@ -32,7 +33,7 @@ pub struct Logged<'a> {
 /// the slate a_t; the reward of a step is its expectation given the history, r_t in the true users,
 /// in which every click pays, and r̂_t in U; Δ_t = r̂_t - r_t. P_π, P_g and P_data are computed
 /// exactly for each session: the true users' by filtering their hidden state, slates as sets; P_g
-/// is 0 where generated sequences are cut.
+/// is 0 where generated trajectories are cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Biases {
     /// V^π: the expected sum of rewards of a session.
@@ -58,7 +59,7 @@ pub struct Biases {
 
 impl Biases {
     /// Estimates them over the sessions of a rollout of `agent`, which draws its slates, in `mdp`;
-    /// `lambda_1` is the share of generated sequences.
+    /// `lambda_1` is the share of generated trajectories.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the agent does not draw its slates, λ₁ is not
@@ -302,7 +303,7 @@ mod tests {
         }
     }
 
-    /// Eq 12 itself, over sequences of g: λ₁ Σ E_g[D* r̂] + λ₂ V^data, D* = P_data / (P_data +
+    /// Eq 12 itself, over trajectories of g: λ₁ Σ E_g[D* r̂] + λ₂ V^data, D* = P_data / (P_data +
     /// P_g). Four standard errors of the mean over 4,000 sessions on either side; the seeds are
     /// fixed.
     #[test]

@@ -24,16 +24,16 @@ pub struct IRecGanConfig {
     pub discriminator: DiscriminatorConfig,
     /// How D is trained.
     pub discriminator_training: DiscriminatorTraining,
-    /// λ₁: the share of generated sequences in what U and A learn from; λ₂ = 1 - λ₁ are offline.
+    /// λ₁: the share of generated trajectories in what U and A learn from; λ₂ = 1 - λ₁ are offline.
     /// 1/11, so that the ratio is 1:10 (§7.1).
     pub lambda_1: f64,
-    /// N: branches of a generated sequence at each step (Eq 6): 5.
+    /// N: branches of a generated trajectory at each step (Eq 6): 5.
     pub branches: usize,
     /// Epochs of line 3.
     pub users_epochs: u64,
     /// Epochs of line 4.
     pub agent_epochs: u64,
-    /// Passes of line 6 over as many sequences as line 5 makes.
+    /// Passes of line 6 over as many trajectories as line 5 makes.
     pub discriminator_epochs: u64,
     /// `epoch` of line 7.
     pub epochs: u64,
@@ -43,7 +43,7 @@ pub struct IRecGanConfig {
     pub d_steps: u64,
     /// i of line 18: passes over B^r and B^s.
     pub d_epochs: u64,
-    /// Sequences that are simulated as one batch, with their branches; of no influence on what
+    /// Trajectories that are simulated as one batch, with their branches; of no influence on what
     /// comes out.
     pub chunk: usize,
 }
@@ -104,7 +104,7 @@ impl IRecGanConfig {
         Ok(())
     }
 
-    /// m for this many offline sequences: as many generated ones as make λ₁ of both together, at
+    /// m for this many offline sessions: as many generated ones as make λ₁ of both together, at
     /// least 1 unless λ₁ is 0.
     pub(crate) fn generated(&self, offline: usize) -> usize {
         match self.lambda_1 > 0.0 {

@@ -17,15 +17,15 @@ pub struct Simulation<'a> {
     pub agent: &'a AgentPolicy,
     /// Items on a slate.
     pub k: usize,
-    /// Steps after which a sequence is cut.
+    /// Steps after which a trajectory is cut.
     pub max_steps: usize,
-    /// Sequences that are simulated as one batch, with their branches; of no influence on what
+    /// Trajectories that are simulated as one batch, with their branches; of no influence on what
     /// comes out.
     pub chunk: usize,
 }
 
 impl Simulation<'_> {
-    /// `count` sequences; sequence `i` draws from stream `i` of `seed`.
+    /// `count` trajectories; trajectory `i` draws from stream `i` of `seed`.
     ///
     /// # Errors
     /// [`Error::Simulation`](crate::Error::Simulation) if `k`, `max_steps` or `chunk` is 0 or `k`
@@ -37,12 +37,12 @@ impl Simulation<'_> {
         join(&[&log])
     }
 
-    /// The same sequences with q_D of each of their steps, Eq 6: D of the whole sequence on its
-    /// last step, and before that the mean of D over `branches` sequences that A and U continue
-    /// from there.
+    /// The same trajectories with q_D of each of their steps, Eq 6: D of the whole trajectory on
+    /// its last step, and before that the mean of D over `branches` trajectories that A and U
+    /// continue from there.
     ///
-    /// The branches of all sequences of a chunk advance as one batch from the states of A, U and D
-    /// at that step; nothing is replayed. Branch `n` of sequence `i` at step `t` has its own
+    /// The branches of all trajectories of a chunk advance as one batch from the states of A, U and
+    /// D at that step; nothing is replayed. Branch `n` of trajectory `i` at step `t` has its own
     /// stream, so scores depend on neither threads nor chunks.
     ///
     /// # Errors
@@ -125,7 +125,7 @@ impl Simulation<'_> {
     }
 }
 
-/// The steps of one sequence.
+/// The steps of one trajectory.
 #[derive(Clone, Default)]
 struct Taken {
     slates: Vec<ItemId>,

@@ -1,9 +1,9 @@
 //! IRecGAN (Bai et al., NeurIPS 2019): a recommender trained by policy gradient on a log and on
-//! sequences that it makes with a learned user, and which a discriminator weighs by how real they
-//! look.
+//! trajectories that it makes with a learned user, and which a discriminator weighs by how real
+//! they look.
 //!
 //! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it
-//! interact with the user model U and scores the sequences by branching (Eq 6), [`returns`] are
+//! interact with the user model U and scores the trajectories by branching (Eq 6), [`returns`] are
 //! those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the loop
 //! of the paper's online experiments, for IRecGAN and its baselines. [`Biases`] are those of §6,
 //! where the users are known.
@@ -13,12 +13,12 @@
 //! use foretaste_irecgan::{AgentPolicy, IRecGan, IRecGanConfig, Selection};
 //! use foretaste_random::Seed;
 //! use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
-//! use foretaste_user_model::behaviour::sequences;
+//! use foretaste_user_model::behaviour::clicked_sessions;
 //!
 //! // A log of simulated users, in place of yours.
 //! let mdp = Mdp::new(&MdpConfig { items: 20, ..MdpConfig::default() })?;
 //! let log = Rollout::new(Seed::new(1), 0..50, 4).run(&mdp, &Blind(UniformRandom { items: 20 }))?;
-//! let offline = sequences(&log, &(0..50).collect::<Vec<_>>(), 20, Seed::new(2))?;
+//! let offline = clicked_sessions(&log, &(0..50).collect::<Vec<_>>(), 20, Seed::new(2))?;
 //!
 //! let config = IRecGanConfig { users_epochs: 1, agent_epochs: 1, epochs: 1, ..IRecGanConfig::small(20, 4) };
 //! let mut algorithm = IRecGan::new(config, Seed::new(3), &Device::Cpu)?;
@@ -42,7 +42,7 @@
 //! | IRecGAN | [`AgentPolicy`] of A after the whole |
 //! | PGIS | A by [`AgentTrainer::importance_epoch`], β an [`Agent`] too |
 //! | AC | the actor of [`ActorCritic`] |
-//! | PGU, ACU | PG and AC that go on with [`unjudged`] sequences |
+//! | PGU, ACU | PG and AC that go on with [`unjudged`] trajectories |
 //! | PG-online, PG-online&offline, LSTM-offline | [`OnlineMethod`] |
 //!
 //! An agent that was trained is shown both as it samples and by its k likeliest items
@@ -67,7 +67,7 @@ mod tests;
 
 pub use actor_critic::{ActorCritic, Critic};
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
-pub use algorithm::{CurvePoint, GradientNorms, IRecGan, Stage, longest};
+pub use algorithm::{CurvePoint, GradientNorms, IRecGan, Stage, max_trajectory_length};
 pub use bias::{Biases, Generated, Logged};
 pub use config::IRecGanConfig;
 pub use error::{Error, Result};

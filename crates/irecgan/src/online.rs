@@ -3,7 +3,7 @@ use foretaste_data::Log;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Environment, Rollout};
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 use serde::{Deserialize, Serialize};
 
 use crate::returns::join;
@@ -101,7 +101,7 @@ impl OnlineLearning {
             }
         };
         let all: Vec<usize> = (0..log.sessions()).collect();
-        let new = sequences(&log, &all, environment.items(), seed)?;
+        let new = clicked_sessions(&log, &all, environment.items(), seed)?;
         self.data = join(&[&self.data, &new])?;
         if method != OnlineMethod::LstmOffline {
             self.networks.agent.epoch(&Buffer::real(new), seed.derive("learning"))?;

@@ -1,6 +1,6 @@
 use foretaste_data::Log;
 
-/// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one sequence, Eq 10.
+/// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one trajectory, Eq 10.
 ///
 /// The score and the reward inside the sum are those of step t', as in the authors' code; the
 /// printed formula names those of step t. With λ_r = 0 this is the return of Eq 8.
@@ -14,17 +14,17 @@ pub fn returns(scores: &[f32], rewards: &[f32], discount: f64, lambda_r: f64) ->
     returns
 }
 
-/// Sequences with q_D of each of their steps: what U and A learn from.
+/// Trajectories with q_D of each of their steps: what U and A learn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
-    /// The sequences.
+    /// The trajectories.
     pub log: Log,
     /// q_D(τ_0:t) of every step of the log, in order.
     pub scores: Vec<f32>,
 }
 
 impl Buffer {
-    /// Sequences of real users, for which q_D = 1 (§5.1).
+    /// Sessions of real users, for which q_D = 1 (§5.1).
     pub fn real(log: Log) -> Self {
         let scores = vec![1.0; log.steps()];
         Self { log, scores }

@@ -12,7 +12,7 @@ use foretaste_disc::DiscriminatorConfig;
 use foretaste_nn::Params;
 use foretaste_random::Seed;
 use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
-use foretaste_user_model::behaviour::{BehaviourConfig, sequences};
+use foretaste_user_model::behaviour::{BehaviourConfig, clicked_sessions};
 
 use crate::{AgentConfig, IRecGan, IRecGanConfig};
 
@@ -64,7 +64,7 @@ fn offline(items: usize, sessions: u64, k: usize) -> Log {
     let log = Rollout::new(Seed::new(2), 0..sessions, k)
         .run(&mdp, &Blind(UniformRandom { items }))
         .unwrap();
-    sequences(&log, &(0..log.sessions()).collect::<Vec<_>>(), items, Seed::new(3)).unwrap()
+    clicked_sessions(&log, &(0..log.sessions()).collect::<Vec<_>>(), items, Seed::new(3)).unwrap()
 }
 
 /// A step: the slate, the clicked item (none is leaving), the reward.

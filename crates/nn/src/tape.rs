@@ -21,7 +21,7 @@
 //!
 //! 1. [`backward()`] opens a collection of the parameters' gradients for its thread, and lets candle
 //!    walk back from the loss.
-//! 2. candle comes to the outcome and tells it the gradient of the result. The operation's
+//! 2. candle comes to the outcome and gives it the gradient of the result. The operation's
 //!    [`Backward`] computes the gradients of all arguments from it at once, each in the form that
 //!    suits it ([`Gradient`]). They are left in slots, one for each link.
 //! 3. candle comes to the links, the last first. A link takes its gradient out of its slot. If the
@@ -73,7 +73,7 @@ pub(crate) fn record(
 }
 
 /// Puts `result` on candle's tape as an operation on `argument`, which gets zeros for a gradient.
-/// `learn` is told the gradient of the result.
+/// `learn` is given the gradient of the result.
 pub(crate) fn attach(
     argument: &Tensor,
     name: &'static str,

@@ -36,7 +36,7 @@ pub struct Rollout {
     chunk: usize,
 }
 
-/// Watches the sessions of one chunk.
+/// Observes the sessions of one chunk.
 pub trait Observer: Send {
     /// Takes note of one step.
     ///

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use foretaste_data::{Choice, PaddedBatch};
 use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Result, Scope, lookup};
 
-/// A state for each step of a sequence: what an LSTM makes of the embeddings of the clicks before
+/// A state for each step of a session: what an LSTM makes of the embeddings of the clicks before
 /// it, s_t = h(s_{t-1}, e_{t-1}); zeros before the first click.
 #[derive(Debug)]
 pub struct ClickEncoder {
@@ -69,8 +69,8 @@ pub struct FrozenClicks {
     lstm: FrozenLstm,
 }
 
-/// The states of some sequences. What was clicked last is taken in when it is first asked for:
-/// where a sequence ends, nobody asks.
+/// The states of some sessions. What was clicked last is taken in when it is first asked for:
+/// where a session ends, nobody asks.
 #[derive(Clone, Debug)]
 pub struct ClickStates {
     before: LstmState,
@@ -85,7 +85,7 @@ impl FrozenClicks {
         &self.table
     }
 
-    /// The states of `rows` sequences that begin.
+    /// The states of `rows` sessions that begin.
     pub fn begin(&self, rows: usize) -> Result<ClickStates> {
         Ok(ClickStates::known(self.lstm.lstm().zero_state(rows)?))
     }
@@ -112,7 +112,7 @@ impl FrozenClicks {
         Ok(ClickStates { before: states.before.select(&indices)?, choices, now: OnceLock::new() })
     }
 
-    /// Begins a new sequence in each of `rows`, in place of the one there.
+    /// Begins a new session in each of `rows`, in place of the one there.
     pub fn restart(&self, states: &mut ClickStates, rows: &[usize]) -> Result<()> {
         *states = ClickStates::known(self.now(states)?.restart(rows)?);
         Ok(())
@@ -161,7 +161,7 @@ mod tests {
         tensor.to_vec2().unwrap()
     }
 
-    /// The states of three sequences after two steps.
+    /// The states of three sessions after two steps.
     fn after(clicks: &FrozenClicks) -> ClickStates {
         let click = |item| Choice::Item(ItemId(item));
         let mut states = clicks.begin(3).unwrap();

@@ -53,7 +53,7 @@ pub enum Candidates {
     Trained,
 }
 
-/// What the callback of a fit is told of: before any iteration, and after each.
+/// What a fit reports to its callback: before any iteration, and after each.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress<P> {
     /// Iterations done.

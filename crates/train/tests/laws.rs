@@ -137,14 +137,14 @@ proptest! {
             iterations: 8, validate_every: 2, patience: None, candidates: Candidates::All,
         };
         let mut learner = Learner::new(losses);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         let result = fit(&mut learner, config, |Progress { iteration, point }| {
             assert_eq!(point.map(|(at, _)| at), (iteration % 2 == 0).then_some(iteration));
-            told.push(iteration);
+            reported.push(iteration);
             if iteration == stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         prop_assert!(matches!(result, Err(Error::Interrupted)));
-        prop_assert_eq!(told, (0..=stop).collect::<Vec<_>>());
+        prop_assert_eq!(reported, (0..=stop).collect::<Vec<_>>());
         prop_assert_eq!(learner.numbers(), path(8)[stop as usize]);
     }
 

@@ -7,10 +7,10 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{Descent, EndlessBatches, Fit, Fitted, Means, Progress, descend};
 
-use crate::displays::Displays;
+use crate::impressions::Impressions;
 use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 
-/// One validation of min-max training; means per display, in units of reward but for the loss.
+/// One validation of min-max training; means per slate, in units of reward but for the loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdversarialPoint {
     /// Updates of r_θ done.
@@ -39,7 +39,7 @@ pub struct AdversarialPoint {
 /// softmax can come as close to a sparse φ* as it likes but never is 0
 /// ([`UserModelConfig::generator`](crate::UserModelConfig::generator) has the published sizes).
 /// Each iteration takes `inner` steps up the objective in α and then one step down in θ. The
-/// expectation over a display is a finite sum, so both gradients are exact on a batch: nothing is
+/// expectation over a slate is a finite sum, so both gradients are exact on a batch: nothing is
 /// sampled.
 ///
 /// Start from the rewards of Shannon's entropy: [`fit`](crate::fit) a model under Shannon, then
@@ -48,8 +48,8 @@ pub struct AdversarialPoint {
 /// them.
 ///
 /// What the training sessions pay and when they end is counted along with it, for both models
-/// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `callback` is told of every
-/// iteration done, of the warm-up's updates and of the validation after them as iteration 0, and
+/// ([`UserModel::learn_outcomes`]). Batches are shuffled from `seed`. `callback` is called after
+/// every iteration, with the warm-up's updates and the validation after them as iteration 0, and
 /// may stop the fit. Both models then hold the parameters of the validation with the lowest
 /// Fenchel-Young loss.
 ///
@@ -107,14 +107,14 @@ struct MinMax<'a> {
 impl MinMax<'_> {
     /// One update of φ_α alone, on these sessions.
     fn warm_up(&mut self, sessions: &[usize]) -> Result<()> {
-        let displays = self.displays(sessions)?;
-        self.game.raise(&displays, &self.game.rewards(&displays)?, &mut self.up, 0)?;
+        let impressions = self.impressions(sessions)?;
+        self.game.raise(&impressions, &self.game.rewards(&impressions)?, &mut self.up, 0)?;
         Ok(())
     }
 
-    fn displays(&self, sessions: &[usize]) -> Result<Displays> {
+    fn impressions(&self, sessions: &[usize]) -> Result<Impressions> {
         let batch = PaddedBatch::new(self.log, sessions, None);
-        Displays::new(&batch, self.game.model.params().device())
+        Impressions::new(&batch, self.game.model.params().device())
     }
 }
 
@@ -124,21 +124,21 @@ impl Fit for MinMax<'_> {
 
     fn train(&mut self, iteration: u64) -> Result<()> {
         let sessions = self.batches.next_batch();
-        let displays = self.displays(&sessions)?;
-        let rewards = self.game.rewards(&displays)?;
+        let impressions = self.impressions(&sessions)?;
+        let rewards = self.game.rewards(&impressions)?;
         let mut generator_norms = 0.0;
         for _ in 0..self.inner {
-            generator_norms += self.game.raise(&displays, &rewards, &mut self.up, iteration)?;
+            generator_norms += self.game.raise(&impressions, &rewards, &mut self.up, iteration)?;
         }
         let Descent { loss, gradient_norm } =
-            self.game.lower(&displays, &rewards, &mut self.down)?;
+            self.game.lower(&impressions, &rewards, &mut self.down)?;
         self.train.add([loss, gradient_norm, generator_norms / self.inner as f64]);
         Ok(())
     }
 
     fn validate(&mut self, iteration: u64) -> Result<AdversarialPoint> {
         let trained = self.train.take();
-        let judge = |displays: &Displays| self.game.judge(displays);
+        let judge = |impressions: &Impressions| self.game.judge(impressions);
         let [validation_objective, maximum, validation_loss] =
             self.game.model.mean_over(self.log, &self.split.validation, judge)?;
         let [train_objective, gradient_norm, generator_gradient_norm] =
@@ -186,9 +186,9 @@ impl<'a> Game<'a> {
         Ok(Self { model, generator })
     }
 
-    /// r_θ of the options of each display, `[displays, options]`.
-    fn rewards(&self, displays: &Displays) -> Result<Tensor> {
-        let rewards = self.model.display_rewards(displays)?;
+    /// r_θ of the options of each slate, `[impressions, options]`.
+    fn rewards(&self, impressions: &Impressions) -> Result<Tensor> {
+        let rewards = self.model.impression_rewards(impressions)?;
         if !self.model.may_choose_nothing() {
             return Ok(rewards);
         }
@@ -196,15 +196,25 @@ impl<'a> Game<'a> {
         Ok(Tensor::cat(&[rewards, nothing], 1)?)
     }
 
-    /// φ_α, `[displays, options]`.
-    fn choice(&self, displays: &Displays) -> Result<Tensor> {
-        let utilities = (self.generator.display_rewards(displays)? * self.generator.config().eta)?;
-        Regulariser::Shannon.choice(&utilities, &displays.mask, self.generator.may_choose_nothing())
+    /// φ_α, `[impressions, options]`.
+    fn choice(&self, impressions: &Impressions) -> Result<Tensor> {
+        let utilities =
+            (self.generator.impression_rewards(impressions)? * self.generator.config().eta)?;
+        Regulariser::Shannon.choice(
+            &utilities,
+            &impressions.mask,
+            self.generator.may_choose_nothing(),
+        )
     }
 
     /// The mean of `E_φ[r] - R(φ) / η - r(true)`, a scalar tensor.
-    fn objective(&self, phi: &Tensor, rewards: &Tensor, displays: &Displays) -> Result<Tensor> {
-        let chosen = rewards.gather(&displays.chosen.unsqueeze(1)?, 1)?;
+    fn objective(
+        &self,
+        phi: &Tensor,
+        rewards: &Tensor,
+        impressions: &Impressions,
+    ) -> Result<Tensor> {
+        let chosen = rewards.gather(&impressions.chosen.unsqueeze(1)?, 1)?;
         let expected = (phi * rewards.broadcast_sub(&chosen)?)?.sum(1)?;
         let config = self.model.config();
         Ok((expected - (config.regulariser.penalty(phi)? / config.eta)?)?.mean_all()?)
@@ -213,28 +223,35 @@ impl<'a> Game<'a> {
     /// `α ← α + γ₁ ∇_α (E_φ[r] - R(φ) / η)`, for given rewards; the gradient's norm.
     fn raise(
         &self,
-        displays: &Displays,
+        impressions: &Impressions,
         rewards: &Tensor,
         adam: &mut Adam,
         iteration: u64,
     ) -> Result<f64> {
-        let objective = self.objective(&self.choice(displays)?, &rewards.detach(), displays)?;
+        let objective =
+            self.objective(&self.choice(impressions)?, &rewards.detach(), impressions)?;
         let descent = descend(adam, &objective.neg()?).map_err(|reason| reason.at(iteration))?;
         Ok(descent.gradient_norm)
     }
 
     /// `θ ← θ - γ₂ (E_φ[∇_θ r] - ∇_θ r(true))`; the objective before it.
-    fn lower(&self, displays: &Displays, rewards: &Tensor, adam: &mut Adam) -> Result<Descent> {
-        let phi = self.choice(displays)?.detach();
-        Ok(descend(adam, &self.objective(&phi, rewards, displays)?)?)
+    fn lower(
+        &self,
+        impressions: &Impressions,
+        rewards: &Tensor,
+        adam: &mut Adam,
+    ) -> Result<Descent> {
+        let phi = self.choice(impressions)?.detach();
+        Ok(descend(adam, &self.objective(&phi, rewards, impressions)?)?)
     }
 
-    /// Means per display: the objective, its maximum over φ, and the Fenchel-Young loss.
-    fn judge(&self, displays: &Displays) -> Result<[f64; 3]> {
+    /// Means per slate: the objective, its maximum over φ, and the Fenchel-Young loss.
+    fn judge(&self, impressions: &Impressions) -> Result<[f64; 3]> {
         let config = self.model.config();
-        let rewards = self.rewards(displays)?;
-        let objective = scalar(&self.objective(&self.choice(displays)?, &rewards, displays)?)?;
-        let loss = scalar(&self.model.batch_loss(displays)?)?;
+        let rewards = self.rewards(impressions)?;
+        let objective =
+            scalar(&self.objective(&self.choice(impressions)?, &rewards, impressions)?)?;
+        let loss = scalar(&self.model.batch_loss(impressions)?)?;
         Ok([objective, (loss - config.regulariser.penalty_of_certainty()) / config.eta, loss])
     }
 }
@@ -256,12 +273,12 @@ mod tests {
         UserModel::with_type(config, &catalogue(), Seed::new(seed), &Device::Cpu, dtype).unwrap()
     }
 
-    fn displays(log: &Log) -> Displays {
+    fn impressions(log: &Log) -> Impressions {
         let all: Vec<usize> = (0..log.sessions()).collect();
-        Displays::new(&PaddedBatch::new(log, &all, None), &Device::Cpu).unwrap()
+        Impressions::new(&PaddedBatch::new(log, &all, None), &Device::Cpu).unwrap()
     }
 
-    /// Eight sessions of three displays of two to five items, one of them always clicked.
+    /// Eight sessions of three slates of two to five items, one of them always clicked.
     fn clicks() -> Log {
         let mut log = LogBuilder::default();
         for session in 0..8 {
@@ -278,7 +295,7 @@ mod tests {
 
     #[test]
     fn against_fixed_rewards_the_generator_comes_within_1_percent_of_the_closed_form() {
-        let displays = displays(&clicks());
+        let impressions = impressions(&clicks());
         for (regulariser, outside) in
             REGULARISERS.into_iter().flat_map(|r| [(r, NOTHING), (r, Outside::Absent)])
         {
@@ -292,7 +309,7 @@ mod tests {
                 ),
             );
             let game = Game::new(&model, &generator).unwrap();
-            let rewards = game.rewards(&displays).unwrap().detach();
+            let rewards = game.rewards(&impressions).unwrap().detach();
             // E_φ[r] - R(φ) / η, without the reward of what was chosen, which is the same for every
             // φ.
             let value = |phi: &Tensor| {
@@ -300,16 +317,18 @@ mod tests {
                 let penalty = (regulariser.penalty(phi).unwrap() / config.eta).unwrap();
                 scalar(&(gain - penalty).unwrap().mean_all().unwrap()).unwrap()
             };
-            let utilities = (rewards.narrow(1, 0, displays.places).unwrap() * config.eta).unwrap();
-            let best =
-                regulariser.choice(&utilities, &displays.mask, outside != Outside::Absent).unwrap();
+            let utilities =
+                (rewards.narrow(1, 0, impressions.places).unwrap() * config.eta).unwrap();
+            let best = regulariser
+                .choice(&utilities, &impressions.mask, outside != Outside::Absent)
+                .unwrap();
             let optimum = value(&best);
-            let missing = || (optimum - value(&game.choice(&displays).unwrap())) / optimum.abs();
+            let missing = || (optimum - value(&game.choice(&impressions).unwrap())) / optimum.abs();
             let before = missing();
             let optimiser = AdamConfig { learning_rate: 4e-3, ..AdamConfig::default() };
             let mut adam = Adam::new(generator.params(), optimiser).unwrap();
             for _ in 0..200 {
-                game.raise(&displays, &rewards, &mut adam, 0).unwrap();
+                game.raise(&impressions, &rewards, &mut adam, 0).unwrap();
             }
             assert!(
                 before > 0.05 && (-1e-5..0.01).contains(&missing()),
@@ -321,7 +340,7 @@ mod tests {
 
     #[test]
     fn gradients_of_both_players_match_finite_differences() {
-        let displays = displays(&log());
+        let impressions = impressions(&log());
         for regulariser in REGULARISERS {
             let config = UserModelConfig { regulariser, ..configs()[0].clone() };
             let generator = UserModelConfig {
@@ -332,13 +351,17 @@ mod tests {
             let (model, generator) =
                 (model(config, 1, DType::F64), model(generator, 2, DType::F64));
             let game = Game::new(&model, &generator).unwrap();
-            let rewards = game.rewards(&displays).unwrap().detach();
-            let phi = game.choice(&displays).unwrap().detach();
+            let rewards = game.rewards(&impressions).unwrap().detach();
+            let phi = game.choice(&impressions).unwrap().detach();
             check_gradients(generator.params(), || {
-                Ok(game.objective(&game.choice(&displays).unwrap(), &rewards, &displays).unwrap())
+                Ok(game
+                    .objective(&game.choice(&impressions).unwrap(), &rewards, &impressions)
+                    .unwrap())
             });
             check_gradients(model.params(), || {
-                Ok(game.objective(&phi, &game.rewards(&displays).unwrap(), &displays).unwrap())
+                Ok(game
+                    .objective(&phi, &game.rewards(&impressions).unwrap(), &impressions)
+                    .unwrap())
             });
         }
     }

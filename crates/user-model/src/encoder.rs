@@ -4,7 +4,7 @@ use foretaste_settings::Setting;
 
 use crate::Result;
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
-use crate::displays::Histories;
+use crate::impressions::Histories;
 
 /// The item features f_a, multiplied into a layer without building one-hot vectors.
 #[derive(Debug)]
@@ -66,12 +66,12 @@ pub(crate) enum Encoder {
 }
 
 /// Distinct states times the first layer of the reward network, and which of them lies before each
-/// display.
+/// slate.
 pub(crate) struct States {
     /// `[distinct, out]`.
     pub projected: Tensor,
-    /// Row of `projected` for each display.
-    pub of_display: Vec<u32>,
+    /// Row of `projected` for each slate.
+    pub of_impression: Vec<u32>,
 }
 
 impl Encoder {
@@ -142,27 +142,27 @@ struct Click {
     item: u32,
 }
 
-/// The last `history` clicks before each display, and the distinct state of each display: 0 for the
+/// The last `history` clicks before each slate, and the distinct state of each slate: 0 for the
 /// empty history.
 fn recent_clicks(histories: &Histories, history: usize) -> (Vec<Click>, Vec<u32>) {
     let mut clicks = Vec::new();
-    let mut of_display = Vec::with_capacity(histories.before.len());
+    let mut of_impression = Vec::with_capacity(histories.before.len());
     let mut distinct = 1;
     for &before in &histories.before {
-        let Some((sequence, count)) = before else {
-            of_display.push(0);
+        let Some((session, count)) = before else {
+            of_impression.push(0);
             continue;
         };
-        let recent = histories.sequences[sequence][..count].iter().rev().take(history).enumerate();
+        let recent = histories.sessions[session][..count].iter().rev().take(history).enumerate();
         clicks.extend(recent.map(|(lag, &item)| Click { state: distinct, lag: lag as u32, item }));
-        of_display.push(distinct);
+        of_impression.push(distinct);
         distinct += 1;
     }
-    (clicks, of_display)
+    (clicks, of_impression)
 }
 
-fn distinct(of_display: &[u32]) -> usize {
-    of_display.iter().max().map_or(1, |&last| last as usize + 1)
+fn distinct(of_impression: &[u32]) -> usize {
+    of_impression.iter().max().map_or(1, |&last| last as usize + 1)
 }
 
 /// vec[σ(Fᵀ W + B)] times `layer` for features `[items, d]`; row τ of W weighs the click τ + 1
@@ -176,8 +176,8 @@ fn position_weights(
     layer: &Tensor,
 ) -> Result<States> {
     let ((history, columns), dim, device) = (weight.dims2()?, table.dim(1)?, weight.device());
-    let (clicks, of_display) = recent_clicks(histories, history);
-    let shape = (distinct(&of_display), dim, columns);
+    let (clicks, of_impression) = recent_clicks(histories, history);
+    let shape = (distinct(&of_impression), dim, columns);
     let mut sums = match bias {
         Some(bias) => bias.unsqueeze(0)?.broadcast_as(shape)?.contiguous()?,
         None => Tensor::zeros(shape, weight.dtype(), device)?,
@@ -192,7 +192,7 @@ fn position_weights(
         sums = sums.index_add(&column(|click| click.state)?, &outer, 0)?;
     }
     let states = activation.forward(&sums.reshape((shape.0, dim * columns))?)?;
-    Ok(States { projected: states.matmul(layer)?, of_display })
+    Ok(States { projected: states.matmul(layer)?, of_impression })
 }
 
 /// [`position_weights`] for one-hot features, without building a state: only the rows of the
@@ -207,14 +207,14 @@ fn one_hot_position_weights(
 ) -> Result<States> {
     let ((history, columns), (width, out), device) =
         (weight.dims2()?, layer.dims2()?, weight.device());
-    let (mut clicks, of_display) = recent_clicks(histories, history);
+    let (mut clicks, of_impression) = recent_clicks(histories, history);
     let base = match bias {
         Some(bias) => activation.forward(&bias.reshape((1, width))?)?.matmul(layer)?,
         // σ(0) = 0 for every σ that there is.
         None => Tensor::zeros((1, out), weight.dtype(), device)?,
     };
     if clicks.is_empty() {
-        return Ok(States { projected: base, of_display });
+        return Ok(States { projected: base, of_impression });
     }
     // A pair is a state and an item that was clicked before it, perhaps several times.
     clicks.sort_by_key(|click| (click.state, click.item));
@@ -238,12 +238,12 @@ fn one_hot_position_weights(
         (0..columns)
             .map(|column| (pair[0].state as usize, pair[0].item * columns as u32 + column as u32))
     });
-    let change =
-        Sparse::new(distinct(&of_display), width, places)?.matmul(&change.flatten_all()?, layer)?;
-    Ok(States { projected: base.broadcast_add(&change)?, of_display })
+    let change = Sparse::new(distinct(&of_impression), width, places)?
+        .matmul(&change.flatten_all()?, layer)?;
+    Ok(States { projected: base.broadcast_add(&change)?, of_impression })
 }
 
-/// Outputs of the LSTM after every click of every sequence times `layer`, behind a row of zeros for
+/// Outputs of the LSTM after every click of every session times `layer`, behind a row of zeros for
 /// the empty history.
 fn lstm_states(
     lstm: &Lstm,
@@ -251,26 +251,26 @@ fn lstm_states(
     histories: &Histories,
     layer: &Tensor,
 ) -> Result<States> {
-    let rows = histories.sequences.len();
-    let time = histories.sequences.iter().map(Vec::len).max().unwrap_or(0);
+    let rows = histories.sessions.len();
+    let time = histories.sessions.iter().map(Vec::len).max().unwrap_or(0);
     let place = |before: &Option<(usize, usize)>| match *before {
-        Some((sequence, clicks)) => (1 + sequence * time + clicks - 1) as u32,
+        Some((session, clicks)) => (1 + session * time + clicks - 1) as u32,
         None => 0,
     };
-    let of_display = histories.before.iter().map(place).collect();
+    let of_impression = histories.before.iter().map(place).collect();
     let empty = Tensor::zeros((1, layer.dim(1)?), layer.dtype(), layer.device())?;
     if rows == 0 {
-        return Ok(States { projected: empty, of_display });
+        return Ok(States { projected: empty, of_impression });
     }
     let (mut items, mut mask) = (vec![0u32; rows * time], vec![0u8; rows * time]);
-    for (row, sequence) in histories.sequences.iter().enumerate() {
-        items[row * time..][..sequence.len()].copy_from_slice(sequence);
-        mask[row * time..][..sequence.len()].fill(1);
+    for (row, session) in histories.sessions.iter().enumerate() {
+        items[row * time..][..session.len()].copy_from_slice(session);
+        mask[row * time..][..session.len()].fill(1);
     }
     let mask = Tensor::from_vec(mask, (rows, time), layer.device())?;
     let projected = features.project(&items, lstm.input_weight())?;
     let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
     let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, Some(&mask))?;
     let states = outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?;
-    Ok(States { projected: Tensor::cat(&[empty, states], 0)?, of_display })
+    Ok(States { projected: Tensor::cat(&[empty, states], 0)?, of_impression })
 }

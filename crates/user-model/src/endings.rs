@@ -23,12 +23,13 @@ pub struct Endings {
     /// for later steps too; empty where all are 0.
     pub hazards: Vec<[f32; 2]>,
     /// The number of steps after which every session is over, where there is one.
-    pub longest: Option<usize>,
+    #[serde(rename = "longest")]
+    pub max_session_length: Option<usize>,
 }
 
 impl Endings {
     /// No session ends but by a user who leaves.
-    pub const NONE: Self = Self { hazards: Vec::new(), longest: None };
+    pub const NONE: Self = Self { hazards: Vec::new(), max_session_length: None };
 
     /// The endings of these sessions of a log.
     pub fn observed(log: &Log, sessions: &[usize]) -> Self {
@@ -54,7 +55,7 @@ impl Endings {
             |cells: &[Cell; 2]| [0, 1].map(|choice| cells[choice].hazard(of_choice[choice]) as f32);
         let hazards = if all.ended > 0.0 { cells.iter().map(hazard).collect() } else { Vec::new() };
         let left = sessions().any(|session| session.left());
-        Self { hazards, longest: (longest > 0 && !left).then_some(longest) }
+        Self { hazards, max_session_length: (longest > 0 && !left).then_some(longest) }
     }
 
     /// The probability that the session is over after step `t`, from 0; 0 after [`Choice::Leave`],
@@ -62,7 +63,7 @@ impl Endings {
     pub fn probability(&self, t: usize, choice: Choice) -> f64 {
         match column(choice) {
             None => 0.0,
-            Some(_) if self.longest.is_some_and(|longest| t + 1 >= longest) => 1.0,
+            Some(_) if self.max_session_length.is_some_and(|longest| t + 1 >= longest) => 1.0,
             Some(choice) => {
                 let row = self.hazards.get(t).or(self.hazards.last());
                 row.map_or(0.0, |row| f64::from(row[choice]))
@@ -75,7 +76,7 @@ impl Endings {
         let wrong = self.hazards.iter().flatten().find(|hazard| !(0.0..=1.0).contains(*hazard));
         match wrong {
             Some(hazard) => Some(format!("an ending of probability {hazard}, expected 0 to 1")),
-            None => (self.longest == Some(0))
+            None => (self.max_session_length == Some(0))
                 .then(|| "sessions of at most 0 steps, expected at least 1".to_owned()),
         }
     }
@@ -156,7 +157,7 @@ mod tests {
     fn sessions_of_one_length_end_there_and_nowhere_else() {
         for length in [1, 10, 100] {
             let found = endings(&vec![vec![CLICK; length]; 30]);
-            assert_eq!(found, Endings { hazards: vec![], longest: Some(length) });
+            assert_eq!(found, Endings { hazards: vec![], max_session_length: Some(length) });
             assert_eq!(mean_length(&found, CLICK, 1_000), length as f64);
             assert_eq!(mean_length(&found, Choice::Skip, 1_000), length as f64);
         }
@@ -169,7 +170,7 @@ mod tests {
             vec![CLICK; 4],
             vec![Choice::Skip, CLICK, CLICK, Choice::Leave],
         ];
-        assert_eq!(endings(&sessions), Endings { hazards: vec![], longest: None });
+        assert_eq!(endings(&sessions), Endings { hazards: vec![], max_session_length: None });
         assert_eq!(endings(&sessions).probability(99, CLICK), 0.0);
         assert_eq!(endings(&sessions).probability(1, Choice::Leave), 0.0);
     }
@@ -180,7 +181,7 @@ mod tests {
         let mut sessions = vec![vec![CLICK; 3]; 99];
         sessions.push(vec![CLICK, CLICK, CLICK, CLICK, Choice::Leave]);
         let found = endings(&sessions);
-        assert_eq!(found.longest, None);
+        assert_eq!(found.max_session_length, None);
         assert!(
             (found.probability(2, CLICK) - 0.98).abs() < 0.02 && found.probability(1, CLICK) < 0.01,
             "{found:?}"
@@ -199,7 +200,7 @@ mod tests {
             found,
             Endings {
                 hazards: expected.map(|row| row.map(|hazard| hazard as f32)).to_vec(),
-                longest: Some(3)
+                max_session_length: Some(3)
             }
         );
         assert_eq!(found.probability(2, CLICK), 1.0);
@@ -209,7 +210,7 @@ mod tests {
     fn no_session_is_no_ending() {
         assert_eq!(
             Endings::observed(&log(&[vec![CLICK]]), &[]),
-            Endings { hazards: vec![], longest: None }
+            Endings { hazards: vec![], max_session_length: None }
         );
     }
 }

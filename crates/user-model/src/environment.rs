@@ -9,8 +9,8 @@ use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
 
 use crate::config::Outside;
-use crate::displays::Histories;
 use crate::encoder::Encoder;
+use crate::impressions::Histories;
 use crate::{Endings, Error, Result, UserModel};
 
 /// A learned user as an environment: shown a slate, it chooses by the φ* of the model's
@@ -109,9 +109,9 @@ impl LearnedUsers {
         let mut histories = Histories::default();
         for row in 0..clicks.rows() {
             let oldest_first: Vec<u32> = clicks.row(row).iter().rev().map(|item| item.0).collect();
-            let sequence = (histories.sequences.len(), oldest_first.len());
-            histories.before.push((!oldest_first.is_empty()).then_some(sequence));
-            histories.sequences.extend((!oldest_first.is_empty()).then_some(oldest_first));
+            let session = (histories.sessions.len(), oldest_first.len());
+            histories.before.push((!oldest_first.is_empty()).then_some(session));
+            histories.sessions.extend((!oldest_first.is_empty()).then_some(oldest_first));
         }
         self.model.projected_states(&histories)
     }

@@ -51,7 +51,7 @@ impl UserModel {
         let utilities: Vec<Vec<f32>> = self
             .slate_choices(&log, &sessions)?
             .into_iter()
-            .map(|display| display.utility)
+            .map(|impression| impression.utility)
             .collect();
         let (mut low, mut high) = (-100.0, 100.0);
         // The rate rises with the constant.

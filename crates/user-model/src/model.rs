@@ -7,8 +7,8 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
 use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
-use crate::displays::{Displays, Histories};
 use crate::encoder::{Encoder, Features};
+use crate::impressions::{Histories, Impressions};
 use crate::{Endings, Regulariser, Result, RewardHead};
 
 const KIND: &str = "gan-user-model/1";
@@ -164,46 +164,51 @@ impl UserModel {
         Ok(bias.set(&(bias.as_tensor() + by)?)?)
     }
 
-    /// The mean Fenchel-Young loss of the displays of a batch, a scalar tensor: under Shannon the
+    /// The mean Fenchel-Young loss of the slates of a batch, a scalar tensor: under Shannon the
     /// negative log-likelihood of Lemma 2.
-    pub(crate) fn batch_loss(&self, displays: &Displays) -> Result<Tensor> {
-        let utilities = (self.display_rewards(displays)? * self.config.eta)?;
-        Ok(self.losses(&utilities, displays)?.mean_all()?)
+    pub(crate) fn batch_loss(&self, impressions: &Impressions) -> Result<Tensor> {
+        let utilities = (self.impression_rewards(impressions)? * self.config.eta)?;
+        Ok(self.losses(&utilities, impressions)?.mean_all()?)
     }
 
-    /// Mean Fenchel-Young loss of the displays of `sessions` ([`Regulariser::loss`]): under Shannon
-    /// the negative log-likelihood, in nats per display.
+    /// Mean Fenchel-Young loss of the slates of `sessions` ([`Regulariser::loss`]): under Shannon
+    /// the negative log-likelihood, in nats per choice.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if they have no display.
+    /// [`Error::Setting`](crate::Error::Setting) if they have no slate.
     pub fn loss(&self, log: &Log, sessions: &[usize]) -> Result<f64> {
-        let [loss] =
-            self.mean_over(log, sessions, |displays| Ok([scalar(&self.batch_loss(displays)?)?]))?;
+        let [loss] = self.mean_over(log, sessions, |impressions| {
+            Ok([scalar(&self.batch_loss(impressions)?)?])
+        })?;
         Ok(loss)
     }
 
-    /// Means over all displays of `sessions` from means over as many as a forward pass should hold.
+    /// Means over all slates of `sessions` from means over as many as a forward pass should hold.
     pub(crate) fn mean_over<const N: usize>(
         &self,
         log: &Log,
         sessions: &[usize],
-        means: impl Fn(&Displays) -> Result<[f64; N]>,
+        means: impl Fn(&Impressions) -> Result<[f64; N]>,
     ) -> Result<[f64; N]> {
         let (mut sums, mut count) = ([0.0; N], 0);
-        for displays in self.displays(log, sessions) {
-            let displays = displays?;
-            for (sum, mean) in sums.iter_mut().zip(means(&displays)?) {
-                *sum += mean * displays.len() as f64;
+        for impressions in self.impressions(log, sessions) {
+            let impressions = impressions?;
+            for (sum, mean) in sums.iter_mut().zip(means(&impressions)?) {
+                *sum += mean * impressions.len() as f64;
             }
-            count += displays.len();
+            count += impressions.len();
         }
         if count == 0 {
-            return Err(Setting::new("sessions", "no display to evaluate").into());
+            return Err(Setting::new("sessions", "no slate to evaluate").into());
         }
         Ok(sums.map(|sum| sum / count as f64))
     }
 
-    fn displays(&self, log: &Log, sessions: &[usize]) -> impl Iterator<Item = Result<Displays>> {
+    fn impressions(
+        &self,
+        log: &Log,
+        sessions: &[usize],
+    ) -> impl Iterator<Item = Result<Impressions>> {
         let shown = |session: usize| {
             log.session(session).steps().map(|step| step.slate.len()).sum::<usize>()
         };
@@ -214,31 +219,34 @@ impl UserModel {
             held *= usize::from(more);
             more
         });
-        let displays = chunks
-            .map(|chunk| Displays::new(&PaddedBatch::new(log, chunk, None), self.params.device()));
-        displays.filter(|displays| !displays.as_ref().is_ok_and(|displays| displays.len() == 0))
+        let impressions = chunks.map(|chunk| {
+            Impressions::new(&PaddedBatch::new(log, chunk, None), self.params.device())
+        });
+        impressions.filter(|impressions| {
+            !impressions.as_ref().is_ok_and(|impressions| impressions.len() == 0)
+        })
     }
 
     /// What the model says of every slate of `sessions`, in order.
     pub(crate) fn slate_choices(&self, log: &Log, sessions: &[usize]) -> Result<Vec<SlateChoice>> {
         let mut choices = Vec::new();
-        for displays in self.displays(log, sessions) {
-            let displays = displays?;
-            let rewards = self.display_rewards(&displays)?;
-            let (log_phi, log_outside) = self.log_probabilities(&rewards, &displays.mask)?;
+        for impressions in self.impressions(log, sessions) {
+            let impressions = impressions?;
+            let rewards = self.impression_rewards(&impressions)?;
+            let (log_phi, log_outside) = self.log_probabilities(&rewards, &impressions.mask)?;
             let utilities = (rewards * self.config.eta)?;
             let loss =
-                self.losses(&utilities, &displays)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+                self.losses(&utilities, &impressions)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             let log_outside = log_outside.to_dtype(DType::F32)?.to_vec1::<f32>()?;
             let log_phi = log_phi.to_dtype(DType::F32)?.to_vec2::<f32>()?;
             let utilities = utilities.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-            for (display, (mut log_probability, mut utility)) in
+            for (impression, (mut log_probability, mut utility)) in
                 log_phi.into_iter().zip(utilities).enumerate()
             {
-                log_probability.truncate(displays.sizes[display]);
-                utility.truncate(displays.sizes[display]);
-                let (log_outside, loss) = (log_outside[display], loss[display]);
-                let chosen = displays.choices[display];
+                log_probability.truncate(impressions.sizes[impression]);
+                utility.truncate(impressions.sizes[impression]);
+                let (log_outside, loss) = (log_outside[impression], loss[impression]);
+                let chosen = impressions.choices[impression];
                 choices.push(SlateChoice { utility, log_probability, log_outside, loss, chosen });
             }
         }
@@ -284,26 +292,26 @@ impl UserModel {
         Ok((model, saved))
     }
 
-    /// r_θ of every place `[displays, places]`, 0 where there is none.
+    /// r_θ of every place `[impressions, places]`, 0 where there is none.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if nothing was chosen on a display, and users must
+    /// [`Error::Setting`](crate::Error::Setting) if nothing was chosen on a slate, and users must
     /// choose.
-    pub(crate) fn display_rewards(&self, displays: &Displays) -> Result<Tensor> {
-        if self.config.outside == Outside::Absent && displays.choices.contains(&None) {
-            let problem = "absent, but on a display of the log nothing was chosen";
+    pub(crate) fn impression_rewards(&self, impressions: &Impressions) -> Result<Tensor> {
+        if self.config.outside == Outside::Absent && impressions.choices.contains(&None) {
+            let problem = "absent, but on a slate of the log nothing was chosen";
             return Err(Setting::new("outside option", problem).into());
         }
-        self.rewards(&self.projected_states(&displays.histories)?, displays)
+        self.rewards(&self.projected_states(&impressions.histories)?, impressions)
     }
 
-    /// The Fenchel-Young loss of each display `[displays]`, from η r_θ `[displays, places]`.
-    pub(crate) fn losses(&self, utilities: &Tensor, displays: &Displays) -> Result<Tensor> {
+    /// The Fenchel-Young loss of each slate `[impressions]`, from η r_θ `[impressions, places]`.
+    pub(crate) fn losses(&self, utilities: &Tensor, impressions: &Impressions) -> Result<Tensor> {
         self.config.regulariser.loss(
             utilities,
-            &displays.mask,
+            &impressions.mask,
             self.may_choose_nothing(),
-            &displays.chosen,
+            &impressions.chosen,
         )
     }
 
@@ -311,12 +319,13 @@ impl UserModel {
         self.config.outside != Outside::Absent
     }
 
-    /// The states of `histories` times the first layer of the reward network, `[displays, first]`.
+    /// The states of `histories` times the first layer of the reward network:
+    /// `[impressions, first]`.
     pub(crate) fn projected_states(&self, histories: &Histories) -> Result<Tensor> {
         let states = self.encoder.project(&self.features, histories, &self.reward.state_weight)?;
         Ok(states
             .projected
-            .index_select(&Tensor::new(states.of_display, self.params.device())?, 0)?)
+            .index_select(&Tensor::new(states.of_impression, self.params.device())?, 0)?)
     }
 
     /// States `[rows, width]` times the first layer of the reward network, `[rows, first]`.
@@ -324,15 +333,16 @@ impl UserModel {
         Ok(states.matmul(&self.reward.state_weight)?)
     }
 
-    /// r_θ of every place `[displays, places]`, 0 where there is none, from the projected states
-    /// `[displays, first]`.
-    fn rewards(&self, projected: &Tensor, displays: &Displays) -> Result<Tensor> {
-        let items = self.features.project(&displays.shown, &self.reward.item_weight)?;
-        let states = projected.index_select(&displays.display_of_entry, 0)?;
+    /// r_θ of every place `[impressions, places]`, 0 where there is none, from the projected states
+    /// `[impressions, first]`.
+    fn rewards(&self, projected: &Tensor, impressions: &Impressions) -> Result<Tensor> {
+        let items = self.features.project(&impressions.shown, &self.reward.item_weight)?;
+        let states = projected.index_select(&impressions.slate_of_entry, 0)?;
         let rewards = self.reward.finish(&(states + items)?, &self.config)?;
         let none = rewards.narrow(0, 0, 1)?.zeros_like()?;
-        let padded = Tensor::cat(&[none, rewards], 0)?.index_select(&displays.entry_of_place, 0)?;
-        Ok(padded.reshape((displays.len(), displays.places))?)
+        let padded =
+            Tensor::cat(&[none, rewards], 0)?.index_select(&impressions.entry_of_place, 0)?;
+        Ok(padded.reshape((impressions.len(), impressions.places))?)
     }
 
     /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to
@@ -400,9 +410,9 @@ mod tests {
             let model =
                 UserModel::with_type(config, &catalogue(), Seed::new(1), &Device::Cpu, DType::F64)
                     .unwrap();
-            let displays =
-                Displays::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
-            check_gradients(&model.params, || Ok(model.batch_loss(&displays).unwrap()));
+            let impressions =
+                Impressions::new(&PaddedBatch::new(&log, &[0, 1, 2], None), &Device::Cpu).unwrap();
+            check_gradients(&model.params, || Ok(model.batch_loss(&impressions).unwrap()));
         }
     }
 
@@ -571,7 +581,7 @@ mod tests {
     }
 
     #[test]
-    fn a_display_without_a_choice_is_refused_where_one_must_choose() {
+    fn an_impression_without_a_choice_is_refused_where_one_must_choose() {
         let config = UserModelConfig { outside: Outside::Absent, ..UserModelConfig::new(6) };
         let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
         assert!(model.loss(&log(), &[0]).unwrap_err().to_string().contains("nothing was chosen"));

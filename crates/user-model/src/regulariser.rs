@@ -10,10 +10,10 @@ mod entmax;
 use entmax::entmax;
 
 /// The convex regulariser R of GAN-CDQN's users, who choose by `φ* = argmax E_φ[r] - R(φ) / η` over
-/// the distributions φ on a display (§"User Behavior As Reward Maximization"), that is argmax ⟨φ,
+/// the distributions φ on a slate (§"User Behavior As Reward Maximization"), that is argmax ⟨φ,
 /// u⟩ - R(φ) for the utilities u = η r.
 ///
-/// A display is a row of `utilities [rows, places]` with `mask [rows, places]` (u8, 1 = on the
+/// A slate is a row of `utilities [rows, places]` with `mask [rows, places]` (u8, 1 = on the
 /// slate) and, where there is an outside option, choosing nothing at utility 0. The options of a
 /// row are its places and then, in a column of its own, the outside option; places that are masked
 /// out have probability 0. A row needs an option.

@@ -7,7 +7,7 @@ use foretaste_train::{
     Candidates, Descent, EndlessBatches, Fit, FitConfig, Fitted, Means, Progress, descend,
 };
 
-use crate::displays::Displays;
+use crate::impressions::Impressions;
 use crate::{Error, Result, TrainConfig, UserModel};
 
 /// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
@@ -16,10 +16,10 @@ use crate::{Error, Result, TrainConfig, UserModel};
 pub struct CurvePoint {
     /// Updates done.
     pub iteration: u64,
-    /// Mean of the batch losses since the last validation, per display (nats under Shannon); none
+    /// Mean of the batch losses since the last validation, per slate (nats under Shannon); none
     /// before any update.
     pub train_nll: Option<f64>,
-    /// Mean loss of the validation sessions, per display (nats under Shannon).
+    /// Mean loss of the validation sessions, per slate (nats under Shannon).
     pub validation_nll: f64,
     /// Mean over the batches since the last validation of the gradient's Euclidean norm before
     /// clipping; none before any update.
@@ -32,8 +32,8 @@ pub struct CurvePoint {
 /// same min-max with its inner maximum solved exactly. What the training sessions pay and when they
 /// end is counted along with it ([`UserModel::learn_outcomes`]).
 ///
-/// An iteration is an update on one batch; batches are shuffled from `seed`. `callback` is told of
-/// the validation before any update and of every iteration done, and may stop the fit. The model
+/// An iteration is an update on one batch; batches are shuffled from `seed`. `callback` is called
+/// with the validation before any update and after every iteration, and may stop the fit. The model
 /// then holds the parameters of the best validation.
 ///
 /// # Errors
@@ -84,8 +84,8 @@ impl Fit for Likelihood<'_> {
 
     fn train(&mut self, _iteration: u64) -> Result<()> {
         let batch = PaddedBatch::new(self.log, &self.batches.next_batch(), None);
-        let displays = Displays::new(&batch, self.model.params().device())?;
-        let loss = self.model.batch_loss(&displays)?;
+        let impressions = Impressions::new(&batch, self.model.params().device())?;
+        let loss = self.model.batch_loss(&impressions)?;
         let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
         self.train.add([loss, gradient_norm]);
         Ok(())

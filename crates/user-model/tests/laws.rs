@@ -55,7 +55,7 @@ fn quick(iterations: u64) -> TrainConfig {
 }
 
 /// Users without preferences, attraction or boredom choose uniformly among 4 items and nothing, so
-/// no model can beat log 5 but by luck. 1,500 displays are held out; the best validation may lie a
+/// no model can beat log 5 but by luck. 1,500 slates are held out; the best validation may lie a
 /// few thousandths below log 5 by chance.
 #[test]
 fn uniform_choices_cost_log_of_k_plus_one() {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench irecgan`: IRecGAN's two costs, sequences with scored branches and an epoch of
+//! `cargo xtask bench irecgan`: IRecGAN's two costs, trajectories with scored branches and an epoch of
 //! the agent, beside the time that the machine needs for their products alone and what is public of
 //! the authors' code.
 
@@ -41,13 +41,13 @@ pub struct Args {
     /// Items on a slate.
     #[arg(long, default_value_t = 10, value_parser = size())]
     k: usize,
-    /// Sequences to generate and score.
+    /// Trajectories to generate and score.
     #[arg(long, default_value_t = PUBLIC.sessions, value_parser = size())]
     sessions: usize,
     /// Branches of each of their steps.
     #[arg(long, default_value_t = PUBLIC.branches, value_parser = size())]
     branches: usize,
-    /// Steps after which a generated sequence is cut.
+    /// Steps after which a generated trajectory is cut.
     #[arg(long, default_value_t = PUBLIC.max_steps, value_parser = size())]
     max_steps: usize,
     /// Batches of the agent's epoch that are timed; the epoch is extrapolated from them.
@@ -92,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
-            tell(format_args!("measuring sequences with scored branches, {threads} threads"));
+            tell(format_args!("measuring trajectories with scored branches, {threads} threads"));
             let simulated = simulate(args, threads == args.threads[0])?;
             table.add_row(row(
                 "simulation",
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     say(format_args!(
-        "simulation: {} sequences of up to {} steps with {} branches a step; agent's epoch: {epoch}, over {sessions} sessions of {:.2} clicks. \
+        "simulation: {} trajectories of up to {} steps with {} branches a step; agent's epoch: {epoch}, over {sessions} sessions of {:.2} clicks. \
          {} items, LSTMs of {LAYERS} layers of {}, slates of {}.\nMedians of {}. V100: a public run of the authors' code. limit: the products \
          that the case needs at the rate of the best plain product, and for the epoch one pass of Adam over the parameters and their moments at \
          the rate of scaling a large array; both rates are measured before each run.",
@@ -173,7 +173,7 @@ impl Args {
     }
 }
 
-/// Sequences with scored branches by untrained networks, whose users leave at any step with a
+/// Trajectories with scored branches by untrained networks, whose users leave at any step with a
 /// probability of about 1 / (k + 1).
 fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
     let seed = Seed::new(2);
@@ -206,11 +206,11 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
     }
     if tell {
         say(format_args!(
-            "{} sequences of {:.2} steps on average, at most {}; {} branches with {} steps. {} states have logits of their own, {} steps lead to a \
+            "{} trajectories of {:.2} steps on average, at most {}; {} branches with {} steps. {} states have logits of their own, {} steps lead to a \
              state that is used: {:.0} GFLOP.",
             args.sessions,
             work.steps as f64 / args.sessions as f64,
-            work.longest,
+            work.max_trajectory_length,
             work.branches,
             work.branch_steps,
             work.states,
@@ -225,18 +225,19 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
 #[derive(Default)]
 struct Work {
     steps: usize,
-    longest: usize,
+    max_trajectory_length: usize,
     branches: usize,
     branch_steps: usize,
-    /// States that differ from those of the other rows: all sequences begin in one, all branches of
-    /// a step in another.
+    /// States that differ from those of the other rows: all trajectories begin in one, all branches
+    /// of a step in another.
     states: usize,
-    /// Steps after which a sequence or a branch goes on.
+    /// Steps after which a trajectory or a branch goes on.
     onward: usize,
 }
 
 impl Work {
-    /// Of the simulation that [`Simulation::generate_scored`] runs, but for the sequences' numbers.
+    /// Of the simulation that [`Simulation::generate_scored`] runs, but for the trajectories'
+    /// numbers.
     fn of(simulation: &Simulation<'_>, args: &Args) -> anyhow::Result<Self> {
         let mut work = Self::default();
         let (users, agent) = (simulation.users, simulation.agent);
@@ -249,7 +250,7 @@ impl Work {
                 break;
             }
             work.steps += rows;
-            work.longest = t + 1;
+            work.max_trajectory_length = t + 1;
             work.states += if t == 0 { 1 } else { rows };
             population.step()?;
             if t + 1 == args.max_steps {

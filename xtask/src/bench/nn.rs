@@ -31,10 +31,10 @@ pub struct Args {
     /// Widths of the LSTM.
     #[arg(long, value_delimiter = ',', default_values_t = [64, 512], value_parser = size())]
     hidden: Vec<usize>,
-    /// Sequences in a batch of training.
+    /// Sessions in a batch of training.
     #[arg(long, value_delimiter = ',', default_values_t = [32, 64, 256], value_parser = size())]
     batch: Vec<usize>,
-    /// Steps of a sequence of training.
+    /// Steps of a session of training.
     #[arg(long, value_delimiter = ',', default_values_t = [4, 10, 20], value_parser = size())]
     time: Vec<usize>,
     /// Seconds of one turn; we and the peer have three turns each at a case, and the median of

@@ -279,7 +279,7 @@ mod tests {
     }
 
     /// Values have the processor's bits, so nothing less is expected than the same slates. Every
-    /// item has a twin, which ties.
+    /// item has a duplicate, which ties.
     #[test]
     fn slates_on_a_gpu_are_those_of_the_processor() {
         let Ok(gpu) = Device::new_cuda(0) else {

@@ -1,7 +1,9 @@
 use std::ops::ControlFlow;
 
 use candle_core::Device;
-use foretaste_baselines::{Data, Displays, Loss, NetworkConfig, Settings, Training, select_among};
+use foretaste_baselines::{
+    Data, Impressions, Loss, NetworkConfig, Settings, Training, select_among,
+};
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
     Architecture, Epsilon, Greedy, LinUcb, LinUcbConfig, QConfig, QNetworks, QPolicy, Reward,
@@ -117,7 +119,7 @@ fn greedy_on_wide_and_deep_shows_the_items_of_the_largest_scores() {
             .model;
         let policy = Greedy::new(&*model, ITEMS, 5);
         for history in [&[][..], &[3, 9, 3, 12]] {
-            let expected = model.scores(&Displays::new(&log_of(history), &[0])).unwrap();
+            let expected = model.scores(&Impressions::new(&log_of(history), &[0])).unwrap();
             assert_eq!(slate(&policy, history), best(expected.last().unwrap()));
         }
     }

@@ -42,8 +42,8 @@ proptest! {
             let mut sessions = [&split.train[..], &split.validation, &split.test].concat();
             sessions.sort_unstable();
             prop_assert_eq!(sessions, (0..dataset.log.sessions()).collect::<Vec<_>>());
-            for side in [&split.train, &split.validation, &split.test] {
-                prop_assert!(side.is_sorted());
+            for part in [&split.train, &split.validation, &split.test] {
+                prop_assert!(part.is_sorted());
             }
         }
     }
@@ -51,7 +51,7 @@ proptest! {
     #[test]
     fn no_user_stands_on_two_sides(dataset in full(), fractions in fractions(), seed: u64) {
         let split = Split::by_user(&dataset.log, fractions, Seed::new(seed)).unwrap();
-        let users = |side: &[usize]| side.iter().map(|&s| dataset.log.session(s).user()).collect::<HashSet<_>>();
+        let users = |part: &[usize]| part.iter().map(|&s| dataset.log.session(s).user()).collect::<HashSet<_>>();
         let [train, validation, test] = [users(&split.train), users(&split.validation), users(&split.test)];
         prop_assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
     }
@@ -71,14 +71,14 @@ proptest! {
     #[test]
     fn a_selection_keeps_what_belongs_to_its_sessions(
         dataset in any_dataset(),
-        sides in proptest::collection::vec(0..3, 8),
+        parts in proptest::collection::vec(0..3, 8),
         order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
         count in 0..8_usize,
     ) {
         let mut dataset = dataset;
         let sessions = dataset.log.sessions();
-        let side = |wanted: i32| (0..sessions).filter(|&session| sides[session] == wanted).collect();
-        dataset.split = Some(Split { train: side(0), validation: side(1), test: side(2) });
+        let part = |wanted: i32| (0..sessions).filter(|&session| parts[session] == wanted).collect();
+        dataset.split = Some(Split { train: part(0), validation: part(1), test: part(2) });
         let order: Vec<usize> = order.into_iter().filter(|&session| session < sessions).take(count).collect();
         let selected = dataset.select(&order).unwrap();
         prop_assert_eq!(selected.log.sessions(), order.len());
@@ -88,8 +88,8 @@ proptest! {
             prop_assert_eq!(kept.user(), given.user());
             prop_assert!(kept.steps().eq(given.steps()));
             let split = selected.split.as_ref().unwrap();
-            let side = [&split.train, &split.validation, &split.test].map(|side| side.contains(&place));
-            prop_assert_eq!(side, [0, 1, 2].map(|wanted| sides[session] == wanted));
+            let part = [&split.train, &split.validation, &split.test].map(|part| part.contains(&place));
+            prop_assert_eq!(part, [0, 1, 2].map(|wanted| parts[session] == wanted));
         }
         if let Some(&first) = order.first() {
             let name = format!("{:?} twice", dataset.session_name(first));
@@ -101,10 +101,10 @@ proptest! {
     #[test]
     fn no_session_starts_before_one_of_an_earlier_side(dataset in full(), fractions in fractions()) {
         let split = Split::by_time(&dataset.log, fractions).unwrap();
-        let starts = |side: &[usize]| side.iter().filter_map(|&s| dataset.log.session(s).start()).collect::<Vec<_>>();
-        let sides = [starts(&split.train), starts(&split.validation), starts(&split.test)];
+        let starts = |part: &[usize]| part.iter().filter_map(|&s| dataset.log.session(s).start()).collect::<Vec<_>>();
+        let parts = [starts(&split.train), starts(&split.validation), starts(&split.test)];
         for (earlier, later) in [(0, 1), (0, 2), (1, 2)] {
-            if let (Some(last), Some(first)) = (sides[earlier].iter().max(), sides[later].iter().min()) {
+            if let (Some(last), Some(first)) = (parts[earlier].iter().max(), parts[later].iter().min()) {
                 prop_assert!(last <= first);
             }
         }
@@ -124,12 +124,12 @@ fn of_users(users: impl Iterator<Item = Option<u32>>) -> foretaste_data::Log {
 #[test]
 fn the_same_seed_gives_the_same_split_in_every_release() {
     let log = of_users((0..12).map(|session| Some(session / 2)));
-    let sides = |split: Split| [split.train, split.validation, split.test];
-    let by_user = sides(Split::by_user(&log, Fractions::default(), Seed::new(1)).unwrap());
+    let parts = |split: Split| [split.train, split.validation, split.test];
+    let by_user = parts(Split::by_user(&log, Fractions::default(), Seed::new(1)).unwrap());
     assert_eq!(by_user, [vec![4, 5, 6, 7, 8, 9], vec![10, 11], vec![0, 1, 2, 3]]);
-    let by_session = sides(Split::by_session(&log, Fractions::default(), Seed::new(1)).unwrap());
+    let by_session = parts(Split::by_session(&log, Fractions::default(), Seed::new(1)).unwrap());
     assert_eq!(by_session, [vec![0, 1, 3, 5, 8, 10], vec![2, 9, 11], vec![4, 6, 7]]);
-    let by_fold = sides(Split::by_fold(log.sessions(), 4, 2, 1, Seed::new(1)).unwrap());
+    let by_fold = parts(Split::by_fold(log.sessions(), 4, 2, 1, Seed::new(1)).unwrap());
     assert_eq!(by_fold, [vec![2, 4, 6, 7, 8, 11], vec![1, 3, 10], vec![0, 5, 9]]);
 }
 

@@ -7,9 +7,9 @@ use std::path::Path;
 use foretaste_data::{Dataset, Fault, Split, Subset};
 use hashbrown::HashSet;
 
+use crate::Result;
 use crate::export::{check_ids, session_number, unheld};
 use crate::reader::{Answer, Checked, Collector, Place, Source, Table, Text, WHOLE};
-use crate::{Error, Result};
 
 /// The header, in the order of the files.
 const HEADER: [&str; 8] = [

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::schema::{Step, Steps, show};
+use crate::Result;
 use crate::export::check_ids;
 use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error};
-use crate::{Error, Result};
 
 /// A line before its values are looked at, so that a fault can name its field.
 #[derive(Deserialize)]

@@ -59,7 +59,7 @@ pub(crate) fn column_names(path: &Path) -> Result<Vec<String>> {
 }
 
 /// Reads a file the names of whose columns `check` accepts: what `columns` makes of each batch goes
-/// to `take`, row by row. `take` is told the row of the batch, the row of the file from 1, and how
+/// to `take`, row by row. `take` is given the row of the batch, the row of the file from 1, and how
 /// much of the file has been read by then.
 pub(crate) fn for_each_row<C>(
     path: &Path,

@@ -66,8 +66,8 @@ fn a_bad_row_names_line_field_and_finding() {
 
 #[test]
 fn a_bad_row_of_a_gan_cdqn_file_names_line_field_and_finding() {
-    let row = |time: &str, item: &str, click: &str, session: &str, side: &str| {
-        format!("u\t{time}\t{item}\t{click}\t0\t{session}\t0\t{side}\n")
+    let row = |time: &str, item: &str, click: &str, session: &str, split: &str| {
+        format!("u\t{time}\t{item}\t{click}\t0\t{session}\t0\t{split}\n")
     };
     let good = row("0", "a", "1", "0", "0");
     let cases = [
@@ -258,7 +258,7 @@ fn skipped_rows_are_counted_by_reason_and_leave_no_trace() {
 }
 
 #[test]
-fn a_skipped_row_drops_its_whole_display() {
+fn a_skipped_row_drops_its_whole_slate() {
     let row =
         |time: &str, item: &str, click: &str| format!("u\t{time}\t{item}\t{click}\t0\t0\t0\t0\n");
     let slates =
@@ -297,13 +297,13 @@ fn a_file_of_bad_rows_only_is_an_error_with_the_reasons() {
 fn progress_ends_at_the_length_of_the_file() {
     let rows: String = (0..200_000).map(|step| format!("a,{step},1 2,1,1\n")).collect();
     with_file(format!("{CSV}{rows}").as_bytes(), |path| {
-        let mut told = Vec::new();
+        let mut reads = Vec::new();
         let progress: foretaste_import::Progress<'_> =
-            Box::new(|read, total| told.push((read, total)));
+            Box::new(|read, total| reads.push((read, total)));
         import(path, Options { progress: Some(progress), ..Options::default() }).unwrap();
         let length = std::fs::metadata(path).unwrap().len();
-        assert!(told.len() > 1 && told.is_sorted());
-        assert_eq!(told.last(), Some(&(length, length)));
+        assert!(reads.len() > 1 && reads.is_sorted());
+        assert_eq!(reads.last(), Some(&(length, length)));
     });
 }
 

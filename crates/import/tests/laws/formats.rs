@@ -104,10 +104,10 @@ proptest! {
             timestamps: true,
             propensities: false,
         }),
-        sides in proptest::collection::vec(0..3, 8),
+        parts in proptest::collection::vec(0..3, 8),
     ) {
-        let side = |wanted: i32| (0..dataset.log.sessions()).filter(|&session| sides[session] == wanted).collect();
-        dataset.split = Some(Split { train: side(0), validation: side(1), test: side(2) });
+        let part = |wanted: i32| (0..dataset.log.sessions()).filter(|&session| parts[session] == wanted).collect();
+        dataset.split = Some(Split { train: part(0), validation: part(1), test: part(2) });
         let (first, second) = there_and_back(&dataset, Format::GanCdqn);
         prop_assert_eq!(raw(&first), raw(&dataset));
         prop_assert_eq!(&first.split, &dataset.split);

@@ -118,7 +118,7 @@ fn a_run_does_not_depend_on_the_threads() {
 }
 
 #[test]
-fn without_generated_sequences_the_agent_learns_as_by_policy_gradient() {
+fn without_generated_trajectories_the_agent_learns_as_by_policy_gradient() {
     let data = offline(ITEMS, 30, K);
     let (mut run, mut pg) =
         (start(IRecGanConfig { lambda_1: 0.0, r_steps: 1, ..config() }), start(config()));
@@ -132,7 +132,7 @@ fn without_generated_sequences_the_agent_learns_as_by_policy_gradient() {
 }
 
 #[test]
-fn generated_and_offline_sequences_stand_one_to_ten() {
+fn generated_and_offline_sessions_stand_one_to_ten() {
     let config = IRecGanConfig::new(40_000, 10);
     assert_eq!((config.generated(65_284), config.extracted(65_284)), (6_528, 65_280));
     assert_eq!((config.generated(3), config.extracted(3)), (1, 3));

@@ -223,7 +223,7 @@ fn config() -> IRecGanConfig {
 }
 
 #[test]
-fn unjudged_sequences_are_generated_and_offline_at_the_ratio_and_score_one() {
+fn unjudged_trajectories_are_generated_and_offline_at_the_ratio_and_score_one() {
     let (data, run) = (offline(8, 30, 3), start(config()));
     let mixed = |config: &IRecGanConfig| {
         unjudged(config, run.users(), run.agent(), &data, Seed::new(8)).unwrap()
@@ -234,13 +234,13 @@ fn unjudged_sequences_are_generated_and_offline_at_the_ratio_and_score_one() {
         buffer.scores.len() == buffer.log.steps()
             && buffer.scores.iter().all(|&score| score == 1.0)
     );
-    let sequences = |log: &Log, from: usize| -> Vec<Vec<_>> {
+    let trajectories = |log: &Log, from: usize| -> Vec<Vec<_>> {
         let of = |session: foretaste_data::Session<'_>| {
             session.steps().map(|step| (step.slate.to_vec(), step.choice, step.reward)).collect()
         };
         log.iter().skip(from).map(of).collect()
     };
-    assert_eq!(sequences(&buffer.log, 10), sequences(&data, 0));
+    assert_eq!(trajectories(&buffer.log, 10), trajectories(&data, 0));
     assert_eq!(mixed(&IRecGanConfig { lambda_1: 0.0, ..config() }), Buffer::real(data.clone()));
 }
 

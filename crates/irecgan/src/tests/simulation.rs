@@ -33,7 +33,7 @@ fn scored(networks: &IRecGan, count: usize, branches: usize, chunk: usize) -> (B
 }
 
 #[test]
-fn the_score_of_a_whole_sequence_is_its_d() {
+fn the_score_of_a_whole_trajectory_is_its_d() {
     let networks = networks();
     let (buffer, log) = scored(&networks, 40, 2, 40);
     assert_eq!(buffer.log, log);
@@ -94,8 +94,8 @@ fn next_steps(networks: &IRecGan, clicks: &[u32]) -> Vec<(Taken, f64)> {
 }
 
 /// q_D of first steps with a click on item 0 against the mean of D over all that can follow. With
-/// 200 branches for each of some dozens of sequences the mean difference, in its standard errors,
-/// lies beyond 4 by chance once in 16,000; the seed is fixed.
+/// 200 branches for each of some dozens of trajectories the mean difference, in its standard
+/// errors, lies beyond 4 by chance once in 16,000; the seed is fixed.
 #[test]
 fn scores_are_unbiased() {
     let networks = networks();
@@ -149,7 +149,7 @@ fn scores_are_unbiased() {
 }
 
 #[test]
-fn where_d_is_one_generated_sequences_count_as_real_ones() {
+fn where_d_is_one_generated_trajectories_count_as_real_ones() {
     let networks = networks();
     for (name, value) in [("embedding.table", 1.0), ("reward.bias", 1e4), ("reward.weight", 0.0)] {
         let var = networks.discriminator().params().get(name).unwrap();

@@ -22,7 +22,7 @@ pub(super) struct Link {
 /// Where the backward pass of an operation leaves the gradient of one argument.
 pub(super) type Slot = Arc<Mutex<Option<Gradient>>>;
 
-/// The node of a result. In the backward pass it tells `learn` the gradient, and gives zeros to the
+/// The node of a result. In the backward pass it gives `learn` the gradient, and zeros to the
 /// tensor that it hangs on.
 pub(super) struct Outcome<F> {
     name: &'static str,

@@ -6,7 +6,7 @@ use foretaste_settings::Setting;
 use super::model::BehaviourModel;
 use crate::Result;
 
-/// Sequences that are evaluated at a time.
+/// Sessions that are evaluated at a time.
 const CHUNK: usize = 64;
 
 /// Eq 1; to choose none is END.

@@ -66,7 +66,7 @@ impl BehaviourConfig {
 pub struct BehaviourTraining {
     /// The optimiser: Adam, 5e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
-    /// Sequences in a batch: 32.
+    /// Sessions in a batch: 32.
     pub batch: usize,
     /// What the learning rate is multiplied by after an epoch whose loss exceeds those of the three
     /// before: 0.95, as in the authors' code.

@@ -12,7 +12,7 @@ use super::config::BehaviourConfig;
 use crate::{Error, Result};
 
 const KIND: &str = "irecgan-behaviour/1";
-/// Sequences that are evaluated at a time.
+/// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
 /// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was
@@ -70,8 +70,9 @@ impl BehaviourModel {
         self.config.items as u32
     }
 
-    /// log p(c | s^u_t, a_t), Eq 1, at every step of a batch of [`sequences`](super::sequences):
-    /// `[steps, places + 1]`, END in the last column, 0 where a slate has no such place.
+    /// log p(c | s^u_t, a_t), Eq 1, at every step of a batch of
+    /// [`clicked_sessions`](super::clicked_sessions): `[steps, places + 1]`, END in the last
+    /// column, 0 where a slate has no such place.
     pub fn click_log_probabilities(&self, batch: &PaddedBatch) -> Result<Tensor> {
         let cells = cells(batch);
         self.click_log_probabilities_at(batch, &cells, &self.clicks.states(batch, &cells)?)
@@ -170,19 +171,19 @@ impl BehaviourModel {
     }
 
     /// The mean of [`loss`](Self::loss) over the steps of all sessions of a log of
-    /// [`sequences`](super::sequences), q_D = 1.
+    /// [`clicked_sessions`](super::clicked_sessions), q_D = 1.
     ///
     /// # Errors
     /// [`Error::Setting`] if it is empty.
-    pub fn mean_loss(&self, sequences: &Log) -> Result<f64> {
-        let sessions: Vec<usize> = (0..sequences.sessions()).collect();
+    pub fn mean_loss(&self, log: &Log) -> Result<f64> {
+        let sessions: Vec<usize> = (0..log.sessions()).collect();
         let mut sum = 0.0;
         for chunk in sessions.chunks(CHUNK) {
-            let batch = PaddedBatch::new(sequences, chunk, None);
+            let batch = PaddedBatch::new(log, chunk, None);
             sum += scalar(&self.loss(&batch, None)?)? * cells(&batch).len() as f64;
         }
-        match sequences.steps() {
-            0 => Err(Setting::new("sequences", "none to evaluate").into()),
+        match log.steps() {
+            0 => Err(Setting::new("sessions", "none to evaluate").into()),
             steps => Ok(sum / steps as f64),
         }
     }

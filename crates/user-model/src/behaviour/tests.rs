@@ -41,7 +41,7 @@ fn log() -> Log {
 }
 
 fn prepared() -> Log {
-    sequences(&log(), &[0, 1, 2], ITEMS, Seed::new(1)).unwrap()
+    clicked_sessions(&log(), &[0, 1, 2], ITEMS, Seed::new(1)).unwrap()
 }
 
 fn config() -> BehaviourConfig {
@@ -98,17 +98,18 @@ fn sequences_hold_clicks_and_end_with_leaving_where_the_log_knows_it() {
     session(&mut builder, &[(&[0, 1], click(0), 0.0), (&[0, 1, 2], click(1), 0.0)]);
     session(&mut builder, &[(&[2, 3], Choice::Skip, 0.0)]);
     let lacking = builder.build();
-    let found = sequences(&lacking, &[0, 1], ITEMS, Seed::new(1)).unwrap();
+    let found = clicked_sessions(&lacking, &[0, 1], ITEMS, Seed::new(1)).unwrap();
     assert_eq!((found.sessions(), found.steps()), (1, 3));
     let last = found.session(0).step(2);
     assert_eq!((last.choice, last.slate.len(), last.reward), (Choice::Leave, 3, 0.0));
-    assert_eq!(found, sequences(&lacking, &[0], ITEMS, Seed::new(1)).unwrap());
-    assert_ne!(found, sequences(&lacking, &[0], ITEMS, Seed::new(2)).unwrap());
+    assert_eq!(found, clicked_sessions(&lacking, &[0], ITEMS, Seed::new(1)).unwrap());
+    assert_ne!(found, clicked_sessions(&lacking, &[0], ITEMS, Seed::new(2)).unwrap());
 }
 
 #[test]
 fn sequences_refuse_rewards_and_items_that_do_not_fit() {
-    let message = |items| sequences(&log(), &[0], items, Seed::new(1)).unwrap_err().to_string();
+    let message =
+        |items| clicked_sessions(&log(), &[0], items, Seed::new(1)).unwrap_err().to_string();
     assert!(
         message(5).contains("session 0, step 3: item 5 is shown, expected less than 5"),
         "{}",
@@ -116,7 +117,8 @@ fn sequences_refuse_rewards_and_items_that_do_not_fit() {
     );
     let mut builder = LogBuilder::default();
     session(&mut builder, &[(&[0], click(0), 0.5)]);
-    let message = sequences(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap_err().to_string();
+    let message =
+        clicked_sessions(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap_err().to_string();
     assert!(message.contains("the reward is 0.5, expected 0 or 1"), "{message}");
 }
 
@@ -132,7 +134,7 @@ fn sequences_ignore_rewards_of_steps_without_a_choice() {
                 (&[1, 2], Choice::Leave, reward),
             ],
         );
-        sequences(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap()
+        clicked_sessions(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap()
     };
     assert_eq!(with(-1.0), with(0.0));
     assert_eq!(with(1.0), with(0.0));
@@ -330,7 +332,7 @@ fn training_does_not_depend_on_the_threads() {
     let log = Rollout::new(Seed::new(1), 0..60, 10)
         .run(&mdp, &Blind(UniformRandom { items: 50 }))
         .unwrap();
-    let log = sequences(&log, &(0..60).collect::<Vec<_>>(), 50, Seed::new(2)).unwrap();
+    let log = clicked_sessions(&log, &(0..60).collect::<Vec<_>>(), 50, Seed::new(2)).unwrap();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
@@ -358,7 +360,8 @@ fn what_users_want_is_learned() {
         session(&mut builder, &[(&slate, choice, if wanted { bought } else { 0.0 })]);
     }
     let log =
-        sequences(&builder.build(), &(0..200).collect::<Vec<_>>(), ITEMS, Seed::new(1)).unwrap();
+        clicked_sessions(&builder.build(), &(0..200).collect::<Vec<_>>(), ITEMS, Seed::new(1))
+            .unwrap();
     let optimiser = AdamConfig { learning_rate: 0.05, ..AdamConfig::default() };
     let training = BehaviourTraining { optimiser, ..BehaviourTraining::default() };
     let config = BehaviourConfig { purchase_weight: 1.0, ..config() };

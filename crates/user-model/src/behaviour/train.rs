@@ -52,33 +52,28 @@ impl BehaviourTrainer {
         self.gradient_norm
     }
 
-    /// One pass over the sessions of a log of [`sequences`](super::sequences), in batches shuffled
-    /// from `seed`. Each batch is one step up Eq 3, or up Eq 7 with `weights`, which holds q_D of
-    /// every step of the log in order. Returns the mean loss of the batches.
+    /// One pass over the sessions of a log of [`clicked_sessions`](super::clicked_sessions), in
+    /// batches shuffled from `seed`. Each batch is one step up Eq 3, or up Eq 7 with `weights`,
+    /// which holds q_D of every step of the log in order. Returns the mean loss of the batches.
     ///
     /// The learning rate falls if that exceeds the means of the three epochs before.
     ///
     /// # Errors
     /// [`Error::Setting`] if there is no session or not one weight a step; [`Error::Training`] if a
     /// loss or a gradient is not finite.
-    pub fn epoch(&mut self, sequences: &Log, weights: Option<&[f32]>, seed: Seed) -> Result<f64> {
-        if sequences.sessions() == 0
-            || weights.is_some_and(|weights| weights.len() != sequences.steps())
-        {
+    pub fn epoch(&mut self, log: &Log, weights: Option<&[f32]>, seed: Seed) -> Result<f64> {
+        if log.sessions() == 0 || weights.is_some_and(|weights| weights.len() != log.steps()) {
             let found = weights.map(<[f32]>::len);
-            let problem = format!(
-                "{} sessions, {} steps, weights: {found:?}",
-                sequences.sessions(),
-                sequences.steps()
-            );
+            let problem =
+                format!("{} sessions, {} steps, weights: {found:?}", log.sessions(), log.steps());
             let problem = problem + "; expected a session and one weight a step";
-            return Err(Setting::new("sequences", problem).into());
+            return Err(Setting::new("sessions", problem).into());
         }
-        let weights = weights.map(|weights| PerStep::new(sequences, weights));
-        let sessions: Vec<usize> = (0..sequences.sessions()).collect();
+        let weights = weights.map(|weights| PerStep::new(log, weights));
+        let sessions: Vec<usize> = (0..log.sessions()).collect();
         let mut means = Means::default();
         for chosen in Batches::shuffled(&sessions, self.config.batch, seed) {
-            let batch = PaddedBatch::new(sequences, &chosen, None);
+            let batch = PaddedBatch::new(log, &chosen, None);
             let padded = weights.as_ref().map(|weights| weights.pad(&chosen, &batch));
             let loss = self.model.loss(&batch, padded.as_deref())?;
             let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
@@ -91,8 +86,8 @@ impl BehaviourTrainer {
     }
 
     /// As many epochs of Eq 3 as asked for; the model then holds the parameters of the lowest loss
-    /// on `validation`. An iteration of the curve is an epoch. `callback` is told of the validation
-    /// before any epoch and of every epoch done, and may stop the fit.
+    /// on `validation`. An iteration of the curve is an epoch. `callback` is called with the
+    /// validation before any epoch and after every epoch, and may stop the fit.
     ///
     /// # Errors
     /// As [`epoch`](Self::epoch); [`Error::Training`] if `callback` stopped the fit.

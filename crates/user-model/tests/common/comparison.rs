@@ -6,15 +6,15 @@ use foretaste_sim::ChoiceUsers;
 use foretaste_user_model::UserModel;
 
 /// How close a model comes to users of one type, whose outside option is not absent, on the
-/// displays of a log.
+/// slates of a log.
 #[derive(Debug)]
 pub struct Comparison {
     /// Mean Kullback-Leibler divergence of the model's choice from the true one, in nats per
-    /// display.
+    /// slate.
     pub divergence: f64,
     /// Share of the pairs of shown items that model and truth rank alike.
     pub ranked_alike: f64,
-    /// Mean negative log-likelihood of the model, in nats per display.
+    /// Mean negative log-likelihood of the model, in nats per choice.
     pub nll: f64,
     /// The same of the truth.
     pub true_nll: f64,

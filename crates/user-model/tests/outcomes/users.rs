@@ -120,7 +120,7 @@ fn fitting_learns_the_outcomes_of_the_training_sessions_and_a_checkpoint_keeps_t
         panic!("no outcomes")
     };
     assert_eq!(
-        (rewards.expected(Choice::Item(ItemId(5))), rewards.skip, endings.longest),
+        (rewards.expected(Choice::Item(ItemId(5))), rewards.skip, endings.max_session_length),
         (3.0, -0.25, Some(5))
     );
     assert_eq!(endings.hazards.len(), 4);

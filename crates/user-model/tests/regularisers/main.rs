@@ -92,7 +92,7 @@ fn assert_close(found: &[f64], expected: &[f64], tolerance: f64) {
 }
 
 prop_compose! {
-    /// Utilities of a display, from nearly equal ones to far apart ones.
+    /// Utilities of a slate, from nearly equal ones to far apart ones.
     fn utilities()(scale in 0.01f64..8.0, base in prop::collection::vec(-1f64..1.0, 1..8)) -> Vec<f64> {
         base.iter().map(|u| u * scale).collect()
     }

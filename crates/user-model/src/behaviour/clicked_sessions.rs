@@ -4,19 +4,19 @@ use foretaste_settings::Setting;
 
 use crate::Result;
 
-/// The sequences τ of some sessions as IRecGAN sees them (§3): at each step the user clicks an
+/// Some sessions as IRecGAN sees them, τ (§3): at each step the user clicks an
 /// item, on the last one END instead.
 ///
 /// Steps on which the user chose nothing and stayed are left out, and with them sessions that have
 /// no other. A log in which no session ends with [`Choice::Leave`] lacks the slates on which its
 /// users left: each session gets one of random items, as many as its last slate holds, drawn from
 /// its own stream of `seed`. In a log that has them, a session without one was cut, and stays so.
-/// The reward of a step without a choice is ignored, and is 0 in the sequences.
+/// The reward of a step without a choice is ignored, and is 0 in what is made of it.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) if the reward of a click is neither 0 nor 1, or a
 /// slate holds an item that is not below `items`.
-pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
+pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
     for &index in sessions {
@@ -25,7 +25,7 @@ pub fn sequences(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Res
         for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip)
         {
             check(&step, items).map_err(|problem| {
-                Setting::new("sequences", format!("session {index}, step {t}: {problem}"))
+                Setting::new("sessions", format!("session {index}, step {t}: {problem}"))
             })?;
             let reward = if step.choice.item().is_some() { step.reward } else { 0.0 };
             builder.push(Step::new(step.slate, step.choice, reward))?;

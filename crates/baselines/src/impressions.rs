@@ -5,18 +5,18 @@ use foretaste_settings::Setting;
 
 use crate::Result;
 
-/// The displays of some sessions in order, each with what the user had clicked before it in the
-/// session.
+/// The slates that the users of some sessions were shown, in order, each with what its user had
+/// clicked before it in the session.
 #[derive(Clone, Debug)]
-pub struct Displays<'a> {
+pub struct Impressions<'a> {
     /// All clicks of each session.
     clicks: Vec<Vec<ItemId>>,
-    displays: Vec<Display<'a>>,
+    impressions: Vec<Impression<'a>>,
 }
 
-/// One display.
+/// A slate that a user was shown.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Display<'a> {
+pub(crate) struct Impression<'a> {
     /// The items shown, in the order shown.
     pub slate: &'a [ItemId],
     /// Place of the clicked item; `None` if the user chose nothing, whether they stayed or left.
@@ -27,17 +27,17 @@ pub(crate) struct Display<'a> {
     pub before: usize,
 }
 
-impl<'a> Displays<'a> {
-    /// The displays of the given sessions of `log`.
+impl<'a> Impressions<'a> {
+    /// The slates of the given sessions of `log`.
     ///
     /// Panics if a session number is not of this log.
     pub fn new(log: &'a Log, sessions: &[usize]) -> Self {
-        let (mut clicks, mut displays) = (Vec::with_capacity(sessions.len()), Vec::new());
+        let (mut clicks, mut impressions) = (Vec::with_capacity(sessions.len()), Vec::new());
         for (session, &index) in sessions.iter().enumerate() {
             let mut clicked_items = Vec::new();
             for step in log.session(index).steps() {
                 let clicked = step.slate.iter().position(|item| step.choice.item() == Some(*item));
-                displays.push(Display {
+                impressions.push(Impression {
                     slate: step.slate,
                     clicked,
                     session,
@@ -47,36 +47,36 @@ impl<'a> Displays<'a> {
             }
             clicks.push(clicked_items);
         }
-        Self { clicks, displays }
+        Self { clicks, impressions }
     }
 
-    /// Number of displays.
+    /// Number of slates.
     pub fn len(&self) -> usize {
-        self.displays.len()
+        self.impressions.len()
     }
 
-    /// Whether there is no display.
+    /// Whether there is no slate.
     pub fn is_empty(&self) -> bool {
-        self.displays.is_empty()
+        self.impressions.is_empty()
     }
 
-    /// The items of each display, in the order shown, and the place of the clicked one; `None`
+    /// The items of each slate, in the order shown, and the place of the clicked one; `None`
     /// where nothing was clicked.
     pub fn slates(&self) -> impl ExactSizeIterator<Item = (&'a [ItemId], Option<usize>)> {
-        self.displays.iter().map(|display| (display.slate, display.clicked))
+        self.impressions.iter().map(|impression| (impression.slate, impression.clicked))
     }
 
-    pub(crate) fn get(&self, index: usize) -> &Display<'a> {
-        &self.displays[index]
+    pub(crate) fn get(&self, index: usize) -> &Impression<'a> {
+        &self.impressions[index]
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Display<'a>> {
-        self.displays.iter()
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &Impression<'a>> {
+        self.impressions.iter()
     }
 
-    /// The clicks before a display, oldest first.
-    pub(crate) fn history(&self, display: &Display<'_>) -> &[ItemId] {
-        &self.clicks[display.session][..display.before]
+    /// The clicks before a slate, oldest first.
+    pub(crate) fn history(&self, impression: &Impression<'_>) -> &[ItemId] {
+        &self.clicks[impression.session][..impression.before]
     }
 
     /// All clicks of each session, in the order of the sessions.
@@ -84,14 +84,14 @@ impl<'a> Displays<'a> {
         &self.clicks
     }
 
-    /// The clicks before `display` that were not yet before `previous`, one earlier in the same
+    /// The clicks before `impression` that were not yet before `previous`, one earlier in the same
     /// session if there is one, each item on its first click alone.
     pub(crate) fn new_clicks(
         &self,
-        previous: Option<&Display<'_>>,
-        display: &Display<'_>,
+        previous: Option<&Impression<'_>>,
+        impression: &Impression<'_>,
     ) -> impl Iterator<Item = ItemId> {
-        let clicks = self.history(display);
+        let clicks = self.history(impression);
         let seen = previous.map_or(0, |previous| previous.before);
         (seen..clicks.len())
             .map(move |at| (&clicks[..at], clicks[at]))
@@ -99,38 +99,38 @@ impl<'a> Displays<'a> {
             .map(|(_, item)| item)
     }
 
-    /// The numbers of the displays of each session, in the order of the sessions.
+    /// The numbers of the slates of each session, in the order of the sessions.
     pub(crate) fn of_sessions(&self) -> Vec<Range<usize>> {
         let mut end = 0;
         let range = |session| {
             let start = end;
-            end += self.displays[start..]
+            end += self.impressions[start..]
                 .iter()
-                .take_while(|display| display.session == session)
+                .take_while(|impression| impression.session == session)
                 .count();
             start..end
         };
         (0..self.clicks.len()).map(range).collect()
     }
 
-    /// The numbers of the displays with a click.
+    /// The numbers of the slates with a click.
     pub(crate) fn with_click(&self) -> Vec<usize> {
-        (0..self.len()).filter(|&index| self.displays[index].clicked.is_some()).collect()
+        (0..self.len()).filter(|&index| self.impressions[index].clicked.is_some()).collect()
     }
 
-    /// The displays of the given numbers, which rise. What was clicked before each stays what it
+    /// The slates of the given numbers, which rise. What was clicked before each stays what it
     /// was.
     pub(crate) fn pick(mut self, wanted: &[usize]) -> Self {
-        self.displays = wanted.iter().map(|&index| self.displays[index]).collect();
+        self.impressions = wanted.iter().map(|&index| self.impressions[index]).collect();
         self
     }
 
     /// Refuses items that a model of `items` items does not know.
     pub(crate) fn check(&self, items: usize) -> Result<()> {
         match self
-            .displays
+            .impressions
             .iter()
-            .flat_map(|display| display.slate)
+            .flat_map(|impression| impression.slate)
             .find(|item| item.index() >= items)
         {
             Some(item) => {
