@@ -125,6 +125,15 @@ impl<'a> Impressions<'a> {
         self
     }
 
+    /// Whether each shown item of the slates of the given numbers was clicked, 1 or 0.
+    pub(crate) fn labels(&self, wanted: &[usize]) -> Vec<f64> {
+        let of_impression = |&index: &usize| {
+            let Impression { slate, clicked, .. } = self.get(index);
+            (0..slate.len()).map(|place| f64::from(u8::from(*clicked == Some(place))))
+        };
+        wanted.iter().flat_map(of_impression).collect()
+    }
+
     /// Refuses items that a model of `items` items does not know.
     pub(crate) fn check(&self, items: usize) -> Result<()> {
         match self

@@ -48,11 +48,8 @@
 
 mod counts;
 mod data;
-mod deep;
-mod deep_fm;
 mod error;
 mod features;
-mod fields;
 mod impressions;
 mod item_knn;
 mod model;
@@ -65,7 +62,6 @@ mod session_rnn;
 mod testing;
 mod training;
 mod trees;
-mod wide_deep;
 
 pub use data::Data;
 pub use error::{Error, Result};

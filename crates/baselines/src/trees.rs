@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
-use crate::fields::labels;
 use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
@@ -92,7 +91,7 @@ impl Trees {
         validation.check(data.items)?;
         let wanted = sample_shown(&validation, config.max_rows, seed.derive("validation"));
         let (held_out, held_out_labels) =
-            (features.rows(&validation, &wanted), labels(&validation, &wanted));
+            (features.rows(&validation, &wanted), validation.labels(&wanted));
         let clicks = train_labels.iter().sum::<f64>() as usize;
         if clicks == 0 || clicks == train_labels.len() {
             let problem = format!(
@@ -183,7 +182,7 @@ fn out_of_fold(
         let in_fold = |impression: &usize| fold_of[training.get(*impression).session] == fold;
         let wanted: Vec<usize> = wanted.iter().copied().filter(in_fold).collect();
         all_rows.extend(features.rows(training, &wanted));
-        all_labels.extend(labels(training, &wanted));
+        all_labels.extend(training.labels(&wanted));
     }
     Ok((all_rows, all_labels))
 }

@@ -1,7 +1,6 @@
-use std::borrow::Cow;
 use std::path::Path;
 
-use foretaste_data::{Dataset, Part, Session};
+use foretaste_data::{Dataset, Part};
 
 use crate::formats::{csv, gan_cdqn, irecgan, json_lines, parquet};
 use crate::{Error, Format, Result};
@@ -80,43 +79,4 @@ pub fn replaced_ids(dataset: &Dataset, format: Format) -> usize {
 /// The format of a public data set that is not ours to write.
 fn read_only(format: Format, path: &Path) -> Error {
     Error::file(path, format!("the format {format} can be read only"))
-}
-
-/// What a format of the papers writes as the id of a session: its own where all ids are `numbers`,
-/// its index otherwise.
-pub(crate) fn session_number<'d>(
-    dataset: &'d Dataset,
-    session: Session<'_>,
-    numbers: bool,
-) -> Cow<'d, str> {
-    match numbers {
-        true => dataset.session_name(session.index()),
-        false => session.index().to_string().into(),
-    }
-}
-
-/// A step that the format cannot hold.
-pub(crate) fn unheld(
-    dataset: &Dataset,
-    path: &Path,
-    session: Session<'_>,
-    t: usize,
-    problem: &str,
-) -> Error {
-    let name = dataset.session_name(session.index());
-    Error::file(path, format!("session {name:?}, step {t}: the format cannot hold {problem}"))
-}
-
-/// Raw ids must not hold a character that the format gives another meaning.
-pub(crate) fn check_ids<'a>(
-    path: &Path,
-    ids: impl Iterator<Item = &'a str>,
-    forbidden: impl Fn(char) -> bool,
-) -> Result<()> {
-    for id in ids {
-        if id.is_empty() || id.contains(&forbidden) {
-            return Err(Error::file(path, format!("the format cannot hold the id {id:?}")));
-        }
-    }
-    Ok(())
 }

@@ -1,12 +1,9 @@
 use std::fmt;
-use std::path::Path;
 use std::str::FromStr;
 
 use foretaste_settings::Setting;
 
-use crate::formats::{coat, trivago};
-use crate::reader::{Source, parquet};
-use crate::{Error, Input, Result};
+use crate::{Error, Result};
 
 /// A file format of logs; `docs/data-formats.md` describes each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,80 +79,6 @@ impl Format {
             Self::Parquet => "parquet",
         }
     }
-
-    /// The format of a file, by its first bytes: Parquet's magic (and then the names of its
-    /// columns), a JSON object, the header line, or the first row of a file without header:
-    /// `u.data`, `yoochoose-clicks.dat`, Coat's ratings. Sees through gzip. Whatever comes through
-    /// a pipe is gone afterwards: there, [`Input::format`].
-    ///
-    /// # Errors
-    /// [`Error::File`] for a directory, an empty file or a header of no known format;
-    /// [`Error::Files`] when the system refuses.
-    pub fn detect(path: &Path) -> Result<Self> {
-        Input::open(path)?.format()
-    }
-
-    pub(crate) fn of_file(path: &Path) -> Result<Self> {
-        let start = Source::open(path, None)?.start(path)?;
-        if start.starts_with(b"PAR1") {
-            let trivago = parquet::column_names(path).is_ok_and(|names| {
-                trivago::COLUMNS.iter().all(|column| names.iter().any(|name| name == column))
-            });
-            return Ok(if trivago { Self::Trivago } else { Self::Parquet });
-        }
-        let text = String::from_utf8_lossy(&start);
-        let text = text.trim_start_matches('\u{feff}');
-        let header = text.lines().next().unwrap_or_default();
-        let has = |delimiter: char, column: &str| {
-            header
-                .split(delimiter)
-                .any(|field| field.trim().trim_matches('"').eq_ignore_ascii_case(column))
-        };
-        if text.trim_start().starts_with('{') {
-            Ok(Self::JsonLines)
-        } else if has('\t', "session_new_index") {
-            Ok(Self::GanCdqn)
-        } else if has(';', "rec_list") {
-            Ok(Self::IRecGan)
-        } else if has(',', "userId") && has(',', "movieId") {
-            Ok(Self::MovieLens)
-        } else if has('\t', "artistID") {
-            Ok(Self::LastFm)
-        } else if header.split('\t').count() == 4
-            && header.split('\t').all(|field| field.parse::<i64>().is_ok())
-        {
-            Ok(Self::MovieLens100k)
-        } else if has(';', "queryId") && has(';', "items") {
-            Ok(Self::Cikm)
-        } else if has(',', "action_type") && has(',', "impressions") {
-            Ok(Self::Trivago)
-        } else if has(',', "position") && has(',', "propensity_score") {
-            Ok(Self::OpenBandit)
-        } else if is_click(header) {
-            Ok(Self::YooChoose)
-        } else if header.split(' ').count() > 1
-            && header.split(' ').all(|rating| coat::RATINGS.contains(&rating))
-        {
-            Ok(Self::Coat)
-        } else if has(',', "session") || has(',', "shown") {
-            Ok(Self::Csv)
-        } else {
-            let clipped: String = header.chars().take(80).collect();
-            let names = Self::ALL.map(Self::name).join(", ");
-            let problem = format!(
-                "its first line {clipped:?} is no header of a known format; name one of {names}"
-            );
-            Err(Error::file(path, problem))
-        }
-    }
-}
-
-/// Whether a line is a row of YooChoose's clicks: session, time, item, category.
-fn is_click(line: &str) -> bool {
-    let fields: Vec<&str> = line.split(',').collect();
-    let [session, time, item, _] = fields[..] else { return false };
-    let number = |field: &str| field.parse::<u64>().is_ok();
-    number(session) && number(item) && time.contains('T') && time.ends_with('Z')
 }
 
 impl fmt::Display for Format {

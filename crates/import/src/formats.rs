@@ -12,15 +12,27 @@ pub(crate) mod open_bandit;
 pub(crate) mod parquet;
 mod schema;
 pub(crate) mod trivago;
+mod writing;
 pub(crate) mod yoochoose;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use foretaste_data::Split;
 use foretaste_random::Seed;
 
-use crate::reader::{Collector, Source};
-use crate::{Format, Progress, Result, SimulatedSlates};
+use crate::reader::{Collector, Progress, Source};
+use crate::{Format, Result, SimulatedSlates};
+
+/// The files that the importers read beside a log, as paths from its folder.
+pub const BESIDE: [&str; 7] = [
+    movielens::releases::U_ITEM,
+    movielens::releases::MOVIES_CSV,
+    yoochoose::BUYS_FILE,
+    cikm::CLICKS_FILE,
+    cikm::PURCHASES_FILE,
+    coat::PROPENSITIES,
+    coat::ITEM_FEATURES,
+];
 
 /// Reads a file into a collector; the split, where the format has one.
 ///
@@ -53,4 +65,10 @@ pub(crate) fn read(
         Format::Parquet => parquet::read(path, progress, to)?,
     }
     Ok(None)
+}
+
+/// The path of a file that lies beside the one that is read, one of [`BESIDE`].
+fn beside(collector: &Collector, name: &str) -> PathBuf {
+    debug_assert!(BESIDE.contains(&name), "{name}");
+    collector.path().with_file_name(name)
 }

@@ -4,23 +4,10 @@ use foretaste_data::{Dataset, Summary};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
-use crate::formats::{self, cikm, coat, movielens, yoochoose};
-use crate::reader::Collector;
-use crate::{Expected, Format, Input, Report, Result, SimulatedSlates};
-
-/// The files that the importers read beside a log, as paths from its folder.
-pub const BESIDE: [&str; 7] = [
-    movielens::releases::U_ITEM,
-    movielens::releases::MOVIES_CSV,
-    yoochoose::BUYS_FILE,
-    cikm::CLICKS_FILE,
-    cikm::PURCHASES_FILE,
-    coat::PROPENSITIES,
-    coat::ITEM_FEATURES,
-];
-
-/// Called now and then with the bytes of the file read so far and in all.
-pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
+use crate::detect::format_of;
+use crate::formats::{self, coat};
+use crate::reader::{Collector, Progress};
+use crate::{Expected, Format, Report, Result, SimulatedSlates};
 
 /// How to import.
 pub struct Options<'a> {
@@ -61,29 +48,13 @@ impl Default for Options<'_> {
     }
 }
 
-/// Reads a log file into a data set, and says what it held.
-///
-/// Items and users are numbered in the order of their first appearance in the log. The file may be
-/// a pipe, see [`Input`].
-///
-/// # Errors
-/// [`Error::Row`](crate::Error::Row) at the first bad row, with line and field;
-/// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
-/// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
-/// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
-/// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files)
-/// when the system refuses.
-pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
-    Input::open(path)?.import(options)
-}
-
 pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     if !(0.0..=1.0).contains(&options.max_bad) {
         let found = options.max_bad;
         let problem = format!("{found}, expected a number in [0, 1]");
         return Err(Setting::new("share of rows that may be bad", problem).into());
     }
-    let format = options.format.map_or_else(|| Format::of_file(path), Ok)?;
+    let format = options.format.map_or_else(|| format_of(path), Ok)?;
     let name = options.name.unwrap_or_else(|| name_of(path));
     let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
     let slates = options.slates;

@@ -5,8 +5,25 @@ use std::path::{Path, PathBuf};
 use foretaste_data::{Dataset, cache};
 use tempfile::TempDir;
 
+use crate::detect::format_of;
 use crate::import::import_file;
 use crate::{Error, Format, Options, Report, Result};
+
+/// Reads a log file into a data set, and says what it held.
+///
+/// Items and users are numbered in the order of their first appearance in the log. The file may be
+/// a pipe, see [`Input`].
+///
+/// # Errors
+/// [`Error::Row`](crate::Error::Row) at the first bad row, with line and field;
+/// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
+/// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
+/// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
+/// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files)
+/// when the system refuses.
+pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
+    Input::open(path)?.import(options)
+}
 
 /// What to read a log from: a regular file as it lies, or a copy of what came through a pipe.
 ///
@@ -128,7 +145,7 @@ impl Input {
     /// # Errors
     /// As there.
     pub fn format(&self) -> Result<Format> {
-        Format::of_file(self.path()).map_err(|error| self.renamed(error))
+        format_of(self.path()).map_err(|error| self.renamed(error))
     }
 
     /// See [`import`](crate::import()).
@@ -158,5 +175,19 @@ impl Input {
                 Error::file(&self.given, problem)
             }
         }
+    }
+}
+
+impl Format {
+    /// The format of a file, by its first bytes: Parquet's magic (and then the names of its
+    /// columns), a JSON object, the header line, or the first row of a file without header:
+    /// `u.data`, `yoochoose-clicks.dat`, Coat's ratings. Sees through gzip. Whatever comes through
+    /// a pipe is gone afterwards: there, [`Input::format`].
+    ///
+    /// # Errors
+    /// [`Error::File`] for a directory, an empty file or a header of no known format;
+    /// [`Error::Files`] when the system refuses.
+    pub fn detect(path: &Path) -> Result<Self> {
+        Input::open(path)?.format()
     }
 }

@@ -30,6 +30,7 @@
 //! log alone does not compile them.
 
 pub mod bundled;
+mod detect;
 mod error;
 mod expected;
 mod export;
@@ -46,7 +47,9 @@ pub use error::{Error, Result};
 pub use expected::Expected;
 pub use export::{export, replaced_ids};
 pub use format::Format;
-pub use import::{BESIDE, Options, Progress, import};
-pub use input::Input;
-pub use report::{Reading, Report};
+pub use formats::BESIDE;
+pub use import::Options;
+pub use input::{Input, import};
+pub use reader::{Progress, Reading};
+pub use report::Report;
 pub use slates::{Around, SimulatedSlates};

@@ -7,6 +7,7 @@ mod bad_rows;
 mod collector;
 pub(crate) mod date;
 pub(crate) mod parquet;
+mod reading;
 mod source;
 mod table;
 
@@ -18,6 +19,8 @@ use foretaste_data::Fault;
 use crate::{Error, Result};
 pub(crate) use bad_rows::Place;
 pub(crate) use collector::{Answer, Collector};
+pub use reading::Reading;
+pub use source::Progress;
 pub(crate) use source::{Source, read_error};
 pub(crate) use table::{Row, Table, Text};
 

@@ -10,7 +10,7 @@ use foretaste_settings::Setting;
 use foretaste_train::{ClickEncoder, Descent, Head, Means, PerStep, descend};
 use serde::{Deserialize, Serialize};
 
-use crate::policy::on_host;
+use crate::host::on_host;
 use crate::{Buffer, Result};
 
 const KIND: &str = "irecgan-agent/1";

@@ -57,6 +57,7 @@ mod config;
 mod draw;
 mod error;
 mod generate;
+mod host;
 mod importance;
 mod mixture;
 mod online;

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use candle_core::{Device, Storage, Tensor};
+use candle_core::Tensor;
 use foretaste_data::{Choice, ItemId};
 use foretaste_nn::{FrozenSoftmax, Logits};
 use foretaste_random::Stream;
@@ -10,6 +10,7 @@ use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourU
 use rayon::prelude::*;
 
 use crate::draw::{Among, draw, top};
+use crate::host::on_host;
 use crate::{Agent, Error, Result};
 
 /// States whose logits over all items are held at a time: of 40,000 items some 40 MB.
@@ -278,16 +279,4 @@ fn distinct(states: &Tensor) -> Result<(Vec<u32>, Vec<usize>)> {
         Ok(())
     })?;
     Ok((firsts, kinds))
-}
-
-/// Reads a tensor in row-major order, without a copy if it is on the CPU.
-pub(crate) fn on_host(tensor: &Tensor, read: impl FnOnce(&[f32]) -> Result<()>) -> Result<()> {
-    let tensor = tensor.to_device(&Device::Cpu)?.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(values) => {
-            read(&values.as_slice::<f32>()?[layout.start_offset()..][..layout.shape().elem_count()])
-        }
-        _ => unreachable!("the tensor was moved to the CPU"),
-    }
 }

@@ -78,9 +78,10 @@ mod tests {
         let [sums, c_prev, h_prev, dc, dh] =
             drawn().map(|tensor| tensor.detach().to_dtype(dtype).unwrap().to_device(gpu).unwrap());
         let mask = mask.map(|mask| Tensor::new(&mask, gpu).unwrap());
-        let cell = cell_forward(&sums, &c_prev, &h_prev, mask.as_ref()).unwrap();
-        let gradients = cell_backward(&cell, &c_prev, mask.as_ref(), &dc, &dh).unwrap();
-        [cell.c, cell.h, gradients.sums, gradients.c_prev, gradients.h_prev]
+        let [gates, c, h] = cell_forward(&sums, &c_prev, &h_prev, mask.as_ref()).unwrap();
+        let [sums, c_prev, h_prev] =
+            cell_backward(&gates, &c, &c_prev, mask.as_ref(), &dc, &dh).unwrap();
+        [c, h, sums, c_prev, h_prev]
     }
 
     /// The same by candle's operations on the processor.

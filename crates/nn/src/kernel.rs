@@ -1,8 +1,10 @@
-//! The CPU's inner loops: matrices in panels, their product, and the functions that gates need.
+//! The CPU's inner loops: matrices in panels, their product, also one that is left in its factors,
+//! and the functions that gates need.
 //!
 //! Every entry of a product is one chain of fused multiply-adds in the order of the inner index. It
 //! depends on neither the number of threads nor the other rows of the batch.
 
+mod factors;
 mod host;
 mod panels;
 mod product;
@@ -10,6 +12,7 @@ mod real;
 
 use rayon::prelude::*;
 
+pub(crate) use factors::{Factors, ProductGradient};
 pub(crate) use host::with_slice;
 pub(crate) use panels::{Panels, WIDTH, copy, filled};
 pub(crate) use product::{Left, multiply, multiply_rows};

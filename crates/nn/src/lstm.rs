@@ -9,12 +9,9 @@ mod stepwise;
 mod weights;
 
 use candle_core::{DType, Tensor};
-
-#[cfg(feature = "cuda")]
-pub(crate) use self::cell::{Cell, CellGradients};
-use self::fused::Packed;
 use foretaste_settings::Setting;
 
+use self::fused::Packed;
 use crate::{Init, Result, Scope};
 
 /// A stack of LSTM layers (Hochreiter & Schmidhuber 1997, with forget gates).

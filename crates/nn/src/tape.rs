@@ -34,7 +34,6 @@ mod backward;
 mod computed;
 mod gradient;
 mod node;
-mod product;
 
 use candle_core::Tensor;
 
@@ -42,7 +41,6 @@ pub use self::backward::{Gradients, backward};
 pub(crate) use self::computed::Computed;
 pub(crate) use self::gradient::{Gradient, RowGradient};
 use self::node::{Link, Outcome, Slot};
-pub(crate) use self::product::{Factors, ProductGradient};
 use crate::{Result, lock};
 
 /// What an operation does in the backward pass.

@@ -53,6 +53,15 @@ pub struct Moment<'a> {
     pub responses: &'a Responses,
 }
 
+/// Observes the steps of a population.
+pub trait Observer: Send {
+    /// Takes note of one step.
+    ///
+    /// # Errors
+    /// Whatever stops the rollout.
+    fn observe(&mut self, moment: Moment<'_>) -> Result<()>;
+}
+
 impl<'a, E: Environment + ?Sized, P: Privileged<E> + ?Sized> Population<'a, E, P> {
     /// Opens the given sessions; each will be shown slates of `k` items. Session `i` draws from
     /// stream `i` of the children `environment` and `policy` of `seed`.

@@ -6,7 +6,7 @@ use foretaste_settings::Setting;
 use rayon::prelude::*;
 
 use crate::tape::{Tape, join};
-use crate::{Environment, Moment, Population, Privileged, Result};
+use crate::{Environment, Moment, Observer, Population, Privileged, Result};
 
 /// Whole sessions of a policy in an environment, in parallel over chunks of sessions.
 ///
@@ -34,15 +34,6 @@ pub struct Rollout {
     k: usize,
     max_steps: usize,
     chunk: usize,
-}
-
-/// Observes the sessions of one chunk.
-pub trait Observer: Send {
-    /// Takes note of one step.
-    ///
-    /// # Errors
-    /// Whatever stops the rollout.
-    fn observe(&mut self, moment: Moment<'_>) -> Result<()>;
 }
 
 /// What became of one session.

@@ -30,7 +30,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         });
     let mut chances = None;
     if !at_random {
-        let source = Source::open(&collector.beside(PROPENSITIES), None)?;
+        let source = Source::open(&super::beside(collector, PROPENSITIES), None)?;
         chances =
             Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| {
                 p > 0.0 && p <= 1.0
@@ -44,7 +44,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         let chance = chances.as_mut().map(Matrix::row).transpose()?;
         if chance.as_ref().is_some_and(|chance| chance.is_some() != rated.is_some()) {
             let problem = format!("has not as many rows as {}, one per user", path.display());
-            return Err(Error::file(&collector.beside(PROPENSITIES), problem));
+            return Err(Error::file(&super::beside(collector, PROPENSITIES), problem));
         }
         let Some(rated) = rated else { break };
         users += 1;

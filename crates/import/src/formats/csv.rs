@@ -8,7 +8,7 @@ use std::path::Path;
 use foretaste_data::{Choice, Dataset, Fault, Part};
 
 use super::schema::{COLUMNS, Step, Steps, check_columns};
-use crate::export::check_ids;
+use super::writing::check_ids;
 use crate::reader::{Checked, Collector, Row, Source, Table, Text, WHOLE, ahead};
 use crate::{Error, Result};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use foretaste_data::{Dataset, Fault, Split, Subset};
 use hashbrown::HashSet;
 
+use super::writing::{check_ids, session_number, unheld};
 use crate::Result;
-use crate::export::{check_ids, session_number, unheld};
 use crate::reader::{Answer, Checked, Collector, Place, Source, Table, Text, WHOLE};
 
 /// The header, in the order of the files.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use foretaste_data::{Dataset, Fault};
 
-use crate::export::{check_ids, session_number, unheld};
+use super::writing::{check_ids, session_number, unheld};
 use crate::reader::{Answer, Checked, Collector, Source, Table, Text, WHOLE};
 use crate::{Error, Result};
 

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::schema::{Step, Steps, show};
+use super::writing::check_ids;
 use crate::Result;
-use crate::export::check_ids;
 use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error};
 
 /// A line before its values are looked at, so that a fault can name its field.

@@ -16,11 +16,11 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::schema::{Step, Steps, check_columns, show};
-use crate::export::check_ids;
+use super::writing::check_ids;
 use crate::reader::arrow_columns::{Ids, Lists, Typed, booleans, floats, integers};
 use crate::reader::parquet::{Batch, for_each_row};
-use crate::reader::{Checked, Collector, Place, WHOLE};
-use crate::{Error, Progress, Result};
+use crate::reader::{Checked, Collector, Place, Progress, WHOLE};
+use crate::{Error, Result};
 
 pub(crate) fn read(
     path: &Path,

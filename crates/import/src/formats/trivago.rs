@@ -7,10 +7,10 @@ use std::path::Path;
 
 use foretaste_data::Fault;
 
+use crate::Result;
 use crate::reader::arrow_columns::{Ids, integers};
 use crate::reader::parquet::{Batch, for_each_row};
-use crate::reader::{Answer, Checked, Collector, Place, Source, Table, WHOLE, column};
-use crate::{Progress, Result};
+use crate::reader::{Answer, Checked, Collector, Place, Progress, Source, Table, WHOLE, column};
 
 /// The columns that are read, of twelve.
 pub(crate) const COLUMNS: [&str; 7] =

@@ -38,7 +38,7 @@ pub(crate) fn read(
 
 /// What was bought, as pairs of a session and an item.
 fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, u32)>> {
-    let path = collector.beside(BUYS_FILE);
+    let path = super::beside(collector, BUYS_FILE);
     if !path.exists() {
         return Err(Error::file(
             &path,

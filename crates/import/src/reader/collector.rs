@@ -7,9 +7,10 @@ use foretaste_data::{
 };
 use hashbrown::HashSet;
 
+use super::Reading;
 use super::bad_rows::BadRows;
 use super::{Checked, Place, Row, Table};
-use crate::{BESIDE, Error, Reading, Result};
+use crate::{Error, Result};
 
 /// A step about to be collected; its slate has been shown by [`Collector::show`].
 pub(crate) struct Answer<'a> {
@@ -70,12 +71,6 @@ impl Collector {
     /// The file that is read.
     pub(crate) fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// The path of a file that lies beside it, one of [`BESIDE`].
-    pub(crate) fn beside(&self, name: &str) -> PathBuf {
-        debug_assert!(BESIDE.contains(&name), "{name}");
-        self.path.with_file_name(name)
     }
 
     /// Counts a row, and makes room for the rest of the file once in a while: `fraction` of it has

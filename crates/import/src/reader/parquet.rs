@@ -8,10 +8,11 @@ use arrow_array::{Array, RecordBatch};
 use arrow_schema::Schema;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use super::Progress;
 use super::arrow_columns::{Mistyped, Typed};
 use super::column;
 use super::source::open_file;
-use crate::{Error, Progress, Result};
+use crate::{Error, Result};
 
 /// Some rows of a file, by columns.
 pub(crate) struct Batch<'b> {

@@ -6,7 +6,10 @@ use std::rc::Rc;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::{Error, Progress, Result};
+use crate::{Error, Result};
+
+/// Called now and then with the bytes of the file read so far and in all.
+pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
 
 /// A file that is being read, gunzipped on the way if its first bytes say so.
 pub(crate) struct Source<'a> {

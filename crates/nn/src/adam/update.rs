@@ -6,9 +6,11 @@ use pulp::NullaryFnOnce;
 use rayon::prelude::*;
 
 use super::AdamConfig;
-use crate::kernel::{Left, Real, WIDTH, multiply_rows, vectorised, with_slice, worth_sharing};
+use crate::kernel::{
+    self, Left, ProductGradient, Real, WIDTH, multiply_rows, vectorised, with_slice, worth_sharing,
+};
 use crate::lock;
-use crate::tape::{self, Gradient, ProductGradient};
+use crate::tape::Gradient;
 use crate::{Result, scalar};
 
 /// Entries that a thread takes at a time. Squares are summed by chunk, then over the chunks in
@@ -264,7 +266,7 @@ impl InplaceOp1 for Formed<'_> {
 }
 
 impl Formed<'_> {
-    fn run<T: Real>(&self, parameter: &mut [T], moments: &mut [T], gradient: &tape::Factors<T>) {
+    fn run<T: Real>(&self, parameter: &mut [T], moments: &mut [T], gradient: &kernel::Factors<T>) {
         let factors = Factors::new(self.update);
         let (first, second) = moments.split_at_mut(parameter.len());
         let mut shares: Vec<Vec<Row<'_, T>>> = Vec::new();

@@ -7,9 +7,9 @@ use candle_core::{
 };
 
 use super::ptx;
-use crate::lstm::{Cell, CellGradients};
 
-/// One time step of an LSTM layer on a GPU, after its matrix products, outside candle's tape.
+/// One time step of an LSTM layer on a GPU, after its matrix products, outside candle's tape: its
+/// gates, c and h.
 ///
 /// `sums [rows, 4 hidden]` are x Wᵢ + h_prev Wₕ + b with the gates in the order i, f, o, g;
 /// `c_prev` and `h_prev` are `[rows, hidden]`. Where `mask [rows]` (u8) is 0 a row skips the step;
@@ -23,27 +23,25 @@ pub(crate) fn cell_forward(
     c_prev: &Tensor,
     h_prev: &Tensor,
     mask: Option<&Tensor>,
-) -> Result<Cell> {
-    let [gates, c, h] =
-        run("lstm_cell_forward", sums, [("c_prev", c_prev), ("h_prev", h_prev)], mask)?;
-    Ok(Cell { gates, c, h })
+) -> Result<[Tensor; 3]> {
+    run("lstm_cell_forward", sums, [("c_prev", c_prev), ("h_prev", h_prev)], mask)
 }
 
-/// The gradients of a step by [`cell_forward`] from the gradients `dc` and `dh` `[rows, hidden]` of
-/// its c and h, by all ways that lead from them.
+/// The gradients in the sums, c_prev and h_prev of a step by [`cell_forward`], which gave `gates`
+/// and `c`, from the gradients `dc` and `dh` `[rows, hidden]` of its c and h, by all ways that lead
+/// from them.
 ///
 /// # Errors
 /// As [`cell_forward`].
 pub(crate) fn cell_backward(
-    cell: &Cell,
+    gates: &Tensor,
+    c: &Tensor,
     c_prev: &Tensor,
     mask: Option<&Tensor>,
     dc: &Tensor,
     dh: &Tensor,
-) -> Result<CellGradients> {
-    let states = [("c_prev", c_prev), ("c", &cell.c), ("dc", dc), ("dh", dh)];
-    let [sums, c_prev, h_prev] = run("lstm_cell_backward", &cell.gates, states, mask)?;
-    Ok(CellGradients { sums, c_prev, h_prev })
+) -> Result<[Tensor; 3]> {
+    run("lstm_cell_backward", gates, [("c_prev", c_prev), ("c", c), ("dc", dc), ("dh", dh)], mask)
 }
 
 /// Runs a kernel in the precision of `gates`.

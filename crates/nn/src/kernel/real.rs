@@ -1,7 +1,7 @@
 use candle_core::WithDType;
 use pulp::{Arch, NullaryFnOnce, Simd};
 
-use crate::tape::{Factors, ProductGradient};
+use super::{Factors, ProductGradient};
 
 /// Single and double precision, as scalars and as vectors of the processor's widest registers.
 pub(crate) trait Real: WithDType {

@@ -5,25 +5,25 @@ use candle_nn::ops::sigmoid;
 
 /// What one time step of a layer computed.
 #[derive(Debug)]
-pub(crate) struct Cell {
+pub(super) struct Cell {
     /// i, f, o, g: `[rows, 4 hidden]`. Of no use where a row skipped the step.
-    pub(crate) gates: Tensor,
+    pub(super) gates: Tensor,
     /// f ∘ c_prev + i ∘ g, or c_prev where a row skipped the step: `[rows, hidden]`.
-    pub(crate) c: Tensor,
+    pub(super) c: Tensor,
     /// o ∘ tanh(c), or h_prev where a row skipped the step: `[rows, hidden]`.
-    pub(crate) h: Tensor,
+    pub(super) h: Tensor,
 }
 
 /// The gradients in what a time step was computed from.
 #[derive(Debug)]
-pub(crate) struct CellGradients {
+pub(super) struct CellGradients {
     /// In the sums `[rows, 4 hidden]`. Zeros where a row skipped the step.
-    pub(crate) sums: Tensor,
+    pub(super) sums: Tensor,
     /// In c_prev `[rows, hidden]`.
-    pub(crate) c_prev: Tensor,
+    pub(super) c_prev: Tensor,
     /// In h_prev `[rows, hidden]`, but for what passes through the sums: zeros except where a row
     /// skipped the step.
-    pub(crate) h_prev: Tensor,
+    pub(super) h_prev: Tensor,
 }
 
 /// A step from `sums [rows, 4 hidden]`, which are x Wᵢ + h_prev Wₕ + b with the gates in the order
@@ -39,7 +39,8 @@ pub(super) fn forward(
 ) -> Result<Cell> {
     #[cfg(feature = "cuda")]
     if sums.device().is_cuda() {
-        return crate::cuda::cell_forward(sums, c_prev, h_prev, mask);
+        let [gates, c, h] = crate::cuda::cell_forward(sums, c_prev, h_prev, mask)?;
+        return Ok(Cell { gates, c, h });
     }
     let hidden = c_prev.dim(1)?;
     let open = sigmoid(&sums.narrow(1, 0, 3 * hidden)?.contiguous()?)?;
@@ -66,7 +67,9 @@ pub(super) fn backward(
 ) -> Result<CellGradients> {
     #[cfg(feature = "cuda")]
     if dh.device().is_cuda() {
-        return crate::cuda::cell_backward(cell, c_prev, mask, dc, dh);
+        let [sums, c_prev, h_prev] =
+            crate::cuda::cell_backward(&cell.gates, &cell.c, c_prev, mask, dc, dh)?;
+        return Ok(CellGradients { sums, c_prev, h_prev });
     }
     let hidden = c_prev.dim(1)?;
     let gate = |index| cell.gates.narrow(1, index * hidden, hidden);

@@ -17,11 +17,11 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::kernel::{
-    Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice,
+    Factors, Left, Panels, Real, WIDTH, filled, multiply, multiply_rows, vectorised, with_slice,
     worth_splitting,
 };
 use crate::lock;
-use crate::tape::{Backward, Computed, Factors, Gradient, record};
+use crate::tape::{Backward, Computed, Gradient, record};
 
 /// Items to a block. The weight's columns, with 512 rows half a megabyte in f32, then stay in the
 /// second-level cache.

@@ -2,7 +2,7 @@
 
 use candle_core::{Shape, Tensor};
 
-use super::ProductGradient;
+use crate::kernel::ProductGradient;
 
 /// The gradient of one tensor.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 
 use foretaste_data::{Fault, Vocabulary};
 
+use crate::formats::beside;
 use crate::reader::{Checked, Collector, Row, Source, Table, date};
 use crate::{Error, Result};
 
@@ -17,7 +18,7 @@ pub(crate) const MOVIES_CSV: &str = "movies.csv";
 pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Vec<Option<i64>>> {
     /// Movie id, title, release date, video release date, URL, and 19 genres.
     const FIELDS: usize = 24;
-    let path = collector.beside(U_ITEM);
+    let path = beside(collector, U_ITEM);
     if !path.exists() {
         return Err(Error::file(
             &path,
@@ -46,7 +47,7 @@ pub(super) fn movies_csv(
     films: &Vocabulary,
     collector: &mut Collector,
 ) -> Result<Vec<Option<i64>>> {
-    let path = collector.beside(MOVIES_CSV);
+    let path = beside(collector, MOVIES_CSV);
     if !path.exists() {
         collector.note("no movies.csv beside the ratings".to_owned());
         return Ok(vec![None; films.len()]);

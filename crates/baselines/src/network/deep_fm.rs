@@ -1,9 +1,10 @@
 use candle_core::{D, Tensor};
 use foretaste_nn::{Init, Scope, lookup};
 
-use crate::deep::Deep;
-use crate::fields::{Fields, PLACES};
-use crate::{NetworkConfig, Result};
+use super::NetworkConfig;
+use super::deep::Deep;
+use super::fields::{Fields, PLACES};
+use crate::Result;
 
 /// DeepFM (Guo et al. 2017): a factorisation machine and a network on the same embeddings; see
 /// [`Architecture::DeepFm`](crate::Architecture::DeepFm).

@@ -1,9 +1,10 @@
 use candle_core::Tensor;
 use foretaste_nn::{Init, Scope, lookup};
 
-use crate::deep::Deep;
-use crate::fields::{Fields, PLACES};
-use crate::{NetworkConfig, Result};
+use super::NetworkConfig;
+use super::deep::Deep;
+use super::fields::{Fields, PLACES};
+use crate::Result;
 
 /// Wide & deep (Cheng et al. 2016): a linear model of crossed features plus a network on
 /// embeddings; see [`Architecture::WideDeep`](crate::Architecture::WideDeep).

@@ -164,16 +164,6 @@ impl Choices {
     }
 }
 
-/// Whether each shown item of the slates of the given numbers was clicked, 1 or 0.
-pub(crate) fn labels(impressions: &Impressions<'_>, wanted: &[usize]) -> Vec<f64> {
-    let of_impression = |&index: &usize| {
-        let impression = impressions.get(index);
-        (0..impression.slate.len())
-            .map(|place| f64::from(u8::from(impression.clicked == Some(place))))
-    };
-    wanted.iter().flat_map(of_impression).collect()
-}
-
 /// A number below `buckets` for a click and a shown item, by feature hashing (Weinberger et al.
 /// 2009).
 pub(crate) fn bucket(click: u32, item: u32, buckets: u32) -> u32 {

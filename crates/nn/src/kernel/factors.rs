@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use crate::kernel::{Left, Panels, Real, for_each_chunk, multiply};
+use super::{Left, Panels, Real, for_each_chunk, multiply};
 
 /// The gradient of a weight `[width, columns]` that was multiplied by few rows: a product of two
 /// factors, which the optimiser forms piece by piece where it is used. Writing it down and reading
