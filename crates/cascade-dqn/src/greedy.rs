@@ -4,11 +4,11 @@ use foretaste_data::{Choice, ItemId, Log, LogBuilder, RecentClicks, Step};
 use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Stream;
 use foretaste_settings::Setting;
-use foretaste_sim::{Candidates, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Slates};
 
 use crate::Result;
 use crate::argmax::top_items;
-use crate::policy::show;
+use crate::policy::{remembers_clicks, show};
 
 /// Shows the k items that a model of choices scores highest, equal scores in the order of the
 /// items: GAN-Greedy on a user model, whose scores are its rewards, W&D-LR and W&D-CCF on a click
@@ -113,17 +113,5 @@ impl<M: ChoiceModel> Policy for Greedy<M> {
         Ok(())
     }
 
-    fn observe(
-        &self,
-        clicks: &mut RecentClicks,
-        _slates: &Slates,
-        responses: &Responses,
-    ) -> foretaste_sim::Result<()> {
-        clicks.observe(&responses.choice);
-        Ok(())
-    }
-
-    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
-        Ok(clicks.select(rows))
-    }
+    remembers_clicks!();
 }

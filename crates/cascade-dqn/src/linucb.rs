@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::argmax::top_items;
-use crate::policy::show;
+use crate::policy::{remembers_clicks, show};
 
 /// Settings of [`LinUcb`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -222,19 +222,7 @@ impl Policy for LinUcb {
         Ok(self.show(clicks, allowed, slates)?)
     }
 
-    fn observe(
-        &self,
-        clicks: &mut RecentClicks,
-        _slates: &Slates,
-        responses: &Responses,
-    ) -> foretaste_sim::Result<()> {
-        clicks.observe(&responses.choice);
-        Ok(())
-    }
-
-    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
-        Ok(clicks.select(rows))
-    }
+    remembers_clicks!();
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -1,10 +1,35 @@
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;
-use foretaste_sim::{Candidates, Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Slates};
 
 use crate::argmax::{Cascade, Storage};
 use crate::{QNetworks, Result};
+
+/// What a policy does with its memory where that is the last clicks of each session.
+macro_rules! remembers_clicks {
+    () => {
+        fn observe(
+            &self,
+            clicks: &mut foretaste_data::RecentClicks,
+            _slates: &foretaste_sim::Slates,
+            responses: &foretaste_sim::Responses,
+        ) -> foretaste_sim::Result<()> {
+            clicks.observe(&responses.choice);
+            Ok(())
+        }
+
+        fn select(
+            &self,
+            clicks: &foretaste_data::RecentClicks,
+            rows: &[usize],
+        ) -> foretaste_sim::Result<foretaste_data::RecentClicks> {
+            Ok(clicks.select(rows))
+        }
+    };
+}
+
+pub(crate) use remembers_clicks;
 
 /// Trained Q-networks as a policy: the cascaded argmax, or under
 /// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items. Deterministic:
@@ -54,19 +79,7 @@ impl Policy for QPolicy {
         Ok(())
     }
 
-    fn observe(
-        &self,
-        clicks: &mut RecentClicks,
-        _slates: &Slates,
-        responses: &Responses,
-    ) -> foretaste_sim::Result<()> {
-        clicks.observe(&responses.choice);
-        Ok(())
-    }
-
-    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> foretaste_sim::Result<RecentClicks> {
-        Ok(clicks.select(rows))
-    }
+    remembers_clicks!();
 }
 
 /// Replaces the content of `slates` by certain ones, `[rows · k]`.

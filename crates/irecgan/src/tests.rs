@@ -6,7 +6,7 @@ mod baselines;
 mod learning;
 mod simulation;
 
-use candle_core::Device;
+use candle_core::{DType, Device};
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::DiscriminatorConfig;
 use foretaste_nn::Params;
@@ -14,7 +14,7 @@ use foretaste_random::Seed;
 use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout, policies::UniformRandom};
 use foretaste_user_model::behaviour::{BehaviourConfig, clicked_sessions};
 
-use crate::{AgentConfig, IRecGan, IRecGanConfig};
+use crate::{Agent, AgentConfig, Buffer, IRecGan, IRecGanConfig};
 
 /// Networks of a few numbers for `items` items.
 fn tiny(items: usize, k: usize) -> IRecGanConfig {
@@ -36,6 +36,25 @@ fn tiny(items: usize, k: usize) -> IRecGanConfig {
         },
         ..IRecGanConfig::new(items, k)
     }
+}
+
+/// Items of [`agent`] and [`buffer`].
+const ITEMS: usize = 5;
+
+fn agent(seed: u64, dtype: DType) -> Agent {
+    Agent::with_type(tiny(ITEMS, 2).agent, Seed::new(seed), &Device::Cpu, dtype).unwrap()
+}
+
+fn buffer() -> Buffer {
+    Buffer::real(log_of(&[
+        vec![
+            (vec![0, 1, 2], Some(1), 1.0),
+            (vec![3, 4, 0], Some(4), 0.0),
+            (vec![1, 0, 2], None, 0.0),
+        ],
+        vec![(vec![4, 2, 1], None, 0.0)],
+        vec![(vec![1, 2, 0], Some(2), 0.0), (vec![4, 3, 0], Some(3), 1.0)],
+    ]))
 }
 
 fn start(config: IRecGanConfig) -> IRecGan {

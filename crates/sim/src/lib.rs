@@ -42,6 +42,7 @@ mod choice_users;
 mod draw;
 mod error;
 mod mdp;
+mod memory;
 pub mod policies;
 mod population;
 mod rollout;

@@ -7,30 +7,12 @@ use foretaste_sim::{Candidates, Policy, Propensities, Slates};
 use foretaste_train::PerStep;
 use foretaste_user_model::behaviour::BehaviourModel;
 
-use super::{log_of, tiny, values};
-use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};
-
-const ITEMS: usize = 5;
-
-fn agent(dtype: DType) -> Agent {
-    Agent::with_type(tiny(ITEMS, 2).agent, Seed::new(1), &Device::Cpu, dtype).unwrap()
-}
-
-fn buffer() -> Buffer {
-    Buffer::real(log_of(&[
-        vec![
-            (vec![0, 1, 2], Some(1), 1.0),
-            (vec![3, 4, 0], Some(4), 0.0),
-            (vec![1, 0, 2], None, 0.0),
-        ],
-        vec![(vec![4, 2, 1], None, 0.0)],
-        vec![(vec![1, 2, 0], Some(2), 0.0), (vec![4, 3, 0], Some(3), 1.0)],
-    ]))
-}
+use super::{ITEMS, agent, buffer, log_of, tiny, values};
+use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Ranking, Selection};
 
 #[test]
 fn gradients_match_finite_differences() {
-    let (agent, buffer) = (agent(DType::F64), buffer());
+    let (agent, buffer) = (agent(1, DType::F64), buffer());
     let batch = PaddedBatch::new(&buffer.log, &[0, 1, 2], None);
     let returns = PerStep::new(&buffer.log, &buffer.returns(0.9, 3.0)).pad(&[0, 1, 2], &batch);
     check_gradients(agent.params(), || Ok(agent.loss(&batch, &returns).unwrap()));
@@ -40,7 +22,7 @@ fn gradients_match_finite_differences() {
 /// of log π, by candle's operations.
 #[test]
 fn with_scores_of_one_the_gradient_is_that_of_policy_gradient() {
-    let (agent, buffer) = (agent(DType::F64), buffer());
+    let (agent, buffer) = (agent(1, DType::F64), buffer());
     let batch = PaddedBatch::new(&buffer.log, &[0, 1, 2], None);
     let returns = PerStep::new(&buffer.log, &buffer.returns(0.9, 3.0)).pad(&[0, 1, 2], &batch);
     let found = backward(&agent.loss(&batch, &returns).unwrap()).unwrap();
@@ -96,7 +78,7 @@ fn slates(policy: &impl Policy, rows: usize, k: usize) -> Slates {
 /// exceeded by chance once in 10,000. The seed is fixed.
 #[test]
 fn slates_follow_equation_4() {
-    let agent = agent(DType::F32);
+    let agent = agent(1, DType::F32);
     super::sharpen(agent.params(), 3.0);
     let batch = PaddedBatch::new(
         &log_of(&[vec![(vec![1], Some(1), 0.0), (vec![1], Some(1), 0.0)]]),
@@ -143,7 +125,7 @@ fn ranking_shows_what_the_user_model_finds_likeliest() {
 #[test]
 fn a_checkpoint_gives_the_same_agent() {
     let (folder, catalogue) = (tempfile::tempdir().unwrap(), Catalogue::numbered(ITEMS));
-    let mut trainer = AgentTrainer::new(agent(DType::F32), AgentTraining::default()).unwrap();
+    let mut trainer = AgentTrainer::new(agent(1, DType::F32), AgentTraining::default()).unwrap();
     trainer.epoch(&buffer(), Seed::new(5)).unwrap();
     trainer.save(folder.path(), &catalogue, 1, 1).unwrap();
     let mut resumed =
@@ -191,7 +173,7 @@ fn candidates_are_honoured(policy: &impl Policy) {
 
 #[test]
 fn no_item_is_shown_that_is_not_a_candidate() {
-    let agent = agent(DType::F32);
+    let agent = agent(1, DType::F32);
     super::sharpen(agent.params(), 3.0);
     for selection in [Selection::Sampled, Selection::Top] {
         candidates_are_honoured(&AgentPolicy::new(&agent, selection).unwrap());
@@ -206,7 +188,7 @@ fn no_item_is_shown_that_is_not_a_candidate() {
 /// is shown are those that are logged.
 #[test]
 fn propensities_are_those_logged_and_sum_to_one() {
-    let agent = agent(DType::F32);
+    let agent = agent(1, DType::F32);
     super::sharpen(agent.params(), 3.0);
     let some = Candidates::only([0, 2, 3].map(ItemId).to_vec());
     let mut pairs = Slates::with_k(2);
@@ -236,7 +218,7 @@ fn propensities_are_those_logged_and_sum_to_one() {
 /// What A says of a slate is its π over the items shown, and so are the lists that it reranks.
 #[test]
 fn a_prediction_is_pi_given_a_click() {
-    let agent = agent(DType::F32);
+    let agent = agent(1, DType::F32);
     super::sharpen(agent.params(), 3.0);
     let log = buffer().log;
     let predictions = agent.predict(&log, &[0, 1, 2]).unwrap();

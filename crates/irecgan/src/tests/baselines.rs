@@ -4,31 +4,13 @@ use foretaste_nn::{AdamConfig, Gradients, backward, check_gradients};
 use foretaste_random::Seed;
 use foretaste_train::PerStep;
 
-use super::{log_of, offline, on_threads, start, tiny, values};
+use super::{ITEMS, agent, buffer, log_of, offline, on_threads, start, tiny, values};
 use crate::actor_critic::advantages;
 use crate::importance::credit;
 use crate::{
     ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, Error, IRecGanConfig,
     ImportanceSampling, unjudged,
 };
-
-const ITEMS: usize = 5;
-
-fn agent(seed: u64, dtype: DType) -> Agent {
-    Agent::with_type(tiny(ITEMS, 2).agent, Seed::new(seed), &Device::Cpu, dtype).unwrap()
-}
-
-fn buffer() -> Buffer {
-    Buffer::real(log_of(&[
-        vec![
-            (vec![0, 1, 2], Some(1), 1.0),
-            (vec![3, 4, 0], Some(4), 0.0),
-            (vec![1, 0, 2], None, 0.0),
-        ],
-        vec![(vec![4, 2, 1], None, 0.0)],
-        vec![(vec![1, 2, 0], Some(2), 0.0), (vec![4, 3, 0], Some(3), 1.0)],
-    ]))
-}
 
 /// All sessions as one batch, and the numbers of their steps in its cells.
 fn batch(buffer: &Buffer, of_steps: &[f32]) -> (PaddedBatch, Vec<f32>) {

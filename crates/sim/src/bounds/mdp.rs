@@ -6,6 +6,7 @@ use foretaste_settings::Setting;
 
 use super::linear::sum_until_absorbed;
 use super::slate::{Component, Mixture, best_slate};
+use crate::memory::without_memory;
 use crate::policies::{self, check_candidates, items_of};
 use crate::{Candidates, Error, Mdp, MdpState, Policy, Privileged, Responses, Result, Slates};
 
@@ -72,10 +73,6 @@ impl MdpOracle {
 impl Privileged<Mdp> for MdpOracle {
     type Memory = ();
 
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
-
     fn recommend(
         &self,
         _memory: &(),
@@ -90,13 +87,7 @@ impl Privileged<Mdp> for MdpOracle {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 /// A recommender that knows the [`Mdp`] but not the user's state: a reference that can be reached.

@@ -6,7 +6,8 @@ use foretaste_settings::Setting;
 
 use super::{check_candidates, check_k};
 use crate::draw::{accumulate, proportional};
-use crate::{Candidates, Error, Policy, Propensities, Responses, Result, Slates};
+use crate::memory::without_memory;
+use crate::{Candidates, Error, Policy, Propensities, Result, Slates};
 
 /// Items drawn one after the other, without replacement, in proportion to fixed weights
 /// (Plackett-Luce).
@@ -114,10 +115,6 @@ impl Popularity {
 impl Policy for Popularity {
     type Memory = ();
 
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
-
     fn rank(
         &self,
         _memory: &(),
@@ -139,13 +136,7 @@ impl Policy for Popularity {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 impl Propensities for Popularity {

@@ -5,7 +5,8 @@ use rand::Rng;
 
 use super::{check_k, subsets, top_k};
 use crate::draw::Subsets;
-use crate::{Mdp, MdpState, Privileged, Responses, Result, Slates};
+use crate::memory::without_memory;
+use crate::{Mdp, MdpState, Privileged, Result, Slates};
 
 /// π_max (IRecGAN §7.1): the k items of the highest true reward in the user's present state, best
 /// first. Deterministic given the state: propensity 1.
@@ -33,10 +34,6 @@ impl MaxReward {
 impl Privileged<Mdp> for MaxReward {
     type Memory = ();
 
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
-
     fn recommend(
         &self,
         _memory: &(),
@@ -54,13 +51,7 @@ impl Privileged<Mdp> for MaxReward {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 /// π_mix (IRecGAN §7.1): at every step a fair coin decides between the k items of the highest true
@@ -93,10 +84,6 @@ impl MixReward {
 
 impl Privileged<Mdp> for MixReward {
     type Memory = ();
-
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
 
     fn recommend(
         &self,
@@ -131,13 +118,7 @@ impl Privileged<Mdp> for MixReward {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 /// The ranks of the "top 20%-50%".

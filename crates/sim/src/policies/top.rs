@@ -2,7 +2,8 @@ use foretaste_data::ItemId;
 use foretaste_random::Stream;
 
 use super::{certain, check_candidates, check_k, top_k};
-use crate::{Candidates, Policy, Propensities, Responses, Result, Slates};
+use crate::memory::without_memory;
+use crate::{Candidates, Policy, Propensities, Result, Slates};
 
 /// The k items of the largest fixed scores, largest first, to everyone at every step.
 /// Deterministic: propensity 1.
@@ -29,10 +30,6 @@ impl TopItems {
 impl Policy for TopItems {
     type Memory = ();
 
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
-
     fn rank(
         &self,
         _memory: &(),
@@ -53,13 +50,7 @@ impl Policy for TopItems {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 impl Propensities for TopItems {

@@ -3,7 +3,8 @@ use foretaste_random::Stream;
 
 use super::{check_candidates, check_k, subsets};
 use crate::draw::Subsets;
-use crate::{Candidates, Policy, Propensities, Responses, Result, Slates};
+use crate::memory::without_memory;
+use crate::{Candidates, Policy, Propensities, Result, Slates};
 
 /// π_random (IRecGAN §7.1): every ordered slate of k distinct items below `items` with the same
 /// probability.
@@ -22,10 +23,6 @@ impl UniformRandom {
 
 impl Policy for UniformRandom {
     type Memory = ();
-
-    fn begin(&self, _rows: usize) -> Result<()> {
-        Ok(())
-    }
 
     fn rank(
         &self,
@@ -49,13 +46,7 @@ impl Policy for UniformRandom {
         Ok(())
     }
 
-    fn observe(&self, _memory: &mut (), _slates: &Slates, _responses: &Responses) -> Result<()> {
-        Ok(())
-    }
-
-    fn select(&self, _memory: &(), _rows: &[usize]) -> Result<()> {
-        Ok(())
-    }
+    without_memory!();
 }
 
 impl Propensities for UniformRandom {
