@@ -88,7 +88,7 @@ pub trait Propensities: Policy {
 /// What a rollout takes: a policy that may look at the users' state.
 ///
 /// An oracle, or a logging policy that the true reward defines, implements this for its own
-/// environment. A [`Policy`] plays in every environment, as [`Blind`].
+/// environment. A [`Policy`] plays in every environment, as [`Blind`](crate::Blind).
 pub trait Privileged<E: Environment + ?Sized>: Sync {
     /// As [`Policy::Memory`].
     type Memory: Send + Sync;

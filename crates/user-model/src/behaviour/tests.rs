@@ -1,5 +1,6 @@
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
+use foretaste_eval::choice::{ChoiceModel, Prediction, evaluate};
 use foretaste_nn::{AdamConfig, backward, check_gradients, scalar};
 use foretaste_random::Seed;
 use foretaste_sim::{
@@ -421,6 +422,44 @@ fn the_gradient_norm_is_that_before_clipping() {
     trainer.epoch(&prepared(), None, Seed::new(1)).unwrap();
     let found = trainer.gradient_norm().unwrap();
     assert!((found / norm - 1.0).abs() < 1e-5, "{found} {norm}");
+}
+
+/// Predictions are the probabilities by which U acts: of each item, of END, and of each item given
+/// that one is clicked.
+#[test]
+fn a_prediction_is_what_the_users_do() {
+    let model = BehaviourModel::new(config(), Seed::new(1), &Device::Cpu).unwrap();
+    let log = prepared();
+    for (_, var) in model.params().iter() {
+        var.set(&(var.as_tensor() * 3.0).unwrap()).unwrap();
+    }
+    let all: Vec<usize> = (0..log.sessions()).collect();
+    let predictions = model.predict(&log, &all).unwrap();
+    let users = BehaviourUsers::new(&model).unwrap();
+    let mut steps = predictions.iter();
+    for session in log.iter() {
+        let mut state = users.begin(1).unwrap();
+        for step in session.steps() {
+            let Prediction { log_choice, log_given_choice, .. } = steps.next().unwrap();
+            let expected = users.expectations(&state, &[step.slate]).unwrap().remove(0);
+            let clicked: f64 = expected.iter().map(|(click, _)| click).sum();
+            let (choice, given) =
+                (log_choice.as_ref().unwrap(), log_given_choice.as_ref().unwrap());
+            for (place, (click, _)) in expected.iter().enumerate() {
+                assert!((choice[place].exp() - click).abs() < 1e-5);
+                assert!((given[place].exp() - click / clicked).abs() < 1e-5);
+            }
+            assert_eq!(choice.len(), step.slate.len() + 1);
+            assert!((choice[step.slate.len()].exp() - (1.0 - clicked)).abs() < 1e-5);
+            users.observe(&mut state, &[step.choice]).unwrap();
+        }
+    }
+    assert!(steps.next().is_none());
+    let nll = evaluate(&model, &log, &all).unwrap().nll.unwrap();
+    let rewards_left_out = BehaviourConfig { lambda_p: 0.0, ..model.config().clone() };
+    let clicks_alone = BehaviourModel::new(rewards_left_out, Seed::new(2), &Device::Cpu).unwrap();
+    clicks_alone.params().restore(&model.params().snapshot().unwrap()).unwrap();
+    assert!((nll - clicks_alone.mean_loss(&log).unwrap()).abs() < 1e-5);
 }
 
 #[test]
