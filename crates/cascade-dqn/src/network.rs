@@ -139,7 +139,7 @@ impl QNetworks {
     ///
     /// # Errors
     /// As [`QNetworks::values`].
-    pub fn slate_values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
+    pub(crate) fn slate_values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
         match self.config.architecture {
             Architecture::Cascade => {
                 let inputs =

@@ -32,12 +32,12 @@ pub enum Error {
         items: usize,
     },
     /// A rank that no item can have.
-    #[error("{what}: r is {r}, expected 1 to {items}")]
+    #[error("{what}: k is {k}, expected 1 to {items}")]
     Rank {
         /// What was to be computed.
         what: &'static str,
         /// The rank asked for.
-        r: usize,
+        k: usize,
         /// Number of items that are ranked.
         items: usize,
     },

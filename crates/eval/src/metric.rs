@@ -97,7 +97,7 @@ metrics! {
     CoverageAt9, "coverage_9", "share, 0 to 1", Larger, "[`coverage_at`](crate::metrics::coverage_at) 9, mean over steps.";
     CoverageAt9Top, "coverage_9_top", "share, 0 to 1", Larger, "[`coverage_at`](crate::metrics::coverage_at) 9, mean over steps where the k likeliest items are shown.";
     CoverageTop, "coverage_top", "share, 0 to 1", Larger, "Mean of coverage@1 to coverage@10 where the k likeliest items are shown.";
-    Ctr, "ctr", "share, 0 to 1", Larger, "Clicks per slate shown: [`click_rate`](crate::metrics::click_rate).";
+    Ctr, "ctr", "share, 0 to 1", Larger, "Clicks per slate shown: [`ctr`](crate::metrics::ctr).";
     Delta, "delta", "reward per step", Smaller, "Δ: size of the error of the generated reward, mean over steps.";
     Delta1, "delta_1", "share, 0 to 1", Smaller, "δ₁: what generated trajectories lack of the agent's true ones.";
     Delta2, "delta_2", "share, 0 to 1", Smaller, "δ₂: what the data lack of the agent's true trajectories.";

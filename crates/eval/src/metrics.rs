@@ -28,52 +28,52 @@ pub fn mean_nll(log_probability: &[f64]) -> Result<f64> {
     Ok(-mean)
 }
 
-/// precision@r: the share, 0 to 1, of slates whose chosen item is among the `r` best scored of
+/// precision@k: the share, 0 to 1, of slates whose chosen item is among the `k` best scored of
 /// its slate.
 ///
 /// Each slate is the scores of its items and the position of the chosen one; a slate without a
 /// chosen item does not belong here. Equal scores share the places that they compete for by
-/// expectation, as if ties were broken at random: a model that scores all n items alike gets r/n,
-/// not 1. Where a slate has no more than `r` items it counts as 1. Source: GAN-CDQN (Chen et al.,
+/// expectation, as if ties were broken at random: a model that scores all n items alike gets k/n,
+/// not 1. Where a slate has no more than `k` items it counts as 1. Source: GAN-CDQN (Chen et al.,
 /// ICML 2019), comparison of user models.
 ///
 /// # Errors
-/// Where there is no slate, `r` is 0, a score is NaN, or a chosen position lies outside its
+/// Where there is no slate, `k` is 0, a score is NaN, or a chosen position lies outside its
 /// slate.
 pub fn precision_at<'a>(
-    r: usize,
+    k: usize,
     slates: impl IntoIterator<Item = (&'a [f32], usize)>,
 ) -> Result<f64> {
-    mean("precision@r", slates.into_iter().map(|(scores, chosen)| expected_hit(r, scores, chosen)))
+    mean("precision@k", slates.into_iter().map(|(scores, chosen)| expected_hit(k, scores, chosen)))
 }
 
-/// coverage@r: the share, 0 to 1, of the `r` truly most relevant items that are among the
+/// coverage@k: the share, 0 to 1, of the `k` truly most relevant items that are among the
 /// recommended ones; the caller averages over time steps.
 ///
 /// `relevance` holds the true relevance of every item and `recommended` the items of one slate,
-/// each once. Items that tie for the last of the `r` places share them by expectation. Source:
+/// each once. Items that tie for the last of the `k` places share them by expectation. Source:
 /// IRecGAN (Bai et al., NeurIPS 2019), §7.1.
 ///
-/// The number of hits, r coverage@r, never falls as r grows; the share itself can.
+/// The number of hits, k coverage@k, never falls as k grows; the share itself can.
 ///
 /// # Errors
-/// Where `r` is 0 or more than the number of items, a relevance is NaN, or a recommended item does
+/// Where `k` is 0 or more than the number of items, a relevance is NaN, or a recommended item does
 /// not exist.
-pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result<f64> {
-    const WHAT: &str = "coverage@r";
+pub fn coverage_at(k: usize, relevance: &[f32], recommended: &[usize]) -> Result<f64> {
+    const WHAT: &str = "coverage@k";
     let items = relevance.len();
-    if r == 0 || r > items {
-        return Err(Error::Rank { what: WHAT, r, items });
+    if k == 0 || k > items {
+        return Err(Error::Rank { what: WHAT, k, items });
     }
     refuse_nan(WHAT, relevance)?;
     if let Some(&item) = recommended.iter().find(|&&item| item >= items) {
         return Err(Error::OutOfRange { what: WHAT, item, items });
     }
     let mut falling = relevance.to_vec();
-    let (better, &mut threshold, _) = falling.select_nth_unstable_by(r - 1, |a, b| b.total_cmp(a));
+    let (better, &mut threshold, _) = falling.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
     let above = better.iter().filter(|&&value| value > threshold).count();
     let tied = relevance.iter().filter(|&&value| value == threshold).count();
-    let credit_of_tied = (r - above) as f64 / tied as f64;
+    let credit_of_tied = (k - above) as f64 / tied as f64;
     let hits: f64 = recommended
         .iter()
         .map(|&item| match relevance[item] {
@@ -82,7 +82,7 @@ pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result
             _ => 0.0,
         })
         .sum();
-    Ok(hits / r as f64)
+    Ok(hits / k as f64)
 }
 
 /// Click-through rate (CTR): clicks per slate, 0 to 1; a slate that the user left counts as
@@ -90,7 +90,7 @@ pub fn coverage_at(r: usize, relevance: &[f32], recommended: &[usize]) -> Result
 ///
 /// # Errors
 /// Where there is no slate.
-pub fn click_rate(clicked: impl IntoIterator<Item = bool>) -> Result<f64> {
+pub fn ctr(clicked: impl IntoIterator<Item = bool>) -> Result<f64> {
     mean("click-through rate", clicked.into_iter().map(|clicked| Ok(f64::from(u8::from(clicked)))))
 }
 
@@ -116,18 +116,18 @@ pub fn cumulative_reward<'a>(sessions: impl IntoIterator<Item = &'a [f32]>) -> R
     )
 }
 
-/// The probability that the chosen item is among the `r` best when ties are broken at random.
-fn expected_hit(r: usize, scores: &[f32], chosen: usize) -> Result<f64> {
-    const WHAT: &str = "precision@r";
+/// The probability that the chosen item is among the `k` best when ties are broken at random.
+fn expected_hit(k: usize, scores: &[f32], chosen: usize) -> Result<f64> {
+    const WHAT: &str = "precision@k";
     let items = scores.len();
     let &score = scores.get(chosen).ok_or(Error::OutOfRange { what: WHAT, item: chosen, items })?;
-    if r == 0 {
-        return Err(Error::Rank { what: WHAT, r, items });
+    if k == 0 {
+        return Err(Error::Rank { what: WHAT, k, items });
     }
     refuse_nan(WHAT, scores)?;
     let better = scores.iter().filter(|&&other| other > score).count();
     let tied = scores.iter().filter(|&&other| other == score).count();
-    Ok((r.saturating_sub(better) as f64 / tied as f64).min(1.0))
+    Ok((k.saturating_sub(better) as f64 / tied as f64).min(1.0))
 }
 
 fn refuse_nan(what: &'static str, values: &[f32]) -> Result<()> {

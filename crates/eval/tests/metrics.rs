@@ -1,7 +1,7 @@
 //! Laws of the metrics.
 
 use foretaste_eval::Error;
-use foretaste_eval::metrics::{click_rate, coverage_at, cumulative_reward, mean_nll, precision_at};
+use foretaste_eval::metrics::{coverage_at, ctr, cumulative_reward, mean_nll, precision_at};
 use proptest::prelude::*;
 
 /// Scores with many ties, and a chosen position.
@@ -111,7 +111,7 @@ proptest! {
             sessions.iter().map(|clicks| clicks.iter().map(|&clicked| f32::from(u8::from(clicked))).collect()).collect();
         let slates: usize = sessions.iter().map(Vec::len).sum();
         let clicks = sessions.iter().flatten().filter(|clicked| **clicked).count();
-        let rate = click_rate(sessions.iter().flatten().copied()).unwrap();
+        let rate = ctr(sessions.iter().flatten().copied()).unwrap();
         let reward = cumulative_reward(rewards.iter().map(Vec::as_slice)).unwrap();
         prop_assert!((rate * slates as f64 - clicks as f64).abs() < 1e-9, "{rate}");
         prop_assert!((reward * sessions.len() as f64 - clicks as f64).abs() < 1e-9, "{reward}");
@@ -151,12 +151,12 @@ fn what_has_no_value_is_an_error() {
         precision_at(1, [(&[1.0, f32::NAN][..], 0)]),
         Err(Error::NotFinite { index: 1, .. })
     ));
-    assert!(matches!(coverage_at(3, &[1.0, 2.0], &[0]), Err(Error::Rank { r: 3, items: 2, .. })));
+    assert!(matches!(coverage_at(3, &[1.0, 2.0], &[0]), Err(Error::Rank { k: 3, items: 2, .. })));
     assert!(matches!(coverage_at(1, &[1.0, 2.0], &[2]), Err(Error::OutOfRange { item: 2, .. })));
     assert!(matches!(
         coverage_at(1, &[1.0, f32::NAN], &[0]),
         Err(Error::NotFinite { index: 1, .. })
     ));
     assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(Error::NotFinite { .. })));
-    assert!(matches!(click_rate([]), Err(Error::Empty { .. })));
+    assert!(matches!(ctr([]), Err(Error::Empty { .. })));
 }

@@ -95,7 +95,7 @@ impl Input {
     ///
     /// # Errors
     /// [`Error::File`] if it cannot be copied.
-    pub fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
+    pub(crate) fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
         Self::copied(PathBuf::from(name), name, &mut bytes)
     }
 

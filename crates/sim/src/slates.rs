@@ -50,7 +50,11 @@ impl Slates {
     ///
     /// # Panics
     /// As [`push`](Self::push).
-    pub fn push_with(&mut self, propensity: Option<&[f32]>, write: impl FnOnce(&mut [ItemId])) {
+    pub(crate) fn push_with(
+        &mut self,
+        propensity: Option<&[f32]>,
+        write: impl FnOnce(&mut [ItemId]),
+    ) {
         assert!(
             self.items.is_empty() || propensity.is_some() == self.has_propensities(),
             "propensities: all rows or none"

@@ -152,7 +152,7 @@ impl UserModel {
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if it is not a finite number.
-    pub fn raise_rewards(&self, by: f64) -> Result<()> {
+    pub(crate) fn raise_rewards(&self, by: f64) -> Result<()> {
         if !by.is_finite() {
             return Err(Setting::new("constant of rewards", by.to_string()).into());
         }

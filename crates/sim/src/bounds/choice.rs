@@ -16,7 +16,7 @@ use crate::{
 ///
 /// The state is (type, the last m clicks); V_h(x) = max_A Σ_{j∈A} p_j (reward_j + V_{h-1}(x, j)) +
 /// p_0 (1 - P(leave)) V_{h-1}(x) is computed for every state and every number h of steps to go, the
-/// maximum exactly by [`best_slate`].
+/// maximum exactly by Dinkelbach's method.
 #[derive(Clone, Debug)]
 pub struct ChoiceOracle {
     users: ChoiceUsers,
@@ -28,13 +28,13 @@ pub struct ChoiceOracle {
 
 impl ChoiceOracle {
     /// The most values V_h(x) that are tabulated.
-    pub const MAX_VALUES: usize = 20_000_000;
+    const MAX_VALUES: usize = 20_000_000;
 
     /// Solves `users` for slates of `k` items and sessions cut at `horizon` steps.
     ///
     /// # Errors
     /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if types · n^m · horizon exceeds
-    /// [`MAX_VALUES`](Self::MAX_VALUES).
+    /// 20 million.
     pub fn new(users: &ChoiceUsers, k: usize, horizon: usize) -> Result<Self> {
         if k == 0 || k > users.items() {
             return Err(Setting::new("k", format!("{k} of {} items", users.items())).into());

@@ -16,4 +16,3 @@ mod slate;
 pub use choice::{ChoiceBelief, ChoiceBeliefMemory, ChoiceOracle};
 pub use length::{expected_length, expected_length_of_slates};
 pub use mdp::{MdpBelief, MdpOracle};
-pub use slate::{BestSlate, best_slate};
