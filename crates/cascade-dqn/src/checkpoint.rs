@@ -6,17 +6,19 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, WithDType};
-use foretaste_nn::checkpoint::{self, Description};
+use foretaste_data::{Catalogue, Provenance};
+use foretaste_nn::checkpoint::{self, Checkpoint, MANIFEST};
 use foretaste_random::Seed;
-use foretaste_train::Error;
 use foretaste_train::run::{self, Resumed};
+use foretaste_train::{Error, Network};
 use serde::{Deserialize, Serialize};
 
 use crate::config::QConfig;
 use crate::replay::Contents;
 use crate::{CurvePoint, QNetworks, Result, TrainConfig, Trainer};
 
-const KIND: &str = "cascade-dqn/1";
+/// The networks of earlier versions, saved without their items.
+const EARLIER_KIND: &str = "cascade-dqn/1";
 const REPLAY: &str = "replay.safetensors";
 const NETWORKS: &str = "networks";
 const TARGET: &str = "target";
@@ -34,65 +36,56 @@ struct State {
 
 impl Trainer {
     /// Writes everything that training needs to go on into `folder`, which is created if need be,
-    /// and removes the checkpoint that was there.
+    /// and removes the checkpoint that was there. Features that the networks were given are those
+    /// of the catalogue.
     ///
     /// # Errors
-    /// [`Error::Training`](crate::Error::Training) if it cannot be written.
-    pub fn save(&self, folder: &Path) -> Result<()> {
+    /// [`Error::Training`](crate::Error::Training) if it cannot be written;
+    /// [`Error::Setting`](crate::Error::Setting) if the items are not those of the networks.
+    pub fn save<'a>(&self, folder: &Path, provenance: impl Into<Provenance<'a>>) -> Result<()> {
+        let provenance = provenance.into();
+        self.networks.check_items(provenance.catalogue)?;
         run::save(folder, self.seed, |place| {
-            self.write_networks(place)?;
+            self.write_networks(place, provenance)?;
             let (stored, replay) = self.write_replay(&place.join(REPLAY))?;
             let (config, curve) = (self.config.clone(), self.curve.clone());
             Ok(State { config, updates: self.updates, curve, stored, replay })
         })
     }
 
-    /// Goes on from what [`Trainer::save`] wrote, as if training had not stopped. `features` are
-    /// those that the networks were given, if any, and `seed` is the seed of the training.
+    /// Goes on from what [`Trainer::save`] wrote, as if training had not stopped. `seed` is the
+    /// seed of the training.
     ///
     /// # Errors
     /// [`Error::Training`](crate::Error::Training) that says what was found and expected: nothing
     /// there, another format or seed, damage; [`Error::Network`](crate::Error::Network) if the
-    /// networks are damaged or were given other features.
-    pub fn resume(folder: &Path, features: Option<&[f32]>, seed: Seed) -> Result<Self> {
+    /// networks are damaged or belong to another catalogue.
+    pub fn resume(folder: &Path, catalogue: &Catalogue, seed: Seed) -> Result<Self> {
         let Resumed { state, folder } = run::resume::<State>(folder, seed)?;
         let path = folder.join(NETWORKS);
-        let saved = checkpoint::load::<QConfig>(&path, KIND)?;
-        saved.check_vocabulary(&digest_of(features))?;
+        let (networks, saved) = read(&path, catalogue)?;
         // Earlier versions wrote the seed beside the networks alone.
         if saved.manifest.seed != run::fingerprint(seed) {
             return Err(Error::checkpoint(&path, "the run had another seed").into());
         }
-        let networks = QNetworks::new(saved.manifest.config.clone(), features, seed)?;
-        saved.restore(networks.params())?;
         let mut trainer = Self::new(networks, state.config, seed)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         if let Some(target) = &trainer.target {
-            let saved = checkpoint::load::<QConfig>(&folder.join(TARGET), KIND)?;
-            saved.check_vocabulary(&digest_of(features))?;
-            saved.restore(target.params())?;
+            read(&folder.join(TARGET), catalogue)?.1.restore(target.params())?;
         }
         trainer.read_replay(&folder.join(REPLAY), state.stored, &state.replay)?;
         (trainer.updates, trainer.curve) = (state.updates, state.curve);
         Ok(trainer)
     }
 
-    fn write_networks(&self, place: &Path) -> Result<()> {
-        let vocabulary = digest_of(self.networks.given_features()?.as_deref());
-        let description = || Description {
-            model: KIND,
-            config: self.networks.config(),
-            vocabulary: &vocabulary,
-            iteration: self.curve.len() as u64,
-            seed: run::fingerprint(self.seed),
-            files: &[],
-        };
-        let (params, adam) = (self.networks.params(), Some(&self.adam));
-        checkpoint::save(&place.join(NETWORKS), description(), params, adam)?;
-        if let Some(target) = &self.target {
-            checkpoint::save(&place.join(TARGET), description(), target.params(), None)?;
+    fn write_networks(&self, place: &Path, provenance: Provenance<'_>) -> Result<()> {
+        let (iteration, seed) = (self.curve.len() as u64, run::fingerprint(self.seed));
+        let (networks, adam) = (place.join(NETWORKS), Some(&self.adam));
+        self.networks.save(&networks, provenance, iteration, seed, adam)?;
+        match &self.target {
+            Some(target) => target.save(&place.join(TARGET), provenance, iteration, seed, None),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// How many transitions were ever stored, and the digest of what was written.
@@ -115,11 +108,23 @@ impl Trainer {
     }
 }
 
-/// Of the features that the networks were given, if any.
-fn digest_of(features: Option<&[f32]>) -> String {
-    let bytes: Option<Vec<u8>> =
-        features.map(|features| features.iter().flat_map(|f| f.to_le_bytes()).collect());
-    bytes.map_or("no features given".into(), |bytes| run::digest(&bytes))
+/// Networks of these items. Those of earlier versions are tied to the features that they were
+/// given alone.
+fn read(folder: &Path, catalogue: &Catalogue) -> Result<(QNetworks, Checkpoint<QConfig>)> {
+    let model = checkpoint::model_in(folder, MANIFEST)?;
+    if model.as_deref() != Some(EARLIER_KIND) {
+        return QNetworks::resume(folder, catalogue, &Device::Cpu);
+    }
+    let saved = checkpoint::load::<QConfig>(folder, MANIFEST, EARLIER_KIND)?;
+    let config = saved.manifest.config.clone();
+    let networks = QNetworks::build(config, catalogue, Seed::new(0), &Device::Cpu)?;
+    let given = networks.given_features()?;
+    let digest = given.map(|given| {
+        run::digest(&given.iter().flat_map(|feature| feature.to_le_bytes()).collect::<Vec<_>>())
+    });
+    saved.check_vocabulary(digest.as_deref().unwrap_or("no features given"))?;
+    saved.restore(networks.params())?;
+    Ok((networks, saved))
 }
 
 /// The columns that are not empty.

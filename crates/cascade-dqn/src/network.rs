@@ -1,8 +1,9 @@
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{ItemId, RecentClicks};
+use foretaste_data::{Catalogue, ItemId, RecentClicks};
 use foretaste_nn::{Init, Params, lookup};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
+use foretaste_train::Network;
 
 use crate::Result;
 use crate::argmax::{Cascade, Storage};
@@ -174,12 +175,56 @@ impl QNetworks {
         })
     }
 
+    /// Refuses items that are not as many as the networks know, or whose features are not those
+    /// that the networks were given.
+    pub(crate) fn check_items(&self, catalogue: &Catalogue) -> Result<()> {
+        let given = given(&self.config, catalogue);
+        if catalogue.len() == self.config.items && self.given_features()?.as_deref() == given {
+            return Ok(());
+        }
+        let (found, expected) = (catalogue.len(), self.config.items);
+        let problem =
+            format!("{found}, expected the {expected} of the networks, with their features");
+        Err(Error::setting("items", problem))
+    }
+
     /// `[rows, k · d]`.
     fn slate_features(&self, rows: usize, slates: &[ItemId]) -> Result<Tensor> {
         let items: Vec<u32> = slates.iter().map(|item| item.0).collect();
         Ok(lookup(&self.features, &items)?
             .reshape((rows, self.config.k * self.config.features.dim()))?)
     }
+}
+
+impl Network for QNetworks {
+    const KIND: &'static str = "cascade-dqn/2";
+    type Config = QConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&QConfig, &Params) {
+        (&self.config, &self.params)
+    }
+
+    fn build(config: QConfig, catalogue: &Catalogue, seed: Seed, _: &Device) -> Result<Self> {
+        let features = given(&config, catalogue);
+        let networks = Self::new(config, features, seed)?;
+        networks.check_items(catalogue)?;
+        Ok(networks)
+    }
+
+    /// The raw ids, and the features where they are given.
+    fn vocabulary(config: &QConfig, catalogue: &Catalogue) -> String {
+        match config.features {
+            ItemFeatures::Given { .. } => catalogue.digest(),
+            ItemFeatures::Learned { .. } => catalogue.names().digest(),
+        }
+    }
+}
+
+/// The features of the catalogue, if the networks are given any.
+fn given<'a>(config: &QConfig, catalogue: &'a Catalogue) -> Option<&'a [f32]> {
+    let features = catalogue.features().map(|(values, _)| values);
+    features.filter(|_| matches!(config.features, ItemFeatures::Given { .. }))
 }
 
 #[cfg(test)]

@@ -1,15 +1,11 @@
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance};
-use foretaste_nn::checkpoint::{self, Checkpoint};
-use foretaste_nn::{Adam, Init, Params, lookup, masked_log_softmax};
+use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_nn::{Init, Params, lookup, masked_log_softmax};
 use foretaste_random::Seed;
-use foretaste_train::{ClickEncoder, Head};
+use foretaste_train::{ClickEncoder, Head, Network};
 
 use crate::{DiscriminatorConfig, Error, Result};
 
-const KIND: &str = "irecgan-discriminator/1";
 /// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
@@ -167,46 +163,24 @@ impl Discriminator {
         }
         Ok(probabilities)
     }
+}
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see
-    /// [`foretaste_nn::checkpoint`].
-    pub fn save<'a>(
-        &self,
-        folder: &Path,
-        provenance: impl Into<Provenance<'a>>,
-        iteration: u64,
-        seed: u64,
-        optimiser: Option<&Adam>,
-    ) -> Result<()> {
-        let provenance = provenance.into();
-        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
-        let description = checkpoint::Description {
-            model: KIND,
-            config: &self.config,
-            vocabulary: &vocabulary,
-            iteration,
-            seed,
-            files: &files,
-        };
-        Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
+impl Network for Discriminator {
+    const KIND: &'static str = "irecgan-discriminator/1";
+    type Config = DiscriminatorConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&DiscriminatorConfig, &Params) {
+        (&self.config, &self.params)
     }
 
-    /// Reads a checkpoint of a discriminator of this catalogue; it holds the optimiser's state too,
-    /// if that was saved.
-    ///
-    /// # Errors
-    /// [`Error::Network`] if there is none, it is damaged, or it belongs to another catalogue.
-    pub fn load(
-        folder: &Path,
-        catalogue: &Catalogue,
+    fn build(
+        config: DiscriminatorConfig,
+        _: &Catalogue,
+        seed: Seed,
         device: &Device,
-    ) -> Result<(Self, Checkpoint<DiscriminatorConfig>)> {
-        let saved = checkpoint::load::<DiscriminatorConfig>(folder, KIND)?;
-        saved.check_vocabulary(&catalogue.names().digest())?;
-        let model =
-            Self::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
-        saved.restore(&model.params)?;
-        Ok((model, saved))
+    ) -> Result<Self> {
+        Self::new(config, seed, device)
     }
 }
 

@@ -5,7 +5,7 @@ use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_nn::Adam;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::{Descent, Means, descend};
+use foretaste_train::{Descent, Means, Network, descend};
 
 use crate::{Discriminator, DiscriminatorTraining, Result};
 
@@ -92,7 +92,7 @@ impl DiscriminatorTrainer {
         config: DiscriminatorTraining,
         device: &Device,
     ) -> Result<Self> {
-        let (model, saved) = Discriminator::load(folder, catalogue, device)?;
+        let (model, saved) = Discriminator::resume(folder, catalogue, device)?;
         let mut trainer = Self::new(model, config)?;
         saved.restore_optimiser(&mut trainer.adam)?;
         Ok(trainer)

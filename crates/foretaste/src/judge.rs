@@ -13,6 +13,7 @@ use foretaste_eval::text::significant;
 use foretaste_irecgan::{Agent, AgentPolicy, Selection};
 use foretaste_lab::terminal::tell;
 use foretaste_nn::DeviceKind;
+use foretaste_train::Network;
 use serde_json::{Value, json};
 
 use self::rows::{Found, Rows};

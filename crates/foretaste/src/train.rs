@@ -14,6 +14,7 @@ use foretaste_lab::terminal::tell;
 use foretaste_lab::{Interrupted, interrupt};
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
+use foretaste_train::Network;
 use foretaste_user_model::behaviour::clicked_sessions;
 use indicatif::MultiProgress;
 use serde_json::json;

@@ -2,15 +2,12 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, PaddedBatch, Provenance};
-use foretaste_nn::checkpoint;
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
-use foretaste_train::{ClickEncoder, Head, Means, descend};
+use foretaste_train::{ClickEncoder, Head, Means, Network, descend};
 
 use crate::agent::{AgentConfig, AgentTrainer, AgentTraining, ClickLosses};
-use crate::{Buffer, Result};
-
-const KIND: &str = "irecgan-critic/1";
+use crate::{Buffer, Error, Result};
 
 /// V: the return that a state of clicks promises, by an LSTM of the agent's sizes and a linear
 /// head.
@@ -26,7 +23,7 @@ impl Critic {
     /// An untrained critic with parameters drawn from `seed`.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
+    /// [`Error::Setting`] if a setting is outside its range.
     pub fn new(config: AgentConfig, seed: Seed, device: &Device) -> Result<Self> {
         Self::with_type(config, seed, device, DType::F32)
     }
@@ -59,6 +56,20 @@ impl Critic {
     pub(crate) fn loss(values: &Tensor, returns: Vec<f32>) -> Result<Tensor> {
         let returns = Tensor::new(returns, values.device())?.to_dtype(values.dtype())?;
         Ok((values - returns)?.sqr()?.mean_all()?)
+    }
+}
+
+impl Network for Critic {
+    const KIND: &'static str = "irecgan-critic/1";
+    type Config = AgentConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&AgentConfig, &Params) {
+        (&self.config, &self.params)
+    }
+
+    fn build(config: AgentConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        Self::new(config, seed, device)
     }
 }
 
@@ -99,7 +110,7 @@ impl ActorCritic {
     /// over the batches that hold a click; 0 if none does.
     ///
     /// # Errors
-    /// [`Error::Training`](crate::Error::Training) if a loss or a gradient is not finite.
+    /// [`Error::Training`] if a loss or a gradient is not finite.
     pub fn epoch(&mut self, buffer: &Buffer, seed: Seed) -> Result<(f64, f64)> {
         let Self { actor, critic, adam } = self;
         let mut critic_loss = Means::default();
@@ -125,28 +136,14 @@ impl ActorCritic {
     ) -> Result<()> {
         let provenance = provenance.into();
         self.actor.save(&folder.join("actor"), provenance, iteration, seed)?;
-        let (config, files) = (&self.critic.config, provenance.files());
-        let vocabulary = provenance.catalogue.names().digest();
-        let description = checkpoint::Description {
-            model: KIND,
-            config,
-            vocabulary: &vocabulary,
-            iteration,
-            seed,
-            files: &files,
-        };
-        Ok(checkpoint::save(
-            &folder.join("critic"),
-            description,
-            &self.critic.params,
-            Some(&self.adam),
-        )?)
+        let (critic, adam) = (folder.join("critic"), Some(&self.adam));
+        self.critic.save(&critic, provenance, iteration, seed, adam)
     }
 
     /// Goes on from what [`save`](Self::save) wrote.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint, it is damaged, or it
+    /// [`Error::Network`] if there is no checkpoint, it is damaged, or it
     /// belongs to another catalogue.
     pub fn resume(
         folder: &Path,
@@ -155,11 +152,7 @@ impl ActorCritic {
         device: &Device,
     ) -> Result<Self> {
         let actor = AgentTrainer::resume(&folder.join("actor"), catalogue, config, device)?;
-        let saved = checkpoint::load::<AgentConfig>(&folder.join("critic"), KIND)?;
-        saved.check_vocabulary(&catalogue.names().digest())?;
-        let critic =
-            Critic::new(saved.manifest.config.clone(), Seed::new(saved.manifest.seed), device)?;
-        saved.restore(&critic.params)?;
+        let (critic, saved) = Critic::resume(&folder.join("critic"), catalogue, device)?;
         let mut both = Self::new(actor, critic)?;
         saved.restore_optimiser(&mut both.adam)?;
         Ok(both)

@@ -1,19 +1,17 @@
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance, Saved};
+use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
-use foretaste_nn::checkpoint::{self, Checkpoint};
 use foretaste_nn::{Adam, AdamConfig, Params, scalar, softmax_cross_entropy};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::{ClickEncoder, Descent, Head, Means, PerStep, descend};
+use foretaste_train::{ClickEncoder, Descent, Head, Means, Network, PerStep, descend};
 use serde::{Deserialize, Serialize};
 
 use crate::host::on_host;
 use crate::{Buffer, Result};
 
-const KIND: &str = "irecgan-agent/1";
 /// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
@@ -225,63 +223,19 @@ impl Agent {
             clicks => Ok(sum / clicks as f64),
         }
     }
+}
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see
-    /// [`foretaste_nn::checkpoint`].
-    pub fn save<'a>(
-        &self,
-        folder: &Path,
-        provenance: impl Into<Provenance<'a>>,
-        iteration: u64,
-        seed: u64,
-        optimiser: Option<&Adam>,
-    ) -> Result<()> {
-        let provenance = provenance.into();
-        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
-        let description = checkpoint::Description {
-            model: KIND,
-            config: &self.config,
-            vocabulary: &vocabulary,
-            iteration,
-            seed,
-            files: &files,
-        };
-        Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
+impl Network for Agent {
+    const KIND: &'static str = "irecgan-agent/1";
+    type Config = AgentConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&AgentConfig, &Params) {
+        (&self.config, &self.params)
     }
 
-    /// Reads a checkpoint: the agent, its items and what it was fitted on. `known` are the items at
-    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
-    ///
-    /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
-    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
-    /// are known.
-    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
-        let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
-        let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
-        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
-        Ok((Self::of(&checkpoint, device)?, saved))
-    }
-
-    /// Reads a checkpoint of an agent of this catalogue, for training to go on.
-    fn resume(
-        folder: &Path,
-        catalogue: &Catalogue,
-        device: &Device,
-    ) -> Result<(Self, Checkpoint<AgentConfig>)> {
-        let checkpoint = checkpoint::load::<AgentConfig>(folder, KIND)?;
-        checkpoint.check_vocabulary(&catalogue.names().digest())?;
-        Ok((Self::of(&checkpoint, device)?, checkpoint))
-    }
-
-    fn of(checkpoint: &Checkpoint<AgentConfig>, device: &Device) -> Result<Self> {
-        let agent = Self::new(
-            checkpoint.manifest.config.clone(),
-            Seed::new(checkpoint.manifest.seed),
-            device,
-        )?;
-        checkpoint.restore(&agent.params)?;
-        Ok(agent)
+    fn build(config: AgentConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        Self::new(config, seed, device)
     }
 }
 

@@ -16,11 +16,12 @@ mod tests;
 use std::path::Path;
 
 pub use self::load::{Checkpoint, load};
-pub use self::manifest::{Description, Manifest, is_saved_as};
+pub use self::manifest::{Description, Manifest, is_saved_as, model_in};
 pub use self::save::save;
 use crate::{Error, Result};
 
-const MANIFEST: &str = "manifest.json";
+/// The name of the manifest of a network that is saved for itself.
+pub const MANIFEST: &str = "manifest.json";
 const TENSORS: &str = "tensors.safetensors";
 
 /// The content of a regular file of at most so many bytes.

@@ -3,6 +3,7 @@
 //! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
 //!   patience, reports progress to a callback that may stop it, and fails where a loss is no longer
 //!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimiser.
+//! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training so that it can go on as if it had not stopped.
 //! * [`LearningRate`] is a schedule.
 //! * [`ClickEncoder`] and [`Head`] are the parts that IRecGAN's networks share: a state for each
@@ -79,6 +80,7 @@ mod head;
 mod learning_rate;
 mod per_step;
 pub mod run;
+mod saved;
 
 pub use batches::EndlessBatches;
 pub use descent::{Descent, Means, descend};
@@ -88,3 +90,4 @@ pub use fit::{Candidates, Fit, FitConfig, Fitted, Progress, fit};
 pub use head::Head;
 pub use learning_rate::LearningRate;
 pub use per_step::PerStep;
+pub use saved::Network;

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
-use foretaste_nn::checkpoint::{self, Description};
+use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_nn::{Adam, AdamConfig, Init, Params};
 use foretaste_random::Seed;
 use foretaste_train::run::{self, Resumed};
@@ -210,6 +210,7 @@ const SEED: u64 = 7;
 fn save(folder: &Path, learner: &Learner, state: State) -> Result<()> {
     run::save(folder, Seed::new(SEED), |place| {
         let description = Description {
+            manifest: MANIFEST,
             model: "number/1",
             config: &(),
             vocabulary: "",
@@ -217,8 +218,8 @@ fn save(folder: &Path, learner: &Learner, state: State) -> Result<()> {
             seed: run::fingerprint(Seed::new(SEED)),
             files: &[],
         };
-        let (params, adam) = (&learner.params[0], Some(&learner.adams[0]));
-        checkpoint::save(&place.join("number"), description, params, adam)?;
+        let (params, adam) = (learner.params[0].snapshot()?, Some(&learner.adams[0]));
+        checkpoint::save(&place.join("number"), description, &params, adam)?;
         Ok(state)
     })
 }
@@ -226,7 +227,7 @@ fn save(folder: &Path, learner: &Learner, state: State) -> Result<()> {
 fn resume(folder: &Path, seed: u64) -> Result<(Learner, State)> {
     let Resumed { state, folder } = run::resume(folder, Seed::new(seed))?;
     let mut learner = Learner::new(Vec::new());
-    let saved = checkpoint::load::<()>(&folder.join("number"), "number/1")?;
+    let saved = checkpoint::load::<()>(&folder.join("number"), MANIFEST, "number/1")?;
     saved.restore(&learner.params[0])?;
     saved.restore_optimiser(&mut learner.adams[0])?;
     Ok((learner, state))

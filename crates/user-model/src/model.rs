@@ -1,17 +1,15 @@
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
-use foretaste_nn::{Init, Mlp, Params, checkpoint, scalar};
+use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_nn::{Init, Mlp, Params, scalar};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
+use foretaste_train::Network;
 
 use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
 use crate::encoder::{Encoder, Features};
 use crate::impressions::{Histories, Impressions};
 use crate::{Endings, Regulariser, Result, RewardHead};
 
-const KIND: &str = "gan-user-model/1";
 /// Shown items that are evaluated at a time, or those of one session: few enough for a layer to
 /// stay in the processor's cache.
 const CHUNK: usize = 8_192;
@@ -253,45 +251,6 @@ impl UserModel {
         Ok(choices)
     }
 
-    /// Writes a checkpoint; see [`foretaste_nn::checkpoint`].
-    pub fn save<'a>(
-        &self,
-        folder: &Path,
-        provenance: impl Into<Provenance<'a>>,
-        iteration: u64,
-        seed: u64,
-    ) -> Result<()> {
-        let provenance = provenance.into();
-        let (vocabulary, files) = (digest(&self.config, provenance.catalogue), provenance.files());
-        let description = checkpoint::Description {
-            model: KIND,
-            config: &self.config,
-            vocabulary: &vocabulary,
-            iteration,
-            seed,
-            files: &files,
-        };
-        Ok(checkpoint::save(folder, description, &self.params, None)?)
-    }
-
-    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at
-    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
-    ///
-    /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
-    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
-    /// are known.
-    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
-        let checkpoint = checkpoint::load::<UserModelConfig>(folder, KIND)?;
-        let manifest = &checkpoint.manifest;
-        let is_known = || manifest.vocabulary == digest(&manifest.config, known);
-        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
-        let model =
-            Self::new(manifest.config.clone(), &saved.catalogue, Seed::new(manifest.seed), device)?;
-        checkpoint.restore(&model.params)?;
-        Ok((model, saved))
-    }
-
     /// r_θ of every place `[impressions, places]`, 0 where there is none.
     ///
     /// # Errors
@@ -384,11 +343,30 @@ impl RewardNetwork {
     }
 }
 
-/// Of what the model takes from the catalogue: the raw ids, and the features where they are given.
-fn digest(config: &UserModelConfig, catalogue: &Catalogue) -> String {
-    match config.features {
-        ItemFeatures::Given => catalogue.digest(),
-        ItemFeatures::OneHot | ItemFeatures::Learned { .. } => catalogue.names().digest(),
+impl Network for UserModel {
+    const KIND: &'static str = "gan-user-model/1";
+    type Config = UserModelConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&UserModelConfig, &Params) {
+        (&self.config, &self.params)
+    }
+
+    fn build(
+        config: UserModelConfig,
+        catalogue: &Catalogue,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self> {
+        Self::new(config, catalogue, seed, device)
+    }
+
+    /// The raw ids, and the features where they are given.
+    fn vocabulary(config: &UserModelConfig, catalogue: &Catalogue) -> String {
+        match config.features {
+            ItemFeatures::Given => catalogue.digest(),
+            ItemFeatures::OneHot | ItemFeatures::Learned { .. } => catalogue.names().digest(),
+        }
     }
 }
 
@@ -398,7 +376,7 @@ mod tests {
     use crate::Error;
     use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
-    use foretaste_data::LogBuilder;
+    use foretaste_data::{LogBuilder, Saved};
     use foretaste_nn::check_gradients;
 
     #[test]
@@ -625,7 +603,7 @@ mod tests {
         let (log, folder) = (log(), tempfile::tempdir().unwrap());
         for config in configs() {
             let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
-            model.save(folder.path(), &catalogue(), 7, 1).unwrap();
+            model.save(folder.path(), &catalogue(), 7, 1, None).unwrap();
             let other = Catalogue::new(["a", "b", "c", "d", "e", "f"].into_iter().collect());
             let (loaded, saved) = UserModel::load(folder.path(), &other, &Device::Cpu).unwrap();
             assert_eq!(
@@ -646,7 +624,7 @@ mod tests {
                 UserModel::new(configs()[0].clone(), &catalogue(), Seed::new(1), &Device::Cpu)
                     .unwrap();
             let model = model.with_regulariser(regulariser).unwrap();
-            model.save(folder.path(), &catalogue(), 7, 1).unwrap();
+            model.save(folder.path(), &catalogue(), 7, 1, None).unwrap();
             let manifest = std::fs::read_to_string(folder.path().join("manifest.json")).unwrap();
             assert_eq!(
                 manifest.contains("regulariser"),

@@ -5,6 +5,9 @@ use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
     Epsilon, ItemFeatures, Priority, QConfig, QNetworks, StateEncoder, TrainConfig, Trainer,
 };
+use foretaste_data::Catalogue;
+use foretaste_nn::Adam;
+use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_random::Seed;
 use serde_json::{Value, json};
 
@@ -36,6 +39,12 @@ fn networks(anchor: &Anchor, given: bool) -> QNetworks {
     QNetworks::new(config, None, Seed::new(1)).unwrap()
 }
 
+/// The items with their features.
+fn items(anchor: &Anchor) -> Catalogue {
+    let items = Catalogue::numbered(anchor.users().items());
+    items.with_features(anchor.users().features().to_vec(), 2).unwrap()
+}
+
 fn parameters(trainer: &Trainer) -> Vec<Vec<f32>> {
     let values = trainer.networks().params().snapshot().unwrap().into_values();
     values.map(|tensor| tensor.flatten_all().unwrap().to_vec1().unwrap()).collect()
@@ -54,14 +63,14 @@ fn a_resumed_training_is_one_that_was_not_stopped() {
         }
         assert!(straight.updates() > 8);
 
-        let features = given.then(|| anchor.users().features());
-        start().save(folder.path()).unwrap();
+        let items = items(&anchor);
+        start().save(folder.path(), &items).unwrap();
         for _ in 0..6 {
-            let mut trainer = Trainer::resume(folder.path(), features, Seed::new(2)).unwrap();
+            let mut trainer = Trainer::resume(folder.path(), &items, Seed::new(2)).unwrap();
             trainer.iterate(anchor.users()).unwrap();
-            trainer.save(folder.path()).unwrap();
+            trainer.save(folder.path(), &items).unwrap();
         }
-        let resumed = Trainer::resume(folder.path(), features, Seed::new(2)).unwrap();
+        let resumed = Trainer::resume(folder.path(), &items, Seed::new(2)).unwrap();
         assert_eq!(resumed.curve(), straight.curve());
         assert_eq!(parameters(&resumed), parameters(&straight));
     }
@@ -90,58 +99,62 @@ fn training_does_not_depend_on_the_threads() {
 fn what_does_not_fit_a_checkpoint_is_named() {
     let anchor = Anchor::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let features = anchor.users().features();
-    let problem = |features: Option<&[f32]>, seed| {
-        Trainer::resume(folder.path(), features, Seed::new(seed)).unwrap_err().to_string()
+    let items = items(&anchor);
+    let problem = |items: &Catalogue, seed| {
+        Trainer::resume(folder.path(), items, Seed::new(seed)).unwrap_err().to_string()
     };
-    assert!(problem(Some(features), 2).contains("latest.json"));
+    assert!(problem(&items, 2).contains("latest.json"));
     let mut trainer =
         Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
     trainer.iterate(anchor.users()).unwrap();
-    trainer.save(folder.path()).unwrap();
-    assert!(problem(Some(features), 3).contains("another seed"));
-    assert!(problem(None, 2).contains("no features given"));
+    let without_features = Catalogue::numbered(items.len());
+    let refused = trainer.save(folder.path(), &without_features).unwrap_err().to_string();
+    assert!(refused.contains("with their features"), "{refused}");
+    trainer.save(folder.path(), &items).unwrap();
+    assert!(problem(&items, 3).contains("another seed"));
+    assert!(problem(&without_features, 2).contains("item vocabulary"));
     let files = files(folder.path());
-    assert_eq!(files.len(), 6);
+    assert_eq!(files.len(), 10);
     for file in files {
         let bytes = fs::read(&file).unwrap();
         let mut damaged = bytes.clone();
         damaged[bytes.len() / 2] ^= 1;
         fs::write(&file, damaged).unwrap();
         assert!(
-            Trainer::resume(folder.path(), Some(features), Seed::new(2)).is_err(),
+            Trainer::resume(folder.path(), &items, Seed::new(2)).is_err(),
             "{}",
             file.display()
         );
         fs::write(&file, bytes).unwrap();
     }
-    Trainer::resume(folder.path(), Some(features), Seed::new(2)).unwrap();
+    Trainer::resume(folder.path(), &items, Seed::new(2)).unwrap();
 }
 
-/// An earlier version wrote the state of the training into the sub-folder, and its seed beside the
-/// networks alone.
+/// An earlier version wrote the state of the training into the sub-folder, its seed beside the
+/// networks alone, and the networks without their items.
 #[test]
 fn a_checkpoint_of_an_earlier_version_goes_on() {
     let anchor = Anchor::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let (latest, features) = (folder.path().join("latest.json"), anchor.users().features());
+    let (latest, items) = (folder.path().join("latest.json"), items(&anchor));
     let mut trainer =
         Trainer::new(networks(&anchor, true), trainings()[1].clone(), Seed::new(2)).unwrap();
     trainer.iterate(anchor.users()).unwrap();
-    trainer.save(folder.path()).unwrap();
+    trainer.save(folder.path(), &items).unwrap();
 
     let content: Value = serde_json::from_slice(&fs::read(&latest).unwrap()).unwrap();
     let mut state: Value = serde_json::from_str(content["run"].as_str().unwrap()).unwrap();
     let name = state["folder"].as_str().unwrap().to_owned();
     state.as_object_mut().unwrap().retain(|field, _| field != "folder" && field != "seed");
-    let state = state.to_string();
+    let (state, place) = (state.to_string(), folder.path().join(name));
+    ["networks", "target"].iter().for_each(|name| as_earlier(&place.join(name), &anchor));
     let digest = foretaste_train::run::digest(state.as_bytes());
-    fs::rename(folder.path().join(name), folder.path().join("training-earlier")).unwrap();
+    fs::rename(place, folder.path().join("training-earlier")).unwrap();
     fs::write(folder.path().join("training-earlier/training.json"), state).unwrap();
     let earlier = json!({ "format": 1, "folder": "training-earlier", "digest": digest });
     fs::write(&latest, earlier.to_string()).unwrap();
 
-    let resume = |seed| Trainer::resume(folder.path(), Some(features), Seed::new(seed));
+    let resume = |seed| Trainer::resume(folder.path(), &items, Seed::new(seed));
     assert!(resume(3).unwrap_err().to_string().contains("another seed"));
     let mut resumed = resume(2).unwrap();
     for trainer in [&mut trainer, &mut resumed] {
@@ -149,9 +162,30 @@ fn a_checkpoint_of_an_earlier_version_goes_on() {
     }
     assert_eq!(resumed.curve(), trainer.curve());
     assert_eq!(parameters(&resumed), parameters(&trainer));
-    resumed.save(folder.path()).unwrap();
+    resumed.save(folder.path(), &items).unwrap();
     assert!(!folder.path().join("training-earlier").exists());
     assert_eq!(resume(2).unwrap().curve(), trainer.curve());
+}
+
+/// Saves networks anew as earlier versions did: without their items, and tied to their features.
+fn as_earlier(place: &Path, anchor: &Anchor) {
+    let saved = checkpoint::load::<QConfig>(place, MANIFEST, "cascade-dqn/2").unwrap();
+    let networks = networks(anchor, true);
+    saved.restore(networks.params()).unwrap();
+    let mut adam = Adam::new(networks.params(), trainings()[1].optimiser).unwrap();
+    let has_optimiser = saved.restore_optimiser(&mut adam).is_ok();
+    let features = anchor.users().features().iter().flat_map(|feature| feature.to_le_bytes());
+    let description = Description {
+        manifest: MANIFEST,
+        model: "cascade-dqn/1",
+        config: networks.config(),
+        vocabulary: &foretaste_train::run::digest(&features.collect::<Vec<_>>()),
+        iteration: 1,
+        seed: saved.manifest.seed,
+        files: &[],
+    };
+    let parameters = networks.params().snapshot().unwrap();
+    checkpoint::save(place, description, &parameters, has_optimiser.then_some(&adam)).unwrap();
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -4,7 +4,7 @@ use foretaste_eval::choice::ChoiceModel;
 use foretaste_nn::{backward, check_gradients};
 use foretaste_random::Seed;
 use foretaste_sim::{Candidates, Policy, Propensities, Slates};
-use foretaste_train::PerStep;
+use foretaste_train::{Network, PerStep};
 use foretaste_user_model::behaviour::BehaviourModel;
 
 use super::{ITEMS, agent, buffer, log_of, tiny, values};

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 
 use super::manifest::{Manifest, with_digest};
@@ -22,13 +23,17 @@ pub struct Checkpoint<C> {
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Reads a checkpoint of the given model kind.
+/// Reads a checkpoint of the given model kind, whose manifest has this name.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format
 /// or model, a manifest that cannot be read or names files elsewhere, or files that are damaged.
-pub fn load<C: DeserializeOwned>(folder: &Path, model: &str) -> Result<Checkpoint<C>> {
-    let manifest = Manifest::read(folder, model)?;
+pub fn load<C: DeserializeOwned>(
+    folder: &Path,
+    manifest: &str,
+    model: &str,
+) -> Result<Checkpoint<C>> {
+    let manifest: Manifest<C> = Manifest::read(&folder.join(manifest), model)?;
     let files = manifest.files.iter();
     let files = files.map(|(name, file)| Ok((name.clone(), content(folder, name, file)?)));
     let files = files.collect::<Result<_>>()?;
@@ -38,6 +43,11 @@ pub fn load<C: DeserializeOwned>(folder: &Path, model: &str) -> Result<Checkpoin
 }
 
 impl<C> Checkpoint<C> {
+    /// The parameters as they were saved, on the CPU.
+    pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors.parameters
+    }
+
     /// What was saved beside the tensors under this name.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{MANIFEST, TENSORS, failed, read};
+use super::{TENSORS, failed, read};
 use crate::Result;
 
 /// The version of the layout written by this build.
@@ -46,6 +46,8 @@ pub struct Manifest<C> {
 /// What the caller knows of the model that is saved.
 #[derive(Clone, Copy, Debug)]
 pub struct Description<'a, C> {
+    /// The name of the manifest, such as [`MANIFEST`](super::MANIFEST).
+    pub manifest: &'a str,
     /// The model's kind and version.
     pub model: &'a str,
     /// The model's configuration.
@@ -115,15 +117,14 @@ impl<C> Manifest<C> {
 
 impl<C: DeserializeOwned> Manifest<C> {
     /// Reads the manifest of a model of this kind.
-    pub(super) fn read(folder: &Path, model: &str) -> Result<Self> {
-        let path = folder.join(MANIFEST);
-        let head = head(&path)?;
+    pub(super) fn read(path: &Path, model: &str) -> Result<Self> {
+        let head = head(path)?;
         if head["model"] != model {
             let found = &head["model"];
             let problem = format!("it holds a model of kind {found}, expected \"{model}\"");
-            return Err(failed(&path, problem));
+            return Err(failed(path, problem));
         }
-        Self::parse(&path, head)
+        Self::parse(path, head)
     }
 
     /// A manifest with the digest that it was written with, and no name of a file elsewhere.
@@ -138,11 +139,23 @@ impl<C: DeserializeOwned> Manifest<C> {
     }
 }
 
-/// The names of the files of the checkpoint in this folder, whatever its model; none where there is
-/// no whole manifest.
-pub(super) fn files_in(folder: &Path) -> Vec<String> {
-    let path = folder.join(MANIFEST);
-    let manifest = head(&path).and_then(|head| Manifest::<Value>::parse(&path, head));
+/// The kind and version of the model of the checkpoint in this folder; none where there is no
+/// manifest of this name.
+///
+/// # Errors
+/// [`Error::Checkpoint`](crate::Error::Checkpoint) if the manifest has another format or is damaged.
+pub fn model_in(folder: &Path, manifest: &str) -> Result<Option<String>> {
+    let path = folder.join(manifest);
+    match path.try_exists() {
+        Ok(false) => Ok(None),
+        _ => Ok(Some(Manifest::<Value>::parse(&path, head(&path)?)?.model)),
+    }
+}
+
+/// The names of the files of the checkpoint with this manifest, whatever its model; none where the
+/// manifest is not whole.
+pub(super) fn files_of(path: &Path) -> Vec<String> {
+    let manifest = head(path).and_then(|head| Manifest::<Value>::parse(path, head));
     let files = |manifest: Manifest<Value>| {
         manifest.all_files().map(|(_, file)| file.to_owned()).collect::<Vec<_>>()
     };

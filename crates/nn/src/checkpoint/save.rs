@@ -1,37 +1,39 @@
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use candle_core::Tensor;
 use serde::Serialize;
 
-use super::manifest::{Description, Manifest, files_in, is_saved_as};
+use super::failed;
+use super::manifest::{Description, Manifest, files_of, is_saved_as};
 use super::tensors::Tensors;
-use super::{MANIFEST, failed};
-use crate::{Adam, Params, Result};
+use crate::{Adam, Result};
 
 /// Writes `folder`, which is created if need be, with the parameters and, for training to go on,
-/// the optimiser. The files of the checkpoint that was there before go.
+/// the optimiser. The files of the checkpoint that was there before go: a folder holds one.
 ///
 /// # Errors
 /// [`Error::Checkpoint`](crate::Error::Checkpoint) if the folder cannot be written.
 pub fn save<C: Serialize>(
     folder: &Path,
     description: Description<'_, C>,
-    params: &Params,
+    parameters: &BTreeMap<String, Tensor>,
     optimiser: Option<&Adam>,
 ) -> Result<()> {
-    let tensors = Tensors::of(params, optimiser)?.to_bytes();
+    let tensors = Tensors::of(parameters, optimiser)?.to_bytes();
     let tensors = tensors.map_err(|reason| failed(folder, reason))?;
     let manifest = Manifest::new(&description, optimiser.map(Adam::steps), &tensors);
     manifest.check_names(folder)?;
     let text = manifest.to_json().map_err(|reason| failed(folder, reason))?;
 
     fs::create_dir_all(folder).map_err(|reason| failed(folder, reason))?;
-    let before = files_in(folder);
+    let before = files_of(&folder.join(description.manifest));
     write(folder, &manifest.tensors, &tensors)?;
     for (name, bytes) in description.files {
         write(folder, &manifest.files[*name], bytes)?;
     }
-    write(folder, MANIFEST, &text)?;
+    write(folder, description.manifest, &text)?;
     remove_others(folder, &manifest, &before)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::failed;
-use crate::{Adam, Params, Result};
+use crate::{Adam, Result};
 
 const PARAMETER: &str = "parameter.";
 const MOMENTS: &str = "moments.";
@@ -20,15 +20,19 @@ pub(super) struct Tensors {
 }
 
 impl Tensors {
-    /// Those of a model and, for training to go on, its optimiser.
-    pub(super) fn of(params: &Params, optimiser: Option<&Adam>) -> Result<Self> {
-        let on_cpu = |tensors: BTreeMap<String, Tensor>| {
-            let moved =
-                |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
-            tensors.into_iter().map(moved).collect::<Result<BTreeMap<_, _>>>()
+    /// The parameters of a model and, for training to go on, its optimiser.
+    pub(super) fn of(
+        parameters: &BTreeMap<String, Tensor>,
+        optimiser: Option<&Adam>,
+    ) -> Result<Self> {
+        let on_cpu = |tensors: &BTreeMap<String, Tensor>| {
+            let moved = |(name, tensor): (&String, &Tensor)| {
+                Ok((name.clone(), tensor.to_device(&Device::Cpu)?))
+            };
+            tensors.iter().map(moved).collect::<Result<BTreeMap<_, _>>>()
         };
         let moments = optimiser.map(Adam::moments).transpose()?.unwrap_or_default();
-        Ok(Self { parameters: on_cpu(params.snapshot()?)?, moments: on_cpu(moments)? })
+        Ok(Self { parameters: on_cpu(parameters)?, moments: on_cpu(&moments)? })
     }
 
     /// The content of the file.

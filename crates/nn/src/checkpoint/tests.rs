@@ -24,11 +24,19 @@ fn train(params: &Params, adam: &mut Adam) -> Vec<Vec<f32>> {
 
 fn describe(iteration: u64) -> Description<'static, Vec<usize>> {
     static CONFIG: Vec<usize> = Vec::new();
-    Description { model: MODEL, config: &CONFIG, vocabulary: "abc", iteration, seed: 9, files: &[] }
+    Description {
+        manifest: MANIFEST,
+        model: MODEL,
+        config: &CONFIG,
+        vocabulary: "abc",
+        iteration,
+        seed: 9,
+        files: &[],
+    }
 }
 
 fn problem(folder: &Path) -> String {
-    load::<Vec<usize>>(folder, MODEL).unwrap_err().to_string()
+    load::<Vec<usize>>(folder, MANIFEST, MODEL).unwrap_err().to_string()
 }
 
 /// Changes the manifest in this folder, and gives it the digest that it then has.
@@ -45,7 +53,7 @@ fn training_goes_on_from_a_checkpoint_bit_for_bit() {
     let folder = tempfile::tempdir().unwrap();
     let (params, mut adam) = model(3);
     train(&params, &mut adam);
-    save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), Some(&adam)).unwrap();
     let straight = train(&params, &mut adam);
 
     let (params, mut adam) = model(3);
@@ -54,7 +62,7 @@ fn training_goes_on_from_a_checkpoint_bit_for_bit() {
         .unwrap()
         .set(&Tensor::zeros((3, 2), DType::F32, &Device::Cpu).unwrap())
         .unwrap();
-    let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+    let checkpoint = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap();
     checkpoint.restore(&params).unwrap();
     checkpoint.restore_optimiser(&mut adam).unwrap();
     assert_eq!((checkpoint.manifest.iteration, checkpoint.manifest.seed), (1, 9));
@@ -67,10 +75,10 @@ fn a_later_save_replaces_an_earlier_one() {
     let (params, mut adam) = model(3);
     for iteration in 0..3 {
         train(&params, &mut adam);
-        save(folder.path(), describe(iteration), &params, None).unwrap();
+        save(folder.path(), describe(iteration), &params.snapshot().unwrap(), None).unwrap();
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+    let checkpoint = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap();
     assert_eq!(checkpoint.manifest.iteration, 2);
     assert!(
         checkpoint
@@ -87,8 +95,14 @@ fn files_beside_the_tensors_come_back_and_go_with_their_checkpoint() {
     let (params, _) = model(1);
     for text in ["one", "two"] {
         let files = [("words.txt", text.as_bytes().to_vec())];
-        save(folder.path(), Description { files: &files, ..describe(1) }, &params, None).unwrap();
-        let saved = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+        save(
+            folder.path(),
+            Description { files: &files, ..describe(1) },
+            &params.snapshot().unwrap(),
+            None,
+        )
+        .unwrap();
+        let saved = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap();
         assert_eq!(
             (saved.file("words.txt"), saved.file("others.txt")),
             (Some(text.as_bytes()), None)
@@ -113,14 +127,20 @@ fn the_files_of_the_checkpoint_before_go_and_no_others() {
         names.sort();
         names
     };
-    save(folder.path(), describe(1), &params, None).unwrap();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), None).unwrap();
     let without = names();
     let files = [("words.txt", b"one".to_vec()), ("features.jsonl", b"two".to_vec())];
-    save(folder.path(), Description { files: &files, ..describe(1) }, &params, None).unwrap();
+    save(
+        folder.path(),
+        Description { files: &files, ..describe(1) },
+        &params.snapshot().unwrap(),
+        None,
+    )
+    .unwrap();
     assert_eq!(names().len(), 4);
     let other = format!("words-{}.txt", "0".repeat(DIGITS));
     fs::write(folder.path().join(&other), "mine").unwrap();
-    save(folder.path(), describe(1), &params, None).unwrap();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), None).unwrap();
     fs::remove_file(folder.path().join(other)).unwrap();
     assert_eq!(names(), without);
 }
@@ -131,7 +151,7 @@ fn a_manifest_that_was_not_written_here_has_no_file_removed() {
     let (params, _) = model(1);
     let digested = format!("words-{}.txt", "0".repeat(DIGITS));
     let left_of = |files: Value, is_ours: bool| {
-        save(folder.path(), describe(1), &params, None).unwrap();
+        save(folder.path(), describe(1), &params.snapshot().unwrap(), None).unwrap();
         for file in ["mine.txt", &digested] {
             fs::write(folder.path().join(file), "mine").unwrap();
         }
@@ -141,7 +161,7 @@ fn a_manifest_that_was_not_written_here_has_no_file_removed() {
             let text = fs::read_to_string(&path).unwrap();
             fs::write(path, text.replace("\"seed\":9", "\"seed\":8")).unwrap();
         }
-        save(folder.path(), describe(1), &params, None).unwrap();
+        save(folder.path(), describe(1), &params.snapshot().unwrap(), None).unwrap();
         ["mine.txt", &digested].map(|file| folder.path().join(file).exists())
     };
     assert_eq!(left_of(json!({ "words.txt": digested }), false), [true, true]);
@@ -155,7 +175,7 @@ fn a_manifest_that_names_a_file_elsewhere_is_refused() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("checkpoint");
     let (params, _) = model(1);
-    save(&folder, describe(1), &params, None).unwrap();
+    save(&folder, describe(1), &params.snapshot().unwrap(), None).unwrap();
     let manifest: Value =
         serde_json::from_slice(&fs::read(folder.join(MANIFEST)).unwrap()).unwrap();
     let tensors = manifest["tensors"].as_str().unwrap().to_owned();
@@ -171,7 +191,7 @@ fn a_manifest_that_names_a_file_elsewhere_is_refused() {
         assert!(problem.contains(&format!("names the file {file:?}")), "{problem}");
     }
     forge(&folder, |manifest| manifest["tensors"] = tensors.into());
-    load::<Vec<usize>>(&folder, MODEL).unwrap();
+    load::<Vec<usize>>(&folder, MANIFEST, MODEL).unwrap();
 
     // A file that is there, with the digest that its name says.
     let name = "../words.txt";
@@ -180,14 +200,22 @@ fn a_manifest_that_names_a_file_elsewhere_is_refused() {
     forge(&folder, |manifest| manifest["files"] = json!({ name: file }));
     assert!(problem(&folder).contains("names the file"));
     let files = [(name, b"one".to_vec())];
-    assert!(save(&folder, Description { files: &files, ..describe(1) }, &params, None).is_err());
+    assert!(
+        save(
+            &folder,
+            Description { files: &files, ..describe(1) },
+            &params.snapshot().unwrap(),
+            None
+        )
+        .is_err()
+    );
 }
 
 #[test]
 fn what_is_no_file_of_a_checkpoint_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let (params, _) = model(1);
-    save(folder.path(), describe(1), &params, None).unwrap();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), None).unwrap();
     let manifest = folder.path().join(MANIFEST);
     let head: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
     let tensors = folder.path().join(head["tensors"].as_str().unwrap());
@@ -212,10 +240,10 @@ fn what_does_not_fit_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let (params, adam) = model(3);
     assert!(problem(folder.path()).contains("manifest.json"));
-    save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
-    let other = load::<Vec<usize>>(folder.path(), "other").unwrap_err().to_string();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), Some(&adam)).unwrap();
+    let other = load::<Vec<usize>>(folder.path(), MANIFEST, "other").unwrap_err().to_string();
     assert!(other.contains("expected \"other\""), "{other}");
-    let checkpoint = load::<Vec<usize>>(folder.path(), MODEL).unwrap();
+    let checkpoint = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap();
     checkpoint.check_vocabulary("abc").unwrap();
     let message = checkpoint.check_vocabulary("xyz").unwrap_err().to_string();
     assert!(message.contains("trained with item vocabulary abc, the data has xyz"), "{message}");
@@ -227,7 +255,7 @@ fn what_does_not_fit_is_named() {
 fn every_damaged_byte_is_detected() {
     let folder = tempfile::tempdir().unwrap();
     let (params, adam) = model(1);
-    save(folder.path(), describe(1), &params, Some(&adam)).unwrap();
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), Some(&adam)).unwrap();
     let file = fs::read_dir(folder.path())
         .unwrap()
         .flatten()
@@ -250,6 +278,6 @@ fn every_damaged_byte_is_detected() {
         let mut damaged = text.clone().into_bytes();
         damaged[at] ^= 1;
         fs::write(&manifest, damaged).unwrap();
-        assert!(load::<Vec<usize>>(folder.path(), MODEL).is_err(), "byte {at}");
+        assert!(load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).is_err(), "byte {at}");
     }
 }

@@ -1,17 +1,13 @@
-use std::path::Path;
-
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Log, PaddedBatch, Provenance, Saved};
-use foretaste_nn::checkpoint::{self, Checkpoint};
-use foretaste_nn::{Adam, Params, lookup, masked_log_softmax, scalar};
+use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_nn::{Params, lookup, masked_log_softmax, scalar};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::{ClickEncoder, Head};
+use foretaste_train::{ClickEncoder, Head, Network};
 
 use super::config::BehaviourConfig;
 use crate::{Error, Result};
 
-const KIND: &str = "irecgan-behaviour/1";
 /// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
@@ -187,63 +183,19 @@ impl BehaviourModel {
             steps => Ok(sum / steps as f64),
         }
     }
+}
 
-    /// Writes a checkpoint, with the optimiser if training is to go on; see
-    /// [`foretaste_nn::checkpoint`].
-    pub fn save<'a>(
-        &self,
-        folder: &Path,
-        provenance: impl Into<Provenance<'a>>,
-        iteration: u64,
-        seed: u64,
-        optimiser: Option<&Adam>,
-    ) -> Result<()> {
-        let provenance = provenance.into();
-        let (vocabulary, files) = (provenance.catalogue.names().digest(), provenance.files());
-        let description = checkpoint::Description {
-            model: KIND,
-            config: &self.config,
-            vocabulary: &vocabulary,
-            iteration,
-            seed,
-            files: &files,
-        };
-        Ok(checkpoint::save(folder, description, &self.params, optimiser)?)
+impl Network for BehaviourModel {
+    const KIND: &'static str = "irecgan-behaviour/1";
+    type Config = BehaviourConfig;
+    type Error = Error;
+
+    fn parts(&self) -> (&BehaviourConfig, &Params) {
+        (&self.config, &self.params)
     }
 
-    /// Reads a checkpoint: the model, its items and what it was fitted on. `known` are the items at
-    /// hand, for a checkpoint of an earlier version, which does not hold its own ([`Saved::read`]).
-    ///
-    /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if there is no checkpoint or it is damaged;
-    /// [`Error::Log`](crate::Error::Log) if it does not hold its items and they are not those that
-    /// are known.
-    pub fn load(folder: &Path, known: &Catalogue, device: &Device) -> Result<(Self, Saved)> {
-        let checkpoint = checkpoint::load::<BehaviourConfig>(folder, KIND)?;
-        let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
-        let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
-        Ok((Self::of(&checkpoint, device)?, saved))
-    }
-
-    /// Reads a checkpoint of a model of this catalogue, for training to go on.
-    pub(super) fn resume(
-        folder: &Path,
-        catalogue: &Catalogue,
-        device: &Device,
-    ) -> Result<(Self, Checkpoint<BehaviourConfig>)> {
-        let checkpoint = checkpoint::load::<BehaviourConfig>(folder, KIND)?;
-        checkpoint.check_vocabulary(&catalogue.names().digest())?;
-        Ok((Self::of(&checkpoint, device)?, checkpoint))
-    }
-
-    fn of(checkpoint: &Checkpoint<BehaviourConfig>, device: &Device) -> Result<Self> {
-        let model = Self::new(
-            checkpoint.manifest.config.clone(),
-            Seed::new(checkpoint.manifest.seed),
-            device,
-        )?;
-        checkpoint.restore(&model.params)?;
-        Ok(model)
+    fn build(config: BehaviourConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
+        Self::new(config, seed, device)
     }
 }
 

@@ -6,6 +6,7 @@ use foretaste_random::Seed;
 use foretaste_sim::{
     Blind, Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom,
 };
+use foretaste_train::Network;
 use rand::Rng;
 
 use super::*;

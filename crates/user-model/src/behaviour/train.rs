@@ -7,7 +7,8 @@ use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{
-    Candidates, Descent, Fit, FitConfig, Fitted, LearningRate, Means, PerStep, Progress, descend,
+    Candidates, Descent, Fit, FitConfig, Fitted, LearningRate, Means, Network, PerStep, Progress,
+    descend,
 };
 
 use super::config::BehaviourTraining;

@@ -4,6 +4,7 @@ use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Rollout};
+use foretaste_train::Network;
 use foretaste_user_model::{
     Error, LearnedUsers, Outcomes, Outside, Pays, RewardHead, StateEncoder, UserModel,
     UserModelConfig,
@@ -124,7 +125,7 @@ fn fitting_learns_the_outcomes_of_the_training_sessions_and_a_checkpoint_keeps_t
         (3.0, -0.25, Some(5))
     );
     assert_eq!(endings.hazards.len(), 4);
-    model.save(folder.path(), &catalogue, 3, 1).unwrap();
+    model.save(folder.path(), &catalogue, 3, 1, None).unwrap();
     let (loaded, _) = UserModel::load(folder.path(), &catalogue, &Device::Cpu).unwrap();
     assert_eq!(loaded.config(), model.config());
     assert_eq!(play(&LearnedUsers::new(loaded).unwrap()), play(&LearnedUsers::new(model).unwrap()));
