@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor, WithDType};
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;
@@ -8,6 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::argmax::top_items;
 use crate::policy::{remembers_clicks, show};
+
+const FEATURES: &str = "features";
+const INVERSE: &str = "inverse";
+const MOMENT: &str = "moment";
+const THETA: &str = "theta";
 
 /// Settings of [`LinUcb`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +94,65 @@ impl LinUcb {
             moment: zeros.clone(),
             theta: zeros,
         })
+    }
+
+    /// What was learned, in tensors by name ([`tensors`](Self::tensors)), as a policy again.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range, or a tensor is missing, of another
+    /// shape or type, or not finite.
+    pub fn from_tensors(
+        config: LinUcbConfig,
+        k: usize,
+        items: usize,
+        tensors: &BTreeMap<String, Tensor>,
+    ) -> Result<Self> {
+        let features: Vec<f32> = match tensors.contains_key(FEATURES) {
+            true => entries(tensors, FEATURES, None)?,
+            false => Vec::new(),
+        };
+        let new = Self::new(config, k, items, &features)?;
+        let numbers = |name, like: &[f64]| entries(tensors, name, Some(like.len()));
+        Ok(Self {
+            inverse: numbers(INVERSE, &new.inverse)?,
+            moment: numbers(MOMENT, &new.moment)?,
+            theta: numbers(THETA, &new.theta)?,
+            ..new
+        })
+    }
+
+    /// What was learned: `inverse [K, c, c]`, `moment [K, c]` and `theta [K, c]`, and the
+    /// `features [K, d]` where there are any.
+    ///
+    /// # Errors
+    /// An error of the network if a tensor cannot be made.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
+        let (items, c, cpu) = (self.items, self.dim + 1, &Device::Cpu);
+        let mut tensors = BTreeMap::from([
+            (INVERSE.to_owned(), Tensor::from_slice(&self.inverse, (items, c, c), cpu)?),
+            (MOMENT.to_owned(), Tensor::from_slice(&self.moment, (items, c), cpu)?),
+            (THETA.to_owned(), Tensor::from_slice(&self.theta, (items, c), cpu)?),
+        ]);
+        if self.dim > 0 {
+            let features = Tensor::from_slice(&self.features, (items, self.dim), cpu)?;
+            tensors.insert(FEATURES.to_owned(), features);
+        }
+        Ok(tensors)
+    }
+
+    /// The settings.
+    pub fn config(&self) -> LinUcbConfig {
+        self.config
+    }
+
+    /// k: items on a slate.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// K: number of items in the catalogue.
+    pub fn items(&self) -> usize {
+        self.items
     }
 
     /// Learns from `users` sessions of at most `steps` steps in which it acts, all users of a step
@@ -223,6 +290,25 @@ impl Policy for LinUcb {
     }
 
     remembers_clicks!();
+}
+
+/// The finite entries of a tensor, which must be so many where that is said.
+fn entries<T: WithDType>(
+    tensors: &BTreeMap<String, Tensor>,
+    name: &str,
+    expected: Option<usize>,
+) -> Result<Vec<T>> {
+    let fail = |problem: String| Err(Error::setting("LinUCB", format!("{name} {problem}")));
+    let Some(tensor) = tensors.get(name) else { return fail("is missing".into()) };
+    if tensor.dtype() != T::DTYPE || expected.is_some_and(|count| tensor.elem_count() != count) {
+        let (found, count) = (tensor.dtype(), tensor.elem_count());
+        return fail(format!("has {count} entries of {found:?}, expected {expected:?}"));
+    }
+    let entries: Vec<T> = tensor.flatten_all()?.to_vec1()?;
+    match entries.iter().all(|entry| entry.to_f64().is_finite()) {
+        true => Ok(entries),
+        false => fail("holds a number that is not finite".into()),
+    }
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

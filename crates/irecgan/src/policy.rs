@@ -136,7 +136,8 @@ impl Policy for AgentPolicy {
 
 impl Propensities for AgentPolicy {
     /// Under [`Selection::Sampled`] π of an item over π of all that were left, under
-    /// [`Selection::Top`] 1 for the likeliest item that was left and 0 for any other.
+    /// [`Selection::Top`] 1 for the likeliest item that was left and 0 for any other. An item that
+    /// is not in the catalogue is never shown.
     fn propensities(
         &self,
         memory: &ClickStates,
@@ -177,7 +178,8 @@ fn of_drawn(
         among.map_or(1.0, |among| among.iter().map(|item| probabilities[item.index()]).sum());
     slate.iter().map(move |item| {
         let admitted = among.is_none_or(|among| among.binary_search(item).is_ok());
-        let probability = if admitted { probabilities[item.index()] } else { 0.0 };
+        let known = probabilities.get(item.index()).filter(|_| admitted);
+        let probability = known.copied().unwrap_or(0.0);
         let share = (probability / left).clamp(0.0, 1.0);
         left = (left - probability).max(f64::MIN_POSITIVE);
         share

@@ -28,7 +28,7 @@ pub struct Manifest<C> {
     /// Digest of the item vocabulary that the model was trained with.
     pub vocabulary: String,
     /// Training iterations done.
-    pub(super) iteration: u64,
+    pub iteration: u64,
     /// The seed of the run; with the iterations done it gives the position of every random stream.
     pub seed: u64,
     /// Optimiser steps taken, if the optimiser was saved.

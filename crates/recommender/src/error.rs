@@ -1,0 +1,87 @@
+use std::path::{Path, PathBuf};
+
+/// What can go wrong with a recommender or with learned users.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A network part failed, or the folder is damaged.
+    #[error(transparent)]
+    Network(#[from] foretaste_nn::Error),
+    /// A log, or what stands beside the weights, cannot be read or does not fit.
+    #[error(transparent)]
+    Log(#[from] foretaste_data::Error),
+    /// A policy or an environment failed.
+    #[error(transparent)]
+    Simulation(#[from] foretaste_sim::Error),
+    /// Learned users failed.
+    #[error(transparent)]
+    Users(#[from] foretaste_user_model::Error),
+    /// IRecGAN failed.
+    #[error(transparent)]
+    Agent(#[from] foretaste_irecgan::Error),
+    /// Q-networks, LinUCB or a greedy policy failed.
+    #[error(transparent)]
+    Networks(#[from] foretaste_cascade_dqn::Error),
+    /// A folder holds nothing of what was asked for.
+    #[error("{} holds no {expected}", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+        /// What was asked for.
+        expected: &'static str,
+    },
+    /// A folder holds a kind that this version does not know.
+    #[error("{}: it holds the kind {found:?}; this version knows {known}", path.display())]
+    Kind {
+        /// The manifest.
+        path: PathBuf,
+        /// What it names.
+        found: String,
+        /// The kinds that are known.
+        known: String,
+    },
+    /// A setting or an argument is outside its range, or does not fit.
+    #[error("{what}: {problem}")]
+    Setting {
+        /// The setting.
+        what: &'static str,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// Whoever watched the training stopped it.
+    #[error("training was interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    pub(crate) fn setting(what: &'static str, problem: impl ToString) -> Self {
+        Self::Setting { what, problem: problem.to_string() }
+    }
+
+    pub(crate) fn kind<'a>(
+        path: &Path,
+        found: String,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let known = known.collect::<Vec<_>>().join(", ");
+        Self::Kind { path: path.to_owned(), found, known }
+    }
+}
+
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
+impl From<Error> for foretaste_sim::Error {
+    fn from(reason: Error) -> Self {
+        match reason {
+            Error::Simulation(reason) => reason,
+            reason => Self::Model(Box::new(reason)),
+        }
+    }
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,42 @@
+//! The kinds of recommenders: one file each, and one line in the table.
+
+mod cdqn;
+mod greedy;
+mod irecgan;
+mod lin_ucb;
+mod lstm;
+mod popularity;
+mod random;
+mod top_items;
+
+use candle_core::Device;
+use foretaste_data::Catalogue;
+
+use crate::training::Training;
+use crate::{Content, DynPolicy, Result};
+
+/// A kind of recommender.
+pub(crate) struct Kind {
+    /// What it is called in programs.
+    pub name: &'static str,
+    /// Its name and version in `recommender.json`.
+    pub model: &'static str,
+    /// Its names in `manifest.json`, where networks are saved for themselves.
+    pub networks: &'static [&'static str],
+    /// The policy of some content.
+    pub build: fn(&Content, &Catalogue, &Device) -> Result<Box<dyn DynPolicy>>,
+    /// How it is trained on a log, where that takes no more than a log.
+    pub training: Option<Training>,
+}
+
+pub(crate) const KINDS: [&Kind; 9] = [
+    &irecgan::DRAWN,
+    &irecgan::TOP,
+    &lstm::KIND,
+    &cdqn::KIND,
+    &lin_ucb::KIND,
+    &greedy::KIND,
+    &popularity::KIND,
+    &top_items::KIND,
+    &random::KIND,
+];

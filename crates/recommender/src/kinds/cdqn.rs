@@ -1,0 +1,26 @@
+//! Trained Q-networks.
+
+use foretaste_cascade_dqn::{QNetworks, QPolicy, Storage};
+use foretaste_train::Network;
+
+use super::Kind;
+use crate::{Content, Erased, Result};
+
+pub(super) const KIND: Kind = Kind {
+    name: "cdqn",
+    model: "cdqn/1",
+    networks: &[QNetworks::KIND, "cascade-dqn/1"],
+    build: |content, catalogue, device| {
+        let networks: QNetworks = content.network(catalogue, device)?;
+        Ok(Box::new(Erased::certain(QPolicy::new(&networks, Storage::Single)?)))
+    },
+    training: None,
+};
+
+impl Content {
+    /// Q-networks, whose slates are as long as those that they were trained for. Features that they
+    /// were given are those of the catalogue.
+    pub fn q_networks(networks: &QNetworks) -> Result<Self> {
+        Self::of(KIND.name, networks)
+    }
+}

@@ -1,0 +1,39 @@
+//! Items drawn by how popular they are.
+
+use candle_core::{Device, Tensor};
+use foretaste_sim::policies::Popularity;
+use serde_json::{Value, json};
+
+use super::Kind;
+use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
+use crate::{Content, Erased, Result};
+
+pub(super) const KIND: Kind = Kind {
+    name: "popularity",
+    model: "popularity/1",
+    networks: &[],
+    build: |content, catalogue, _| {
+        let weights = content.numbers("popularity", &[catalogue.len()])?;
+        Ok(Box::new(Erased::drawn(Popularity::new(weights)?)))
+    },
+    training: Some(Training { takes: &[], settings, train }),
+};
+
+impl Content {
+    /// Items drawn one after the other in proportion to these weights, one for each item.
+    pub fn popularity(weights: Vec<f64>) -> Result<Self> {
+        let weights = Tensor::new(weights, &Device::Cpu)?;
+        Self::new(KIND.name, json!({}), [("popularity".to_owned(), weights)].into())
+    }
+}
+
+fn settings(_: &TrainingLog<'_>, _: &Effort) -> Result<Value> {
+    Ok(json!({}))
+}
+
+/// How often each item was clicked, and once more, so that every item can be shown.
+fn train(log: &TrainingLog<'_>, _: &Job<'_>, _: &mut dyn Watch) -> Result<Trained> {
+    let mut weights = vec![1.0; log.dataset.catalogue.len()];
+    log.steps().filter_map(|step| step.choice.item()).for_each(|item| weights[item.index()] += 1.0);
+    Ok(Trained { content: Content::popularity(weights)?, sessions: log.sessions.len() })
+}

@@ -1,0 +1,34 @@
+//! Items drawn uniformly.
+
+use foretaste_sim::policies::UniformRandom;
+use serde_json::{Value, json};
+
+use super::Kind;
+use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
+use crate::{Content, Erased, Result};
+
+pub(super) const KIND: Kind = Kind {
+    name: "random",
+    model: "random/1",
+    networks: &[],
+    build: |_, catalogue, _| {
+        Ok(Box::new(Erased::drawn(UniformRandom { items: catalogue.len() })))
+    },
+    training: Some(Training { takes: &[], settings, train }),
+};
+
+impl Content {
+    /// All items alike.
+    pub fn random() -> Result<Self> {
+        Self::new(KIND.name, json!({}), [].into())
+    }
+}
+
+fn settings(_: &TrainingLog<'_>, _: &Effort) -> Result<Value> {
+    Ok(json!({}))
+}
+
+/// There is nothing to learn.
+fn train(_: &TrainingLog<'_>, _: &Job<'_>, _: &mut dyn Watch) -> Result<Trained> {
+    Ok(Trained { content: Content::random()?, sessions: 0 })
+}

@@ -1,0 +1,229 @@
+use std::fmt;
+use std::path::Path;
+
+use candle_core::Device;
+use foretaste_data::{Catalogue, Choice, ItemId, Origin, Provenance};
+use foretaste_random::Stream;
+use foretaste_sim::{Candidates, Policy, Responses, Slates};
+use serde_json::Value;
+
+use crate::folder::{self, Written};
+use crate::kinds::{KINDS, Kind};
+use crate::{Content, DynPolicy, Error, Memory, Result};
+
+/// The manifest of a recommender.
+pub const RECOMMENDER: &str = "recommender.json";
+
+/// A policy of any kind with its items, its settings and what it learned from: what is saved,
+/// loaded, played, judged and asked for slates.
+///
+/// As a [`Policy`] it plays in any environment of its items. Its slates may be asked about items
+/// that it does not know, whose ids are not below the number of its items: they have propensity 0.
+pub struct Recommender {
+    content: Content,
+    catalogue: Catalogue,
+    origin: Option<Origin>,
+    policy: Box<dyn DynPolicy>,
+}
+
+impl Recommender {
+    /// The recommender that `content` makes over these items, whose networks run on `device`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the content is not of these items; what the kind returns.
+    pub fn new<'a>(
+        content: Content,
+        provenance: impl Into<Provenance<'a>>,
+        device: &Device,
+    ) -> Result<Self> {
+        let Provenance { catalogue, origin } = provenance.into();
+        Self::built(content, catalogue.clone(), origin.cloned(), device)
+    }
+
+    fn built(
+        content: Content,
+        catalogue: Catalogue,
+        origin: Option<Origin>,
+        device: &Device,
+    ) -> Result<Self> {
+        let policy = (kind(content.kind)?.build)(&content, &catalogue, device)?;
+        Ok(Self { content, catalogue, origin, policy })
+    }
+
+    /// Writes the recommender into `folder`, which is created if need be, in place of one that is
+    /// there.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let provenance = Provenance { catalogue: &self.catalogue, origin: self.origin.as_ref() };
+        let written = Written {
+            manifest: RECOMMENDER,
+            model: kind(self.content.kind)?.model,
+            settings: &self.content.settings,
+            weights: &self.content.weights,
+            iterations: self.content.iterations,
+        };
+        folder::write(folder, &written, provenance)
+    }
+
+    /// Reads a recommender of whatever kind is there: what [`save`](Self::save) wrote, or an agent,
+    /// a user model or Q-networks that were saved for themselves.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is none; [`Error::Kind`] if its kind is not known, with those
+    /// that are; [`Error::Network`] and [`Error::Log`] if the folder is damaged.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Self::load_knowing(folder, &Catalogue::default(), device)
+    }
+
+    /// As [`load`](Self::load), with the items at hand, for a folder of an early version, which
+    /// does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_knowing(folder: &Path, known: &Catalogue, device: &Device) -> Result<Self> {
+        let (manifest, model) = folder::find(folder, RECOMMENDER, "recommender")?;
+        let names = |kind: &&'static Kind| match manifest {
+            RECOMMENDER => std::slice::from_ref(&kind.model),
+            _ => kind.networks,
+        };
+        let Some(kind) = KINDS.iter().find(|kind| names(kind).contains(&&*model)) else {
+            let known = KINDS.iter().flat_map(|kind| names(kind)).copied();
+            return Err(Error::kind(&folder.join(manifest), model, known));
+        };
+        let folder::Read { settings, weights, saved, iterations } =
+            folder::read(folder, manifest, &model, known)?;
+        let content = Content { kind: kind.name, settings, weights, iterations };
+        Self::built(content, saved.catalogue, saved.origin, device)
+    }
+
+    /// The kind of recommender, such as `irecgan`.
+    pub fn kind(&self) -> &'static str {
+        self.content.kind
+    }
+
+    /// Its items, in its own numbering.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What fixes it beside its weights; how it was trained is in its [origin](Self::origin).
+    pub fn settings(&self) -> &Value {
+        &self.content.settings
+    }
+
+    /// What it learned from, if it says so.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The probability of each place of `slates` given the places before it, `[rows · k]`, as
+    /// [`Propensities::propensities`](foretaste_sim::Propensities::propensities); `None` from a
+    /// kind that does not know them.
+    ///
+    /// # Errors
+    /// What the policy returns, and for slates longer or shorter than it can show.
+    pub fn propensities(
+        &self,
+        memory: &Memory,
+        allowed: Option<&Candidates>,
+        slates: &Slates,
+    ) -> foretaste_sim::Result<Option<Vec<f64>>> {
+        self.policy.propensities(memory, allowed, slates)
+    }
+
+    /// The slate of `k` items for a user who clicked these items, the oldest first; none but those
+    /// that `allowed` admits to row 0, if it is given.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for an item that is not in the catalogue; what the policy returns, and
+    /// where it cannot show `k` items.
+    pub fn recommend(
+        &self,
+        clicked: &[ItemId],
+        allowed: Option<&Candidates>,
+        k: usize,
+        stream: Stream,
+    ) -> Result<Vec<ItemId>> {
+        if let Some(item) = clicked.iter().find(|item| item.index() >= self.catalogue.len()) {
+            let problem = format!("item {} of {}", item.0, self.catalogue.len());
+            return Err(Error::setting("history", problem));
+        }
+        let (mut memory, mut slates) = (self.policy.begin(1)?, Slates::default());
+        for &item in clicked {
+            slates.clear(1);
+            slates.push(&[item], None);
+            let mut responses = Responses::default();
+            responses.push(Choice::Item(item), 0.0, false);
+            self.policy.observe(&mut memory, &slates, &responses)?;
+        }
+        self.policy.rank(&memory, allowed, k, &mut [stream], &mut slates)?;
+        Ok(slates.items().to_vec())
+    }
+
+    /// As [`recommend`](Self::recommend), by raw ids. Clicks on items that the recommender does not
+    /// know are no part of its history, and it shows none of these.
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend).
+    pub fn recommend_raw(
+        &self,
+        clicked: &[&str],
+        allowed: Option<&[&str]>,
+        k: usize,
+        stream: Stream,
+    ) -> Result<Vec<&str>> {
+        let known = |ids: &[&str]| -> Vec<ItemId> {
+            ids.iter().filter_map(|id| self.catalogue.item(id)).collect()
+        };
+        let allowed = allowed.map(|ids| Candidates::only(known(ids)));
+        let slate = self.recommend(&known(clicked), allowed.as_ref(), k, stream)?;
+        Ok(slate.into_iter().map(|item| self.catalogue.raw(item)).collect())
+    }
+}
+
+impl Policy for Recommender {
+    type Memory = Memory;
+
+    fn begin(&self, rows: usize) -> foretaste_sim::Result<Memory> {
+        self.policy.begin(rows)
+    }
+
+    fn rank(
+        &self,
+        memory: &Memory,
+        allowed: Option<&Candidates>,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> foretaste_sim::Result<()> {
+        self.policy.rank(memory, allowed, k, streams, slates)
+    }
+
+    fn observe(
+        &self,
+        memory: &mut Memory,
+        slates: &Slates,
+        responses: &Responses,
+    ) -> foretaste_sim::Result<()> {
+        self.policy.observe(memory, slates, responses)
+    }
+
+    fn select(&self, memory: &Memory, rows: &[usize]) -> foretaste_sim::Result<Memory> {
+        self.policy.select(memory, rows)
+    }
+}
+
+impl fmt::Debug for Recommender {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = formatter.debug_struct("Recommender");
+        shown.field("kind", &self.content.kind).field("items", &self.catalogue.len());
+        shown.finish_non_exhaustive()
+    }
+}
+
+fn kind(name: &str) -> Result<&'static Kind> {
+    let found = KINDS.into_iter().find(|kind| kind.name == name);
+    found.ok_or_else(|| Error::setting("kind", format!("{name:?} is not known")))
+}

@@ -1,0 +1,164 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::Device;
+use foretaste_data::{Dataset, Origin, Step};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::kinds::{KINDS, Kind};
+use crate::{Content, Error, Result};
+
+/// What is learned from: some sessions of a data set.
+#[derive(Clone, Copy, Debug)]
+pub struct TrainingLog<'a> {
+    /// The data set.
+    pub dataset: &'a Dataset,
+    /// The sessions to learn from.
+    pub sessions: &'a [usize],
+}
+
+/// How much work a training is to be; what is not asked for is the published setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Passes over the log, of each network that is trained by passes.
+    pub epochs: u64,
+    /// Rounds of adversarial training.
+    pub adversarial: u64,
+    /// Width of the networks' states.
+    pub hidden: usize,
+}
+
+/// One training.
+#[derive(Clone, Copy, Debug)]
+pub struct Job<'a> {
+    /// What [`Method::settings`] gave, changed or not.
+    pub settings: &'a Value,
+    /// What everything is drawn from.
+    pub seed: u64,
+    /// Where networks run.
+    pub device: &'a Device,
+    /// What the recommender is to say that it learned from, for what is kept of an unfinished
+    /// training.
+    pub origin: Option<&'a Origin>,
+    /// An unfinished training of this very log, settings and seed, which [`Progress::save`] wrote,
+    /// to go on with.
+    pub unfinished: Option<&'a Path>,
+}
+
+/// How far a training is.
+#[derive(Clone, Copy)]
+pub struct Progress<'a> {
+    /// Epochs done.
+    pub done: u64,
+    /// Of so many.
+    pub total: u64,
+    /// What was trained in the last epoch; empty before the first.
+    pub stage: &'static str,
+    /// Writes into a folder what is needed to go on from here later, where the method can.
+    pub save: Option<&'a dyn Fn(&Path) -> Result<()>>,
+}
+
+/// Who watches a training, and may stop it.
+pub trait Watch {
+    /// Told what the user should know of the log.
+    fn warn(&mut self, _text: &str) {}
+
+    /// Told before the first epoch and after each.
+    fn progress(&mut self, _progress: Progress<'_>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+/// Nobody watches.
+impl Watch for () {}
+
+/// What came of a training.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// The recommender but for its items.
+    pub content: Content,
+    /// Number of sessions that taught it anything.
+    pub sessions: usize,
+}
+
+/// How recommenders of a kind are trained on a log.
+pub(crate) struct Training {
+    pub takes: &'static [&'static str],
+    pub settings: fn(&TrainingLog<'_>, &Effort) -> Result<Value>,
+    pub train: fn(&TrainingLog<'_>, &Job<'_>, &mut dyn Watch) -> Result<Trained>,
+}
+
+/// A way to get a recommender from a log.
+#[derive(Clone, Copy)]
+pub struct Method {
+    name: &'static str,
+    training: &'static Training,
+}
+
+impl Method {
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let method = |kind: &'static Kind| {
+            Some(Self { name: kind.name, training: kind.training.as_ref()? })
+        };
+        KINDS.into_iter().filter_map(method)
+    }
+
+    /// The method of this name.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] that names all methods.
+    pub fn named(name: &str) -> Result<Self> {
+        Self::all().find(|method| method.name == name).ok_or_else(|| {
+            let names: Vec<&str> = Self::all().map(Self::name).collect();
+            Error::setting("method", format!("{name:?}, expected one of {}", names.join(", ")))
+        })
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// The fields of [`Effort`] that make a difference to it.
+    pub fn takes(self) -> &'static [&'static str] {
+        self.training.takes
+    }
+
+    /// All settings of a training on this log, but its seed.
+    ///
+    /// # Errors
+    /// What the kind returns.
+    pub fn settings(self, log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
+        (self.training.settings)(log, effort)
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] if `watch` stopped it; [`Error::Setting`] if the settings cannot be
+    /// read or the log does not allow it; what the training returns.
+    pub fn train(
+        self,
+        log: &TrainingLog<'_>,
+        job: &Job<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<Trained> {
+        (self.training.train)(log, job, watch)
+    }
+}
+
+impl<'a> TrainingLog<'a> {
+    /// Every step to learn from.
+    pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
+        let log = &self.dataset.log;
+        self.sessions.iter().flat_map(|&session| log.session(session).steps())
+    }
+}
+
+impl Job<'_> {
+    pub(crate) fn settings<T: DeserializeOwned>(&self) -> Result<T> {
+        T::deserialize(self.settings).map_err(|reason| Error::setting("settings", reason))
+    }
+}

@@ -1,0 +1,210 @@
+use std::path::Path;
+
+use candle_core::Device;
+use foretaste_data::{Catalogue, Log, Origin, Provenance};
+use foretaste_eval::choice::{ChoiceModel, Prediction};
+use foretaste_random::Stream;
+use foretaste_sim::{Environment, Responses, Slates};
+use foretaste_train::Network;
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers};
+use foretaste_user_model::{LearnedState, LearnedUsers, UserModel};
+
+use crate::content::{check_items, network};
+use crate::folder::{self, Written};
+use crate::{Content, Error, Result};
+
+/// The manifest of learned users.
+pub const USERS: &str = "users.json";
+
+/// A model of users of any kind.
+#[derive(Debug)]
+pub enum Model {
+    /// GAN-CDQN's.
+    Gan(UserModel),
+    /// IRecGAN's U.
+    Behaviour(BehaviourModel),
+}
+
+/// A learned user model with its items and what it was fitted on: what is saved, loaded, asked for
+/// choices, and made an environment.
+#[derive(Debug)]
+pub struct Users {
+    model: Model,
+    catalogue: Catalogue,
+    origin: Option<Origin>,
+}
+
+impl Users {
+    /// The users of `model`, fitted over these items.
+    pub fn new<'a>(model: Model, provenance: impl Into<Provenance<'a>>) -> Self {
+        let Provenance { catalogue, origin } = provenance.into();
+        Self { model, catalogue: catalogue.clone(), origin: origin.cloned() }
+    }
+
+    /// Writes the users into `folder`, which is created if need be, in place of those that are
+    /// there.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if the folder cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let content = match &self.model {
+            Model::Gan(model) => Content::of(UserModel::KIND, model),
+            Model::Behaviour(model) => Content::of(BehaviourModel::KIND, model),
+        }?;
+        let written = Written {
+            manifest: USERS,
+            model: content.kind,
+            settings: &content.settings,
+            weights: &content.weights,
+            iterations: 0,
+        };
+        let provenance = Provenance { catalogue: &self.catalogue, origin: self.origin.as_ref() };
+        folder::write(folder, &written, provenance)
+    }
+
+    /// Reads users of whatever kind is there: what [`save`](Self::save) wrote, or a user model that
+    /// was saved for itself.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there are none; [`Error::Kind`] if their kind is not known, with those
+    /// that are; [`Error::Network`] and [`Error::Log`] if the folder is damaged.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let (manifest, kind) = folder::find(folder, USERS, "learned users")?;
+        let known = [UserModel::KIND, BehaviourModel::KIND];
+        if !known.contains(&&*kind) {
+            return Err(Error::kind(&folder.join(manifest), kind, known.into_iter()));
+        }
+        let read = folder::read(folder, manifest, &kind, &Catalogue::default())?;
+        let content = Content {
+            kind: known[usize::from(kind == BehaviourModel::KIND)],
+            settings: read.settings,
+            weights: read.weights,
+            iterations: read.iterations,
+        };
+        let catalogue = read.saved.catalogue;
+        let model = if kind == UserModel::KIND {
+            Model::Gan(network(content.settings()?, &content.weights, &catalogue, device)?)
+        } else {
+            let model: BehaviourModel = content.network(&catalogue, device)?;
+            check_items(model.config().items, &catalogue)?;
+            Model::Behaviour(model)
+        };
+        Ok(Self { model, catalogue, origin: read.saved.origin })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Their items, in the model's own numbering.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// What they were fitted on, if they say so.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// The users as an environment, which pays in the log's unit.
+    ///
+    /// # Errors
+    /// [`Error::Users`] if the model was fitted on no log.
+    pub fn into_environment(self) -> Result<UsersEnvironment> {
+        Ok(UsersEnvironment(match self.model {
+            Model::Gan(model) => Either::Gan(LearnedUsers::new(model)?),
+            Model::Behaviour(model) => Either::Behaviour(BehaviourUsers::new(&model)?.as_logged()),
+        }))
+    }
+}
+
+impl ChoiceModel for Users {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        match &self.model {
+            Model::Gan(model) => model.predict(log, sessions),
+            Model::Behaviour(model) => model.predict(log, sessions),
+        }
+    }
+}
+
+/// Learned users of any kind, as an environment.
+#[derive(Debug)]
+pub struct UsersEnvironment(Either<LearnedUsers, BehaviourUsers>);
+
+/// The hidden state of [`UsersEnvironment`].
+#[derive(Debug)]
+pub struct UsersState(Either<LearnedState, BehaviourState>);
+
+#[derive(Debug)]
+enum Either<G, B> {
+    Gan(G),
+    Behaviour(B),
+}
+
+impl Environment for UsersEnvironment {
+    type State = UsersState;
+
+    fn items(&self) -> usize {
+        match &self.0 {
+            Either::Gan(users) => users.items(),
+            Either::Behaviour(users) => users.items(),
+        }
+    }
+
+    fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<UsersState> {
+        Ok(UsersState(match &self.0 {
+            Either::Gan(users) => Either::Gan(users.reset(streams)?),
+            Either::Behaviour(users) => Either::Behaviour(users.reset(streams)?),
+        }))
+    }
+
+    fn step(
+        &self,
+        state: &mut UsersState,
+        slates: &Slates,
+        streams: &mut [Stream],
+        responses: &mut Responses,
+    ) -> foretaste_sim::Result<()> {
+        match (&self.0, &mut state.0) {
+            (Either::Gan(users), Either::Gan(state)) => {
+                users.step(state, slates, streams, responses)
+            }
+            (Either::Behaviour(users), Either::Behaviour(state)) => {
+                users.step(state, slates, streams, responses)
+            }
+            _ => Err(another()),
+        }
+    }
+
+    fn select(&self, state: &UsersState, rows: &[usize]) -> foretaste_sim::Result<UsersState> {
+        Ok(UsersState(match (&self.0, &state.0) {
+            (Either::Gan(users), Either::Gan(state)) => {
+                Either::Gan(Environment::select(users, state, rows)?)
+            }
+            (Either::Behaviour(users), Either::Behaviour(state)) => {
+                Either::Behaviour(Environment::select(users, state, rows)?)
+            }
+            _ => return Err(another()),
+        }))
+    }
+
+    fn replace(
+        &self,
+        state: &mut UsersState,
+        rows: &[usize],
+        streams: &mut [Stream],
+    ) -> foretaste_sim::Result<()> {
+        match (&self.0, &mut state.0) {
+            (Either::Gan(users), Either::Gan(state)) => users.replace(state, rows, streams),
+            (Either::Behaviour(users), Either::Behaviour(state)) => {
+                users.replace(state, rows, streams)
+            }
+            _ => Err(another()),
+        }
+    }
+}
+
+fn another() -> foretaste_sim::Error {
+    foretaste_sim::Error::Contract("the state is of other users".into())
+}
