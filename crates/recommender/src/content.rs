@@ -33,8 +33,8 @@ impl Content {
         settings: impl Serialize,
         weights: Weights,
     ) -> Result<Self> {
-        let settings = serde_json::to_value(settings)
-            .map_err(|reason| Error::setting("settings", reason))?;
+        let settings =
+            serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))?;
         Ok(Self { kind, settings, weights, iterations: 0 })
     }
 

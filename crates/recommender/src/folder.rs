@@ -64,12 +64,7 @@ pub(crate) fn write(
 
 /// Reads what is there of a kind. `known` are the items at hand, for a folder of an earlier
 /// version, which does not hold its own.
-pub(crate) fn read(
-    folder: &Path,
-    manifest: &str,
-    model: &str,
-    known: &Catalogue,
-) -> Result<Read> {
+pub(crate) fn read(folder: &Path, manifest: &str, model: &str, known: &Catalogue) -> Result<Read> {
     let checkpoint = checkpoint::load::<Value>(folder, manifest, model)?;
     let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
     let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;

@@ -99,9 +99,8 @@ pub struct Method {
 impl Method {
     /// All of them.
     pub fn all() -> impl Iterator<Item = Self> {
-        let method = |kind: &'static Kind| {
-            Some(Self { name: kind.name, training: kind.training.as_ref()? })
-        };
+        let method =
+            |kind: &'static Kind| Some(Self { name: kind.name, training: kind.training.as_ref()? });
         KINDS.into_iter().filter_map(method)
     }
 

@@ -18,11 +18,7 @@ pub(super) const DRAWN: Kind = Kind {
     model: "irecgan/1",
     networks: &[Agent::KIND],
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
-    training: Some(Training {
-        takes: &["epochs", "adversarial", "hidden"],
-        settings,
-        train,
-    }),
+    training: Some(Training { takes: &["epochs", "adversarial", "hidden"], settings, train }),
 };
 
 pub(super) const TOP: Kind = Kind {

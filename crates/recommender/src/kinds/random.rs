@@ -11,9 +11,7 @@ pub(super) const KIND: Kind = Kind {
     name: "random",
     model: "random/1",
     networks: &[],
-    build: |_, catalogue, _| {
-        Ok(Box::new(Erased::drawn(UniformRandom { items: catalogue.len() })))
-    },
+    build: |_, catalogue, _| Ok(Box::new(Erased::drawn(UniformRandom { items: catalogue.len() }))),
     training: Some(Training { takes: &[], settings, train }),
 };
 

@@ -1,0 +1,127 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use candle_core::Device;
+use foretaste_recommender::{Error, RECOMMENDER, Recommender};
+use serde_json::{Value, json};
+use tempfile::tempdir;
+
+use crate::support::{contents, recommenders};
+
+fn load(folder: &Path) -> Result<Recommender, Error> {
+    Recommender::load(folder, &Device::Cpu)
+}
+
+/// Changes the manifest in this folder, and gives it the digest that it then has.
+fn forge(folder: &Path, field: &str, value: Value) {
+    let path = folder.join(RECOMMENDER);
+    let mut manifest: BTreeMap<String, Value> =
+        serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    manifest.remove("digest");
+    manifest.insert(field.into(), value);
+    let text: String = manifest.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+    manifest.insert("digest".into(), foretaste_train::run::digest(text.as_bytes()).into());
+    fs::write(path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+}
+
+#[test]
+fn no_byte_of_the_manifest_can_change_unseen() {
+    let folder = tempdir().unwrap();
+    for policy in recommenders() {
+        policy.save(folder.path()).unwrap();
+        let path = folder.path().join(RECOMMENDER);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            assert!(load(folder.path()).is_err(), "{policy:?}, byte {at}");
+        }
+        fs::write(&path, &whole).unwrap();
+        load(folder.path()).unwrap();
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_changed_or_cut_is_an_error() {
+    for policy in recommenders() {
+        let folder = tempdir().unwrap();
+        policy.save(folder.path()).unwrap();
+        let files: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(files.len() >= 4, "{files:?}");
+        for path in files {
+            let whole = fs::read(&path).unwrap();
+            fs::remove_file(&path).unwrap();
+            assert!(load(folder.path()).is_err(), "{} is missing", path.display());
+            let mut changed = whole.clone();
+            changed[whole.len() / 2] ^= 1;
+            for bytes in [&changed[..], &whole[..whole.len() / 2], b""] {
+                fs::write(&path, bytes).unwrap();
+                assert!(load(folder.path()).is_err(), "{}", path.display());
+            }
+            fs::write(&path, whole).unwrap();
+        }
+        load(folder.path()).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_without_a_recommender_says_so() {
+    let folder = tempdir().unwrap();
+    let message = load(folder.path()).unwrap_err().to_string();
+    assert!(message.ends_with("holds no recommender"), "{message}");
+    assert!(load(&folder.path().join("nowhere")).is_err());
+}
+
+#[test]
+fn a_kind_that_is_not_known_is_an_error_that_lists_the_kinds() {
+    let folder = tempdir().unwrap();
+    recommenders()[0].save(folder.path()).unwrap();
+    forge(folder.path(), "model", json!("irecgan/2"));
+    let Error::Kind { found, known, .. } = load(folder.path()).unwrap_err() else {
+        panic!("another error");
+    };
+    assert_eq!(found, "irecgan/2");
+    // The tests of this folder are about all kinds.
+    let known: Vec<&str> = known.split(", ").map(|kind| kind.trim_end_matches("/1")).collect();
+    let tested = recommenders();
+    assert!(
+        known.iter().all(|kind| tested.iter().any(|policy| policy.kind() == *kind)),
+        "{known:?}"
+    );
+}
+
+#[test]
+fn another_kind_than_was_saved_is_an_error() {
+    let folder = tempdir().unwrap();
+    let policies = recommenders();
+    for saved in &policies {
+        for other in &policies {
+            // An agent draws or takes the likeliest; whoever needs no weights takes any.
+            let alike = |kind: &str| kind.trim_end_matches("-top").to_owned();
+            if alike(saved.kind()) == alike(other.kind()) || other.kind() == "random" {
+                continue;
+            }
+            saved.save(folder.path()).unwrap();
+            forge(folder.path(), "model", json!(format!("{}/1", other.kind())));
+            assert!(load(folder.path()).is_err(), "{saved:?} as {other:?}");
+        }
+    }
+    assert_eq!(policies.len(), contents().len());
+}
+
+#[test]
+fn a_manifest_names_no_file_elsewhere() {
+    let temp = tempdir().unwrap();
+    let folder = temp.path().join("recommender");
+    recommenders()[0].save(&folder).unwrap();
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(folder.join(RECOMMENDER)).unwrap()).unwrap();
+    let tensors = manifest["tensors"].as_str().unwrap();
+    fs::copy(folder.join(tensors), temp.path().join(tensors)).unwrap();
+    forge(&folder, "tensors", json!(format!("../{tensors}")));
+    let message = load(&folder).unwrap_err().to_string();
+    assert!(message.contains("expected a file beside it"), "{message}");
+}

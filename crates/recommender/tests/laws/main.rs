@@ -1,0 +1,7 @@
+//! Laws of recommenders and learned users of all kinds.
+
+mod damage;
+mod policies;
+mod support;
+mod training;
+mod users;

@@ -1,0 +1,146 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::Device;
+use foretaste_data::{Choice, Dataset};
+use foretaste_recommender::{
+    Effort, Error, Job, Method, Progress, Recommender, Trained, TrainingLog, Watch,
+};
+use serde_json::Value;
+use tempfile::tempdir;
+
+use crate::support::{ITEMS, memory, shop, slates};
+
+const EFFORT: Effort = Effort { epochs: 2, adversarial: 1, hidden: 4 };
+
+/// The log of [`shop`] without rewards that are neither 0 nor 1.
+fn purchases() -> Dataset {
+    let mut log = foretaste_data::LogBuilder::default();
+    let shop = shop(24);
+    for session in shop.log.iter() {
+        for (t, step) in session.steps().enumerate() {
+            let bought = t % 2 == 0 && step.choice.item().is_some();
+            let step = foretaste_data::Step { reward: f32::from(bought), ..step };
+            log.push(step).unwrap();
+        }
+        log.end_session(None).unwrap();
+    }
+    Dataset { log: log.build(), ..shop }
+}
+
+fn settings(method: Method, log: &TrainingLog<'_>) -> Value {
+    method.settings(log, &EFFORT).unwrap()
+}
+
+fn train(
+    method: &str,
+    dataset: &Dataset,
+    unfinished: Option<&Path>,
+    watch: &mut dyn Watch,
+) -> Result<Trained, Error> {
+    let sessions: Vec<usize> = (0..20).collect();
+    let (method, log) = (Method::named(method)?, TrainingLog { dataset, sessions: &sessions });
+    let settings = settings(method, &log);
+    let (device, origin) = (&Device::Cpu, None);
+    method.train(&log, &Job { settings: &settings, seed: 3, device, origin, unfinished }, watch)
+}
+
+fn recommender(trained: Trained, dataset: &Dataset) -> Recommender {
+    Recommender::new(trained.content, &dataset.catalogue, &Device::Cpu).unwrap()
+}
+
+/// Counts epochs, and stops after some of them.
+#[derive(Default)]
+struct Counted<'a> {
+    seen: Vec<(u64, u64)>,
+    stop: Option<(u64, &'a Path)>,
+}
+
+impl Watch for Counted<'_> {
+    fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
+        self.seen.push((progress.done, progress.total));
+        match (self.stop, progress.save) {
+            (Some((after, place)), Some(save)) if progress.done == after => {
+                save(place).unwrap();
+                ControlFlow::Break(())
+            }
+            (Some((after, _)), None) if progress.done == after => ControlFlow::Break(()),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+#[test]
+fn every_method_gives_a_recommender_of_its_kind_that_ranks() {
+    let dataset = purchases();
+    let mut methods = 0;
+    for method in Method::all() {
+        let mut watch = Counted::default();
+        let trained = train(method.name(), &dataset, None, &mut watch).unwrap();
+        let epochs: Vec<u64> = watch.seen.iter().map(|(done, _)| *done).collect();
+        let total = watch.seen.first().map_or(0, |(_, total)| total + 1);
+        assert_eq!(epochs, (0..total).collect::<Vec<_>>(), "{}", method.name());
+        let policy = recommender(trained, &dataset);
+        assert_eq!(policy.kind(), method.name());
+        assert_eq!(slates(&policy, &memory(&policy), None).unwrap().rows(), 3);
+        methods += 1;
+    }
+    assert!(methods >= 4);
+    let message = Method::named("bandit").err().unwrap().to_string();
+    assert!(message.contains("irecgan, lstm, popularity, random"), "{message}");
+}
+
+#[test]
+fn a_training_that_goes_on_is_one_that_was_not_stopped() {
+    let (dataset, folder) = (purchases(), tempdir().unwrap());
+    let total = 2 * EFFORT.epochs + 1 + EFFORT.adversarial;
+    for after in 0..total {
+        let place = folder.path().join(after.to_string());
+        let mut watch = Counted { seen: vec![], stop: Some((after, &place)) };
+        let stopped = train("irecgan", &dataset, None, &mut watch);
+        assert!(matches!(stopped, Err(Error::Interrupted)));
+        let mut watch = Counted::default();
+        let resumed = train("irecgan", &dataset, Some(&place), &mut watch).unwrap();
+        assert_eq!(watch.seen[0], (after, total));
+        let whole = train("irecgan", &dataset, None, &mut ()).unwrap();
+        let [resumed, whole] = [resumed, whole].map(|trained| recommender(trained, &dataset));
+        let said = |policy| {
+            let memory = memory(policy);
+            let slates = slates(policy, &memory, None).unwrap();
+            policy.propensities(&memory, None, &slates).unwrap()
+        };
+        assert_eq!(said(&resumed), said(&whole));
+    }
+}
+
+#[test]
+fn a_method_that_cannot_go_on_can_be_stopped() {
+    let (dataset, folder) = (purchases(), tempdir().unwrap());
+    let mut watch = Counted { seen: vec![], stop: Some((1, folder.path())) };
+    assert!(matches!(train("lstm", &dataset, None, &mut watch), Err(Error::Interrupted)));
+    assert_eq!(watch.seen, [(0, 2), (1, 2)]);
+}
+
+#[test]
+fn popularity_draws_by_clicks_and_once_more() {
+    let dataset = purchases();
+    let trained = train("popularity", &dataset, None, &mut ()).unwrap();
+    let mut clicks = [1.0; ITEMS];
+    for session in dataset.log.iter().take(20) {
+        for step in session.steps() {
+            if let Choice::Item(item) = step.choice {
+                clicks[item.index()] += 1.0;
+            }
+        }
+    }
+    let policy = recommender(trained, &dataset);
+    let memory = foretaste_sim::Policy::begin(&policy, ITEMS).unwrap();
+    let mut slates = foretaste_sim::Slates::with_k(1);
+    (0..ITEMS as u32).for_each(|item| slates.push(&[foretaste_data::ItemId(item)], None));
+    let said = policy.propensities(&memory, None, &slates).unwrap().unwrap();
+    let all: f64 = clicks.iter().sum();
+    assert!(all > ITEMS as f64);
+    for (said, clicks) in said.iter().zip(clicks) {
+        assert!((said - clicks / all).abs() < 1e-12, "{said}, {clicks} of {all}");
+    }
+}
