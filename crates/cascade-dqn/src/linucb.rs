@@ -298,7 +298,7 @@ fn entries<T: WithDType>(
     name: &str,
     expected: Option<usize>,
 ) -> Result<Vec<T>> {
-    let fail = |problem: String| Err(Error::setting("LinUCB", format!("{name} {problem}")));
+    let fail = |problem: String| Err(Setting::new("LinUCB", format!("{name} {problem}")).into());
     let Some(tensor) = tensors.get(name) else { return fail("is missing".into()) };
     if tensor.dtype() != T::DTYPE || expected.is_some_and(|count| tensor.elem_count() != count) {
         let (found, count) = (tensor.dtype(), tensor.elem_count());

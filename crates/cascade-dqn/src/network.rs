@@ -185,7 +185,7 @@ impl QNetworks {
         let (found, expected) = (catalogue.len(), self.config.items);
         let problem =
             format!("{found}, expected the {expected} of the networks, with their features");
-        Err(Error::setting("items", problem))
+        Err(Setting::new("items", problem).into())
     }
 
     /// `[rows, k · d]`.
@@ -199,7 +199,7 @@ impl QNetworks {
 impl Network for QNetworks {
     const KIND: &'static str = "cascade-dqn/2";
     type Config = QConfig;
-    type Error = Error;
+    type Error = crate::Error;
 
     fn parts(&self) -> (&QConfig, &Params) {
         (&self.config, &self.params)

@@ -228,7 +228,7 @@ impl Agent {
 impl Network for Agent {
     const KIND: &'static str = "irecgan-agent/1";
     type Config = AgentConfig;
-    type Error = Error;
+    type Error = crate::Error;
 
     fn parts(&self) -> (&AgentConfig, &Params) {
         (&self.config, &self.params)

@@ -346,7 +346,7 @@ impl RewardNetwork {
 impl Network for UserModel {
     const KIND: &'static str = "gan-user-model/1";
     type Config = UserModelConfig;
-    type Error = Error;
+    type Error = crate::Error;
 
     fn parts(&self) -> (&UserModelConfig, &Params) {
         (&self.config, &self.params)

@@ -5,7 +5,7 @@ use foretaste_data::{Catalogue, Provenance};
 use foretaste_irecgan::{Agent, AgentPolicy, IRecGan, IRecGanConfig, Selection, Stage};
 use foretaste_random::Seed;
 use foretaste_train::Network;
-use foretaste_user_model::behaviour::sequences;
+use foretaste_user_model::behaviour::clicked_sessions;
 use serde_json::Value;
 
 use super::Kind;
@@ -76,7 +76,7 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
         ));
     }
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let offline = sequences(&log.dataset.log, log.sessions, catalogue.len(), seed)?;
+    let offline = clicked_sessions(&log.dataset.log, log.sessions, catalogue.len(), seed)?;
     if offline.sessions() == 0 {
         return Err(Error::setting("log", "no session with a click among those to learn from"));
     }
