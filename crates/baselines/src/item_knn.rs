@@ -1,9 +1,11 @@
+use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use foretaste_settings::Setting;
-
 use crate::counts::{CoClicks, ranks};
+use crate::grid::{Configured, Grid, cross};
 use crate::impressions::Impression;
+use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
@@ -24,6 +26,32 @@ pub struct ItemKnnConfig {
     /// Whether training clicks rank items of equal score, as all items are before a session's first
     /// click. The papers leave such items alike.
     pub popularity_breaks_ties: bool,
+}
+
+/// IKNN's settings.
+pub(crate) const GRID: Grid<ItemKnnConfig> = Grid {
+    points: || {
+        cross(&[20, 200], &cross(&[0.0, 20.0], &[false, true]))
+            .into_iter()
+            .map(|(neighbours, (regularisation, popularity_breaks_ties))| ItemKnnConfig {
+                neighbours,
+                regularisation,
+                popularity_breaks_ties,
+            })
+            .collect()
+    },
+    is_coarse: |config| config.popularity_breaks_ties,
+};
+
+impl Configured for ItemKnnConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        _seed: Seed,
+        _callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(ItemKnn::fit(self, data)?))
+    }
 }
 
 #[derive(Debug)]

@@ -14,12 +14,55 @@ pub use self::config::{Architecture, Loss, NetworkConfig};
 use self::deep_fm::DeepFm;
 use self::fields::{Choices, Fields};
 use self::wide_deep::WideDeep;
+use crate::grid::{Configured, Grid, cross, training};
 use crate::model::nll;
 use crate::training::{Callback, train};
 use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 
 /// Slates that are scored at a time, which bounds the memory of a forward pass.
 const CHUNK: usize = 1_024;
+
+/// DFM's settings.
+pub(crate) const DEEP_FM: Grid<NetworkConfig> = Grid {
+    points: || points(Architecture::DeepFm, Loss::Logistic),
+    is_coarse: |config| {
+        config.hidden.len() == 1 && (config.dim == 8) == (config.training.learning_rate == 5e-3)
+    },
+};
+
+/// W&D-LR's settings.
+pub(crate) const WIDE_DEEP_LOGISTIC: Grid<NetworkConfig> = Grid {
+    points: || points(Architecture::WideDeep, Loss::Logistic),
+    is_coarse: |config| config.hidden.len() == 1 && config.dim == 8,
+};
+
+/// W&D-CCF's settings.
+pub(crate) const WIDE_DEEP_COMPETITIVE: Grid<NetworkConfig> =
+    Grid { points: || points(Architecture::WideDeep, Loss::Competitive), ..WIDE_DEEP_LOGISTIC };
+
+fn points(architecture: Architecture, loss: Loss) -> Vec<NetworkConfig> {
+    let base = NetworkConfig { architecture, loss, ..NetworkConfig::default() };
+    cross(&[8, 32], &cross(&[vec![32], vec![64, 32]], &[1e-3, 5e-3]))
+        .into_iter()
+        .map(|(dim, (hidden, rate))| NetworkConfig {
+            dim,
+            hidden,
+            training: training(rate),
+            ..base.clone()
+        })
+        .collect()
+}
+
+impl Configured for NetworkConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        seed: Seed,
+        callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(Network::fit(self, data, seed, callback)?))
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Network {

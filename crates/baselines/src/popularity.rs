@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
+use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use foretaste_settings::Setting;
-
 use crate::counts::Counts;
+use crate::grid::{Configured, Grid, cross};
+use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// Popularity: an item is clicked in proportion to how often it was clicked in training.
@@ -34,6 +36,45 @@ pub struct PopularityConfig {
 pub struct PositionConfig {
     /// a, more than 0.
     pub smoothing: f64,
+}
+
+/// Popularity's settings.
+pub(crate) const COUNTS: Grid<PopularityConfig> = Grid {
+    points: || {
+        cross(&[false, true], &[1.0, 10.0, 100.0])
+            .into_iter()
+            .map(|(per_slate, smoothing)| PopularityConfig { per_slate, smoothing })
+            .collect()
+    },
+    is_coarse: |config| config.smoothing <= 10.0,
+};
+
+/// The place's settings.
+pub(crate) const PLACES: Grid<PositionConfig> = Grid {
+    points: || [1.0, 10.0, 100.0].map(|smoothing| PositionConfig { smoothing }).to_vec(),
+    is_coarse: |_| true,
+};
+
+impl Configured for PopularityConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        _seed: Seed,
+        _callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(Popularity::fit(self, data)?))
+    }
+}
+
+impl Configured for PositionConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        _seed: Seed,
+        _callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(Position::fit(self, data)?))
+    }
 }
 
 #[derive(Debug)]

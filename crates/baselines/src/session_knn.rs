@@ -1,9 +1,12 @@
 use foretaste_data::ItemId;
+use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::counts::{CoClicks, ranks};
+use crate::grid::{Configured, Grid, cross};
 use crate::impressions::Impression;
+use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
 /// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent
@@ -22,6 +25,31 @@ pub struct SessionKnnConfig {
     /// Whether training clicks rank items of equal score, as all items are before a session's first
     /// click. The paper leaves such items alike.
     pub popularity_breaks_ties: bool,
+}
+
+/// SCKNNC's settings.
+pub(crate) const GRID: Grid<SessionKnnConfig> = Grid {
+    points: || {
+        cross(&[10, 50, 100, 500], &[false, true])
+            .into_iter()
+            .map(|(neighbours, popularity_breaks_ties)| SessionKnnConfig {
+                neighbours,
+                popularity_breaks_ties,
+            })
+            .collect()
+    },
+    is_coarse: |config| config.popularity_breaks_ties,
+};
+
+impl Configured for SessionKnnConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        _seed: Seed,
+        _callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(SessionKnn::fit(self, data)?))
+    }
 }
 
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
 use crate::data::sample;
+use crate::grid::{Configured, Grid, cross};
 use crate::model::nll;
 use crate::training::{Callback, train};
 use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result, Training};
@@ -59,6 +60,32 @@ impl Default for SessionRnnConfig {
             max_session_length: 200,
             training: Training { batch: 8, iterations: 500, ..Training::default() },
         }
+    }
+}
+
+/// S-RNN's settings.
+pub(crate) const GRID: Grid<SessionRnnConfig> = Grid {
+    points: || {
+        cross(&[16, 64], &[2e-3, 1e-2])
+            .into_iter()
+            .map(|(hidden, rate)| {
+                let mut config = SessionRnnConfig { hidden, ..SessionRnnConfig::default() };
+                config.training.learning_rate = rate;
+                config
+            })
+            .collect()
+    },
+    is_coarse: |config| (config.hidden == 16) == (config.training.learning_rate == 1e-2),
+};
+
+impl Configured for SessionRnnConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        seed: Seed,
+        callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(SessionRnn::fit(self, data, seed, callback)?))
     }
 }
 

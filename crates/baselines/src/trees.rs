@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
+use crate::grid::{Configured, Grid, cross};
+use crate::training::Callback;
 use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
@@ -72,6 +74,32 @@ impl Default for TreesConfig {
 
 /// Parts of the training sessions for counting out of fold.
 const FOLDS: usize = 10;
+
+/// XGBOOST's settings.
+pub(crate) const GRID: Grid<TreesConfig> = Grid {
+    points: || {
+        cross(&[2, 4, 6], &[0.1, 0.3])
+            .into_iter()
+            .map(|(max_depth, learning_rate)| TreesConfig {
+                max_depth,
+                learning_rate,
+                ..TreesConfig::default()
+            })
+            .collect()
+    },
+    is_coarse: |config| config.max_depth <= 4 && config.learning_rate == 0.3,
+};
+
+impl Configured for TreesConfig {
+    fn fit(
+        &self,
+        data: &Data<'_>,
+        seed: Seed,
+        _callback: Callback<'_>,
+    ) -> Result<Box<dyn ClickModel>> {
+        Ok(Box::new(Trees::fit(self, data, seed)?))
+    }
+}
 
 pub(crate) struct Trees {
     features: Features,

@@ -1,0 +1,157 @@
+//! The kinds of click models: a line each in the table of settings and in that of kinds.
+
+use std::ops::ControlFlow;
+
+use foretaste_random::Seed;
+use serde::{Deserialize, Serialize};
+
+use crate::grid::{Configured, Grid};
+use crate::item_knn::{self, ItemKnnConfig};
+use crate::network::{self, NetworkConfig};
+use crate::popularity::{self, PopularityConfig, PositionConfig};
+use crate::session_knn::{self, SessionKnnConfig};
+use crate::session_rnn::{self, SessionRnnConfig};
+use crate::trees::{self, TreesConfig};
+use crate::{ClickModel, CurvePoint, Data, Result};
+
+/// Makes [`Settings`] of a variant for every model: its name, and its settings, which are
+/// [`Configured`].
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $config:ty;)*) => {
+        /// A model with its hyper-parameters, ready to be fitted.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Settings {
+            $($(#[$doc])* $name($config),)*
+        }
+
+        impl Settings {
+            fn config(&self) -> &dyn Configured {
+                match self {
+                    $(Self::$name(config) => config,)*
+                }
+            }
+        }
+    };
+}
+
+/// Makes [`ModelKind`] of a variant for every kind: its name in tables, the variant of its
+/// settings, and its grid.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal: $settings:ident, $grid:expr;)*) => {
+        /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that
+        /// any model should beat.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ModelKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl ModelKind {
+            /// All kinds.
+            pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$kind,)*];
+
+            /// The name in GAN-CDQN's tables; `popularity` and `position` are not in them.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            /// The points of the grid, all of them or those of the coarse one.
+            fn points(self, coarse: bool) -> Vec<Settings> {
+                match self {
+                    $(Self::$kind => {
+                        let Grid { points, is_coarse } = $grid;
+                        let kept = points().into_iter().filter(|point| !coarse || is_coarse(point));
+                        kept.map(Settings::$settings).collect()
+                    })*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Click counts.
+    Popularity: PopularityConfig;
+    /// The place in the slate.
+    Position: PositionConfig;
+    /// IKNN.
+    ItemKnn: ItemKnnConfig;
+    /// SCKNNC.
+    SessionKnn: SessionKnnConfig;
+    /// S-RNN.
+    SessionRnn: SessionRnnConfig;
+    /// XGBOOST.
+    Trees: TreesConfig;
+    /// DFM, W&D-LR or W&D-CCF.
+    Network: NetworkConfig;
+}
+
+kinds! {
+    /// Click counts: [`PopularityConfig`].
+    Popularity = "popularity": Popularity, popularity::COUNTS;
+    /// The place in the slate: [`PositionConfig`].
+    Position = "position": Position, popularity::PLACES;
+    /// Item-based nearest neighbours: [`ItemKnnConfig`].
+    ItemKnn = "IKNN": ItemKnn, item_knn::GRID;
+    /// Session-based nearest neighbours: [`SessionKnnConfig`].
+    SessionKnn = "SCKNNC": SessionKnn, session_knn::GRID;
+    /// A recurrent network over clicks: [`SessionRnnConfig`].
+    SessionRnn = "S-RNN": SessionRnn, session_rnn::GRID;
+    /// Gradient-boosted trees: [`TreesConfig`].
+    Trees = "XGBOOST": Trees, trees::GRID;
+    /// DeepFM: [`NetworkConfig`].
+    DeepFm = "DFM": Network, network::DEEP_FM;
+    /// Wide & deep with logistic loss: [`NetworkConfig`].
+    WideDeepLogistic = "W&D-LR": Network, network::WIDE_DEEP_LOGISTIC;
+    /// Wide & deep with collaborative competitive filtering loss: [`NetworkConfig`].
+    WideDeepCompetitive = "W&D-CCF": Network, network::WIDE_DEEP_COMPETITIVE;
+}
+
+impl ModelKind {
+    /// The hyper-parameters that [`select`](crate::select) chooses among.
+    ///
+    /// | model | grid | [coarse grid](Self::coarse_grid) |
+    /// |---|---|---|
+    /// | popularity | per slate or not × smoothing 1, 10, 100 | per slate or not × smoothing 1, 10 |
+    /// | position | smoothing 1, 10, 100 | the same |
+    /// | IKNN | 20 or 200 neighbours × λ 0 or 20 × ties by popularity or not | 20 or 200 × λ 0 or 20, ties by popularity |
+    /// | SCKNNC | 10, 50, 100 or 500 neighbours × ties by popularity or not | 10, 50, 100 or 500, ties by popularity |
+    /// | S-RNN | state of width 16 or 64 × learning rate 2e-3 or 1e-2 | 16 with 1e-2, 64 with 2e-3 |
+    /// | XGBOOST | depth 2, 4 or 6 × learning rate 0.1 or 0.3 | depth 2 or 4 with 0.3 |
+    /// | DFM, W&D-LR, W&D-CCF | embedding 8 or 32 × hidden layers 32 or 64-32 × learning rate 1e-3 or 5e-3 | hidden layer 32; DFM: 8 with 5e-3, 32 with 1e-3; W&D: 8 with 1e-3 or 5e-3 |
+    pub fn grid(self) -> Vec<Settings> {
+        self.points(false)
+    }
+
+    /// A few points of the [grid](Self::grid) for quick runs, listed beside it.
+    ///
+    /// They are those that came close to the best of the grid by the validation figures of every
+    /// log that we looked at: GAN-CDQN's yelp and rsc, MovieLens 100K and LastFM with simulated
+    /// slates.
+    pub fn coarse_grid(self) -> Vec<Settings> {
+        self.points(true)
+    }
+}
+
+impl Settings {
+    /// Fits the model to the training sessions; networks and trees stop early by the validation
+    /// sessions.
+    ///
+    /// `callback` is called for a network before any update and after every one, and may stop it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the training
+    /// sessions hold nothing to learn from; [`Error::Training`](crate::Error::Training) if a
+    /// gradient or a score is not finite, or if `callback` stopped the fit.
+    pub fn fit(
+        &self,
+        data: &Data<'_>,
+        seed: Seed,
+        mut callback: impl FnMut(foretaste_train::Progress<CurvePoint>) -> ControlFlow<()>,
+    ) -> Result<Box<dyn ClickModel>> {
+        self.config().fit(data, seed, &mut callback)
+    }
+}
