@@ -150,6 +150,32 @@ fn items_that_a_recommender_does_not_know_are_counted_and_refused_or_left_out() 
     assert!(succeeds(judged).contains("earned 1.0000 a slate"));
 }
 
+/// The log shows uniform slates: random weighs each of them 1.
+#[test]
+fn recommenders_of_every_method_are_judged_alike() {
+    let temp = TempDir::new().unwrap();
+    let [log, policy] =
+        ["log.csv", "policy"].map(|name| temp.path().join(name).to_str().unwrap().to_owned());
+    fs::write(&log, rewards_without_choice(ITEMS)).unwrap();
+    let train = |method: &str, more: &[&str]| {
+        let arguments = ["train", &log, "--to", &policy, "--force", "--method", method];
+        foretaste(&[&arguments[..], more].concat())
+    };
+    for (method, more) in
+        [("random", &[][..]), ("popularity", &[]), ("lstm", &["--epochs", "2", "--hidden", "8"])]
+    {
+        succeeds(train(method, more));
+        let said = succeeds(evaluate(&log, &policy, &[]));
+        assert!(said.contains("200 slates in 100 sessions"), "{method}: {said}");
+        let certain = method == "lstm";
+        assert_eq!(said.contains("DO NOT decide"), certain, "{method}: {said}");
+        assert_eq!(said.contains("200 of 200 weights' worth"), method == "random", "{said}");
+    }
+    let refused = fails(train("popularity", &["--epochs", "2"]));
+    assert!(refused.contains("--epochs makes no difference to --method popularity"), "{refused}");
+    assert!(!train("bandit", &[]).status.success());
+}
+
 #[test]
 fn nothing_of_others_is_replaced() {
     let (temp, log, policy) = trained(&rewards_without_choice(ITEMS), "50");
@@ -189,7 +215,7 @@ fn training_never_replaces_its_log_nor_what_is_no_recommenders() {
         assert!(refused.contains(name) && refused.contains(reason), "{refused}");
         assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), text);
     }
-    let manifest = Path::new(&policy).join("manifest.json");
+    let manifest = Path::new(&policy).join("recommender.json");
     fs::write(&manifest, "mine").unwrap();
     assert!(train(Path::new(&log), Path::new(&policy)).contains("holds other things"));
     assert_eq!(fs::read_to_string(&manifest).unwrap(), "mine");
@@ -219,7 +245,7 @@ fn a_trained_recommender_is_judged_on_the_rest_of_its_log() {
     };
     assert!(refused("bundled:simulated-choice.tsv").contains("no propensities"));
     assert!(refused("no-such-file").contains("there is no file no-such-file"));
-    let manifest = Path::new(policy).join("manifest.json");
+    let manifest = Path::new(policy).join("recommender.json");
     fs::write(&manifest, "{").unwrap();
-    assert!(refused(&log).contains("manifest.json"));
+    assert!(refused(&log).contains("recommender.json"));
 }

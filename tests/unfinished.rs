@@ -54,7 +54,7 @@ fn a_training_that_is_stopped_goes_on_with_the_same_command() {
     let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
     assert_eq!(running.wait().unwrap().code(), Some(130), "{said:?}");
     assert!(said.last().unwrap().contains("the same command goes on"), "{said:?}");
-    assert!(!folder.join("stopped/manifest.json").exists());
+    assert!(!folder.join("stopped/recommender.json").exists());
 
     let other = train(folder, "stopped", "2").output().unwrap();
     let refused = String::from_utf8(other.stderr).unwrap();

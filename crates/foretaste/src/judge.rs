@@ -1,4 +1,4 @@
-//! `foretaste judge`: what a trained recommender would have earned, from a log of one's own.
+//! `foretaste judge`: what a recommender would have earned, from a log of one's own.
 
 mod reward_model;
 mod rows;
@@ -10,10 +10,9 @@ use comfy_table::{Table, presets};
 use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
 use foretaste_eval::counterfactual::PolicyValue;
 use foretaste_eval::text::significant;
-use foretaste_irecgan::{Agent, AgentPolicy, Selection};
 use foretaste_lab::terminal::tell;
 use foretaste_nn::DeviceKind;
-use foretaste_train::Network;
+use foretaste_recommender::Recommender;
 use serde_json::{Value, json};
 
 use self::rows::{Found, Rows};
@@ -27,8 +26,8 @@ pub struct Args {
     /// standard input.
     #[arg(long)]
     log: PathBuf,
-    /// What `foretaste train` wrote.
-    #[arg(long, value_name = "CHECKPOINT")]
+    /// What `foretaste train` wrote: a recommender of any kind.
+    #[arg(long, value_name = "RECOMMENDER")]
     policy: PathBuf,
     /// Judge by the sessions after the first so many percent; refused if the recommender learned
     /// from any of them [default: judge by all sessions that it did not learn from].
@@ -51,12 +50,12 @@ pub struct Args {
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
-    let (agent, saved) = Agent::load(&args.policy, &dataset.catalogue, &device)
+    let policy = Recommender::load_knowing(&args.policy, &dataset.catalogue, &device)
         .with_context(|| format!("cannot load the recommender {}", args.policy.display()))?;
-    let (judged, others) = sessions(&dataset, saved.origin.as_ref(), args)?;
+    let (judged, others) = sessions(&dataset, policy.origin(), args)?;
     let (judged, others) = (dataset.log.select(&judged), dataset.log.select(&others));
 
-    let mapping = Mapping::new(&dataset.catalogue, &saved.catalogue);
+    let mapping = Mapping::new(&dataset.catalogue, policy.catalogue());
     let unknown = mapping.unknown(&judged);
     args.unknown_items.check(&dataset.name, unknown)?;
     if unknown.any() {
@@ -65,8 +64,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
              slates weigh nothing"
         ));
     }
-    let policy = AgentPolicy::new(&agent, Selection::Sampled)?;
-    let rows = Rows::new(&policy, &judged, &others, &mapping, saved.catalogue.len())?;
+    let rows = Rows::new(&policy, &judged, &others, &mapping)
+        .with_context(|| format!("cannot judge the recommender {}", args.policy.display()))?;
     let mut found = rows.judge(args.cap)?;
     if judged.iter().any(|session| session.len() > 1) {
         let independent = "slates of one session are taken as independent; where they are not, \

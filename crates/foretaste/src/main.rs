@@ -66,9 +66,9 @@ enum Command {
     Export(export::Args),
     /// List the logs and the recipes for public data sets that are inside this program.
     List(list::Args),
-    /// Train a recommender, IRecGAN's agent, on a log.
+    /// Train a recommender on a log: IRecGAN's agent, if no other method is named.
     Train(train::Args),
-    /// Estimate from a log with propensities what a trained recommender would have earned.
+    /// Estimate from a log with propensities what a recommender would have earned.
     Judge(judge::Args),
 }
 

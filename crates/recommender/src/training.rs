@@ -1,3 +1,4 @@
+use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -145,6 +146,12 @@ impl Method {
         watch: &mut dyn Watch,
     ) -> Result<Trained> {
         (self.training.train)(log, job, watch)
+    }
+}
+
+impl fmt::Debug for Method {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Method").field(&self.name).finish()
     }
 }
 

@@ -6,20 +6,17 @@ use foretaste_eval::counterfactual::{
     Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips,
     rips, sndr, snips, snrips,
 };
-use foretaste_irecgan::AgentPolicy;
 use foretaste_random::{Seed, Stream};
-use foretaste_sim::Policy;
-use rand::Rng;
+use foretaste_recommender::{Memory, Recommender};
+use foretaste_sim::{Policy, Responses, Slates};
 
 use super::reward_model::RewardModel;
 
-/// Slates drawn from the recommender for what q̂ expects of it, where slates hold more than one
-/// item.
-const DRAWS: usize = 16;
-/// With less probability left than this, differences tell nothing of it.
-const NEARLY_NONE: f64 = 1e-6;
+/// Slates drawn from the recommender for what q̂ expects of it.
+const DRAWS: u64 = 64;
 
 /// The judged slates, one after the other.
+#[derive(Default)]
 pub struct Rows {
     /// Number of places of each slate.
     lengths: Vec<usize>,
@@ -48,16 +45,20 @@ pub struct Found {
 }
 
 impl Rows {
-    /// The slates of `judged`, whose items `mapping` finds among the `items` of the recommender. It
-    /// never shows an item that it does not know, and its history holds no click on one. q̂ of each
+    /// The slates of `judged`, whose items `mapping` finds among those of the recommender. It never
+    /// shows an item that it does not know, and its history holds no click on one. q̂ of each
     /// session is fitted on `others` and the half of `judged` that the session does not belong to.
+    ///
+    /// # Errors
+    /// Where the recommender does not know how likely its slates are, or cannot show slates of a
+    /// length that the log holds.
     pub fn new(
-        policy: &AgentPolicy,
+        policy: &Recommender,
         judged: &Log,
         others: &Log,
         mapping: &Mapping,
-        items: usize,
     ) -> anyhow::Result<Self> {
+        let items = policy.catalogue().len();
         let half = |session: Session<'_>| session.index() % 2;
         let models = [0, 1].map(|own| {
             let sessions =
@@ -65,41 +66,46 @@ impl Rows {
             RewardModel::fit(sessions, mapping, items)
         });
         let seed = Seed::new(0).derive("slates that q̂ is asked of");
-        let mut rows = Self {
-            lengths: vec![],
-            earned: vec![],
-            by_place: vec![],
-            logging: vec![],
-            evaluation: vec![],
-            logged: vec![],
-            expected: vec![],
-        };
+        let mut rows = Self::default();
+        let (mut slates, mut responses) = (Slates::default(), Responses::default());
         for session in judged.iter() {
-            let (model, mut stream) = (&models[half(session)], seed.stream(session.index() as u64));
+            let (model, index) = (&models[half(session)], session.index() as u64);
+            let mut drawn = Drawn { policy, model, streams: seed.index(index).streams(0..DRAWS) };
             let mut memory = policy.begin(1)?;
             for step in session.steps() {
                 let propensity = step.propensity.context("a step has no propensity")?;
-                let probabilities = policy.probabilities(&memory)?.remove(0);
-                let (mut left, mut known) = (1.0, Vec::with_capacity(step.slate.len()));
-                for (&item, &propensity) in step.slate.iter().zip(propensity) {
-                    let ours = mapping.item(item);
-                    known.extend(ours);
-                    let probability = ours.map_or(0.0, |item| probabilities[item.index()]);
-                    let chosen = step.choice == Choice::Item(item);
-                    rows.by_place.push(if chosen { f64::from(step.reward) } else { 0.0 });
-                    rows.logging.push(f64::from(propensity));
-                    rows.evaluation.push((probability / left).clamp(0.0, 1.0));
-                    left = (left - probability).max(f64::MIN_POSITIVE);
-                }
+                // The id behind the last is none of the recommender's items.
+                let unknown = ItemId(items as u32);
+                let ours = |&item: &ItemId| mapping.item(item).unwrap_or(unknown);
+                let slate: Vec<ItemId> = step.slate.iter().map(ours).collect();
+                let known: Vec<ItemId> =
+                    slate.iter().copied().filter(|&item| item != unknown).collect();
+                slates.clear(slate.len());
+                slates.push(&slate, None);
+                let probability =
+                    policy.propensities(&memory, None, &slates)?.with_context(|| {
+                        format!(
+                            "a recommender of kind {} does not say how likely its slates are, \
+                             without which no log can judge it",
+                            policy.kind()
+                        )
+                    })?;
+                rows.evaluation.extend(probability);
+                rows.logging.extend(propensity.iter().map(|&propensity| f64::from(propensity)));
+                let earned = |item: &ItemId| step.choice == Choice::Item(*item);
+                let paid = |item: &ItemId| if earned(item) { f64::from(step.reward) } else { 0.0 };
+                rows.by_place.extend(step.slate.iter().map(paid));
                 rows.lengths.push(step.slate.len());
                 rows.earned.push(f64::from(step.reward));
                 rows.logged.push(model.of_slate(&known));
-                rows.expected.push(expected(model, &probabilities, step.slate.len(), &mut stream));
+                rows.expected.push(drawn.expected(&memory, step.slate.len().min(items))?);
                 let choice = match step.choice {
                     Choice::Item(item) => mapping.item(item).map_or(Choice::Skip, Choice::Item),
                     other => other,
                 };
-                policy.observe_choices(&mut memory, &[choice])?;
+                responses.clear();
+                responses.push(choice, step.reward, false);
+                policy.observe(&mut memory, &slates, &responses)?;
             }
         }
         Ok(rows)
@@ -125,27 +131,41 @@ impl Rows {
         let single = self.lengths.iter().all(|&length| length == 1);
         let whole =
             |name: &str| if single { name.to_owned() } else { format!("{name}, whole slates") };
-        let mut values = vec![
-            (whole("IPS"), ips(&slates)?),
-            (whole("SNIPS"), snips(&slates)?),
-            (whole(&format!("IPS clipped at {cap}")), clipped_ips(&slates, cap)?),
-            (whole("DM"), dm(&model)?),
-            (whole("DR"), dr(&slates, &model)?),
-            (whole(&format!("DR clipped at {cap}")), clipped_dr(&slates, &model, cap)?),
-            (whole("SNDR"), sndr(&slates, &model)?),
-        ];
+        let mut values = Vec::new();
+        let mut without_overlap = Vec::new();
+        let mut add = |name: String, value: foretaste_eval::Result<PolicyValue>| match value {
+            Err(foretaste_eval::Error::NoOverlap { .. }) => {
+                without_overlap.push(name);
+                Ok(())
+            }
+            value => value.map(|value| values.push((name, value))),
+        };
+        add(whole("IPS"), ips(&slates))?;
+        add(whole("SNIPS"), snips(&slates))?;
+        add(whole(&format!("IPS clipped at {cap}")), clipped_ips(&slates, cap))?;
+        add(whole("DM"), dm(&model))?;
+        add(whole("DR"), dr(&slates, &model))?;
+        add(whole(&format!("DR clipped at {cap}")), clipped_dr(&slates, &model, cap))?;
+        add(whole("SNDR"), sndr(&slates, &model))?;
         let mut remarks = Vec::new();
         match self.rewards_of_no_item() {
             _ if single => {}
             0 => {
-                values.push(("IPS, read from the top".into(), rips(&places)?));
-                values.push(("SNIPS, read from the top".into(), snrips(&places)?));
+                add("IPS, read from the top".into(), rips(&places))?;
+                add("SNIPS, read from the top".into(), snrips(&places))?;
             }
             slates => remarks.push(format!(
                 "{slates} of {} slates earned a reward though nothing was chosen: no place earned it, so the estimators that \
                  weigh each place by itself (IPS and SNIPS, read from the top) are left out",
                 self.slates()
             )),
+        }
+        if !without_overlap.is_empty() {
+            remarks.push(format!(
+                "the log holds no slate that the recommender would show, so that nothing can be \
+                 divided by the weights: {} left out",
+                without_overlap.join("; ")
+            ));
         }
         Ok(Found { values, diagnostics: slates.diagnostics()?, remarks })
     }
@@ -162,64 +182,28 @@ impl Rows {
     }
 }
 
-/// What `model` expects of `k` items drawn one after the other by `probabilities`, each once: exact
-/// for one item, the mean over [`DRAWS`] slates for more. Given the items before it, a place's
-/// expectation is exact.
-fn expected(model: &RewardModel, probabilities: &[f64], k: usize, stream: &mut Stream) -> f64 {
-    let value = |item: usize| probabilities[item] * model.of(ItemId(item as u32));
-    let k = k.min(probabilities.len());
-    let of_one: f64 = (0..probabilities.len()).map(value).sum();
-    if k == 1 {
-        return of_one;
-    }
-    let cumulative: Vec<f64> = probabilities
-        .iter()
-        .scan(0.0, |sum, p| {
-            *sum += p;
-            Some(*sum)
-        })
-        .collect();
-    let mut total = 0.0;
-    for _ in 0..DRAWS {
-        let (mut rest, mut left, mut drawn) = (of_one, 1.0, Vec::with_capacity(k));
-        for place in 0..k {
-            if left < NEARLY_NONE {
-                // Differences of nearly equal numbers: sum up what is left instead.
-                let others = || (0..probabilities.len()).filter(|item| !drawn.contains(item));
-                rest = others().map(value).sum();
-                left = others().map(|item| probabilities[item]).sum::<f64>().max(f64::MIN_POSITIVE);
-            }
-            total += rest / left;
-            if place + 1 < k {
-                let item = draw(probabilities, &cumulative, &drawn, stream);
-                drawn.push(item);
-                rest -= value(item);
-                left -= probabilities[item];
-            }
-        }
-    }
-    total / (DRAWS * k) as f64
+/// Slates that a recommender would show in a session.
+struct Drawn<'a> {
+    policy: &'a Recommender,
+    model: &'a RewardModel,
+    streams: Vec<Stream>,
 }
 
-/// An item by `probabilities` that is not yet `drawn`.
-fn draw(probabilities: &[f64], cumulative: &[f64], drawn: &[usize], stream: &mut Stream) -> usize {
-    /// So many tries find an item unless the drawn ones hold nearly all of the probability.
-    const TRIES: usize = 20;
-    let all = cumulative[cumulative.len() - 1];
-    for _ in 0..TRIES {
-        let point = stream.random::<f64>() * all;
-        let item = cumulative.partition_point(|&sum| sum <= point).min(cumulative.len() - 1);
-        if !drawn.contains(&item) {
-            return item;
+impl Drawn<'_> {
+    /// What q̂ expects of a slate of `k` items: the mean over the slates that are drawn, of which
+    /// one is enough where it is certain.
+    fn expected(&mut self, memory: &Memory, k: usize) -> anyhow::Result<f64> {
+        let memory = self.policy.select(memory, &vec![0; self.streams.len()])?;
+        let mut slates = Slates::default();
+        self.policy.rank(&memory, None, k, &mut self.streams, &mut slates)?;
+        let rows = slates.rows();
+        let certain = slates.propensities().is_some_and(|all| all.iter().all(|&p| p == 1.0));
+        if certain {
+            self.streams.truncate(1);
         }
+        let total: f64 = (0..rows).map(|row| self.model.of_slate(slates.row(row))).sum();
+        Ok(total / rows as f64)
     }
-    let left = || (0..probabilities.len()).filter(|item| !drawn.contains(item));
-    let mut point = stream.random::<f64>() * left().map(|item| probabilities[item]).sum::<f64>();
-    let passed = left().find(|&item| {
-        point -= probabilities[item];
-        point < 0.0
-    });
-    passed.or_else(|| left().next_back()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -227,20 +211,23 @@ mod tests {
     use candle_core::Device;
     use foretaste_data::{Catalogue, LogBuilder, Step};
     use foretaste_irecgan::{Agent, AgentConfig, Selection};
+    use foretaste_recommender::Content;
     use foretaste_sim::policies::UniformRandom;
     use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout};
+    use rand::Rng;
 
     use super::*;
 
     const ITEMS: usize = 6;
 
-    fn agent() -> AgentPolicy {
+    fn recommender(content: Content, items: usize) -> Recommender {
+        Recommender::new(content, &Catalogue::numbered(items), &Device::Cpu).unwrap()
+    }
+
+    fn agent() -> Recommender {
         let config = AgentConfig { embedding: 4, hidden: 8, ..AgentConfig::new(ITEMS) };
-        AgentPolicy::new(
-            &Agent::new(config, Seed::new(1), &Device::Cpu).unwrap(),
-            Selection::Sampled,
-        )
-        .unwrap()
+        let agent = Agent::new(config, Seed::new(1), &Device::Cpu).unwrap();
+        recommender(Content::agent(&agent, Selection::Sampled).unwrap(), ITEMS)
     }
 
     fn rollout(sessions: u64, k: usize, max_steps: usize) -> Rollout {
@@ -252,14 +239,14 @@ mod tests {
     }
 
     fn rows(log: &Log) -> Rows {
-        Rows::new(&agent(), log, &Log::default(), &mapping(ITEMS), ITEMS).unwrap()
+        Rows::new(&agent(), log, &Log::default(), &mapping(ITEMS)).unwrap()
     }
 
     #[test]
     fn a_recommenders_own_log_has_weights_of_one() {
         let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
         for k in [1, 2] {
-            let rows = rows(&rollout(200, k, 20).run(&mdp, &Blind(agent())).unwrap());
+            let rows = rows(&rollout(200, k, 20).run(&mdp, &Blind(&agent())).unwrap());
             let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
             assert!((diagnostics.largest_weight - 1.0).abs() < 1e-4, "{diagnostics:?}");
             assert!(
@@ -277,7 +264,7 @@ mod tests {
         for k in [1, 2] {
             let log =
                 rollout(6_000, k, 1).run(&mdp, &Blind(UniformRandom { items: ITEMS })).unwrap();
-            let own = rollout(6_000, k, 1).outcomes(&mdp, &Blind(agent())).unwrap();
+            let own = rollout(6_000, k, 1).outcomes(&mdp, &Blind(&agent())).unwrap();
             let truth = own.iter().map(|outcome| outcome.reward).sum::<f64>() / own.len() as f64;
             let Found { values, remarks, .. } = rows(&log).judge(10.0).unwrap();
             assert_eq!((values.len(), remarks.len()), (5 + 2 * k, 0));
@@ -315,18 +302,12 @@ mod tests {
     }
 
     /// Slates of two against all ordered pairs of four items, by hand; slates of all four have one
-    /// mean, however unlikely the last items are. Five standard errors over 2,000 expectations: one
-    /// false alarm in two million; the seed is fixed.
+    /// mean. Five standard errors over 2,000 expectations: one false alarm in two million; the seed
+    /// is fixed.
     #[test]
     fn expectations_of_drawn_slates_are_those_of_all_slates() {
         let probabilities = [0.5, 0.3, 0.15, 0.05];
-        let mut log = LogBuilder::default();
-        for (item, reward) in [(0, 3.0), (1, 7.0), (2, -2.0), (3, 40.0)] {
-            let slate = [ItemId(item)];
-            log.push(Step::new(&slate, Choice::Skip, reward)).unwrap();
-            log.end_session(None).unwrap();
-        }
-        let model = RewardModel::fit(log.build().iter(), &mapping(4), 4);
+        let model = model_of_four();
         let mut of_pairs = 0.0;
         for first in 0..4 {
             for second in (0..4).filter(|&second| second != first) {
@@ -335,19 +316,75 @@ mod tests {
             }
         }
         let of_all = model.of_slate(&[0, 1, 2, 3].map(ItemId));
+        let policy = recommender(Content::popularity(probabilities.into()).unwrap(), 4);
+        let memory = policy.begin(1).unwrap();
         for (k, exact) in [(2, of_pairs), (4, of_all)] {
-            let found = |n| expected(&model, &probabilities, k, &mut Seed::new(3).stream(n));
+            let found = |n| {
+                let streams = Seed::new(3).index(n).streams(0..DRAWS);
+                let mut drawn = Drawn { policy: &policy, model: &model, streams };
+                drawn.expected(&memory, k).unwrap()
+            };
             let found: Vec<f64> = (0..2_000).map(found).collect();
             let mean = found.iter().sum::<f64>() / 2_000.0;
             let sd =
                 (found.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 1_999.0).sqrt();
             assert!(
-                (mean - exact).abs() < 5.0 * sd / 2_000f64.sqrt(),
+                (mean - exact).abs() <= 5.0 * sd / 2_000f64.sqrt() + 1e-12,
                 "{k}: {mean}, {exact}, {sd}"
             );
         }
-        let certain = expected(&model, &[1.0, 0.0, 0.0, 0.0], 4, &mut Seed::new(3).stream(0));
-        assert!(certain.is_finite(), "{certain}");
+    }
+
+    /// The mean reward of items 0 to 3 differs.
+    fn model_of_four() -> RewardModel {
+        let mut log = LogBuilder::default();
+        for (item, reward) in [(0, 3.0), (1, 7.0), (2, -2.0), (3, 40.0)] {
+            let slate = [ItemId(item)];
+            log.push(Step::new(&slate, Choice::Skip, reward)).unwrap();
+            log.end_session(None).unwrap();
+        }
+        let items = Catalogue::numbered(4);
+        RewardModel::fit(log.build().iter(), &Mapping::new(&items, &items), 4)
+    }
+
+    #[test]
+    fn a_certain_slate_is_expected_exactly_and_asked_for_once() {
+        let model = model_of_four();
+        let policy = recommender(Content::top_items(vec![0.5, 2.0, 1.0, -1.0]).unwrap(), 4);
+        let streams = Seed::new(3).streams(0..DRAWS);
+        let mut drawn = Drawn { policy: &policy, model: &model, streams };
+        let memory = policy.begin(1).unwrap();
+        for _ in 0..2 {
+            let expected = drawn.expected(&memory, 2).unwrap();
+            assert!((expected - model.of_slate(&[ItemId(1), ItemId(2)])).abs() < 1e-12);
+            assert_eq!(drawn.streams.len(), 1);
+        }
+    }
+
+    /// A log of slates of item 0: who would always show item 1 is nowhere in it, who would always
+    /// show item 0 is the log's own policy.
+    #[test]
+    fn a_recommender_that_draws_nothing_has_weights_of_none_and_one() {
+        let mut log = LogBuilder::default();
+        for session in 0..200 {
+            let (slate, reward) = ([ItemId(0)], (session % 4) as f32);
+            log.push(Step::new(&slate, Choice::Skip, reward).propensity(&[1.0])).unwrap();
+            log.end_session(None).unwrap();
+        }
+        let log = log.build();
+        let judge = |scores: [f64; ITEMS]| {
+            let policy = recommender(Content::top_items(scores.into()).unwrap(), ITEMS);
+            let rows = Rows::new(&policy, &log, &Log::default(), &mapping(ITEMS)).unwrap();
+            rows.judge(10.0).unwrap()
+        };
+        let own = judge([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!((own.values.len(), own.diagnostics.largest_weight), (7, 1.0));
+        assert!(own.remarks.is_empty() && (own.values[1].1.estimate.mean - 1.5).abs() < 1e-9);
+        let other = judge([0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+        let names: Vec<&str> = other.values.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["IPS", "IPS clipped at 10", "DM", "DR", "DR clipped at 10"]);
+        assert!(other.remarks[0].ends_with("SNIPS; SNDR left out"), "{:?}", other.remarks);
+        assert!(!other.diagnostics.warnings().is_empty());
     }
 
     /// A uniform log of twice the items that the recommender knows, which earns 1 a slate of these
@@ -365,7 +402,7 @@ mod tests {
             log.end_session(None).unwrap();
         }
         let log = log.build();
-        let rows = Rows::new(&agent(), &log, &Log::default(), &mapping(2 * ITEMS), ITEMS).unwrap();
+        let rows = Rows::new(&agent(), &log, &Log::default(), &mapping(2 * ITEMS)).unwrap();
         assert!((rows.earned() - 0.5).abs() < 0.05);
         let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
         let (name, value) = &values[0];

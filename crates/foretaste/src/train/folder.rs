@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use foretaste_files::check_folder;
-use foretaste_nn::checkpoint::is_saved_as;
+use foretaste_nn::checkpoint::{MANIFEST, is_saved_as};
+use foretaste_recommender::RECOMMENDER;
 use serde_json::{Map, Value};
 
 /// Where a recommender is to be, which holds nothing that is not ours to replace.
@@ -15,6 +16,8 @@ pub struct Folder<'a> {
     force: bool,
 }
 
+/// The manifest of a recommender, and that of one of an earlier version.
+const MANIFESTS: [&str; 2] = [RECOMMENDER, MANIFEST];
 /// The folder, in that of the recommender, of a training that is not finished.
 const UNFINISHED: &str = "unfinished";
 /// The file in it that says which command it is of.
@@ -70,18 +73,24 @@ impl<'a> Folder<'a> {
         save(&place)
     }
 
-    /// Keeps the recommender that `save` writes, and removes the unfinished training.
+    /// Keeps the recommender that `save` writes, and removes the unfinished training and the
+    /// manifest of a recommender of an earlier version.
     pub fn finish(&self, save: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.check()?;
         save(self.path)?;
+        let earlier = self.path.join(MANIFEST);
+        if is_ours(&earlier) {
+            fs::remove_file(&earlier)
+                .with_context(|| format!("cannot remove {}", earlier.display()))?;
+        }
         let place = self.path.join(UNFINISHED);
         if is_training(&place) { remove(&place) } else { Ok(()) }
     }
 
     fn check(&self) -> anyhow::Result<()> {
         // Whose training it is decides later.
-        let alone =
-            is_training(&self.path.join(UNFINISHED)) && !self.path.join("manifest.json").exists();
+        let alone = is_training(&self.path.join(UNFINISHED))
+            && !MANIFESTS.iter().any(|name| self.path.join(name).exists());
         Ok(check_folder(self.path, &self.inputs, self.force || alone, is_ours)?)
     }
 }
@@ -100,7 +109,7 @@ fn is_ours(path: &Path) -> bool {
     let regular = || path.symlink_metadata().is_ok_and(|found| found.is_file());
     match name.as_ref() {
         UNFINISHED => is_training(path),
-        "manifest.json" => regular() && is_manifest(path),
+        name if MANIFESTS.contains(&name) => regular() && is_manifest(path),
         _ => regular() && named(),
     }
 }
@@ -134,9 +143,11 @@ mod tests {
             fs::write(&path, text).unwrap();
             is_ours(&path)
         };
-        assert!(ours("manifest.json", r#"{"model": "agent", "digest": "00"}"#));
-        for text in ["mine", "[]", r#"{"model": "mine"}"#, r#"{"digest": "00"}"#] {
-            assert!(!ours("manifest.json", text), "{text}");
+        for manifest in MANIFESTS {
+            assert!(ours(manifest, r#"{"model": "agent", "digest": "00"}"#));
+            for text in ["mine", "[]", r#"{"model": "mine"}"#, r#"{"digest": "00"}"#] {
+                assert!(!ours(manifest, text), "{text}");
+            }
         }
         for name in
             ["tensors-?.safetensors", "vocabulary-?.jsonl", "features-?.jsonl", "origin-?.jsonl"]
@@ -154,6 +165,17 @@ mod tests {
         let place = folder.path().join(format!("origin-{}.jsonl", digest.replace('0', "1")));
         fs::create_dir(&place).unwrap();
         assert!(!is_ours(&place));
+    }
+
+    #[test]
+    fn a_recommender_of_an_earlier_version_is_replaced_with_its_manifest() {
+        let temp = tempfile::tempdir().unwrap();
+        let content = r#"{"model": "agent", "digest": "00"}"#;
+        fs::write(temp.path().join(MANIFEST), content).unwrap();
+        assert!(Folder::new(temp.path(), vec![], false).is_err());
+        let folder = Folder::new(temp.path(), vec![], true).unwrap();
+        folder.finish(|place| Ok(fs::write(place.join(RECOMMENDER), content)?)).unwrap();
+        assert!(temp.path().join(RECOMMENDER).exists() && !temp.path().join(MANIFEST).exists());
     }
 
     #[test]

@@ -1,0 +1,92 @@
+//! Who watches a training: shows how far it is, keeps it from time to time, and stops it after
+//! Ctrl-C.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use foretaste_lab::terminal::tell;
+use foretaste_recommender::Watch;
+use indicatif::MultiProgress;
+use serde_json::Value;
+
+use super::folder::Folder;
+use crate::progress::Progress;
+
+/// Time between two saves of an unfinished training.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// A training that is watched.
+pub struct Watched<'a> {
+    folder: &'a Folder<'a>,
+    command: &'a Value,
+    stop: Arc<AtomicBool>,
+    bars: &'a MultiProgress,
+    quiet: bool,
+    /// From the first epoch on.
+    shown: Option<Progress>,
+    /// Epochs done, and of how many.
+    epochs: (u64, u64),
+    kept: Instant,
+    /// Whether it was kept when it was stopped, or why not.
+    on_stop: anyhow::Result<bool>,
+}
+
+impl<'a> Watched<'a> {
+    /// A training of `command` that is kept in `folder`, and stops where `stop` says so.
+    pub fn new(
+        folder: &'a Folder<'a>,
+        command: &'a Value,
+        stop: Arc<AtomicBool>,
+        bars: &'a MultiProgress,
+        quiet: bool,
+    ) -> Self {
+        let (kept, on_stop) = (Instant::now(), Ok(false));
+        Self { folder, command, stop, bars, quiet, shown: None, epochs: (0, 0), kept, on_stop }
+    }
+
+    /// Takes the bar away; the epochs done, of how many, and whether the training was kept when it
+    /// was stopped.
+    ///
+    /// # Errors
+    /// Where it was stopped because it could not be kept.
+    pub fn end(self) -> anyhow::Result<((u64, u64), bool)> {
+        if let Some(shown) = self.shown {
+            shown.end();
+        }
+        Ok((self.epochs, self.on_stop?))
+    }
+}
+
+impl Watch for Watched<'_> {
+    fn warn(&mut self, text: &str) {
+        tell(format_args!("warning: {text}"));
+    }
+
+    fn progress(&mut self, progress: foretaste_recommender::Progress<'_>) -> ControlFlow<()> {
+        let foretaste_recommender::Progress { done, total, stage, save } = progress;
+        self.epochs = (done, total);
+        let Some(shown) = &mut self.shown else {
+            if done > 0 {
+                tell(format_args!("going on after {done} of {total} epochs"));
+            }
+            self.shown = Some(Progress::new(self.bars, self.quiet, done, total));
+            return ControlFlow::Continue(());
+        };
+        shown.advance(stage);
+        let stopped = self.stop.load(Ordering::Relaxed) && done < total;
+        if let Some(save) = save
+            && (stopped || self.kept.elapsed() > PERIOD)
+        {
+            let kept = self.folder.keep(self.command, |place| Ok(save(place)?));
+            self.kept = Instant::now();
+            let failed = kept.is_err();
+            self.on_stop = kept.map(|()| stopped);
+            if failed {
+                return ControlFlow::Break(());
+            }
+        }
+        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
