@@ -26,18 +26,26 @@ fn forge(folder: &Path, field: &str, value: Value) {
 }
 
 #[test]
-fn no_byte_of_the_manifest_can_change_unseen() {
+fn a_byte_of_the_manifest_that_changes_is_an_error_or_no_difference() {
     let folder = tempdir().unwrap();
     for policy in recommenders() {
         policy.save(folder.path()).unwrap();
         let path = folder.path().join(RECOMMENDER);
         let whole = fs::read(&path).unwrap();
+        let mut errors = 0;
         for at in 0..whole.len() {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
             fs::write(&path, damaged).unwrap();
-            assert!(load(folder.path()).is_err(), "{policy:?}, byte {at}");
+            // The last of seventeen digits may make no difference to a number.
+            if let Ok(loaded) = load(folder.path()) {
+                assert_eq!(loaded.settings(), policy.settings(), "{policy:?}, byte {at}");
+                assert_eq!(loaded.kind(), policy.kind());
+            } else {
+                errors += 1;
+            }
         }
+        assert!(errors + 3 > whole.len(), "{policy:?}: {errors} of {}", whole.len());
         fs::write(&path, &whole).unwrap();
         load(folder.path()).unwrap();
     }
