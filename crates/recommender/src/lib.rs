@@ -50,5 +50,5 @@ pub use content::Content;
 pub use dynamic::{DynPolicy, Erased, Memory};
 pub use error::{Error, Result};
 pub use recommender::{RECOMMENDER, Recommender};
-pub use training::{Effort, Job, Method, Progress, Trained, TrainingLog, Watch};
+pub use training::{Effort, Job, Method, Progress, Save, Trained, TrainingLog, Watch};
 pub use users::{Model, USERS, Users, UsersEnvironment, UsersState};

@@ -89,7 +89,7 @@ impl Recommender {
             _ => kind.networks,
         };
         let Some(kind) = KINDS.iter().find(|kind| names(kind).contains(&&*model)) else {
-            let known = KINDS.iter().flat_map(|kind| names(kind)).copied();
+            let known = KINDS.iter().flat_map(names).copied();
             return Err(Error::kind(&folder.join(manifest), model, known));
         };
         let folder::Read { settings, weights, saved, iterations } =

@@ -57,8 +57,11 @@ pub struct Progress<'a> {
     /// What was trained in the last epoch; empty before the first.
     pub stage: &'static str,
     /// Writes into a folder what is needed to go on from here later, where the method can.
-    pub save: Option<&'a dyn Fn(&Path) -> Result<()>>,
+    pub save: Option<&'a Save<'a>>,
 }
+
+/// Writes an unfinished training into a folder.
+pub type Save<'a> = dyn Fn(&Path) -> Result<()> + 'a;
 
 /// Who watches a training, and may stop it.
 pub trait Watch {
