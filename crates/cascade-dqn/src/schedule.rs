@@ -1,6 +1,5 @@
-use serde::{Deserialize, Serialize};
-
 use foretaste_settings::Setting;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
 

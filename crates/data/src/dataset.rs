@@ -1,8 +1,7 @@
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
-
 use foretaste_settings::Setting;
+use serde::{Deserialize, Serialize};
 
 use crate::{Catalogue, Error, Log, Result, SessionIds, Split, Vocabulary};
 
@@ -110,11 +109,11 @@ impl Dataset {
                 Some(named) if !*named => *named = true,
                 Some(_) => {
                     let name = self.session_name(session);
-                    let problem = format!("session {name:?} is named twice");
+                    let problem = format!("names session {name:?} twice");
                     return Err(Setting::new("selection", problem).into());
                 }
                 None => {
-                    let problem = format!("session number {session} of {}", named.len());
+                    let problem = format!("names session number {session} of {}", named.len());
                     return Err(Setting::new("selection", problem).into());
                 }
             }

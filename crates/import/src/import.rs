@@ -64,7 +64,8 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
         return Err(Setting::new("slates", problem).into());
     }
     if options.seed.is_some() && format != Format::Cikm {
-        let problem = format!("no split of a log in the format {format} is drawn: it takes none");
+        let problem =
+            format!("no split of a log in the format {format} is drawn: it takes no seed");
         return Err(Setting::new("seed", problem).into());
     }
     let as_published = slates.is_none();

@@ -1,5 +1,4 @@
 use candle_core::{DType, Device, Shape, Tensor};
-
 use foretaste_settings::Setting;
 
 use crate::kernel::{Real, with_slice};

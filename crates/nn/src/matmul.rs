@@ -1,5 +1,4 @@
 use candle_core::{DType, Tensor};
-
 use foretaste_settings::Setting;
 
 use crate::Result;

@@ -1,7 +1,6 @@
 use candle_core::Tensor;
-use serde::{Deserialize, Serialize};
-
 use foretaste_settings::Setting;
+use serde::{Deserialize, Serialize};
 
 use crate::{Init, Result, Scope};
 

@@ -49,7 +49,7 @@ proptest! {
     }
 
     #[test]
-    fn no_user_stands_on_two_sides(dataset in full(), fractions in fractions(), seed: u64) {
+    fn no_user_stands_in_two_parts(dataset in full(), fractions in fractions(), seed: u64) {
         let split = Split::by_user(&dataset.log, fractions, Seed::new(seed)).unwrap();
         let users = |part: &[usize]| part.iter().map(|&s| dataset.log.session(s).user()).collect::<HashSet<_>>();
         let [train, validation, test] = [users(&split.train), users(&split.validation), users(&split.test)];
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn no_session_starts_before_one_of_an_earlier_side(dataset in full(), fractions in fractions()) {
+    fn no_session_starts_before_one_of_an_earlier_part(dataset in full(), fractions in fractions()) {
         let split = Split::by_time(&dataset.log, fractions).unwrap();
         let starts = |part: &[usize]| part.iter().filter_map(|&s| dataset.log.session(s).start()).collect::<Vec<_>>();
         let parts = [starts(&split.train), starts(&split.validation), starts(&split.test)];

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-
 use foretaste_settings::Setting;
 
 use super::operation::{Argument, Gradients, LastGradients, Pass, tracked, untracked};
