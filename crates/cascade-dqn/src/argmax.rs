@@ -136,8 +136,9 @@ impl Cascade {
     /// costs as much as the whole catalogue, which moreover is read once for all rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a row is left with fewer than k items whose values are numbers; an
-    /// error of the environment if the candidates do not fit ([`Candidates::check`]).
+    /// [`Error::Setting`](crate::Error::Setting) if a row is left with fewer than k items whose
+    /// values are numbers; an error of the environment if the candidates do not fit
+    /// ([`Candidates::check`]).
     pub fn slates(&self, states: &Tensor, allowed: Option<&Candidates>) -> Result<Chosen> {
         if let Some(allowed) = allowed {
             allowed.check(states.dim(0)?, self.frame.items)?;

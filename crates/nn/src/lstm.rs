@@ -48,7 +48,7 @@ impl Lstm {
     /// `l.hidden_weight [hidden, 4 hidden]` and `l.bias [4 hidden]`, gates in the order i, f, o, g.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a size is 0.
+    /// [`Error::Setting`](crate::Error::Setting) if a size is 0.
     pub fn new(inputs: usize, hidden: usize, layers: usize, mut scope: Scope<'_>) -> Result<Self> {
         if inputs == 0 || hidden == 0 || layers == 0 {
             let problem = format!(
@@ -101,7 +101,7 @@ impl Lstm {
     /// depend on the number of threads, nor a row's on the other rows.
     ///
     /// # Errors
-    /// [`Error::Setting`] if sizes do not fit.
+    /// [`Error::Setting`](crate::Error::Setting) if sizes do not fit.
     pub fn forward(
         &self,
         x: &Tensor,
