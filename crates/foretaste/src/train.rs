@@ -6,7 +6,7 @@ mod watch;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use foretaste_data::{Dataset, Log, Origin, Provenance};
 use foretaste_lab::{Interrupted, interrupt};
 use foretaste_nn::DeviceKind;
@@ -24,15 +24,14 @@ use crate::log::{LogArgs, inputs};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Log in any format, with rewards of 0 and 1: a file, a cached log, a pipe, - for the standard
-    /// input, or bundled:NAME. Popularity and random take any rewards.
+    /// input, or bundled:NAME.
     log: PathBuf,
     /// Folder to write the recommender into. A training of irecgan that was interrupted is kept
     /// there: the same command goes on with it.
     #[arg(long, value_name = "RECOMMENDER")]
     to: PathBuf,
-    /// What to train: irecgan (IRecGAN's agent), lstm (a user model that shows what users are
-    /// likeliest to click), popularity (items drawn by their clicks) or random.
-    #[arg(long, default_value = "irecgan", value_parser = method)]
+    /// What to train.
+    #[arg(long, default_value = "irecgan", value_parser = methods())]
     method: Method,
     /// Replace a recommender or an unfinished training that is there.
     #[arg(long)]
@@ -126,8 +125,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     Ok(Answer { text, json })
 }
 
-fn method(name: &str) -> Result<Method, Error> {
-    Method::named(name)
+fn methods() -> impl TypedValueParser<Value = Method> {
+    let value = |method: Method| PossibleValue::new(method.name()).help(method.about());
+    let values = PossibleValuesParser::new(Method::all().map(value));
+    values.try_map(|name| Method::named(&name))
 }
 
 /// How much work was asked for; options that make no difference to the method are refused.

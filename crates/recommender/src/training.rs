@@ -88,6 +88,7 @@ pub struct Trained {
 
 /// How recommenders of a kind are trained on a log.
 pub(crate) struct Training {
+    pub about: &'static str,
     pub takes: &'static [&'static str],
     pub settings: fn(&TrainingLog<'_>, &Effort) -> Result<Value>,
     pub train: fn(&TrainingLog<'_>, &Job<'_>, &mut dyn Watch) -> Result<Trained>,
@@ -122,6 +123,11 @@ impl Method {
     /// Its name.
     pub fn name(self) -> &'static str {
         self.name
+    }
+
+    /// What comes of it, in a few words.
+    pub fn about(self) -> &'static str {
+        self.training.about
     }
 
     /// The fields of [`Effort`] that make a difference to it.

@@ -18,7 +18,12 @@ pub(super) const DRAWN: Kind = Kind {
     model: "irecgan/1",
     networks: &[Agent::KIND],
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
-    training: Some(Training { takes: &["epochs", "adversarial", "hidden"], settings, train }),
+    training: Some(Training {
+        about: "IRecGAN's agent, which draws its slates",
+        takes: &["epochs", "adversarial", "hidden"],
+        settings,
+        train,
+    }),
 };
 
 pub(super) const TOP: Kind = Kind {

@@ -27,7 +27,12 @@ pub(super) const KIND: Kind = Kind {
         check_items(model.config().items, catalogue)?;
         Ok(Box::new(Erased::certain(Ranking::new(&model)?)))
     },
-    training: Some(Training { takes: &["epochs", "hidden"], settings, train }),
+    training: Some(Training {
+        about: "a user model, which shows what users are likeliest to click",
+        takes: &["epochs", "hidden"],
+        settings,
+        train,
+    }),
 };
 
 impl Content {

@@ -16,7 +16,12 @@ pub(super) const KIND: Kind = Kind {
         let weights = content.numbers("popularity", &[catalogue.len()])?;
         Ok(Box::new(Erased::drawn(Popularity::new(weights)?)))
     },
-    training: Some(Training { takes: &[], settings, train }),
+    training: Some(Training {
+        about: "items drawn in proportion to their clicks; takes any rewards",
+        takes: &[],
+        settings,
+        train,
+    }),
 };
 
 impl Content {

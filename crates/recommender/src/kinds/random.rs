@@ -12,7 +12,12 @@ pub(super) const KIND: Kind = Kind {
     model: "random/1",
     networks: &[],
     build: |_, catalogue, _| Ok(Box::new(Erased::drawn(UniformRandom { items: catalogue.len() }))),
-    training: Some(Training { takes: &[], settings, train }),
+    training: Some(Training {
+        about: "all items alike; takes any rewards",
+        takes: &[],
+        settings,
+        train,
+    }),
 };
 
 impl Content {
