@@ -26,9 +26,9 @@ impl Among<'_> {
     }
 }
 
-/// Draws a slate of `k` items, of all or of those that are allowed, without replacement in proportion to exp(logit), which is the law of
-/// Gumbel top-k ([`gumbel_top_k`]); returns it and the probability of each item given the places
-/// before it.
+/// Draws a slate of `k` items, of all or of those that are allowed, without replacement in
+/// proportion to exp(logit), which is the law of Gumbel top-k ([`gumbel_top_k`]); returns it and
+/// the probability of each item given the places before it.
 ///
 /// Gumbel top-k needs a random number and two logarithms per item. This draws place by place by
 /// inversion, over sums of blocks of items that come with the logits: a slate of 10 out of 40,000
