@@ -99,8 +99,8 @@ impl LinUcb {
     /// What was learned, in tensors by name ([`tensors`](Self::tensors)), as a policy again.
     ///
     /// # Errors
-    /// [`Error::Setting`] if a setting is outside its range, or a tensor is missing, of another
-    /// shape or type, or not finite.
+    /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range, or a tensor is
+    /// missing, of another shape or type, or not finite.
     pub fn from_tensors(
         config: LinUcbConfig,
         k: usize,

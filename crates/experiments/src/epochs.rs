@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use foretaste_irecgan::{CurvePoint, GradientNorms, IRecGan};
 use foretaste_lab::Watch;
 use foretaste_train::Fitted;
+
+use crate::learned::figures;
 
 /// A row of a learning curve.
 pub type Row = BTreeMap<String, f64>;
@@ -83,6 +86,27 @@ pub fn joined(before: &[Vec<Row>], after: Vec<Vec<Row>>) -> Vec<Vec<Row>> {
         rows
     };
     before.iter().zip(after).map(join).collect()
+}
+
+/// What the generated sequences of an epoch were like, by name.
+pub fn generated(point: &CurvePoint) -> impl Iterator<Item = (String, f64)> {
+    let figures = [
+        ("discriminator_loss", point.discriminator_loss),
+        ("score", point.score),
+        ("generated_clicks", point.clicks),
+        ("generated_reward", point.reward),
+    ];
+    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
+}
+
+/// The norms of the gradients of U, A and D by name, as far as they were trained.
+pub fn gradient_norms(run: &IRecGan) -> impl Iterator<Item = (String, f64)> {
+    let GradientNorms { users, agent, discriminator } = run.gradient_norms();
+    figures([
+        ("users_gradient_norm", users),
+        ("agent_gradient_norm", agent),
+        ("discriminator_gradient_norm", discriminator),
+    ])
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ mod rerank;
 mod rerank_learners;
 mod rerank_lists;
 mod rerank_logs;
+mod rerank_task;
 mod rerank_training;
 mod settings;
 mod simulated;

@@ -15,9 +15,10 @@ use foretaste_sim::{Blind, Mdp};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
+use crate::epochs::{generated, gradient_norms};
 use crate::learned;
 use crate::simulated::{self, Played, Slates, WORLDS, World};
-use crate::studies::{self, generated, gradient_norms};
+use crate::studies;
 
 /// The experiment `online-learning`.
 pub struct OnlineExperiment {

@@ -20,7 +20,8 @@ use crate::epochs::Row;
 use crate::learned::{interruptible, told_of_grid};
 use crate::rerank_lists::{List, Ranker};
 use crate::rerank_logs::{self, PUBLIC, Sides, Source};
-use crate::rerank_training::{Plan, Task, Trainings};
+use crate::rerank_task::{Plan, Task};
+use crate::rerank_training::Trainings;
 use crate::user_model::grid;
 
 /// The experiment `rerank`.

@@ -13,11 +13,10 @@ use foretaste_random::Seed;
 use foretaste_train::{Candidates, Fit, FitConfig};
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
 
-use crate::epochs::{self, NetworkPoint, Row};
+use crate::epochs::{self, NetworkPoint, Row, generated, gradient_norms};
 use crate::learned::{figures, interruptible};
 use crate::rerank_lists::Ranker;
-use crate::rerank_training::Task;
-use crate::studies::{generated, gradient_norms};
+use crate::rerank_task::Task;
 
 /// What is trained epoch by epoch.
 pub trait Learner {

@@ -4,33 +4,16 @@
 use std::sync::Arc;
 
 use candle_core::Device;
-use foretaste_eval::Metric;
 use foretaste_irecgan::{
-    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, IRecGanConfig,
-    ImportanceSampling,
+    ActorCritic, Agent, AgentTrainer, AgentTraining, Buffer, Critic, IRecGan, ImportanceSampling,
 };
-use foretaste_lab::{Shared, Watch};
+use foretaste_lab::Shared;
 use foretaste_random::Seed;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
-use serde::{Deserialize, Serialize};
 
 use crate::epochs::{Row, joined};
 use crate::rerank_learners::{Criterion, OfAgent, OfAll, OfPair, OfUsers, Sequences, Stage};
-use crate::rerank_logs::Sides;
-
-/// How everything is trained on one log.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Plan {
-    /// Networks, rates, and the most epochs of each stage.
-    pub networks: IRecGanConfig,
-    /// How PGIS weighs clicks.
-    pub sampling: ImportanceSampling,
-    /// The share of validation clicks by which epochs are chosen: `precision@10`, or `precision@1`
-    /// where no list is longer.
-    pub metric: Metric,
-    /// Epochs without a new best after which a stage stops.
-    pub patience: u64,
-}
+use crate::rerank_task::{Key, Task};
 
 /// The trainings of a run, by data set and seed.
 pub struct Trainings {
@@ -39,22 +22,6 @@ pub struct Trainings {
     critics: Shared<Key, Fitted<ActorCritic>>,
     adversarial: Shared<Key, Fitted<IRecGan>>,
     device: Device,
-}
-
-type Key = (String, u64);
-
-/// One training of a data set under a seed, and who watches it.
-pub struct Task<'a> {
-    /// Name of the data set.
-    pub dataset: &'a str,
-    /// Its sessions.
-    pub sides: &'a Sides,
-    /// How.
-    pub plan: &'a Plan,
-    /// The seed.
-    pub seed: u64,
-    /// Who watches.
-    pub watch: &'a Watch,
 }
 
 /// A learner with the parameters of its best epoch, and the learning curve of each of its rankers.
@@ -73,16 +40,6 @@ impl<L> Fitted<L> {
     /// The learning curve of the last ranker, which is A if there are two.
     pub fn last(&self) -> Vec<Row> {
         self.curves[self.curves.len() - 1].clone()
-    }
-}
-
-impl Task<'_> {
-    fn key(&self) -> Key {
-        (self.dataset.to_owned(), self.seed)
-    }
-
-    fn logged(&self) -> Sequences<'static> {
-        Sequences::Logged(Buffer::real(self.sides.train.clone()))
     }
 }
 
@@ -143,7 +100,7 @@ impl Trainings {
         let agent =
             Agent::new(task.plan.networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         let trainer = AgentTrainer::new(agent, training.clone())?;
-        let mut learner = OfAgent { trainer, sequences: task.logged(), logged };
+        let mut learner = OfAgent { trainer, sequences: of_log(task), logged };
         let curves = stage.fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.trainer, curves })
     }
@@ -157,7 +114,7 @@ impl Trainings {
             let critic = Critic::new(networks.agent.clone(), seed, &self.device)?;
             let actor = AgentTrainer::new(agent, networks.agent_training.clone())?;
             let pair = ActorCritic::new(actor, critic)?;
-            let mut learner = OfPair { pair, sequences: task.logged() };
+            let mut learner = OfPair { pair, sequences: of_log(task) };
             let curves = stage("AC", networks.agent_epochs).fit(&mut learner, task)?;
             Ok(Fitted { learner: learner.pair, curves })
         })
@@ -215,4 +172,9 @@ impl Trainings {
 /// A stage that is judged by the order of lists.
 fn stage(name: &'static str, epochs: u64) -> Stage {
     Stage { name, epochs, criterion: Criterion::Misses }
+}
+
+/// The log as it is, to learn from.
+fn of_log(task: &Task<'_>) -> Sequences<'static> {
+    Sequences::Logged(Buffer::real(task.sides.train.clone()))
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_irecgan::{
-    AgentPolicy, Buffer, CurvePoint, GradientNorms, IRecGan, IRecGanConfig, Ranking, Selection,
-    max_trajectory_length,
+    AgentPolicy, Buffer, IRecGan, IRecGanConfig, Ranking, Selection, max_trajectory_length,
 };
 use foretaste_lab::{Scale, Shared, Watch};
 use foretaste_nn::AdamConfig;
@@ -17,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 use crate::epochs::Row;
-use crate::learned::figures;
 use crate::simulated::{K, Logging, World};
 use crate::study_training::Validated;
 
@@ -218,27 +216,6 @@ impl Curve {
     pub fn whole(&self) -> Vec<Row> {
         self.points.clone()
     }
-}
-
-/// The norms of the gradients of U, A and D by name, as far as they were trained.
-pub fn gradient_norms(run: &IRecGan) -> impl Iterator<Item = (String, f64)> {
-    let GradientNorms { users, agent, discriminator } = run.gradient_norms();
-    figures([
-        ("users_gradient_norm", users),
-        ("agent_gradient_norm", agent),
-        ("discriminator_gradient_norm", discriminator),
-    ])
-}
-
-/// What the generated sequences of an epoch were like, by name.
-pub fn generated(point: &CurvePoint) -> impl Iterator<Item = (String, f64)> {
-    let figures = [
-        ("discriminator_loss", point.discriminator_loss),
-        ("score", point.score),
-        ("generated_clicks", point.clicks),
-        ("generated_reward", point.reward),
-    ];
-    figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)))
 }
 
 /// The first sessions, and the last `tenths` of ten.

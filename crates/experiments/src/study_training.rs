@@ -7,9 +7,8 @@ use foretaste_lab::Watch;
 use foretaste_nn::Params;
 use foretaste_train::{Candidates, Fit, FitConfig};
 
-use crate::epochs::{self, NetworkPoint, Row, curves, joined};
+use crate::epochs::{self, NetworkPoint, Row, curves, generated, joined};
 use crate::learned::{figures, interruptible};
-use crate::studies::generated;
 
 /// A run of Algorithm 1, validated on held-out sessions.
 pub struct Validated<'a> {
