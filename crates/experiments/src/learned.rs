@@ -124,7 +124,7 @@ impl From<foretaste_baselines::Error> for Stopped {
 
 /// The figures of a test that every regulariser has.
 pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
-    let unclicked = "no test display has a click";
+    let unclicked = "no test slate has a click";
     let figures = [
         (Metric::PrecisionAt1, test.precision_at_1.context(unclicked)?),
         (Metric::PrecisionAt2, test.precision_at_2.context(unclicked)?),

@@ -176,7 +176,7 @@ impl Experiment for Regularisers {
     }
 
     fn curve_label(&self) -> &'static str {
-        "Fenchel-Young loss per display"
+        "Fenchel-Young loss per slate"
     }
 
     fn question(&self) -> &'static str {
@@ -245,7 +245,7 @@ impl Run<'_> {
         let mut figures = learned::metrics(&test)?;
         figures.insert(Metric::Loss, loss);
         figures
-            .insert(Metric::ClicksRuledOut, test.ruled_out.context("no test display has a click")?);
+            .insert(Metric::ClicksRuledOut, test.ruled_out.context("no test slate has a click")?);
         Ok(figures)
     }
 

@@ -19,7 +19,7 @@ use crate::Settings;
 use crate::epochs::Row;
 use crate::learned::{interruptible, told_of_grid};
 use crate::rerank_lists::{List, Ranker};
-use crate::rerank_logs::{self, PUBLIC, Sides, Source};
+use crate::rerank_logs::{self, PUBLIC, Source, SplitLogs};
 use crate::rerank_task::{Plan, Task};
 use crate::rerank_training::Trainings;
 use crate::user_model::grid;
@@ -186,19 +186,19 @@ impl Experiment for Rerank {
             .find(|source| source.name == cell.dataset)
             .context("a data set of this run")?;
         let config: Config = cell.config()?;
-        let sides = source.sides(Seed::new(cell.seed))?;
+        let logs = source.split_logs(Seed::new(cell.seed))?;
         match (config.plan, config.method.counted()) {
             (Some(plan), None) => {
                 let task = Task {
                     dataset: &cell.dataset,
-                    sides: &sides,
+                    logs: &logs,
                     plan: &plan,
                     seed: cell.seed,
                     watch,
                 };
                 in_own_pool(|| self.learned(config.method, &task))
             }
-            _ => counted(source, &sides, &config.grid, Seed::new(cell.seed), watch),
+            _ => counted(source, &logs, &config.grid, Seed::new(cell.seed), watch),
         }
     }
 
@@ -293,14 +293,14 @@ impl Experiment for Rerank {
 /// What the test sessions under seed 0 show that training does not, and what choosing blindly would
 /// score.
 fn unknown(source: &Source) -> anyhow::Result<String> {
-    let sides = source.sides(Seed::new(0))?;
+    let logs = source.split_logs(Seed::new(0))?;
     let (mut clicks, mut clicked, mut places, mut shown, mut whole) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let mut blind = Vec::new();
-    for step in sides.test.iter().flat_map(|session| session.steps().collect::<Vec<_>>()) {
+    for step in logs.test.iter().flat_map(|session| session.steps().collect::<Vec<_>>()) {
         let Some(item) = step.choice.item() else { continue };
-        let known = step.slate.iter().filter(|item| sides.shown[item.index()]).count();
+        let known = step.slate.iter().filter(|item| logs.shown[item.index()]).count();
         clicks += 1.0;
-        clicked += f64::from(u8::from(sides.shown[item.index()]));
+        clicked += f64::from(u8::from(logs.shown[item.index()]));
         places += step.slate.len() as f64;
         shown += known as f64;
         whole += f64::from(u8::from(known == step.slate.len()));
@@ -322,7 +322,7 @@ fn unknown(source: &Source) -> anyhow::Result<String> {
 impl Rerank {
     fn learned(&self, method: Method, task: &Task<'_>) -> anyhow::Result<Outcome> {
         let judge = |ranker: Ranker<'_>, curve: Vec<Row>| {
-            let metrics = figures(&ranker.rerank(&task.sides.test)?, task.sides)?;
+            let metrics = figures(&ranker.rerank(&task.logs.test)?, task.logs)?;
             Ok(Outcome { metrics, curve })
         };
         match method {
@@ -366,25 +366,25 @@ impl Rerank {
 /// Popularity or position, fitted on the training sessions and chosen on the validation sessions.
 fn counted(
     source: &Source,
-    sides: &Sides,
+    logs: &SplitLogs,
     grid: &[baselines::Settings],
     seed: Seed,
     watch: &Watch,
 ) -> anyhow::Result<Outcome> {
-    let data = Data::new(&source.log, source.items, &sides.split);
+    let data = Data::new(&source.log, source.items, &logs.split);
     let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
-    let impressions = Impressions::new(&source.log, &sides.split.test);
+    let impressions = Impressions::new(&source.log, &logs.split.test);
     let scores = interruptible(selected)?.model.scores(&impressions)?;
     let lists = scores
         .into_iter()
         .zip(impressions.slates())
         .filter_map(|(scores, (_, clicked))| Some((scores, clicked?)));
-    Ok(Outcome { metrics: figures(&lists.collect::<Vec<_>>(), sides)?, curve: Vec::new() })
+    Ok(Outcome { metrics: figures(&lists.collect::<Vec<_>>(), logs)?, curve: Vec::new() })
 }
 
 /// The figures of reranked test lists, in the order of the clicks.
-fn figures(lists: &[List], sides: &Sides) -> anyhow::Result<Figures> {
-    let known = known(&sides.test, &sides.shown);
+fn figures(lists: &[List], logs: &SplitLogs) -> anyhow::Result<Figures> {
+    let known = known(&logs.test, &logs.shown);
     anyhow::ensure!(lists.len() == known.len(), "{} lists of {} clicks", lists.len(), known.len());
     let all: Vec<&List> = lists.iter().collect();
     let of_known: Vec<&List> =

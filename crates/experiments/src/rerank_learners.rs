@@ -91,7 +91,7 @@ impl Criterion {
     fn loss(&self, ranker: Ranker<'_>, figures: &Row, task: &Task<'_>) -> anyhow::Result<f64> {
         match (self, ranker) {
             (Self::Likelihood(training), Ranker::Agent(agent)) => {
-                Ok(agent.mean_loss(&Buffer::real(task.sides.validation.clone()), training)?)
+                Ok(agent.mean_loss(&Buffer::real(task.logs.validation.clone()), training)?)
             }
             _ => Ok(1.0 - figures[task.plan.metric.name()]),
         }
@@ -119,7 +119,7 @@ impl<L: Learner> Fit for Training<'_, L> {
     fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
         let mut points = Vec::new();
         for (at, ranker) in self.learner.rankers().into_iter().enumerate() {
-            let figures = ranker.validate(&self.task.sides.validation)?;
+            let figures = ranker.validate(&self.task.logs.validation)?;
             let loss = self.stage.criterion.loss(ranker, &figures, self.task)?;
             let train_loss = self.last.as_ref().and_then(|last| last.losses[at]);
             let point = NetworkPoint::new(self.stage.part(ranker), epoch, train_loss, loss);

@@ -42,7 +42,7 @@ enum Splitting {
 }
 
 /// The sequences of a split, and what baselines need of it.
-pub struct Sides {
+pub struct SplitLogs {
     /// The sessions of the log.
     pub split: Split,
     /// Those that train, as sequences τ.
@@ -243,7 +243,7 @@ impl Source {
     }
 
     /// Its sessions under one seed.
-    pub fn sides(&self, seed: Seed) -> anyhow::Result<Sides> {
+    pub fn split_logs(&self, seed: Seed) -> anyhow::Result<SplitLogs> {
         let fractions = |train, validation| Fractions { train, validation };
         let split = match &self.splitting {
             Splitting::Published(split) => split.clone(),
@@ -269,7 +269,7 @@ impl Source {
         }
         let (train, validation, test) =
             (side(&split.train)?, side(&split.validation)?, side(&split.test)?);
-        Ok(Sides { split, train, validation, test, shown })
+        Ok(SplitLogs { split, train, validation, test, shown })
     }
 
     /// What a report says of it. Runs of equal seed belong together as splits that share users.
@@ -363,22 +363,22 @@ mod tests {
         let (sources, missing) = read(&settings(temp.path(), Scale::Quick)).unwrap();
         assert_eq!((sources.len(), missing.len()), (1, 2));
         // Item 119 and 120 are in both files.
-        let (source, sides) = (&sources[0], sources[0].sides(Seed::new(1)).unwrap());
+        let (source, logs) = (&sources[0], sources[0].split_logs(Seed::new(1)).unwrap());
         assert_eq!(
             (source.items, source.metric(), source.leaving()),
             (1 + 21 + 9, Metric::PrecisionAt1, false)
         );
-        assert_eq!(sides.split.test, (20..30).collect::<Vec<_>>());
+        assert_eq!(logs.split.test, (20..30).collect::<Vec<_>>());
         assert_eq!(
-            (sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()),
+            (logs.train.sessions(), logs.validation.sessions(), logs.test.sessions()),
             (18, 2, 10)
         );
-        assert_ne!(sides.split.train, source.sides(Seed::new(2)).unwrap().split.train);
-        let shown_in_test_alone = sides
+        assert_ne!(logs.split.train, source.split_logs(Seed::new(2)).unwrap().split.train);
+        let shown_in_test_alone = logs
             .test
             .iter()
             .flat_map(|session| session.clicks())
-            .filter(|item| !sides.shown[item.index()]);
+            .filter(|item| !logs.shown[item.index()]);
         assert!((8..=10).contains(&shown_in_test_alone.count()));
         assert_eq!(source.data_set().test_per_train, 10.0 / 18.0);
     }
@@ -399,9 +399,9 @@ mod tests {
         );
         assert_eq!((whole.log.sessions(), part.log.sessions()), (300, 100));
         assert_ne!(whole.digest, part.digest);
-        let sides = whole.sides(Seed::new(1)).unwrap();
+        let logs = whole.split_logs(Seed::new(1)).unwrap();
         assert_eq!(
-            (sides.train.sessions(), sides.validation.sessions(), sides.test.sessions()),
+            (logs.train.sessions(), logs.validation.sessions(), logs.test.sessions()),
             (240, 30, 30)
         );
     }

@@ -5,7 +5,7 @@ use foretaste_irecgan::{IRecGanConfig, ImportanceSampling};
 use foretaste_lab::Watch;
 use serde::{Deserialize, Serialize};
 
-use crate::rerank_logs::Sides;
+use crate::rerank_logs::SplitLogs;
 
 /// How everything is trained on one log.
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,7 +26,7 @@ pub struct Task<'a> {
     /// Name of the data set.
     pub dataset: &'a str,
     /// Its sessions.
-    pub sides: &'a Sides,
+    pub logs: &'a SplitLogs,
     /// How.
     pub plan: &'a Plan,
     /// The seed.

@@ -62,7 +62,7 @@ impl Trainings {
             let seed = Seed::new(task.seed);
             let model = BehaviourModel::new(networks.users.clone(), seed, &self.device)?;
             let trainer = BehaviourTrainer::new(model, networks.users_training.clone())?;
-            let mut learner = OfUsers { trainer, log: &task.sides.train };
+            let mut learner = OfUsers { trainer, log: &task.logs.train };
             let curves = stage("line 3", networks.users_epochs).fit(&mut learner, task)?;
             Ok(Fitted { learner: learner.trainer, curves })
         })
@@ -85,7 +85,7 @@ impl Trainings {
         let criterion = Criterion::Likelihood(likelihood.clone());
         let of_behaviour = Stage { criterion, ..stage("behaviour", epochs) };
         let behaviour = self.fit_agent(task, &likelihood, of_behaviour, None)?;
-        let log_beta = behaviour.learner.agent().click_log_probabilities(&task.sides.train)?;
+        let log_beta = behaviour.learner.agent().click_log_probabilities(&task.logs.train)?;
         let logged = Some((log_beta, task.plan.sampling));
         self.fit_agent(task, training, stage("PGIS", epochs), logged)
     }
@@ -126,7 +126,7 @@ impl Trainings {
         let networks = &task.plan.networks;
         let trainer =
             AgentTrainer::new(self.copy(&agent.learner, task)?, networks.agent_training.clone())?;
-        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.sides.train);
+        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.logs.train);
         let mut learner = OfAgent { trainer, sequences, logged: None };
         let curves = stage("PGU", networks.epochs).fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.trainer, curves: joined(&[agent.last()], curves) })
@@ -140,7 +140,7 @@ impl Trainings {
         let actor = AgentTrainer::new(actor, networks.agent_training.clone())?;
         let critic = Critic::new(networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         critic.params().restore(&pair.learner.critic().params().snapshot()?)?;
-        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.sides.train);
+        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.logs.train);
         let mut learner = OfPair { pair: ActorCritic::new(actor, critic)?, sequences };
         let curves = stage("ACU", networks.epochs).fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.pair, curves: joined(&[pair.last()], curves) })
@@ -150,7 +150,7 @@ impl Trainings {
     pub fn adversarial(&self, task: &Task<'_>) -> anyhow::Result<Arc<Fitted<IRecGan>>> {
         self.adversarial.get(task.key(), || {
             let (users, agent) = (self.users(task)?, self.agent(task)?);
-            let (networks, log) = (&task.plan.networks, &task.sides.train);
+            let (networks, log) = (&task.plan.networks, &task.logs.train);
             let mut run = IRecGan::new(networks.clone(), Seed::new(task.seed), &self.device)?;
             run.users().params().restore(&users.learner.model().params().snapshot()?)?;
             run.agent().params().restore(&agent.learner.agent().params().snapshot()?)?;
@@ -176,5 +176,5 @@ fn stage(name: &'static str, epochs: u64) -> Stage {
 
 /// The log as it is, to learn from.
 fn of_log(task: &Task<'_>) -> Sequences<'static> {
-    Sequences::Logged(Buffer::real(task.sides.train.clone()))
+    Sequences::Logged(Buffer::real(task.logs.train.clone()))
 }

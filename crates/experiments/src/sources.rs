@@ -78,7 +78,7 @@ const RECIPES: [Recipe; 5] = [
     },
 ];
 
-/// Users to keep of a log with simulated displays, at the scales below the papers'.
+/// Users to keep of a log with simulated slates, at the scales below the papers'.
 const FEW: [(Format, usize); 3] =
     [(Format::MovieLens100k, 80), (Format::MovieLens, 50), (Format::LastFm, 200)];
 
@@ -97,8 +97,8 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     for Recipe { name, files, format } in &RECIPES {
         match files.iter().map(|file| folder.join(file)).find(|path| path.exists()) {
             Some(path) => {
-                let displays = displays(*format, settings.scale);
-                sources.push(Source::read(name, &Input::open(&path)?, *format, displays)?)
+                let slates = slates(*format, settings.scale);
+                sources.push(Source::read(name, &Input::open(&path)?, *format, slates)?)
             }
             None => missing.push(format!(
                 "NOT RUN: {name}, whose file {} is not in the data folder.",
@@ -117,9 +117,9 @@ pub fn read(settings: &Settings) -> anyhow::Result<(Vec<Source>, Vec<String>)> {
     Ok((sources, missing))
 }
 
-/// The papers' displays, of films of an age: those around the day of the choice give the choice
+/// The papers' slates, of films of an age: those around the day of the choice give the choice
 /// away (docs/data-formats.md).
-fn displays(format: Format, scale: Scale) -> Option<SimulatedSlates> {
+fn slates(format: Format, scale: Scale) -> Option<SimulatedSlates> {
     let paper = SimulatedSlates::of(format)?;
     let around = if format == Format::LastFm { paper.around } else { Around::Release };
     let paper = SimulatedSlates { around, ..paper };
@@ -140,20 +140,16 @@ impl Source {
         name: &'static str,
         input: &Input,
         format: Format,
-        displays: Option<SimulatedSlates>,
+        slates: Option<SimulatedSlates>,
     ) -> anyhow::Result<Self> {
-        let about = match (name, displays) {
+        let about = match (name, slates) {
             (SIMULATED, _) => "simulated users (bundled; not real data)",
             (_, Some(_)) => "real choices, simulated slates",
             (_, None) => "real log",
         };
-        let (simulated_slates, simulated_users) = (displays.is_some(), name == SIMULATED);
-        let options = Options {
-            format: Some(format),
-            name: Some(name.into()),
-            slates: displays,
-            ..Options::default()
-        };
+        let (simulated_slates, simulated_users) = (slates.is_some(), name == SIMULATED);
+        let options =
+            Options { format: Some(format), name: Some(name.into()), slates, ..Options::default() };
         let (dataset, report) = input.import(options)?;
         if let Some(split) = &dataset.split {
             for (side, sessions) in
@@ -216,7 +212,7 @@ impl Source {
         }
     }
 
-    /// Where the data come from, and what choosing blindly would score on its displays.
+    /// Where the data come from, and what choosing blindly would score on its slates.
     pub fn note(&self) -> String {
         let sizes: Vec<usize> = self
             .dataset
@@ -228,13 +224,13 @@ impl Source {
             sizes.iter().map(|&k| f(k as f64)).sum::<f64>() / sizes.len() as f64
         };
         let constant = |r| {
-            let displays: Vec<Vec<f32>> = sizes.iter().map(|&k| vec![0.0; k]).collect();
-            metrics::precision_at(r, displays.iter().map(|scores| (&scores[..], 0)))
+            let slates: Vec<Vec<f32>> = sizes.iter().map(|&k| vec![0.0; k]).collect();
+            metrics::precision_at(r, slates.iter().map(|scores| (&scores[..], 0)))
                 .unwrap_or(f64::NAN)
         };
         let notes: String = self.notes.iter().map(|note| format!("; {note}")).collect();
         format!(
-            "{}: {}, {} users, {} displays, {} items{notes}. Choosing uniformly among the shown items scores NLL {:.3}, \
+            "{}: {}, {} users, {} slates, {} items{notes}. Choosing uniformly among the shown items scores NLL {:.3}, \
              precision@1 {:.3}, precision@2 {:.3}.",
             self.dataset.name,
             self.about,

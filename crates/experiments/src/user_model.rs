@@ -1,5 +1,5 @@
 //! The experiment `user-model`: GAN-CDQN's learned users under Shannon's entropy, and the click
-//! models that it compares them with, on held-out displays (experiment A).
+//! models that it compares them with, on held-out slates (experiment A).
 
 use candle_core::Device;
 use foretaste_baselines::{self as baselines, Data, ModelKind, select_among};
@@ -166,7 +166,7 @@ impl Experiment for UserModel {
                 ..View::default()
             },
             View {
-                title: "NLL of the clicked item given a click, nats per display, split by seed",
+                title: "NLL of the clicked item given a click, nats per slate, split by seed",
                 over: "model",
                 metrics: vec![(Metric::NllGivenClick, "NLL")],
                 settings: "split by seed",
@@ -193,7 +193,7 @@ impl Experiment for UserModel {
             self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
             "Figures are those of the test users. Hyper-parameters and the moment to stop are chosen on the validation users. \
-             nll_given_click is the NLL of the clicked item given that one was clicked, in nats per display; nll, for the learned \
+             nll_given_click is the NLL of the clicked item given that one was clicked, in nats per slate; nll, for the learned \
              users, has \"no click\" on every slate with utility 0. A model without a likelihood has neither."
                 .into(),
         );
