@@ -2,7 +2,6 @@
 //! ([`foretaste_train::run`]).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, WithDType};
@@ -17,6 +16,8 @@ use crate::config::QConfig;
 use crate::replay::Contents;
 use crate::{CurvePoint, QNetworks, Result, TrainConfig, Trainer};
 
+/// More than any replay memory holds.
+const LIMIT: u64 = 16 << 30;
 /// The networks of earlier versions, saved without their items.
 const EARLIER_KIND: &str = "cascade-dqn/1";
 const REPLAY: &str = "replay.safetensors";
@@ -99,7 +100,8 @@ impl Trainer {
     }
 
     fn read_replay(&mut self, path: &Path, stored: u64, digest: &str) -> Result<()> {
-        let bytes = fs::read(path).map_err(|reason| Error::checkpoint(path, reason))?;
+        let bytes =
+            foretaste_files::read(path, LIMIT).map_err(|reason| Error::checkpoint(path, reason))?;
         let bytes = run::whole(path, bytes, digest)?;
         let items = self.networks.config().items;
         contents(stored, &bytes)

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use foretaste_data::{Dataset, Log, Origin, Provenance};
 use foretaste_lab::{Interrupted, interrupt};
 use foretaste_nn::DeviceKind;
@@ -33,9 +34,12 @@ pub struct Args {
     /// What to train.
     #[arg(long, default_value = "irecgan", value_parser = methods())]
     method: Method,
-    /// Replace a recommender or an unfinished training that is there.
+    /// Replace a recommender that is there.
     #[arg(long)]
     force: bool,
+    /// Start anew, and drop an unfinished training that is there.
+    #[arg(long)]
+    fresh: bool,
     /// How many percent of the sessions to learn from, the first ones; `judge` judges by the rest.
     #[arg(
         long,
@@ -45,10 +49,10 @@ pub struct Args {
     )]
     percent: u8,
     /// Passes over the log for the user model and for the agent, each [default: 10].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     epochs: Option<u64>,
     /// Rounds of adversarial training after that [default: 5].
-    #[arg(long)]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     adversarial: Option<u64>,
     /// Width of the LSTMs' states; the paper's is 512 [default: 64].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
@@ -66,7 +70,7 @@ pub struct Args {
 /// # Errors
 /// [`Interrupted`], with what to do, after Ctrl-C; where the log or the folder do not allow it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
-    let effort = effort(args)?;
+    let effort = effort(args);
     let folder = Folder::new(&args.to, inputs(&args.log), args.force)?;
     let device = args.device.resolve()?;
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
@@ -87,7 +91,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     });
 
     let opened = device.open()?;
-    let unfinished = folder.unfinished(&command)?;
+    let _held = folder.hold()?;
+    let unfinished = folder.unfinished(&command, args.fresh)?;
     let job = Job {
         settings: &settings,
         seed: args.seed,
@@ -104,7 +109,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         Err(Error::Interrupted) => return Err(interrupted(args, epochs, kept)),
         trained => trained.with_context(|| match &unfinished {
             Some(place) => {
-                format!("cannot go on with {}; start anew with --force", place.display())
+                format!("cannot go on with {}; start anew with --fresh", place.display())
             }
             None => cannot_learn(),
         })?,
@@ -132,7 +137,7 @@ fn methods() -> impl TypedValueParser<Value = Method> {
 }
 
 /// How much work was asked for; options that make no difference to the method are refused.
-fn effort(args: &Args) -> anyhow::Result<Effort> {
+fn effort(args: &Args) -> Effort {
     let given = [
         ("epochs", args.epochs.is_some()),
         ("adversarial", args.adversarial.is_some()),
@@ -140,13 +145,15 @@ fn effort(args: &Args) -> anyhow::Result<Effort> {
     ];
     let takes = args.method.takes();
     if let Some((name, _)) = given.iter().find(|(name, given)| *given && !takes.contains(name)) {
-        bail!("--{name} makes no difference to --method {}; leave it out", args.method.name());
+        let method = args.method.name();
+        let problem = format!("--{name} makes no difference to --method {method}; leave it out\n");
+        clap::Command::new("train").error(ErrorKind::ArgumentConflict, problem).exit();
     }
-    Ok(Effort {
+    Effort {
         epochs: args.epochs.unwrap_or(10),
         adversarial: args.adversarial.unwrap_or(5),
         hidden: args.hidden.unwrap_or(64),
-    })
+    }
 }
 
 /// What to say after Ctrl-C.

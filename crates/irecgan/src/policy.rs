@@ -49,17 +49,21 @@ impl AgentPolicy {
 
     /// π(i ∈ a | s) of every item, Eq 4, a row for each of the memories.
     pub fn probabilities(&self, memory: &ClickStates) -> Result<Vec<Vec<f64>>> {
-        let mut logits = Logits::new(self.actions.items());
-        self.actions.logits(self.clicks.output(memory)?, &mut logits)?;
-        let row = |row| {
-            let logits = logits.row(row).to_vec();
+        let row = |logits: Vec<f32>| {
             let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let weights: Vec<f64> =
                 logits.iter().map(|logit| f64::from(logit - largest).exp()).collect();
             let sum: f64 = weights.iter().sum();
             weights.into_iter().map(|weight| weight / sum).collect()
         };
-        Ok((0..logits.rows()).map(row).collect())
+        Ok(self.logits(memory)?.into_iter().map(row).collect())
+    }
+
+    /// The logits of Eq 4 of every item, a row for each of the memories.
+    fn logits(&self, memory: &ClickStates) -> Result<Vec<Vec<f32>>> {
+        let mut logits = Logits::new(self.actions.items());
+        self.actions.logits(self.clicks.output(memory)?, &mut logits)?;
+        Ok((0..logits.rows()).map(|row| logits.row(row).to_vec()).collect())
     }
 
     /// Moves memories on by what was chosen, one choice a row.
@@ -147,17 +151,19 @@ impl Propensities for AgentPolicy {
         let items = self.actions.items();
         check(allowed, slates.rows(), items)?;
         let mut all = Vec::with_capacity(slates.items().len());
-        for (row, probabilities) in self.probabilities(memory)?.into_iter().enumerate() {
-            let slate = slates.row(row);
-            match self.selection {
-                Selection::Sampled => {
+        match self.selection {
+            Selection::Sampled => {
+                for (row, probabilities) in self.probabilities(memory)?.iter().enumerate() {
                     let among = allowed.map(|allowed| allowed.of_row(row, items));
-                    all.extend(of_drawn(&probabilities, among.as_deref(), slate));
+                    all.extend(of_drawn(probabilities, among.as_deref(), slates.row(row)));
                 }
-                Selection::Top => {
-                    let scores: Vec<f32> = probabilities.iter().map(|&p| p as f32).collect();
-                    let among = allowed.map(|allowed| Among { allowed, row });
-                    let best = top(&scores, among, slate.len())?;
+            }
+            // By the logits, as the slates are: near ones have the same probability.
+            Selection::Top => {
+                for (row, logits) in self.logits(memory)?.iter().enumerate() {
+                    let (slate, among) =
+                        (slates.row(row), allowed.map(|allowed| Among { allowed, row }));
+                    let best = top(logits, among, slate.len())?;
                     let agree = slate.iter().zip(&best).take_while(|(a, b)| a == b).count();
                     all.extend((0..slate.len()).map(|at| f64::from(u8::from(at < agree))));
                 }

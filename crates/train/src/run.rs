@@ -15,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 const FORMAT: u32 = 1;
+/// More than the state of any run holds.
+const LIMIT: u64 = 1 << 30;
 const LATEST: &str = "latest.json";
 /// How the sub-folders are called; the other two are of earlier versions.
 const PREFIXES: [&str; 3] = ["run-", "networks-", "training-"];
@@ -73,6 +75,7 @@ pub fn save<T: Serialize, E: From<Error>>(
     fs::create_dir_all(folder).map_err(fail)?;
     let place = tempfile::Builder::new().prefix(PREFIXES[0]).tempdir_in(folder).map_err(fail)?;
     let state = write(place.path())?;
+    sync(place.path());
     let name = place.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     let run = Run { seed: fingerprint(seed), folder: name.clone(), state };
     let run = serde_json::to_string(&run).map_err(|reason| fail(reason.into()))?;
@@ -102,7 +105,7 @@ pub fn resume<T: DeserializeOwned>(folder: &Path, seed: Seed) -> Result<Resumed<
     }
     if content.get("run").is_none() {
         let EarlierLatest { folder: name, digest } = parse(&path, &bytes)?;
-        let folder = folder.join(name);
+        let folder = sub_folder(folder, &name)?;
         let path = folder.join(EARLIER_STATE);
         let state = parse(&path, &whole(&path, read(&path)?, &digest)?)?;
         return Ok(Resumed { state, folder });
@@ -112,7 +115,7 @@ pub fn resume<T: DeserializeOwned>(folder: &Path, seed: Seed) -> Result<Resumed<
     if run.seed != fingerprint(seed) {
         return Err(Error::checkpoint(&path, "the run had another seed"));
     }
-    Ok(Resumed { state: run.state, folder: folder.join(run.folder) })
+    Ok(Resumed { state: run.state, folder: sub_folder(folder, &run.folder)? })
 }
 
 /// A word that tells seeds apart.
@@ -148,7 +151,26 @@ fn remove_others(folder: &Path, name: &str) -> std::io::Result<()> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|reason| Error::checkpoint(path, reason))
+    foretaste_files::read(path, LIMIT).map_err(|reason| Error::checkpoint(path, reason))
+}
+
+/// The sub-folder of this name, which must be one that [`save`] makes: it leads nowhere else.
+fn sub_folder(folder: &Path, name: &str) -> Result<PathBuf> {
+    let rest = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix));
+    let plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let place = folder.join(name);
+    if !rest.is_some_and(plain) || !place.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        let problem = format!("it names the sub-folder {name:?}, which is none of a run");
+        return Err(Error::checkpoint(&folder.join(LATEST), problem));
+    }
+    Ok(place)
+}
+
+/// The names in a folder are safe once it is on disk; not every system can sync one.
+fn sync(folder: &Path) {
+    if let Ok(folder) = fs::File::open(folder) {
+        let _ = folder.sync_all();
+    }
 }
 
 fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Result<T> {

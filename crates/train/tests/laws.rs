@@ -290,6 +290,15 @@ fn another_seed_or_format_and_damage_are_refused() {
 }
 
 #[test]
+#[cfg(unix)]
+fn a_checkpoint_that_is_no_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/dev/zero", folder.path().join("latest.json")).unwrap();
+    let refused = run::resume::<State>(folder.path(), Seed::new(SEED)).unwrap_err().to_string();
+    assert!(refused.contains("expected a file"), "{refused}");
+}
+
+#[test]
 fn a_save_that_fails_leaves_the_checkpoint_before() {
     let folder = tempfile::tempdir().unwrap();
     let state = || State { iterations: 3, curve: vec![0.1] };
@@ -320,9 +329,20 @@ fn both_earlier_layouts_are_read() {
     let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
 
     let seed = run::fingerprint(Seed::new(SEED));
-    let content = format!(r#"{{{state},"seed":{seed},"folder":"networks-x"}}"#);
-    let run = serde_json::to_string(&content).unwrap();
-    write(&format!(r#""run":{run}"#), &content, one.path());
+    let names = |name: &str| {
+        let content = format!(r#"{{{state},"seed":{seed},"folder":"{name}"}}"#);
+        let run = serde_json::to_string(&content).unwrap();
+        write(&format!(r#""run":{run}"#), &content, one.path());
+    };
+    // It leads to no folder but one of its own, whatever its digest says.
+    let elsewhere = two.path().to_str().unwrap();
+    for name in ["networks-x", "../networks-x", elsewhere, ".", "other"] {
+        names(name);
+        let refused = run::resume::<State>(one.path(), Seed::new(SEED)).unwrap_err().to_string();
+        assert!(refused.contains("none of a run"), "{refused}");
+    }
+    fs::create_dir(one.path().join("networks-x")).unwrap();
+    names("networks-x");
     check(one.path(), "networks-x");
     assert!(run::resume::<State>(one.path(), Seed::new(8)).is_err());
 

@@ -4,30 +4,45 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use foretaste_files::check_folder;
+use foretaste_files::locks::{self, Guard};
+use foretaste_files::{check_folder, is_unfinished, what_is_at};
 use foretaste_nn::checkpoint::{MANIFEST, is_saved_as};
 use foretaste_recommender::RECOMMENDER;
 use serde_json::{Map, Value};
 
 /// Where a recommender is to be, which holds nothing that is not ours to replace.
+///
+/// An unfinished training lies in a folder of its own there, whose name has a digest of the command
+/// that it is of: another command never takes it for its own.
 pub struct Folder<'a> {
     path: &'a Path,
     inputs: Vec<PathBuf>,
     force: bool,
 }
 
+/// Keeps other trainings out of a folder until this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    path: PathBuf,
+    /// Whether the folder was made for it.
+    made: bool,
+    _guard: Guard,
+}
+
 /// The manifest of a recommender, and that of one of an earlier version.
 const MANIFESTS: [&str; 2] = [RECOMMENDER, MANIFEST];
-/// The folder, in that of the recommender, of a training that is not finished.
-const UNFINISHED: &str = "unfinished";
-/// The file in it that says which command it is of.
-const COMMAND: &str = "command.json";
+/// How the folder of an unfinished training begins, before the digest of its command.
+const UNFINISHED: &str = "unfinished-";
+/// Digits of that digest.
+const DIGITS: usize = 32;
+/// What a training locks.
+const LOCK: &str = ".training";
 /// More than any file that we wrote there holds.
 const LIMIT: u64 = 64 << 20;
 
 impl<'a> Folder<'a> {
-    /// The folder at `path`, filled from `inputs`; with `force` a recommender or an unfinished
-    /// training that is there may be replaced.
+    /// The folder at `path`, filled from `inputs`; with `force` a recommender that is there may be
+    /// replaced.
     ///
     /// # Errors
     /// As [`check_folder`].
@@ -37,27 +52,44 @@ impl<'a> Folder<'a> {
         Ok(folder)
     }
 
-    /// The unfinished training that this very command left. With `force` one of another command is
+    /// Makes the folder and holds it for this training; what killed ones left half-written goes.
+    ///
+    /// # Errors
+    /// Where another training is at work in it.
+    pub fn hold(&self) -> anyhow::Result<Held> {
+        let shown = self.path.display();
+        let made = what_is_at(self.path)?.is_none();
+        fs::create_dir_all(self.path).with_context(|| format!("cannot make {shown}"))?;
+        let path = self.path.join(LOCK);
+        let Some(guard) = locks::try_exclusive(&path)? else {
+            bail!("another training is at work in {shown}: wait for it, or name another folder");
+        };
+        foretaste_files::sweep(self.path);
+        Ok(Held { path, made, _guard: guard })
+    }
+
+    /// The unfinished training that this very command left. With `fresh` any that is there is
     /// removed.
     ///
     /// # Errors
     /// Where there is one of another command.
-    pub fn unfinished(&self, command: &Value) -> anyhow::Result<Option<PathBuf>> {
-        let place = self.path.join(UNFINISHED);
-        if !is_training(&place) {
-            return Ok(None);
+    pub fn unfinished(&self, command: &Value, fresh: bool) -> anyhow::Result<Option<PathBuf>> {
+        let ours = self.place(command);
+        for place in self.trainings()? {
+            // Without it, the training was killed before it had kept anything.
+            let begun = place.join("latest.json").exists();
+            if begun && !fresh && place == ours {
+                return Ok(Some(ours));
+            }
+            if begun && !fresh {
+                bail!(
+                    "{} holds an unfinished training of another log or other settings; repeat \
+                     that command to go on with it, name another folder, or drop it with --fresh",
+                    self.path.display()
+                );
+            }
+            remove(&place)?;
         }
-        if object(&place.join(COMMAND)).is_some_and(|found| Value::Object(found) == *command) {
-            return Ok(Some(place));
-        }
-        if !self.force {
-            bail!(
-                "{} holds an unfinished training of another log or other settings; repeat that \
-                 command to go on with it, name another folder, or start anew with --force",
-                self.path.display()
-            );
-        }
-        remove(&place)?;
         Ok(None)
     }
 
@@ -67,10 +99,7 @@ impl<'a> Folder<'a> {
         command: &Value,
         save: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let place = self.path.join(UNFINISHED);
-        fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
-        foretaste_files::write(&place.join(COMMAND), command.to_string().as_bytes())?;
-        save(&place)
+        save(&self.place(command))
     }
 
     /// Keeps the recommender that `save` writes, and removes the unfinished training and the
@@ -83,15 +112,41 @@ impl<'a> Folder<'a> {
             fs::remove_file(&earlier)
                 .with_context(|| format!("cannot remove {}", earlier.display()))?;
         }
-        let place = self.path.join(UNFINISHED);
-        if is_training(&place) { remove(&place) } else { Ok(()) }
+        self.trainings()?.iter().try_for_each(|place| remove(place))
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        // Whose training it is decides later.
-        let alone = is_training(&self.path.join(UNFINISHED))
-            && !MANIFESTS.iter().any(|name| self.path.join(name).exists());
+        // Whose unfinished training it is decides later.
+        let finished = MANIFESTS.iter().any(|name| self.path.join(name).exists());
+        let begun = || self.trainings().is_ok_and(|trainings| !trainings.is_empty());
+        let alone = !finished && (begun() || self.path.join(LOCK).exists());
         Ok(check_folder(self.path, &self.inputs, self.force || alone, is_ours)?)
+    }
+
+    fn place(&self, command: &Value) -> PathBuf {
+        let digest = blake3::hash(command.to_string().as_bytes()).to_hex();
+        self.path.join(format!("{UNFINISHED}{}", &digest[..DIGITS]))
+    }
+
+    fn trainings(&self) -> anyhow::Result<Vec<PathBuf>> {
+        if what_is_at(self.path)?.is_none() {
+            return Ok(Vec::new());
+        }
+        let shown = self.path.display();
+        let entries = fs::read_dir(self.path).with_context(|| format!("cannot read {shown}"))?;
+        let mut places: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        places.retain(|path| is_training(path));
+        Ok(places)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+        if self.made {
+            // Unless something was written, it was made for nothing.
+            let _ = self.path.parent().map(fs::remove_dir);
+        }
     }
 }
 
@@ -99,8 +154,8 @@ fn remove(place: &Path) -> anyhow::Result<()> {
     fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))
 }
 
-/// Whether something is ours: the manifest of a saved recommender, what that names by a digest, or
-/// an unfinished training.
+/// Whether something is ours: the manifest of a saved recommender, what that names by a digest, an
+/// unfinished training, a lock, or what was left half-written.
 fn is_ours(path: &Path) -> bool {
     const FILES: [&str; 4] =
         ["tensors.safetensors", "vocabulary.jsonl", "features.jsonl", "origin.jsonl"];
@@ -108,15 +163,18 @@ fn is_ours(path: &Path) -> bool {
     let named = || FILES.iter().any(|file| is_saved_as(&name, file));
     let regular = || path.symlink_metadata().is_ok_and(|found| found.is_file());
     match name.as_ref() {
-        UNFINISHED => is_training(path),
+        LOCK => regular(),
         name if MANIFESTS.contains(&name) => regular() && is_manifest(path),
-        _ => regular() && named(),
+        _ => is_training(path) || regular() && (named() || is_unfinished(path)),
     }
 }
 
 fn is_training(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|found| found.is_dir())
-        && object(&path.join(COMMAND)).is_some_and(|command| command.contains_key("settings"))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let digest = name.strip_prefix(UNFINISHED).unwrap_or_default();
+    digest.len() == DIGITS
+        && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        && path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }
 
 fn is_manifest(path: &Path) -> bool {
@@ -194,19 +252,47 @@ mod tests {
         let path = temp.path().join("policy");
         let command = |seed: u64| json!({ "settings": {}, "seed": seed });
         let folder = |force| Folder::new(&path, vec![], force);
-        folder(false).unwrap().keep(&command(1), |_| Ok(())).unwrap();
+        let save = |place: &Path| {
+            fs::create_dir_all(place)?;
+            Ok(fs::write(place.join("latest.json"), "{}")?)
+        };
+        folder(false).unwrap().keep(&command(1), save).unwrap();
         let again = folder(false).unwrap();
-        assert_eq!(again.unfinished(&command(1)).unwrap(), Some(path.join(UNFINISHED)));
-        let refused = again.unfinished(&command(2)).unwrap_err().to_string();
-        assert!(refused.contains("--force"), "{refused}");
+        let kept = again.unfinished(&command(1), false).unwrap().unwrap();
+        assert!(kept.join("latest.json").exists());
+        let refused = again.unfinished(&command(2), false).unwrap_err().to_string();
+        assert!(refused.contains("--fresh"), "{refused}");
         // A recommender beside it is not replaced unasked.
-        fs::write(path.join("manifest.json"), r#"{"model": "agent", "digest": "00"}"#).unwrap();
-        assert!(folder(false).is_err());
-        fs::remove_file(path.join("manifest.json")).unwrap();
-        assert_eq!(folder(true).unwrap().unfinished(&command(2)).unwrap(), None);
-        assert!(!path.join(UNFINISHED).exists());
+        let manifest = path.join("recommender.json");
+        fs::write(&manifest, r#"{"model": "agent", "digest": "00"}"#).unwrap();
+        assert!(folder(false).is_err() && folder(true).is_ok());
+        fs::remove_file(&manifest).unwrap();
+        // One that was killed before it had kept anything is none.
+        fs::remove_file(kept.join("latest.json")).unwrap();
+        assert_eq!(again.unfinished(&command(1), false).unwrap(), None);
+        assert!(!kept.exists());
+        again.keep(&command(1), save).unwrap();
+        assert_eq!(again.unfinished(&command(2), true).unwrap(), None);
+        assert!(!kept.exists());
         // What is not ours stays.
-        fs::create_dir(path.join(UNFINISHED)).unwrap();
+        fs::create_dir(path.join("unfinished-thesis")).unwrap();
         assert!(folder(true).is_err());
+    }
+
+    #[test]
+    fn one_training_at_a_time_works_in_a_folder_and_leaves_nothing_half_written() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("policy");
+        let folder = Folder::new(&path, vec![], false).unwrap();
+        let held = folder.hold().unwrap();
+        let other = Folder::new(&path, vec![], false).unwrap();
+        assert!(other.hold().unwrap_err().to_string().contains("another training"));
+        drop(held);
+        assert!(!path.exists());
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join(".unfinished-abc123"), "half").unwrap();
+        let held = Folder::new(&path, vec![], true).unwrap().hold().unwrap();
+        assert!(!path.join(".unfinished-abc123").exists());
+        drop(held);
     }
 }
