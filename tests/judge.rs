@@ -172,7 +172,9 @@ fn recommenders_of_every_method_are_judged_alike() {
         assert!(method != "lstm" || said.contains("DO NOT decide"), "{said}");
         assert!(method != "random" || said.contains("nothing speaks against"), "{said}");
     }
-    let refused = fails(train("popularity", &["--epochs", "2"]));
+    let misused = train("popularity", &["--epochs", "2"]);
+    assert_eq!(misused.status.code(), Some(2));
+    let refused = String::from_utf8(misused.stderr).unwrap();
     assert!(refused.contains("--epochs makes no difference to --method popularity"), "{refused}");
     assert!(!train("bandit", &[]).status.success());
 }

@@ -146,8 +146,8 @@ fn effort(args: &Args) -> Effort {
     let takes = args.method.takes();
     if let Some((name, _)) = given.iter().find(|(name, given)| *given && !takes.contains(name)) {
         let method = args.method.name();
-        let problem = format!("--{name} makes no difference to --method {method}; leave it out\n");
-        clap::Command::new("train").error(ErrorKind::ArgumentConflict, problem).exit();
+        let problem = format!("--{name} makes no difference to --method {method}; leave it out");
+        clap::Command::new("foretaste train").error(ErrorKind::ArgumentConflict, problem).exit();
     }
     Effort {
         epochs: args.epochs.unwrap_or(10),
