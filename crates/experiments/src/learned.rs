@@ -36,7 +36,7 @@ pub fn training(source: &Source, scale: Scale) -> TrainConfig {
 
 /// Tells a cell's watcher of the iterations and validations of a fit, which is `part` of the cell,
 /// and hears whether to stop; `loss` names what the loss is in.
-pub fn told(
+pub fn callback(
     watch: &Watch,
     total: u64,
     part: &str,
@@ -54,7 +54,7 @@ pub fn told(
 
 /// Tells a cell's watcher of the points of a grid, each a part of the cell, and hears whether to
 /// stop.
-pub fn told_of_grid(watch: &Watch) -> impl FnMut(baselines::Progress) -> ControlFlow<()> {
+pub fn grid_callback(watch: &Watch) -> impl FnMut(baselines::Progress) -> ControlFlow<()> {
     move |baselines::Progress { point, points, iteration, seen }| {
         watch.progress(point as u64, points as u64);
         if let Some(seen) = seen {

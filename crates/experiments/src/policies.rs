@@ -19,7 +19,7 @@ use rand::Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::assortment::{Assorted, Assortment};
-use crate::learned::{figures, interruptible, told_of_grid};
+use crate::learned::{figures, grid_callback, interruptible};
 use crate::sources::{Source, Splitting};
 use crate::worlds::{Simulator, Users, UsersConfig};
 
@@ -225,7 +225,7 @@ pub fn click_model(
 ) -> anyhow::Result<Box<dyn ClickModel>> {
     let split = source.split(Splitting::BySeed, seed)?;
     let data = Data::new(&source.dataset.log, source.dataset.catalogue.len(), &split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
+    let selected = select_among(grid, &data, seed.derive("baseline"), grid_callback(watch));
     Ok(interruptible(selected)?.model)
 }
 

@@ -233,8 +233,15 @@ impl Run<'_> {
 
     fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<Fitted<CurvePoint>> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
-        let told = learned::told(self.watch, training.iterations, part, "loss");
-        interruptible(fit(model, log, &self.split, training, self.seed.derive("training"), told))
+        let callback = learned::callback(self.watch, training.iterations, part, "loss");
+        interruptible(fit(
+            model,
+            log,
+            &self.split,
+            training,
+            self.seed.derive("training"),
+            callback,
+        ))
     }
 
     fn figures(&self, model: &UserModel) -> anyhow::Result<Figures> {
@@ -272,7 +279,7 @@ impl Run<'_> {
             }
         }
         let log = &self.source.dataset.log;
-        let told = |update: Progress<AdversarialPoint>| {
+        let callback = |update: Progress<AdversarialPoint>| {
             self.watch.progress(update.iteration, min_max.training.reward.iterations);
             if let Some(point) = update.point {
                 let norms = [
@@ -295,7 +302,7 @@ impl Run<'_> {
             &self.split,
             &min_max.training,
             seed,
-            told,
+            callback,
         ))?;
         let mut metrics = self.figures(&model)?;
         let of_generator = learned::metrics(&evaluate(&generator, log, &self.split.test)?)?;

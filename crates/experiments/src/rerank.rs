@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 use crate::epochs::Row;
-use crate::learned::{interruptible, told_of_grid};
+use crate::learned::{grid_callback, interruptible};
 use crate::rerank_lists::{List, Ranker};
 use crate::rerank_logs::{self, PUBLIC, Source, SplitLogs};
 use crate::rerank_task::{Plan, Task};
@@ -372,7 +372,7 @@ fn counted(
     watch: &Watch,
 ) -> anyhow::Result<Outcome> {
     let data = Data::new(&source.log, source.items, &logs.split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), told_of_grid(watch));
+    let selected = select_among(grid, &data, seed.derive("baseline"), grid_callback(watch));
     let impressions = Impressions::new(&source.log, &logs.split.test);
     let scores = interruptible(selected)?.model.scores(&impressions)?;
     let lists = scores

@@ -149,7 +149,7 @@ pub struct OfUsers<'a> {
 /// A by Eq 10, or by PGIS.
 pub struct OfAgent<'a> {
     pub trainer: AgentTrainer,
-    pub sequences: Sequences<'a>,
+    pub sessions: Sessions<'a>,
     /// For PGIS: log β of each step of the log, and what to make of it.
     pub logged: Option<(Vec<f32>, ImportanceSampling)>,
 }
@@ -157,7 +157,7 @@ pub struct OfAgent<'a> {
 /// AC.
 pub struct OfPair<'a> {
     pub pair: ActorCritic,
-    pub sequences: Sequences<'a>,
+    pub sessions: Sessions<'a>,
 }
 
 /// Lines 8 to 19 of Algorithm 1.
@@ -166,15 +166,15 @@ pub struct OfAll<'a> {
     pub log: &'a Log,
 }
 
-/// Where an agent gets the sequences of an epoch.
-pub enum Sequences<'a> {
+/// Where an agent gets the sessions of an epoch.
+pub enum Sessions<'a> {
     /// The log.
     Logged(Buffer),
-    /// The log, and sequences that U and the agent make for the epoch.
+    /// The log, and sessions that U and the agent make for the epoch.
     Mixed(&'a IRecGanConfig, &'a BehaviourModel, &'a Log),
 }
 
-impl Sequences<'_> {
+impl Sessions<'_> {
     fn of_epoch(&self, agent: &Agent, seed: Seed) -> anyhow::Result<Cow<'_, Buffer>> {
         Ok(match self {
             Self::Logged(buffer) => Cow::Borrowed(buffer),
@@ -202,7 +202,7 @@ impl Learner for OfUsers<'_> {
 
 impl Learner for OfAgent<'_> {
     fn epoch(&mut self, seed: Seed) -> anyhow::Result<Epoch> {
-        let buffer = self.sequences.of_epoch(self.trainer.agent(), seed.derive("sequences"))?;
+        let buffer = self.sessions.of_epoch(self.trainer.agent(), seed.derive("sequences"))?;
         let loss = match &self.logged {
             Some((log_beta, sampling)) => {
                 self.trainer.importance_epoch(&buffer, log_beta, *sampling, seed)?
@@ -224,7 +224,7 @@ impl Learner for OfAgent<'_> {
 impl Learner for OfPair<'_> {
     fn epoch(&mut self, seed: Seed) -> anyhow::Result<Epoch> {
         let actor = self.pair.actor().agent();
-        let buffer = self.sequences.of_epoch(actor, seed.derive("sequences"))?;
+        let buffer = self.sessions.of_epoch(actor, seed.derive("sequences"))?;
         let (of_actor, of_critic) = self.pair.epoch(&buffer, seed)?;
         let others = Row::from([("critic_loss".to_owned(), of_critic)]);
         Ok(Epoch { losses: vec![Some(of_actor)], others })

@@ -12,7 +12,7 @@ use foretaste_random::Seed;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer};
 
 use crate::epochs::{Row, joined};
-use crate::rerank_learners::{Criterion, OfAgent, OfAll, OfPair, OfUsers, Sequences, Stage};
+use crate::rerank_learners::{Criterion, OfAgent, OfAll, OfPair, OfUsers, Sessions, Stage};
 use crate::rerank_task::{Key, Task};
 
 /// The trainings of a run, by data set and seed.
@@ -100,7 +100,7 @@ impl Trainings {
         let agent =
             Agent::new(task.plan.networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         let trainer = AgentTrainer::new(agent, training.clone())?;
-        let mut learner = OfAgent { trainer, sequences: of_log(task), logged };
+        let mut learner = OfAgent { trainer, sessions: of_log(task), logged };
         let curves = stage.fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.trainer, curves })
     }
@@ -114,25 +114,25 @@ impl Trainings {
             let critic = Critic::new(networks.agent.clone(), seed, &self.device)?;
             let actor = AgentTrainer::new(agent, networks.agent_training.clone())?;
             let pair = ActorCritic::new(actor, critic)?;
-            let mut learner = OfPair { pair, sequences: of_log(task) };
+            let mut learner = OfPair { pair, sessions: of_log(task) };
             let curves = stage("AC", networks.agent_epochs).fit(&mut learner, task)?;
             Ok(Fitted { learner: learner.pair, curves })
         })
     }
 
-    /// PGU: PG goes on with generated sequences.
+    /// PGU: PG goes on with generated sessions.
     pub fn agent_with_users(&self, task: &Task<'_>) -> anyhow::Result<Fitted<AgentTrainer>> {
         let (users, agent) = (self.users(task)?, self.agent(task)?);
         let networks = &task.plan.networks;
         let trainer =
             AgentTrainer::new(self.copy(&agent.learner, task)?, networks.agent_training.clone())?;
-        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.logs.train);
-        let mut learner = OfAgent { trainer, sequences, logged: None };
+        let sessions = Sessions::Mixed(networks, users.learner.model(), &task.logs.train);
+        let mut learner = OfAgent { trainer, sessions, logged: None };
         let curves = stage("PGU", networks.epochs).fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.trainer, curves: joined(&[agent.last()], curves) })
     }
 
-    /// ACU: AC goes on with generated sequences.
+    /// ACU: AC goes on with generated sessions.
     pub fn actor_critic_with_users(&self, task: &Task<'_>) -> anyhow::Result<Fitted<ActorCritic>> {
         let (users, pair) = (self.users(task)?, self.actor_critic(task)?);
         let networks = &task.plan.networks;
@@ -140,8 +140,8 @@ impl Trainings {
         let actor = AgentTrainer::new(actor, networks.agent_training.clone())?;
         let critic = Critic::new(networks.agent.clone(), Seed::new(task.seed), &self.device)?;
         critic.params().restore(&pair.learner.critic().params().snapshot()?)?;
-        let sequences = Sequences::Mixed(networks, users.learner.model(), &task.logs.train);
-        let mut learner = OfPair { pair: ActorCritic::new(actor, critic)?, sequences };
+        let sessions = Sessions::Mixed(networks, users.learner.model(), &task.logs.train);
+        let mut learner = OfPair { pair: ActorCritic::new(actor, critic)?, sessions };
         let curves = stage("ACU", networks.epochs).fit(&mut learner, task)?;
         Ok(Fitted { learner: learner.pair, curves: joined(&[pair.last()], curves) })
     }
@@ -175,6 +175,6 @@ fn stage(name: &'static str, epochs: u64) -> Stage {
 }
 
 /// The log as it is, to learn from.
-fn of_log(task: &Task<'_>) -> Sequences<'static> {
-    Sequences::Logged(Buffer::real(task.logs.train.clone()))
+fn of_log(task: &Task<'_>) -> Sessions<'static> {
+    Sessions::Logged(Buffer::real(task.logs.train.clone()))
 }

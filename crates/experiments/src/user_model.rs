@@ -225,14 +225,14 @@ impl UserModel {
     ) -> anyhow::Result<Outcome> {
         let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
         let mut model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
-        let told = learned::told(watch, training.iterations, "", "nll");
+        let callback = learned::callback(watch, training.iterations, "", "nll");
         let fitted = interruptible(fit(
             &mut model,
             &dataset.log,
             &split,
             &training,
             seed.derive("training"),
-            told,
+            callback,
         ))?;
         let test = evaluate(&model, &dataset.log, &split.test)?;
         let mut metrics = learned::metrics(&test)?;
@@ -252,7 +252,8 @@ fn baseline(
 ) -> anyhow::Result<Outcome> {
     let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
     let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
-    let selected = select_among(grid, &data, seed.derive("baseline"), learned::told_of_grid(watch));
+    let selected =
+        select_among(grid, &data, seed.derive("baseline"), learned::grid_callback(watch));
     let selection = interruptible(selected)?;
     let test = evaluate(&*selection.model, &dataset.log, &split.test)?;
     let chosen = &selection.candidates[selection.chosen];

@@ -15,11 +15,11 @@ pub struct Progress {
     bars: MultiProgress,
     overall: ProgressBar,
     show: Show,
-    pace: Mutex<Pace>,
+    durations: Mutex<Durations>,
 }
 
 /// How long cells took, and how many run at the same time.
-struct Pace {
+struct Durations {
     jobs: usize,
     cells: u32,
     seconds: f64,
@@ -57,7 +57,7 @@ impl Progress {
             bars: bars.clone(),
             overall,
             show,
-            pace: Mutex::new(Pace { jobs, cells: 0, seconds: 0.0 }),
+            durations: Mutex::new(Durations { jobs, cells: 0, seconds: 0.0 }),
         }
     }
 
@@ -79,9 +79,9 @@ impl Progress {
         self.overall.inc(1);
         if self.show == Show::Lines {
             let (done, total) = (self.overall.position(), self.overall.length().unwrap_or(0));
-            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
-            pace.add(seconds);
-            let to_go = match pace.to_go(total.saturating_sub(done)) {
+            let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
+            durations.add(seconds);
+            let to_go = match durations.to_go(total.saturating_sub(done)) {
                 Some(to_go) => format!(", about {} to go", duration(to_go)),
                 None => String::new(),
             };
@@ -107,7 +107,7 @@ impl Progress {
     }
 }
 
-impl Pace {
+impl Durations {
     fn add(&mut self, seconds: f64) {
         (self.cells, self.seconds) = (self.cells + 1, self.seconds + seconds);
     }
@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn what_is_to_go_is_shared_by_the_jobs_that_still_have_something_to_do() {
-        let mut pace = Pace { jobs: 4, cells: 0, seconds: 0.0 };
-        pace.add(2.0);
-        pace.add(4.0);
-        let to_go = [20, 4, 3, 1, 0].map(|left| pace.to_go(left));
+        let mut durations = Durations { jobs: 4, cells: 0, seconds: 0.0 };
+        durations.add(2.0);
+        durations.add(4.0);
+        let to_go = [20, 4, 3, 1, 0].map(|left| durations.to_go(left));
         assert_eq!(to_go, [Some(15.0), Some(3.0), Some(3.0), Some(3.0), None]);
     }
 }

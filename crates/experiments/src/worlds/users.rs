@@ -153,9 +153,9 @@ impl Fitting<'_> {
         let UsersConfig { model, training, random_click_rate, .. } = self.config;
         let (dataset, seed) = (&self.source.dataset, self.seed.derive(name));
         let mut model = UserModel::new(model.clone(), &dataset.catalogue, seed, self.device)?;
-        let told = learned::told(self.watch, training.iterations, name, "nll");
+        let callback = learned::callback(self.watch, training.iterations, name, "nll");
         let seed = seed.derive("training");
-        interruptible(fit(&mut model, &dataset.log, split, training, seed, told))?;
+        interruptible(fit(&mut model, &dataset.log, split, training, seed, callback))?;
         if let Some(rate) = random_click_rate {
             model.set_level(*rate)?;
         }
