@@ -1,5 +1,7 @@
 use std::path::{Path, PathBuf};
 
+use foretaste_settings::Setting;
+
 /// What can go wrong with a recommender or with learned users.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -41,13 +43,8 @@ pub enum Error {
         known: String,
     },
     /// A setting or an argument is outside its range, or does not fit.
-    #[error("{what}: {problem}")]
-    Setting {
-        /// The setting.
-        what: &'static str,
-        /// What was found and what was expected.
-        problem: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] Setting),
     /// Whoever watched the training stopped it.
     #[error("training was interrupted")]
     Interrupted,
@@ -55,7 +52,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn setting(what: &'static str, problem: impl ToString) -> Self {
-        Self::Setting { what, problem: problem.to_string() }
+        Setting::new(what, problem.to_string()).into()
     }
 
     pub(crate) fn kind<'a>(
