@@ -4,6 +4,7 @@ use std::path::Path;
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, ItemId, Origin, Provenance};
 use foretaste_random::Stream;
+use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
 use serde_json::Value;
 
@@ -138,7 +139,7 @@ impl Recommender {
     ///
     /// # Errors
     /// [`Error::Setting`] for an item that is not in the catalogue; what the policy returns, and
-    /// where it cannot show `k` items.
+    /// where it cannot show `k` items, as nobody can where `k` is 0.
     pub fn recommend(
         &self,
         clicked: &[ItemId],
@@ -158,7 +159,7 @@ impl Recommender {
             responses.push(Choice::Item(item), 0.0, false);
             self.policy.observe(&mut memory, &slates, &responses)?;
         }
-        self.policy.rank(&memory, allowed, k, &mut [stream], &mut slates)?;
+        self.rank(&memory, allowed, k, &mut [stream], &mut slates)?;
         Ok(slates.items().to_vec())
     }
 
@@ -198,6 +199,9 @@ impl Policy for Recommender {
         streams: &mut [Stream],
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
+        if k == 0 {
+            return Err(Setting::new("k", "0, expected at least 1").into());
+        }
         self.policy.rank(memory, allowed, k, streams, slates)
     }
 

@@ -47,11 +47,14 @@ impl Top {
 /// first; equal ones in the order of the items.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if fewer scores are numbers.
+/// [`Error::Setting`](crate::Error::Setting) if fewer scores are numbers, or `k` is 0.
 pub(crate) fn top_items(
     scores: impl Iterator<Item = (ItemId, f32)>,
     k: usize,
 ) -> Result<Vec<ItemId>> {
+    if k == 0 {
+        return Err(Setting::new("k", "0, expected at least 1").into());
+    }
     let (mut top, mut all) = (Top::new(k), 0);
     for (item, score) in scores {
         all += 1;

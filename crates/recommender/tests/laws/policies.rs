@@ -150,6 +150,16 @@ fn a_slate_for_a_history_is_that_of_a_session_with_these_clicks() {
 }
 
 #[test]
+fn a_slate_of_no_items_is_refused() {
+    for policy in recommenders() {
+        let refused = policy.recommend(&[], None, 0, Seed::new(6).stream(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "k: 0, expected at least 1", "{policy:?}");
+        let (mut streams, mut shown) = (Seed::new(6).streams(0..3), Slates::default());
+        assert!(policy.rank(&memory(&policy), None, 0, &mut streams, &mut shown).is_err());
+    }
+}
+
+#[test]
 fn a_memory_belongs_to_its_policy() {
     let policies = recommenders();
     let (drawn, popularity) = (&policies[0], &policies[8]);
