@@ -28,19 +28,19 @@ pub trait DynPolicy: Send + Sync {
     /// As [`Policy::select`].
     fn select(&self, memory: &Memory, rows: &[usize]) -> Result<Memory>;
 
-    /// As [`Propensities::propensities`]; `None` from a policy that does not know them.
+    /// As [`Propensities::propensities`].
     fn propensities(
         &self,
         memory: &Memory,
         allowed: Option<&Candidates>,
         slates: &Slates,
-    ) -> Result<Option<Vec<f64>>>;
+    ) -> Result<Vec<f64>>;
 }
 
 /// A [`Policy`] as a [`DynPolicy`].
 pub struct Erased<P: Policy> {
     policy: P,
-    propensities: Option<PropensitiesOf<P>>,
+    propensities: PropensitiesOf<P>,
 }
 
 /// The propensities that a policy gives slates.
@@ -48,22 +48,17 @@ type PropensitiesOf<P> =
     fn(&P, &<P as Policy>::Memory, Option<&Candidates>, &Slates) -> Result<Vec<f64>>;
 
 impl<P: Policy> Erased<P> {
-    /// A policy that does not know how likely its slates are.
-    pub fn new(policy: P) -> Self {
-        Self { policy, propensities: None }
-    }
-
     /// A policy that knows its propensities.
     pub fn drawn(policy: P) -> Self
     where
         P: Propensities,
     {
-        Self { policy, propensities: Some(P::propensities) }
+        Self { policy, propensities: P::propensities }
     }
 
     /// A policy that draws nothing: its slate has probability 1, any other 0.
     pub fn certain(policy: P) -> Self {
-        Self { policy, propensities: Some(certain) }
+        Self { policy, propensities: certain }
     }
 }
 
@@ -97,9 +92,8 @@ impl<P: Policy<Memory: 'static> + Send> DynPolicy for Erased<P> {
         memory: &Memory,
         allowed: Option<&Candidates>,
         slates: &Slates,
-    ) -> Result<Option<Vec<f64>>> {
-        let Some(propensities) = self.propensities else { return Ok(None) };
-        propensities(&self.policy, memory.of::<P>()?, allowed, slates).map(Some)
+    ) -> Result<Vec<f64>> {
+        (self.propensities)(&self.policy, memory.of::<P>()?, allowed, slates)
     }
 }
 

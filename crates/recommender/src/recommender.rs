@@ -120,8 +120,7 @@ impl Recommender {
     }
 
     /// The probability of each place of `slates` given the places before it, `[rows · k]`, as
-    /// [`Propensities::propensities`](foretaste_sim::Propensities::propensities); `None` from a
-    /// kind that does not know them.
+    /// [`Propensities::propensities`](foretaste_sim::Propensities::propensities).
     ///
     /// # Errors
     /// What the policy returns, and for slates longer or shorter than it can show.
@@ -130,7 +129,7 @@ impl Recommender {
         memory: &Memory,
         allowed: Option<&Candidates>,
         slates: &Slates,
-    ) -> foretaste_sim::Result<Option<Vec<f64>>> {
+    ) -> foretaste_sim::Result<Vec<f64>> {
         self.policy.propensities(memory, allowed, slates)
     }
 

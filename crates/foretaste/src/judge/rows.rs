@@ -50,8 +50,7 @@ impl Rows {
     /// session is fitted on `others` and the half of `judged` that the session does not belong to.
     ///
     /// # Errors
-    /// Where the recommender does not know how likely its slates are, or cannot show slates of a
-    /// length that the log holds.
+    /// Where the recommender cannot show slates of a length that the log holds.
     pub fn new(
         policy: &Recommender,
         judged: &Log,
@@ -82,15 +81,7 @@ impl Rows {
                     slate.iter().copied().filter(|&item| item != unknown).collect();
                 slates.clear(slate.len());
                 slates.push(&slate, None);
-                let probability =
-                    policy.propensities(&memory, None, &slates)?.with_context(|| {
-                        format!(
-                            "a recommender of kind {} does not say how likely its slates are, \
-                             without which no log can judge it",
-                            policy.kind()
-                        )
-                    })?;
-                rows.evaluation.extend(probability);
+                rows.evaluation.extend(policy.propensities(&memory, None, &slates)?);
                 rows.logging.extend(propensity.iter().map(|&propensity| f64::from(propensity)));
                 let earned = |item: &ItemId| step.choice == Choice::Item(*item);
                 let paid = |item: &ItemId| if earned(item) { f64::from(step.reward) } else { 0.0 };

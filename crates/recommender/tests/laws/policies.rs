@@ -2,8 +2,7 @@ use candle_core::Device;
 use foretaste_data::{Catalogue, ItemId};
 use foretaste_irecgan::{AgentPolicy, Selection};
 use foretaste_random::Seed;
-use foretaste_recommender::{Content, DynPolicy, Erased, Recommender};
-use foretaste_sim::policies::UniformRandom;
+use foretaste_recommender::{Content, Recommender};
 use foretaste_sim::{Blind, Candidates, Mdp, MdpConfig, Policy, Rollout, Slates};
 use foretaste_train::Network;
 use proptest::prelude::*;
@@ -69,7 +68,7 @@ fn propensities_are_those_of_the_slates_that_are_shown() {
         let memory = memory(&policy);
         for allowed in [None, Some(Candidates::only([1, 2, 4, 5, 7].map(ItemId).into()))] {
             let shown = slates(&policy, &memory, allowed.as_ref()).unwrap();
-            let said = policy.propensities(&memory, allowed.as_ref(), &shown).unwrap().unwrap();
+            let said = policy.propensities(&memory, allowed.as_ref(), &shown).unwrap();
             let logged = shown.propensities().unwrap();
             assert_eq!(said.len(), logged.len());
             for (said, &logged) in said.iter().zip(logged) {
@@ -90,7 +89,7 @@ fn propensities_of_a_place_sum_to_one_and_an_unknown_item_has_none() {
         for last in 0..=ITEMS as u32 {
             all.push(&[before[0], before[1], ItemId(last)], None);
         }
-        let said = policy.propensities(&memory, None, &all).unwrap().unwrap();
+        let said = policy.propensities(&memory, None, &all).unwrap();
         let of_last = |item: usize| said[item * K + 2];
         let others = (0..ITEMS).filter(|&item| !before.contains(&ItemId(item as u32)));
         let sum: f64 = others.map(of_last).sum();
@@ -168,14 +167,6 @@ fn a_memory_belongs_to_its_policy() {
     assert!(refused.contains("another policy's"), "{refused}");
     assert!(drawn.select(&memory, &[0]).is_err());
     assert!(drawn.observe(&mut memory, &Slates::with_k(K), &Default::default()).is_err());
-}
-
-#[test]
-fn a_policy_without_propensities_says_so() {
-    let policy = Erased::new(UniformRandom { items: ITEMS });
-    let (memory, mut slates) = (policy.begin(1).unwrap(), Slates::with_k(1));
-    slates.push(&[ItemId(0)], None);
-    assert_eq!(policy.propensities(&memory, None, &slates).unwrap(), None);
 }
 
 #[test]

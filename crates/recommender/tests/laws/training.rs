@@ -137,7 +137,7 @@ fn popularity_draws_by_clicks_and_once_more() {
     let memory = foretaste_sim::Policy::begin(&policy, ITEMS).unwrap();
     let mut slates = foretaste_sim::Slates::with_k(1);
     (0..ITEMS as u32).for_each(|item| slates.push(&[foretaste_data::ItemId(item)], None));
-    let said = policy.propensities(&memory, None, &slates).unwrap().unwrap();
+    let said = policy.propensities(&memory, None, &slates).unwrap();
     let all: f64 = clicks.iter().sum();
     assert!(all > ITEMS as f64);
     for (said, clicks) in said.iter().zip(clicks) {
