@@ -69,12 +69,21 @@ impl Users {
     /// [`Error::Missing`] if there are none; [`Error::Kind`] if their kind is not known, with those
     /// that are; [`Error::Network`] and [`Error::Log`] if the folder is damaged.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        Self::load_knowing(folder, &Catalogue::default(), device)
+    }
+
+    /// As [`load`](Self::load), with the items at hand, for a folder of an early version, which
+    /// does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_knowing(folder: &Path, items: &Catalogue, device: &Device) -> Result<Self> {
         let (manifest, kind) = folder::find(folder, USERS, "learned users")?;
         let known = [UserModel::KIND, BehaviourModel::KIND];
         if !known.contains(&&*kind) {
             return Err(Error::kind(&folder.join(manifest), kind, known.into_iter()));
         }
-        let read = folder::read(folder, manifest, &kind, &Catalogue::default())?;
+        let read = folder::read(folder, manifest, &kind, items)?;
         let content = Content {
             kind: known[usize::from(kind == BehaviourModel::KIND)],
             settings: read.settings,

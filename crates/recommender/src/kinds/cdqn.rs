@@ -9,7 +9,7 @@ use crate::{Content, Erased, Result};
 pub(super) const KIND: Kind = Kind {
     name: "cdqn",
     model: "cdqn/1",
-    networks: &[QNetworks::KIND, "cascade-dqn/1"],
+    networks: &[QNetworks::KIND],
     build: |content, catalogue, device| {
         let networks: QNetworks = content.network(catalogue, device)?;
         Ok(Box::new(Erased::certain(QPolicy::new(&networks, Storage::Single)?)))

@@ -1,10 +1,12 @@
 use candle_core::Device;
 use foretaste_eval::choice::{ChoiceModel, evaluate};
+use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_random::Seed;
 use foretaste_recommender::{Model, Users};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Environment, Rollout};
 use foretaste_train::Network;
+use foretaste_user_model::behaviour::BehaviourModel;
 use tempfile::tempdir;
 
 use crate::support::{ITEMS, K, behaviour, catalogue, shop, user_model};
@@ -48,6 +50,27 @@ fn user_models_that_were_saved_for_themselves_are_users() {
     assert!(matches!(users.model(), Model::Gan(_)));
     let refused = users.into_environment().unwrap_err().to_string();
     assert!(refused.contains("does not know what its log pays"), "{refused}");
+}
+
+/// Saved by a version that wrote no items.
+#[test]
+fn users_of_an_early_version_have_the_items_at_hand() {
+    let (folder, model, items) = (tempdir().unwrap(), behaviour(), catalogue());
+    let description = Description {
+        manifest: MANIFEST,
+        model: BehaviourModel::KIND,
+        config: model.config(),
+        vocabulary: &items.names().digest(),
+        iteration: 1,
+        seed: 1,
+        files: &[],
+    };
+    let weights = model.parts().1.snapshot().unwrap();
+    checkpoint::save(folder.path(), description, &weights, None).unwrap();
+    let users = Users::load_knowing(folder.path(), &items, &Device::Cpu).unwrap();
+    assert_eq!(users.catalogue(), &items);
+    let refused = Users::load(folder.path(), &Device::Cpu).unwrap_err().to_string();
+    assert!(refused.contains("an earlier version"), "{refused}");
 }
 
 #[test]
