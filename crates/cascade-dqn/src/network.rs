@@ -205,6 +205,7 @@ impl Network for QNetworks {
         (&self.config, &self.params)
     }
 
+    /// On the CPU, whatever the device.
     fn build(config: QConfig, catalogue: &Catalogue, seed: Seed, _: &Device) -> Result<Self> {
         let features = given(&config, catalogue);
         let networks = Self::new(config, features, seed)?;

@@ -1,4 +1,4 @@
-//! Trained Q-networks.
+//! Trained Q-networks, which run on the CPU whatever the device.
 
 use foretaste_cascade_dqn::{QNetworks, QPolicy, Storage};
 use foretaste_train::Network;
@@ -19,7 +19,8 @@ pub(super) const KIND: Kind = Kind {
 
 impl Content {
     /// Q-networks, whose slates are as long as those that they were trained for. Features that they
-    /// were given are those of the catalogue.
+    /// were given are those of the catalogue. They run on the CPU, on whatever device the
+    /// recommender is to be.
     pub fn q_networks(networks: &QNetworks) -> Result<Self> {
         Self::of(KIND.name, networks)
     }
