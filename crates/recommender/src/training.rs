@@ -3,7 +3,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Origin, Step};
+use foretaste_data::{Dataset, Log, Origin, Step};
+use foretaste_random::Seed;
+use foretaste_user_model::behaviour::clicked_sessions;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -169,6 +171,21 @@ impl<'a> TrainingLog<'a> {
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         let log = &self.dataset.log;
         self.sessions.iter().flat_map(|&session| log.session(session).steps())
+    }
+
+    /// The sessions as [`clicked_sessions`], with a warning of the rewards that `learner` does not
+    /// learn from.
+    pub(crate) fn clicked(&self, learner: &str, seed: Seed, watch: &mut dyn Watch) -> Result<Log> {
+        let unchosen = |step: &Step<'_>| step.choice.item().is_none() && step.reward != 0.0;
+        let ignored = self.steps().filter(unchosen).count();
+        if ignored > 0 {
+            watch.warn(&format!(
+                "{ignored} slates earned a reward though nothing was chosen; {learner} learns from \
+                 the rewards of choices alone"
+            ));
+        }
+        let items = self.dataset.catalogue.len();
+        Ok(clicked_sessions(&self.dataset.log, self.sessions, items, seed)?)
     }
 }
 

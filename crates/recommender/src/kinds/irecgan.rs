@@ -5,7 +5,6 @@ use foretaste_data::{Catalogue, Provenance};
 use foretaste_irecgan::{Agent, AgentPolicy, IRecGan, IRecGanConfig, Selection, Stage};
 use foretaste_random::Seed;
 use foretaste_train::Network;
-use foretaste_user_model::behaviour::clicked_sessions;
 use serde_json::Value;
 
 use super::Kind;
@@ -72,16 +71,8 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
 
 /// Algorithm 1.
 fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
-    let unpaid = log.steps().filter(|step| step.choice.item().is_none() && step.reward != 0.0);
-    let unpaid = unpaid.count();
-    if unpaid > 0 {
-        watch.warn(&format!(
-            "{unpaid} slates earned a reward though nothing was chosen; IRecGAN learns from the \
-             rewards of choices alone"
-        ));
-    }
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let offline = clicked_sessions(&log.dataset.log, log.sessions, catalogue.len(), seed)?;
+    let offline = log.clicked("IRecGAN", seed, watch)?;
     if offline.sessions() == 0 {
         return Err(Error::setting("log", "no session with a click among those to learn from"));
     }

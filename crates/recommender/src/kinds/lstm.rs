@@ -7,7 +7,7 @@ use foretaste_irecgan::Ranking;
 use foretaste_random::Seed;
 use foretaste_train::Network;
 use foretaste_user_model::behaviour::{
-    BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining, clicked_sessions,
+    BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining,
 };
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -68,7 +68,7 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
 fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
     let Settings { users, training, epochs, one_validates_of } = job.settings()?;
     let seed = Seed::new(job.seed);
-    let all = clicked_sessions(&log.dataset.log, log.sessions, log.dataset.catalogue.len(), seed)?;
+    let all = log.clicked("the user model", seed, watch)?;
     let mut order: Vec<usize> = (0..all.sessions()).collect();
     if order.len() < 2 {
         let problem = format!("{} sessions with a click, expected at least 2", order.len());

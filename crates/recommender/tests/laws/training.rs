@@ -54,9 +54,14 @@ fn recommender(trained: Trained, dataset: &Dataset) -> Recommender {
 struct Counted<'a> {
     seen: Vec<(u64, u64)>,
     stop: Option<(u64, &'a Path)>,
+    warnings: Vec<String>,
 }
 
 impl Watch for Counted<'_> {
+    fn warn(&mut self, text: &str) {
+        self.warnings.push(text.into());
+    }
+
     fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
         self.seen.push((progress.done, progress.total));
         match (self.stop, progress.save) {
@@ -96,7 +101,7 @@ fn a_training_that_goes_on_is_one_that_was_not_stopped() {
     let total = 2 * EFFORT.epochs + 1 + EFFORT.adversarial;
     for after in 0..total {
         let place = folder.path().join(after.to_string());
-        let mut watch = Counted { seen: vec![], stop: Some((after, &place)) };
+        let mut watch = Counted { stop: Some((after, &place)), ..Counted::default() };
         let stopped = train("irecgan", &dataset, None, &mut watch);
         assert!(matches!(stopped, Err(Error::Interrupted)));
         let mut watch = Counted::default();
@@ -116,9 +121,38 @@ fn a_training_that_goes_on_is_one_that_was_not_stopped() {
 #[test]
 fn a_method_that_cannot_go_on_can_be_stopped() {
     let (dataset, folder) = (purchases(), tempdir().unwrap());
-    let mut watch = Counted { seen: vec![], stop: Some((1, folder.path())) };
+    let mut watch = Counted { stop: Some((1, folder.path())), ..Counted::default() };
     assert!(matches!(train("lstm", &dataset, None, &mut watch), Err(Error::Interrupted)));
     assert_eq!(watch.seen, [(0, 2), (1, 2)]);
+}
+
+#[test]
+fn rewards_that_are_not_learned_from_are_told() {
+    let dataset = purchases();
+    let mut log = foretaste_data::LogBuilder::default();
+    let mut ignored = 0;
+    for (index, session) in dataset.log.iter().enumerate() {
+        for step in session.steps() {
+            let reward = if step.choice.item().is_none() { 1.0 } else { step.reward };
+            ignored += usize::from(step.choice.item().is_none() && index < 20);
+            log.push(foretaste_data::Step { reward, ..step }).unwrap();
+        }
+        log.end_session(None).unwrap();
+    }
+    let rewarded = Dataset { log: log.build(), ..purchases() };
+    assert!(ignored > 0);
+    for (method, learns) in [("irecgan", false), ("lstm", false), ("popularity", true)] {
+        let warnings = |dataset| {
+            let mut watch = Counted::default();
+            train(method, dataset, None, &mut watch).unwrap();
+            watch.warnings
+        };
+        assert!(warnings(&dataset).is_empty(), "{method}");
+        let told = warnings(&rewarded);
+        assert_eq!(told.is_empty(), learns, "{method}: {told:?}");
+        let start = format!("{ignored} slates earned a reward though nothing was chosen");
+        assert!(told.iter().all(|told| told.starts_with(&start)), "{method}: {told:?}");
+    }
 }
 
 #[test]
