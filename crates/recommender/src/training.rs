@@ -92,6 +92,8 @@ pub struct Trained {
 pub(crate) struct Training {
     pub about: &'static str,
     pub takes: &'static [&'static str],
+    /// Whether it learns anything from the log.
+    pub learns: bool,
     pub settings: fn(&TrainingLog<'_>, &Effort) -> Result<Value>,
     pub train: fn(&TrainingLog<'_>, &Job<'_>, &mut dyn Watch) -> Result<Trained>,
 }
@@ -135,6 +137,11 @@ impl Method {
     /// The fields of [`Effort`] that make a difference to it.
     pub fn takes(self) -> &'static [&'static str] {
         self.training.takes
+    }
+
+    /// The sessions of a log that it learns from: all that are given to it, or none.
+    pub fn learns_from<'a>(self, log: &TrainingLog<'a>) -> &'a [usize] {
+        if self.training.learns { log.sessions } else { &[] }
     }
 
     /// All settings of a training on this log, but its seed.

@@ -20,6 +20,7 @@ pub(super) const DRAWN: Kind = Kind {
     training: Some(Training {
         about: "IRecGAN's agent, which draws its slates",
         takes: &["epochs", "adversarial", "hidden"],
+        learns: true,
         settings,
         train,
     }),

@@ -30,6 +30,7 @@ pub(super) const KIND: Kind = Kind {
     training: Some(Training {
         about: "a user model, which shows what users are likeliest to click",
         takes: &["epochs", "hidden"],
+        learns: true,
         settings,
         train,
     }),

@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     training: Some(Training {
         about: "items drawn in proportion to their clicks; takes any rewards",
         takes: &[],
+        learns: true,
         settings,
         train,
     }),

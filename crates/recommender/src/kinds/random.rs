@@ -15,6 +15,7 @@ pub(super) const KIND: Kind = Kind {
     training: Some(Training {
         about: "all items alike; takes any rewards",
         takes: &[],
+        learns: false,
         settings,
         train,
     }),

@@ -85,6 +85,9 @@ fn every_method_gives_a_recommender_of_its_kind_that_ranks() {
         let epochs: Vec<u64> = watch.seen.iter().map(|(done, _)| *done).collect();
         let total = watch.seen.first().map_or(0, |(_, total)| total + 1);
         assert_eq!(epochs, (0..total).collect::<Vec<_>>(), "{}", method.name());
+        let sessions: Vec<usize> = (0..20).collect();
+        let learned = method.learns_from(&TrainingLog { dataset: &dataset, sessions: &sessions });
+        assert_eq!(learned.is_empty(), trained.sessions == 0, "{}", method.name());
         let policy = recommender(trained, &dataset);
         assert_eq!(policy.kind(), method.name());
         assert_eq!(slates(&policy, &memory(&policy), None).unwrap().rows(), 3);
