@@ -81,7 +81,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let settings = args.method.settings(&log, &effort).with_context(cannot_learn)?;
     let mut of_origin = json!({ "percent": args.percent });
     of_origin[args.method.name()] = settings.clone();
-    let origin = Origin::new(&dataset, &chosen, of_origin, args.seed, REVISION);
+    let learned_from = args.method.learns_from(&log);
+    let origin = Origin::new(&dataset, learned_from, of_origin, args.seed, REVISION);
     let command = json!({
         "log": origin.log,
         "rewards": digest_of_rewards(&dataset.log),
