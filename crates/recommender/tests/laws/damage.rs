@@ -121,6 +121,30 @@ fn another_kind_than_was_saved_is_an_error() {
 }
 
 #[test]
+fn a_forged_size_is_an_error_that_names_it() {
+    let folder = tempdir().unwrap();
+    let sizes = [("embedding", 1u64 << 63), ("hidden", 1_000_000), ("layers", 1_000_000_000)];
+    let mut forgeries = 0;
+    for policy in recommenders() {
+        policy.save(folder.path()).unwrap();
+        for (name, size) in sizes {
+            let mut forged = policy.settings().clone();
+            let settings =
+                if forged["users"].is_object() { &mut forged["users"] } else { &mut forged };
+            if settings[name].is_u64() {
+                settings[name] = json!(size);
+                forge(folder.path(), "config", forged);
+                let message = load(folder.path()).unwrap_err().to_string();
+                let expected = format!("{name} is {size}, too large");
+                assert!(message.contains(&expected), "{policy:?}: {message}");
+                forgeries += 1;
+            }
+        }
+    }
+    assert!(forgeries >= 9, "{forgeries}");
+}
+
+#[test]
 fn a_manifest_names_no_file_elsewhere() {
     let temp = tempdir().unwrap();
     let folder = temp.path().join("recommender");
