@@ -9,6 +9,11 @@ use serde_json::Value;
 use crate::content::Weights;
 use crate::{Error, Result};
 
+/// The manifest of a recommender.
+pub const RECOMMENDER: &str = "recommender.json";
+/// The manifest of learned users.
+pub const USERS: &str = "users.json";
+
 /// What a folder holds.
 pub(crate) struct Read {
     pub settings: Value,
@@ -45,11 +50,21 @@ pub(crate) fn find(
     Err(Error::Missing { path: folder.to_owned(), expected })
 }
 
+/// Writes what a manifest names, in place of what it named before.
+///
+/// # Errors
+/// Where the folder is that of learned users and a recommender is to be written, or the reverse:
+/// each would remove the other's files.
 pub(crate) fn write(
     folder: &Path,
     written: &Written<'_>,
     provenance: Provenance<'_>,
 ) -> Result<()> {
+    let other = [RECOMMENDER, USERS].into_iter().find(|&other| other != written.manifest);
+    if let Some(other) = other.filter(|other| folder.join(other).exists()) {
+        let problem = format!("{} holds {other}, expected one of its own", folder.display());
+        return Err(Error::setting("folder", problem));
+    }
     let description = Description {
         manifest: written.manifest,
         model: written.model,

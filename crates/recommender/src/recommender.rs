@@ -8,12 +8,9 @@ use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
 use serde_json::Value;
 
-use crate::folder::{self, Written};
+use crate::folder::{self, RECOMMENDER, Written};
 use crate::kinds::{KINDS, Kind};
 use crate::{Content, DynPolicy, Error, Memory, Result};
-
-/// The manifest of a recommender.
-pub const RECOMMENDER: &str = "recommender.json";
 
 /// A policy of any kind with its items, its settings and what it learned from: what is saved,
 /// loaded, played, judged and asked for slates.

@@ -10,11 +10,8 @@ use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourU
 use foretaste_user_model::{LearnedState, LearnedUsers, UserModel};
 
 use crate::content::{check_items, network};
-use crate::folder::{self, Written};
+use crate::folder::{self, USERS, Written};
 use crate::{Content, Error, Result};
-
-/// The manifest of learned users.
-pub const USERS: &str = "users.json";
 
 /// A model of users of any kind.
 #[derive(Debug)]

@@ -2,7 +2,7 @@ use candle_core::Device;
 use foretaste_eval::choice::{ChoiceModel, evaluate};
 use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_random::Seed;
-use foretaste_recommender::{Model, Users};
+use foretaste_recommender::{Content, Model, Recommender, Users};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Environment, Rollout};
 use foretaste_train::Network;
@@ -81,4 +81,16 @@ fn what_is_no_learned_users_is_refused() {
     crate::support::agent().save(folder.path(), &catalogue(), 1, 1, None).unwrap();
     let message = load();
     assert!(message.contains("gan-user-model/1, irecgan-behaviour/1"), "{message}");
+}
+
+#[test]
+fn users_and_a_recommender_do_not_share_a_folder() {
+    let folder = tempdir().unwrap();
+    let content = Content::random().unwrap();
+    let recommender = Recommender::new(content, &catalogue(), &Device::Cpu).unwrap();
+    recommender.save(folder.path()).unwrap();
+    let users = Users::new(Model::Behaviour(behaviour()), &catalogue());
+    let refused = users.save(folder.path()).unwrap_err().to_string();
+    assert!(refused.contains("holds recommender.json"), "{refused}");
+    assert_eq!(Recommender::load(folder.path(), &Device::Cpu).unwrap().kind(), "random");
 }
