@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::workspace_root;
-use foretaste_lab::terminal::say;
+use foretaste_console::terminal::say;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
 pub fn run() -> anyhow::Result<()> {

@@ -13,8 +13,8 @@ use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outsi
 use rand::Rng;
 use rand::distr::weighted::WeightedIndex;
 
+use foretaste_console::terminal::say;
 use foretaste_files::Target;
-use foretaste_lab::terminal::say;
 
 /// Options of `generate`.
 #[derive(Debug, clap::Args)]

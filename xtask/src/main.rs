@@ -15,7 +15,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foretaste_lab::{interrupt, logging};
+use foretaste_console::interrupt;
+use foretaste_lab::logging;
 
 /// glibc hands freed pages back at once and faults them in again on the next tensor, which costs
 /// training a third of its time; mimalloc keeps them.

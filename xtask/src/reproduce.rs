@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use foretaste_console::{interrupt, threads};
 use foretaste_experiments::{self as experiments, Settings};
-use foretaste_lab::{Run, Scale, Shard, interrupt, threads};
+use foretaste_lab::{Run, Scale, Shard};
 use foretaste_nn::DeviceKind;
 use indicatif::MultiProgress;
 

@@ -1,4 +1,4 @@
-use foretaste_lab::terminal::say;
+use foretaste_console::terminal::say;
 use serde_json::Value;
 
 /// The result of a command, for people and for programs.

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use foretaste_console::terminal::tell;
 use foretaste_data::Part;
 use foretaste_files::Target;
 use foretaste_import::{Format, export, replaced_ids};
-use foretaste_lab::terminal::tell;
 use serde_json::json;
 
 use crate::answer::Answer;

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
+use foretaste_console::terminal::tell;
 use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
 use foretaste_eval::counterfactual::PolicyValue;
 use foretaste_eval::text::significant;
-use foretaste_lab::terminal::tell;
 use foretaste_nn::DeviceKind;
 use foretaste_recommender::Recommender;
 use serde_json::{Value, json};

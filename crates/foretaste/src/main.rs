@@ -3,7 +3,7 @@
 #![deny(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "they panic where a pipe is closed: use `foretaste_lab::terminal`"
+    reason = "they panic where a pipe is closed: use `foretaste_console::terminal`"
 )]
 
 mod answer;
@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use foretaste_lab::{interrupt, logging, threads};
+use foretaste_console::{interrupt, logging, threads};
 
 use crate::answer::Answer;
 

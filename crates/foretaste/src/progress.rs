@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use foretaste_lab::terminal::{duration, tell};
+use foretaste_console::terminal::{duration, tell};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// The progress of work that consists of so many units.

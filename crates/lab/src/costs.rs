@@ -6,9 +6,9 @@ use anyhow::Context;
 use foretaste_report::{Arm, Table};
 
 use crate::store::Store;
-use crate::terminal::duration;
 use crate::times::mean;
 use crate::{Cell, Experiment, Scale};
+use foretaste_console::terminal::duration;
 
 /// What is to be expected of a cell, in seconds.
 pub struct Costs {

@@ -24,7 +24,7 @@
 #![deny(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "they panic where a pipe is closed: use `terminal`"
+    reason = "they panic where a pipe is closed: use `foretaste_console::terminal`"
 )]
 
 mod cell;
@@ -32,7 +32,6 @@ mod costs;
 mod events;
 mod experiment;
 mod grid;
-pub mod interrupt;
 pub mod logging;
 mod program;
 mod progress;
@@ -48,14 +47,13 @@ mod shared;
 mod store;
 mod tally;
 mod tensorboard;
-pub mod terminal;
-pub mod threads;
 mod times;
 mod trace;
 mod watch;
 
 pub use cell::{Cell, Outcome};
 pub use experiment::Experiment;
+pub use foretaste_console::Interrupted;
 pub use grid::Grid;
 pub use program::Program;
 pub use provenance::RunConfig;
@@ -64,4 +62,4 @@ pub use run::Run;
 pub use scale::Scale;
 pub use shard::Shard;
 pub use shared::{Shared, in_own_pool};
-pub use watch::{Interrupted, Watch};
+pub use watch::Watch;

@@ -1,5 +1,4 @@
-//! Structured logs: on stderr, steered by `RUST_LOG`, without tearing the progress bars; and in a
-//! file for each running cell.
+//! Structured logs: on stderr, and in a file for each running cell.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -9,13 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use foretaste_console::logging::on_stderr;
 use indicatif::MultiProgress;
 use tracing::level_filters::LevelFilter;
 use tracing::{Subscriber, error};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
+use tracing_subscriber::{Layer, fmt, registry};
 
 /// Target of what is said for the log files of cells: stderr shows it if `RUST_LOG` asks for it.
 pub const CELL: &str = "cell";
@@ -37,11 +37,7 @@ thread_local! {
 /// cell that runs on the thread; the bars step aside for each line.
 pub fn start() -> MultiProgress {
     let bars = MultiProgress::new();
-    let writer = AsideWriter(bars.clone());
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("warn,{CELL}=off")));
-    let on_stderr =
-        fmt::layer().with_target(false).with_writer(move || writer.clone()).with_filter(filter);
+    let on_stderr = on_stderr(&bars, &format!("warn,{CELL}=off"));
     registry().with(on_stderr).with(in_files()).init();
     log_panics();
     bars
@@ -100,20 +96,5 @@ impl Write for CurrentWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-#[derive(Clone)]
-struct AsideWriter(MultiProgress);
-
-impl Write for AsideWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // The subscriber answers a failed write with a panic.
-        let _ = self.0.suspend(|| io::stderr().write_all(line));
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::Cell;
-use crate::terminal::{duration, tell};
+use foretaste_console::terminal::{duration, tell};
 
 /// The progress of a grid of cells.
 pub struct Progress {

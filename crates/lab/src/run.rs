@@ -15,9 +15,9 @@ use crate::results_dir::ResultsDir;
 use crate::runner::Runner;
 use crate::store::{self, Finished, Store};
 use crate::tally::Tally;
-use crate::terminal::{say, tell};
 use crate::trace::Traces;
 use crate::{Cell, Experiment, Interrupted, Program, Shard, remarks, reports};
+use foretaste_console::terminal::{say, tell};
 
 /// What to run, how, and where its results go.
 pub struct Run<'a> {

@@ -14,9 +14,9 @@ use indicatif::MultiProgress;
 use crate::progress::Progress;
 use crate::store::{Finished, Store};
 use crate::tally::{Ended, Failed, Tally};
-use crate::terminal::reasons;
 use crate::trace::Traces;
 use crate::{Cell, Experiment, Interrupted, Outcome, Watch};
+use foretaste_console::terminal::reasons;
 
 /// Brings the chosen cells of some experiments to an end.
 pub struct Runner<'a> {

@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use foretaste_files::locks::{self, Guard};
 use serde::{Deserialize, Serialize};
 
-use crate::terminal::reasons;
 use crate::{Cell, Outcome};
+use foretaste_console::terminal::reasons;
 
 /// The folder of finished cells. Several processes may work on one folder.
 pub struct Store {

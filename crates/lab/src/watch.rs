@@ -1,6 +1,5 @@
 //! How a running cell reports its progress, and hears that it is to stop.
 
-use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,10 +18,6 @@ pub struct Watch {
     /// What the log last said of the progress.
     milestone: AtomicU64,
 }
-
-/// The run was asked to stop before the cell was finished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interrupted;
 
 impl Watch {
     /// A line that shows on `bar`, records into `events`, and asks to stop once `stop` is set.
@@ -67,11 +62,3 @@ impl Watch {
         self.stop.load(Ordering::Relaxed)
     }
 }
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}

@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use foretaste_cascade_dqn::Storage;
-use foretaste_lab::terminal::{say, tell};
+use foretaste_console::terminal::{say, tell};
 use foretaste_nn::DeviceKind;
 
 use self::measure::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};

@@ -10,7 +10,7 @@ use foretaste_import::{Options, import};
 use foretaste_random::Seed;
 use rand::Rng;
 
-use foretaste_lab::terminal::{say, tell};
+use foretaste_console::terminal::{say, tell};
 
 /// Options of the import benchmark.
 #[derive(Debug, clap::Args)]

@@ -21,7 +21,7 @@ use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, Behaviour
 use rand::Rng;
 use rayon::prelude::*;
 
-use foretaste_lab::terminal::{say, tell};
+use foretaste_console::terminal::{say, tell};
 
 /// Options of the IRecGAN benchmark.
 #[derive(Clone, Debug, clap::Args)]

@@ -14,7 +14,7 @@ use comfy_table::{Table, presets};
 
 use crate::bench::nn::case::{Case, Request};
 use crate::bench::nn::peer::Peer;
-use foretaste_lab::terminal::{say, tell};
+use foretaste_console::terminal::{say, tell};
 
 /// Options of the network benchmark.
 #[derive(Debug, clap::Args)]

@@ -11,7 +11,7 @@ use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, Mdp
 use rand::RngCore;
 use rayon::prelude::*;
 
-use foretaste_lab::terminal::{say, tell};
+use foretaste_console::terminal::{say, tell};
 
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]

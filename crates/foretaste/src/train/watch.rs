@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use foretaste_lab::terminal::tell;
+use foretaste_console::terminal::tell;
 use foretaste_recommender::Watch;
 use indicatif::MultiProgress;
 use serde_json::Value;

@@ -117,7 +117,7 @@ impl Drop for Peer {
 mod tests {
     use super::*;
     use crate::bench::nn::case::Case;
-    use foretaste_lab::terminal::reasons;
+    use foretaste_console::terminal::reasons;
 
     #[test]
     fn a_python_that_is_not_there_is_named_with_the_remedy() {

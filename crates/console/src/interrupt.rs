@@ -1,5 +1,6 @@
 //! Ctrl-C, and how a program ends: the first Ctrl-C asks it to stop, the second ends it.
 
+use std::fmt;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use indicatif::MultiProgress;
 
-use crate::Interrupted;
 use crate::terminal::{reasons, tell};
+
+/// The work was asked to stop before it was finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
 
 /// The exit code of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
@@ -46,3 +50,11 @@ pub fn exit_code(done: anyhow::Result<()>) -> ExitCode {
         }
     }
 }
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
