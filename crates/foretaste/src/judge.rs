@@ -52,8 +52,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let device = args.device.resolve()?.open()?;
     let policy = Recommender::load_knowing(&args.policy, &dataset.catalogue, &device)
         .with_context(|| format!("cannot load the recommender {}", args.policy.display()))?;
-    let (judged, others) = sessions(&dataset, policy.origin(), args)?;
-    let (judged, others) = (dataset.log.select(&judged), dataset.log.select(&others));
+    let (chosen, others) = sessions(&dataset, policy.origin(), args)?;
+    let (judged, others) = (dataset.log.select(&chosen), dataset.log.select(&others));
 
     let mapping = Mapping::new(&dataset.catalogue, policy.catalogue());
     let unknown = mapping.unknown(&judged);
@@ -64,7 +64,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
              slates weigh nothing"
         ));
     }
-    let rows = Rows::new(&policy, &judged, &others, &mapping)
+    let name = |session: usize| dataset.session_name(chosen[session]).into_owned();
+    let rows = Rows::new(&policy, &judged, &others, &mapping, name)
         .with_context(|| format!("cannot judge the recommender {}", args.policy.display()))?;
     let mut found = rows.judge(args.cap)?;
     if judged.iter().any(|session| session.len() > 1) {

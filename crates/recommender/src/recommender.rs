@@ -1,5 +1,5 @@
-use std::fmt;
 use std::path::Path;
+use std::{fmt, iter};
 
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, ItemId, Origin, Provenance};
@@ -119,15 +119,39 @@ impl Recommender {
     /// The probability of each place of `slates` given the places before it, `[rows · k]`, as
     /// [`Propensities::propensities`](foretaste_sim::Propensities::propensities).
     ///
+    /// A slate of more items than may be shown has propensity 0 from the first place that cannot be
+    /// filled.
+    ///
     /// # Errors
-    /// What the policy returns, and for slates longer or shorter than it can show.
+    /// What the policy returns, and for slates of a length that its kind does not show.
     pub fn propensities(
         &self,
         memory: &Memory,
         allowed: Option<&Candidates>,
         slates: &Slates,
     ) -> foretaste_sim::Result<Vec<f64>> {
-        self.policy.propensities(memory, allowed, slates)
+        let (items, k) = (self.catalogue.len(), slates.k());
+        if let Some(allowed) = allowed {
+            allowed.check(slates.rows(), items)?;
+        }
+        let places = |row| k.min(allowed.map_or(items, |allowed| allowed.of_row(row, items).len()));
+        if (0..slates.rows()).all(|row| places(row) == k) {
+            return self.policy.propensities(memory, allowed, slates);
+        }
+        let mut all = Vec::with_capacity(slates.items().len());
+        for row in 0..slates.rows() {
+            let places = places(row);
+            if places > 0 {
+                let memory = self.policy.select(memory, &[row])?;
+                let own = |allowed: &Candidates| allowed.of_row(row, items).into_owned();
+                let allowed = allowed.map(|allowed| Candidates::only(own(allowed)));
+                let mut filled = Slates::with_k(places);
+                filled.push(&slates.row(row)[..places], None);
+                all.extend(self.policy.propensities(&memory, allowed.as_ref(), &filled)?);
+            }
+            all.extend(iter::repeat_n(0.0, k - places));
+        }
+        Ok(all)
     }
 
     /// The slate of `k` items for a user who clicked these items, the oldest first; none but those

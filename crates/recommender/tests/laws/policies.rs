@@ -97,6 +97,40 @@ fn propensities_of_a_place_sum_to_one_and_an_unknown_item_has_none() {
     }
 }
 
+/// By the whole catalogue, and by as many items as a slate of [`K`] takes or fewer.
+#[test]
+fn a_slate_longer_than_what_may_be_shown_has_no_propensity_where_items_lack() {
+    for policy in recommenders() {
+        let memory = memory(&policy);
+        let (streams, mut shown) = (|| Seed::new(6).streams(0..3), Slates::default());
+        if policy.rank(&memory, None, ITEMS, &mut streams(), &mut shown).is_ok() {
+            let mut longer = Slates::with_k(ITEMS + 1);
+            (0..3).for_each(|row| {
+                longer.push(&[shown.row(row), &[ItemId(ITEMS as u32)]].concat(), None);
+            });
+            let said = policy.propensities(&memory, None, &longer).unwrap();
+            let expected = policy.propensities(&memory, None, &shown).unwrap();
+            for (said, expected) in said.chunks(ITEMS + 1).zip(expected.chunks(ITEMS)) {
+                assert_eq!((&said[..ITEMS], said[ITEMS]), (expected, 0.0), "{policy:?}");
+            }
+        }
+        if policy.rank(&memory, None, 2, &mut streams(), &mut shown).is_ok() {
+            let sets = [vec![], vec![4, 1], vec![0, 3, 6]];
+            let sets = sets.map(|set| set.into_iter().map(ItemId).collect::<Vec<_>>());
+            let allowed = Candidates::only_by_row(sets.into());
+            let two = Candidates::only([1, 4].map(ItemId).into());
+            policy.rank(&memory, Some(&two), 2, &mut streams(), &mut shown).unwrap();
+            let mut longer = Slates::with_k(K);
+            (0..3).for_each(|row| longer.push(&[shown.row(row), &[ItemId(7)]].concat(), None));
+            let said = policy.propensities(&memory, Some(&allowed), &longer).unwrap();
+            let of_two = policy.propensities(&memory, Some(&two), &shown).unwrap();
+            assert_eq!(said[..K], [0.0; K], "{policy:?}");
+            assert_eq!(said[K..2 * K], [of_two[2], of_two[3], 0.0], "{policy:?}");
+            assert_eq!(said[2 * K..], [0.0; K], "{policy:?}");
+        }
+    }
+}
+
 #[test]
 fn networks_that_were_saved_for_themselves_are_recommenders() {
     let (folder, items) = (tempdir().unwrap(), catalogue());
