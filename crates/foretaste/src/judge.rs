@@ -195,9 +195,8 @@ fn text(Found { values, diagnostics, remarks }: &Found) -> String {
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["estimator", "reward a slate", "standard error"]);
     for (name, value) in values {
-        let error = value.standard_error_text();
         // The reason why there is no error stands beside the estimate.
-        let error = if error.starts_with("n/a") { "n/a".into() } else { error };
+        let error = standard_error(value).map_or("n/a".into(), |error| significant(error, 2));
         table.add_row([name.clone(), value.estimate_text(), error]);
     }
     let weights = format!(
@@ -223,13 +222,24 @@ fn text(Found { values, diagnostics, remarks }: &Found) -> String {
     lines.join("\n")
 }
 
+/// The interval, where there is a spread to tell it by.
+fn interval(value: &PolicyValue) -> Option<[f64; 2]> {
+    let interval = value.estimate.half_width().and(value.estimate.interval).ok()?;
+    Some([interval.low, interval.high])
+}
+
+/// The standard error, where there is an interval.
+fn standard_error(value: &PolicyValue) -> Option<f64> {
+    interval(value).and(value.standard_error.ok())
+}
+
 fn json(Found { values, diagnostics, remarks }: &Found) -> Value {
     let estimator = |(name, value): &(String, PolicyValue)| {
         json!({
             "estimator": name,
             "reward_per_slate": value.estimate.mean,
-            "interval": value.estimate.interval.ok().map(|interval| [interval.low, interval.high]),
-            "standard_error": value.standard_error.ok(),
+            "interval": interval(value),
+            "standard_error": standard_error(value),
             "text": value.estimate_text(),
         })
     };
@@ -245,4 +255,29 @@ fn json(Found { values, diagnostics, remarks }: &Found) -> Value {
         "supported": warnings.is_empty(),
         "warnings": warnings,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use foretaste_eval::Estimate;
+    use foretaste_eval::counterfactual::{ActionLog, ips};
+
+    use super::*;
+
+    #[test]
+    fn json_has_no_interval_where_the_text_has_none() {
+        let propensities = [0.5; 4];
+        for (rewards, has_spread) in [([1.0; 4], false), ([1.0, 0.0, 1.0, 2.0], true)] {
+            let log = ActionLog::new(&rewards, &propensities, &propensities).unwrap();
+            let value = ips(&log).unwrap();
+            let Estimate { mean, .. } = value.estimate;
+            let diagnostics = log.diagnostics().unwrap();
+            let found = Found { values: vec![("IPS".into(), value)], diagnostics, remarks: vec![] };
+            let json = &json(&found)["estimators"][0];
+            assert_eq!(json["reward_per_slate"], mean);
+            assert_eq!(json["interval"].is_array(), has_spread, "{json}");
+            assert_eq!(json["standard_error"].is_number(), has_spread, "{json}");
+            assert_eq!(text(&found).contains("n/a (no spread)"), !has_spread);
+        }
+    }
 }

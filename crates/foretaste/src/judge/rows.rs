@@ -5,6 +5,7 @@ mod tests;
 
 use anyhow::Context;
 use foretaste_data::{Choice, ItemId, Log, Mapping, Session, Step};
+use foretaste_eval::NoInterval;
 use foretaste_eval::counterfactual::{
     Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips,
     rips, sndr, snips, snrips,
@@ -140,43 +141,58 @@ impl Rows {
         let single = self.lengths.iter().all(|&length| length == 1);
         let whole =
             |name: &str| if single { name.to_owned() } else { format!("{name}, whole slates") };
-        let mut values = Vec::new();
-        let mut without_overlap = Vec::new();
-        let mut add = |name: String, value: foretaste_eval::Result<PolicyValue>| match value {
-            Err(foretaste_eval::Error::NoOverlap { .. }) => {
-                without_overlap.push(name);
-                Ok(())
-            }
-            value => value.map(|value| values.push((name, value))),
-        };
-        add(whole("IPS"), ips(&slates))?;
-        add(whole("SNIPS"), snips(&slates))?;
-        add(whole(&format!("IPS clipped at {cap}")), clipped_ips(&slates, cap))?;
-        add(whole("DM"), dm(&model))?;
-        add(whole("DR"), dr(&slates, &model))?;
-        add(whole(&format!("DR clipped at {cap}")), clipped_dr(&slates, &model, cap))?;
-        add(whole("SNDR"), sndr(&slates, &model))?;
+        let diagnostics = slates.diagnostics()?;
+        let mut found = vec![
+            (whole("IPS"), ips(&slates)),
+            (whole("SNIPS"), snips(&slates)),
+            (whole(&format!("IPS clipped at {cap}")), clipped_ips(&slates, cap)),
+            (whole("DM"), dm(&model)),
+            (whole("DR"), dr(&slates, &model)),
+            (whole(&format!("DR clipped at {cap}")), clipped_dr(&slates, &model, cap)),
+            (whole("SNDR"), sndr(&slates, &model)),
+        ];
         let mut remarks = Vec::new();
         match self.rewards_of_no_item() {
             _ if single => {}
-            0 => {
-                add("IPS, read from the top".into(), rips(&places))?;
-                add("SNIPS, read from the top".into(), snrips(&places))?;
-            }
+            0 => found.extend([
+                ("IPS, read from the top".into(), rips(&places)),
+                ("SNIPS, read from the top".into(), snrips(&places)),
+            ]),
             slates => remarks.push(format!(
                 "{slates} of {} slates earned a reward though nothing was chosen: no place earned it, so the estimators that \
                  weigh each place by itself (IPS and SNIPS, read from the top) are left out",
                 self.slates()
             )),
         }
-        if !without_overlap.is_empty() {
-            remarks.push(format!(
-                "the log holds no slate that the recommender would show, so that nothing can be \
-                 divided by the weights: {} left out",
-                without_overlap.join("; ")
-            ));
+        let is_shown = diagnostics.largest_weight > 0.0;
+        let (mut values, mut left_out) = (Vec::new(), Vec::new());
+        for (name, value) in found {
+            match value {
+                Err(foretaste_eval::Error::NoOverlap { .. }) => left_out.push(name),
+                value => {
+                    let value = value?;
+                    // Only DM takes no weights.
+                    match is_shown || value.standard_error == Err(NoInterval::ModelError) {
+                        true => values.push((name, value)),
+                        false => left_out.push(name),
+                    }
+                }
+            }
         }
-        Ok(Found { values, diagnostics: slates.diagnostics()?, remarks })
+        if !left_out.is_empty() {
+            let reason = match is_shown {
+                true => {
+                    "no slate agrees with the recommender down to the last place of the longest, \
+                     so that nothing can be divided by the weights there"
+                }
+                false => {
+                    "the log holds no slate that the recommender would show, so that nothing can \
+                     be said by weights"
+                }
+            };
+            remarks.push(format!("{reason}: {} left out", left_out.join("; ")));
+        }
+        Ok(Found { values, diagnostics, remarks })
     }
 
     /// Slates whose reward is no item's.

@@ -174,8 +174,10 @@ fn a_recommender_that_draws_nothing_has_weights_of_none_and_one() {
     assert!(own.remarks.is_empty() && (own.values[1].1.estimate.mean - 1.5).abs() < 1e-9);
     let other = judge([0.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     let names: Vec<&str> = other.values.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["IPS", "IPS clipped at 10", "DM", "DR", "DR clipped at 10"]);
-    assert!(other.remarks[0].ends_with("SNIPS; SNDR left out"), "{:?}", other.remarks);
+    assert_eq!(names, ["DM"]);
+    let left_out = "IPS; SNIPS; IPS clipped at 10; DR; DR clipped at 10; SNDR left out";
+    assert!(other.remarks[0].starts_with("the log holds no slate"), "{:?}", other.remarks);
+    assert!(other.remarks[0].ends_with(left_out), "{:?}", other.remarks);
     assert!(!other.diagnostics.warnings().is_empty());
 }
 
@@ -204,6 +206,29 @@ fn slates_of_unknown_items_weigh_nothing_and_are_counted() {
         "{value:?}"
     );
     assert!((diagnostics.mean_weight.mean - 1.0).abs() < 0.1, "{diagnostics:?}");
+}
+
+/// Slates of one and of two items, whose second is never the recommender's.
+#[test]
+fn a_place_at_which_nothing_agrees_leaves_out_what_is_divided_by_its_weights() {
+    let mut log = LogBuilder::default();
+    let slates: [&[ItemId]; 2] = [&[ItemId(0)], &[ItemId(0), ItemId(2)]];
+    for session in 0..200 {
+        let slate = slates[session % 2];
+        let propensity = &[0.5, 0.2][..slate.len()];
+        log.push(Step::new(slate, Choice::Item(slate[0]), 1.0).propensity(propensity)).unwrap();
+        log.end_session(None).unwrap();
+    }
+    let content = Content::top_items(vec![3.0, 2.0, 1.0, 0.0, 0.0, 0.0]).unwrap();
+    let policy = recommender(content, ITEMS);
+    let rows = Rows::new(&policy, &log.build(), &Log::default(), &mapping(ITEMS), name).unwrap();
+    let Found { values, remarks, .. } = rows.judge(10.0).unwrap();
+    assert_eq!(values.len(), 8);
+    assert_eq!(
+        remarks,
+        ["no slate agrees with the recommender down to the last place of the longest, so that \
+          nothing can be divided by the weights there: SNIPS, read from the top left out"]
+    );
 }
 
 /// A slate of one item more than the recommender knows.
