@@ -57,7 +57,7 @@ impl Watch {
         if self.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    /// Whether the cell should give up now and return [`Interrupted`].
+    /// Whether the cell should give up now and return [`Interrupted`](crate::Interrupted).
     pub fn interrupted(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
