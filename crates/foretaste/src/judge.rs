@@ -22,8 +22,8 @@ use crate::log::LogArgs;
 /// Options of `judge`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Cached log, or log file in any format, with propensities; it may be a pipe, and - is the
-    /// standard input.
+    /// Log with propensities in any format: a file, a cached log, a pipe, - for the standard input,
+    /// or bundled:NAME.
     #[arg(long)]
     log: PathBuf,
     /// What `foretaste train` wrote: a recommender of any kind.
