@@ -2,13 +2,16 @@
 
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::bail;
+use foretaste_console::terminal::tell;
 use foretaste_data::{Dataset, Summary};
 use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::answer::Answer;
+use crate::progress::PERIOD;
 use crate::slates::SlateArgs;
 
 /// A log, and how to read it.
@@ -55,6 +58,10 @@ impl LogArgs {
         }
         let bar = bar(input.path(), quiet);
         let shown = bar.clone();
+        // Where there is no bar, a line every few seconds.
+        let lines = !quiet && !stderr().is_terminal();
+        let length = input.path().metadata().map_or(0, |metadata| metadata.len());
+        let mut last = Instant::now();
         let (slates, seed) = self.slates.settle(&input, format)?;
         let defaults = Options::default();
         let options = Options {
@@ -64,7 +71,13 @@ impl LogArgs {
             max_bad: self.max_bad.unwrap_or(defaults.max_bad),
             slates,
             seed,
-            progress: Some(Box::new(move |read, _| shown.set_position(read))),
+            progress: Some(Box::new(move |read, _| {
+                shown.set_position(read);
+                if lines && last.elapsed() >= PERIOD {
+                    last = Instant::now();
+                    tell(format_args!("read {} of {} MB", read / 1_000_000, length / 1_000_000));
+                }
+            })),
         };
         let imported = input.import(options);
         bar.finish_and_clear();

@@ -23,7 +23,7 @@ enum Show {
 }
 
 /// Time between two lines.
-const PERIOD: Duration = Duration::from_secs(10);
+pub const PERIOD: Duration = Duration::from_secs(10);
 
 impl Progress {
     /// Of `total` units, `before` of which were done before.
