@@ -3,7 +3,8 @@ use std::fmt;
 /// What is wrong with a step of a log, or with a row that is to become one, before it is known
 /// where it stood.
 ///
-/// What was expected is fixed text, so that faults can be counted by their [`reason`](Self::reason).
+/// What was expected is fixed text, so that faults can be counted by their
+/// [`reason`](Self::reason).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
     field: &'static str,

@@ -2,14 +2,14 @@
 //! batches for training.
 //!
 //! * A [`Log`] holds sessions as ragged columns; a [`Session`] and its [`Step`]s are views into it,
-//!   and so is a [`LogSlice`] of some sessions in a row. [`LogBuilder`] makes a log step by step and
-//!   checks each.
+//!   and so is a [`LogSlice`] of some sessions in a row. [`LogBuilder`] makes a log step by step
+//!   and checks each.
 //! * A [`Dataset`] is a log with its [`Catalogue`] of items, its users and, perhaps, a [`Split`].
 //!   [`cache`] keeps it between runs; `foretaste-import` reads and writes it in other formats.
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge
 //!   to tensors.
-//! * An [`Origin`] says what a model was fitted on, and a [`Mapping`] where the items of a log stand
-//!   in the catalogue of a model.
+//! * An [`Origin`] says what a model was fitted on, and a [`Mapping`] where the items of a log
+//!   stand in the catalogue of a model.
 //!
 //! ```
 //! use foretaste_data::{Batches, Choice, Fractions, ItemId, LogBuilder, PaddedBatch, Split, Step};

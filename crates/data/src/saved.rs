@@ -62,8 +62,9 @@ impl Saved {
             Some(vocabulary) => Catalogue::from_jsonl(vocabulary, file(FEATURES))?,
             None if is_known() => known.clone(),
             None => {
-                let problem = "it was saved without the raw ids of its items, by an earlier version, and the log's items \
-                               are not the same in the same order; use it with the log that it was trained on, or train it again";
+                let problem = "it was saved without the raw ids of its items, by an earlier \
+                               version, and the log's items are not the same in the same order; \
+                               use it with the log that it was trained on, or train it again";
                 return Err(Error::Saved(problem.into()));
             }
         };

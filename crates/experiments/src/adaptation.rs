@@ -187,15 +187,18 @@ impl Experiment for Adaptation {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.worlds.notes();
         notes.push(format!(
-            "At an interaction all users of a group are shown a slate of {K}, after which networks and LinUCB learn; after some interactions a new \
-             group opens its sessions. New users are the model of the test users, or the simulated users themselves. What does not learn meets \
-             one group."
+            "At an interaction all users of a group are shown a slate of {K}, after which \
+             networks and LinUCB learn; after some interactions a new group opens its sessions. \
+             New users are the model of the test users, or the simulated users themselves. What \
+             does not learn meets one group."
         ));
         notes.push(format!(
-            "level: halfway from the click rate of random slates to that of greed by someone who knows the new users' model. interactions: the first from \
-             which on the click rate over as many as a session has is that high, or all there were (reached 0); {HANDICAPPED}: less the interactions, \
-             {FEWER} times for the warm start, which is what the claim compares. first_click_rate and last_click_rate: over the first and the last session. \
-             Exploration of networks, 10% of slates at random, is in their rates."
+            "level: halfway from the click rate of random slates to that of greed by someone who \
+             knows the new users' model. interactions: the first from which on the click rate \
+             over as many as a session has is that high, or all there were (reached 0); \
+             {HANDICAPPED}: less the interactions, {FEWER} times for the warm start, which is \
+             what the claim compares. first_click_rate and last_click_rate: over the first and \
+             the last session. Exploration of networks, 10% of slates at random, is in their rates."
         ));
         notes
     }

@@ -175,10 +175,12 @@ impl Experiment for BiasExperiment {
 
     fn notes(&self) -> Vec<String> {
         vec![
-            "Simulated users and runs as in online-eval, slates drawn; expectations over sessions of the agent in the true users, with exact \
-             probabilities of each session. before: after lines 3 and 4 of Algorithm 1; after: after all. delta: mean |r̂ - r| of a step; delta_1, \
-             delta_2: what P_g and P_data lack of P_π, mean over steps. value: the agent's true reward of a session; bias: by how much the estimate \
-             of Eq 12 under the optimal discriminator exceeds it, the sum of from_delta, from_data and from_weights."
+            "Simulated users and runs as in online-eval, slates drawn; expectations over sessions \
+             of the agent in the true users, with exact probabilities of each session. before: \
+             after lines 3 and 4 of Algorithm 1; after: after all. delta: mean |r̂ - r| of a \
+             step; delta_1, delta_2: what P_g and P_data lack of P_π, mean over steps. value: the \
+             agent's true reward of a session; bias: by how much the estimate of Eq 12 under the \
+             optimal discriminator exceeds it, the sum of from_delta, from_data and from_weights."
                 .into(),
         ]
     }

@@ -221,9 +221,11 @@ impl Experiment for Cdqn {
     fn notes(&self) -> Vec<String> {
         let mut notes = self.worlds.notes();
         notes.push(
-            "reward: sum of the rewards of a session, mean over sessions; ctr: clicks per slate shown; both in the users that judge. simulator_*: the \
-             same in the users that the policy was trained in; true_*: in the simulated users themselves. true_optimum: the most that any policy \
-             can earn there, by dynamic programming. All policies meet the same sessions."
+            "reward: sum of the rewards of a session, mean over sessions; ctr: clicks per slate \
+             shown; both in the users that judge. simulator_*: the same in the users that the \
+             policy was trained in; true_*: in the simulated users themselves. true_optimum: the \
+             most that any policy can earn there, by dynamic programming. All policies meet the \
+             same sessions."
                 .into(),
         );
         notes

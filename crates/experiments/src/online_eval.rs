@@ -205,12 +205,16 @@ impl Experiment for OnlineEval {
 
     fn notes(&self) -> Vec<String> {
         vec![
-            "Simulated users by construction (IRecGAN §7.1): 10 hidden states, 50 items, slates of 10, another MDP and another log for every seed. \
-             mdp: transitions as the authors build them, nearly uniform; mdp-dirichlet: Dirichlet(0.1), where a click tells the next state."
+            "Simulated users by construction (IRecGAN §7.1): 10 hidden states, 50 items, slates \
+             of 10, another MDP and another log for every seed. mdp: transitions as the authors \
+             build them, nearly uniform; mdp-dirichlet: Dirichlet(0.1), where a click tells the \
+             next state."
                 .into(),
-            "reward: clicks of a session, mean over sessions; coverage: mean of coverage@1 to @10 over all steps. *_top: slates of the k likeliest items \
-             instead of drawn ones; U's slates are those anyway. oracle_share: reward over the exact optimum of someone who sees the state; gain: the \
-             same after random slates' reward is taken from both. The time of a run of Algorithm 1 stands with the first of its four methods. belief: who \
+            "reward: clicks of a session, mean over sessions; coverage: mean of coverage@1 to @10 \
+             over all steps. *_top: slates of the k likeliest items instead of drawn ones; U's \
+             slates are those anyway. oracle_share: reward over the exact optimum of someone who \
+             sees the state; gain: the same after random slates' reward is taken from both. The \
+             time of a run of Algorithm 1 stands with the first of its four methods. belief: who \
              knows the MDP and not the state. All methods meet the same sessions."
                 .into(),
         ]

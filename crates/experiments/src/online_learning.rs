@@ -182,9 +182,11 @@ impl Experiment for OnlineExperiment {
 
     fn notes(&self) -> Vec<String> {
         vec![format!(
-            "Simulated users as in online-eval. Each iteration has sessions from which methods learn online, and then a pass over all sessions so \
-             far. Figures: mean over the last {LATE} iterations of what is shown in them, of other sessions; slates are drawn as when the recommender \
-             learns, *_top: its k likeliest items. LSTM-offline always shows the likeliest."
+            "Simulated users as in online-eval. Each iteration has sessions from which methods \
+             learn online, and then a pass over all sessions so far. Figures: mean over the last \
+             {LATE} iterations of what is shown in them, of other sessions; slates are drawn as \
+             when the recommender learns, *_top: its k likeliest items. LSTM-offline always shows \
+             the likeliest."
         )]
     }
 }

@@ -206,10 +206,12 @@ impl Experiment for Regularisers {
         let mut notes: Vec<String> =
             self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
-            "Figures are those of the test users of a 50 / 25 / 25 split drawn anew for every seed, at the lowest validation loss. \
-             min-max: r_θ and a generator φ_α trained in alternation, L2's from Shannon's rewards; the others in closed form, from \
-             untrained rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which makes the NLL infinite; \
-             shortfall is what φ_α lacks to the optimum of the inner maximum on the validation users, in units of reward."
+            "Figures are those of the test users of a 50 / 25 / 25 split drawn again for every \
+             seed, at the lowest validation loss. min-max: r_θ and a generator φ_α trained in \
+             alternation, L2's from Shannon's rewards; the others in closed form, from untrained \
+             rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which \
+             makes the NLL infinite; shortfall is what φ_α lacks to the optimum of the inner \
+             maximum on the validation users, in units of reward."
                 .into(),
         );
         notes

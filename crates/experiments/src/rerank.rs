@@ -273,8 +273,9 @@ impl Experiment for Rerank {
         let mut notes: Vec<String> =
             self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
-            "precision@r: share of test clicks whose item is among the r best scored of its logged list, after the clicks before it; ties share places by \
-             expectation. *_known: clicks on lists all of whose items the training sessions show."
+            "precision@r: share of test clicks whose item is among the r best scored of its \
+             logged list, after the clicks before it; ties share places by expectation. *_known: \
+             clicks on lists all of whose items the training sessions show."
                 .into(),
         );
         notes.extend(self.sources.iter().map(|source| match unknown(source) {
@@ -282,8 +283,10 @@ impl Experiment for Rerank {
             Err(error) => format!("{}: {error}", source.name),
         }));
         notes.push(
-            "Beside them: the paper's Table 1 (CIKM, p@10 / p@1 in %): LSTM 32.89 / 8.20, LSTMD 33.42 / 8.55, PG 33.28 / 6.25, PGIS 28.13 / 4.61, AC 31.93 / 6.54, \
-             PGU 34.12 / 6.44, ACU 32.43 / 6.63, IRecGAN 35.06 / 6.79; a public re-run of the authors' code: agent p@10 32.8 to 32.9, p@1 6.4 to 6.9."
+            "Beside them: the paper's Table 1 (CIKM, p@10 / p@1 in %): LSTM 32.89 / 8.20, LSTMD \
+             33.42 / 8.55, PG 33.28 / 6.25, PGIS 28.13 / 4.61, AC 31.93 / 6.54, PGU 34.12 / 6.44, \
+             ACU 32.43 / 6.63, IRecGAN 35.06 / 6.79; a public re-run of the authors' code: agent \
+             p@10 32.8 to 32.9, p@1 6.4 to 6.9."
                 .into(),
         );
         notes
@@ -308,8 +311,9 @@ fn unknown(source: &Source) -> anyhow::Result<String> {
     }
     let constant = |r| precision_at(r, blind.iter().map(|scores| (&scores[..], 0)));
     Ok(format!(
-        "{}, seed 0: training shows {:.1}% of the items on test lists, {:.1}% of those clicked, all items of {:.1}% of the lists. Choosing \
-         uniformly scores precision@10 {:.3}, precision@1 {:.3}.",
+        "{}, seed 0: training shows {:.1}% of the items on test lists, {:.1}% of those clicked, \
+         all items of {:.1}% of the lists. Choosing uniformly scores precision@10 {:.3}, \
+         precision@1 {:.3}.",
         source.name,
         100.0 * shown / places,
         100.0 * clicked / clicks,

@@ -31,7 +31,7 @@ pub struct Source {
 pub enum Splitting {
     /// As the file says.
     Released,
-    /// 50 / 25 / 25 of the users, drawn anew for every seed.
+    /// 50 / 25 / 25 of the users, drawn again for every seed.
     BySeed,
 }
 
@@ -230,8 +230,8 @@ impl Source {
         };
         let notes: String = self.notes.iter().map(|note| format!("; {note}")).collect();
         format!(
-            "{}: {}, {} users, {} slates, {} items{notes}. Choosing uniformly among the shown items scores NLL {:.3}, \
-             precision@1 {:.3}, precision@2 {:.3}.",
+            "{}: {}, {} users, {} slates, {} items{notes}. Choosing uniformly among the shown \
+             items scores NLL {:.3}, precision@1 {:.3}, precision@2 {:.3}.",
             self.dataset.name,
             self.about,
             self.dataset.log.sessions(),

@@ -192,21 +192,24 @@ impl Experiment for UserModel {
         let mut notes: Vec<String> =
             self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
-            "Figures are those of the test users. Hyper-parameters and the moment to stop are chosen on the validation users. \
-             nll_given_click is the NLL of the clicked item given that one was clicked, in nats per slate; nll, for the learned \
-             users, has \"no click\" on every slate with utility 0. A model without a likelihood has neither."
+            "Figures are those of the test users. Hyper-parameters and the moment to stop are \
+             chosen on the validation users. nll_given_click is the NLL of the clicked item given \
+             that one was clicked, in nats per slate; nll, for the learned users, has \"no click\" on every slate with utility 0. A model without a likelihood has neither."
                 .into(),
         );
         notes.push(
-            "Split by seed: 50 / 25 / 25 of the users drawn anew for every seed, so that intervals speak of users too. Released \
-             split: the file's, so that they speak of initialisation and batches alone, and models without any have none."
+            "Split by seed: 50 / 25 / 25 of the users drawn again for every seed, so that \
+             intervals speak of users too. Released split: the file's, so that they speak of \
+             initialisation and batches alone, and models without any have none."
                 .into(),
         );
         if self.sources.iter().any(|source| source.dataset.name == "yelp") {
             notes.push(
-                "yelp: the position model shows that the file's order gives the click away; no other model sees the order. A public \
-                 run of the authors' code (GAN-LSTM, Shannon, learning rate 1e-3, batch 128, one seed, released split): test NLL 0.933, \
-                 precision@1 0.748, precision@2 0.876, each precision at its own best validation checkpoint."
+                "yelp: the position model shows that the file's order gives the click away; no \
+                 other model sees the order. A public run of the authors' code (GAN-LSTM, \
+                 Shannon, learning rate 1e-3, batch 128, one seed, released split): test NLL \
+                 0.933, precision@1 0.748, precision@2 0.876, each precision at its own best \
+                 validation checkpoint."
                     .into(),
             );
         }

@@ -2,9 +2,9 @@
 //!
 //! [`write()`] and [`write_with`] write beside the place and rename: a reader, or a run that
 //! follows a crash, sees the old file or the new one, never a part. File and folder are synced.
-//! What is no regular file, such as a link, a folder or a device, is never replaced. [`read`] takes no
-//! more memory than its caller allows. A [`Target`] is a place that a user named for a result, where
-//! nothing is replaced unasked. [`locks`] end with the process that holds them.
+//! What is no regular file, such as a link, a folder or a device, is never replaced. [`read`] takes
+//! no more memory than its caller allows. A [`Target`] is a place that a user named for a result,
+//! where nothing is replaced unasked. [`locks`] end with the process that holds them.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;

@@ -108,8 +108,9 @@ fn sessions(
         (Some(percent), _) => (all * usize::from(percent) / 100..all).collect(),
         (None, Some(seen)) => (0..all).filter(|&session| !seen[session]).collect(),
         (None, None) => bail!(
-            "{}: the recommender does not say what it learned from, since an earlier version wrote it; name with --percent how many \
-             percent of the sessions, the first ones, are not to judge it",
+            "{}: the recommender does not say what it learned from, since an earlier version \
+             wrote it; name with --percent how many percent of the sessions, the first ones, are \
+             not to judge it",
             args.policy.display()
         ),
     };
@@ -134,8 +135,9 @@ fn sessions(
             let overlap = judged.iter().filter(|&&session| seen[session]).count();
             if overlap > 0 {
                 bail!(
-                    "{shown}: the recommender learned from {overlap} of the {} sessions after the first {}%; without --percent it is judged \
-                     by the {} sessions that it did not learn from",
+                    "{shown}: the recommender learned from {overlap} of the {} sessions after the \
+                     first {}%; without --percent it is judged by the {} sessions that it did not \
+                     learn from",
                     judged.len(),
                     args.percent.unwrap_or_default(),
                     all - learned
@@ -145,8 +147,9 @@ fn sessions(
     }
     if alike > 0 {
         tell(format_args!(
-            "warning: {alike} sessions show and choose the same as sessions that the recommender learned from, under other ids; short \
-             sessions are often alike by chance, but if these are the same, the figures flatter"
+            "warning: {alike} sessions show and choose the same as sessions that the recommender \
+             learned from, under other ids; short sessions are often alike by chance, but if \
+             these are the same, the figures flatter"
         ));
     }
     let learned = if seen.is_some() {

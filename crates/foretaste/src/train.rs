@@ -37,7 +37,7 @@ pub struct Args {
     /// Replace a recommender that is there.
     #[arg(long)]
     force: bool,
-    /// Start anew, and drop an unfinished training that is there.
+    /// Start from the beginning, and drop an unfinished training that is there.
     #[arg(long)]
     fresh: bool,
     /// How many percent of the sessions to learn from, the first ones; `judge` judges by the rest.
@@ -110,7 +110,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         Err(Error::Interrupted) => return Err(interrupted(args, epochs, kept)),
         trained => trained.with_context(|| match &unfinished {
             Some(place) => {
-                format!("cannot go on with {}; start anew with --fresh", place.display())
+                format!("cannot go on with {}; start again with --fresh", place.display())
             }
             None => cannot_learn(),
         })?,

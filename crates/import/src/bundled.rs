@@ -1,5 +1,5 @@
-//! What the folder `datasets` holds, inside the program: simulated logs, and a recipe for each public
-//! data set.
+//! What the folder `datasets` holds, inside the program: simulated logs, and a recipe for each
+//! public data set.
 //!
 //! ```
 //! use foretaste_import::bundled;

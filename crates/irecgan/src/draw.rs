@@ -152,7 +152,8 @@ impl<'a> Left<'a> {
     }
 }
 
-/// The `k` items of the largest logits, of all or of those that are allowed, largest first; equal ones in the order of the items.
+/// The `k` items of the largest logits, of all or of those that are allowed, largest first; equal
+/// ones in the order of the items.
 pub(crate) fn top(logits: &[f32], among: Option<Among<'_>>, k: usize) -> Result<Vec<ItemId>> {
     let mut keys: Vec<(f32, u32)> = logits.iter().copied().zip(0..).collect();
     if let Some(among) = among {

@@ -144,7 +144,7 @@ impl Plan {
         );
         let known = if total - done > *unknown { known } else { String::new() };
         let unknown = if *unknown > 0 {
-            format!("; nobody has measured the time of {unknown}")
+            format!("; the time of {unknown} has not been measured")
         } else {
             String::new()
         };

@@ -1,9 +1,9 @@
 //! Experiments as grids of cells, each a pure function of its configuration.
 //!
 //! An [`Experiment`] lays out [`Cell`]s and runs one; a [`Run`] does the rest: it keeps every
-//! finished cell under the digest of its configuration, goes on where an earlier run stopped, shares
-//! the cells among processes and machines, shows progress, and writes tables, plots, claims and one
-//! page. The crate knows no model and no paper.
+//! finished cell under the digest of its configuration, goes on where an earlier run stopped,
+//! shares the cells among processes and machines, shows progress, and writes tables, plots, claims
+//! and one page. The crate knows no model and no paper.
 //!
 //! ```
 //! use foretaste_lab::{Cell, Outcome};

@@ -193,8 +193,8 @@ fn refuse_other(folder: &Path, config: &RunConfig, last: &RunConfig) -> anyhow::
     let differences = config.differences(last);
     if !differences.is_empty() {
         bail!(
-            "{} holds the results of another run: this one has {}; name another directory with --out, or repeat the \
-             options of that run to continue it",
+            "{} holds the results of another run: this one has {}; name another directory with \
+             --out, or repeat the options of that run to continue it",
             folder.display(),
             differences.join(", ")
         );

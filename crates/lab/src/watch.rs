@@ -52,7 +52,7 @@ impl Watch {
         self.events.record(part, step, figures);
     }
 
-    /// [`Watch::interrupted`] for what is told to break off.
+    /// [`Watch::interrupted`] for code that a callback may stop.
     pub fn control_flow(&self) -> ControlFlow<()> {
         if self.interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }

@@ -42,8 +42,8 @@ impl DeviceKind {
 
 fn unavailable(name: &str, needs: &str, reason: &candle_core::Error) -> Error {
     Error::Device(format!(
-        "device {name} is not available: it needs {needs} and a build with `--features {name}`; use `--device cpu` or \
-         `--device auto` ({reason})"
+        "device {name} is not available: it needs {needs} and a build with `--features {name}`; \
+         use `--device cpu` or `--device auto` ({reason})"
     ))
 }
 

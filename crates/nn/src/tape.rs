@@ -19,16 +19,17 @@
 //!
 //! # A backward pass
 //!
-//! 1. [`backward()`] opens a collection of the parameters' gradients for its thread, and lets candle
-//!    walk back from the loss.
+//! 1. [`backward()`] opens a collection of the parameters' gradients for its thread, and lets
+//!    candle walk back from the loss.
 //! 2. candle comes to the outcome and gives it the gradient of the result. The operation's
 //!    [`Backward`] computes the gradients of all arguments from it at once, each in the form that
 //!    suits it ([`Gradient`]). They are left in slots, one for each link.
 //! 3. candle comes to the links, the last first. A link takes its gradient out of its slot. If the
 //!    argument is a parameter, the gradient is added to the open collection and candle is given
 //!    none. If other operations led to the argument, candle is given a dense gradient and walks on.
-//! 4. candle has reached the parameters. What it collected itself, for those that its own operations
-//!    use, is added to the collection, which [`backward()`] closes and returns as [`Gradients`].
+//! 4. candle has reached the parameters. What it collected itself, for those that its own
+//!    operations use, is added to the collection, which [`backward()`] closes and returns as
+//!    [`Gradients`].
 
 mod backward;
 mod computed;

@@ -75,8 +75,8 @@ impl Content {
     }
 }
 
-/// A network of this configuration with these weights. No size that the weights cannot have is asked
-/// of memory.
+/// A network of this configuration with these weights. No size that the weights cannot have is
+/// asked of memory.
 pub(crate) fn network<N: Network>(
     config: N::Config,
     weights: &Weights,
@@ -116,8 +116,8 @@ fn check_sizes(config: &impl Serialize, weights: &Weights, catalogue: &Catalogue
     }
 }
 
-/// Sizes that no weight shows, such as how many clicks back a state looks, are at most so much above
-/// the others.
+/// Sizes that no weight shows, such as how many clicks back a state looks, are at most so much
+/// above the others.
 const UNSEEN: u64 = 64;
 
 /// What is no size of a network: a log's sessions may be longer than a network is large.

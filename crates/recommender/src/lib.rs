@@ -1,11 +1,12 @@
 //! Recommenders of every kind as one thing: trained by name, saved, loaded by the kind in their
 //! folder, asked for slates, played in environments, judged by logs.
 //!
-//! * A [`Recommender`] is a policy with its items, its settings and what it learned from. It is made
-//!   of [`Content`], which every kind takes from what it trained, and behind it stands a
+//! * A [`Recommender`] is a policy with its items, its settings and what it learned from. It is
+//!   made of [`Content`], which every kind takes from what it trained, and behind it stands a
 //!   [`DynPolicy`].
-//! * A [`Method`] trains a kind on a log: a new one is a file in `src/kinds/` and a line in the table
-//!   of `src/kinds.rs`, and is then in the program, in [`Recommender::load`] and in the law tests.
+//! * A [`Method`] trains a kind on a log: a new one is a file in `src/kinds/` and a line in the
+//!   table of `src/kinds.rs`, and is then in the program, in [`Recommender::load`] and in the law
+//!   tests.
 //! * [`Users`] are learned users of any kind, saved and loaded alike.
 //!
 //! ```

@@ -17,11 +17,15 @@ pub struct Ledger {
 const WIDTH: u16 = 150;
 
 /// How to read it.
-pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the corrected resampled t-test (Nadeau & Bengio 2003) \
-    where seeds are splits that share users or test sessions (a test set that is the same for all is not in the interval), of the paired t-test \
-    where each has simulated users of its own; not corrected for the number of claims. Above 0 ours is better, by more of the metric or, where \
-    the claim says so, by less of it or less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in every comparison; \
-    not reproduced: worse in one; inconclusive: the rest; not run: a comparison has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with the best mean.";
+pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the \
+    corrected resampled t-test (Nadeau & Bengio 2003) where seeds are splits that share users or \
+    test sessions (a test set that is the same for all is not in the interval), of the paired \
+    t-test where each has simulated users of its own; not corrected for the number of claims. \
+    Above 0 ours is better, by more of the metric or, where the claim says so, by less of it or \
+    less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in \
+    every comparison; not reproduced: worse in one; inconclusive: the rest; not run: a comparison \
+    has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
+    the best mean.";
 
 impl Ledger {
     /// The ledger of these findings, in order.

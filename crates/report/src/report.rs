@@ -16,8 +16,9 @@ pub struct Report {
 }
 
 /// What every table's figures are.
-pub(crate) const FIGURES: &str = "A figure is the mean over seeds ± the half-width of Student's 95% t-interval. n/a: there is \
-     no interval, of one seed (n = 1) or where all seeds have the same figure (no spread).";
+pub(crate) const FIGURES: &str = "A figure is the mean over seeds ± the half-width of Student's \
+     95% t-interval. n/a: there is no interval, of one seed (n = 1) or where all seeds have the \
+     same figure (no spread).";
 
 /// What is to be said of the run itself.
 #[derive(Clone, Debug, Default)]

@@ -1,7 +1,7 @@
 //! The error of a setting or an argument that is outside its range, or that does not fit the data.
 //!
-//! Each crate's `Error` holds a [`Setting`] as one of its variants, transparently and with `#[from]`,
-//! so that `?` turns it into the error of whichever crate checks the setting.
+//! Each crate's `Error` holds a [`Setting`] as one of its variants, transparently and with
+//! `#[from]`, so that `?` turns it into the error of whichever crate checks the setting.
 //!
 //! ```
 //! use foretaste_settings::Setting;

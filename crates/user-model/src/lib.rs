@@ -6,8 +6,8 @@
 //! makes of the rewards: softmax(η r_θ) under Shannon's entropy (Chen et al. 2019, GAN-CDQN, Lemma
 //! 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
 //! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max;
-//! [`evaluate`](foretaste_eval::choice::evaluate) gives its held-out figures, and [`LearnedUsers`] is
-//! the model as an [`Environment`](foretaste_sim::Environment), which pays the log's own reward
+//! [`evaluate`](foretaste_eval::choice::evaluate) gives its held-out figures, and [`LearnedUsers`]
+//! is the model as an [`Environment`](foretaste_sim::Environment), which pays the log's own reward
 //! ([`RewardHead`]) and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user
 //! model is in [`behaviour`].
 //!

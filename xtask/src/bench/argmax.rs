@@ -90,15 +90,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     say(format_args!(
-        "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. slope: of log time over log K, from the row \
-         above. read once: reading the cached item halves. candle: one user, each stage as tensor operations, 1 stage counted k times.",
+        "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. slope: of \
+         log time over log K, from the row above. read once: reading the cached item halves. \
+         candle: one user, each stage as tensor operations, 1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
     ));
     if device.is_cuda() {
-        say(
-            "GPU: one slate for each user, states and slates on the CPU; reading its copy of the halves once, by a kernel of its own; \
-             the share of slates that are the CPU's.",
-        );
+        say("GPU: one slate for each user, states and slates on the CPU; reading its copy of the \
+             halves once, by a kernel of its own; the share of slates that are the CPU's.");
     }
     say(table);
     if args.storage.contains(&Kept::Half) {

@@ -1,6 +1,6 @@
-//! `cargo xtask bench irecgan`: IRecGAN's two costs, trajectories with scored branches and an epoch of
-//! the agent, beside the time that the machine needs for their products alone and what is public of
-//! the authors' code.
+//! `cargo xtask bench irecgan`: IRecGAN's two costs, trajectories with scored branches and an epoch
+//! of the agent, beside the time that the machine needs for their products alone and what is public
+//! of the authors' code.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -118,10 +118,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     };
     say(format_args!(
-        "simulation: {} trajectories of up to {} steps with {} branches a step; agent's epoch: {epoch}, over {sessions} sessions of {:.2} clicks. \
-         {} items, LSTMs of {LAYERS} layers of {}, slates of {}.\nMedians of {}. V100: a public run of the authors' code. limit: the products \
-         that the case needs at the rate of the best plain product, and for the epoch one pass of Adam over the parameters and their moments at \
-         the rate of scaling a large array; both rates are measured before each run.",
+        "simulation: {} trajectories of up to {} steps with {} branches a step; agent's epoch: \
+         {epoch}, over {sessions} sessions of {:.2} clicks. {} items, LSTMs of {LAYERS} layers of \
+         {}, slates of {}.\nMedians of {}. V100: a public run of the authors' code. limit: the \
+         products that the case needs at the rate of the best plain product, and for the epoch \
+         one pass of Adam over the parameters and their moments at the rate of scaling a large \
+         array; both rates are measured before each run.",
         args.sessions,
         args.max_steps,
         args.branches,
@@ -206,8 +208,8 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
     }
     if tell {
         say(format_args!(
-            "{} trajectories of {:.2} steps on average, at most {}; {} branches with {} steps. {} states have logits of their own, {} steps lead to a \
-             state that is used: {:.0} GFLOP.",
+            "{} trajectories of {:.2} steps on average, at most {}; {} branches with {} steps. {} \
+             states have logits of their own, {} steps lead to a state that is used: {:.0} GFLOP.",
             args.sessions,
             work.steps as f64 / args.sessions as f64,
             work.max_trajectory_length,

@@ -101,9 +101,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
     }
     say(format_args!(
-        "Median times. A training step of the LSTM is 2 T B 4H (3 (D + 3H) - D) operations, D = {}: each product forward \
-         once and backward\ntwice, without the gradient of the inputs. Of GEMM: of the best rate of a GEMM row of as many \
-         threads, ours or the peer's.",
+        "Median times. A training step of the LSTM is 2 T B 4H (3 (D + 3H) - D) operations, D = \
+         {}: each product forward once and backward\ntwice, without the gradient of the inputs. \
+         Of GEMM: of the best rate of a GEMM row of as many threads, ours or the peer's.",
         case::INPUTS
     ));
     say(table(&results, peer.as_ref().map(Peer::name)));

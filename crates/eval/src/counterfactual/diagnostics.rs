@@ -121,8 +121,8 @@ impl fmt::Display for Warning {
             }
             Self::FewEffectiveRows { effective, rows } => write!(
                 f,
-                "the {rows} weights are worth {} equally weighted ones, fewer than {FEWEST_EFFECTIVE_ROWS}: {}, and \
-                 intervals are too narrow",
+                "the {rows} weights are worth {} equally weighted ones, fewer than \
+                 {FEWEST_EFFECTIVE_ROWS}: {}, and intervals are too narrow",
                 // Rounded down, it stays below the bound.
                 effective.floor(),
                 match (*rows as f64) < FEWEST_EFFECTIVE_ROWS {
@@ -139,8 +139,8 @@ impl fmt::Display for Warning {
             ),
             Self::SmallPropensities { share, smallest } => write!(
                 f,
-                "{:.2}% of the logged propensities are below {PROPENSITY_FLOOR}, the smallest is {smallest:.1e}: \
-                 one such row can outweigh a thousand others",
+                "{:.2}% of the logged propensities are below {PROPENSITY_FLOOR}, the smallest is \
+                 {smallest:.1e}: one such row can outweigh a thousand others",
                 100.0 * share
             ),
             Self::MeanWeight { mean } => write!(

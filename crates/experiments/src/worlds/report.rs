@@ -17,7 +17,7 @@ impl Worlds {
             self.all.iter().map(|world| world.source.note()).chain(self.missing.clone()).collect();
         notes.push(format!(
             "Learned users are GAN-PW under Shannon's entropy. Recommenders are trained in a model \
-             of the training users and judged in one of the test users (50 / 25 / 25, drawn anew \
+             of the training users and judged in one of the test users (50 / 25 / 25, drawn again \
              for every seed); the validation users say when to stop in both fits. {}: {} sessions \
              of users whose reward is known, with slates of 5 of {} items at random.",
             choice_users::NAME,

@@ -159,8 +159,9 @@ impl Rows {
                 ("SNIPS, read from the top".into(), snrips(&places)),
             ]),
             slates => remarks.push(format!(
-                "{slates} of {} slates earned a reward though nothing was chosen: no place earned it, so the estimators that \
-                 weigh each place by itself (IPS and SNIPS, read from the top) are left out",
+                "{slates} of {} slates earned a reward though nothing was chosen: no place earned \
+                 it, so the estimators that weigh each place by itself (IPS and SNIPS, read from \
+                 the top) are left out",
                 self.slates()
             )),
         }

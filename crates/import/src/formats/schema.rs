@@ -15,8 +15,8 @@ pub(super) const COLUMNS: [&str; 9] =
 /// How many of the columns are required.
 const REQUIRED: usize = 5;
 
-/// Checks the names of a file's columns: all are the schema's, none is there twice, and the required
-/// ones are there.
+/// Checks the names of a file's columns: all are the schema's, none is there twice, and the
+/// required ones are there.
 pub(super) fn check_columns(path: &Path, found: &[impl Borrow<str>]) -> Result<()> {
     if let Some(unknown) = found.iter().find(|name| !COLUMNS.contains(&(*name).borrow())) {
         let (unknown, known) = (unknown.borrow(), COLUMNS.join(", "));

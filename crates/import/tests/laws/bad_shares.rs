@@ -43,10 +43,10 @@ fn more_bad_rows_than_the_limit_are_an_error_with_counts_reasons_and_rows() {
     let error = refused(&bad, 0.05).unwrap_err().to_string();
     for part in [
         "given.log: 5 of its 7 sessions (71.4 %) cannot be used, more than the 5.0 % that may be skipped",
-        "1 × chosen: expected an item of the slate; 1 × session: expected all rows of a session together; 1 × shown: \
-         expected every item once; 2 × step: expected a whole number",
-        "line 3, session \"s1\": chosen: expected an item of the slate, found \"d\"; line 4, session \"s2\": shown: \
-         expected every item once, found \"b\" twice; line 5, session \"s3\": step: expected a whole number, found \"x\";",
+        "1 × chosen: expected an item of the slate; 1 × session: expected all rows of a session \
+         together; 1 × shown: expected every item once; 2 × step: expected a whole number",
+        "line 3, session \"s1\": chosen: expected an item of the slate, found \"d\"; line 4, \
+         session \"s2\": shown: expected every item once, found \"b\" twice; line 5, session \"s3\": step: expected a whole number, found \"x\";",
         "--max-bad",
     ] {
         assert!(error.contains(part), "{part}\nis not in\n{error}");

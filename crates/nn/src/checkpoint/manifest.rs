@@ -143,7 +143,8 @@ impl<C: DeserializeOwned> Manifest<C> {
 /// manifest of this name.
 ///
 /// # Errors
-/// [`Error::Checkpoint`](crate::Error::Checkpoint) if the manifest has another format or is damaged.
+/// [`Error::Checkpoint`](crate::Error::Checkpoint) if the manifest has another format or is
+/// damaged.
 pub fn model_in(folder: &Path, manifest: &str) -> Result<Option<String>> {
     let path = folder.join(manifest);
     match path.try_exists() {

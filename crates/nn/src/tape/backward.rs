@@ -62,8 +62,8 @@ impl Gradients {
     }
 }
 
-/// Hands a parameter's gradient to the open [`backward`] of this thread. Gives the gradient back, as
-/// candle wants it, where none is open: in a pass of candle's own.
+/// Hands a parameter's gradient to the open [`backward`] of this thread. Gives the gradient back,
+/// as candle wants it, where none is open: in a pass of candle's own.
 pub(super) fn hand_over(
     parameter: &Tensor,
     gradient: Gradient,

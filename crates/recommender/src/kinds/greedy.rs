@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
-    /// How many clicks back the model is told of.
+    /// How many clicks back the model is given.
     history: usize,
     users: UserModelConfig,
 }

@@ -14,8 +14,8 @@ use crate::{Candidates, Error, Mdp, MdpState, Policy, Privileged, Responses, Res
 /// number of clicks.
 ///
 /// V(s) = max_A Σ_{j∈A} p(j|s, A) r_sj (1 + Σ_s' P(s'|s, j) V(s')), p(j|s, A) = r_sj / Σ_A r, is
-/// found by policy iteration: the maximum is linear-fractional in the slate, so Dinkelbach's
-/// method finds it exactly, and each policy's value solves a linear system. It holds for sessions that are
+/// found by policy iteration: the maximum is linear-fractional in the slate, so Dinkelbach's method
+/// finds it exactly, and each policy's value solves a linear system. It holds for sessions that are
 /// not cut.
 #[derive(Clone, Debug)]
 pub struct MdpOracle {

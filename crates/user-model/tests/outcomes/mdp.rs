@@ -6,7 +6,8 @@ use foretaste_user_model::{LearnedUsers, Outside, Pays};
 
 use crate::{Means, fitted, fitted_with};
 
-/// The simulation of the bundled logs: sessions under random slates, on whose last step users leave.
+/// The simulation of the bundled logs: sessions under random slates, on whose last step users
+/// leave.
 fn simulated() -> Log {
     let mdp = Mdp::new(&MdpConfig { seed: 1, ..MdpConfig::default() }).unwrap();
     let seed = Seed::new(1).derive("bundled logs").derive("mdp");

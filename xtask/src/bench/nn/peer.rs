@@ -44,8 +44,9 @@ impl Peer {
             .arg("--serve")
             .env("CUDA_VISIBLE_DEVICES", "");
         Self::start(command).context(
-            "PyTorch cannot be measured; `python3 -m venv target/peers && target/peers/bin/pip install -r \
-             benches/peers/requirements.txt` installs it for `--peer-python target/peers/bin/python`",
+            "PyTorch cannot be measured; `python3 -m venv target/peers && target/peers/bin/pip \
+             install -r benches/peers/requirements.txt` installs it for `--peer-python \
+             target/peers/bin/python`",
         )
     }
 
