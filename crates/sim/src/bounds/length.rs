@@ -11,8 +11,8 @@ use crate::{Mdp, Result};
 /// q_sj, the probability that a random slate is shown and its item j clicked, is (k/n) r_sj²
 /// E\[1/(r_sj + R)\], R the sum of the other k-1 rewards. The expectation over all slates is not
 /// enumerated: 1/x = ∫ e^(-xt) dt turns it into one integral over the mean of Π e^(-r t) over
-/// subsets, which is a symmetric polynomial, O(nk). The length is then the first entry of (I - Q)⁻¹ 1.
-/// Relative error below 10⁻⁹.
+/// subsets, which is a symmetric polynomial, O(nk). The length is then the first entry of
+/// (I - Q)⁻¹ 1. Relative error below 10⁻⁹.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) if `k` is 0 or exceeds the catalogue, or if sessions
