@@ -11,7 +11,7 @@ use crate::{Discriminator, Result};
 #[derive(Debug)]
 pub struct FrozenDiscriminator {
     clicks: FrozenClicks,
-    /// The embeddings on the host, `[items + 1, embedding]`, END last.
+    /// The embeddings on the host, `[items + 1 or more, embedding]`, END behind the items.
     entries: Vec<f32>,
     favourite: Head,
     /// W^p and b^p.

@@ -1,5 +1,6 @@
 use foretaste_nn::AdamConfig;
 use foretaste_settings::Setting;
+use foretaste_train::FirstInput;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -16,6 +17,9 @@ pub struct DiscriminatorConfig {
     pub hidden: usize,
     /// Stacked layers of the LSTM h_d.
     pub layers: usize,
+    /// What h_d sees before the first click.
+    #[serde(default)]
+    pub first_input: FirstInput,
     /// Temperature of the softmax that stands in for the argmax.
     pub temperature: f64,
     /// Whether the step on which a user leaves counts, with END on every slate. Off where the real
@@ -27,7 +31,15 @@ impl DiscriminatorConfig {
     /// The published model (§7.1, appendix 1): embedding 50, two LSTM layers of 512, temperature
     /// 0.1. Leaving counts.
     pub fn new(items: usize) -> Self {
-        Self { items, embedding: 50, hidden: 512, layers: 2, temperature: 0.1, leaving: true }
+        Self {
+            items,
+            embedding: 50,
+            hidden: 512,
+            layers: 2,
+            first_input: FirstInput::Start,
+            temperature: 0.1,
+            leaving: true,
+        }
     }
 
     /// The same with two layers of 64, for small runs.

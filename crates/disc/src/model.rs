@@ -43,8 +43,9 @@ impl Discriminator {
     ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("discriminator"), dtype, device);
-        let DiscriminatorConfig { items, embedding, hidden, layers, .. } = config;
-        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, params.root())?;
+        let DiscriminatorConfig { items, embedding, hidden, layers, first_input, .. } = config;
+        let scope = params.root();
+        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, first_input, scope)?;
         let favourite = Head::new(hidden, embedding, params.scope("favourite"))?;
         let mut scope = params.scope("reward");
         let reward = (

@@ -36,9 +36,8 @@ impl Critic {
     ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("critic"), dtype, device);
-        let AgentConfig { items, embedding, hidden, layers } = config;
-        let clicks = ClickEncoder::new(items, embedding, hidden, layers, params.scope("clicks"))?;
-        let value = Head::new(hidden, 1, params.scope("value"))?;
+        let clicks = config.encoder(params.scope("clicks"))?;
+        let value = Head::new(config.hidden, 1, params.scope("value"))?;
         Ok(Self { config, params, clicks, value })
     }
 

@@ -3,10 +3,10 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Batches, Catalogue, Log, PaddedBatch, Provenance};
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
-use foretaste_nn::{Adam, AdamConfig, Params, scalar, softmax_cross_entropy};
+use foretaste_nn::{Adam, AdamConfig, Params, Scope, scalar, softmax_cross_entropy};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::{ClickEncoder, Descent, Head, Means, Network, PerStep, descend};
+use foretaste_train::{ClickEncoder, Descent, FirstInput, Head, Means, Network, PerStep, descend};
 use serde::{Deserialize, Serialize};
 
 use crate::host::on_host;
@@ -27,17 +27,27 @@ pub struct AgentConfig {
     pub hidden: usize,
     /// Stacked layers of the LSTM h^a.
     pub layers: usize,
+    /// What h^a sees before the first click.
+    #[serde(default)]
+    pub first_input: FirstInput,
 }
 
 impl AgentConfig {
     /// The published agent (§7.1): embedding 50, two LSTM layers of 512.
     pub fn new(items: usize) -> Self {
-        Self { items, embedding: 50, hidden: 512, layers: 2 }
+        let first_input = FirstInput::Start;
+        Self { items, embedding: 50, hidden: 512, layers: 2, first_input }
     }
 
     /// The same with two layers of 64, for small runs.
     pub fn small(items: usize) -> Self {
         Self { hidden: 64, ..Self::new(items) }
+    }
+
+    /// h^a.
+    pub(crate) fn encoder(&self, scope: Scope<'_>) -> Result<ClickEncoder> {
+        let Self { items, embedding, hidden, layers, first_input } = *self;
+        Ok(ClickEncoder::new(items, embedding, hidden, layers, first_input, scope)?)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -99,9 +109,9 @@ impl Agent {
         dtype: DType,
     ) -> Result<Self> {
         config.check()?;
-        let AgentConfig { items, embedding, hidden, layers } = config;
         let mut params = Params::new(seed.derive("agent"), dtype, device);
-        let clicks = ClickEncoder::new(items, embedding, hidden, layers, params.scope("clicks"))?;
+        let clicks = config.encoder(params.scope("clicks"))?;
+        let AgentConfig { items, hidden, .. } = config;
         let actions = Head::new(hidden, items, params.scope("actions"))?;
         Ok(Self { config, params, clicks, actions })
     }

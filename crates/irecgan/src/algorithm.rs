@@ -1,16 +1,18 @@
 use candle_core::Device;
-use foretaste_data::Log;
+use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{Discriminator, DiscriminatorTrainer};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
+use rand::Rng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, AgentTrainer};
-use crate::config::IRecGanConfig;
+use crate::config::{Endings, IRecGanConfig, Round};
 use crate::generate::Simulation;
 use crate::policy::{AgentPolicy, Selection};
+use crate::support::Support;
 use crate::{Buffer, Result};
 
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
@@ -20,7 +22,7 @@ use crate::{Buffer, Result};
 /// [`advance`](Self::advance) takes the next stage of the algorithm; after each the whole can be
 /// [saved](Self::save), and a run that is resumed is one that was not stopped, bit for bit. Where
 /// the log lacks the steps on which users left, `leaving` of the discriminator's settings is to be
-/// off.
+/// off. Line 5 waits for D: where it takes no part, that stage does nothing.
 ///
 /// | line | here |
 /// |---|---|
@@ -142,6 +144,26 @@ impl IRecGan {
         })
     }
 
+    /// The same run, which goes on by other settings of lines 5 to 19: with other λ₁, rounds, epochs
+    /// or use of D.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if the networks or their training differ, or a
+    /// setting is outside its range.
+    pub fn going_on_by(self, config: IRecGanConfig) -> Result<Self> {
+        config.check()?;
+        let of_networks = |config: &IRecGanConfig| {
+            let IRecGanConfig { users, users_training, agent, agent_training, .. } = config.clone();
+            let IRecGanConfig { discriminator, discriminator_training, .. } = config.clone();
+            (users, users_training, agent, agent_training, discriminator, discriminator_training)
+        };
+        if of_networks(&config) != of_networks(&self.config) {
+            let problem = "networks or their training differ from those that the run began with";
+            return Err(Setting::new("settings", problem).into());
+        }
+        Ok(Self { config, ..self })
+    }
+
     /// The settings.
     pub fn config(&self) -> &IRecGanConfig {
         &self.config
@@ -196,7 +218,7 @@ impl IRecGan {
 
     /// An epoch of line 3: U towards the likelihood of the offline data, Eq 3.
     pub fn pretrain_users(&mut self, offline: &Log) -> Result<CurvePoint> {
-        let users_loss = Some(self.users.epoch(offline, None, self.draws("line 3"))?);
+        let users_loss = Some(self.users_epoch(offline, None, self.draws("line 3"))?);
         Ok(self.record(CurvePoint { users_loss, ..CurvePoint::of(Stage::PretrainUsers) }))
     }
 
@@ -222,40 +244,68 @@ impl IRecGan {
     /// generated, and D has nothing to learn.
     pub fn adversarial_epoch(&mut self, offline: &Log) -> Result<CurvePoint> {
         let mut point = CurvePoint::of(Stage::Adversarial);
-        for r in 0..self.config.r_steps {
-            self.r_step(offline, self.draws("line 8").index(r), &mut point)?;
-        }
-        for d in 0..self.config.d_steps {
-            point.discriminator_loss =
-                self.d_step(offline, self.draws("line 15").index(d), self.config.d_epochs)?;
+        match self.config.round {
+            Round::Printed => {
+                for r in 0..self.config.r_steps {
+                    self.r_step(offline, self.draws("line 8").index(r), &mut point)?;
+                }
+                for d in 0..self.config.d_steps {
+                    let seed = self.draws("line 15").index(d);
+                    point.discriminator_loss = self.d_step(offline, seed, self.config.d_epochs)?;
+                }
+            }
+            Round::Authors => self.authors_round(offline, self.draws("round"), &mut point)?,
         }
         Ok(self.record(point))
     }
 
     fn r_step(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
         let m = self.config.generated(offline.sessions());
-        let real =
-            extract(offline, self.config.extracted(offline.sessions()), seed.derive("line 11"));
-        let mut both = Buffer::real(real);
+        let mut both = Buffer::real(extract(
+            offline,
+            self.config.extracted(offline.sessions()),
+            seed.derive("line 11"),
+        ));
         if m > 0 {
-            let discriminator = self.discriminator.model().freeze()?;
-            let branches = self.config.branches;
-            // Lines 9 and 10.
-            let generated = self.simulate(offline, |simulation| {
-                simulation.generate_scored(m, seed.derive("line 9"), &discriminator, branches)
-            })?;
-            point.describe(&generated);
-            both = generated.join(&both)?;
+            both = self.generate(offline, m, seed.derive("line 9"), point)?.join(&both)?;
         }
-        point.users_loss =
-            Some(self.users.epoch(&both.log, Some(&both.scores), seed.derive("line 12"))?);
+        if self.config.adversary {
+            let seed = seed.derive("line 12");
+            point.users_loss = Some(self.users_epoch(&both.log, Some(&both.scores), seed)?);
+        }
         point.agent_loss = Some(self.agent.epoch(&both, seed.derive("line 13"))?);
         Ok(())
     }
 
+    /// Lines 9 and 10: `count` trajectories with their scores.
+    fn generate(
+        &self,
+        offline: &Log,
+        count: usize,
+        seed: Seed,
+        point: &mut CurvePoint,
+    ) -> Result<Buffer> {
+        let mut generated = match self.config.adversary {
+            true => {
+                let discriminator = self.discriminator.model().freeze()?;
+                self.simulate(offline, |simulation| {
+                    simulation.generate_scored(count, seed, &discriminator, self.config.branches)
+                })?
+            }
+            false => {
+                Buffer::real(self.simulate(offline, |simulation| simulation.generate(count, seed))?)
+            }
+        };
+        point.describe(&generated);
+        if let Some(least) = self.config.support {
+            Support::new(offline).restrict(&mut generated, least);
+        }
+        Ok(generated)
+    }
+
     /// Lines 16 to 18, or 5 and 6.
     fn d_step(&mut self, offline: &Log, seed: Seed, epochs: u64) -> Result<Option<f64>> {
-        let m = self.config.generated(offline.sessions());
+        let m = self.config.judged(offline.sessions());
         if m == 0 {
             return Ok(None);
         }
@@ -268,6 +318,55 @@ impl IRecGan {
             loss = Some(self.discriminator.epoch(&real, &generated, seed)?);
         }
         Ok(loss)
+    }
+
+    /// [`Round::Authors`].
+    fn authors_round(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
+        const EPOCHS: u64 = 3;
+        const SHARES: usize = 6;
+        let size = self.config.generated(offline.sessions());
+        let real = Buffer::real(offline.clone());
+        let mut pool = Buffer::default();
+        for update in 0..EPOCHS {
+            for epoch in 0..EPOCHS {
+                let seed = seed.derive("agent").index(update * EPOCHS + epoch);
+                if size > 0 {
+                    let count = size.div_ceil(SHARES);
+                    let generated = self.generate(offline, count, seed.derive("pool"), point)?;
+                    pool = pool.join(&generated)?.latest(size);
+                }
+                let both = pool.clone().join(&real)?;
+                point.agent_loss = Some(self.agent.epoch(&both, seed)?);
+            }
+            if self.config.adversary {
+                let seed = seed.derive("users").index(update);
+                if size > 0 {
+                    self.users_epoch(&pool.log, Some(&pool.scores), seed.derive("pool"))?;
+                }
+                point.users_loss = Some(self.users_epoch(offline, None, seed)?);
+            }
+        }
+        for epoch in 0..EPOCHS {
+            if self.config.adversary && size > 0 {
+                let seed = seed.derive("discriminator").index(epoch);
+                point.discriminator_loss =
+                    Some(self.discriminator.epoch(offline, &pool.log, seed)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// An epoch of U, on the slates with END that it is to see.
+    fn users_epoch(&mut self, log: &Log, weights: Option<&[f32]>, seed: Seed) -> Result<f64> {
+        let random;
+        let log = match self.config.endings {
+            Endings::Logged => log,
+            Endings::Random => {
+                random = with_random_endings(log, self.config.users.items, seed.derive("endings"))?;
+                &random
+            }
+        };
+        Ok(self.users.epoch(log, weights, seed)?)
     }
 
     fn simulate<T>(
@@ -309,6 +408,27 @@ pub(crate) fn simulate<T>(
     })
 }
 
+/// The same sessions, but that users leave on slates of random items, 15 to 100 of them or all that
+/// there are; session `i` draws from stream `i` of `seed`.
+fn with_random_endings(log: &Log, items: usize, seed: Seed) -> Result<Log> {
+    let mut builder = LogBuilder::default();
+    for (session, index) in log.iter().zip(0..) {
+        for step in session.steps() {
+            if step.choice != Choice::Leave {
+                builder.push(Step::new(step.slate, step.choice, step.reward))?;
+                continue;
+            }
+            let mut stream = seed.stream(index);
+            let places = stream.random_range(15..=100).min(items);
+            let slate = rand::seq::index::sample(&mut stream, items, places);
+            let slate: Vec<ItemId> = slate.into_iter().map(|item| ItemId(item as u32)).collect();
+            builder.push(Step::new(&slate, step.choice, step.reward))?;
+        }
+        builder.end_session(None)?;
+    }
+    Ok(builder.build())
+}
+
 /// Some of the offline sessions, each at most once.
 pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
     let mut order: Vec<usize> = (0..offline.sessions()).collect();
@@ -318,15 +438,18 @@ pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
     offline.select(&order)
 }
 
-/// The length at which generated trajectories are cut: twice the mean number of clicks, rounded
-/// down before it is doubled as in the authors' code, and at least 2.
+/// Steps of a generated trajectory at most, the one with END among them: twice the mean length of
+/// the sessions that have a click, rounded down before it is doubled. As in the authors' code, the
+/// item that a session begins with counts in its length, and sessions without a click do not count.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if there is no session.
+/// [`Error::Setting`](crate::Error::Setting) if there is no session with a click.
 pub fn max_trajectory_length(offline: &Log) -> Result<usize> {
-    let clicks: usize = offline.iter().map(|session| session.clicks().count()).sum();
-    match offline.sessions() {
-        0 => Err(Setting::new("offline data", "no session").into()),
-        sessions => Ok(2 * (clicks / sessions).max(1)),
+    let lengths = offline.iter().map(|session| session.clicks().count());
+    let lengths: Vec<usize> =
+        lengths.filter(|clicks| *clicks > 0).map(|clicks| 1 + clicks).collect();
+    match lengths.len() {
+        0 => Err(Setting::new("offline data", "no session with a click").into()),
+        sessions => Ok(2 * (lengths.iter().sum::<usize>() / sessions)),
     }
 }

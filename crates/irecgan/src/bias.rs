@@ -12,7 +12,7 @@ use crate::{AgentPolicy, Result, Selection};
 pub struct Generated<'a> {
     /// U.
     pub users: &'a BehaviourUsers,
-    /// Steps after which a trajectory is cut; see
+    /// Steps of a trajectory at most, on the last of which the user leaves; see
     /// [`max_trajectory_length`](crate::max_trajectory_length).
     pub max_steps: usize,
 }
@@ -33,7 +33,7 @@ pub struct Logged<'a> {
 /// the slate a_t; the reward of a step is its expectation given the history, r_t in the true users,
 /// in which every click pays, and r̂_t in U; Δ_t = r̂_t - r_t. P_π, P_g and P_data are computed
 /// exactly for each session: the true users' by filtering their hidden state, slates as sets; P_g
-/// is 0 where generated trajectories are cut.
+/// is 0 from the slate on which every generated trajectory ends, of which no reward can come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Biases {
     /// V^π: the expected sum of rewards of a session.
@@ -174,7 +174,7 @@ fn moments(
     let mut filters: Vec<Filter> = sessions.iter().map(|_| begun()).collect();
     let mut moments = Vec::with_capacity(log.steps());
     for t in 0.. {
-        if t == max_steps {
+        if t + 1 == max_steps {
             filters.iter_mut().for_each(|filter| filter.users_clicks = f64::NEG_INFINITY);
         }
         let present: Vec<usize> =
@@ -325,7 +325,7 @@ mod tests {
         let value = outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / sessions as f64;
         let logged = Logged { slate_probability: &uniform, value };
 
-        let (rollout, max_steps) = (Rollout::new(Seed::new(4), 0..sessions, k), 2);
+        let (rollout, max_steps) = (Rollout::new(Seed::new(4), 0..sessions, k), 3);
         let source = Generated { users: &users, max_steps };
         let biases = Biases::estimate(&mdp, &agent, source, logged, lambda_1, &rollout).unwrap();
         let simulation = Simulation { users: &users, agent: &agent, k, max_steps, chunk: 256 };
@@ -333,7 +333,8 @@ mod tests {
         let scaled =
             |moment: &Moment| moment.expected / (1.0 + (moment.generated - moment.logged).exp());
         let moments = moments(&generated, &mdp, &agent, source, logged).unwrap();
-        let estimate = lambda_1 * moments.iter().map(scaled).sum::<f64>() / sessions as f64
+        let possible = moments.iter().filter(|moment| moment.generated > f64::NEG_INFINITY);
+        let estimate = lambda_1 * possible.map(scaled).sum::<f64>() / sessions as f64
             + (1.0 - lambda_1) * value;
         let found = biases.value + biases.total();
         assert!((found - estimate).abs() < 0.05, "{found} {estimate} {biases:?}");
@@ -342,7 +343,7 @@ mod tests {
             biases.delta > 0.05 && biases.delta_1 > 0.05 && biases.delta_2 > 0.05,
             "{biases:?}"
         );
-        assert!(biases.from_delta.abs() > 0.02 && biases.from_weights.abs() > 0.02, "{biases:?}");
+        assert!(biases.from_delta.abs() > 0.005 && biases.from_weights.abs() > 0.02, "{biases:?}");
         assert_eq!(biases.reached, 1.0);
     }
 }

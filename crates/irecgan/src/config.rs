@@ -27,6 +27,24 @@ pub struct IRecGanConfig {
     /// λ₁: the share of generated trajectories in what U and A learn from; λ₂ = 1 - λ₁ are offline.
     /// 1/11, so that the ratio is 1:10 (§7.1).
     pub lambda_1: f64,
+    /// Whether D takes part. Without it lines 8 to 19 are the baseline PGU: generated trajectories
+    /// count as much as real ones, A alone learns from them, and U stays as line 3 left it.
+    #[serde(default = "takes_part")]
+    pub adversary: bool,
+    /// What lines 8 to 19 are made of.
+    #[serde(default)]
+    pub round: Round,
+    /// The slates on which U sees users leave.
+    #[serde(default)]
+    pub endings: Endings,
+    /// How much D learns from at a time.
+    #[serde(default)]
+    pub judged: Judged,
+    /// On how many slates of the offline data every two items of a generated slate must have stood
+    /// together for it to count, if any: without it every generated slate counts, as in the paper.
+    /// A trajectory counts up to its first slate that does not.
+    #[serde(default)]
+    pub support: Option<u32>,
     /// N: branches of a generated trajectory at each step (Eq 6): 5.
     pub branches: usize,
     /// Epochs of line 3.
@@ -48,6 +66,49 @@ pub struct IRecGanConfig {
     pub chunk: usize,
 }
 
+/// What lines 8 to 19 of Algorithm 1 are made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Round {
+    /// r-steps and d-steps as printed: each r-step is an epoch of U and one of A on the same
+    /// trajectories.
+    #[default]
+    Printed,
+    /// The authors' code: three times three epochs of A, each on the offline data and a pool of the
+    /// latest m generated trajectories, to which a sixth is added before the epoch; after each three
+    /// an epoch of U on the pool by Eq 7 and one on the offline data by Eq 3; in the end three
+    /// epochs of D on the offline data and the pool. Their pool goes on from round to round; here
+    /// each begins with an empty one.
+    Authors,
+}
+
+/// The slates on which U sees users leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Endings {
+    /// Those of the log and of the generated trajectories.
+    #[default]
+    Logged,
+    /// Random ones of 15 to 100 items, others at every epoch, as in the authors' code. D is not to
+    /// see users leave then ([`leaving`](DiscriminatorConfig::leaving) is off).
+    Random,
+}
+
+/// How much D learns from at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Judged {
+    /// As many trajectories of either kind as an r-step generates: m.
+    #[default]
+    AsGenerated,
+    /// As many of either kind as the offline data hold.
+    AsLogged,
+}
+
+fn takes_part() -> bool {
+    true
+}
+
 impl IRecGanConfig {
     /// The published sizes and rates (§7.1) for slates of `k` out of `items` items. The numbers of
     /// epochs and steps are ours, for want of the paper's.
@@ -61,6 +122,11 @@ impl IRecGanConfig {
             discriminator: DiscriminatorConfig::new(items),
             discriminator_training: DiscriminatorTraining::default(),
             lambda_1: 1.0 / 11.0,
+            adversary: true,
+            round: Round::Printed,
+            endings: Endings::Logged,
+            judged: Judged::AsGenerated,
+            support: None,
             branches: 5,
             users_epochs: 10,
             agent_epochs: 10,
@@ -97,6 +163,10 @@ impl IRecGanConfig {
             );
             return Err(Setting::new("IRecGAN", problem + ": expected at least 1 of each").into());
         }
+        if self.endings == Endings::Random && self.discriminator.leaving {
+            let problem = "random slates end sessions, which the discriminator's `leaving` sees";
+            return Err(Setting::new("endings", problem).into());
+        }
         if !(0.0..1.0).contains(&self.lambda_1) {
             let problem = format!("{}, expected a share in [0, 1)", self.lambda_1);
             return Err(Setting::new("λ₁", problem).into());
@@ -112,6 +182,16 @@ impl IRecGanConfig {
                 (offline as f64 * self.lambda_1 / (1.0 - self.lambda_1)).round().max(1.0) as usize
             }
             false => 0,
+        }
+    }
+
+    /// Trajectories of either kind that D learns from at a time: none where it takes no part or
+    /// nothing is generated.
+    pub(crate) fn judged(&self, offline: usize) -> usize {
+        match (self.adversary, self.judged) {
+            (true, Judged::AsLogged) if self.lambda_1 > 0.0 => offline,
+            (true, _) => self.generated(offline),
+            (false, _) => 0,
         }
     }
 

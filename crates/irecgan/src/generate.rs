@@ -5,10 +5,12 @@ use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Moment, Population, Rollout};
 use foretaste_user_model::behaviour::BehaviourUsers;
 
+use crate::closing::Closing;
 use crate::returns::join;
 use crate::{AgentPolicy, Buffer, Result};
 
 /// A and U in interaction (§5): the agent shows a slate, the user clicks, perhaps buys, or leaves.
+/// Every trajectory ends with END: who has not left before leaves on step `max_steps`.
 #[derive(Clone, Copy, Debug)]
 pub struct Simulation<'a> {
     /// U.
@@ -17,7 +19,7 @@ pub struct Simulation<'a> {
     pub agent: &'a AgentPolicy,
     /// Items on a slate.
     pub k: usize,
-    /// Steps after which a trajectory is cut.
+    /// Steps of a trajectory at most, the one with END among them.
     pub max_steps: usize,
     /// Trajectories that are simulated as one batch, with their branches; of no influence on what
     /// comes out.
@@ -31,9 +33,9 @@ impl Simulation<'_> {
     /// [`Error::Simulation`](crate::Error::Simulation) if `k`, `max_steps` or `chunk` is 0 or `k`
     /// exceeds the catalogue; what the networks return.
     pub fn generate(&self, count: usize, seed: Seed) -> Result<Log> {
-        let Self { users, agent, k, max_steps, chunk } = *self;
+        let Self { agent, k, max_steps, chunk, .. } = *self;
         let rollout = Rollout::new(seed, 0..count as u64, k).max_steps(max_steps).chunk(chunk);
-        let log = rollout.run(users, &Blind(agent))?;
+        let log = rollout.run(&self.closing(), &Blind(agent))?;
         join(&[&log])
     }
 
@@ -78,6 +80,10 @@ impl Simulation<'_> {
         Ok(Buffer { log: builder.build(), scores })
     }
 
+    fn closing(&self) -> Closing<'_> {
+        Closing { users: self.users, last: self.max_steps }
+    }
+
     fn chunk(
         &self,
         sessions: std::ops::Range<u64>,
@@ -86,8 +92,8 @@ impl Simulation<'_> {
         branches: usize,
     ) -> Result<Vec<Taken>> {
         let rows = (sessions.end - sessions.start) as usize;
-        let agent = Blind(self.agent);
-        let mut population = Population::begin(self.users, &agent, self.k, seed, sessions)?;
+        let (users, agent) = (self.closing(), Blind(self.agent));
+        let mut population = Population::begin(&users, &agent, self.k, seed, sessions)?;
         let mut taken = vec![Taken::default(); rows];
         let mut judge = Judge::new(discriminator, discriminator.begin(rows)?);
         for t in 0..self.max_steps {

@@ -53,6 +53,7 @@ mod agent;
 mod algorithm;
 mod bias;
 mod checkpoint;
+mod closing;
 mod config;
 mod draw;
 mod error;
@@ -63,6 +64,7 @@ mod mixture;
 mod online;
 mod policy;
 mod returns;
+mod support;
 #[cfg(test)]
 mod tests;
 
@@ -70,7 +72,7 @@ pub use actor_critic::{ActorCritic, Critic};
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
 pub use algorithm::{CurvePoint, GradientNorms, IRecGan, Stage, max_trajectory_length};
 pub use bias::{Biases, Generated, Logged};
-pub use config::IRecGanConfig;
+pub use config::{Endings, IRecGanConfig, Judged, Round};
 pub use error::{Error, Result};
 pub use generate::Simulation;
 pub use importance::ImportanceSampling;

@@ -17,7 +17,7 @@ pub enum OnlineMethod {
     PgOnline,
     /// PG-online&offline: the same, and then on all sessions so far.
     PgOnlineAndOffline,
-    /// LSTM-offline: U on all sessions so far, which shows what it finds likeliest.
+    /// LSTM-offline: U on all sessions so far.
     LstmOffline,
     /// IRecGAN: A on the new sessions, and then U, A and D by Algorithm 1 on all sessions so far.
     IRecGan,
@@ -36,16 +36,25 @@ pub struct OnlineConfig {
     /// Passes over all sessions so far after each iteration; for IRecGAN each is one of U by Eq 3
     /// and one round of lines 8 to 19.
     pub offline_epochs: u64,
+    /// How LSTM-offline comes to its slates; agents draw theirs.
+    #[serde(default = "likeliest")]
+    pub users_show: Selection,
     /// The networks and their training.
     pub networks: IRecGanConfig,
 }
 
 impl OnlineConfig {
     /// Iterations of 200 sessions; the length at which they are cut, 1,000, and the single offline
-    /// pass are ours.
+    /// pass are ours. LSTM-offline draws its slates, as the agents do.
     pub fn new(method: OnlineMethod, networks: IRecGanConfig) -> Self {
-        Self { method, sessions: 200, max_steps: 1_000, offline_epochs: 1, networks }
+        let users_show = Selection::Sampled;
+        Self { method, sessions: 200, max_steps: 1_000, offline_epochs: 1, users_show, networks }
     }
+}
+
+/// What LSTM-offline showed in earlier versions.
+fn likeliest() -> Selection {
+    Selection::Top
 }
 
 /// A recommender that meets users, learns from them, and meets the next ones. After each iteration
@@ -87,13 +96,13 @@ impl OnlineLearning {
     /// # Errors
     /// What the environment and the training return.
     pub fn iterate<E: Environment + ?Sized>(&mut self, environment: &E) -> Result<Log> {
-        let OnlineConfig { method, sessions, max_steps, offline_epochs, ref networks } =
-            self.config;
+        let OnlineConfig { method, sessions, max_steps, offline_epochs, .. } = self.config;
         let seed = self.seed.derive("online").index(self.iterations);
-        let rollout = Rollout::new(seed, 0..sessions, networks.k).max_steps(max_steps);
+        let rollout = Rollout::new(seed, 0..sessions, self.config.networks.k).max_steps(max_steps);
         let log = match method {
             OnlineMethod::LstmOffline => {
-                rollout.run(environment, &Blind(Ranking::new(self.networks.users())?))?
+                let ranking = Ranking::new(self.networks.users(), self.config.users_show)?;
+                rollout.run(environment, &Blind(ranking))?
             }
             _ => {
                 let agent = AgentPolicy::new(self.networks.agent(), Selection::Sampled)?;

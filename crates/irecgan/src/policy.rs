@@ -8,6 +8,7 @@ use foretaste_sim::{Candidates, Policy, Propensities, Responses, Slates};
 use foretaste_train::{ClickStates, FrozenClicks};
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::draw::{Among, draw, top};
 use crate::host::on_host;
@@ -17,7 +18,8 @@ use crate::{Agent, Error, Result};
 const ROWS: usize = 256;
 
 /// How slates come from an agent's probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Selection {
     /// Drawn without replacement in proportion to Eq 4: what the agent learns from, and its policy
     /// π.
@@ -197,18 +199,20 @@ fn check(allowed: Option<&Candidates>, rows: usize, items: usize) -> foretaste_s
     allowed.map_or(Ok(()), |allowed| allowed.check(rows, items))
 }
 
-/// U as a recommender: the k items that it finds the user likeliest to click. The baselines LSTM
-/// and LSTMD (§7).
+/// U as a recommender, by V^c of Eq 1 of all items: the k that it finds the user likeliest to
+/// click, or a slate drawn without replacement in proportion to exp(V^c). The baselines LSTM and
+/// LSTMD (§7).
 #[derive(Debug)]
 pub struct Ranking {
     users: BehaviourUsers,
     items: usize,
+    selection: Selection,
 }
 
 impl Ranking {
     /// Ranks by the model as it is now.
-    pub fn new(model: &BehaviourModel) -> Result<Self> {
-        Ok(Self { users: BehaviourUsers::new(model)?, items: model.config().items })
+    pub fn new(model: &BehaviourModel, selection: Selection) -> Result<Self> {
+        Ok(Self { users: BehaviourUsers::new(model)?, items: model.config().items, selection })
     }
 
     fn show(
@@ -216,16 +220,26 @@ impl Ranking {
         state: &BehaviourState,
         allowed: Option<&Candidates>,
         k: usize,
+        streams: &mut [Stream],
         slates: &mut Slates,
     ) -> Result<()> {
         slates.clear(k);
         on_host(&self.users.utilities(state)?, |utilities| {
-            let best = |(row, utilities): (usize, &[f32])| {
-                top(utilities, allowed.map(|allowed| Among { allowed, row }), k)
-            };
-            let rows = utilities.par_chunks_exact(self.items).enumerate();
-            let chosen = rows.map(best).collect::<Result<Vec<_>>>()?;
-            chosen.iter().for_each(|slate| slates.push_certain(slate));
+            let no_bias = vec![0.0; self.items];
+            let rows = utilities.par_chunks_exact(self.items).zip(streams).enumerate();
+            let chosen = rows.map(|(row, (utilities, stream))| {
+                let among = allowed.map(|allowed| Among { allowed, row });
+                match self.selection {
+                    Selection::Sampled => {
+                        let mut logits = Logits::new(self.items);
+                        logits.set(1, &no_bias, utilities);
+                        draw(logits.row(0), among, k, stream)
+                    }
+                    Selection::Top => Ok((top(utilities, among, k)?, vec![1.0; k])),
+                }
+            });
+            let chosen = chosen.collect::<Result<Vec<_>>>()?;
+            chosen.iter().for_each(|(slate, propensity)| slates.push(slate, Some(propensity)));
             Ok(())
         })
     }
@@ -247,7 +261,7 @@ impl Policy for Ranking {
         slates: &mut Slates,
     ) -> foretaste_sim::Result<()> {
         check(allowed, streams.len(), self.items)?;
-        Ok(self.show(memory, allowed, k, slates)?)
+        Ok(self.show(memory, allowed, k, streams, slates)?)
     }
 
     fn observe(

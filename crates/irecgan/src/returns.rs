@@ -15,7 +15,7 @@ pub fn returns(scores: &[f32], rewards: &[f32], discount: f64, lambda_r: f64) ->
 }
 
 /// Trajectories with q_D of each of their steps: what U and A learn from.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Buffer {
     /// The trajectories.
     pub log: Log,
@@ -27,6 +27,14 @@ impl Buffer {
     /// Sessions of real users, for which q_D = 1 (§5.1).
     pub fn real(log: Log) -> Self {
         let scores = vec![1.0; log.steps()];
+        Self { log, scores }
+    }
+
+    /// The last `count` trajectories, or all if there are fewer.
+    pub(crate) fn latest(self, count: usize) -> Self {
+        let sessions = self.log.sessions();
+        let log = self.log.slice(sessions.saturating_sub(count)..sessions).to_log();
+        let scores = self.scores[self.scores.len() - log.steps()..].to_vec();
         Self { log, scores }
     }
 

@@ -87,9 +87,9 @@ fn offline(items: usize, sessions: u64, k: usize) -> Log {
 }
 
 /// A step: the slate, the clicked item (none is leaving), the reward.
-type Taken = (Vec<u32>, Option<u32>, f32);
+pub(crate) type Taken = (Vec<u32>, Option<u32>, f32);
 
-fn log_of(sessions: &[Vec<Taken>]) -> Log {
+pub(crate) fn log_of(sessions: &[Vec<Taken>]) -> Log {
     let mut builder = LogBuilder::default();
     for session in sessions {
         for (slate, clicked, reward) in session {

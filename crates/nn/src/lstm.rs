@@ -286,16 +286,15 @@ impl LstmState {
         Ok(Self { layers })
     }
 
-    /// The same, but that the sequences in `rows` begin: their state is zero.
-    pub fn restart(&self, rows: &[usize]) -> Result<Self> {
+    /// The same, with the state of one sequence, `[1, hidden]`, in place of that in each of `rows`.
+    pub fn replace(&self, rows: &[usize], by: &Self) -> Result<Self> {
         let all = self.output().dim(0)?;
         let mut from: Vec<u32> = (0..all as u32).collect();
         rows.iter().for_each(|&row| from[row] = all as u32);
-        let with_zeros = |tensor: &Tensor| {
-            let zeros = Tensor::zeros((1, tensor.dim(1)?), tensor.dtype(), tensor.device())?;
-            Tensor::cat(&[tensor, &zeros], 0)
-        };
-        let padded = self.layers.iter().map(|(h, c)| Ok((with_zeros(h)?, with_zeros(c)?)));
-        Self { layers: padded.collect::<Result<_>>()? }.select(&from)
+        let join = |a: &Tensor, b: &Tensor| Tensor::cat(&[a, b], 0);
+        let layers = self.layers.iter().zip(&by.layers);
+        let joined =
+            layers.map(|((h, c), (with_h, with_c))| Ok((join(h, with_h)?, join(c, with_c)?)));
+        Self { layers: joined.collect::<Result<_>>()? }.select(&from)
     }
 }

@@ -3,33 +3,53 @@ use std::sync::OnceLock;
 use candle_core::Tensor;
 use foretaste_data::{Choice, PaddedBatch};
 use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Result, Scope, lookup};
+use serde::{Deserialize, Serialize};
 
 /// A state for each step of a session: what an LSTM makes of the embeddings of the clicks before
-/// it, s_t = h(s_{t-1}, e_{t-1}); zeros before the first click.
+/// it, s_t = h(s_{t-1}, e_{t-1}).
+///
+/// Every session begins alike: with a START entry as the first input of the LSTM, or, for who wants
+/// the difference, with a state of zeros. From zeros the first slate of a session is decided by the
+/// biases of the layers behind the encoder alone.
 #[derive(Debug)]
 pub struct ClickEncoder {
     embedding: Embedding,
     lstm: Lstm,
+    first: FirstInput,
+}
+
+/// What the LSTM of a [`ClickEncoder`] sees before the first click of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstInput {
+    /// A START entry with an embedding of its own.
+    Start,
+    /// Nothing: the state before the first click is zeros, as in networks of earlier versions.
+    #[default]
+    Nothing,
 }
 
 impl ClickEncoder {
-    /// An embedding of `entries` things and an LSTM of `layers` layers on it.
+    /// An embedding of `entries` things, and of START behind them where it is the first input, and
+    /// an LSTM of `layers` layers on it.
     pub fn new(
         entries: usize,
         embedding: usize,
         hidden: usize,
         layers: usize,
+        first: FirstInput,
         mut scope: Scope<'_>,
     ) -> Result<Self> {
         let init = Init::Normal { sd: 1.0 / (embedding as f64).sqrt() };
-        let table = Embedding::new(entries, embedding, init, scope.scope("embedding"))?;
+        let entries = entries + usize::from(first == FirstInput::Start);
         Ok(Self {
-            embedding: table,
+            embedding: Embedding::new(entries, embedding, init, scope.scope("embedding"))?,
             lstm: Lstm::new(embedding, hidden, layers, scope.scope("lstm"))?,
+            first,
         })
     }
 
-    /// The embeddings of all entries, `[entries, embedding]`.
+    /// The embeddings of all entries, `[entries, embedding]`; START is the last if it is one.
     pub fn table(&self) -> &Tensor {
         self.embedding.table()
     }
@@ -37,28 +57,51 @@ impl ClickEncoder {
     /// The states before the steps at these cells of a batch, `[cells, hidden]`.
     pub fn states(&self, batch: &PaddedBatch, cells: &[u32]) -> Result<Tensor> {
         let (rows, hidden, device) = (batch.rows, self.lstm.hidden(), self.table().device());
-        let empty = self.lstm.zero_state(rows)?.output().unsqueeze(1)?;
-        // No state comes after the last step.
-        let time = batch.steps.saturating_sub(1);
-        let places = || (0..rows).flat_map(|row| (0..time).map(move |t| row * batch.steps + t));
-        let mask: Vec<u8> = places().map(|cell| batch.clicked_mask[cell].into()).collect();
-        let Some(first) = places().find(|&cell| batch.clicked_mask[cell]) else {
-            return Ok(Tensor::zeros((cells.len(), hidden), empty.dtype(), device)?);
+        let begins = self.first == FirstInput::Start;
+        // No state comes after the last step; START comes before the first.
+        let clicks = batch.steps.saturating_sub(1);
+        let inputs = (0..rows).flat_map(|row| {
+            let start = begins.then_some(Some(self.start()));
+            let clicked = |cell: usize| batch.clicked_mask[cell].then(|| batch.clicked[cell]);
+            start.into_iter().chain((0..clicks).map(move |t| clicked(row * batch.steps + t)))
+        });
+        let inputs: Vec<Option<u32>> = inputs.collect();
+        // Where there is no click stands an entry that is used anyway: the optimiser touches no
+        // other row of the table.
+        let Some(used) = inputs.iter().find_map(|input| *input) else {
+            return Ok(Tensor::zeros((cells.len(), hidden), self.table().dtype(), device)?);
         };
-        // Where there is no click stands one that is used anyway: the optimiser touches no other
-        // row of the table.
-        let clicked = |cell| batch.clicked[if batch.clicked_mask[cell] { cell } else { first }];
-        let items: Vec<u32> = places().map(clicked).collect();
-        let x = self.embedding.lookup(&items)?.reshape((rows, time, self.table().dim(1)?))?;
+        let time = clicks + usize::from(begins);
+        let entries: Vec<u32> = inputs.iter().map(|input| input.unwrap_or(used)).collect();
+        let mask: Vec<u8> = inputs.iter().map(|input| input.is_some().into()).collect();
+        let x = self.embedding.lookup(&entries)?.reshape((rows, time, self.table().dim(1)?))?;
         let mask = Tensor::from_vec(mask, (rows, time), device)?;
-        let (after, _) = self.lstm.forward(&x, &self.lstm.zero_state(rows)?, Some(&mask))?;
-        let states = Tensor::cat(&[empty, after], 1)?.reshape((rows * batch.steps, hidden))?;
+        let zeros = self.lstm.zero_state(rows)?;
+        let (mut states, _) = self.lstm.forward(&x, &zeros, Some(&mask))?;
+        if !begins {
+            states = Tensor::cat(&[zeros.output().unsqueeze(1)?, states], 1)?;
+        }
+        let states = states.reshape((rows * batch.steps, hidden))?;
         Ok(states.index_select(&Tensor::new(cells, device)?, 0)?)
+    }
+
+    /// The entry of START, if it is one.
+    fn start(&self) -> u32 {
+        self.embedding.table().dims()[0] as u32 - 1
     }
 
     /// The encoder as it is now, for acting.
     pub fn freeze(&self) -> Result<FrozenClicks> {
-        Ok(FrozenClicks { table: self.table().detach().copy()?, lstm: self.lstm.freeze()? })
+        let (table, lstm) = (self.table().detach().copy()?, self.lstm.freeze()?);
+        let zeros = lstm.lstm().zero_state(1)?;
+        let first = match self.first {
+            FirstInput::Start => {
+                let x = lookup(&table, &[self.start()])?.unsqueeze(1)?;
+                lstm.forward(&x, &zeros, None)?.1
+            }
+            FirstInput::Nothing => zeros,
+        };
+        Ok(FrozenClicks { table, lstm, first })
     }
 }
 
@@ -67,6 +110,8 @@ impl ClickEncoder {
 pub struct FrozenClicks {
     table: Tensor,
     lstm: FrozenLstm,
+    /// The state of one session that begins.
+    first: LstmState,
 }
 
 /// The states of some sessions. What was clicked last is taken in when it is first asked for:
@@ -87,7 +132,7 @@ impl FrozenClicks {
 
     /// The states of `rows` sessions that begin.
     pub fn begin(&self, rows: usize) -> Result<ClickStates> {
-        Ok(ClickStates::known(self.lstm.lstm().zero_state(rows)?))
+        Ok(ClickStates::known(self.first.select(&vec![0; rows])?))
     }
 
     /// Moves the states on by a choice each; rows without a click keep theirs.
@@ -114,7 +159,7 @@ impl FrozenClicks {
 
     /// Begins a new session in each of `rows`, in place of the one there.
     pub fn restart(&self, states: &mut ClickStates, rows: &[usize]) -> Result<()> {
-        *states = ClickStates::known(self.now(states)?.restart(rows)?);
+        *states = ClickStates::known(self.now(states)?.replace(rows, &self.first)?);
         Ok(())
     }
 
@@ -153,7 +198,7 @@ impl ClickStates {
 mod tests {
     use super::*;
     use candle_core::{DType, Device};
-    use foretaste_data::ItemId;
+    use foretaste_data::{ItemId, LogBuilder, Step};
     use foretaste_nn::Params;
     use foretaste_random::Seed;
 
@@ -171,11 +216,14 @@ mod tests {
         states
     }
 
+    fn encoder(first: FirstInput) -> ClickEncoder {
+        let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
+        ClickEncoder::new(7, 3, 4, 2, first, params.scope("clicks")).unwrap()
+    }
+
     #[test]
     fn copies_are_the_same_whether_the_last_clicks_were_taken_in_before_or_not() {
-        let mut params = Params::new(Seed::new(1), DType::F32, &Device::Cpu);
-        let clicks =
-            ClickEncoder::new(7, 3, 4, 2, params.scope("clicks")).unwrap().freeze().unwrap();
+        let clicks = encoder(FirstInput::Start).freeze().unwrap();
         let settled = after(&clicks);
         let states = values(clicks.output(&settled).unwrap());
         assert!(states[0] != states[1] && states[1] != states[2]);
@@ -187,6 +235,48 @@ mod tests {
                 // And they go on from there.
                 clicks.step(&mut copies, &vec![Choice::Leave; rows.len()]).unwrap();
                 assert_eq!(values(clicks.output(&copies).unwrap()), expected);
+            }
+        }
+    }
+
+    /// Sessions of no click, of clicks only, and with a step without a click, in training and step
+    /// by step.
+    #[test]
+    fn states_in_training_are_those_of_acting() {
+        let (click, leave) = (|item| Choice::Item(ItemId(item)), Choice::Leave);
+        let sessions =
+            [vec![leave], vec![click(1), click(2), leave], vec![click(5), Choice::Skip, click(0)]];
+        let mut log = LogBuilder::default();
+        for choice in sessions.iter().map(|session| session.iter()) {
+            for &choice in choice {
+                let slate: Vec<ItemId> = (0..7).map(ItemId).collect();
+                log.push(Step::new(&slate, choice, 0.0)).unwrap();
+            }
+            log.end_session(None).unwrap();
+        }
+        let batch = PaddedBatch::new(&log.build(), &[0, 1, 2], None);
+        for first in [FirstInput::Start, FirstInput::Nothing] {
+            let encoder = encoder(first);
+            let clicks = encoder.freeze().unwrap();
+            for (row, session) in sessions.iter().enumerate() {
+                let mut states = clicks.begin(1).unwrap();
+                for (t, choice) in session.iter().enumerate() {
+                    let cell = (row * batch.steps + t) as u32;
+                    let expected = values(&encoder.states(&batch, &[cell]).unwrap());
+                    let found = values(clicks.output(&states).unwrap());
+                    for (found, expected) in found[0].iter().zip(&expected[0]) {
+                        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                    }
+                    let zeros = found[0].iter().all(|value| *value == 0.0);
+                    assert_eq!(zeros, first == FirstInput::Nothing && t == 0);
+                    clicks.step(&mut states, &[*choice]).unwrap();
+                }
+                // A session that begins in place of this one.
+                clicks.restart(&mut states, &[0]).unwrap();
+                let begun = clicks.begin(1).unwrap();
+                let [restarted, begun] =
+                    [states, begun].map(|states| values(clicks.output(&states).unwrap()));
+                assert_eq!(restarted, begun);
             }
         }
     }

@@ -84,7 +84,7 @@ mod saved;
 
 pub use batches::EndlessBatches;
 pub use descent::{Descent, Means, descend};
-pub use encoder::{ClickEncoder, ClickStates, FrozenClicks};
+pub use encoder::{ClickEncoder, ClickStates, FirstInput, FrozenClicks};
 pub use error::{Error, Result};
 pub use fit::{Candidates, Fit, FitConfig, Fitted, Progress, fit};
 pub use head::Head;

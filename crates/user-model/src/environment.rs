@@ -238,7 +238,10 @@ impl Environment for LearnedUsers {
         rows.iter().for_each(|&row| state.steps[row] = 0);
         match &mut state.memory {
             Memory::Clicks(clicks) => rows.iter().for_each(|&row| clicks.clear(row)),
-            Memory::Lstm(_, state) => *state = state.restart(rows).map_err(Error::from)?,
+            Memory::Lstm(lstm, state) => {
+                let first = lstm.lstm().zero_state(1).map_err(Error::from)?;
+                *state = state.replace(rows, &first).map_err(Error::from)?;
+            }
         }
         Ok(())
     }

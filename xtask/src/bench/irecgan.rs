@@ -160,7 +160,8 @@ impl Args {
     }
 
     fn agent(&self) -> AgentConfig {
-        AgentConfig { items: self.items, embedding: EMBEDDING, hidden: self.hidden, layers: LAYERS }
+        let (embedding, hidden, layers) = (EMBEDDING, self.hidden, LAYERS);
+        AgentConfig { embedding, hidden, layers, ..AgentConfig::new(self.items) }
     }
 
     /// Floating-point operations of a step of an LSTM.

@@ -118,7 +118,7 @@ fn ranking_shows_what_the_user_model_finds_likeliest() {
     .clone();
     let mut best: Vec<usize> = (0..ITEMS).collect();
     best.sort_by(|&a, &b| log_p[b].total_cmp(&log_p[a]));
-    let shown = slates(&Ranking::new(networks.users()).unwrap(), 1, 3);
+    let shown = slates(&Ranking::new(networks.users(), Selection::Top).unwrap(), 1, 3);
     assert_eq!(shown.row(0).iter().map(|item| item.index()).collect::<Vec<_>>(), best[..3]);
 }
 
@@ -181,7 +181,7 @@ fn no_item_is_shown_that_is_not_a_candidate() {
     let config = tiny(ITEMS, 2).users;
     let users = BehaviourModel::new(config, Seed::new(2), &Device::Cpu).unwrap();
     super::sharpen(users.params(), 3.0);
-    candidates_are_honoured(&Ranking::new(&users).unwrap());
+    candidates_are_honoured(&Ranking::new(&users, Selection::Top).unwrap());
 }
 
 /// The probabilities of all ordered pairs sum to 1, with and without candidates, and those of what

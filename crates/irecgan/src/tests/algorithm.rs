@@ -2,8 +2,11 @@ use candle_core::Device;
 use foretaste_data::Catalogue;
 use foretaste_random::Seed;
 
-use super::{offline, on_threads, start, tiny, values};
-use crate::{Buffer, Error, IRecGan, IRecGanConfig, Stage};
+use super::{log_of, offline, on_threads, start, tiny, values};
+use crate::{
+    Buffer, Endings, Error, IRecGan, IRecGanConfig, Judged, Round, Stage, max_trajectory_length,
+    unjudged,
+};
 
 const ITEMS: usize = 8;
 const K: usize = 3;
@@ -87,6 +90,103 @@ fn a_resumed_run_is_one_that_was_not_stopped() {
     assert!(resume(2).unwrap_err().to_string().contains("the run had another seed"));
 }
 
+/// All settings of lines 5 to 19 that are not as printed.
+#[test]
+fn a_round_of_the_authors_does_not_depend_on_threads_or_stops() {
+    let config = IRecGanConfig {
+        round: Round::Authors,
+        endings: Endings::Random,
+        judged: Judged::AsLogged,
+        support: Some(1),
+        ..config()
+    };
+    let config = || {
+        let mut config = config.clone();
+        config.discriminator.leaving = false;
+        config
+    };
+    let (data, catalogue) = (offline(ITEMS, 30, K), Catalogue::numbered(ITEMS));
+    let straight = |threads| {
+        on_threads(threads, || {
+            let mut run = start(config());
+            while run.advance(&data).unwrap().is_some() {}
+            (run.curve().to_vec(), parameters(&run))
+        })
+    };
+    let expected = straight(1);
+    assert_eq!(straight(3), expected);
+    let last = expected.0[expected.0.len() - 1];
+    assert!(
+        [last.users_loss, last.agent_loss, last.discriminator_loss].iter().all(Option::is_some)
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = start(config());
+    while run.advance(&data).unwrap().is_some() {
+        run.save(folder.path(), &catalogue).unwrap();
+        run = IRecGan::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap();
+    }
+    assert_eq!((run.curve().to_vec(), parameters(&run)), expected);
+}
+
+#[test]
+fn without_the_adversary_the_agent_alone_learns_as_pgu_does() {
+    let data = offline(ITEMS, 30, K);
+    let config = IRecGanConfig { adversary: false, r_steps: 1, ..config() };
+    let (mut run, mut pgu) = (start(config.clone()), start(config.clone()));
+    let before = parameters(&run);
+    let point = run.adversarial_epoch(&data).unwrap();
+    let seed = pgu.seed.derive("algorithm 1").index(0).derive("line 8").index(0);
+    let both = unjudged(&config, pgu.users(), pgu.agent(), &data, seed).unwrap();
+    let loss = pgu.agent.epoch(&both, seed.derive("line 13")).unwrap();
+    assert_eq!(parameters(&run)[1], parameters(&pgu)[1]);
+    assert_eq!((point.agent_loss, point.users_loss), (Some(loss), None));
+    let after = parameters(&run);
+    assert_eq!((&after[0], &after[2]), (&before[0], &before[2]));
+    assert_ne!(after[1], before[1]);
+    let point = run.pretrain_discriminator(&data).unwrap();
+    assert_eq!(point.discriminator_loss, None);
+    assert_eq!(parameters(&run), after);
+}
+
+#[test]
+fn a_run_goes_on_by_other_settings_of_what_is_still_to_come() {
+    let data = offline(ITEMS, 30, K);
+    let begun = || {
+        let mut run = start(config());
+        for _ in 0..4 {
+            run.advance(&data).unwrap();
+        }
+        run
+    };
+    let other = IRecGanConfig { lambda_1: 0.5, ..config() };
+    let mut forked = begun().going_on_by(other.clone()).unwrap();
+    let mut straight = start(other);
+    while forked.advance(&data).unwrap().is_some() {}
+    while straight.advance(&data).unwrap().is_some() {}
+    assert_eq!(parameters(&forked), parameters(&straight));
+    for refused in [
+        IRecGanConfig { lambda_1: 1.0, ..config() },
+        IRecGanConfig { users: IRecGanConfig::small(ITEMS, K).users, ..config() },
+    ] {
+        assert!(matches!(begun().going_on_by(refused), Err(Error::Setting(_))));
+    }
+}
+
+/// Of the sessions with a click, each of which begins with an item: (2 + 3 + 4) / 3 = 3.
+#[test]
+fn trajectories_are_as_long_as_in_the_authors_code() {
+    let click = || (vec![0, 1], Some(1), 0.0);
+    let leave = || (vec![0, 1], None, 0.0);
+    let data = log_of(&[
+        vec![click(), leave()],
+        vec![leave()],
+        vec![click(), click(), leave()],
+        vec![click(), click(), click()],
+    ]);
+    assert_eq!(max_trajectory_length(&data).unwrap(), 6);
+    assert!(max_trajectory_length(&log_of(&[vec![leave()]])).is_err());
+}
+
 #[test]
 fn a_damaged_checkpoint_is_refused() {
     let (catalogue, folder) = (Catalogue::numbered(ITEMS), tempfile::tempdir().unwrap());
@@ -148,4 +248,5 @@ fn settings_that_do_not_fit_are_refused() {
     assert!(refused(IRecGanConfig { branches: 0, ..config() }));
     assert!(refused(IRecGanConfig { lambda_1: 1.0, ..config() }));
     assert!(refused(IRecGanConfig { agent: tiny(ITEMS + 1, K).agent, ..config() }));
+    assert!(refused(IRecGanConfig { endings: Endings::Random, ..config() }));
 }

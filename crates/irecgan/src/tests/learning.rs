@@ -71,7 +71,7 @@ fn clicks(mdp: &Mdp, policy: &impl Policy) -> f64 {
 
 fn networks() -> IRecGanConfig {
     let mut networks = IRecGanConfig {
-        agent: AgentConfig { embedding: 8, hidden: 16, layers: 1, items: 6 },
+        agent: AgentConfig { embedding: 8, hidden: 16, layers: 1, ..AgentConfig::new(6) },
         branches: 2,
         ..tiny(6, 2)
     };
@@ -107,7 +107,9 @@ fn online_learning_does_what_its_method_says() {
     let mdp = two_states();
     let run = |method, threads| {
         on_threads(threads, || {
-            let config = OnlineConfig { sessions: 20, ..OnlineConfig::new(method, networks()) };
+            let users_show = Selection::Top;
+            let config =
+                OnlineConfig { sessions: 20, users_show, ..OnlineConfig::new(method, networks()) };
             let mut learning = OnlineLearning::new(config, Seed::new(1), &Device::Cpu).unwrap();
             let logs = [0, 1].map(|_| learning.iterate(&mdp).unwrap());
             let changed = {

@@ -3,7 +3,7 @@
 
 use std::ops::ControlFlow;
 
-use foretaste_irecgan::Ranking;
+use foretaste_irecgan::{Ranking, Selection};
 use foretaste_random::Seed;
 use foretaste_train::Network;
 use foretaste_user_model::behaviour::{
@@ -25,7 +25,7 @@ pub(super) const KIND: Kind = Kind {
     build: |content, catalogue, device| {
         let model: BehaviourModel = content.network(catalogue, device)?;
         check_items(model.config().items, catalogue)?;
-        Ok(Box::new(Erased::certain(Ranking::new(&model)?)))
+        Ok(Box::new(Erased::certain(Ranking::new(&model, Selection::Top)?)))
     },
     training: Some(Training {
         about: "a user model, which shows what users are likeliest to click",

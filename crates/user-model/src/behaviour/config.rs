@@ -1,5 +1,6 @@
 use foretaste_nn::AdamConfig;
 use foretaste_settings::Setting;
+use foretaste_train::FirstInput;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -16,6 +17,9 @@ pub struct BehaviourConfig {
     pub hidden: usize,
     /// Stacked layers of the LSTM h^u.
     pub layers: usize,
+    /// What h^u sees before the first click.
+    #[serde(default)]
+    pub first_input: FirstInput,
     /// λ_p: what the likelihood of a reward counts beside that of a click (Eq 3).
     pub lambda_p: f64,
     /// What a purchase counts in the likelihood of the rewards, where no purchase counts 1.
@@ -24,13 +28,14 @@ pub struct BehaviourConfig {
 
 impl BehaviourConfig {
     /// The published model (§7.1): embedding 50, two LSTM layers of 512, λ_p = 1; purchases count
-    /// 2^5.3, as in the authors' code.
+    /// 2^5.3, as in the authors' code, and sessions begin with an item, as theirs do.
     pub fn new(items: usize) -> Self {
         Self {
             items,
             embedding: 50,
             hidden: 512,
             layers: 2,
+            first_input: FirstInput::Start,
             lambda_p: 1.0,
             purchase_weight: 5.3f64.exp2(),
         }

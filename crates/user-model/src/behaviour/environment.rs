@@ -23,7 +23,7 @@ pub struct BehaviourUsers {
     clicks: FrozenClicks,
     click: Head,
     reward: Head,
-    /// The embeddings on the host, `[items + 1, embedding]`, END last.
+    /// The embeddings on the host, `[items + 1 or more, embedding]`, END behind the items.
     table: Vec<f32>,
     embedding: usize,
     items: usize,

@@ -43,9 +43,9 @@ impl BehaviourModel {
     ) -> Result<Self> {
         config.check()?;
         let mut params = Params::new(seed.derive("behaviour"), dtype, device);
-        let BehaviourConfig { items, embedding, hidden, layers, .. } = config;
-        let clicks =
-            ClickEncoder::new(items + 1, embedding, hidden, layers, params.scope("clicks"))?;
+        let BehaviourConfig { items, embedding, hidden, layers, first_input, .. } = config;
+        let scope = params.scope("clicks");
+        let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, first_input, scope)?;
         let click = Head::new(hidden, embedding, params.scope("click"))?;
         let reward = Head::new(hidden, embedding, params.scope("reward"))?;
         Ok(Self { config, params, clicks, click, reward })

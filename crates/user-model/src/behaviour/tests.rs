@@ -6,7 +6,7 @@ use foretaste_random::Seed;
 use foretaste_sim::{
     Blind, Environment, Mdp, MdpConfig, Responses, Rollout, Slates, policies::UniformRandom,
 };
-use foretaste_train::Network;
+use foretaste_train::{FirstInput, Network};
 use rand::Rng;
 
 use super::*;
@@ -142,12 +142,12 @@ fn sequences_ignore_rewards_of_steps_without_a_choice() {
     assert_eq!(with(1.0), with(0.0));
 }
 
-/// The loss from the click probabilities and, on first steps, whose state is 0, from the reward
-/// head's bias by hand.
+/// The loss from the click probabilities and, on first steps, whose state is 0 without a START
+/// entry, from the reward head's bias by hand.
 #[test]
 fn the_loss_equals_the_formulas_of_the_paper() {
-    let model =
-        BehaviourModel::with_type(config(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
+    let config = BehaviourConfig { first_input: FirstInput::Nothing, ..config() };
+    let model = BehaviourModel::with_type(config, Seed::new(2), &Device::Cpu, DType::F64).unwrap();
     let bias = [[0.4, -0.2, 1.0], [-0.6, 0.3, 0.8]];
     for (name, bias) in ["click.bias", "reward.bias"].iter().zip(bias) {
         model
