@@ -124,11 +124,15 @@ metrics! {
     OracleShareTop, "oracle_share_top", "share of the optimum", Larger, "`reward` over the exact optimum of someone who sees the state, where the k likeliest items are shown.";
     PrecisionAt1, "precision@1", "share, 0 to 1", Larger, "[`precision_at`](crate::metrics::precision_at) 1 over slates with a click.";
     PrecisionAt10, "precision@10", "share, 0 to 1", Larger, "[`precision_at`](crate::metrics::precision_at) 10 over slates with a click.";
+    PrecisionAt10First, "precision@10_first", "share, 0 to 1", Larger, "`precision@10` over the first clicks of sessions, before which a model of clicks knows nothing.";
     PrecisionAt10Known, "precision@10_known", "share, 0 to 1", Larger, "`precision@10` over clicks on lists all of whose items the training sessions show.";
+    PrecisionAt1First, "precision@1_first", "share, 0 to 1", Larger, "`precision@1` over the first clicks of sessions, before which a model of clicks knows nothing.";
     PrecisionAt1Known, "precision@1_known", "share, 0 to 1", Larger, "`precision@1` over clicks on lists all of whose items the training sessions show.";
     PrecisionAt2, "precision@2", "share, 0 to 1", Larger, "[`precision_at`](crate::metrics::precision_at) 2 over slates with a click.";
     Reached, "reached", "share, 0 to 1", Larger, "In adaptation whether the level was reached, 0 or 1; in bias the share of `value` that is earned where the log reaches.";
     Reward, "reward", "reward per session", Larger, "Sum of the rewards of a session, mean over sessions.";
+    RewardIfClicked, "reward_if_clicked", "reward per session", Larger, "`reward`, mean over the sessions that have a click, as IRecGAN's authors report it.";
+    RewardIfClickedTop, "reward_if_clicked_top", "reward per session", Larger, "`reward_if_clicked` where the k likeliest items are shown.";
     RewardTop, "reward_top", "reward per session", Larger, "`reward` where the k likeliest items are shown.";
     Shortfall, "shortfall", "reward", Smaller, "How far the inner maximum of the min-max is from solved, mean over validation slates.";
     SimulatorCtr, "simulator_ctr", "share, 0 to 1", Larger, "`ctr` in the users that the policy was trained in.";

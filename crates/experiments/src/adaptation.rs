@@ -96,7 +96,7 @@ fn meeting(scale: Scale) -> Meeting {
     let steps = policies::judging(scale).steps;
     match scale {
         Scale::Smoke => Meeting { users: 20, steps, groups: 2 },
-        Scale::Quick => Meeting { users: 1_000, steps, groups: 4 },
+        Scale::Quick | Scale::Decide => Meeting { users: 1_000, steps, groups: 4 },
         Scale::Paper => Meeting { users: 1_000, steps, groups: 20 },
     }
 }

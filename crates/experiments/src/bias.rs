@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 use crate::simulated::{self, K, WORLDS, World};
-use crate::studies::{Studies, Study};
+use crate::studies::{Epoch, Studies, Study, Then};
 
 /// The experiment `bias`.
 pub struct BiasExperiment {
@@ -27,14 +27,6 @@ struct Config {
     /// Sessions over which expectations are taken.
     sessions: u64,
     study: Study,
-    when: When,
-}
-
-#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum When {
-    Before,
-    After,
 }
 
 const NAME: &str = "bias";
@@ -50,8 +42,9 @@ impl BiasExperiment {
         for (world, study) in
             WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
         {
-            for (name, when) in [(BEFORE, When::Before), (AFTER, When::After)] {
-                let config = Config { sessions, study: study.clone(), when };
+            let after = study.with(Then::Algorithm, |_| {});
+            for (name, study) in [(BEFORE, study), (AFTER, &after)] {
+                let config = Config { sessions, study: study.clone() };
                 grid.arm(world.name, name, &study.setting(), config)?;
             }
         }
@@ -71,10 +64,10 @@ impl Experiment for BiasExperiment {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = World::named(&cell.dataset)?;
-            let Config { sessions, study, when } = cell.config()?;
+            let Config { sessions, study } = cell.config()?;
             let (users, seed) = (world.users(cell.seed)?, Seed::new(cell.seed));
             let learned = self.studies.learned(world, &study, cell.seed, watch)?;
-            let acting = if when == When::Before { &learned.before } else { &learned.after };
+            let acting = learned.of(Epoch::Last);
             let logging = study.logging.in_users(&users);
             let logged = Logged {
                 slate_probability: &|state, slate| logging.slate_probability(state, slate),
@@ -82,9 +75,15 @@ impl Experiment for BiasExperiment {
             };
             let rollout = Rollout::new(seed.derive("biases"), 0..sessions, K);
             let lambda_1 = study.lambda_1();
-            let generated = Generated { users: &acting.users, max_steps: learned.longest };
-            let found =
-                Biases::estimate(&users, &acting.sampled, generated, logged, lambda_1, &rollout)?;
+            let generated = Generated { users: &acting.users, max_steps: learned.max_steps };
+            let found = Biases::estimate(
+                &users,
+                &acting.agent_drawn,
+                generated,
+                logged,
+                lambda_1,
+                &rollout,
+            )?;
             let metrics = [
                 (Metric::Value, found.value),
                 (Metric::Estimate, found.value + found.total()),

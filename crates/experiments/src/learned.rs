@@ -22,14 +22,14 @@ pub fn training(source: &Source, scale: Scale) -> TrainConfig {
     let published = TrainConfig::default();
     match scale {
         Scale::Paper => published,
-        Scale::Quick if source.simulated_slates => TrainConfig {
+        Scale::Quick | Scale::Decide if source.simulated_slates => TrainConfig {
             optimiser: AdamConfig { learning_rate: 1e-3, ..published.optimiser },
             batch: 2,
             iterations: 500,
             validate_every: 20,
             patience: Some(5),
         },
-        Scale::Quick => TrainConfig { patience: Some(20), ..published },
+        Scale::Quick | Scale::Decide => TrainConfig { patience: Some(20), ..published },
         Scale::Smoke => TrainConfig { iterations: 40, ..published },
     }
 }

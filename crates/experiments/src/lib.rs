@@ -18,6 +18,8 @@ mod bias;
 mod cdqn;
 mod counted;
 mod epochs;
+mod irecgan_parts;
+mod judged;
 mod learned;
 mod online_eval;
 mod online_learning;
@@ -53,6 +55,7 @@ pub const NAMES: &[&str] = &[
     "cdqn",
     "adaptation",
     "online-eval",
+    "irecgan-parts",
     "online-learning",
     "rerank",
     "bias",
@@ -96,6 +99,9 @@ impl Common {
             }
             "online-eval" => {
                 Ok(Box::new(online_eval::OnlineEval::new(settings, self.studies(settings)?)?))
+            }
+            "irecgan-parts" => {
+                Ok(Box::new(irecgan_parts::Parts::new(settings, self.studies(settings)?)?))
             }
             "online-learning" => Ok(Box::new(online_learning::OnlineExperiment::new(settings)?)),
             "rerank" => Ok(Box::new(rerank::Rerank::new(settings)?)),

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use foretaste_eval::Metric;
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_random::Seed;
-use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
+use foretaste_report::{By, DataSet, Kind, View};
+use foretaste_sim::Blind;
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Blind, Mdp, Privileged};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::simulated::{self, K, Played, Slates, WORLDS, World};
-use crate::studies::{Acting, Studies, Study};
+use crate::judged::{Judge, Learner, Network};
+use crate::simulated::{self, K, WORLDS, World};
+use crate::studies::{Epoch, Studies, Study, Then};
 
 /// The experiment `online-eval`.
 pub struct OnlineEval {
@@ -33,10 +34,7 @@ struct Config {
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Method {
-    Lstm(Box<Study>),
-    Pg(Box<Study>),
-    Lstmd(Box<Study>),
-    IRecGan(Box<Study>),
+    Learned(Box<Learner>),
     Random,
     Belief,
     Oracle,
@@ -59,19 +57,21 @@ impl OnlineEval {
     pub fn new(settings: &Settings, studies: Arc<Studies>) -> anyhow::Result<Self> {
         let sessions = match settings.scale {
             Scale::Smoke => 20,
-            Scale::Quick | Scale::Paper => 1_000,
+            Scale::Quick | Scale::Decide | Scale::Paper => 1_000,
         };
         let all = Study::all(settings);
         let mut grid = Grid::new(NAME, settings.seeds);
         for world in &WORLDS {
             for study in &all {
-                let study_of = || Box::new(study.clone());
-                for (name, method) in [
-                    (LSTM, Method::Lstm(study_of())),
-                    (PG, Method::Pg(study_of())),
-                    (LSTMD, Method::Lstmd(study_of())),
-                    (IRECGAN, Method::IRecGan(study_of())),
+                let adversarial = study.with(Then::Algorithm, |_| {});
+                for (name, study, network) in [
+                    (LSTM, study, Network::Users),
+                    (PG, study, Network::Agent),
+                    (LSTMD, &adversarial, Network::Users),
+                    (IRECGAN, &adversarial, Network::Agent),
                 ] {
+                    let learner = Learner { study: study.clone(), network, epoch: Epoch::Last };
+                    let method = Method::Learned(Box::new(learner));
                     grid.arm(world.name, name, &study.setting(), Config { sessions, method })?;
                 }
             }
@@ -100,23 +100,9 @@ impl Experiment for OnlineEval {
             let Config { sessions, method } = cell.config()?;
             let users = world.users(cell.seed)?;
             let judge = Judge { users: &users, sessions, seed: Seed::new(cell.seed), watch };
-            let learned = |study: &Study| self.studies.learned(world, study, cell.seed, watch);
             match method {
-                Method::Lstm(study) => {
-                    let learned = learned(&study)?;
-                    judge.ranking(&learned.before, learned.users.first())
-                }
-                Method::Lstmd(study) => {
-                    let learned = learned(&study)?;
-                    judge.ranking(&learned.after, learned.users.whole())
-                }
-                Method::Pg(study) => {
-                    let learned = learned(&study)?;
-                    judge.agent(&learned.before, learned.agent.first())
-                }
-                Method::IRecGan(study) => {
-                    let learned = learned(&study)?;
-                    judge.agent(&learned.after, learned.agent.whole())
+                Method::Learned(learner) => {
+                    learner.outcome(&self.studies, world, &judge, cell.seed)
                 }
                 Method::Random => judge.one(&Blind(UniformRandom { items: users.items() })),
                 Method::Belief => judge.one(&Blind(MdpBelief::new(&users, K)?)),
@@ -129,6 +115,7 @@ impl Experiment for OnlineEval {
         &[
             Metric::Reward,
             Metric::RewardTop,
+            Metric::RewardIfClicked,
             Metric::Coverage,
             Metric::CoverageTop,
             Metric::CoverageAt1Top,
@@ -139,7 +126,8 @@ impl Experiment for OnlineEval {
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
-        let others = [Metric::OracleShare, Metric::Gain, Metric::GainTop];
+        let others =
+            [Metric::RewardIfClickedTop, Metric::OracleShare, Metric::Gain, Metric::GainTop];
         Metric::COVERAGE_AT.into_iter().chain(Metric::COVERAGE_AT_TOP).chain(others).collect()
     }
 
@@ -218,55 +206,5 @@ impl Experiment for OnlineEval {
              knows the MDP and not the state. All methods meet the same sessions."
                 .into(),
         ]
-    }
-}
-
-/// Lets policies meet the users.
-struct Judge<'a> {
-    users: &'a Mdp,
-    sessions: u64,
-    seed: Seed,
-    watch: &'a Watch,
-}
-
-impl Judge<'_> {
-    fn played<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Played> {
-        Played::of(policy, self.users, self.sessions, self.seed, self.watch)
-    }
-
-    /// U as a recommender.
-    fn ranking(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
-        let one = self.one(&Blind(&acting.ranking))?;
-        Ok(Outcome { curve, ..one })
-    }
-
-    /// A, both ways.
-    fn agent(&self, acting: &Acting, curve: Vec<Point>) -> anyhow::Result<Outcome> {
-        let (drawn, top) =
-            (self.played(&Blind(&acting.sampled))?, self.played(&Blind(&acting.top))?);
-        Ok(Outcome { metrics: self.figures(drawn, top)?, curve })
-    }
-
-    /// A policy that has one way to its slates.
-    fn one<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Outcome> {
-        let played = self.played(policy)?;
-        Ok(Outcome { metrics: self.figures(played, played)?, curve: Vec::new() })
-    }
-
-    /// The figures of slates drawn and of the k likeliest items, with their shares of the optimum.
-    fn figures(&self, drawn: Played, top: Played) -> anyhow::Result<Figures> {
-        let optimum = MdpOracle::new(self.users, K)?.value();
-        let random = Blind(UniformRandom { items: self.users.items() });
-        let random = self.played(&random)?.reward;
-        let mut metrics = Figures::new();
-        for (played, slates, share, gain) in [
-            (drawn, Slates::Drawn, Metric::OracleShare, Metric::Gain),
-            (top, Slates::Top, Metric::OracleShareTop, Metric::GainTop),
-        ] {
-            metrics.extend(played.figures(slates));
-            metrics.insert(share, played.reward / optimum);
-            metrics.insert(gain, (played.reward - random) / (optimum - random));
-        }
-        Ok(metrics)
     }
 }

@@ -47,39 +47,39 @@ const PG_ONLINE: &str = "PG-online";
 const PG_BOTH: &str = "PG-online&offline";
 const LSTM: &str = "LSTM-offline";
 const IRECGAN: &str = "IRecGAN";
-const SETTING: &str = "from scratch";
+/// The learning rates of A.
+const RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 /// Iterations that count as late.
 const LATE: usize = 5;
 
 impl OnlineExperiment {
-    /// Lays out the grid of cells: users x methods x seeds.
+    /// Lays out the grid of cells: users x learning rates x methods x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let mut grid = Grid::new(NAME, settings.seeds);
         for world in &WORLDS {
-            for (name, method) in METHODS {
-                let config = config(method, settings);
-                grid.arm(world.name, name, SETTING, config)?;
+            for rate in RATES {
+                for (name, method) in METHODS {
+                    let config = config(method, rate, settings);
+                    grid.arm(world.name, name, &format!("rate {rate}"), config)?;
+                }
             }
         }
         Ok(Self { cells: grid.into_cells(), device: settings.device.open()? })
     }
 }
 
-/// The paper's iterations; rates at which 20 of them are enough to see something.
-fn config(method: OnlineMethod, settings: &Settings) -> Config {
+/// The paper's iterations, A at a learning rate.
+fn config(method: OnlineMethod, rate_of_agent: f64, settings: &Settings) -> Config {
     let mut networks = studies::networks(settings.scale);
     let rate = |learning_rate, optimiser: AdamConfig| AdamConfig { learning_rate, ..optimiser };
     networks.users_training.optimiser = rate(1e-3, networks.users_training.optimiser);
-    networks.agent_training.optimiser = rate(
-        if settings.scale == Scale::Paper { 1e-3 } else { 1e-2 },
-        networks.agent_training.optimiser,
-    );
+    networks.agent_training.optimiser = rate(rate_of_agent, networks.agent_training.optimiser);
     networks.discriminator_training.optimiser =
         rate(1e-3, networks.discriminator_training.optimiser);
     let online = OnlineConfig::new(method, networks);
     let (online, iterations, sessions) = match settings.scale {
         Scale::Smoke => (OnlineConfig { sessions: 20, ..online }, 3, 20),
-        Scale::Quick | Scale::Paper => (online, 20, 500),
+        Scale::Quick | Scale::Decide | Scale::Paper => (online, 20, 500),
     };
     Config { device: settings.device.to_string(), online, iterations, sessions }
 }
@@ -185,8 +185,8 @@ impl Experiment for OnlineExperiment {
             "Simulated users as in online-eval. Each iteration has sessions from which methods \
              learn online, and then a pass over all sessions so far. Figures: mean over the last \
              {LATE} iterations of what is shown in them, of other sessions; slates are drawn as \
-             when the recommender learns, *_top: its k likeliest items. LSTM-offline always shows \
-             the likeliest."
+             when the recommender learns, *_top: its k likeliest items. The setting is the learning \
+             rate of A; that of U and D is 0.001."
         )]
     }
 }
@@ -210,25 +210,17 @@ fn shown(
     watch: &Watch,
 ) -> anyhow::Result<Figures> {
     let networks = learning.networks();
-    let ways = match method {
+    let play = |selection| match method {
         OnlineMethod::LstmOffline => {
-            let played =
-                Played::of(&Blind(Ranking::new(networks.users())?), users, sessions, seed, watch)?;
-            [played, played]
+            let ranking = Blind(Ranking::new(networks.users(), selection)?);
+            Played::of(&ranking, users, sessions, seed, watch)
         }
         _ => {
-            let play = |selection| {
-                Played::of(
-                    &Blind(AgentPolicy::new(networks.agent(), selection)?),
-                    users,
-                    sessions,
-                    seed,
-                    watch,
-                )
-            };
-            [play(Selection::Sampled)?, play(Selection::Top)?]
+            let agent = Blind(AgentPolicy::new(networks.agent(), selection)?);
+            Played::of(&agent, users, sessions, seed, watch)
         }
     };
+    let ways = [play(Selection::Sampled)?, play(Selection::Top)?];
     Ok(ways
         .iter()
         .zip([Slates::Drawn, Slates::Top])

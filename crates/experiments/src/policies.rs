@@ -76,7 +76,7 @@ const CHUNK: u64 = 50;
 pub fn judging(scale: Scale) -> Judging {
     match scale {
         Scale::Smoke => Judging { sessions: 10, steps: 4 },
-        Scale::Quick => Judging { sessions: 100, steps: 10 },
+        Scale::Quick | Scale::Decide => Judging { sessions: 100, steps: 10 },
         Scale::Paper => Judging { sessions: 1_000, steps: 20 },
     }
 }
@@ -101,7 +101,7 @@ pub fn training(users: &UsersConfig, k: usize, scale: Scale) -> Training {
             config: TrainConfig { users: 8, warm_up: 8, batch: 8, capacity: 100, ..config },
             iterations: 3,
         },
-        Scale::Quick => Training {
+        Scale::Quick | Scale::Decide => Training {
             networks: QConfig {
                 state: StateEncoder::PositionWeights { history: 10, columns: 2 },
                 hidden: 32,

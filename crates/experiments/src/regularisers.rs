@@ -118,7 +118,7 @@ fn settings_of(
     let reward = TrainConfig { batch: published.reward.batch, ..training.clone() };
     let (generator, training) = match scale {
         Scale::Paper => (shannon.generator(), AdversarialConfig { reward, ..published }),
-        Scale::Quick => {
+        Scale::Quick | Scale::Decide => {
             let reward = TrainConfig { patience: Some(10), ..reward };
             (shannon.clone(), AdversarialConfig { reward, inner: 3, warm_up: 100, ..published })
         }

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::Settings;
 use crate::epochs::Row;
 use crate::learned::{grid_callback, interruptible};
-use crate::rerank_lists::{List, Ranker};
+use crate::rerank_lists::{List, Ranker, judged, later};
 use crate::rerank_logs::{self, PUBLIC, Source, SplitLogs};
 use crate::rerank_task::{Plan, Task};
 use crate::rerank_training::Trainings;
@@ -148,7 +148,7 @@ fn plan(source: &Source, scale: Scale) -> Plan {
     };
     let (hidden, patience) = match scale {
         Scale::Smoke => (8, 1),
-        Scale::Quick => (64, 3),
+        Scale::Quick | Scale::Decide => (64, 3),
         Scale::Paper => (512, 5),
     };
     if scale != Scale::Paper {
@@ -206,13 +206,13 @@ impl Experiment for Rerank {
         &[
             Metric::PrecisionAt10,
             Metric::PrecisionAt1,
-            Metric::PrecisionAt10Known,
-            Metric::PrecisionAt1Known,
+            Metric::PrecisionAt10First,
+            Metric::PrecisionAt1First,
         ]
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
-        vec![Metric::Known]
+        vec![Metric::Known, Metric::PrecisionAt1Known, Metric::PrecisionAt10Known]
     }
 
     fn public_datasets(&self) -> &'static [&'static str] {
@@ -273,9 +273,10 @@ impl Experiment for Rerank {
         let mut notes: Vec<String> =
             self.sources.iter().map(Source::note).chain(self.missing.clone()).collect();
         notes.push(
-            "precision@r: share of test clicks whose item is among the r best scored of its \
-             logged list, after the clicks before it; ties share places by expectation. *_known: \
-             clicks on lists all of whose items the training sessions show."
+            "precision@r: share of test clicks, but the first of each session, whose item is among \
+             the r best scored of its logged list, after the clicks before it; ties share places by \
+             expectation. *_first: the first clicks. *_known: clicks on lists all of whose items the \
+             training sessions show."
                 .into(),
         );
         notes.extend(self.sources.iter().map(|source| match unknown(source) {
@@ -386,16 +387,20 @@ fn counted(
     Ok(Outcome { metrics: figures(&lists.collect::<Vec<_>>(), logs)?, curve: Vec::new() })
 }
 
-/// The figures of reranked test lists, in the order of the clicks.
+/// The figures of reranked test lists, in the order of the clicks. First clicks of sessions stand
+/// apart.
 fn figures(lists: &[List], logs: &SplitLogs) -> anyhow::Result<Figures> {
-    let known = known(&logs.test, &logs.shown);
-    anyhow::ensure!(lists.len() == known.len(), "{} lists of {} clicks", lists.len(), known.len());
-    let all: Vec<&List> = lists.iter().collect();
-    let of_known: Vec<&List> =
-        lists.iter().zip(&known).filter(|(_, known)| **known).map(|(list, _)| list).collect();
-    let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / all.len() as f64)]);
+    let (known, later) = (known(&logs.test, &logs.shown), later(&logs.test));
+    let main = judged(lists, &logs.test)?;
+    let pick = |chosen: &dyn Fn(usize) -> bool| -> Vec<&List> {
+        lists.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, list)| list).collect()
+    };
+    let first = pick(&|at| !later[at]);
+    let of_known = pick(&|at| known[at]);
+    let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / lists.len() as f64)]);
     for (lists, names) in [
-        (all, [Metric::PrecisionAt1, Metric::PrecisionAt10]),
+        (main, [Metric::PrecisionAt1, Metric::PrecisionAt10]),
+        (first, [Metric::PrecisionAt1First, Metric::PrecisionAt10First]),
         (of_known, [Metric::PrecisionAt1Known, Metric::PrecisionAt10Known]),
     ] {
         if lists.is_empty() {

@@ -50,9 +50,10 @@ impl<'a> Ranker<'a> {
     }
 
     /// precision@1, precision@10, and the negative log-likelihood of the clicked item among those
-    /// of its list, in nats per click.
+    /// of its list, in nats per click; over the [`later`] clicks of sessions.
     pub fn validate(self, sequences: &Log) -> anyhow::Result<Row> {
         let lists = self.rerank(sequences)?;
+        let lists: Vec<&List> = judged(&lists, sequences)?;
         let log_p = lists.iter().map(|(scores, clicked)| {
             let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let sum: f64 = scores.iter().map(|&score| f64::from(score - largest).exp()).sum();
@@ -68,6 +69,23 @@ impl<'a> Ranker<'a> {
         ];
         Ok(figures.map(|(metric, value)| (metric.name().to_owned(), value)).into())
     }
+}
+
+/// Of every click of a log whether there is one before it in its session. The authors judge by
+/// these: before the first click a model of clicks knows no more than how popular items are.
+pub fn later(log: &Log) -> Vec<bool> {
+    let of_session = |session: foretaste_data::Session<'_>| {
+        (0..session.clicks().count()).map(|at| at > 0).collect::<Vec<_>>()
+    };
+    log.iter().flat_map(of_session).collect()
+}
+
+/// The lists of the [`later`] clicks, or of all where every session has one click.
+pub fn judged<'a>(lists: &'a [List], log: &Log) -> anyhow::Result<Vec<&'a List>> {
+    let later = later(log);
+    ensure!(lists.len() == later.len(), "{} lists of {} clicks", lists.len(), later.len());
+    let none = !later.contains(&true);
+    Ok(lists.iter().zip(later).filter(|(_, later)| *later || none).map(|(list, _)| list).collect())
 }
 
 fn by_users(model: &BehaviourModel, batch: &PaddedBatch) -> anyhow::Result<Vec<List>> {

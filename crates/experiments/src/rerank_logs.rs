@@ -185,7 +185,7 @@ fn options(format: Format) -> Options<'static> {
 fn kept(dataset: &Dataset, scale: Scale) -> usize {
     let most = match scale {
         Scale::Smoke => 100,
-        Scale::Quick => 1_600,
+        Scale::Quick | Scale::Decide => 1_600,
         Scale::Paper => usize::MAX,
     };
     dataset.log.sessions().min(most)

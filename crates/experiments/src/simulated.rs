@@ -71,6 +71,8 @@ pub enum LoggingPolicy {
 pub struct Played {
     /// Mean number of clicks of a session: the cumulative reward.
     pub reward: f64,
+    /// The same over the sessions that have a click.
+    pub reward_if_clicked: f64,
     /// coverage@1 to coverage@10, mean over all steps.
     pub coverage: [f64; RANKS],
 }
@@ -167,7 +169,8 @@ impl Played {
         let relevance: Vec<Vec<f32>> = (0..users.states()).map(relevance).collect();
         let mut population =
             Population::begin(users, policy, K, seed.derive("judging"), 0..sessions)?;
-        let (mut clicks, mut steps, mut coverage) = (0, 0, [0.0; RANKS]);
+        let (mut steps, mut coverage) = (0, [0.0; RANKS]);
+        let mut clicks = vec![0; sessions as usize];
         while !population.rows().is_empty() {
             if watch.interrupted() {
                 bail!(Interrupted);
@@ -182,11 +185,15 @@ impl Played {
                 }
             }
             steps += states.0.len();
-            clicks +=
-                moment.responses.choice.iter().filter(|choice| choice.item().is_some()).count();
+            for (choice, &row) in moment.responses.choice.iter().zip(moment.rows) {
+                clicks[row] += u32::from(choice.item().is_some());
+            }
         }
+        let clicked = clicks.iter().filter(|clicks| **clicks > 0).count();
+        let sum = f64::from(clicks.iter().sum::<u32>());
         Ok(Self {
-            reward: clicks as f64 / sessions as f64,
+            reward: sum / sessions as f64,
+            reward_if_clicked: sum / clicked.max(1) as f64,
             coverage: coverage.map(|sum| sum / steps as f64),
         })
     }
@@ -198,11 +205,20 @@ impl Played {
 
     /// All figures, named after how the slates came about.
     pub fn figures(&self, slates: Slates) -> Figures {
-        let (reward, coverage, by_rank) = match slates {
-            Slates::Drawn => (Metric::Reward, Metric::Coverage, Metric::COVERAGE_AT),
-            Slates::Top => (Metric::RewardTop, Metric::CoverageTop, Metric::COVERAGE_AT_TOP),
+        let ([reward, if_clicked, coverage], by_rank) = match slates {
+            Slates::Drawn => {
+                ([Metric::Reward, Metric::RewardIfClicked, Metric::Coverage], Metric::COVERAGE_AT)
+            }
+            Slates::Top => (
+                [Metric::RewardTop, Metric::RewardIfClickedTop, Metric::CoverageTop],
+                Metric::COVERAGE_AT_TOP,
+            ),
         };
-        let means = [(reward, self.reward), (coverage, self.mean_coverage())];
+        let means = [
+            (reward, self.reward),
+            (if_clicked, self.reward_if_clicked),
+            (coverage, self.mean_coverage()),
+        ];
         means.into_iter().chain(by_rank.into_iter().zip(self.coverage)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use candle_core::Device;
-use foretaste_data::Log;
+use foretaste_data::{Catalogue, Log};
 use foretaste_irecgan::{
     AgentPolicy, Buffer, IRecGan, IRecGanConfig, Ranking, Selection, max_trajectory_length,
 };
@@ -13,18 +13,22 @@ use foretaste_random::Seed;
 use foretaste_sim::{Mdp, MdpConfig};
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourUsers};
 use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
 
 use crate::Settings;
 use crate::epochs::Row;
 use crate::simulated::{K, Logging, World};
-use crate::study_training::Validated;
+use crate::study_training::{Chosen, Training, held_out_users};
 
 /// Runs of Algorithm 1, those that several cells need kept for them.
 pub struct Studies {
-    /// By data set, setting and seed.
-    learned: Shared<(String, String, u64), Learned>,
+    starts: Shared<Key, Start>,
+    learned: Shared<Key, Learned>,
     device: Device,
 }
+
+/// Data set, study as JSON, and seed.
+type Key = (String, String, u64);
 
 /// A log, and how Algorithm 1 runs on it.
 #[derive(Clone, Serialize, Deserialize)]
@@ -32,49 +36,95 @@ pub struct Study {
     device: String,
     /// Who made the log.
     pub logging: Logging,
-    /// Its sessions.
+    /// Its sessions that are learned from.
     pub sessions: u64,
-    /// How many of ten sessions say when lines 3 and 4 stop; the others are learned from.
-    held_out: usize,
-    /// Epochs of line 3 or 4 without a new best on the held-out sessions after which it stops.
+    /// Further sessions of the same policy, by whose likelihood line 3 stops.
+    stopping: u64,
+    /// Further sessions, to which the held-out users U' are fitted.
+    judging: u64,
+    /// Epochs of line 3 without a new best on the stopping sessions after which it ends.
     patience: u64,
-    networks: IRecGanConfig,
+    /// Simulated sessions by which U' judges a policy after an epoch.
+    judged_by: u64,
+    /// U, A, D and their training.
+    pub networks: IRecGanConfig,
+    /// What comes after lines 3 and 4.
+    pub then: Then,
+}
+
+/// What comes after lines 3 and 4 of Algorithm 1.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// Nothing.
+    Nothing,
+    /// So many more epochs of lines 3 and 4 each, without a best epoch to go back to: the control
+    /// that learns from the log alone with as many updates.
+    MoreOfTheLog(u64),
+    /// Lines 5 to 19.
+    Algorithm,
+}
+
+/// Which epoch of the last part of a training is taken, for U and for A.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Epoch {
+    /// The last.
+    Last,
+    /// That of the highest reward in the held-out users U': U by its likeliest items, A by the
+    /// slates that it draws.
+    ByHeldOutUsers,
+    /// That of the lowest loss on the stopping sessions.
+    ByLikelihood,
 }
 
 /// What a run of Algorithm 1 leaves.
 pub struct Learned {
-    /// U and A after lines 3 and 4: LSTM and PG.
-    pub before: Acting,
-    /// U and A after all: LSTMD and IRecGAN.
-    pub after: Acting,
-    /// Steps after which generated sequences are cut.
-    pub longest: usize,
+    last: Acting,
+    by_held_out_users: Acting,
+    by_likelihood: Acting,
+    /// Steps of generated trajectories at most.
+    pub max_steps: usize,
     /// The losses of U.
-    pub users: Curve,
-    /// The losses of A, and what the generated sequences were like.
-    pub agent: Curve,
+    pub users: Vec<Row>,
+    /// The losses of A, and what the generated trajectories were like.
+    pub agent: Vec<Row>,
 }
 
 /// U and A at one time, as environment and policies.
 pub struct Acting {
     /// U as users.
     pub users: BehaviourUsers,
-    /// U as a recommender.
-    pub ranking: Ranking,
+    /// U, slates drawn in proportion to exp(V^c).
+    pub users_drawn: Ranking,
+    /// U, the k items that it finds likeliest.
+    pub users_top: Ranking,
     /// A, slates drawn from its policy.
-    pub sampled: AgentPolicy,
+    pub agent_drawn: AgentPolicy,
     /// A, its k likeliest items.
-    pub top: AgentPolicy,
+    pub agent_top: AgentPolicy,
 }
 
-/// A learning curve in two parts: one row per epoch, those before the adversarial training first.
-pub struct Curve {
-    points: Vec<Row>,
-    before: usize,
+/// The sessions of a log by their use.
+pub struct Sessions {
+    /// To learn from.
+    pub train: Log,
+    /// By whose likelihood line 3 stops.
+    pub stopping: Buffer,
+    /// To which U' is fitted.
+    pub judging: Log,
+}
+
+/// What lines 3 and 4 leave: the start of all that comes after.
+struct Start {
+    learned: Arc<Learned>,
+    /// The checkpoint of the run.
+    checkpoint: TempDir,
+    judge: BehaviourUsers,
 }
 
 /// Sizes of the networks and lengths of the training by scale. The paper gives sizes and rates, not
-/// epochs; at `quick` networks are small, and rates higher so that they need fewer epochs.
+/// epochs; below `paper` networks are small, and rates higher so that they need fewer epochs.
 pub fn networks(scale: Scale) -> IRecGanConfig {
     let items = MdpConfig::default().items;
     let published = IRecGanConfig::new(items, K);
@@ -85,13 +135,14 @@ pub fn networks(scale: Scale) -> IRecGanConfig {
     };
     let mut networks = IRecGanConfig {
         users_epochs: 100,
-        agent_epochs: 100,
+        agent_epochs: AGENT_EPOCHS,
         discriminator_epochs: 20,
+        epochs: ROUNDS,
         ..published
     };
     let hidden = match scale {
         Scale::Smoke => 8,
-        Scale::Quick => 64,
+        Scale::Quick | Scale::Decide => 64,
         Scale::Paper => return networks,
     };
     (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) =
@@ -112,26 +163,42 @@ pub fn networks(scale: Scale) -> IRecGanConfig {
     networks
 }
 
+/// Epochs of line 4.
+const AGENT_EPOCHS: u64 = 30;
+/// Rounds of lines 8 to 19.
+pub const ROUNDS: u64 = 10;
+
 impl Study {
-    /// The studies of a scale: every logging policy and size of log.
+    /// The studies of a scale that end after lines 3 and 4: every logging policy and size of log.
     pub fn all(settings: &Settings) -> Vec<Self> {
-        let (sizes, patience): (&[u64], u64) = match settings.scale {
-            Scale::Smoke => (&[100], 1),
-            Scale::Quick => (&[200, 1_000], 5),
-            Scale::Paper => (&[200, 1_000, 10_000], 10),
+        let sizes: &[u64] = match settings.scale {
+            Scale::Smoke => &[100],
+            Scale::Quick | Scale::Decide => &[200, 1_000],
+            Scale::Paper => &[200, 1_000, 10_000],
         };
+        let smoke = settings.scale == Scale::Smoke;
         let study = |logging, sessions| Self {
             device: settings.device.to_string(),
             logging,
             sessions,
-            held_out: 1,
-            patience,
+            stopping: sessions / 10,
+            judging: sessions / 5,
+            patience: if smoke { 1 } else { 5 },
+            judged_by: if smoke { 20 } else { 500 },
             networks: networks(settings.scale),
+            then: Then::Nothing,
         };
         Logging::ALL
             .into_iter()
             .flat_map(|logging| sizes.iter().map(move |&sessions| study(logging, sessions)))
             .collect()
+    }
+
+    /// The same log, with other networks and what comes after lines 3 and 4.
+    pub fn with(&self, then: Then, change: impl FnOnce(&mut IRecGanConfig)) -> Self {
+        let mut study = Self { then, ..self.clone() };
+        change(&mut study.networks);
+        study
     }
 
     /// The paper's name of it: random(200).
@@ -143,6 +210,43 @@ impl Study {
     pub fn lambda_1(&self) -> f64 {
         self.networks.lambda_1
     }
+
+    /// What lines 3 and 4 of it are: two studies with the same start differ in what comes after.
+    fn start(&self) -> Self {
+        let published = IRecGanConfig::new(self.networks.users.items, self.networks.k);
+        self.with(Then::Nothing, |networks| {
+            *networks = IRecGanConfig {
+                k: networks.k,
+                users: networks.users.clone(),
+                users_training: networks.users_training.clone(),
+                agent: networks.agent.clone(),
+                agent_training: networks.agent_training.clone(),
+                discriminator: networks.discriminator.clone(),
+                discriminator_training: networks.discriminator_training.clone(),
+                users_epochs: networks.users_epochs,
+                agent_epochs: networks.agent_epochs,
+                endings: networks.endings,
+                ..published
+            };
+        })
+    }
+
+    fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
+        let Self { sessions, stopping, judging, .. } = *self;
+        let all = sessions + stopping + judging;
+        let log = self.logging.in_users(users).log(users, all, seed)?;
+        let part =
+            |from: u64, count: u64| log.slice(from as usize..(from + count) as usize).to_log();
+        Ok(Sessions {
+            train: part(0, sessions),
+            stopping: Buffer::real(part(sessions, stopping)),
+            judging: part(sessions + stopping, judging),
+        })
+    }
+
+    fn key(&self, world: &World, seed: u64) -> anyhow::Result<Key> {
+        Ok((world.name.into(), serde_json::to_string(self)?, seed))
+    }
 }
 
 impl Studies {
@@ -151,7 +255,8 @@ impl Studies {
         // Methods of a study follow each other, and need the runs of all seeds. At the published
         // size a run leaves networks of 200 MB.
         let kept = if settings.scale == Scale::Paper { settings.seeds as usize + 1 } else { 256 };
-        Ok(Self { learned: Shared::new(kept), device: settings.device.open()? })
+        let (starts, learned) = (Shared::new(kept), Shared::new(kept));
+        Ok(Self { starts, learned, device: settings.device.open()? })
     }
 
     /// What Algorithm 1 leaves on the log of a study.
@@ -162,36 +267,86 @@ impl Studies {
         seed: u64,
         watch: &Watch,
     ) -> anyhow::Result<Arc<Learned>> {
-        self.learned.get((world.name.into(), study.setting(), seed), || {
-            self.learn(world, study, seed, watch)
+        if study.then == Then::Nothing {
+            return Ok(Arc::clone(&self.start(world, study, seed, watch)?.learned));
+        }
+        self.learned.get(study.key(world, seed)?, || {
+            let start = self.start(world, study, seed, watch)?;
+            let (users, of_seed) = (world.users(seed)?, Seed::new(seed));
+            let sessions = study.sessions(&users, of_seed)?;
+            let catalogue = Catalogue::numbered(users.items());
+            let run = IRecGan::resume(start.checkpoint.path(), &catalogue, of_seed, &self.device)?
+                .going_on_by(study.networks.clone())?;
+            let mut training = study.training(run, &sessions, &start.judge, of_seed, watch);
+            match study.then {
+                Then::Nothing => {}
+                Then::MoreOfTheLog(epochs) => training.more_of_the_log(epochs)?,
+                Then::Algorithm => training.lines_5_to_19()?,
+            }
+            training.end()
         })
     }
 
-    fn learn(
+    fn start(
         &self,
         world: &World,
         study: &Study,
         seed: u64,
         watch: &Watch,
-    ) -> anyhow::Result<Learned> {
-        let (users, seed): (Mdp, _) = (world.users(seed)?, Seed::new(seed));
-        let log = study.logging.in_users(&users).log(&users, study.sessions, seed)?;
-        let (train, held_out) = split(&log, study.held_out);
-        let (held_out, config) = (Buffer::real(held_out), study.networks.clone());
-        let run = IRecGan::new(config, seed, &self.device)?;
-        let mut training =
-            Validated { run, train: &train, held_out: &held_out, patience: study.patience, watch };
-        let (users, agent) = (training.line_3()?, training.line_4()?);
-        let before = Acting::new(&training.run)?;
-        let lengths = [users.len(), agent.len()];
-        let [users, agent] = training.lines_5_to_19([users, agent])?;
-        Ok(Learned {
-            before,
-            after: Acting::new(&training.run)?,
-            longest: max_trajectory_length(&train)?,
-            users: Curve { points: users, before: lengths[0] },
-            agent: Curve { points: agent, before: lengths[1] },
+    ) -> anyhow::Result<Arc<Start>> {
+        let study = study.start();
+        self.starts.get(study.key(world, seed)?, || {
+            let (users, seed) = (world.users(seed)?, Seed::new(seed));
+            let sessions = study.sessions(&users, seed)?;
+            let judge = held_out_users(&study.networks, &sessions, seed, &self.device, watch)?;
+            let run = IRecGan::new(study.networks.clone(), seed, &self.device)?;
+            let mut training = study.training(run, &sessions, &judge, seed, watch);
+            training.line_3()?;
+            training.line_4()?;
+            let checkpoint = TempDir::new()?;
+            training.run.save(checkpoint.path(), &Catalogue::numbered(users.items()))?;
+            Ok(Start { learned: Arc::new(training.end()?), checkpoint, judge })
         })
+    }
+}
+
+impl Study {
+    fn training<'a>(
+        &self,
+        run: IRecGan,
+        sessions: &'a Sessions,
+        judge: &'a BehaviourUsers,
+        seed: Seed,
+        watch: &'a Watch,
+    ) -> Training<'a> {
+        Training::new(run, sessions, judge, self.patience, self.judged_by, seed, watch)
+    }
+}
+
+impl Learned {
+    /// What comes of a training whose last epoch the networks of `run` hold.
+    pub fn new(
+        run: &IRecGan,
+        chosen: &Chosen,
+        sessions: &Sessions,
+        [users, agent]: [Vec<Row>; 2],
+    ) -> anyhow::Result<Self> {
+        let last = Acting::new(run)?;
+        chosen.by_held_out_users.restore(run)?;
+        let by_held_out_users = Acting::new(run)?;
+        chosen.by_likelihood.restore(run)?;
+        let by_likelihood = Acting::new(run)?;
+        let max_steps = max_trajectory_length(&sessions.train)?;
+        Ok(Self { last, by_held_out_users, by_likelihood, max_steps, users, agent })
+    }
+
+    /// U and A of an epoch.
+    pub fn of(&self, epoch: Epoch) -> &Acting {
+        match epoch {
+            Epoch::Last => &self.last,
+            Epoch::ByHeldOutUsers => &self.by_held_out_users,
+            Epoch::ByLikelihood => &self.by_likelihood,
+        }
     }
 }
 
@@ -199,27 +354,10 @@ impl Acting {
     fn new(run: &IRecGan) -> anyhow::Result<Self> {
         Ok(Self {
             users: BehaviourUsers::new(run.users())?,
-            ranking: Ranking::new(run.users())?,
-            sampled: AgentPolicy::new(run.agent(), Selection::Sampled)?,
-            top: AgentPolicy::new(run.agent(), Selection::Top)?,
+            users_drawn: Ranking::new(run.users(), Selection::Sampled)?,
+            users_top: Ranking::new(run.users(), Selection::Top)?,
+            agent_drawn: AgentPolicy::new(run.agent(), Selection::Sampled)?,
+            agent_top: AgentPolicy::new(run.agent(), Selection::Top)?,
         })
     }
-}
-
-impl Curve {
-    /// Of the training before the adversarial one.
-    pub fn first(&self) -> Vec<Row> {
-        self.points[..self.before].to_vec()
-    }
-
-    /// Of all.
-    pub fn whole(&self) -> Vec<Row> {
-        self.points.clone()
-    }
-}
-
-/// The first sessions, and the last `tenths` of ten.
-fn split(log: &Log, tenths: usize) -> (Log, Log) {
-    let cut = log.sessions() - log.sessions() * tenths / 10;
-    (log.slice(0..cut).to_log(), log.slice(cut..log.sessions()).to_log())
 }

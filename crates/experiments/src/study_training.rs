@@ -1,193 +1,253 @@
-//! Algorithm 1 of IRecGAN with validation: U and A each keep their best epoch, before and after the
-//! adversarial training.
+//! Algorithm 1 of IRecGAN, watched epoch by epoch: U and A are judged after each by held-out
+//! sessions and by users who were fitted to others.
 
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor};
 use foretaste_data::Log;
-use foretaste_irecgan::{Buffer, CurvePoint, IRecGan};
+use foretaste_irecgan::{AgentPolicy, CurvePoint, IRecGan, IRecGanConfig, Ranking, Selection};
 use foretaste_lab::Watch;
 use foretaste_nn::Params;
+use foretaste_random::Seed;
+use foretaste_sim::{Blind, Policy, Rollout};
 use foretaste_train::{Candidates, Fit, FitConfig};
+use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 
-use crate::epochs::{self, NetworkPoint, Row, curves, generated, joined};
+use crate::epochs::{self, NetworkPoint, Row, curves, generated};
 use crate::learned::{figures, interruptible};
+use crate::simulated::K;
+use crate::studies::{Learned, Sessions};
 
-/// A run of Algorithm 1, validated on held-out sessions.
-pub struct Validated<'a> {
+/// Steps after which a session in U' is cut, as sessions are in the authors' code.
+const STEPS: usize = 40;
+
+/// A run of Algorithm 1.
+pub struct Training<'a> {
     /// U, A and D.
     pub run: IRecGan,
-    /// What they learn from.
-    pub train: &'a Log,
-    /// What their best epochs are chosen by.
-    pub held_out: &'a Buffer,
-    /// Epochs of line 3 or 4 without a new best after which it stops.
-    pub patience: u64,
-    /// Who watches.
-    pub watch: &'a Watch,
+    sessions: &'a Sessions,
+    /// U'.
+    judge: &'a BehaviourUsers,
+    patience: u64,
+    /// Simulated sessions by which U' judges.
+    judged_by: u64,
+    seed: Seed,
+    watch: &'a Watch,
+    /// Epochs shown so far.
+    done: u64,
+    chosen: Chosen,
+    rows: [Vec<Row>; 2],
 }
 
-impl Validated<'_> {
-    /// U's pretraining. Returns its learning curve.
-    pub fn line_3(&mut self) -> anyhow::Result<Vec<Row>> {
-        self.pretrain(Network::Users, self.run.config().users_epochs, 0)
+/// The best epochs of U and of A in the part of a training that was last.
+#[derive(Default)]
+pub struct Chosen {
+    /// By reward in U'.
+    pub by_held_out_users: Best,
+    /// By the loss on the stopping sessions.
+    pub by_likelihood: Best,
+}
+
+/// The parameters of U and A at their best epochs.
+#[derive(Default)]
+pub struct Best {
+    users: Option<Kept>,
+    agent: Option<Kept>,
+}
+
+struct Kept {
+    value: f64,
+    params: BTreeMap<String, Tensor>,
+}
+
+impl<'a> Training<'a> {
+    /// Of `run`, from where it is.
+    pub fn new(
+        run: IRecGan,
+        sessions: &'a Sessions,
+        judge: &'a BehaviourUsers,
+        patience: u64,
+        judged_by: u64,
+        seed: Seed,
+        watch: &'a Watch,
+    ) -> Self {
+        let (chosen, rows) = (Chosen::default(), [Vec::new(), Vec::new()]);
+        Self { run, sessions, judge, patience, judged_by, seed, watch, done: 0, chosen, rows }
     }
 
-    /// A's pretraining. Returns its learning curve.
-    pub fn line_4(&mut self) -> anyhow::Result<Vec<Row>> {
-        let (before, epochs) = (self.run.config().users_epochs, self.run.config().agent_epochs);
-        self.pretrain(Network::Agent, epochs, before)
-    }
-
-    /// D's pretraining and the adversarial training. `before` holds the learning curves of U and A,
-    /// which go on.
-    pub fn lines_5_to_19(&mut self, before: [Vec<Row>; 2]) -> anyhow::Result<[Vec<Row>; 2]> {
-        self.run.pretrain_discriminator(self.train)?;
-        let (watch, total) = (self.watch, self.epochs());
+    /// Line 3: U, a model of users, keeps its best epoch by likelihood.
+    pub fn line_3(&mut self) -> anyhow::Result<()> {
+        let (watch, total) = (self.watch, self.run.config().users_epochs);
         let config = FitConfig {
-            iterations: self.run.config().epochs,
-            validate_every: 1,
-            patience: None,
-            candidates: Candidates::Trained,
-        };
-        let lengths = before.each_ref().map(Vec::len);
-        let mut lines = Adversarial { training: self, before: lengths, point: None };
-        let fitted = foretaste_train::fit(&mut lines, config, |progress| {
-            watch.progress(total - config.iterations + progress.iteration, total);
-            // What is validated before any epoch is what lines 3 and 4 left.
-            if progress.iteration > 0 {
-                epochs::record(watch, &progress.point.unwrap_or_default());
-            }
-            watch.control_flow()
-        });
-        let mut curves = joined(&before, curves(interruptible(fitted)?)).into_iter();
-        Ok([(); 2].map(|()| curves.next().unwrap_or_default()))
-    }
-
-    fn pretrain(&mut self, network: Network, most: u64, before: u64) -> anyhow::Result<Vec<Row>> {
-        let (watch, total) = (self.watch, self.epochs());
-        let config = FitConfig {
-            iterations: most,
+            iterations: total,
             validate_every: 1,
             patience: Some(self.patience),
             candidates: Candidates::All,
         };
-        let mut line = Pretraining { training: self, network, loss: None };
+        let mut line = Line3 { training: self, loss: None };
         let fitted = foretaste_train::fit(&mut line, config, |progress| {
-            watch.progress(before + progress.iteration, total);
+            watch.progress(progress.iteration, total);
             epochs::record(watch, &progress.point.unwrap_or_default());
             watch.control_flow()
         });
-        Ok(curves(interruptible(fitted)?).into_iter().flatten().collect())
+        self.rows[0] = curves(interruptible(fitted)?).into_iter().flatten().collect();
+        Ok(())
     }
 
-    /// Epochs of all lines, of which line 6 is one.
-    fn epochs(&self) -> u64 {
-        let config = self.run.config();
-        config.users_epochs + config.agent_epochs + 1 + config.epochs
-    }
-}
-
-/// U or A.
-#[derive(Clone, Copy)]
-enum Network {
-    Users,
-    Agent,
-}
-
-impl Network {
-    fn params(self, run: &IRecGan) -> &Params {
-        match self {
-            Self::Users => run.users().params(),
-            Self::Agent => run.agent().params(),
-        }
+    /// Line 4: A.
+    pub fn line_4(&mut self) -> anyhow::Result<()> {
+        self.epochs(self.run.config().agent_epochs, |run, log| run.pretrain_agent(log))
     }
 
-    /// What is known of it after an epoch.
-    fn point(
-        self,
-        training: &Validated<'_>,
-        epoch: u64,
-        train_loss: Option<f64>,
-    ) -> anyhow::Result<NetworkPoint> {
-        let Validated { run, held_out, .. } = training;
-        let norms = run.gradient_norms();
-        let (part, loss, norm) = match self {
-            Self::Users => ("users", run.users().mean_loss(&held_out.log)?, norms.users),
-            Self::Agent => {
-                let loss = run.agent().mean_loss(held_out, &run.config().agent_training)?;
-                ("agent", loss, norms.agent)
+    /// As many more epochs of lines 3 and 4 each.
+    pub fn more_of_the_log(&mut self, epochs: u64) -> anyhow::Result<()> {
+        self.epochs(epochs, |run, log| {
+            let users_loss = run.pretrain_users(log)?.users_loss;
+            Ok(CurvePoint { users_loss, ..run.pretrain_agent(log)? })
+        })
+    }
+
+    /// D, and the rounds of lines 8 to 19.
+    pub fn lines_5_to_19(&mut self) -> anyhow::Result<()> {
+        self.run.pretrain_discriminator(&self.sessions.train)?;
+        self.epochs(self.run.config().epochs, |run, log| run.adversarial_epoch(log))
+    }
+
+    /// What came of it.
+    pub fn end(self) -> anyhow::Result<Learned> {
+        Learned::new(&self.run, &self.chosen, self.sessions, self.rows)
+    }
+
+    fn epochs(
+        &mut self,
+        count: u64,
+        epoch: impl Fn(&mut IRecGan, &Log) -> foretaste_irecgan::Result<CurvePoint>,
+    ) -> anyhow::Result<()> {
+        self.chosen = Chosen::default();
+        self.judge(None)?;
+        for done in 0..count {
+            self.watch.progress(done, count);
+            if self.watch.interrupted() {
+                anyhow::bail!(foretaste_lab::Interrupted);
             }
-        };
-        let point = NetworkPoint::new(part, epoch, train_loss, loss);
-        Ok(point.with_norms(figures([("gradient_norm", norm)])))
+            let point = epoch(&mut self.run, &self.sessions.train)?;
+            self.judge(Some(&point))?;
+        }
+        Ok(())
+    }
+
+    /// Judges U and A as they are now.
+    fn judge(&mut self, point: Option<&CurvePoint>) -> anyhow::Result<()> {
+        let run = &self.run;
+        let of_users = Ranking::new(run.users(), Selection::Top)?;
+        let of_agent = AgentPolicy::new(run.agent(), Selection::Sampled)?;
+        let values = [self.value(&of_users)?, self.value(&of_agent)?];
+        let users_loss = run.users().mean_loss(&self.sessions.stopping.log)?;
+        let agent_loss =
+            run.agent().mean_loss(&self.sessions.stopping, &run.config().agent_training)?;
+        let params = [run.users().params(), run.agent().params()];
+        self.chosen.by_held_out_users.consider(values.map(|value| -value), params)?;
+        self.chosen.by_likelihood.consider([users_loss, agent_loss], params)?;
+
+        let trained =
+            [point.and_then(|point| point.users_loss), point.and_then(|point| point.agent_loss)];
+        let norms = run.gradient_norms();
+        let others = [Vec::new(), point.into_iter().flat_map(generated).collect()];
+        let networks = [("users", users_loss, norms.users), ("agent", agent_loss, norms.agent)];
+        let all = networks.into_iter().zip(values).zip(trained).zip(others).zip(&mut self.rows);
+        for (((((part, loss, norm), value), trained), others), rows) in all {
+            let point = NetworkPoint::new(part, self.done, trained, loss)
+                .with(figures([("reward_in_held_out_users", Some(value))]))
+                .with(others)
+                .with_norms(figures([("gradient_norm", norm)]));
+            epochs::record(self.watch, std::slice::from_ref(&point));
+            rows.push(point.row);
+        }
+        self.done += 1;
+        Ok(())
+    }
+
+    /// Mean clicks of a session in U'.
+    fn value<P: Policy>(&self, policy: P) -> anyhow::Result<f64> {
+        let seed = self.seed.derive("held-out users");
+        let rollout = Rollout::new(seed, 0..self.judged_by, K).max_steps(STEPS);
+        let outcomes = rollout.outcomes(self.judge, &Blind(policy))?;
+        let clicks: f64 = outcomes.iter().map(|outcome| f64::from(outcome.clicks)).sum();
+        Ok(clicks / self.judged_by as f64)
     }
 }
 
-/// Line 3 or 4.
-struct Pretraining<'a, 'b> {
-    training: &'a mut Validated<'b>,
-    network: Network,
+impl Best {
+    /// Keeps what is lower than before.
+    fn consider(&mut self, values: [f64; 2], params: [&Params; 2]) -> anyhow::Result<()> {
+        let kept = [&mut self.users, &mut self.agent];
+        for ((kept, value), params) in kept.into_iter().zip(values).zip(params) {
+            if kept.as_ref().is_none_or(|kept| value < kept.value) {
+                *kept = Some(Kept { value, params: params.snapshot()? });
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the parameters into the networks of a run.
+    pub fn restore(&self, run: &IRecGan) -> anyhow::Result<()> {
+        for (kept, params) in
+            [(&self.users, run.users().params()), (&self.agent, run.agent().params())]
+        {
+            kept.iter().try_for_each(|kept| params.restore(&kept.params))?;
+        }
+        Ok(())
+    }
+}
+
+/// U', fitted to the judging sessions by the settings of U.
+pub fn held_out_users(
+    networks: &IRecGanConfig,
+    sessions: &Sessions,
+    seed: Seed,
+    device: &Device,
+    watch: &Watch,
+) -> anyhow::Result<BehaviourUsers> {
+    let seed = seed.derive("held-out users");
+    let model = BehaviourModel::new(networks.users.clone(), seed, device)?;
+    let mut trainer = BehaviourTrainer::new(model, networks.users_training.clone())?;
+    let (judging, stopping) = (&sessions.judging, &sessions.stopping.log);
+    let fitted = trainer
+        .fit(judging, stopping, networks.users_epochs.min(EPOCHS), seed, |_| watch.control_flow());
+    interruptible(fitted)?;
+    Ok(BehaviourUsers::new(trainer.model())?)
+}
+
+/// Epochs of U' at most.
+const EPOCHS: u64 = 50;
+
+/// Line 3.
+struct Line3<'a, 'b> {
+    training: &'a mut Training<'b>,
     /// Of the last epoch.
     loss: Option<f64>,
 }
 
-impl Fit for Pretraining<'_, '_> {
+impl Fit for Line3<'_, '_> {
     type Point = Vec<NetworkPoint>;
     type Error = anyhow::Error;
 
     fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
-        let Validated { run, train, .. } = self.training;
-        self.loss = match self.network {
-            Network::Users => run.pretrain_users(train)?.users_loss,
-            Network::Agent => run.pretrain_agent(train)?.agent_loss,
-        };
+        let Training { run, sessions, .. } = self.training;
+        self.loss = run.pretrain_users(&sessions.train)?.users_loss;
         Ok(())
     }
 
     fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
-        Ok(vec![self.network.point(self.training, epoch, self.loss)?])
+        let Training { run, sessions, .. } = self.training;
+        let loss = run.users().mean_loss(&sessions.stopping.log)?;
+        let point = NetworkPoint::new("line-3", epoch, self.loss, loss);
+        let norm = figures([("gradient_norm", run.gradient_norms().users)]);
+        Ok(vec![point.with_norms(norm)])
     }
 
     fn params(&self) -> Vec<&Params> {
-        vec![self.network.params(&self.training.run)]
-    }
-
-    fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {
-        epochs::losses(networks)
-    }
-}
-
-/// Lines 8 to 19.
-struct Adversarial<'a, 'b> {
-    training: &'a mut Validated<'b>,
-    /// Lengths of the learning curves of U and A so far.
-    before: [usize; 2],
-    /// What came of the last epoch.
-    point: Option<CurvePoint>,
-}
-
-impl Fit for Adversarial<'_, '_> {
-    type Point = Vec<NetworkPoint>;
-    type Error = anyhow::Error;
-
-    fn train(&mut self, _epoch: u64) -> anyhow::Result<()> {
-        let Validated { run, train, .. } = self.training;
-        self.point = Some(run.adversarial_epoch(train)?);
-        Ok(())
-    }
-
-    fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
-        let [of_users, of_agent] = self.before.map(|length| length as u64 + epoch - 1);
-        let (users_loss, agent_loss) =
-            self.point.map_or((None, None), |point| (point.users_loss, point.agent_loss));
-        let users = Network::Users.point(self.training, of_users, users_loss)?;
-        let agent = Network::Agent.point(self.training, of_agent, agent_loss)?;
-        let norm = self.training.run.gradient_norms().discriminator;
-        let norm = figures([("discriminator_gradient_norm", norm)]);
-        Ok(vec![users, agent.with(self.point.iter().flat_map(generated)).with_norms(norm)])
-    }
-
-    fn params(&self) -> Vec<&Params> {
-        let run = &self.training.run;
-        [Network::Users, Network::Agent].map(|network| network.params(run)).into()
+        vec![self.training.run.users().params()]
     }
 
     fn losses(&self, networks: &Vec<NetworkPoint>) -> Vec<f64> {

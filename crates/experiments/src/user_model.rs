@@ -93,7 +93,7 @@ fn methods(source: &Source, settings: &Settings) -> Vec<(&'static str, Method)> 
 pub fn grid(kind: ModelKind, scale: Scale) -> Vec<baselines::Settings> {
     match scale {
         Scale::Smoke => kind.coarse_grid().into_iter().take(1).map(brief).collect(),
-        Scale::Quick => kind.coarse_grid(),
+        Scale::Quick | Scale::Decide => kind.coarse_grid(),
         Scale::Paper => kind.grid(),
     }
 }

@@ -13,19 +13,22 @@ pub enum Scale {
     /// Small networks and few iterations: minutes on two cores, still meaningful. What an
     /// experiment shortens stands in docs/experiments.md.
     Quick,
+    /// As quick, with as many seeds as the claims need to be decided: hours.
+    Decide,
     /// The published settings.
     Paper,
 }
 
 impl Scale {
     /// All, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Smoke, Self::Quick, Self::Paper];
+    pub const ALL: [Self; 4] = [Self::Smoke, Self::Quick, Self::Decide, Self::Paper];
 
     /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Smoke => "smoke",
             Self::Quick => "quick",
+            Self::Decide => "decide",
             Self::Paper => "paper",
         }
     }

@@ -1,0 +1,104 @@
+//! Recommenders that learned by Algorithm 1 of IRecGAN from a log of simulated users, judged by
+//! these users.
+
+use foretaste_eval::Metric;
+use foretaste_lab::{Outcome, Watch};
+use foretaste_random::Seed;
+use foretaste_report::Figures;
+use foretaste_sim::bounds::MdpOracle;
+use foretaste_sim::policies::UniformRandom;
+use foretaste_sim::{Blind, Mdp, Privileged};
+use serde::{Deserialize, Serialize};
+
+use crate::simulated::{K, Played, Slates, World};
+use crate::studies::{Epoch, Studies, Study};
+
+/// A recommender that comes of a run of Algorithm 1.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Learner {
+    /// The run.
+    pub study: Study,
+    /// The network that recommends.
+    pub network: Network,
+    /// The epoch of it.
+    pub epoch: Epoch,
+}
+
+/// A network of Algorithm 1 that recommends.
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Network {
+    /// U: LSTM, LSTMD.
+    Users,
+    /// A: PG, PGU, IRecGAN.
+    Agent,
+}
+
+/// Lets policies meet the users.
+pub struct Judge<'a> {
+    /// The users.
+    pub users: &'a Mdp,
+    /// Number of sessions.
+    pub sessions: u64,
+    /// What they are drawn from.
+    pub seed: Seed,
+    /// Who may stop it.
+    pub watch: &'a Watch,
+}
+
+impl Learner {
+    /// What it earns by drawn slates and by its k likeliest items, with the network's learning
+    /// curve.
+    pub fn outcome(
+        &self,
+        studies: &Studies,
+        world: &World,
+        judge: &Judge<'_>,
+        seed: u64,
+    ) -> anyhow::Result<Outcome> {
+        let learned = studies.learned(world, &self.study, seed, judge.watch)?;
+        let acting = learned.of(self.epoch);
+        let (drawn, top, curve) = match self.network {
+            Network::Users => (
+                judge.played(&Blind(&acting.users_drawn))?,
+                judge.played(&Blind(&acting.users_top))?,
+                &learned.users,
+            ),
+            Network::Agent => (
+                judge.played(&Blind(&acting.agent_drawn))?,
+                judge.played(&Blind(&acting.agent_top))?,
+                &learned.agent,
+            ),
+        };
+        Ok(Outcome { metrics: judge.figures(drawn, top)?, curve: curve.clone() })
+    }
+}
+
+impl Judge<'_> {
+    fn played<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Played> {
+        Played::of(policy, self.users, self.sessions, self.seed, self.watch)
+    }
+
+    /// What a policy earns that has one way to its slates.
+    pub fn one<P: Privileged<Mdp>>(&self, policy: &P) -> anyhow::Result<Outcome> {
+        let played = self.played(policy)?;
+        Ok(Outcome { metrics: self.figures(played, played)?, curve: Vec::new() })
+    }
+
+    /// The figures of slates drawn and of the k likeliest items, with their shares of the optimum.
+    fn figures(&self, drawn: Played, top: Played) -> anyhow::Result<Figures> {
+        let optimum = MdpOracle::new(self.users, K)?.value();
+        let random = Blind(UniformRandom { items: self.users.items() });
+        let random = self.played(&random)?.reward;
+        let mut metrics = Figures::new();
+        for (played, slates, share, gain) in [
+            (drawn, Slates::Drawn, Metric::OracleShare, Metric::Gain),
+            (top, Slates::Top, Metric::OracleShareTop, Metric::GainTop),
+        ] {
+            metrics.extend(played.figures(slates));
+            metrics.insert(share, played.reward / optimum);
+            metrics.insert(gain, (played.reward - random) / (optimum - random));
+        }
+        Ok(metrics)
+    }
+}
