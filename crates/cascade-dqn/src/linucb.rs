@@ -111,10 +111,14 @@ impl LinUcb {
             true => entries(tensors, FEATURES, None)?,
             false => Vec::new(),
         };
+        // It is there in full size before memory is taken for another.
+        let c = features.len() / items.max(1) + 1;
+        let size = items.checked_mul(c).and_then(|size| size.checked_mul(c));
+        let inverse = entries(tensors, INVERSE, size.or(Some(usize::MAX)))?;
         let new = Self::new(config, k, items, &features)?;
         let numbers = |name, like: &[f64]| entries(tensors, name, Some(like.len()));
         Ok(Self {
-            inverse: numbers(INVERSE, &new.inverse)?,
+            inverse,
             moment: numbers(MOMENT, &new.moment)?,
             theta: numbers(THETA, &new.theta)?,
             ..new

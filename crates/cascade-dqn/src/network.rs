@@ -43,8 +43,12 @@ impl QNetworks {
         seed: Seed,
         dtype: DType,
     ) -> Result<Self> {
+        let params = Params::new(seed.derive("q-networks"), dtype, &Device::Cpu);
+        Self::with_params(config, features, params)
+    }
+
+    fn with_params(config: QConfig, features: Option<&[f32]>, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed.derive("q-networks"), dtype, &Device::Cpu);
         let features = encoder::features(&config, features, params.scope("items"))?;
         let encoder = Encoder::new(&config, params.scope("state"))?;
         let (width, dim, hidden) = (encoder.width(), config.features.dim(), config.hidden);
@@ -206,9 +210,9 @@ impl Network for QNetworks {
     }
 
     /// On the CPU, whatever the device.
-    fn build(config: QConfig, catalogue: &Catalogue, seed: Seed, _: &Device) -> Result<Self> {
+    fn build(config: QConfig, catalogue: &Catalogue, params: Params) -> Result<Self> {
         let features = given(&config, catalogue);
-        let networks = Self::new(config, features, seed)?;
+        let networks = Self::with_params(config, features, params.on(&Device::Cpu))?;
         networks.check_items(catalogue)?;
         Ok(networks)
     }

@@ -41,8 +41,11 @@ impl Discriminator {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        Self::with_params(config, Params::new(seed.derive("discriminator"), dtype, device))
+    }
+
+    fn with_params(config: DiscriminatorConfig, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed.derive("discriminator"), dtype, device);
         let DiscriminatorConfig { items, embedding, hidden, layers, first_input, .. } = config;
         let scope = params.root();
         let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, first_input, scope)?;
@@ -175,13 +178,8 @@ impl Network for Discriminator {
         (&self.config, &self.params)
     }
 
-    fn build(
-        config: DiscriminatorConfig,
-        _: &Catalogue,
-        seed: Seed,
-        device: &Device,
-    ) -> Result<Self> {
-        Self::new(config, seed, device)
+    fn build(config: DiscriminatorConfig, _: &Catalogue, params: Params) -> Result<Self> {
+        Self::with_params(config, params)
     }
 }
 

@@ -34,8 +34,11 @@ impl Critic {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        Self::with_params(config, Params::new(seed.derive("critic"), dtype, device))
+    }
+
+    fn with_params(config: AgentConfig, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed.derive("critic"), dtype, device);
         let clicks = config.encoder(params.scope("clicks"))?;
         let value = Head::new(config.hidden, 1, params.scope("value"))?;
         Ok(Self { config, params, clicks, value })
@@ -67,8 +70,8 @@ impl Network for Critic {
         (&self.config, &self.params)
     }
 
-    fn build(config: AgentConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
-        Self::new(config, seed, device)
+    fn build(config: AgentConfig, _: &Catalogue, params: Params) -> Result<Self> {
+        Self::with_params(config, params)
     }
 }
 

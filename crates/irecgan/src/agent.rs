@@ -108,8 +108,11 @@ impl Agent {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        Self::with_params(config, Params::new(seed.derive("agent"), dtype, device))
+    }
+
+    fn with_params(config: AgentConfig, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed.derive("agent"), dtype, device);
         let clicks = config.encoder(params.scope("clicks"))?;
         let AgentConfig { items, hidden, .. } = config;
         let actions = Head::new(hidden, items, params.scope("actions"))?;
@@ -244,8 +247,8 @@ impl Network for Agent {
         (&self.config, &self.params)
     }
 
-    fn build(config: AgentConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
-        Self::new(config, seed, device)
+    fn build(config: AgentConfig, _: &Catalogue, params: Params) -> Result<Self> {
+        Self::with_params(config, params)
     }
 }
 

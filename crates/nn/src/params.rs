@@ -42,12 +42,27 @@ pub struct Params {
     seed: Seed,
     dtype: DType,
     device: Device,
+    /// Entries that may still be made.
+    left: usize,
 }
 
 impl Params {
     /// No parameters yet. `dtype` is `F32`, or `F64` for gradient checks.
     pub fn new(seed: Seed, dtype: DType, device: &Device) -> Self {
-        Self { vars: BTreeMap::new(), seed, dtype, device: device.clone() }
+        Self { vars: BTreeMap::new(), seed, dtype, device: device.clone(), left: usize::MAX }
+    }
+
+    /// The same, that take no more than so many entries in all from here on: a parameter beyond
+    /// them is refused before memory is taken for it.
+    #[must_use]
+    pub fn at_most(self, entries: usize) -> Self {
+        Self { left: entries, ..self }
+    }
+
+    /// The same, none of which is made yet, on another device.
+    #[must_use]
+    pub fn on(self, device: &Device) -> Self {
+        Self { device: device.clone(), ..self }
     }
 
     /// A scope in which every name starts with `prefix` and a dot.
@@ -94,14 +109,22 @@ impl Params {
     /// [`Error::Setting`](crate::Error::Setting) naming every parameter that is missing, unknown,
     /// or of another shape or type; nothing is then changed.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        let problems = self.differences(values);
-        if !problems.is_empty() {
-            return Err(Setting::new("parameters", problems.join("; ")).into());
-        }
+        self.check(values)?;
         for (name, var) in &self.vars {
             var.set(&values[name].to_device(&self.device)?)?;
         }
         Ok(())
+    }
+
+    /// Whether [`restore`](Self::restore) would take these values.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
+        match self.differences(values) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Setting::new("parameters", problems.join("; ")).into()),
+        }
     }
 
     fn differences(&self, values: &BTreeMap<String, Tensor>) -> Vec<String> {
@@ -154,13 +177,25 @@ impl Scope<'_> {
     /// Creates a parameter.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if the name is taken.
+    /// [`Error::Setting`](crate::Error::Setting) if the name is taken, or the parameter has more
+    /// entries than may still be made ([`Params::at_most`]).
     pub fn param(&mut self, name: &str, shape: impl Into<Shape>, init: Init) -> Result<Tensor> {
         let name = self.name(name);
         if self.params.vars.contains_key(&name) {
             return Err(Setting::new("parameter name", format!("{name} is taken")).into());
         }
         let shape = shape.into();
+        let entries = shape.dims().iter().try_fold(1usize, |all, &dim| all.checked_mul(dim));
+        let left = entries.and_then(|entries| self.params.left.checked_sub(entries));
+        self.params.left = left.ok_or_else(|| {
+            let (dims, left) = (shape.dims(), self.params.left);
+            Setting::new(
+                "parameters",
+                format!(
+                    "{name} is to have shape {dims:?}, but no more than {left} entries are left"
+                ),
+            )
+        })?;
         let mut stream = self.params.seed.derive(&name).stream(0);
         let mut values = vec![0f64; shape.elem_count()];
         match init {
@@ -255,6 +290,18 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(params.get("m.a").unwrap().to_vec2::<f32>().unwrap(), vec![vec![1.0; 2]; 2]);
+    }
+
+    #[test]
+    fn no_more_entries_are_made_than_are_allowed() {
+        let mut params = params().at_most(10);
+        params.scope("m").param("a", (2, 3), Init::Constant(1.0)).unwrap();
+        for shape in [vec![5], vec![1 << 40], vec![1 << 40, 1 << 40]] {
+            let refused = params.scope("m").param("b", shape, Init::Constant(1.0)).unwrap_err();
+            assert!(refused.to_string().contains("no more than 4 entries are left"), "{refused}");
+        }
+        params.scope("m").param("b", 4, Init::Constant(1.0)).unwrap();
+        assert!(params.scope("m").param("c", 1, Init::Constant(1.0)).is_err());
     }
 
     #[test]

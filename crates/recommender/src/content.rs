@@ -2,7 +2,6 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, WithDType};
 use foretaste_data::Catalogue;
-use foretaste_random::Seed;
 use foretaste_train::Network;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -75,8 +74,7 @@ impl Content {
     }
 }
 
-/// A network of this configuration with these weights. No size that the weights cannot have is
-/// asked of memory.
+/// A network of this configuration with these weights.
 pub(crate) fn network<N: Network>(
     config: N::Config,
     weights: &Weights,
@@ -86,8 +84,7 @@ pub(crate) fn network<N: Network>(
 where
     Error: From<N::Error>,
 {
-    check_sizes(&config, weights, catalogue)?;
-    let network = N::build(config, catalogue, Seed::new(0), device)?;
+    let network = N::build_for(weights, config, catalogue, device)?;
     network.parts().1.restore(weights)?;
     Ok(network)
 }
@@ -96,54 +93,6 @@ where
 pub(crate) fn weights_of<N: Network>(network: &N) -> Result<Weights> {
     let moved = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
     network.parts().1.snapshot()?.into_iter().map(moved).collect()
-}
-
-/// Refuses a network with a size beyond what these weights and items can have.
-fn check_sizes(config: &impl Serialize, weights: &Weights, catalogue: &Catalogue) -> Result<()> {
-    let config =
-        serde_json::to_value(config).map_err(|reason| Error::setting("settings", reason))?;
-    let numbers: usize = weights.values().map(Tensor::elem_count).sum();
-    let most = (numbers + catalogue.len()) as u64 + UNSEEN;
-    match beyond(&config, most) {
-        None => Ok(()),
-        Some((path, size)) => {
-            let problem = format!(
-                "{path} is {size}, too large for {numbers} weights and {} items",
-                catalogue.len()
-            );
-            Err(Error::setting("settings", problem))
-        }
-    }
-}
-
-/// Sizes that no weight shows, such as how many clicks back a state looks, are at most so much
-/// above the others.
-const UNSEEN: u64 = 64;
-
-/// What is no size of a network: a log's sessions may be longer than a network is large.
-const OUTCOMES: &str = "outcomes";
-
-/// The first count above `most`, with where it stands.
-fn beyond(settings: &Value, most: u64) -> Option<(String, u64)> {
-    let within = |(name, value): (String, &Value)| {
-        let (path, size) = beyond(value, most)?;
-        Some((if path.is_empty() { name } else { format!("{name}.{path}") }, size))
-    };
-    match settings {
-        Value::Number(number) => {
-            let size = number.as_u64().filter(|&size| size > most)?;
-            Some((String::new(), size))
-        }
-        Value::Array(values) => {
-            values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).find_map(within)
-        }
-        Value::Object(fields) => fields
-            .iter()
-            .filter(|(name, _)| *name != OUTCOMES)
-            .map(|(name, value)| (name.clone(), value))
-            .find_map(within),
-        _ => None,
-    }
 }
 
 /// Refuses weights of another number of items.

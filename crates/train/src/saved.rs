@@ -1,12 +1,15 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Provenance, Saved};
 use foretaste_nn::checkpoint::{self, Checkpoint, Description, MANIFEST};
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// A network that is saved as a folder with its items and what it was fitted on; see
 /// [`foretaste_nn::checkpoint`].
@@ -21,20 +24,38 @@ pub trait Network: Sized {
     /// The configuration and the parameters.
     fn parts(&self) -> (&Self::Config, &Params);
 
-    /// An untrained network for these items, with parameters drawn from `seed`.
+    /// An untrained network for these items, whose parameters are made in `params`, which holds
+    /// none yet.
     ///
     /// # Errors
-    /// Where a setting is outside its range, or the items do not fit.
+    /// Where a setting is outside its range, the items do not fit, or `params` takes no more.
     fn build(
         config: Self::Config,
         catalogue: &Catalogue,
-        seed: Seed,
-        device: &Device,
+        params: Params,
     ) -> Result<Self, Self::Error>;
 
     /// A digest of what it takes from the catalogue: the raw ids, unless it says otherwise.
     fn vocabulary(_config: &Self::Config, catalogue: &Catalogue) -> String {
         catalogue.names().digest()
+    }
+
+    /// A network of this configuration for these weights, which are still to be
+    /// [put into it](Params::restore). No more memory is taken than weights of their number need,
+    /// whatever the configuration says.
+    ///
+    /// # Errors
+    /// Where the configuration asks for more than there is; as [`build`](Self::build).
+    fn build_for(
+        weights: &BTreeMap<String, Tensor>,
+        config: Self::Config,
+        catalogue: &Catalogue,
+        device: &Device,
+    ) -> Result<Self, Self::Error> {
+        let entries = weights.values().map(Tensor::elem_count).sum();
+        check_counts(&config, entries, catalogue).map_err(foretaste_nn::Error::from)?;
+        let params = Params::new(Seed::new(0), DType::F32, device).at_most(entries);
+        Self::build(config, catalogue, params)
     }
 
     /// Writes `folder`, with the optimiser if training is to go on.
@@ -105,8 +126,57 @@ fn restored<N: Network>(
     catalogue: &Catalogue,
     device: &Device,
 ) -> Result<N, N::Error> {
-    let manifest = &checkpoint.manifest;
-    let network = N::build(manifest.config.clone(), catalogue, Seed::new(manifest.seed), device)?;
+    let config = checkpoint.manifest.config.clone();
+    let network = N::build_for(checkpoint.parameters(), config, catalogue, device)?;
     checkpoint.restore(network.parts().1)?;
     Ok(network)
+}
+
+/// Counts that no weight shows, such as how many clicks back a state looks, are at most so much
+/// above the others.
+const UNSEEN: u64 = 64;
+
+/// What is no count of a network's parts: a log's sessions may be longer than a network is large.
+const OUTCOMES: &str = "outcomes";
+
+/// Refuses a count beyond what a network with so many weights and these items can have.
+fn check_counts(
+    config: &impl Serialize,
+    weights: usize,
+    catalogue: &Catalogue,
+) -> Result<(), Setting> {
+    let config = serde_json::to_value(config)
+        .map_err(|reason| Setting::new("settings", reason.to_string()))?;
+    let items = catalogue.len();
+    match beyond(&config, (weights + items) as u64 + UNSEEN) {
+        None => Ok(()),
+        Some((path, count)) => {
+            let problem =
+                format!("{path} is {count}, too large for {weights} weights and {items} items");
+            Err(Setting::new("settings", problem))
+        }
+    }
+}
+
+/// The first count above `most`, with where it stands.
+fn beyond(settings: &Value, most: u64) -> Option<(String, u64)> {
+    let within = |(name, value): (String, &Value)| {
+        let (path, count) = beyond(value, most)?;
+        Some((if path.is_empty() { name } else { format!("{name}.{path}") }, count))
+    };
+    match settings {
+        Value::Number(number) => {
+            let count = number.as_u64().filter(|&count| count > most)?;
+            Some((String::new(), count))
+        }
+        Value::Array(values) => {
+            values.iter().enumerate().map(|(at, value)| (at.to_string(), value)).find_map(within)
+        }
+        Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| *name != OUTCOMES)
+            .map(|(name, value)| (name.clone(), value))
+            .find_map(within),
+        _ => None,
+    }
 }

@@ -76,12 +76,19 @@ impl UserModel {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        Self::with_params(config, catalogue, Params::new(seed.derive("user-model"), dtype, device))
+    }
+
+    fn with_params(
+        config: UserModelConfig,
+        catalogue: &Catalogue,
+        mut params: Params,
+    ) -> Result<Self> {
         config.check()?;
         if catalogue.len() != config.items {
             let problem = format!("{}, but the catalogue has {}", config.items, catalogue.len());
             return Err(Setting::new("items", problem).into());
         }
-        let mut params = Params::new(seed.derive("user-model"), dtype, device);
         let features = Features::new(&config, catalogue.features(), params.scope("items"))?;
         let encoder = Encoder::new(&config.state, &features, params.scope("state"))?;
         let (width, dim, first) = (encoder.width(&features), features.dim(), config.head[0]);
@@ -352,13 +359,8 @@ impl Network for UserModel {
         (&self.config, &self.params)
     }
 
-    fn build(
-        config: UserModelConfig,
-        catalogue: &Catalogue,
-        seed: Seed,
-        device: &Device,
-    ) -> Result<Self> {
-        Self::new(config, catalogue, seed, device)
+    fn build(config: UserModelConfig, catalogue: &Catalogue, params: Params) -> Result<Self> {
+        Self::with_params(config, catalogue, params)
     }
 
     /// The raw ids, and the features where they are given.

@@ -3,7 +3,11 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_recommender::{Error, RECOMMENDER, Recommender};
+use foretaste_data::Catalogue;
+use foretaste_irecgan::{Agent, AgentConfig, Selection};
+use foretaste_random::Seed;
+use foretaste_recommender::{Content, Error, RECOMMENDER, Recommender};
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel};
 use serde_json::{Value, json};
 use tempfile::tempdir;
 
@@ -142,6 +146,45 @@ fn a_forged_size_is_an_error_that_names_it() {
         }
     }
     assert!(forgeries >= 9, "{forgeries}");
+}
+
+/// Every count of a network's parts becomes this one.
+fn with_counts(settings: &mut Value, count: u64) {
+    const COUNTS: [&str; 4] = ["embedding", "hidden", "layers", "columns"];
+    for (name, value) in settings.as_object_mut().into_iter().flatten() {
+        match value {
+            Value::Object(_) => with_counts(value, count),
+            value if COUNTS.contains(&name.as_str()) => *value = json!(count),
+            _ => {}
+        }
+    }
+}
+
+/// The largest asks for 10^11 entries in one matrix, and has four of them in a layer.
+#[test]
+fn forged_counts_whose_product_is_more_than_the_weights_are_an_error() {
+    let (items, cpu) = (3_000, &Device::Cpu);
+    let agent = Agent::new(AgentConfig::small(items), Seed::new(1), cpu).unwrap();
+    let behaviour = BehaviourModel::new(BehaviourConfig::small(items), Seed::new(1), cpu).unwrap();
+    let large = [Content::agent(&agent, Selection::Top), Content::ranking(&behaviour)];
+    let catalogue = Catalogue::numbered(items);
+    let large = large.map(|content| Recommender::new(content.unwrap(), &catalogue, cpu).unwrap());
+    let all = recommenders().into_iter().map(|policy| (policy, 100));
+    let folder = tempdir().unwrap();
+    let mut forgeries = 0;
+    for (policy, count) in all.chain(large.map(|policy| (policy, 200_000))) {
+        let mut forged = policy.settings().clone();
+        with_counts(&mut forged, count);
+        if forged == *policy.settings() {
+            continue;
+        }
+        policy.save(folder.path()).unwrap();
+        forge(folder.path(), "config", forged);
+        let message = load(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("entries are left"), "{policy:?}: {message}");
+        forgeries += 1;
+    }
+    assert!(forgeries >= 8, "{forgeries}");
 }
 
 #[test]

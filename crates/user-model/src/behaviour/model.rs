@@ -41,8 +41,11 @@ impl BehaviourModel {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        Self::with_params(config, Params::new(seed.derive("behaviour"), dtype, device))
+    }
+
+    fn with_params(config: BehaviourConfig, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed.derive("behaviour"), dtype, device);
         let BehaviourConfig { items, embedding, hidden, layers, first_input, .. } = config;
         let scope = params.scope("clicks");
         let clicks = ClickEncoder::new(items + 1, embedding, hidden, layers, first_input, scope)?;
@@ -194,8 +197,8 @@ impl Network for BehaviourModel {
         (&self.config, &self.params)
     }
 
-    fn build(config: BehaviourConfig, _: &Catalogue, seed: Seed, device: &Device) -> Result<Self> {
-        Self::new(config, seed, device)
+    fn build(config: BehaviourConfig, _: &Catalogue, params: Params) -> Result<Self> {
+        Self::with_params(config, params)
     }
 }
 
