@@ -1,11 +1,10 @@
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
 use foretaste_nn::Params;
 use foretaste_settings::Setting;
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Fitting, Result};
 
 /// What the fit loop trains.
 pub trait Fit {
@@ -31,7 +30,8 @@ pub trait Fit {
 }
 
 /// How long a fit runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FitConfig {
     /// Iterations at most.
     pub iterations: u64,
@@ -45,7 +45,8 @@ pub struct FitConfig {
 }
 
 /// Which parameters may turn out the best of a fit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Candidates {
     /// Those of every validation, the one before any iteration among them.
     All,
@@ -72,109 +73,35 @@ pub struct Fitted<P> {
 }
 
 /// Trains `learner` until the iterations or the patience end; its parameters are then those of
-/// their best validation.
+/// their best validation. A fit that is to be saved on its way is a [`Fitting`].
 ///
 /// The callback may stop the fit. After an error the parameters are those of the last update.
 ///
 /// # Errors
-/// [`Error::Diverged`] if a validation loss is not finite; [`Error::Interrupted`] if the callback
-/// stopped the fit; [`Error::Setting`] if a setting is outside its range; what the learner returns.
+/// As [`Fitting`]; [`Error::Interrupted`] if the callback stopped the fit.
 pub fn fit<F: Fit>(
     learner: &mut F,
     config: FitConfig,
     mut callback: impl FnMut(Progress<F::Point>) -> ControlFlow<()>,
 ) -> std::result::Result<Fitted<F::Point>, F::Error> {
-    config.check()?;
-    let mut report = |iteration, point| match callback(Progress { iteration, point }) {
+    let mut report = |progress| match callback(progress) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => Err(Error::Interrupted),
     };
-    let first = learner.validate(0)?;
-    let mut best = Best::new(learner, config.candidates);
-    best.consider(learner, &first, 0)?;
-    report(0, Some(first.clone()))?;
-    let mut curve = vec![first];
-    let mut since_best = 0;
-    for iteration in 1..=config.iterations {
-        learner.train(iteration)?;
-        if !iteration.is_multiple_of(config.validate_every) && iteration != config.iterations {
-            report(iteration, None)?;
-            continue;
-        }
-        let point = learner.validate(iteration)?;
-        let improved = best.consider(learner, &point, iteration)?;
-        since_best = if improved { 0 } else { since_best + 1 };
-        report(iteration, Some(point.clone()))?;
-        curve.push(point);
-        if Some(since_best) == config.patience {
-            break;
-        }
+    let mut fitting = Fitting::start(learner, config)?;
+    report(Progress { iteration: 0, point: fitting.curve().first().cloned() })?;
+    while let Some(progress) = fitting.advance(learner)? {
+        report(progress)?;
     }
-    let best = best.restore(learner)?.unwrap_or_else(|| curve[0].clone());
-    Ok(Fitted { curve, best })
+    Ok(fitting.finish(learner)?)
 }
 
 impl FitConfig {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.validate_every == 0 || self.patience == Some(0) {
             let problem = format!("{self:?}: expected validate_every and patience of at least 1");
             return Err(Setting::new("fit", problem).into());
         }
         Ok(())
-    }
-}
-
-/// The best validation of each set of parameters so far; none before a candidate.
-struct Best<P> {
-    candidates: Candidates,
-    kept: Vec<Option<Kept<P>>>,
-}
-
-struct Kept<P> {
-    loss: f64,
-    point: P,
-    params: BTreeMap<String, Tensor>,
-}
-
-impl<P: Clone> Best<P> {
-    fn new<F: Fit<Point = P>>(learner: &F, candidates: Candidates) -> Self {
-        Self { candidates, kept: learner.params().iter().map(|_| None).collect() }
-    }
-
-    /// Keeps what is better than before; whether anything is.
-    fn consider<F: Fit<Point = P>>(
-        &mut self,
-        learner: &F,
-        point: &P,
-        iteration: u64,
-    ) -> Result<bool> {
-        let losses = learner.losses(point);
-        if let Some(loss) = losses.iter().find(|loss| !loss.is_finite()) {
-            let problem = format!("the validation loss is {loss}");
-            return Err(Error::Diverged { iteration, problem });
-        }
-        if iteration == 0 && self.candidates == Candidates::Trained {
-            return Ok(false);
-        }
-        let mut improved = false;
-        for ((kept, params), loss) in self.kept.iter_mut().zip(learner.params()).zip(losses) {
-            if kept.as_ref().is_none_or(|kept| loss < kept.loss) {
-                *kept = Some(Kept { loss, point: point.clone(), params: params.snapshot()? });
-                improved = true;
-            }
-        }
-        Ok(improved)
-    }
-
-    /// Puts every set of parameters back; the best validation of the first.
-    fn restore<F: Fit<Point = P>>(self, learner: &F) -> Result<Option<P>> {
-        let mut points = Vec::with_capacity(self.kept.len());
-        for (kept, params) in self.kept.into_iter().zip(learner.params()) {
-            if let Some(kept) = &kept {
-                params.restore(&kept.params)?;
-            }
-            points.push(kept.map(|kept| kept.point));
-        }
-        Ok(points.into_iter().next().flatten())
     }
 }

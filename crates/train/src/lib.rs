@@ -2,7 +2,8 @@
 //!
 //! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
 //!   patience, reports progress to a callback that may stop it, and fails where a loss is no longer
-//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimiser.
+//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimiser. A
+//!   [`Fitting`] is the same loop as a value, which can be saved and resumed after any iteration.
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training so that it can go on as if it had not stopped.
 //! * [`LearningRate`] is a schedule.
@@ -76,6 +77,7 @@ mod descent;
 mod encoder;
 mod error;
 mod fit;
+mod fitting;
 mod head;
 mod learning_rate;
 mod per_step;
@@ -87,6 +89,7 @@ pub use descent::{Descent, Means, descend};
 pub use encoder::{ClickEncoder, ClickStates, FirstInput, FrozenClicks};
 pub use error::{Error, Result};
 pub use fit::{Candidates, Fit, FitConfig, Fitted, Progress, fit};
+pub use fitting::Fitting;
 pub use head::Head;
 pub use learning_rate::LearningRate;
 pub use per_step::PerStep;

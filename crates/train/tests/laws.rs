@@ -9,7 +9,9 @@ use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_nn::{Adam, AdamConfig, Init, Params};
 use foretaste_random::Seed;
 use foretaste_train::run::{self, Resumed};
-use foretaste_train::{Candidates, Error, Fit, FitConfig, Fitted, Progress, Result, descend, fit};
+use foretaste_train::{
+    Candidates, Error, Fit, FitConfig, Fitted, Fitting, Progress, Result, descend, fit,
+};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -207,33 +209,47 @@ struct State {
 
 const SEED: u64 = 7;
 
-fn save(folder: &Path, learner: &Learner, state: State) -> Result<()> {
-    run::save(folder, Seed::new(SEED), |place| {
+/// Writes both numbers with their optimisers.
+fn write(place: &Path, learner: &Learner) -> Result<()> {
+    for set in 0..2 {
         let description = Description {
             manifest: MANIFEST,
             model: "number/1",
             config: &(),
             vocabulary: "",
-            iteration: state.iterations,
+            iteration: 0,
             seed: run::fingerprint(Seed::new(SEED)),
             files: &[],
         };
-        let (params, adam) = (learner.params[0].snapshot()?, Some(&learner.adams[0]));
-        checkpoint::save(&place.join("number"), description, &params, adam)?;
+        let (params, adam) = (learner.params[set].snapshot()?, Some(&learner.adams[set]));
+        checkpoint::save(&place.join(set.to_string()), description, &params, adam)?;
+    }
+    Ok(())
+}
+
+fn read(place: &Path, losses: Vec<[f64; 2]>) -> Result<Learner> {
+    let mut learner = Learner::new(losses);
+    for set in 0..2 {
+        let saved = checkpoint::load::<()>(&place.join(set.to_string()), MANIFEST, "number/1")?;
+        saved.restore(&learner.params[set])?;
+        saved.restore_optimiser(&mut learner.adams[set])?;
+    }
+    Ok(learner)
+}
+
+fn save(folder: &Path, learner: &Learner, state: State) -> Result<()> {
+    run::save(folder, Seed::new(SEED), |place| {
+        write(place, learner)?;
         Ok(state)
     })
 }
 
 fn resume(folder: &Path, seed: u64) -> Result<(Learner, State)> {
     let Resumed { state, folder } = run::resume(folder, Seed::new(seed))?;
-    let mut learner = Learner::new(Vec::new());
-    let saved = checkpoint::load::<()>(&folder.join("number"), MANIFEST, "number/1")?;
-    saved.restore(&learner.params[0])?;
-    saved.restore_optimiser(&mut learner.adams[0])?;
-    Ok((learner, state))
+    Ok((read(&folder, Vec::new())?, state))
 }
 
-/// One iteration of a run, of which the first number alone is kept.
+/// One iteration of a run.
 fn step(learner: &mut Learner, state: &mut State) {
     state.iterations += 1;
     learner.train(state.iterations).unwrap();
@@ -242,6 +258,41 @@ fn step(learner: &mut Learner, state: &mut State) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn a_fit_that_is_saved_and_resumed_ends_with_the_bits_of_one_that_was_not_stopped(
+        losses in losses(9),
+        validate_every in 1u64..4,
+        patience in prop::option::of(1u64..4),
+        trained: bool,
+        stops in prop::collection::btree_set(0u64..9, 1..4),
+    ) {
+        let candidates = if trained { Candidates::Trained } else { Candidates::All };
+        // Thirds have no short decimals.
+        let losses: Vec<_> = losses.iter().map(|losses| losses.map(|loss| loss / 3.0)).collect();
+        let config = FitConfig { iterations: 8, validate_every, patience, candidates };
+        let mut straight = Learner::new(losses.clone());
+        let expected = fit(&mut straight, config, go_on).unwrap();
+
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("fit");
+        let mut learner = Learner::new(losses.clone());
+        let mut fitting = Fitting::start(&mut learner, config).unwrap();
+        loop {
+            if stops.contains(&fitting.iteration()) {
+                write(folder.path(), &learner).unwrap();
+                fitting.save(&place).unwrap();
+                learner = read(folder.path(), losses.clone()).unwrap();
+                fitting = Fitting::load(&place, &learner).unwrap();
+            }
+            if fitting.advance(&mut learner).unwrap().is_none() {
+                break;
+            }
+        }
+        prop_assert!(fitting.is_over());
+        prop_assert_eq!(fitting.finish(&learner).unwrap(), expected);
+        prop_assert_eq!(learner.numbers(), straight.numbers());
+    }
 
     #[test]
     fn a_resumed_run_is_the_run_that_did_not_stop(stops in prop::collection::vec(0u64..4, 1..4)) {
@@ -259,9 +310,26 @@ proptest! {
         }
         step(&mut straight, &mut expected);
         step(&mut learner, &mut state);
-        prop_assert_eq!(learner.numbers()[0], straight.numbers()[0]);
+        prop_assert_eq!(learner.numbers(), straight.numbers());
         prop_assert_eq!(state, expected);
     }
+}
+
+#[test]
+fn a_fit_of_other_parameters_or_none_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config =
+        FitConfig { iterations: 1, validate_every: 1, patience: None, candidates: Candidates::All };
+    let mut learner = Learner::new(vec![[1.0; 2]; 2]);
+    let problem = |learner: &Learner| match Fitting::load(folder.path(), learner) {
+        Err(reason) => reason.to_string(),
+        Ok(_) => panic!("it was loaded"),
+    };
+    assert!(!problem(&learner).is_empty(), "there is no fit yet");
+    Fitting::start(&mut learner, config).unwrap().save(folder.path()).unwrap();
+    learner.params[1].scope("number").param("y", 1, Init::Constant(0.0)).unwrap();
+    assert!(problem(&learner).contains("number.y is missing"), "{}", problem(&learner));
+    assert!(Fitting::load(folder.path(), &Learner::new(Vec::new())).is_ok());
 }
 
 #[test]
