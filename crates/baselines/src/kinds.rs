@@ -1,4 +1,4 @@
-//! The kinds of click models: a line each in the table of settings and in that of kinds.
+//! The kinds of click models: one line each in the table.
 
 use std::ops::ControlFlow;
 
@@ -14,100 +14,88 @@ use crate::session_rnn::{self, SessionRnnConfig};
 use crate::trees::{self, TreesConfig};
 use crate::{ClickModel, CurvePoint, Data, Result};
 
-/// Makes [`Settings`] of a variant for every model: its name, and its settings, which are
-/// [`Configured`].
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $config:ty;)*) => {
+/// Makes [`Settings`] and [`ModelKind`]. A line has the name of the model, its settings, which are
+/// [`Configured`], and its kinds: for each its name, its name in tables, and its grid.
+macro_rules! models {
+    ($(
+        $(#[$doc:meta])* $settings:ident($config:ty) {
+            $($(#[$kind_doc:meta])* $kind:ident = $name:literal, $grid:expr;)*
+        }
+    )*) => {
         /// A model with its hyper-parameters, ready to be fitted.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Settings {
-            $($(#[$doc])* $name($config),)*
+            $($(#[$doc])* $settings($config),)*
         }
 
         impl Settings {
             fn config(&self) -> &dyn Configured {
                 match self {
-                    $(Self::$name(config) => config,)*
+                    $(Self::$settings(config) => config,)*
                 }
             }
         }
-    };
-}
 
-/// Makes [`ModelKind`] of a variant for every kind: its name in tables, the variant of its
-/// settings, and its grid.
-macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident = $name:literal: $settings:ident, $grid:expr;)*) => {
         /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that
         /// any model should beat.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum ModelKind {
-            $($(#[$doc])* $kind,)*
+            $($(
+                #[doc = concat!("`", $name, "`: [`", stringify!($config), "`].")]
+                $(#[$kind_doc])*
+                $kind,
+            )*)*
         }
 
         impl ModelKind {
             /// All kinds.
-            pub const ALL: [Self; [$($name,)*].len()] = [$(Self::$kind,)*];
+            pub const ALL: [Self; [$($($name,)*)*].len()] = [$($(Self::$kind,)*)*];
 
             /// The name in GAN-CDQN's tables; `popularity` and `position` are not in them.
             pub fn name(self) -> &'static str {
                 match self {
-                    $(Self::$kind => $name,)*
+                    $($(Self::$kind => $name,)*)*
                 }
             }
 
             /// The points of the grid, all of them or those of the coarse one.
             fn points(self, coarse: bool) -> Vec<Settings> {
                 match self {
-                    $(Self::$kind => {
+                    $($(Self::$kind => {
                         let Grid { points, is_coarse } = $grid;
                         let kept = points().into_iter().filter(|point| !coarse || is_coarse(point));
                         kept.map(Settings::$settings).collect()
-                    })*
+                    })*)*
                 }
             }
         }
     };
 }
 
-settings! {
+models! {
     /// Click counts.
-    Popularity: PopularityConfig;
+    Popularity(PopularityConfig) { Popularity = "popularity", popularity::COUNTS; }
     /// The place in the slate.
-    Position: PositionConfig;
-    /// IKNN.
-    ItemKnn: ItemKnnConfig;
-    /// SCKNNC.
-    SessionKnn: SessionKnnConfig;
-    /// S-RNN.
-    SessionRnn: SessionRnnConfig;
-    /// XGBOOST.
-    Trees: TreesConfig;
-    /// DFM, W&D-LR or W&D-CCF.
-    Network: NetworkConfig;
-}
-
-kinds! {
-    /// Click counts: [`PopularityConfig`].
-    Popularity = "popularity": Popularity, popularity::COUNTS;
-    /// The place in the slate: [`PositionConfig`].
-    Position = "position": Position, popularity::PLACES;
-    /// Item-based nearest neighbours: [`ItemKnnConfig`].
-    ItemKnn = "IKNN": ItemKnn, item_knn::GRID;
-    /// Session-based nearest neighbours: [`SessionKnnConfig`].
-    SessionKnn = "SCKNNC": SessionKnn, session_knn::GRID;
-    /// A recurrent network over clicks: [`SessionRnnConfig`].
-    SessionRnn = "S-RNN": SessionRnn, session_rnn::GRID;
-    /// Gradient-boosted trees: [`TreesConfig`].
-    Trees = "XGBOOST": Trees, trees::GRID;
-    /// DeepFM: [`NetworkConfig`].
-    DeepFm = "DFM": Network, network::DEEP_FM;
-    /// Wide & deep with logistic loss: [`NetworkConfig`].
-    WideDeepLogistic = "W&D-LR": Network, network::WIDE_DEEP_LOGISTIC;
-    /// Wide & deep with collaborative competitive filtering loss: [`NetworkConfig`].
-    WideDeepCompetitive = "W&D-CCF": Network, network::WIDE_DEEP_COMPETITIVE;
+    Position(PositionConfig) { Position = "position", popularity::PLACES; }
+    /// Item-based nearest neighbours.
+    ItemKnn(ItemKnnConfig) { ItemKnn = "IKNN", item_knn::GRID; }
+    /// Session-based nearest neighbours.
+    SessionKnn(SessionKnnConfig) { SessionKnn = "SCKNNC", session_knn::GRID; }
+    /// A recurrent network over clicks.
+    SessionRnn(SessionRnnConfig) { SessionRnn = "S-RNN", session_rnn::GRID; }
+    /// Gradient-boosted trees.
+    Trees(TreesConfig) { Trees = "XGBOOST", trees::GRID; }
+    /// A network of fields: DeepFM, or wide & deep.
+    Network(NetworkConfig) {
+        /// DeepFM.
+        DeepFm = "DFM", network::DEEP_FM;
+        /// Wide & deep with logistic loss.
+        WideDeepLogistic = "W&D-LR", network::WIDE_DEEP_LOGISTIC;
+        /// Wide & deep with collaborative competitive filtering loss.
+        WideDeepCompetitive = "W&D-CCF", network::WIDE_DEEP_COMPETITIVE;
+    }
 }
 
 impl ModelKind {
