@@ -13,11 +13,13 @@ use foretaste_eval::counterfactual::PolicyValue;
 use foretaste_eval::text::significant;
 use foretaste_nn::DeviceKind;
 use foretaste_recommender::Recommender;
+use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
 use self::rows::{Found, Rows};
 use crate::answer::Answer;
 use crate::log::LogArgs;
+use crate::progress::Progress;
 
 /// Options of `judge`.
 #[derive(Debug, clap::Args)]
@@ -47,7 +49,7 @@ pub struct Args {
 }
 
 /// Estimates what the recommender would have earned, with what speaks against it.
-pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
+pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
     let policy = Recommender::load_knowing(&args.policy, &dataset.catalogue, &device)
@@ -65,8 +67,11 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
         ));
     }
     let name = |session: usize| dataset.session_name(chosen[session]).into_owned();
-    let rows = Rows::new(&policy, &judged, &others, &mapping, name)
-        .with_context(|| format!("cannot judge the recommender {}", args.policy.display()))?;
+    let mut shown = Progress::new(bars, quiet, 0, judged.sessions() as u64);
+    let rows = Rows::new(&policy, &judged, &others, &mapping, name, || shown.advance("sessions"));
+    shown.end();
+    let rows =
+        rows.with_context(|| format!("cannot judge the recommender {}", args.policy.display()))?;
     let mut found = rows.judge(args.cap)?;
     if judged.iter().any(|session| session.len() > 1) {
         let independent = "slates of one session are taken as independent; where they are not, \

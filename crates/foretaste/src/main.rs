@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(args, cli.quiet),
         Command::List(args) => list::run(args),
         Command::Train(args) => train::run(args, &bars, cli.quiet),
-        Command::Judge(args) => judge::run(args, cli.quiet),
+        Command::Judge(args) => judge::run(args, &bars, cli.quiet),
     };
     interrupt::exit_code(done.map(|answer: Answer| answer.print(cli.json)))
 }

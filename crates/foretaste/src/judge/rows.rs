@@ -52,6 +52,7 @@ impl Rows {
     /// The slates of `judged`, whose items `mapping` finds among those of the recommender. It never
     /// shows an item that it does not know, and its history holds no click on one. q̂ of each
     /// session is fitted on `others` and the half of `judged` that the session does not belong to.
+    /// `callback` is called after each session.
     ///
     /// # Errors
     /// Where the kind of recommender does not show slates of a length that the log holds, with the
@@ -62,6 +63,7 @@ impl Rows {
         others: &Log,
         mapping: &Mapping,
         name: impl Fn(usize) -> String,
+        mut callback: impl FnMut(),
     ) -> anyhow::Result<Self> {
         let items = policy.catalogue().len();
         let half = |session: Session<'_>| session.index() % 2;
@@ -81,6 +83,7 @@ impl Rows {
                     format!("session {}, step {t}, counted from 0", name(session.index()))
                 })?;
             }
+            callback();
         }
         Ok(rows)
     }

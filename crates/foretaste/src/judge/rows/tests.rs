@@ -33,7 +33,16 @@ fn name(session: usize) -> String {
 }
 
 fn rows(log: &Log) -> Rows {
-    Rows::new(&agent(), log, &Log::default(), &mapping(ITEMS), name).unwrap()
+    Rows::new(&agent(), log, &Log::default(), &mapping(ITEMS), name, || {}).unwrap()
+}
+
+#[test]
+fn the_callback_is_called_once_a_session() {
+    let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..MdpConfig::default() }).unwrap();
+    let log = rollout(7, 1, 5).run(&mdp, &Blind(UniformRandom { items: ITEMS })).unwrap();
+    let mut calls = 0;
+    Rows::new(&agent(), &log, &Log::default(), &mapping(ITEMS), name, || calls += 1).unwrap();
+    assert_eq!(calls, 7);
 }
 
 #[test]
@@ -166,7 +175,7 @@ fn a_recommender_that_draws_nothing_has_weights_of_none_and_one() {
     let log = log.build();
     let judge = |scores: [f64; ITEMS]| {
         let policy = recommender(Content::top_items(scores.into()).unwrap(), ITEMS);
-        let rows = Rows::new(&policy, &log, &Log::default(), &mapping(ITEMS), name).unwrap();
+        let rows = Rows::new(&policy, &log, &Log::default(), &mapping(ITEMS), name, || {}).unwrap();
         rows.judge(10.0).unwrap()
     };
     let own = judge([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
@@ -196,7 +205,8 @@ fn slates_of_unknown_items_weigh_nothing_and_are_counted() {
         log.end_session(None).unwrap();
     }
     let log = log.build();
-    let rows = Rows::new(&agent(), &log, &Log::default(), &mapping(2 * ITEMS), name).unwrap();
+    let rows =
+        Rows::new(&agent(), &log, &Log::default(), &mapping(2 * ITEMS), name, || {}).unwrap();
     assert!((rows.earned() - 0.5).abs() < 0.05);
     let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
     let (name, value) = &values[0];
@@ -221,7 +231,8 @@ fn a_place_at_which_nothing_agrees_leaves_out_what_is_divided_by_its_weights() {
     }
     let content = Content::top_items(vec![3.0, 2.0, 1.0, 0.0, 0.0, 0.0]).unwrap();
     let policy = recommender(content, ITEMS);
-    let rows = Rows::new(&policy, &log.build(), &Log::default(), &mapping(ITEMS), name).unwrap();
+    let rows =
+        Rows::new(&policy, &log.build(), &Log::default(), &mapping(ITEMS), name, || {}).unwrap();
     let Found { values, remarks, .. } = rows.judge(10.0).unwrap();
     assert_eq!(values.len(), 8);
     assert_eq!(
@@ -242,7 +253,8 @@ fn a_slate_of_more_items_than_are_known_weighs_nothing() {
     let scores: Vec<f64> = (0..ITEMS).map(|item| -(item as f64)).collect();
     for content in [Content::top_items(scores), Content::random()] {
         let policy = recommender(content.unwrap(), ITEMS);
-        let rows = Rows::new(&policy, &log, &Log::default(), &mapping(ITEMS + 1), name).unwrap();
+        let rows =
+            Rows::new(&policy, &log, &Log::default(), &mapping(ITEMS + 1), name, || {}).unwrap();
         assert_eq!(rows.evaluation[ITEMS], 0.0, "{policy:?}");
         assert_eq!(rows.judge(10.0).unwrap().diagnostics.largest_weight, 0.0);
         if policy.kind() == "top-items" {
@@ -260,7 +272,7 @@ fn what_cannot_be_judged_is_named() {
         }
         log.end_session(None).unwrap();
     }
-    let judged = Rows::new(&agent(), &log.build(), &Log::default(), &mapping(ITEMS), name);
+    let judged = Rows::new(&agent(), &log.build(), &Log::default(), &mapping(ITEMS), name, || {});
     let error = format!("{:#}", judged.err().unwrap());
     assert_eq!(error, "session s1, step 0, counted from 0: it has no propensity");
 }
