@@ -9,10 +9,16 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-fn train(folder: &Path, to: &str, seed: &str) -> Command {
+/// The arguments of every method that trains by epochs, of which there are many.
+const METHODS: [&[&str]; 2] = [
+    &["--method", "irecgan", "--epochs", "100", "--adversarial", "2"],
+    &["--method", "lstm", "--epochs", "200"],
+];
+
+fn train(method: &[&str], folder: &Path, to: &str, seed: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foretaste"));
     command.args(["train", "bundled:simulated-mdp.csv", "--to", to, "--seed", seed]);
-    command.args(["--epochs", "100", "--adversarial", "2", "--hidden", "16", "--device", "cpu"]);
+    command.args(["--hidden", "16", "--device", "cpu"]).args(method);
     command.current_dir(folder);
     command
 }
@@ -40,11 +46,15 @@ fn catches_ctrl_c(pid: &str) -> bool {
 
 #[test]
 fn a_training_that_is_stopped_goes_on_with_the_same_command() {
+    METHODS.into_iter().for_each(goes_on);
+}
+
+fn goes_on(method: &[&str]) {
     let temp = TempDir::new().unwrap();
     let folder = temp.path();
-    assert!(train(folder, "whole", "1").output().unwrap().status.success());
+    assert!(train(method, folder, "whole", "1").output().unwrap().status.success());
 
-    let mut running = train(folder, "stopped", "1").stderr(Stdio::piped()).spawn().unwrap();
+    let mut running = train(method, folder, "stopped", "1").stderr(Stdio::piped()).spawn().unwrap();
     let pid = running.id().to_string();
     while !catches_ctrl_c(&pid) {
         std::thread::sleep(std::time::Duration::from_millis(1));
@@ -56,11 +66,11 @@ fn a_training_that_is_stopped_goes_on_with_the_same_command() {
     assert!(said.last().unwrap().contains("the same command goes on"), "{said:?}");
     assert!(!folder.join("stopped/recommender.json").exists());
 
-    let other = train(folder, "stopped", "2").output().unwrap();
+    let other = train(method, folder, "stopped", "2").output().unwrap();
     let refused = String::from_utf8(other.stderr).unwrap();
     assert!(!other.status.success() && refused.contains("another log"), "{refused}");
 
-    let again = train(folder, "stopped", "1").output().unwrap();
+    let again = train(method, folder, "stopped", "1").output().unwrap();
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(again.status.success() && said.contains("going on after"), "{said}");
     assert_eq!(files(&folder.join("stopped")), files(&folder.join("whole")));

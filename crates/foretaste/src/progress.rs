@@ -26,7 +26,7 @@ enum Show {
 pub const PERIOD: Duration = Duration::from_secs(10);
 
 impl Progress {
-    /// Of `total` units, `before` of which were done before.
+    /// Of `total` units, `before` of which were done before. Shows nothing where `quiet`.
     pub fn new(bars: &MultiProgress, quiet: bool, before: u64, total: u64) -> Self {
         let now = Instant::now();
         let show = match (quiet, stderr().is_terminal()) {
@@ -44,6 +44,14 @@ impl Progress {
             }
         };
         Self { show, begin: now, total, done: before, before }
+    }
+
+    /// There are so many units in all, as it turns out.
+    pub fn set_total(&mut self, total: u64) {
+        self.total = total;
+        if let Show::Bar(bar) = &self.show {
+            bar.set_length(total);
+        }
     }
 
     /// One more unit is done, of this kind.

@@ -27,8 +27,8 @@ pub struct Args {
     /// Log in any format, with rewards of 0 and 1: a file, a cached log, a pipe, - for the standard
     /// input, or bundled:NAME.
     log: PathBuf,
-    /// Folder to write the recommender into. A training of irecgan that was interrupted is kept
-    /// there: the same command goes on with it.
+    /// Folder to write the recommender into. A training that was interrupted is kept there: the
+    /// same command goes on with it.
     #[arg(long, value_name = "RECOMMENDER")]
     to: PathBuf,
     /// What to train.
@@ -105,9 +105,9 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let stop = interrupt::on_ctrl_c(bars, saying)?;
     let mut watched = Watched::new(&folder, &command, stop, bars, quiet);
     let trained = args.method.train(&log, &job, &mut watched);
-    let (epochs, kept) = watched.end()?;
+    let epochs = watched.end()?;
     let trained = match trained {
-        Err(Error::Interrupted) => return Err(interrupted(args, epochs, kept)),
+        Err(Error::Interrupted) => return Err(interrupted(args, epochs)),
         trained => trained.with_context(|| match &unfinished {
             Some(place) => {
                 format!("cannot go on with {}; start again with --fresh", place.display())
@@ -158,15 +158,12 @@ fn effort(args: &Args) -> Effort {
 }
 
 /// What to say after Ctrl-C.
-fn interrupted(args: &Args, (done, total): (u64, u64), kept: bool) -> anyhow::Error {
-    let what = match kept {
-        true => format!(
-            "{done} of {total} epochs are done and kept in {}; the same command goes on from there",
-            args.to.display()
-        ),
-        false => format!("a training of {} cannot be kept", args.method.name()),
-    };
-    anyhow::Error::new(Interrupted).context(format!("interrupted: {what}"))
+fn interrupted(args: &Args, (done, total): (u64, u64)) -> anyhow::Error {
+    anyhow::Error::new(Interrupted).context(format!(
+        "interrupted: {done} of {total} epochs are done and kept in {}; the same command goes on \
+         from there",
+        args.to.display()
+    ))
 }
 
 /// What the origin does not see of a log.

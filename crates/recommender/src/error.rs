@@ -24,6 +24,9 @@ pub enum Error {
     /// Q-networks, LinUCB or a greedy policy failed.
     #[error(transparent)]
     Networks(#[from] foretaste_cascade_dqn::Error),
+    /// A training diverged, or what is kept of it cannot be written or read.
+    #[error(transparent)]
+    Training(#[from] foretaste_train::Error),
     /// A folder holds nothing of what was asked for.
     #[error("{} holds no {expected}", path.display())]
     Missing {

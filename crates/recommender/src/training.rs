@@ -5,7 +5,9 @@ use std::path::Path;
 use candle_core::Device;
 use foretaste_data::{Dataset, Log, Origin, Step};
 use foretaste_random::Seed;
+use foretaste_train::{Candidates, FitConfig};
 use foretaste_user_model::behaviour::clicked_sessions;
+use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -45,7 +47,7 @@ pub struct Job<'a> {
     /// training.
     pub origin: Option<&'a Origin>,
     /// An unfinished training of this very log, settings and seed, which [`Progress::save`] wrote,
-    /// to go on with.
+    /// to go on with: what comes of it is what an uninterrupted one leaves, bit for bit.
     pub unfinished: Option<&'a Path>,
 }
 
@@ -54,12 +56,12 @@ pub struct Job<'a> {
 pub struct Progress<'a> {
     /// Epochs done.
     pub done: u64,
-    /// Of so many.
+    /// Of so many, or fewer where one of the fits ends early.
     pub total: u64,
     /// What was trained in the last epoch; empty before the first.
     pub stage: &'static str,
-    /// Writes into a folder what is needed to go on from here later, where the method can.
-    pub save: Option<&'a Save<'a>>,
+    /// Writes into a folder what is needed to go on from here later.
+    pub save: &'a Save<'a>,
 }
 
 /// Writes an unfinished training into a folder.
@@ -171,6 +173,44 @@ impl fmt::Debug for Method {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_tuple("Method").field(&self.name).finish()
     }
+}
+
+/// Sessions to learn from, and others to validate by.
+pub(crate) struct HeldOut {
+    pub train: Log,
+    pub validation: Log,
+}
+
+impl HeldOut {
+    /// Of so many sessions one validates, unless the settings say otherwise.
+    pub const ONE_OF: usize = 10;
+
+    /// Of the sessions one of `one_of` is drawn to validate by, and at least one.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there are fewer than two.
+    pub fn of(sessions: &Log, one_of: usize, seed: Seed) -> Result<Self> {
+        let mut order: Vec<usize> = (0..sessions.sessions()).collect();
+        if order.len() < 2 {
+            let problem = format!("{} sessions with a click, expected at least 2", order.len());
+            return Err(Error::setting("log", problem));
+        }
+        order.shuffle(&mut seed.derive("validation").stream(0));
+        let (validation, train) = order.split_at_mut((sessions.sessions() / one_of.max(1)).max(1));
+        validation.sort_unstable();
+        train.sort_unstable();
+        Ok(Self { train: sessions.select(train), validation: sessions.select(validation) })
+    }
+
+    /// Number of all sessions.
+    pub fn sessions(&self) -> usize {
+        self.train.sessions() + self.validation.sessions()
+    }
+}
+
+/// A fit of U by epochs, each of them validated.
+pub(crate) fn by_epochs(epochs: u64, patience: Option<u64>) -> FitConfig {
+    FitConfig { iterations: epochs, validate_every: 1, patience, candidates: Candidates::All }
 }
 
 impl<'a> TrainingLog<'a> {

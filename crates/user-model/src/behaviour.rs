@@ -45,4 +45,4 @@ pub use clicked_sessions::clicked_sessions;
 pub use config::{BehaviourConfig, BehaviourTraining};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;
-pub use train::BehaviourTrainer;
+pub use train::{BehaviourEpochs, BehaviourTrainer};

@@ -6,13 +6,14 @@ use foretaste_random::Seed;
 use foretaste_train::{
     Candidates, Descent, EndlessBatches, Fit, FitConfig, Fitted, Means, Progress, descend,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::impressions::Impressions;
 use crate::{Error, Result, TrainConfig, UserModel};
 
 /// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
 /// Shannon they are negative log-likelihoods.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Updates done.
     pub iteration: u64,

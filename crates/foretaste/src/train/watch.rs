@@ -29,8 +29,8 @@ pub struct Watched<'a> {
     /// Epochs done, and of how many.
     epochs: (u64, u64),
     kept: Instant,
-    /// Whether it was kept when it was stopped, or why not.
-    on_stop: anyhow::Result<bool>,
+    /// Why it could not be kept.
+    failed: anyhow::Result<()>,
 }
 
 impl<'a> Watched<'a> {
@@ -42,20 +42,19 @@ impl<'a> Watched<'a> {
         bars: &'a MultiProgress,
         quiet: bool,
     ) -> Self {
-        let (kept, on_stop) = (Instant::now(), Ok(false));
-        Self { folder, command, stop, bars, quiet, shown: None, epochs: (0, 0), kept, on_stop }
+        let (kept, failed) = (Instant::now(), Ok(()));
+        Self { folder, command, stop, bars, quiet, shown: None, epochs: (0, 0), kept, failed }
     }
 
-    /// Takes the bar away; the epochs done, of how many, and whether the training was kept when it
-    /// was stopped.
+    /// Takes the bar away; the epochs done, and of how many.
     ///
     /// # Errors
-    /// Where it was stopped because it could not be kept.
-    pub fn end(self) -> anyhow::Result<((u64, u64), bool)> {
+    /// Where the training was stopped because it could not be kept.
+    pub fn end(self) -> anyhow::Result<(u64, u64)> {
         if let Some(shown) = self.shown {
             shown.end();
         }
-        Ok((self.epochs, self.on_stop?))
+        self.failed.map(|()| self.epochs)
     }
 }
 
@@ -74,19 +73,17 @@ impl Watch for Watched<'_> {
             self.shown = Some(Progress::new(self.bars, self.quiet, done, total));
             return ControlFlow::Continue(());
         };
+        shown.set_total(total);
         shown.advance(stage);
         let stopped = self.stop.load(Ordering::Relaxed) && done < total;
-        if let Some(save) = save
-            && (stopped || self.kept.elapsed() > PERIOD)
-        {
-            let kept = self.folder.keep(self.command, |place| Ok(save(place)?));
+        if stopped || self.kept.elapsed() > PERIOD {
+            self.failed = self.folder.keep(self.command, |place| Ok(save(place)?));
             self.kept = Instant::now();
-            let failed = kept.is_err();
-            self.on_stop = kept.map(|()| stopped);
-            if failed {
-                return ControlFlow::Break(());
-            }
         }
-        if stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if stopped || self.failed.is_err() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 }

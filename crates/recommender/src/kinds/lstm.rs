@@ -1,21 +1,24 @@
 //! IRecGAN's user model as a recommender: the items that it finds the user likeliest to click. LSTM
 //! after line 3 of Algorithm 1, LSTMD after the whole.
 
-use std::ops::ControlFlow;
+use std::path::Path;
 
+use foretaste_data::Provenance;
 use foretaste_irecgan::{Ranking, Selection};
 use foretaste_random::Seed;
-use foretaste_train::Network;
+use foretaste_train::run::{self, Resumed};
+use foretaste_train::{Fitting, LearningRate, Network};
 use foretaste_user_model::behaviour::{
-    BehaviourConfig, BehaviourModel, BehaviourTrainer, BehaviourTraining,
+    BehaviourConfig, BehaviourEpochs, BehaviourModel, BehaviourTrainer, BehaviourTraining,
 };
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Kind;
 use crate::content::check_items;
-use crate::training::{Effort, Job, Progress, Trained, Training, TrainingLog, Watch};
+use crate::training::{
+    Effort, HeldOut, Job, Progress, Trained, Training, TrainingLog, Watch, by_epochs,
+};
 use crate::{Content, Erased, Error, Result};
 
 pub(super) const KIND: Kind = Kind {
@@ -60,40 +63,64 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
         ..BehaviourConfig::new(log.dataset.catalogue.len())
     };
     let (training, epochs) = (BehaviourTraining::default(), effort.epochs);
-    let settings = Settings { users, training, epochs, one_validates_of: 10 };
+    let settings = Settings { users, training, epochs, one_validates_of: HeldOut::ONE_OF };
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))
 }
+
+/// What is kept of an unfinished training beside [`USERS`] and [`FIT`].
+#[derive(Serialize, Deserialize)]
+struct Unfinished {
+    learning_rate: LearningRate,
+}
+
+/// The model with its optimiser.
+const USERS: &str = "users";
+/// How far the fit is, and the best parameters so far.
+const FIT: &str = "fit";
 
 /// Line 3 of Algorithm 1. The model is that of the epoch with the lowest loss on sessions that it
 /// did not learn from.
 fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
     let Settings { users, training, epochs, one_validates_of } = job.settings()?;
-    let seed = Seed::new(job.seed);
-    let all = log.clicked("the user model", seed, watch)?;
-    let mut order: Vec<usize> = (0..all.sessions()).collect();
-    if order.len() < 2 {
-        let problem = format!("{} sessions with a click, expected at least 2", order.len());
-        return Err(Error::setting("log", problem));
-    }
-    order.shuffle(&mut seed.derive("validation").stream(0));
-    let (validation, train) = order.split_at_mut((all.sessions() / one_validates_of.max(1)).max(1));
-    validation.sort_unstable();
-    train.sort_unstable();
+    let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
+    let sessions = log.clicked("the user model", seed, watch)?;
+    let sessions = HeldOut::of(&sessions, one_validates_of, seed)?;
+    let unfinished =
+        job.unfinished.map(|place| run::resume::<Unfinished>(place, seed)).transpose()?;
 
-    let model = BehaviourModel::new(users, seed, job.device)?;
-    let mut trainer = BehaviourTrainer::new(model, training)?;
-    let report = |progress: foretaste_train::Progress<_>| -> ControlFlow<()> {
-        let done = progress.iteration;
-        watch.progress(Progress { done, total: epochs, stage: "user model", save: None })
+    let mut trainer = match &unfinished {
+        None => BehaviourTrainer::new(BehaviourModel::new(users, seed, job.device)?, training)?,
+        Some(Resumed { state, folder }) => {
+            let (users, rate) = (folder.join(USERS), state.learning_rate.clone());
+            BehaviourTrainer::resume(&users, catalogue, training, rate, job.device)?
+        }
     };
-    let (train, validation) = (all.select(train), all.select(validation));
-    let fitted = trainer.fit(&train, &validation, epochs, seed.derive("epochs"), report);
-    let best = match fitted {
-        Err(foretaste_user_model::Error::Training(foretaste_train::Error::Interrupted)) => {
+    let (train, validation, draws) = (&sessions.train, &sessions.validation, seed.derive("epochs"));
+    let mut learner = BehaviourEpochs::new(&mut trainer, train, validation, draws);
+    let mut fitting = match &unfinished {
+        None => Fitting::start(&mut learner, by_epochs(epochs, None))?,
+        Some(Resumed { folder, .. }) => Fitting::load(&folder.join(FIT), &learner)?,
+    };
+    loop {
+        let done = fitting.iteration();
+        let save = |place: &Path| {
+            run::save(place, seed, |place| {
+                let (trainer, provenance) =
+                    (learner.trainer(), Provenance { catalogue, origin: job.origin });
+                trainer.save(&place.join(USERS), provenance, done, run::fingerprint(seed))?;
+                fitting.save(&place.join(FIT))?;
+                Ok(Unfinished { learning_rate: trainer.learning_rate().clone() })
+            })
+        };
+        let progress = Progress { done, total: epochs, stage: "user model", save: &save };
+        if watch.progress(progress).is_break() {
             return Err(Error::Interrupted);
         }
-        fitted => fitted?.best,
-    };
+        if fitting.advance(&mut learner)?.is_none() {
+            break;
+        }
+    }
+    let best = fitting.finish(&learner)?.best;
     let content = Content::ranking(trainer.model())?.after(best.iteration);
-    Ok(Trained { content, sessions: all.sessions() })
+    Ok(Trained { content, sessions: sessions.sessions() })
 }

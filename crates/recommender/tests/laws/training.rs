@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -64,12 +67,11 @@ impl Watch for Counted<'_> {
 
     fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
         self.seen.push((progress.done, progress.total));
-        match (self.stop, progress.save) {
-            (Some((after, place)), Some(save)) if progress.done == after => {
-                save(place).unwrap();
+        match self.stop {
+            Some((after, place)) if progress.done == after => {
+                (progress.save)(place).unwrap();
                 ControlFlow::Break(())
             }
-            (Some((after, _)), None) if progress.done == after => ControlFlow::Break(()),
             _ => ControlFlow::Continue(()),
         }
     }
@@ -98,35 +100,31 @@ fn every_method_gives_a_recommender_of_its_kind_that_ranks() {
     assert!(message.contains("irecgan, lstm, popularity, random"), "{message}");
 }
 
-#[test]
-fn a_training_that_goes_on_is_one_that_was_not_stopped() {
-    let (dataset, folder) = (purchases(), tempdir().unwrap());
-    let total = 2 * EFFORT.epochs + 1 + EFFORT.adversarial;
-    for after in 0..total {
-        let place = folder.path().join(after.to_string());
-        let mut watch = Counted { stop: Some((after, &place)), ..Counted::default() };
-        let stopped = train("irecgan", &dataset, None, &mut watch);
-        assert!(matches!(stopped, Err(Error::Interrupted)));
-        let mut watch = Counted::default();
-        let resumed = train("irecgan", &dataset, Some(&place), &mut watch).unwrap();
-        assert_eq!(watch.seen[0], (after, total));
-        let whole = train("irecgan", &dataset, None, &mut ()).unwrap();
-        let [resumed, whole] = [resumed, whole].map(|trained| recommender(trained, &dataset));
-        let said = |policy| {
-            let memory = memory(policy);
-            let slates = slates(policy, &memory, None).unwrap();
-            policy.propensities(&memory, None, &slates).unwrap()
-        };
-        assert_eq!(said(&resumed), said(&whole));
-    }
+/// The files of a recommender, with their contents.
+fn files(trained: Trained, dataset: &Dataset) -> BTreeMap<OsString, Vec<u8>> {
+    let folder = tempdir().unwrap();
+    recommender(trained, dataset).save(folder.path()).unwrap();
+    let entries = fs::read_dir(folder.path()).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
 }
 
 #[test]
-fn a_method_that_cannot_go_on_can_be_stopped() {
+fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
     let (dataset, folder) = (purchases(), tempdir().unwrap());
-    let mut watch = Counted { stop: Some((1, folder.path())), ..Counted::default() };
-    assert!(matches!(train("lstm", &dataset, None, &mut watch), Err(Error::Interrupted)));
-    assert_eq!(watch.seen, [(0, 2), (1, 2)]);
+    let total = 2 * EFFORT.epochs + 1 + EFFORT.adversarial;
+    for (method, total) in [("irecgan", total), ("lstm", EFFORT.epochs)] {
+        let whole = files(train(method, &dataset, None, &mut ()).unwrap(), &dataset);
+        for after in 0..=total {
+            let place = folder.path().join(format!("{method}-{after}"));
+            let mut watch = Counted { stop: Some((after, &place)), ..Counted::default() };
+            let stopped = train(method, &dataset, None, &mut watch);
+            assert!(matches!(stopped, Err(Error::Interrupted)));
+            let mut watch = Counted::default();
+            let resumed = train(method, &dataset, Some(&place), &mut watch).unwrap();
+            assert_eq!(watch.seen[0], (after, total));
+            assert_eq!(files(resumed, &dataset), whole, "{method} after {after}");
+        }
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ impl BehaviourTrainer {
             patience: None,
             candidates: Candidates::All,
         };
-        let mut learner = Epochs { trainer: self, train, validation, seed, train_nll: None };
+        let mut learner = BehaviourEpochs::new(self, train, validation, seed);
         foretaste_train::fit(&mut learner, config, callback)
     }
 
@@ -142,8 +142,11 @@ impl BehaviourTrainer {
     }
 }
 
-/// Epochs of Eq 3, with validation.
-struct Epochs<'a> {
+/// What [`BehaviourTrainer::fit`] trains: an iteration is an epoch of Eq 3. For a
+/// [`Fitting`](foretaste_train::Fitting), which can be saved after every epoch beside its
+/// [trainer](Self::trainer).
+#[derive(Debug)]
+pub struct BehaviourEpochs<'a> {
     trainer: &'a mut BehaviourTrainer,
     train: &'a Log,
     validation: &'a Log,
@@ -152,7 +155,24 @@ struct Epochs<'a> {
     train_nll: Option<f64>,
 }
 
-impl Fit for Epochs<'_> {
+impl<'a> BehaviourEpochs<'a> {
+    /// Epochs on `train`, shuffled from `seed`; a validation is the mean loss on `validation`.
+    pub fn new(
+        trainer: &'a mut BehaviourTrainer,
+        train: &'a Log,
+        validation: &'a Log,
+        seed: Seed,
+    ) -> Self {
+        Self { trainer, train, validation, seed, train_nll: None }
+    }
+
+    /// The trainer as it is now.
+    pub fn trainer(&self) -> &BehaviourTrainer {
+        self.trainer
+    }
+}
+
+impl Fit for BehaviourEpochs<'_> {
     type Point = CurvePoint;
     type Error = Error;
 
