@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::workspace_root;
-use foretaste_console::terminal::say;
+use foretaste_console::terminal::print_line;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
 pub fn run() -> anyhow::Result<()> {
@@ -18,7 +18,7 @@ pub fn run() -> anyhow::Result<()> {
         step.run()?;
     }
     supply_chain()?;
-    say(format_args!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64()));
+    print_line(format_args!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())
 }
 
@@ -29,7 +29,7 @@ struct Step {
 
 impl Step {
     fn run(mut self) -> anyhow::Result<()> {
-        say(format_args!("== {}", self.name));
+        print_line(format_args!("== {}", self.name));
         let begin = Instant::now();
         let status = self
             .command
@@ -38,7 +38,7 @@ impl Step {
         if !status.success() {
             bail!("{} failed: {:?} ended with {status}", self.name, self.command);
         }
-        say(format_args!("== {}: {:.0} s", self.name, begin.elapsed().as_secs_f64()));
+        print_line(format_args!("== {}: {:.0} s", self.name, begin.elapsed().as_secs_f64()));
         Ok(())
     }
 }
@@ -70,8 +70,10 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
 /// against it.
 fn supply_chain() -> anyhow::Result<()> {
     if !has("deny") {
-        say("== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny \
-             --locked)");
+        print_line(
+            "== supply chain: not checked, cargo-deny is not installed (cargo install cargo-deny \
+             --locked)",
+        );
         return Ok(());
     }
     let check = cargo(&[
@@ -86,7 +88,7 @@ fn supply_chain() -> anyhow::Result<()> {
     ]);
     Step { name: "bans, licences, sources", command: check }.run()?;
     if !answers(cargo(&["deny", "fetch", "db"])) {
-        say("== advisories: not checked, their database cannot be fetched");
+        print_line("== advisories: not checked, their database cannot be fetched");
         return Ok(());
     }
     let check = cargo(&[

@@ -13,7 +13,7 @@ use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Mdp, MdpConfig, Outsi
 use rand::Rng;
 use rand::distr::weighted::WeightedIndex;
 
-use foretaste_console::terminal::say;
+use foretaste_console::terminal::print_line;
 use foretaste_files::Target;
 
 /// Options of `generate`.
@@ -59,7 +59,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let path = target.path();
         export(dataset, format, path)?;
         let (sessions, steps) = (dataset.log.sessions(), dataset.log.steps());
-        say(format_args!("{} ({format}): {sessions} sessions, {steps} steps", path.display()));
+        print_line(format_args!(
+            "{} ({format}): {sessions} sessions, {steps} steps",
+            path.display()
+        ));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use indicatif::MultiProgress;
 
-use crate::terminal::{reasons, tell};
+use crate::terminal::{eprint_line, reasons};
 
 /// The work was asked to stop before it was finished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub fn on_ctrl_c(bars: &MultiProgress, saying: &'static str) -> anyhow::Result<A
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
-        bars.suspend(|| tell(saying));
+        bars.suspend(|| eprint_line(saying));
     })
     .context("cannot watch for Ctrl-C")?;
     Ok(stop)
@@ -41,11 +41,11 @@ pub fn exit_code(done: anyhow::Result<()>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is::<Interrupted>() => {
-            tell(error);
+            eprint_line(error);
             ExitCode::from(INTERRUPTED)
         }
         Err(error) => {
-            tell(format_args!("error: {}", reasons(&error)));
+            eprint_line(format_args!("error: {}", reasons(&error)));
             ExitCode::FAILURE
         }
     }

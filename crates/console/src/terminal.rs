@@ -7,18 +7,18 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 
 /// Writes a line to the standard output. A closed pipe is no error; any other ends the program with
 /// exit code 1.
-pub fn say(line: impl Display) {
+pub fn print_line(line: impl Display) {
     let written = writeln!(stdout(), "{line}").and_then(|()| stdout().flush());
     if let Err(reason) = written
         && reason.kind() != ErrorKind::BrokenPipe
     {
-        tell(format_args!("error: cannot write to the standard output: {reason}"));
+        eprint_line(format_args!("error: cannot write to the standard output: {reason}"));
         std::process::exit(1);
     }
 }
 
 /// Writes a line to the standard error.
-pub fn tell(line: impl Display) {
+pub fn eprint_line(line: impl Display) {
     let _ = writeln!(stderr(), "{line}");
 }
 

@@ -1,4 +1,4 @@
-use foretaste_console::terminal::say;
+use foretaste_console::terminal::print_line;
 use serde_json::Value;
 
 /// The result of a command, for people and for programs.
@@ -13,8 +13,8 @@ impl Answer {
     /// Writes it to the standard output.
     pub fn print(self, as_json: bool) {
         match as_json {
-            true => say(self.json),
-            false => say(self.text.trim_end()),
+            true => print_line(self.json),
+            false => print_line(self.text.trim_end()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use foretaste_console::terminal::tell;
+use foretaste_console::terminal::eprint_line;
 use foretaste_data::Part;
 use foretaste_files::Target;
 use foretaste_import::{Format, export, replaced_ids};
@@ -41,7 +41,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     export(&dataset, *format, target.path())?;
     let replaced = replaced_ids(&dataset, *format);
     if replaced > 0 {
-        tell(format_args!(
+        eprint_line(format_args!(
             "warning: {format} holds whole numbers as session ids; those of {replaced} sessions \
              were replaced by their indices"
         ));

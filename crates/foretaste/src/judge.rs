@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
-use foretaste_console::terminal::tell;
+use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
 use foretaste_eval::counterfactual::PolicyValue;
 use foretaste_eval::text::significant;
@@ -61,7 +61,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let unknown = mapping.unknown(&judged);
     args.unknown_items.check(&dataset.name, unknown)?;
     if unknown.any() {
-        tell(format_args!(
+        eprint_line(format_args!(
             "warning: the recommender does not know {unknown}; it never shows these, so such \
              slates weigh nothing"
         ));
@@ -132,7 +132,7 @@ fn sessions(
         );
     }
     match &seen {
-        None => tell(
+        None => eprint_line(
             "warning: the recommender does not say what it learned from: that it did not learn \
              from these sessions is not checked",
         ),
@@ -151,7 +151,7 @@ fn sessions(
         }
     }
     if alike > 0 {
-        tell(format_args!(
+        eprint_line(format_args!(
             "warning: {alike} sessions show and choose the same as sessions that the recommender \
              learned from, under other ids; short sessions are often alike by chance, but if \
              these are the same, the figures flatter"
@@ -162,7 +162,7 @@ fn sessions(
     } else {
         String::new()
     };
-    tell(format_args!("judged by {} of {all} sessions{learned}", judged.len()));
+    eprint_line(format_args!("judged by {} of {all} sessions{learned}", judged.len()));
     let others = (0..all).filter(|session| judged.binary_search(session).is_err()).collect();
     Ok((with_propensities(dataset, judged, &args.log)?, others))
 }
@@ -190,7 +190,7 @@ fn with_propensities(
         );
     }
     if kept.len() < all {
-        tell(format_args!(
+        eprint_line(format_args!(
             "warning: {} sessions have no propensities and are left out",
             all - kept.len()
         ));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
-use foretaste_console::terminal::tell;
+use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Summary};
 use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -75,7 +75,11 @@ impl LogArgs {
                 shown.set_position(read);
                 if lines && last.elapsed() >= PERIOD {
                     last = Instant::now();
-                    tell(format_args!("read {} of {} MB", read / 1_000_000, length / 1_000_000));
+                    eprint_line(format_args!(
+                        "read {} of {} MB",
+                        read / 1_000_000,
+                        length / 1_000_000
+                    ));
                 }
             })),
         };

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-use foretaste_console::terminal::{duration, tell};
+use foretaste_console::terminal::{duration, eprint_line};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 /// The progress of work that consists of so many units.
@@ -74,7 +74,7 @@ impl Progress {
                     0 => String::new(),
                     left => format!(", about {} to go", duration(each * left as f64)),
                 };
-                tell(format_args!("[{done}/{total}] {kind}{to_go}"));
+                eprint_line(format_args!("[{done}/{total}] {kind}{to_go}"));
             }
         }
     }

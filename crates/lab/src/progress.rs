@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::Cell;
-use foretaste_console::terminal::{duration, tell};
+use foretaste_console::terminal::{duration, eprint_line};
 
 /// The progress of a grid of cells.
 pub struct Progress {
@@ -86,9 +86,9 @@ impl Progress {
                 None => String::new(),
             };
             match error {
-                None => tell(format_args!("[{done}/{total}] {cell}: {seconds:.1} s{to_go}")),
+                None => eprint_line(format_args!("[{done}/{total}] {cell}: {seconds:.1} s{to_go}")),
                 Some(error) => {
-                    tell(format_args!(
+                    eprint_line(format_args!(
                         "[{done}/{total}] {cell}: failed after {seconds:.1} s{to_go}: {error}"
                     ));
                 }

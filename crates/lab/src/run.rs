@@ -17,7 +17,7 @@ use crate::store::{self, Finished, Store};
 use crate::tally::Tally;
 use crate::trace::Traces;
 use crate::{Cell, Experiment, Interrupted, Program, Shard, remarks, reports};
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 
 /// What to run, how, and where its results go.
 pub struct Run<'a> {
@@ -57,7 +57,7 @@ impl Run<'_> {
             |cell: &Cell| !self.again && begun.as_ref().is_some_and(|store| stored(store, cell));
         let costs = Costs::new(self.config.scale, self.program.times, begun.as_ref())?;
         let plan = Plan::new(self.experiments, &self.chosen(), finished, &costs);
-        say(plan.plain(self.jobs));
+        print_line(plan.plain(self.jobs));
         Ok(())
     }
 
@@ -77,7 +77,10 @@ impl Run<'_> {
         let dir = ResultsDir::open(&self.out, &record)?;
         if !self.merge.is_empty() {
             let (found, new) = (merged.len(), dir.store().take_over(&merged)?);
-            tell(format_args!("{found} cells found, {new} of them new to {}", self.out.display()));
+            eprint_line(format_args!(
+                "{found} cells found, {new} of them new to {}",
+                self.out.display()
+            ));
         }
 
         let chosen = self.chosen();
@@ -113,7 +116,7 @@ impl Run<'_> {
         dir.write_record(&record, &writing)?;
         drop(writing);
         if self.shard.is_none() {
-            say(output.report.plain());
+            print_line(output.report.plain());
         }
         conclude(&tally, dir.path(), &record)
     }
@@ -157,7 +160,7 @@ fn status(tally: &Tally) -> Status {
 fn conclude(tally: &Tally, out: &Path, record: &RunRecord) -> anyhow::Result<()> {
     let shown = out.display();
     for failed in &tally.failed {
-        tell(format_args!("failed: {}: {}", failed.cell, failed.error));
+        eprint_line(format_args!("failed: {}: {}", failed.cell, failed.error));
     }
     let (finished, total, resumed) = (tally.finished.len(), tally.total, tally.resumed);
     let seconds = record.wall_s;
@@ -176,14 +179,14 @@ fn conclude(tally: &Tally, out: &Path, record: &RunRecord) -> anyhow::Result<()>
             total - finished
         ),
         (Status::Partial, Some(shard)) => {
-            say(format_args!(
+            print_line(format_args!(
                 "part {shard} is done: {finished} of {total} cells of all parts are there, in \
                  {seconds:.1} s: {shown}"
             ));
             Ok(())
         }
         (Status::Complete | Status::Running, _) => {
-            say(format_args!(
+            print_line(format_args!(
                 "{total} cells, {resumed} of them from before, in {seconds:.1} s: \
                  {shown}/report.html"
             ));

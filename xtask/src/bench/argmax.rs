@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 use foretaste_cascade_dqn::Storage;
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 use foretaste_nn::DeviceKind;
 
 use self::measure::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
@@ -89,23 +89,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             pool.install(|| measure_all(args, threads, storage, &items, &device, &mut table))?;
         }
     }
-    say(format_args!(
+    print_line(format_args!(
         "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. slope: of \
          log time over log K, from the row above. read once: reading the cached item halves. \
          candle: one user, each stage as tensor operations, 1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
     ));
     if device.is_cuda() {
-        say("GPU: one slate for each user, states and slates on the CPU; reading its copy of the \
-             halves once, by a kernel of its own; the share of slates that are the CPU's.");
+        print_line(
+            "GPU: one slate for each user, states and slates on the CPU; reading its copy of the \
+             halves once, by a kernel of its own; the share of slates that are the CPU's.",
+        );
     }
-    say(table);
+    print_line(table);
     if args.storage.contains(&Kept::Half) {
         for &items in items.iter().filter(|items| **items <= LARGEST_COMPARED) {
-            tell(format_args!("comparing slates at K = {items}"));
+            eprint_line(format_args!("comparing slates at K = {items}"));
             let Agreement { slates, items: shared } =
                 agreement(Sizes { users: COMPARED, ..args.sizes(items) })?;
-            say(format_args!(
+            print_line(format_args!(
                 "16-bit halves at K = {items}: {:.1}% of slates and {:.1}% of their items as with \
                  32 bits",
                 100.0 * slates,
@@ -127,7 +129,7 @@ fn measure_all(
 ) -> anyhow::Result<()> {
     let mut before: Option<(usize, f64)> = None;
     for &items in items {
-        tell(format_args!("measuring K = {items}, {threads} threads, {}", storage.name()));
+        eprint_line(format_args!("measuring K = {items}, {threads} threads, {}", storage.name()));
         let sizes = args.sizes(items);
         let Measurement { freeze, slates, read, gpu } =
             measure(sizes, storage.into(), args.repeats.into(), device)?;

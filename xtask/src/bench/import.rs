@@ -10,7 +10,7 @@ use foretaste_import::{Options, import};
 use foretaste_random::Seed;
 use rand::Rng;
 
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the import benchmark.
 #[derive(Debug, clap::Args)]
@@ -29,16 +29,16 @@ const MEGABYTE: f64 = 1e6;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = folder.path().join("generated.csv");
-    tell("writing the log to read");
+    eprint_line("writing the log to read");
     let rows =
         generate(&path, args.bytes).with_context(|| format!("cannot write {}", path.display()))?;
     let bytes = path.metadata()?.len();
     let megabytes = bytes as f64 / MEGABYTE;
-    say(format_args!(
+    print_line(format_args!(
         "{megabytes:.0} MB of CSV, {rows} rows, slates of {PLACES} out of {ITEMS} items"
     ));
 
-    tell("importing it");
+    eprint_line("importing it");
     let before = peak_memory();
     let begin = Instant::now();
     let (dataset, _) = import(&path, Options::default())?;
@@ -46,13 +46,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let after = peak_memory();
     let steps = dataset.log.steps();
     ensure!(steps as u64 == rows, "{steps} steps of {rows} rows arrived");
-    say(format_args!(
+    print_line(format_args!(
         "import      {:>8.0} MB/s {:>12.0} rows/s",
         megabytes / seconds,
         rows as f64 / seconds
     ));
 
-    tell("splitting it into fields");
+    eprint_line("splitting it into fields");
     let begin = Instant::now();
     let mut reader = csv::ReaderBuilder::new().buffer_capacity(1 << 18).from_path(&path)?;
     let mut record = csv::ByteRecord::new();
@@ -62,22 +62,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     let seconds = begin.elapsed().as_secs_f64();
     ensure!(read == rows, "{read} records of {rows} rows");
-    say(format_args!(
+    print_line(format_args!(
         "csv records {:>8.0} MB/s {:>12.0} rows/s (the csv crate, fields unread)",
         megabytes / seconds,
         rows as f64 / seconds
     ));
 
     let log = dataset.log.bytes() as f64 / MEGABYTE;
-    say(format_args!("log         {log:>8.0} MB"));
+    print_line(format_args!("log         {log:>8.0} MB"));
     match (before, after) {
         (Some(before), Some(after)) => {
-            say(format_args!(
+            print_line(format_args!(
                 "peak memory {after:>8.0} MB ({before:.0} MB before the import): {:.2} of the log",
                 after / log
             ));
         }
-        _ => say("peak memory  unknown on this system"),
+        _ => print_line("peak memory  unknown on this system"),
     }
     Ok(())
 }

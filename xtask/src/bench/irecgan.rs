@@ -21,7 +21,7 @@ use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel, Behaviour
 use rand::Rng;
 use rayon::prelude::*;
 
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the IRecGAN benchmark.
 #[derive(Clone, Debug, clap::Args)]
@@ -92,7 +92,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
-            tell(format_args!("measuring trajectories with scored branches, {threads} threads"));
+            eprint_line(format_args!(
+                "measuring trajectories with scored branches, {threads} threads"
+            ));
             let simulated = simulate(args, threads == args.threads[0])?;
             table.add_row(row(
                 "simulation",
@@ -100,7 +102,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 args.is_public().then_some(V100[0]),
                 simulated,
             ));
-            tell(format_args!("measuring an epoch of the agent, {threads} threads"));
+            eprint_line(format_args!("measuring an epoch of the agent, {threads} threads"));
             let trained = train(args, &log)?;
             table.add_row(row(
                 "agent's epoch",
@@ -117,7 +119,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             format!("extrapolated from {} of its {} batches", args.batches, sessions.div_ceil(32))
         }
     };
-    say(format_args!(
+    print_line(format_args!(
         "simulation: {} trajectories of up to {} steps with {} branches a step; agent's epoch: \
          {epoch}, over {sessions} sessions of {:.2} clicks. {} items, LSTMs of {LAYERS} layers of \
          {}, slates of {}.\nMedians of {}. V100: a public run of the authors' code. limit: the \
@@ -133,7 +135,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         args.k,
         args.repeats,
     ));
-    say(table);
+    print_line(table);
     Ok(())
 }
 
@@ -178,7 +180,7 @@ impl Args {
 
 /// Trajectories with scored branches by untrained networks, whose users leave at any step with a
 /// probability of about 1 / (k + 1).
-fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
+fn simulate(args: &Args, print: bool) -> anyhow::Result<Measured> {
     let seed = Seed::new(2);
     let config =
         BehaviourConfig { hidden: args.hidden, layers: LAYERS, ..BehaviourConfig::new(args.items) };
@@ -207,8 +209,8 @@ fn simulate(args: &Args, tell: bool) -> anyhow::Result<Measured> {
         runs.push([start.elapsed().as_secs_f64(), limit]);
         black_box(buffer);
     }
-    if tell {
-        say(format_args!(
+    if print {
+        print_line(format_args!(
             "{} trajectories of {:.2} steps on average, at most {}; {} branches with {} steps. {} \
              states have logits of their own, {} steps lead to a state that is used: {:.0} GFLOP.",
             args.sessions,

@@ -14,7 +14,7 @@ use comfy_table::{Table, presets};
 
 use crate::bench::nn::case::{Case, Request};
 use crate::bench::nn::peer::Peer;
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the network benchmark.
 #[derive(Debug, clap::Args)]
@@ -87,12 +87,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 LABELS.iter().zip(labels(case, threads)).filter(|(_, value)| value != NOTHING);
             let labels: Vec<_> = labels.map(|(name, value)| format!("{name} {value}")).collect();
             let labels = labels.join(", ");
-            tell(format_args!("measuring {labels}"));
+            eprint_line(format_args!("measuring {labels}"));
             let measured =
                 measure(Request { case, threads, seconds: args.seconds }, &mut ours, &mut peer)?;
             let beside =
                 measured.peer.map(|seconds| format!(", the peer {} ms", milliseconds(seconds)));
-            tell(format_args!(
+            eprint_line(format_args!(
                 "{labels}: {} ms{}",
                 milliseconds(measured.ours),
                 beside.unwrap_or_default()
@@ -100,13 +100,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             results.push(measured);
         }
     }
-    say(format_args!(
+    print_line(format_args!(
         "Median times. A training step of the LSTM is 2 T B 4H (3 (D + 3H) - D) operations, D = \
          {}: each product forward once and backward\ntwice, without the gradient of the inputs. \
          Of GEMM: of the best rate of a GEMM row of as many threads, ours or the peer's.",
         case::INPUTS
     ));
-    say(table(&results, peer.as_ref().map(Peer::name)));
+    print_line(table(&results, peer.as_ref().map(Peer::name)));
     Ok(())
 }
 

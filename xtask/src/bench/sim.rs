@@ -11,7 +11,7 @@ use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, Mdp
 use rand::RngCore;
 use rayon::prelude::*;
 
-use foretaste_console::terminal::{say, tell};
+use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]
@@ -52,11 +52,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             measure(args, "ChoiceUsers, 8 features, memory 3", threads, &users, &mut table)
         })?;
     }
-    say(format_args!(
+    print_line(format_args!(
         "Random slates of {K} of {ITEMS} items; median of {} runs of about {} steps.",
         args.repeats, args.steps
     ));
-    say(table);
+    print_line(table);
     Ok(())
 }
 
@@ -69,8 +69,9 @@ fn measure<E: Environment>(
     users: &E,
     table: &mut Table,
 ) -> anyhow::Result<()> {
-    let tell = |what: &str| tell(format_args!("measuring {name}, {threads} threads: {what}"));
-    tell("the size of the log");
+    let note =
+        |what: &str| eprint_line(format_args!("measuring {name}, {threads} threads: {what}"));
+    note("the size of the log");
     let policy = Blind(UniformRandom { items: ITEMS });
     let pilot = Rollout::new(Seed::new(0), 0..1_000, K).run(users, &policy)?;
     let sessions = (args.steps * 1_000 / pilot.steps() as u64).max(CHUNK);
@@ -89,9 +90,9 @@ fn measure<E: Environment>(
             &limit,
         ]);
     };
-    tell("log kept");
+    note("log kept");
     let kept = median(args, || rollout.run(users, &policy).map(drop))?;
-    tell("writing its bytes");
+    note("writing its bytes");
     let writing = median(args, || {
         std::hint::black_box(rayon::iter::repeat_n(1u64, bytes / 8).collect::<Vec<u64>>());
         Ok::<_, anyhow::Error>(())
@@ -101,9 +102,9 @@ fn measure<E: Environment>(
         kept,
         format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000),
     );
-    tell("log not kept");
+    note("log not kept");
     let not_kept = median(args, || rollout.outcomes(users, &policy).map(drop))?;
-    tell("opening its streams");
+    note("opening its streams");
     let seed = Seed::new(2);
     let drawing = median(args, || {
         let chunks = (0..2 * sessions / CHUNK).into_par_iter();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use foretaste_console::terminal::tell;
+use foretaste_console::terminal::eprint_line;
 use foretaste_recommender::Watch;
 use indicatif::MultiProgress;
 use serde_json::Value;
@@ -60,7 +60,7 @@ impl<'a> Watched<'a> {
 
 impl Watch for Watched<'_> {
     fn warn(&mut self, text: &str) {
-        tell(format_args!("warning: {text}"));
+        eprint_line(format_args!("warning: {text}"));
     }
 
     fn progress(&mut self, progress: foretaste_recommender::Progress<'_>) -> ControlFlow<()> {
@@ -68,7 +68,7 @@ impl Watch for Watched<'_> {
         self.epochs = (done, total);
         let Some(shown) = &mut self.shown else {
             if done > 0 {
-                tell(format_args!("going on after {done} of {total} epochs"));
+                eprint_line(format_args!("going on after {done} of {total} epochs"));
             }
             self.shown = Some(Progress::new(self.bars, self.quiet, done, total));
             return ControlFlow::Continue(());
