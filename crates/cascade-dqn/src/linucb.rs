@@ -325,6 +325,17 @@ mod tests {
     use foretaste_data::Choice;
     use rand::Rng;
 
+    /// A million features of one item ask for an inverse of 10^12 entries.
+    #[test]
+    fn features_alone_decide_no_size() {
+        let features = Tensor::zeros((1, 1_000_000), candle_core::DType::F32, &Device::Cpu);
+        let mut tensors = LinUcb::new(LinUcbConfig::default(), 1, 1, &[0.5]).unwrap().tensors();
+        let tensors = tensors.as_mut().unwrap();
+        tensors.insert(FEATURES.into(), features.unwrap());
+        let refused = LinUcb::from_tensors(LinUcbConfig::default(), 1, 1, tensors).unwrap_err();
+        assert!(refused.to_string().contains("inverse has 4 entries"), "{refused}");
+    }
+
     /// θ and the width against the normal equations, solved by elimination.
     #[test]
     fn bounds_are_those_of_ridge_regression() {
