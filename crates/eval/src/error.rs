@@ -21,6 +21,14 @@ pub enum Error {
         /// The value.
         value: f64,
     },
+    /// A number that has to be positive and finite, and is not.
+    #[error("{what} is {value}, expected a positive number")]
+    NotPositive {
+        /// What it is.
+        what: &'static str,
+        /// The number.
+        value: f64,
+    },
     /// A position outside the list that it points into.
     #[error("{what}: item {item} of a list of {items}")]
     OutOfRange {

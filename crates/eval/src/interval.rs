@@ -66,7 +66,7 @@ pub enum NoInterval {
 pub fn student_t(values: &[f64]) -> Result<Estimate> {
     let mean = checked_mean("t-interval", values)?;
     let interval = several(values).map(|()| {
-        let half = t_quantile(values.len() - 1) * standard_error(values, mean);
+        let half = t_quantile(values.len() - 1, CONFIDENCE) * standard_error(values, mean);
         Interval { low: mean - half, high: mean + half, method: Method::StudentT }
     });
     Ok(Estimate { mean, n: values.len(), interval })
@@ -144,7 +144,7 @@ pub fn resampled_difference(
     let half = (high - low) / 2.0 * widening;
     let interval =
         Interval { low: plain.mean - half, high: plain.mean + half, method: Method::StudentT };
-    let standard_error = half / t_quantile(plain.n - 1);
+    let standard_error = half / t_quantile(plain.n - 1, CONFIDENCE);
     let p = match StudentsT::new(0.0, 1.0, n - 1.0) {
         Ok(t) if standard_error > 0.0 => 2.0 * t.cdf(-(plain.mean / standard_error).abs()),
         _ => f64::from(u8::from(plain.mean == 0.0)),
@@ -205,10 +205,10 @@ pub(crate) fn several(values: &[f64]) -> std::result::Result<(), NoInterval> {
     if values.len() > 1 { Ok(()) } else { Err(NoInterval::OneValue) }
 }
 
-/// The factor t of a two-sided interval at [`CONFIDENCE`]. 1 degree of freedom is the Cauchy
-/// distribution, whose quantile is a tangent; more go through the incomplete beta function.
-fn t_quantile(freedom: usize) -> f64 {
-    let upper = 1.0 - (1.0 - CONFIDENCE) / 2.0;
+/// The factor t of a two-sided interval. 1 degree of freedom is the Cauchy distribution, whose
+/// quantile is a tangent; more go through the incomplete beta function.
+pub(crate) fn t_quantile(freedom: usize, confidence: f64) -> f64 {
+    let upper = 1.0 - (1.0 - confidence) / 2.0;
     match StudentsT::new(0.0, 1.0, freedom as f64) {
         Ok(t) if freedom > 1 => t.inverse_cdf(upper),
         _ => (std::f64::consts::PI * (upper - 0.5)).tan(),

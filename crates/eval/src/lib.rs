@@ -3,8 +3,9 @@
 //! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run;
 //! a [`Metric`] is the name of one that an experiment reports. [`interval`] turns the figures of
 //! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
-//! lies with 95% confidence. One seed gives a mean and no interval. [`text`] writes figures with
-//! the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose
+//! lies with 95% confidence. One seed gives a mean and no interval. [`equivalence()`] tells whether
+//! a difference is too small to matter, and [`power`] what a comparison of so many seeds can show.
+//! [`text`] writes figures with the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose
 //! from a slate. [`counterfactual`] estimates from one policy's log what another would have earned.
 //!
 //! ```
@@ -22,12 +23,15 @@
 
 pub mod choice;
 pub mod counterfactual;
+mod equivalence;
 mod error;
 pub mod interval;
 mod metric;
 pub mod metrics;
+pub mod power;
 pub mod text;
 
+pub use equivalence::{Equivalence, TWO_ONE_SIDED, equivalence};
 pub use error::{Error, Result};
 pub use interval::{Estimate, Interval, Method, NoInterval};
 pub use metric::{Direction, Metric, UnknownMetric};

@@ -1,18 +1,16 @@
 //! Laws of the intervals.
 
+mod simulated;
+
 use foretaste_eval::interval::{bootstrap, paired_difference, resampled_difference, student_t};
 use foretaste_eval::{Error, Estimate, Interval, Method, NoInterval};
-use foretaste_random::{Seed, Stream};
+use foretaste_random::Seed;
 use proptest::prelude::*;
-use rand::Rng;
+
+use simulated::normal;
 
 fn width(estimate: Estimate) -> f64 {
     estimate.interval.map_or(f64::NAN, |interval| interval.high - interval.low)
-}
-
-fn normal(draws: &mut Stream) -> f64 {
-    let (radius, angle): (f64, f64) = (1.0 - draws.random::<f64>(), draws.random());
-    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
 }
 
 /// The share of `experiments` of `n` standard normal values, shifted by 3, whose interval holds 3.
