@@ -1,17 +1,23 @@
 //! The claims ledger: what the papers say, and what the results make of it, by rules that nobody
 //! types in.
 
+mod amount;
 mod check;
+mod power;
 mod row;
+mod verdict;
 
-use std::fmt;
 use std::io::Read;
 
 use foretaste_eval::interval::{self, Estimate, NoInterval};
-use foretaste_eval::{Direction, Metric};
+use foretaste_eval::power::PairedTest;
+use foretaste_eval::{Direction, Equivalence, Metric, equivalence};
 use serde::Deserialize;
 
+use self::amount::Amount;
+pub use self::power::{Power, Seeds};
 use self::row::Row;
+pub use self::verdict::{Rule, Verdict};
 use crate::patterns::{Patterns, split};
 use crate::{Arm, Design, Error, Result, Results};
 
@@ -28,6 +34,10 @@ pub struct Claim {
     pub sentence: String,
     /// How the comparisons make a verdict.
     pub rule: Rule,
+    /// The margin δ: no smaller difference matters.
+    pub(crate) margin: Option<Amount>,
+    /// The difference that matters.
+    effect: Option<Amount>,
     /// Its line in the file.
     line: u64,
     metrics: Vec<Metric>,
@@ -36,22 +46,6 @@ pub struct Claim {
     rivals: Vec<Contender>,
     datasets: Patterns,
     settings: Patterns,
-}
-
-/// How comparisons make a verdict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Rule {
-    /// The paper says that ours is better than the best rival: reproduced if it is in every
-    /// comparison, not reproduced if it is worse in one, inconclusive otherwise.
-    #[serde(rename = "beats the best")]
-    BeatsBest,
-    /// The same of every single rival.
-    #[serde(rename = "beats each")]
-    BeatsEach,
-    /// The paper names no winner: ours or the rival's if one is better somewhere and worse nowhere,
-    /// else inconclusive.
-    #[serde(rename = "which is better")]
-    Open,
 }
 
 /// What is better.
@@ -107,23 +101,14 @@ pub struct Difference {
     pub p: Option<f64>,
     /// Test users per training user of the splits, see [`crate::DataSet::test_per_train`].
     pub test_per_train: f64,
-}
-
-/// The end of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Verdict {
-    /// The numbers say what the paper says.
-    Reproduced,
-    /// They say otherwise.
-    NotReproduced,
-    /// The paper names no winner; ours is better.
-    OursBetter,
-    /// The paper names no winner; the rival is better.
-    RivalBetter,
-    /// They do not decide.
-    Inconclusive,
-    /// Some comparison has no runs.
-    NotRun,
+    /// The claim's margin, in the metric's unit; `None` where it has none.
+    pub margin: Option<f64>,
+    /// The difference beside the margin; `None` where there is no margin or no interval.
+    pub equivalence: Option<Equivalence>,
+    /// The effect that matters, in the metric's unit; `None` where the claim does not say.
+    pub effect: Option<f64>,
+    /// What the comparison can show; `None` where there is no interval or no spread.
+    pub power: Option<Power>,
 }
 
 impl Claim {
@@ -131,14 +116,19 @@ impl Claim {
     /// `paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings`.
     ///
     /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is
-    /// `beats the best`, `beats each` or `which is better`. `ours` and `rivals` are methods, or
-    /// `METHOD @ SETTING`. `datasets` and `settings` choose among those of the experiment: names,
-    /// with `*` for any text, those with `!` before them left out, all where none is given. Every
-    /// combination of data set, setting, metric and ours is a comparison.
+    /// `beats the best`, `beats each`, `which is better`, `equals` or `is not worse than`. `ours`
+    /// and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` choose among those
+    /// of the experiment: names, with `*` for any text, those with `!` before them left out, all
+    /// where none is given. Every combination of data set, setting, metric and ours is a comparison.
+    ///
+    /// Two more columns may follow, `margin` and `effect`, written before the run: the margin δ
+    /// below which no difference matters, which the last two rules need, and the difference that
+    /// matters. Both are numbers in the metric's unit, shares of the rival's mean such as `1%`, or
+    /// empty.
     ///
     /// # Errors
-    /// Where a row is not such a row, names no metric, method or rival, or calls better what of its
-    /// metric is worse.
+    /// Where a row is not such a row, names no metric, method or rival, lacks the margin that its
+    /// rule needs, or calls better what of its metric is worse.
     pub fn read(reader: impl Read, file: &str) -> Result<Vec<Self>> {
         let mut table = csv::Reader::from_reader(reader);
         let rows = table.deserialize::<Row>().enumerate();
@@ -203,7 +193,7 @@ impl Claim {
                     let ours = ours.arm(&data.name, &setting);
                     let rivals: Vec<Arm> =
                         self.rivals.iter().map(|rival| rival.arm(&data.name, &setting)).collect();
-                    let groups = if self.rule == Rule::BeatsEach { 1 } else { rivals.len() };
+                    let groups = if self.rule.takes_each_rival() { 1 } else { rivals.len() };
                     let comparison = |(metric, rivals): (Metric, &[Arm])| Comparison {
                         metric,
                         ours: ours.clone(),
@@ -278,19 +268,44 @@ impl Comparison {
             }
         }
         let Some((mean, rival, a, b)) = best else { return Ok(None) };
-        let (mut estimate, mut p) =
-            interval::resampled_difference(&a, &b, self.test_per_train).map_err(|source| {
-                Error::Figure { what: format!("claim \"{}\"", claim.sentence), source }
-            })?;
+        let ratio = self.test_per_train;
+        let wrong =
+            |source| Error::Figure { what: format!("claim \"{}\"", claim.sentence), source };
+        let (mut estimate, mut p) = interval::resampled_difference(&a, &b, ratio).map_err(wrong)?;
         // The distances of two values from their median are the same, whatever the values.
         if claim.better == Better::Steadier && estimate.n == 2 {
             (estimate.interval, p) = (Err(NoInterval::TwoDistances), None);
         }
-        let relative =
-            (claim.better != Better::Steadier && mean != 0.0).then(|| estimate.mean / mean.abs());
-        let (metric, ours, rival) = (self.metric, self.ours.clone(), rival.clone());
-        let (better, test_per_train) = (claim.better, self.test_per_train);
-        Ok(Some(Difference { metric, better, ours, rival, estimate, relative, p, test_per_train }))
+        // A spread has no share.
+        let mean = if claim.better == Better::Steadier { 0.0 } else { mean };
+        let relative = (mean != 0.0).then(|| estimate.mean / mean.abs());
+        let in_unit = |amount: Option<Amount>| amount.and_then(|amount| amount.of(mean));
+        let (margin, effect) = (in_unit(claim.margin), in_unit(claim.effect));
+        let (mut tests, mut power) = (None, None);
+        if estimate.interval.is_ok() {
+            if let Some(margin) = margin {
+                tests = equivalence(&a, &b, ratio, margin).map_err(wrong)?.ok();
+            }
+            let goal = claim.rule.goal(effect, margin);
+            power = PairedTest::of(&a, &b, ratio)
+                .map_err(wrong)?
+                .ok()
+                .map(|test| Power::new(test, estimate.n, mean, goal));
+        }
+        Ok(Some(Difference {
+            metric: self.metric,
+            better: claim.better,
+            ours: self.ours.clone(),
+            rival: rival.clone(),
+            estimate,
+            relative,
+            p,
+            test_per_train: ratio,
+            margin,
+            equivalence: tests,
+            effect,
+            power,
+        }))
     }
 }
 
@@ -326,21 +341,6 @@ impl Better {
     }
 }
 
-impl Rule {
-    fn verdict(self, differences: &[Difference]) -> Verdict {
-        let count =
-            |sign: i8| differences.iter().filter(|difference| difference.sign() == sign).count();
-        let (better, worse) = (count(1), count(-1));
-        match self {
-            Self::BeatsBest | Self::BeatsEach if worse > 0 => Verdict::NotReproduced,
-            Self::BeatsBest | Self::BeatsEach if better == differences.len() => Verdict::Reproduced,
-            Self::Open if better > 0 && worse == 0 => Verdict::OursBetter,
-            Self::Open if worse > 0 && better == 0 => Verdict::RivalBetter,
-            _ => Verdict::Inconclusive,
-        }
-    }
-}
-
 impl Difference {
     /// 1 if ours is better, -1 if it is worse, 0 if the 95% interval holds 0 or there is none.
     pub fn sign(&self) -> i8 {
@@ -360,31 +360,6 @@ fn median(values: &[f64]) -> f64 {
         sorted[middle]
     } else {
         f64::midpoint(sorted[middle - 1], sorted[middle])
-    }
-}
-
-impl Verdict {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Reproduced,
-        Self::NotReproduced,
-        Self::OursBetter,
-        Self::RivalBetter,
-        Self::Inconclusive,
-        Self::NotRun,
-    ];
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reproduced => "reproduced",
-            Self::NotReproduced => "not reproduced",
-            Self::OursBetter => "the first is better",
-            Self::RivalBetter => "the second is better",
-            Self::Inconclusive => "inconclusive",
-            Self::NotRun => "not run",
-        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use foretaste_eval::Metric;
 
-use crate::{Arm, View};
+use crate::{Arm, Results, View};
 
 /// An experiment: what was asked, on which data, with which arms, and how its figures are to be
 /// shown.
@@ -41,4 +41,29 @@ pub struct DataSet {
     pub test_per_train: f64,
     /// What a reader must know of a verdict that rests on it; empty where there is nothing.
     pub caveat: String,
+}
+
+impl Design {
+    /// The design of an experiment as far as its results show it: the arms that have runs and their
+    /// data sets, to decide claims by. `test_per_train` says how the seeds of a data set belong
+    /// together, see [`DataSet::test_per_train`]. Any metric may be reported.
+    pub fn found(
+        experiment: &str,
+        results: &Results,
+        test_per_train: impl Fn(&str) -> f64,
+    ) -> Self {
+        let arms: Vec<Arm> = results.arms(experiment).into_iter().cloned().collect();
+        let mut datasets: Vec<DataSet> = Vec::new();
+        for arm in &arms {
+            if datasets.iter().all(|data| data.name != arm.dataset) {
+                datasets.push(DataSet {
+                    name: arm.dataset.clone(),
+                    test_per_train: test_per_train(&arm.dataset),
+                    caveat: String::new(),
+                });
+            }
+        }
+        let (experiment, metrics) = (experiment.into(), Metric::ALL.to_vec());
+        Self { experiment, datasets, arms, metrics, ..Self::default() }
+    }
 }

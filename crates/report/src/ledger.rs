@@ -1,11 +1,14 @@
 //! The claims ledger for people and programs.
 
+mod csv;
+mod seeds;
+
 use foretaste_eval::text;
 use maud::{Markup, html};
 
+pub use self::csv::claims_csv;
 use crate::claims::{Difference, Finding, Verdict};
-use crate::results::write;
-use crate::{Arm, Result, Table};
+use crate::{Arm, Table};
 
 /// The claims with what the results make of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,7 +28,15 @@ pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval
     less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in \
     every comparison; not reproduced: worse in one; inconclusive: the rest; not run: a comparison \
     has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
-    the best mean.";
+    the best mean. Equivalent within δ: no difference as large as δ, which was written down before \
+    the run, in any comparison, by two one-sided tests at 5% (Schuirmann 1987): the 90% interval \
+    lies within ±δ; not equivalent: it lies beyond in one. Detects at 80% power: the true \
+    difference that the t-test with these seeds and this spread would find in 80 of 100 runs, of \
+    the weakest comparison that leaves the claim open, and the seeds that it needs for the effect \
+    that matters, where the claim names one; spreads of few seeds make both rough.";
+
+/// The head of the column that says what an open claim's test could have found.
+const DETECTS: &str = "detects at 80% power";
 
 impl Ledger {
     /// The ledger of these findings, in order.
@@ -62,11 +73,13 @@ impl Ledger {
             vec![
                 finding.claim.sentence.clone(),
                 source(finding),
-                finding.verdict.to_string(),
+                verdict(finding),
                 effect,
+                detects(finding),
             ]
         };
-        let header = ["claim", "source", "verdict", "ours is better by"].map(str::to_owned).into();
+        let header = ["claim", "source", "verdict", "ours is better by", DETECTS];
+        let header = header.map(str::to_owned).into();
         let table = Table { title: "claims".into(), header, rows: run.iter().map(row).collect() };
         let rest = if others.is_empty() {
             String::new()
@@ -83,13 +96,14 @@ impl Ledger {
             vec![
                 finding.claim.sentence.clone(),
                 source(finding),
-                finding.verdict.to_string(),
+                verdict(finding),
                 shown.join("; "),
+                detects(finding),
             ]
         };
-        let header = ["claim", "source", "verdict", "by how much ours is better than the rival"]
-            .map(str::to_owned)
-            .into();
+        let header =
+            ["claim", "source", "verdict", "by how much ours is better than the rival", DETECTS];
+        let header = header.map(str::to_owned).into();
         let table =
             Table { title: "Claims".into(), header, rows: self.findings.iter().map(row).collect() };
         format!("## Claims\n\n{}\n* {NOTE}\n", table.markdown())
@@ -100,7 +114,7 @@ impl Ledger {
             div.wide {
                 table.ledger {
                     thead { tr {
-                        @for head in ["claim", "verdict", "compared", "ours is better by", "p", "seeds"] { th scope="col" { (head) } }
+                        @for head in ["claim", "verdict", "compared", "ours is better by", "p", "seeds", DETECTS] { th scope="col" { (head) } }
                     } }
                     @for finding in &self.findings { (of_finding(finding)) }
                 }
@@ -116,7 +130,7 @@ fn of_finding(finding: &Finding) -> Markup {
     let class = finding.verdict.to_string().replace(' ', "-");
     let claim = html! {
         td rowspan=(rows) { (finding.claim.sentence) br; small { (source(finding)) } }
-        td rowspan=(rows) { span class={ "verdict " (class) } { (mark(finding.verdict)) " " (finding.verdict) } }
+        td rowspan=(rows) { span class={ "verdict " (class) } { (mark(finding.verdict)) " " (verdict(finding)) } }
     };
     let effect = |difference: &Difference| {
         html! {
@@ -124,11 +138,12 @@ fn of_finding(finding: &Finding) -> Markup {
             td { (difference.estimate) @if let Some(share) = percent(difference) { br; small { (share) } } }
             td { (p(difference).unwrap_or_default()) }
             td { (difference.estimate.n) }
+            td { @if finding.leaves_open(difference) { @if let Some(power) = &difference.power { (power) } } }
         }
     };
     html! {
         tbody {
-            @if finding.differences.is_empty() { tr { (claim) td colspan="4" {} } }
+            @if finding.differences.is_empty() { tr { (claim) td colspan="5" {} } }
             @for (at, difference) in finding.differences.iter().enumerate() {
                 tr { @if at == 0 { (claim) } (effect(difference)) }
             }
@@ -142,9 +157,27 @@ fn mark(verdict: Verdict) -> &'static str {
         Verdict::Reproduced => "✓",
         Verdict::NotReproduced => "✗",
         Verdict::OursBetter | Verdict::RivalBetter => "›",
+        Verdict::Equivalent => "≈",
+        Verdict::NotEquivalent => "≠",
         Verdict::Inconclusive => "~",
         Verdict::NotRun => "–",
     }
+}
+
+/// With the margin of what is equivalent.
+fn verdict(finding: &Finding) -> String {
+    match (finding.verdict, finding.claim.margin) {
+        (verdict @ Verdict::Equivalent, Some(margin)) => format!("{verdict} = {margin}"),
+        (verdict, _) => verdict.to_string(),
+    }
+}
+
+/// What the comparison that decides an open claim could have found; empty for other claims.
+fn detects(finding: &Finding) -> String {
+    finding.deciding().map_or(String::new(), |(difference, power)| {
+        let [place, rival] = place(difference, finding);
+        format!("{place}{rival} {power}")
+    })
 }
 
 fn source(finding: &Finding) -> String {
@@ -181,6 +214,15 @@ fn p(difference: &Difference) -> Option<String> {
 
 /// A comparison in a list of those of a claim.
 fn shown(difference: &Difference, finding: &Finding) -> String {
+    let [place, rival] = place(difference, finding);
+    let share = percent(difference).map_or(String::new(), |share| format!(" ({share})"));
+    let p = p(difference).map_or(String::new(), |p| format!(", p {p}"));
+    format!("{place} {}{share}{p}{rival}", difference.estimate)
+}
+
+/// Which of a claim's comparisons it is: its data set and what else differs among them, and the
+/// rival if that does.
+fn place(difference: &Difference, finding: &Finding) -> [String; 2] {
     let first = &finding.differences[0];
     let differs =
         |of: fn(&Difference) -> &String| finding.differences.iter().any(|one| of(one) != of(first));
@@ -196,9 +238,7 @@ fn shown(difference: &Difference, finding: &Finding) -> String {
     } else {
         String::new()
     };
-    let share = percent(difference).map_or(String::new(), |share| format!(" ({share})"));
-    let p = p(difference).map_or(String::new(), |p| format!(", p {p}"));
-    format!("{}{setting}{metric} {}{share}{p}{rival}", difference.ours.dataset, difference.estimate)
+    [format!("{}{setting}{metric}", difference.ours.dataset), rival]
 }
 
 /// The comparison that speaks least for the claim, and how many there are.
@@ -211,176 +251,5 @@ fn least(finding: &Finding) -> Option<(&Difference, usize)> {
     Some((least, finding.differences.len()))
 }
 
-/// A row for every comparison of every claim; a claim that was not run has one row.
-///
-/// # Errors
-/// Where memory ends.
-pub fn claims_csv(findings: &[Finding]) -> Result<Vec<u8>> {
-    const HEADER: [&str; 19] = [
-        "paper",
-        "section",
-        "experiment",
-        "claim",
-        "verdict",
-        "caveats",
-        "dataset",
-        "metric",
-        "better",
-        "ours",
-        "ours_setting",
-        "rival",
-        "rival_setting",
-        "seeds",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "test_per_train",
-    ];
-    let rows = findings.iter().flat_map(|Finding { claim, verdict, differences, caveats }| {
-        let head =
-            [&claim.paper, &claim.section, &claim.experiment, &claim.sentence].map(String::clone);
-        let head: Vec<String> =
-            head.into_iter().chain([verdict.to_string(), caveats.join("; ")]).collect();
-        let nothing =
-            differences.is_empty().then(|| vec![String::new(); HEADER.len() - head.len()]);
-        let tails: Vec<_> = nothing.into_iter().chain(differences.iter().map(fields)).collect();
-        tails.into_iter().map(move |tail| head.iter().cloned().chain(tail).collect())
-    });
-    write("claims.csv", &HEADER, rows)
-}
-
-fn fields(difference: &Difference) -> Vec<String> {
-    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
-    let Difference { ours, rival, estimate, .. } = difference;
-    let arms = [&ours.method, &ours.setting, &rival.method, &rival.setting].map(String::clone);
-    [ours.dataset.clone(), difference.metric.name().into(), difference.better.as_str().into()]
-        .into_iter()
-        .chain(arms)
-        .chain([estimate.n.to_string(), estimate.mean.to_string()])
-        .chain([
-            number(estimate.interval.ok().map(|ends| ends.low)),
-            number(estimate.interval.ok().map(|ends| ends.high)),
-        ])
-        .chain([number(difference.p), difference.test_per_train.to_string()])
-        .collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use foretaste_eval::Metric;
-
-    use super::*;
-    use crate::{Claim, DataSet, Design, Key, Results};
-
-    fn findings() -> Vec<Finding> {
-        let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
-                    A,§1,e,\"one, better\",reward,larger,m1,m2,beats the best,,\nA,§2,other,never run,reward,larger,m1,m2,beats the best,,\n";
-        let claims = Claim::read(text.as_bytes(), "ledger.csv").unwrap();
-        let arm = |dataset: &str, method: &str| Arm {
-            dataset: dataset.into(),
-            method: method.into(),
-            setting: String::new(),
-        };
-        let mut results = Results::default();
-        let metrics = vec![Metric::Reward];
-        let mut design =
-            Design { experiment: "e".into(), metrics: metrics.clone(), ..Design::default() };
-        for (dataset, gap) in [("a", 2.0), ("b", 1.0)] {
-            design.datasets.push(DataSet {
-                name: dataset.into(),
-                test_per_train: 0.0,
-                caveat: "toy".into(),
-            });
-            for (method, base) in [("m1", 1.0 + gap), ("m2", 1.0)] {
-                design.arms.push(arm(dataset, method));
-                let spread = if (dataset, method) == ("b", "m1") { 0.03 } else { 0.01 };
-                for seed in 0..3 {
-                    let key = Key { experiment: "e".into(), arm: arm(dataset, method), seed };
-                    results.insert(
-                        key,
-                        [(Metric::Reward, base * (1.0 + spread * seed as f64))].into(),
-                    );
-                }
-            }
-        }
-        let elsewhere = Design { experiment: "other".into(), metrics, ..Design::default() };
-        vec![
-            claims[0].decide(&design, &results).unwrap(),
-            claims[1].decide(&elsewhere, &results).unwrap(),
-        ]
-    }
-
-    #[test]
-    fn a_claim_that_was_not_run_is_in_every_form_and_decides_nothing() {
-        let ledger = Ledger::new(findings());
-        assert_eq!(ledger.counts(), [(Verdict::Reproduced, 1), (Verdict::NotRun, 1)]);
-        assert!(
-            ledger.plain().contains("claims not run: 1") && !ledger.plain().contains("never run")
-        );
-        assert!(ledger.markdown().contains("| never run | A, §2 | not run |  |"));
-        assert!(ledger.html().into_string().contains("never run"));
-    }
-
-    #[test]
-    fn the_effect_shown_is_the_one_that_speaks_least_for_the_claim() {
-        let plain = Ledger::new(findings()).plain();
-        assert!(plain.contains("b 1.05 ± 0.12, least of 2"), "{plain}");
-        assert!(plain.contains("A, §1; toy"), "{plain}");
-    }
-
-    /// A finding of one comparison with these values of ours, and of the rival.
-    fn finding(ours: &[f64], rival: &[f64]) -> Finding {
-        let text = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings\n\
-                    A,§1,e,s,reward,larger,m1,m2,beats the best,,\n";
-        let arm = |method: &str| Arm {
-            dataset: "a".into(),
-            method: method.into(),
-            setting: String::new(),
-        };
-        let datasets =
-            vec![DataSet { name: "a".into(), test_per_train: 0.0, caveat: String::new() }];
-        let arms = vec![arm("m1"), arm("m2")];
-        let metrics = vec![Metric::Reward];
-        let design =
-            Design { experiment: "e".into(), datasets, arms, metrics, ..Design::default() };
-        let mut results = Results::default();
-        for (method, values) in [("m1", ours), ("m2", rival)] {
-            for (seed, &value) in (0..).zip(values) {
-                let key = Key { experiment: "e".into(), arm: arm(method), seed };
-                results.insert(key, [(Metric::Reward, value)].into());
-            }
-        }
-        Claim::read(text.as_bytes(), "ledger.csv").unwrap()[0].decide(&design, &results).unwrap()
-    }
-
-    #[test]
-    fn small_effects_and_small_p_are_not_shown_as_zero() {
-        let found = finding(&[1000.2, 1000.1, 1000.2], &[1000.0, 999.9, 1000.001]);
-        let text = Ledger::new(vec![found]).markdown();
-        assert!(text.contains("a 0.1997 ± 0.0014 (+0.02%), p < 0.001"), "{text}");
-    }
-
-    #[test]
-    fn differences_without_spread_have_neither_interval_nor_p() {
-        let text = Ledger::new(vec![finding(&[0.75, 0.5], &[0.5, 0.25])]).markdown();
-        assert!(text.contains("| a 0.2500 ± n/a (no spread) (+66.7%) |"), "{text}");
-        let text = Ledger::new(vec![finding(&[0.75], &[0.5])]).markdown();
-        assert!(text.contains("| a 0.2500 ± n/a (n = 1) (+50.0%) |"), "{text}");
-    }
-
-    #[test]
-    fn the_csv_has_a_row_for_every_comparison() {
-        let text = String::from_utf8(claims_csv(&findings()).unwrap()).unwrap();
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 4);
-        assert!(
-            lines[1].starts_with(
-                "A,§1,e,\"one, better\",reproduced,toy,a,reward,larger,m1,,m2,,3,2.02,"
-            ),
-            "{}",
-            lines[1]
-        );
-        assert!(lines[3].starts_with("A,§2,other,never run,not run,,,"), "{}", lines[3]);
-    }
-}
+mod tests;

@@ -48,7 +48,7 @@ mod table;
 mod view;
 
 pub use self::chart::Plot;
-pub use self::claims::{Better, Claim, Difference, Finding, Rule, Verdict};
+pub use self::claims::{Better, Claim, Difference, Finding, Power, Rule, Seeds, Verdict};
 pub use self::design::{DataSet, Design};
 pub use self::error::{Error, Result};
 pub use self::ledger::{Ledger, claims_csv};

@@ -142,6 +142,14 @@ impl Results {
             .map_err(|source| Error::Figure { what: what(), source })
     }
 
+    /// The arms of an experiment that have runs, in order.
+    pub fn arms(&self, experiment: &str) -> Vec<&Arm> {
+        let runs = self.runs.keys().filter(|key| key.experiment == experiment);
+        let mut arms: Vec<&Arm> = runs.map(|key| &key.arm).collect();
+        arms.dedup();
+        arms
+    }
+
     /// How many seeds of an arm have finished.
     pub fn seeds(&self, experiment: &str, arm: &Arm) -> usize {
         of_arm(&self.runs, experiment, arm).count()
@@ -293,6 +301,8 @@ mod tests {
             1.5
         );
         assert_eq!(results.seeds("e", &key("m", 0).arm), 2);
+        assert_eq!(results.arms("e"), [&key("m", 0).arm, &key("m2", 0).arm]);
+        assert!(results.arms("f").is_empty());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use foretaste_eval::Metric;
 use serde::Deserialize;
 
-use super::{Better, Claim, Contender, Rule};
+use super::{Amount, Better, Claim, Contender, Rule};
 use crate::patterns::{Patterns, split};
 
 /// A row of the ledger's file.
@@ -21,6 +21,10 @@ pub(super) struct Row {
     pub(super) rule: Rule,
     pub(super) datasets: String,
     pub(super) settings: String,
+    #[serde(default)]
+    pub(super) margin: String,
+    #[serde(default)]
+    pub(super) effect: String,
 }
 
 impl Claim {
@@ -36,8 +40,27 @@ impl Claim {
                 metric.description()
             ));
         }
+        let amount = |column: &str, cell: &str| {
+            let about = |problem: String| format!("`{column}` of \"{}\" {problem}", row.sentence);
+            match Amount::parse(cell).map_err(about)? {
+                Some(Amount::Percent(_)) if row.better == Better::Steadier => Err(about(format!(
+                    "is `{cell}`, but a spread has no share: expected a number in the metric's unit"
+                ))),
+                amount => Ok(amount),
+            }
+        };
+        let (margin, effect) = (amount("margin", &row.margin)?, amount("effect", &row.effect)?);
+        if margin.is_none() && row.rule.needs_margin() {
+            return Err(format!(
+                "`margin` of \"{}\" is empty: the rule `{}` needs one",
+                row.sentence,
+                row.rule.as_str()
+            ));
+        }
         Ok(Self {
             line,
+            margin,
+            effect,
             metrics,
             ours: contenders(&row.ours),
             rivals: contenders(&row.rivals),

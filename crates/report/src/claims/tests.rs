@@ -325,3 +325,198 @@ fn a_median_is_the_middle_or_lies_between_the_two() {
     assert_eq!(median(&[4.0, 1.0, 3.0, 2.5]), 2.75);
     assert_eq!(median(&[7.0]), 7.0);
 }
+
+/// A claim on reward with a margin and an effect that matters.
+fn sized(rule: &str, datasets: &str, rivals: &str, margin: &str, effect: &str) -> Claim {
+    let row = format!("p,1,e,x,reward,larger,ours,{rivals},{rule},{datasets},,{margin},{effect}");
+    Claim::read(format!("{HEADER},margin,effect\n{row}\n").as_bytes(), "ledger.csv")
+        .unwrap()
+        .remove(0)
+}
+
+/// The design whose seeds are independent.
+fn independent() -> Design {
+    let mut design = design();
+    design.datasets.iter_mut().for_each(|data| data.test_per_train = 0.0);
+    design
+}
+
+/// Pairs of which ours is better by 0.01 ± 0.01 on `a`, 0.00 ± 0.01 on `b`, 0.1 ± 2.5 on `c`, and
+/// -0.50 ± 0.01 on `d` (95% intervals, about); the rival's mean is 2.
+fn alike() -> Results {
+    let mut results = Results::default();
+    for (dataset, gaps) in [
+        ("a", [0.011, 0.013, 0.006]),
+        ("b", [-0.004, 0.004, 0.001]),
+        ("c", [1.1, -0.9, 0.1]),
+        ("d", [-0.504, -0.497, -0.499]),
+    ] {
+        let rival = [1.0, 2.0, 3.0];
+        let ours: Vec<f64> = rival.iter().zip(gaps).map(|(rival, gap)| rival + gap).collect();
+        insert(&mut results, dataset, "ours", &ours);
+        insert(&mut results, dataset, "r1", &rival);
+    }
+    results
+}
+
+fn verdict(rule: &str, datasets: &str, margin: &str) -> Verdict {
+    let claim = sized(rule, datasets, "r1", margin, "");
+    claim.decide(&independent(), &alike()).unwrap().verdict
+}
+
+#[test]
+fn equivalence_needs_every_comparison_to_lie_within_the_margin() {
+    for (datasets, margin, expected) in [
+        ("a", "0.1", Verdict::Equivalent),
+        ("a | b", "0.1", Verdict::Equivalent),
+        ("a | b", "5%", Verdict::Equivalent),
+        ("a", "0.01", Verdict::Inconclusive),
+        ("a | c", "0.1", Verdict::Inconclusive),
+        ("a", "0.001", Verdict::NotEquivalent),
+        ("b | d", "0.1", Verdict::NotEquivalent),
+        ("c | d", "0.1", Verdict::NotEquivalent),
+        ("d", "30%", Verdict::Equivalent),
+        ("", "0.1", Verdict::NotEquivalent),
+    ] {
+        assert_eq!(verdict("equals", datasets, margin), expected, "{datasets}, {margin}");
+    }
+}
+
+#[test]
+fn what_is_not_worse_lies_above_the_margin_in_every_comparison() {
+    for (datasets, margin, expected) in [
+        ("a | b", "0.1", Verdict::Reproduced),
+        ("a", "0.0001", Verdict::Reproduced),
+        ("a | c", "0.1", Verdict::Inconclusive),
+        ("b", "0.001", Verdict::Inconclusive),
+        ("a | d", "0.1", Verdict::NotReproduced),
+    ] {
+        assert_eq!(
+            verdict("is not worse than", datasets, margin),
+            expected,
+            "{datasets}, {margin}"
+        );
+    }
+}
+
+/// A margin turns only what would be inconclusive.
+#[test]
+fn of_methods_that_are_not_told_apart_a_margin_tells_whether_they_are_alike() {
+    for rule in ["beats the best", "beats each", "which is better"] {
+        assert_eq!(verdict(rule, "b", ""), Verdict::Inconclusive);
+        assert_eq!(verdict(rule, "b", "0.1"), Verdict::Equivalent);
+        assert_eq!(verdict(rule, "b", "0.001"), Verdict::Inconclusive);
+        assert_eq!(verdict(rule, "c", "0.1"), Verdict::Inconclusive);
+        assert_eq!(verdict(rule, "b | c", "0.1"), Verdict::Inconclusive);
+        for datasets in ["a", "d", "a | d"] {
+            let without = verdict(rule, datasets, "");
+            let with = verdict(rule, datasets, "0.02");
+            assert_eq!(with, without, "{datasets}");
+        }
+    }
+    assert_eq!(verdict("beats the best", "a", "0.1"), Verdict::Reproduced);
+    assert_eq!(verdict("beats the best", "d", "1"), Verdict::NotReproduced);
+}
+
+#[test]
+fn equivalence_is_of_every_rival_and_of_one_seed_undecided() {
+    let mut results = alike();
+    insert(&mut results, "a", "r2", &[1.7, 2.6, 3.8]);
+    let claim = sized("equals", "a", "r1 | r2", "0.1", "");
+    let found = claim.decide(&independent(), &results).unwrap();
+    assert_eq!((found.verdict, found.differences.len()), (Verdict::NotEquivalent, 2));
+    let mut one = Results::default();
+    insert(&mut one, "a", "ours", &[1.0]);
+    insert(&mut one, "a", "r1", &[1.0]);
+    let found = sized("equals", "a", "r1", "0.1", "").decide(&independent(), &one).unwrap();
+    let difference = &found.differences[0];
+    assert_eq!(found.verdict, Verdict::Inconclusive);
+    assert!(difference.equivalence.is_none() && difference.power.is_none());
+    assert!(found.deciding().is_none());
+}
+
+/// With the columns empty, or without them, in whatever order.
+#[test]
+fn a_claim_without_margin_and_effect_is_decided_as_before() {
+    let row = "p,1,e,x,reward,larger,ours,r1,beats the best,a | b,";
+    let read = |text: String| Claim::read(text.as_bytes(), "ledger.csv").unwrap().remove(0);
+    let old = read(format!("{HEADER}\n{row}\n"));
+    assert_eq!(read(format!("{HEADER},margin,effect\n{row},,\n")), old);
+    assert_eq!(read(format!("effect,{HEADER}\n,{row}\n")), old);
+    let found = old.decide(&design(), &better()).unwrap();
+    assert!(found.differences.iter().all(|one| one.margin.is_none() && one.effect.is_none()));
+}
+
+#[test]
+fn a_margin_that_is_no_size_is_named() {
+    let read = |better: &str, rule: &str, margin: &str, effect: &str| {
+        let row = format!("p,1,e,x,reward,{better},a,b,{rule},,,{margin},{effect}");
+        Claim::read(format!("{HEADER},margin,effect\n{row}\n").as_bytes(), "ledger.csv")
+            .unwrap_err()
+            .to_string()
+    };
+    for wrong in ["small", "0", "-1", "0%", "inf", "NaN", "%", "1%%"] {
+        let found = read("larger", "beats each", wrong, "");
+        assert!(
+            found.contains(&format!("line 2: `margin` of \"x\" is `{wrong}`, expected a positive")),
+            "{found}"
+        );
+        assert!(read("larger", "beats each", "", wrong).contains("`effect` of \"x\" is"));
+    }
+    let spread = read("steadier", "beats each", "1%", "");
+    assert!(spread.contains("`margin` of \"x\" is `1%`, but a spread has no share"), "{spread}");
+    for rule in ["equals", "is not worse than"] {
+        let found = read("larger", rule, "", "1%");
+        assert!(
+            found.contains(&format!("`margin` of \"x\" is empty: the rule `{rule}` needs one")),
+            "{found}"
+        );
+    }
+}
+
+/// By hand: the gaps on `c` have the standard deviation 1; three pairs detect 3.26 of those (scipy's
+/// noncentral t-distribution has the power 0.8 there), a twentieth of which takes 300 pairs or so.
+#[test]
+fn an_open_claim_has_a_smallest_effect_and_the_seeds_that_its_effect_needs() {
+    let claim = sized("beats the best", "c", "r1", "", "25%");
+    let found = claim.decide(&independent(), &alike()).unwrap();
+    let (difference, power) = found.deciding().unwrap();
+    assert_eq!(difference.effect, Some(0.5));
+    assert!((power.smallest_effect - 3.26).abs() < 0.01, "{power:?}");
+    assert!((power.relative.unwrap() - power.smallest_effect / 2.0).abs() < 1e-12);
+    assert_eq!(power.needed.unwrap().1, Seeds::Number(34));
+    assert_eq!(power.to_string(), "3.3 (163%); an effect of 0.50 needs 34 seeds");
+    let shared = claim.decide(&design(), &alike()).unwrap();
+    assert_eq!(shared.deciding().unwrap().1.needed.unwrap().1, Seeds::Beyond);
+}
+
+/// What is decided is not in want of seeds, and what has the least to go is not the weakest.
+#[test]
+fn the_weakest_comparison_that_is_open_decides() {
+    let decides = |rule: &str, datasets: &str, margin: &str, effect: &str| {
+        let claim = sized(rule, datasets, "r1", margin, effect);
+        let found = claim.decide(&independent(), &alike()).unwrap();
+        found.deciding().map(|(difference, _)| difference.ours.dataset.clone())
+    };
+    assert_eq!(decides("beats the best", "a | b", "", "").as_deref(), Some("b"));
+    assert_eq!(decides("beats the best", "a | b | c", "", "").as_deref(), Some("c"));
+    assert_eq!(decides("beats the best", "c | b", "", "0.1").as_deref(), Some("c"));
+    assert_eq!(decides("equals", "a | b", "0.01", "").as_deref(), Some("a"));
+    assert_eq!(decides("is not worse than", "b | c", "0.1", "").as_deref(), Some("c"));
+    assert_eq!(decides("beats the best", "a", "", ""), None);
+    assert_eq!(decides("beats the best", "c | d", "", ""), None);
+    assert_eq!(decides("equals", "a | b", "0.1", ""), None);
+}
+
+#[test]
+fn without_an_effect_a_claim_of_no_difference_goes_by_its_margin() {
+    let needed = |rule: &str, effect: &str| {
+        let claim = sized(rule, "c", "r1", "0.5", effect);
+        let found = claim.decide(&independent(), &alike()).unwrap();
+        found.differences[0].power.unwrap().to_string()
+    };
+    assert_eq!(needed("equals", ""), "3.3 (163%); equivalence within 0.50 needs 36 seeds");
+    assert_eq!(needed("is not worse than", ""), "3.3 (163%); not worse by 0.50 needs 27 seeds");
+    assert_eq!(needed("equals", "0.5"), "3.3 (163%); an effect of 0.50 needs 34 seeds");
+    assert_eq!(needed("beats the best", ""), "3.3 (163%)");
+}
