@@ -1,4 +1,4 @@
-//! The runner of the workspace: `cargo xtask reproduce | bench | ci | generate`.
+//! The runner of the workspace: `cargo xtask reproduce | claims | bench | ci | generate`.
 
 #![deny(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 
 mod bench;
 mod ci;
+mod claims;
 mod generate;
 mod reproduce;
 
@@ -40,6 +41,8 @@ const REVISION: &str = env!("FORETASTE_REVISION");
 enum Command {
     /// Run experiments of the papers and write their figures, with intervals over seeds.
     Reproduce(reproduce::Args),
+    /// Tell from a pilot's results how many seeds the papers' claims need.
+    Claims(claims::Args),
     /// Measure the speed of a hot path.
     Bench(bench::Args),
     /// Run every check that a change must pass.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let bars = logging::start();
     let done = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &bars),
+        Command::Claims(args) => claims::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),
