@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use foretaste_console::terminal::say;
+use foretaste_console::terminal::print_line;
 use foretaste_experiments::{self as experiments, Settings};
 use foretaste_lab::{Scale, design};
 use foretaste_nn::DeviceKind;
@@ -36,7 +36,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None => Claim::read(experiments::program(crate::REVISION).claims.as_bytes(), "claims.csv")?,
     };
     let settings =
-        Settings { scale: Scale::Quick, seeds: 1, data_dir: None, device: DeviceKind::Cpu };
+        Settings { scale: Scale::Quick, seeds: Some(1), data_dir: None, device: DeviceKind::Cpu };
     let known = experiments::named(&[], &settings)?;
     let known: Vec<Design> = known.iter().map(|experiment| design(experiment.as_ref())).collect();
     let mut findings = Vec::new();
@@ -46,7 +46,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         });
         findings.push(claim.decide(&found, &results)?);
     }
-    say(Ledger::new(findings).seeds_needed());
+    print_line(Ledger::new(findings).seeds_needed());
     Ok(())
 }
 

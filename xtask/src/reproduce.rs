@@ -23,14 +23,10 @@ pub struct Args {
     #[arg(long, default_value_t = Scale::Quick, value_parser = scales())]
     scale: Scale,
 
-    /// Number of seeds; more seeds than last time add to the results that are there.
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        value_parser = clap::value_parser!(u64).range(1..=10_000)
-    )]
-    seeds: u64,
+    /// Number of seeds; more seeds than last time add to the results that are there [default: 5; at
+    /// decide what each experiment's claims need].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    seeds: Option<u64>,
 
     /// Folder of the real data sets; without it experiments use the bundled logs.
     #[arg(long, value_name = "DIR")]
@@ -94,7 +90,7 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
         program: experiments::program(crate::REVISION),
         experiments: &experiments::named(&args.experiments, &settings)?,
         config: settings.config(),
-        seeds: settings.seeds,
+        seeds: settings.seeds(Settings::MOST_SEEDS),
         out: args.out.clone().unwrap_or(out),
         jobs: jobs.map_or(1, NonZeroUsize::get),
         shard: args.shard,

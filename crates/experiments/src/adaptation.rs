@@ -57,6 +57,8 @@ enum Method {
     Random,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 10;
 const NAME: &str = "adaptation";
 const K: usize = 3;
 const SETTING: &str = "k = 3";
@@ -69,7 +71,7 @@ const HANDICAPPED: Metric = Metric::Handicapped;
 impl Adaptation {
     /// Lays out the grid of cells: data sets x recommenders x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);
@@ -87,7 +89,7 @@ impl Adaptation {
         Ok(Self {
             cells: grid.into_cells(),
             worlds,
-            levels: Shared::new(2 * settings.seeds as usize),
+            levels: Shared::new(2 * settings.seeds(SEEDS) as usize),
         })
     }
 }

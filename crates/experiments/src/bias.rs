@@ -24,11 +24,15 @@ pub struct BiasExperiment {
 /// What a cell's result depends on, beside its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
+    /// The seed of the users where the cell's is 0.
+    first_seed: u64,
     /// Sessions over which expectations are taken.
     sessions: u64,
     study: Study,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 20;
 const NAME: &str = "bias";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
@@ -38,13 +42,14 @@ impl BiasExperiment {
     pub fn new(settings: &Settings, studies: Arc<Studies>) -> anyhow::Result<Self> {
         let sessions = if settings.scale == Scale::Smoke { 50 } else { 1_000 };
         let all = Study::all(settings);
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let first_seed = settings.first_seed();
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for (world, study) in
             WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
         {
             let after = study.with(Then::Algorithm, |_| {});
             for (name, study) in [(BEFORE, study), (AFTER, &after)] {
-                let config = Config { sessions, study: study.clone() };
+                let config = Config { first_seed, sessions, study: study.clone() };
                 grid.arm(world.name, name, &study.setting(), config)?;
             }
         }
@@ -64,9 +69,10 @@ impl Experiment for BiasExperiment {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = World::named(&cell.dataset)?;
-            let Config { sessions, study } = cell.config()?;
-            let (users, seed) = (world.users(cell.seed)?, Seed::new(cell.seed));
-            let learned = self.studies.learned(world, &study, cell.seed, watch)?;
+            let Config { first_seed, sessions, study } = cell.config()?;
+            let number = first_seed + cell.seed;
+            let (users, seed) = (world.users(number)?, Seed::new(number));
+            let learned = self.studies.learned(world, &study, number, watch)?;
             let acting = learned.of(Epoch::Last);
             let logging = study.logging.in_users(&users);
             let logged = Logged {

@@ -51,6 +51,8 @@ enum Method {
     Random,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 10;
 const NAME: &str = "cdqn";
 const K: [usize; 2] = [3, 5];
 const CDQN: &str = "GAN-CDQN";
@@ -61,7 +63,7 @@ const GREEDY: &str = "GAN-Greedy";
 impl Cdqn {
     /// Lays out the grid of cells: data sets x slate sizes x policies x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);
@@ -79,7 +81,7 @@ impl Cdqn {
             }
         }
         // Those of one data set, which slates of every size share.
-        let click_models = Shared::new(2 * settings.seeds as usize);
+        let click_models = Shared::new(2 * settings.seeds(SEEDS) as usize);
         Ok(Self { cells: grid.into_cells(), worlds, click_models, optima: Shared::new(K.len()) })
     }
 }

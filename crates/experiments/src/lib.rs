@@ -6,7 +6,7 @@
 //! use foretaste_lab::Scale;
 //! use foretaste_nn::DeviceKind;
 //!
-//! let settings = Settings { scale: Scale::Smoke, seeds: 2, data_dir: None, device: DeviceKind::Cpu };
+//! let settings = Settings { scale: Scale::Smoke, seeds: Some(2), data_dir: None, device: DeviceKind::Cpu };
 //! let experiments = named(&["online-eval".to_owned()], &settings)?;
 //! assert!(experiments[0].cells().iter().all(|cell| cell.seed < 2));
 //! # Ok::<(), anyhow::Error>(())

@@ -26,6 +26,8 @@ pub struct OnlineEval {
 /// What a cell's result depends on, beside its users, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
+    /// The seed of the users where the cell's is 0.
+    first_seed: u64,
     /// Sessions that judge.
     sessions: u64,
     method: Method,
@@ -40,6 +42,8 @@ enum Method {
     Oracle,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 20;
 const NAME: &str = "online-eval";
 const LSTM: &str = "LSTM";
 const PG: &str = "PG";
@@ -60,7 +64,8 @@ impl OnlineEval {
             Scale::Quick | Scale::Decide | Scale::Paper => 1_000,
         };
         let all = Study::all(settings);
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let first_seed = settings.first_seed();
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for world in &WORLDS {
             for study in &all {
                 let adversarial = study.with(Then::Algorithm, |_| {});
@@ -72,13 +77,18 @@ impl OnlineEval {
                 ] {
                     let learner = Learner { study: study.clone(), network, epoch: Epoch::Last };
                     let method = Method::Learned(Box::new(learner));
-                    grid.arm(world.name, name, &study.setting(), Config { sessions, method })?;
+                    grid.arm(
+                        world.name,
+                        name,
+                        &study.setting(),
+                        Config { first_seed, sessions, method },
+                    )?;
                 }
             }
             for (name, method) in
                 [(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)]
             {
-                grid.arm(world.name, name, NO_LOG, Config { sessions, method })?;
+                grid.arm(world.name, name, NO_LOG, Config { first_seed, sessions, method })?;
             }
         }
         Ok(Self { cells: grid.into_cells(), studies })
@@ -97,13 +107,12 @@ impl Experiment for OnlineEval {
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
             let world = World::named(&cell.dataset)?;
-            let Config { sessions, method } = cell.config()?;
-            let users = world.users(cell.seed)?;
-            let judge = Judge { users: &users, sessions, seed: Seed::new(cell.seed), watch };
+            let Config { first_seed, sessions, method } = cell.config()?;
+            let seed = first_seed + cell.seed;
+            let users = world.users(seed)?;
+            let judge = Judge { users: &users, sessions, seed: Seed::new(seed), watch };
             match method {
-                Method::Learned(learner) => {
-                    learner.outcome(&self.studies, world, &judge, cell.seed)
-                }
+                Method::Learned(learner) => learner.outcome(&self.studies, world, &judge, seed),
                 Method::Random => judge.one(&Blind(UniformRandom { items: users.items() })),
                 Method::Belief => judge.one(&Blind(MdpBelief::new(&users, K)?)),
                 Method::Oracle => judge.one(&MdpOracle::new(&users, K)?),

@@ -29,6 +29,8 @@ pub struct OnlineExperiment {
 /// What a cell's result depends on, beside its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
+    /// The seed of the users where the cell's is 0.
+    first_seed: u64,
     device: String,
     online: OnlineConfig,
     iterations: u64,
@@ -36,6 +38,8 @@ struct Config {
     sessions: u64,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 20;
 const NAME: &str = "online-learning";
 const METHODS: [(&str, OnlineMethod); 4] = [
     (PG_ONLINE, OnlineMethod::PgOnline),
@@ -55,7 +59,7 @@ const LATE: usize = 5;
 impl OnlineExperiment {
     /// Lays out the grid of cells: users x learning rates x methods x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for world in &WORLDS {
             for rate in RATES {
                 for (name, method) in METHODS {
@@ -81,7 +85,13 @@ fn config(method: OnlineMethod, rate_of_agent: f64, settings: &Settings) -> Conf
         Scale::Smoke => (OnlineConfig { sessions: 20, ..online }, 3, 20),
         Scale::Quick | Scale::Decide | Scale::Paper => (online, 20, 500),
     };
-    Config { device: settings.device.to_string(), online, iterations, sessions }
+    Config {
+        first_seed: settings.first_seed(),
+        device: settings.device.to_string(),
+        online,
+        iterations,
+        sessions,
+    }
 }
 
 impl Experiment for OnlineExperiment {
@@ -95,9 +105,10 @@ impl Experiment for OnlineExperiment {
 
     fn run(&self, cell: &Cell, watch: &Watch) -> anyhow::Result<Outcome> {
         in_own_pool(|| {
-            let users = World::named(&cell.dataset)?.users(cell.seed)?;
-            let Config { online, iterations, sessions, .. } = cell.config()?;
-            let (method, seed) = (online.method, Seed::new(cell.seed));
+            let Config { first_seed, online, iterations, sessions, .. } = cell.config()?;
+            let seed = first_seed + cell.seed;
+            let users = World::named(&cell.dataset)?.users(seed)?;
+            let (method, seed) = (online.method, Seed::new(seed));
             let mut learning = OnlineLearning::new(online, seed, &self.device)?;
             let mut shown_so_far = Vec::new();
             for iteration in 0..iterations {

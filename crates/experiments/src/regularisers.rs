@@ -51,6 +51,8 @@ struct MinMax {
     training: AdversarialConfig,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 10;
 const NAME: &str = "regularisers";
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 const SHANNON: &str = "shannon";
@@ -76,7 +78,7 @@ impl Regularisers {
             )
         };
         missing.extend(left.iter().map(untold));
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for source in &sources {
             for (name, state) in
                 USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()])

@@ -97,6 +97,8 @@ impl Method {
 }
 
 /// Items on a slate that A and U make.
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 10;
 const NAME: &str = "rerank";
 const K: usize = 10;
 /// Rewards of clicks below this share are rare: purchases, whose class is weighted.
@@ -106,7 +108,7 @@ impl Rerank {
     /// Reads the data and lays out the grid of cells: data sets x methods x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (sources, missing) = rerank_logs::read(settings)?;
-        let mut cells = Grid::new(NAME, settings.seeds);
+        let mut cells = Grid::new(NAME, settings.seeds(SEEDS));
         for source in &sources {
             for method in Method::ALL {
                 let counted = method.counted();

@@ -339,7 +339,12 @@ mod tests {
     use super::*;
 
     fn settings(folder: &Path, scale: Scale) -> Settings {
-        Settings { scale, seeds: 1, data_dir: Some(folder.to_owned()), device: DeviceKind::Cpu }
+        Settings {
+            scale,
+            seeds: Some(1),
+            data_dir: Some(folder.to_owned()),
+            device: DeviceKind::Cpu,
+        }
     }
 
     fn write(folder: &Path, name: &str, text: &str) {

@@ -8,8 +8,8 @@ use foretaste_nn::DeviceKind;
 pub struct Settings {
     /// How large the run is.
     pub scale: Scale,
-    /// Number of seeds, numbered from 0; at least 1.
-    pub seeds: u64,
+    /// Number of seeds, numbered from 0, if it was asked for; at least 1.
+    pub seeds: Option<u64>,
     /// Folder of the real data sets, which exists; without it an experiment uses the bundled logs
     /// and says so.
     pub data_dir: Option<PathBuf>,
@@ -18,6 +18,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The most seeds that any experiment takes where claims are to be decided.
+    pub const MOST_SEEDS: u64 = 20;
+
+    /// Seeds of an experiment; at the scale that decides claims `decided`, which its power needs.
+    pub fn seeds(&self, decided: u64) -> u64 {
+        const FEW: u64 = 5;
+        self.seeds.unwrap_or(if self.scale == Scale::Decide { decided } else { FEW })
+    }
+
+    /// What seed 0 of a cell is to the users that it simulates. Claims are decided on other users
+    /// than those of the runs from which their margins and numbers of seeds were chosen.
+    pub fn first_seed(&self) -> u64 {
+        if self.scale == Scale::Decide { 1_000 } else { 0 }
+    }
+
     /// What all results of a directory have in common.
     pub fn config(&self) -> RunConfig {
         RunConfig {

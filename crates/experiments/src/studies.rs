@@ -166,7 +166,7 @@ pub fn networks(scale: Scale) -> IRecGanConfig {
 /// Epochs of line 4.
 const AGENT_EPOCHS: u64 = 30;
 /// Rounds of lines 8 to 19.
-pub const ROUNDS: u64 = 10;
+pub const ROUNDS: u64 = 5;
 
 impl Study {
     /// The studies of a scale that end after lines 3 and 4: every logging policy and size of log.
@@ -254,7 +254,8 @@ impl Studies {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         // Methods of a study follow each other, and need the runs of all seeds. At the published
         // size a run leaves networks of 200 MB.
-        let kept = if settings.scale == Scale::Paper { settings.seeds as usize + 1 } else { 256 };
+        let kept =
+            if settings.scale == Scale::Paper { settings.seeds(0) as usize + 1 } else { 256 };
         let (starts, learned) = (Shared::new(kept), Shared::new(kept));
         Ok(Self { starts, learned, device: settings.device.open()? })
     }

@@ -45,6 +45,8 @@ struct Learned {
     training: TrainConfig,
 }
 
+/// Seeds where claims are to be decided.
+const SEEDS: u64 = 10;
 const NAME: &str = "user-model";
 const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
 
@@ -52,7 +54,7 @@ impl UserModel {
     /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (sources, missing) = sources::read(settings)?;
-        let mut grid = Grid::new(NAME, settings.seeds);
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for source in &sources {
             for splitting in source.splittings() {
                 for (name, method) in methods(source, settings) {

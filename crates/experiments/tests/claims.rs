@@ -17,7 +17,7 @@ fn claims() -> Vec<Claim> {
 
 fn experiments() -> Vec<Box<dyn Experiment>> {
     let settings =
-        Settings { scale: Scale::Quick, seeds: 2, data_dir: None, device: DeviceKind::Cpu };
+        Settings { scale: Scale::Decide, seeds: Some(2), data_dir: None, device: DeviceKind::Cpu };
     named(&[], &settings).unwrap()
 }
 
