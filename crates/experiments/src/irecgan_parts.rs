@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use foretaste_eval::Metric;
-use foretaste_irecgan::{Endings, IRecGanConfig, Judged};
+use foretaste_irecgan::{Endings, IRecGanConfig, Judged, Round};
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
@@ -37,6 +37,8 @@ const SEEDS: u64 = 20;
 const NAME: &str = "irecgan-parts";
 /// λ₁ of the authors' code: a pool of 6,000 trajectories beside a log of 1,000.
 const AUTHORS: f64 = 6.0 / 7.0;
+/// The arms that run at the published size.
+const MAIN: [&str; 6] = ["LSTM", "PG", "PG, more epochs", "LSTMD 6:1", "PGU 6:1", "IRecGAN 6:1"];
 /// Slates of the log on which two items must have stood together.
 const SUPPORT: u32 = 10;
 /// λ₁ by what it makes of the ratio of generated to offline sessions.
@@ -49,7 +51,8 @@ impl Parts {
         let first_seed = settings.first_seed();
         let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for (world, study) in logs(settings) {
-            for (name, learner) in arms(&study) {
+            let main = |name: &str| settings.scale != Scale::Paper || MAIN.contains(&name);
+            for (name, learner) in arms(&study).into_iter().filter(|(name, _)| main(name)) {
                 let config = Config { first_seed, sessions, learner: Box::new(learner) };
                 grid.arm(world.name, &name, &study.setting(), config)?;
             }
@@ -58,21 +61,25 @@ impl Parts {
     }
 }
 
-/// All worlds and logs where the claims are to be decided; elsewhere one log where generated
-/// trajectories help and one where they harm.
+/// All worlds and logs where the claims are to be decided. Elsewhere one log where generated
+/// trajectories help and one where they harm, and at the published size, which takes hours, the log
+/// of the paper's first row.
 fn logs(settings: &Settings) -> Vec<(&'static World, Study)> {
-    let studies = Study::all(settings);
-    let (worlds, most) = match settings.scale {
-        Scale::Smoke | Scale::Quick => (&WORLDS[..1], 200),
-        Scale::Decide | Scale::Paper => (&WORLDS[..], 1_000),
+    let of_scale = |first: bool, study: &Study| match settings.scale {
+        Scale::Smoke | Scale::Quick => {
+            first && study.sessions <= 200 && study.logging != Logging::Mix
+        }
+        Scale::Decide => true,
+        Scale::Paper => first && study.sessions == 1_000 && study.logging == Logging::Random,
     };
-    let few = settings.scale != Scale::Decide;
-    let chosen = |study: &&Study| study.sessions <= most && !(few && study.logging == Logging::Mix);
-    let chosen: Vec<&Study> = studies.iter().filter(chosen).collect();
-    worlds
-        .iter()
-        .flat_map(|world| chosen.iter().map(move |&study| (world, study.clone())))
-        .collect()
+    let studies = Study::all(settings);
+    let all = WORLDS.iter().enumerate().flat_map(|(at, world)| {
+        studies
+            .iter()
+            .filter(move |study| of_scale(at == 0, study))
+            .map(move |study| (world, study))
+    });
+    all.map(|(world, study)| (world, study.clone())).collect()
 }
 
 /// Every arm with its name.
@@ -108,7 +115,10 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
     ] {
         arms.push((name.to_owned(), Learner { epoch, ..last(&full, Network::Agent) }));
     }
-    let changes: [(&str, &dyn Fn(&mut IRecGanConfig)); 5] = [
+    let changes: [(&str, &dyn Fn(&mut IRecGanConfig)); 6] = [
+        ("IRecGAN 6:1, authors' round", &|networks| {
+            (networks.round, networks.epochs) = (Round::Authors, 1);
+        }),
         ("IRecGAN 6:1, supported", &|networks| networks.support = Some(SUPPORT)),
         ("PGU 6:1, supported", &|networks| {
             (networks.support, networks.adversary) = (Some(SUPPORT), false);

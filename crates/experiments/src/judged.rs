@@ -1,9 +1,15 @@
 //! Recommenders that learned by Algorithm 1 of IRecGAN from a log of simulated users, judged by
 //! these users.
 
+use std::ops::ControlFlow;
+
+use anyhow::bail;
+use candle_core::Device;
+use foretaste_data::{Catalogue, Dataset};
 use foretaste_eval::Metric;
-use foretaste_lab::{Outcome, Watch};
+use foretaste_lab::{Interrupted, Outcome, Watch};
 use foretaste_random::Seed;
+use foretaste_recommender::{Effort, Job, Method, Recommender, TrainingLog};
 use foretaste_report::Figures;
 use foretaste_sim::bounds::MdpOracle;
 use foretaste_sim::policies::UniformRandom;
@@ -33,6 +39,17 @@ pub enum Network {
     /// A: PG, PGU, IRecGAN.
     Agent,
 }
+
+/// A recommender of any kind that `foretaste train` can train on a log.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Trained {
+    /// The method's name.
+    pub method: String,
+    study: Study,
+}
+
+/// Methods that are rows of the paper already.
+const OF_THE_PAPER: [&str; 3] = ["irecgan", "lstm", "random"];
 
 /// Lets policies meet the users.
 pub struct Judge<'a> {
@@ -71,6 +88,50 @@ impl Learner {
             ),
         };
         Ok(Outcome { metrics: judge.figures(drawn, top)?, curve: curve.clone() })
+    }
+}
+
+impl Trained {
+    /// Every method that the paper does not have, on the log of a study.
+    pub fn all(study: &Study) -> impl Iterator<Item = Self> {
+        let names = Method::all().map(Method::name).filter(|name| !OF_THE_PAPER.contains(name));
+        names.map(|name| Self { method: name.to_owned(), study: study.clone() })
+    }
+
+    /// What it earns.
+    pub fn outcome(&self, judge: &Judge<'_>, seed: u64) -> anyhow::Result<Outcome> {
+        let (method, items) = (Method::named(&self.method)?, judge.users.items());
+        let log = self.study.sessions(judge.users, Seed::new(seed))?.train;
+        let catalogue = Catalogue::numbered(items);
+        let dataset = Dataset { log, catalogue, ..Dataset::default() };
+        let sessions: Vec<usize> = (0..dataset.log.sessions()).collect();
+        let log = TrainingLog { dataset: &dataset, sessions: &sessions };
+        let networks = &self.study.networks;
+        let effort = Effort {
+            epochs: networks.agent_epochs,
+            adversarial: networks.epochs,
+            hidden: networks.agent.hidden,
+        };
+        let settings = method.settings(&log, &effort)?;
+        let job =
+            Job { settings: &settings, seed, device: &Device::Cpu, origin: None, unfinished: None };
+        let trained = method.train(&log, &job, &mut Watched(judge.watch));
+        let trained = match trained {
+            Err(foretaste_recommender::Error::Interrupted) => bail!(Interrupted),
+            trained => trained?,
+        };
+        let recommender = Recommender::new(trained.content, &dataset.catalogue, &Device::Cpu)?;
+        judge.one(&Blind(&recommender))
+    }
+}
+
+/// A cell's watcher as that of a training.
+struct Watched<'a>(&'a Watch);
+
+impl foretaste_recommender::Watch for Watched<'_> {
+    fn progress(&mut self, progress: foretaste_recommender::Progress<'_>) -> ControlFlow<()> {
+        self.0.progress(progress.done, progress.total);
+        self.0.control_flow()
     }
 }
 

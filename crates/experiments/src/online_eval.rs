@@ -13,7 +13,7 @@ use foretaste_sim::policies::UniformRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::judged::{Judge, Learner, Network};
+use crate::judged::{Judge, Learner, Network, Trained};
 use crate::simulated::{self, K, WORLDS, World};
 use crate::studies::{Epoch, Studies, Study, Then};
 
@@ -37,6 +37,7 @@ struct Config {
 #[serde(rename_all = "snake_case")]
 enum Method {
     Learned(Box<Learner>),
+    Recommender(Box<Trained>),
     Random,
     Belief,
     Oracle,
@@ -84,6 +85,12 @@ impl OnlineEval {
                         Config { first_seed, sessions, method },
                     )?;
                 }
+                for trained in Trained::all(study) {
+                    let (name, setting) = (trained.method.clone(), study.setting());
+                    let method = Method::Recommender(Box::new(trained));
+                    let config = Config { first_seed, sessions, method };
+                    grid.arm(world.name, &name, &setting, config)?;
+                }
             }
             for (name, method) in
                 [(RANDOM, Method::Random), (BELIEF, Method::Belief), (ORACLE, Method::Oracle)]
@@ -113,6 +120,7 @@ impl Experiment for OnlineEval {
             let judge = Judge { users: &users, sessions, seed: Seed::new(seed), watch };
             match method {
                 Method::Learned(learner) => learner.outcome(&self.studies, world, &judge, seed),
+                Method::Recommender(trained) => trained.outcome(&judge, seed),
                 Method::Random => judge.one(&Blind(UniformRandom { items: users.items() })),
                 Method::Belief => judge.one(&Blind(MdpBelief::new(&users, K)?)),
                 Method::Oracle => judge.one(&MdpOracle::new(&users, K)?),
@@ -212,7 +220,8 @@ impl Experiment for OnlineEval {
              slates are those anyway. oracle_share: reward over the exact optimum of someone who \
              sees the state; gain: the same after random slates' reward is taken from both. The \
              time of a run of Algorithm 1 stands with the first of its four methods. belief: who \
-             knows the MDP and not the state. All methods meet the same sessions."
+             knows the MDP and not the state. All methods meet the same sessions. Methods in lower \
+             case between these are what `foretaste train` makes of the same sessions."
                 .into(),
         ]
     }

@@ -231,7 +231,8 @@ impl Study {
         })
     }
 
-    fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
+    /// The sessions of its log by their use.
+    pub fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
         let Self { sessions, stopping, judging, .. } = *self;
         let all = sessions + stopping + judging;
         let log = self.logging.in_users(users).log(users, all, seed)?;
