@@ -403,7 +403,7 @@ fn recommenders_are_judged_and_meet_new_users() {
 fn irecgan_meets_simulated_users() {
     let temp = TempDir::new().unwrap();
     let (out, again) = (temp.path().join("one"), temp.path().join("two"));
-    let names = ["online-eval", "online-learning", "bias"];
+    let names = ["online-eval", "irecgan-parts", "online-learning", "bias"];
     run_experiments(&names, &out, &["--seeds", "2", "--jobs", "2"]).succeeds();
     run_experiments(&names, &again, &["--seeds", "2", "--jobs", "1"]).succeeds();
     let tables = Tables::read(&out);
@@ -456,9 +456,15 @@ fn irecgan_meets_simulated_users() {
             );
         }
         assert!(tables.curves.contains(&format!(
-            "online-learning,{world},PG-online&offline,from scratch,0,2,coverage_10,"
+            "online-learning,{world},PG-online&offline,rate 0.003,0,2,coverage_10,"
         )));
         assert!(out.join(format!("plots/online-learning-coverage-drawn-{world}.svg")).is_file());
+    }
+    // What is the same recommender in both experiments earns the same.
+    for (here, there) in [("PG", "PG"), ("LSTMD", "LSTMD 1:10"), ("IRecGAN", "IRecGAN 1:10")] {
+        let reward = |arm: &str| tables.figure(&format!("{arm},random(100),1,reward"));
+        let there = reward(&format!("irecgan-parts,mdp,{there}"));
+        assert_eq!(reward(&format!("online-eval,mdp,{here}")), there);
     }
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
     for sentence in

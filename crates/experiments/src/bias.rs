@@ -12,7 +12,7 @@ use foretaste_sim::Rollout;
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::simulated::{self, K, WORLDS, World};
+use crate::simulated::{self, K, Logging, WORLDS, World};
 use crate::studies::{Epoch, Studies, Study, Then};
 
 /// The experiment `bias`.
@@ -36,6 +36,9 @@ const SEEDS: u64 = 20;
 const NAME: &str = "bias";
 const BEFORE: &str = "before";
 const AFTER: &str = "after";
+const AFTER_MOST: &str = "after, 6:1";
+/// λ₁ of six generated trajectories for each of the log.
+const MOST: f64 = 6.0 / 7.0;
 
 impl BiasExperiment {
     /// Lays out the grid of cells: users x logs x before and after x seeds.
@@ -48,7 +51,12 @@ impl BiasExperiment {
             WORLDS.iter().flat_map(|world| all.iter().map(move |study| (world, study)))
         {
             let after = study.with(Then::Algorithm, |_| {});
-            for (name, study) in [(BEFORE, study), (AFTER, &after)] {
+            let after_most = study.with(Then::Algorithm, |networks| networks.lambda_1 = MOST);
+            let mut arms = vec![(BEFORE, study), (AFTER, &after)];
+            if study.logging == Logging::Random {
+                arms.push((AFTER_MOST, &after_most));
+            }
+            for (name, study) in arms {
                 let config = Config { first_seed, sessions, study: study.clone() };
                 grid.arm(world.name, name, &study.setting(), config)?;
             }
@@ -182,7 +190,7 @@ impl Experiment for BiasExperiment {
         vec![
             "Simulated users and runs as in online-eval, slates drawn; expectations over sessions \
              of the agent in the true users, with exact probabilities of each session. before: \
-             after lines 3 and 4 of Algorithm 1; after: after all. delta: mean |r̂ - r| of a \
+             after lines 3 and 4 of Algorithm 1; after: after all, at 1:10 unless said otherwise. delta: mean |r̂ - r| of a \
              step; delta_1, delta_2: what P_g and P_data lack of P_π, mean over steps. value: the \
              agent's true reward of a session; bias: by how much the estimate of Eq 12 under the \
              optimal discriminator exceeds it, the sum of from_delta, from_data and from_weights."

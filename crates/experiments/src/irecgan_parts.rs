@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use foretaste_eval::Metric;
-use foretaste_irecgan::{Endings, IRecGanConfig, Judged, Round};
+use foretaste_irecgan::{Adversary, Endings, IRecGanConfig, Judged, Round};
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
@@ -102,7 +102,7 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
     for (ratio, lambda_1) in RATIOS {
         let full = algorithm(&|networks| networks.lambda_1 = lambda_1);
         let without_d = algorithm(&|networks| {
-            (networks.lambda_1, networks.adversary) = (lambda_1, false);
+            (networks.lambda_1, networks.adversary) = (lambda_1, Adversary::None);
         });
         arms.push((format!("LSTMD {ratio}"), last(&full, Network::Users)));
         arms.push((format!("PGU {ratio}"), last(&without_d, Network::Agent)));
@@ -115,17 +115,26 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
     ] {
         arms.push((name.to_owned(), Learner { epoch, ..last(&full, Network::Agent) }));
     }
+    let of_printed = algorithm(&|networks| {
+        networks.epochs = (updates(networks, AUTHORS) as f64 * (1.0 - networks.lambda_1)) as u64;
+    });
+    arms.push(("IRecGAN 1:10, more rounds".to_owned(), last(&of_printed, Network::Agent)));
+    let passes = algorithm(&|networks| networks.judged = Judged::AsLogged);
+    arms.push(("IRecGAN 1:10, D by passes".to_owned(), last(&passes, Network::Agent)));
     let changes: [(&str, &dyn Fn(&mut IRecGanConfig)); 6] = [
+        ("IRecGAN 6:1, D for A alone", &|networks| {
+            networks.adversary = Adversary::ScoresForAgent;
+        }),
         ("IRecGAN 6:1, authors' round", &|networks| {
             (networks.round, networks.epochs) = (Round::Authors, 1);
+            random_endings(networks);
         }),
         ("IRecGAN 6:1, supported", &|networks| networks.support = Some(SUPPORT)),
         ("PGU 6:1, supported", &|networks| {
-            (networks.support, networks.adversary) = (Some(SUPPORT), false);
+            (networks.support, networks.adversary) = (Some(SUPPORT), Adversary::None);
         }),
         ("IRecGAN 6:1, zero state", &from_zeros),
         ("IRecGAN 6:1, random endings", &random_endings),
-        ("IRecGAN 6:1, D by passes", &|networks| networks.judged = Judged::AsLogged),
     ];
     // Scores of long trajectories take minutes a round.
     let cheap = study.sessions <= 200 || study.logging == Logging::Random;
@@ -228,10 +237,15 @@ impl Experiment for Parts {
         vec![format!(
             "Users, logs and figures as in online-eval; {ROUNDS} rounds of lines 8 to 19, last \
              epoch unless said otherwise. PGU: generated trajectories without D, U as line 3 left \
-             it. 1:10, 1:1, 6:1: generated to offline sessions. more epochs: the log alone, with as \
-             many updates as 6:1 has. zero state: no START entry. by held-out users: the epoch that \
-             earns most in users fitted to other sessions; by likelihood: that of the lowest loss \
-             on other sessions."
+             it. 1:10, 1:1, 6:1: generated to logged sessions. more epochs: the log alone, with as \
+             many updates as 6:1 has; more rounds: the same at 1:10. D for A alone: U as line 3 left \
+             it. D by passes: D learns from as many trajectories as the log holds. zero state: no \
+             START entry. random endings: U sees users leave on random slates. supported: a \
+             generated slate counts if every two of its items stood together on {SUPPORT} slates of \
+             the log. authors' round: one round of their code, with random endings; it has 1.4 times \
+             the updates of A and half those of U. by held-out users: the round that earns most in \
+             users fitted to further sessions of the log; by likelihood: that of the lowest loss on \
+             further sessions."
         )]
     }
 }

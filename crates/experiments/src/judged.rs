@@ -101,7 +101,7 @@ impl Trained {
     /// What it earns.
     pub fn outcome(&self, judge: &Judge<'_>, seed: u64) -> anyhow::Result<Outcome> {
         let (method, items) = (Method::named(&self.method)?, judge.users.items());
-        let log = self.study.sessions(judge.users, Seed::new(seed))?.train;
+        let log = self.study.learned_from(judge.users, Seed::new(seed))?;
         let catalogue = Catalogue::numbered(items);
         let dataset = Dataset { log, catalogue, ..Dataset::default() };
         let sessions: Vec<usize> = (0..dataset.log.sessions()).collect();

@@ -1,5 +1,5 @@
-//! The eight experiments of the two papers: A to D of GAN-CDQN (ICML 2019) and those of IRecGAN
-//! (NeurIPS 2019), on [`foretaste_lab`].
+//! The experiments of the two papers, A to D of GAN-CDQN (ICML 2019) and those of IRecGAN (NeurIPS
+//! 2019), and what each part of IRecGAN is worth, on [`foretaste_lab`].
 //!
 //! ```
 //! use foretaste_experiments::{Settings, named};

@@ -149,7 +149,7 @@ impl Experiment for OnlineEval {
     }
 
     fn curve_label(&self) -> &'static str {
-        "loss of U or A on the log, in nats"
+        "loss of U or A on further sessions, in nats"
     }
 
     fn question(&self) -> &'static str {
@@ -216,12 +216,11 @@ impl Experiment for OnlineEval {
              next state."
                 .into(),
             "reward: clicks of a session, mean over sessions; coverage: mean of coverage@1 to @10 \
-             over all steps. *_top: slates of the k likeliest items instead of drawn ones; U's \
-             slates are those anyway. oracle_share: reward over the exact optimum of someone who \
+             over all steps. *_top: slates of the k likeliest items instead of drawn ones. oracle_share: reward over the exact optimum of someone who \
              sees the state; gain: the same after random slates' reward is taken from both. The \
-             time of a run of Algorithm 1 stands with the first of its four methods. belief: who \
-             knows the MDP and not the state. All methods meet the same sessions. Methods in lower \
-             case between these are what `foretaste train` makes of the same sessions."
+             time of lines 3 and 4 stands with LSTM, that of the rest with LSTMD. belief: who knows \
+             the MDP and not the state. All methods meet the same sessions. popularity: what \
+             `foretaste train` makes of the sessions that the others learn from and stop by."
                 .into(),
         ]
     }

@@ -41,16 +41,18 @@ struct Config {
 /// Seeds where claims are to be decided.
 const SEEDS: u64 = 20;
 const NAME: &str = "online-learning";
-const METHODS: [(&str, OnlineMethod); 4] = [
+/// The methods that have an agent.
+const METHODS: [(&str, OnlineMethod); 3] = [
     (PG_ONLINE, OnlineMethod::PgOnline),
     (PG_BOTH, OnlineMethod::PgOnlineAndOffline),
-    (LSTM, OnlineMethod::LstmOffline),
     (IRECGAN, OnlineMethod::IRecGan),
 ];
 const PG_ONLINE: &str = "PG-online";
 const PG_BOTH: &str = "PG-online&offline";
 const LSTM: &str = "LSTM-offline";
 const IRECGAN: &str = "IRecGAN";
+/// The setting of who has no agent.
+const NO_RATE: &str = "no agent";
 /// The learning rates of A.
 const RATES: [f64; 3] = [1e-3, 3e-3, 1e-2];
 /// Iterations that count as late.
@@ -61,6 +63,8 @@ impl OnlineExperiment {
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for world in &WORLDS {
+            let without = config(OnlineMethod::LstmOffline, RATES[0], settings);
+            grid.arm(world.name, LSTM, NO_RATE, without)?;
             for rate in RATES {
                 for (name, method) in METHODS {
                     let config = config(method, rate, settings);

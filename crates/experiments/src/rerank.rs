@@ -35,6 +35,8 @@ pub struct Rerank {
 /// What a cell's result depends on, beside its data set and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
+    /// The seed of the split and the networks where the cell's is 0.
+    first_seed: u64,
     data: String,
     device: String,
     method: Method,
@@ -96,10 +98,10 @@ impl Method {
     }
 }
 
-/// Items on a slate that A and U make.
 /// Seeds where claims are to be decided.
 const SEEDS: u64 = 10;
 const NAME: &str = "rerank";
+/// Items on a slate that A and U make.
 const K: usize = 10;
 /// Rewards of clicks below this share are rare: purchases, whose class is weighted.
 const RARE: f64 = 0.2;
@@ -113,6 +115,7 @@ impl Rerank {
             for method in Method::ALL {
                 let counted = method.counted();
                 let config = Config {
+                    first_seed: settings.first_seed(),
                     data: source.digest.clone(),
                     device: settings.device.to_string(),
                     method,
@@ -188,19 +191,14 @@ impl Experiment for Rerank {
             .find(|source| source.name == cell.dataset)
             .context("a data set of this run")?;
         let config: Config = cell.config()?;
-        let logs = source.split_logs(Seed::new(cell.seed))?;
+        let seed = config.first_seed + cell.seed;
+        let logs = source.split_logs(Seed::new(seed))?;
         match (config.plan, config.method.counted()) {
             (Some(plan), None) => {
-                let task = Task {
-                    dataset: &cell.dataset,
-                    logs: &logs,
-                    plan: &plan,
-                    seed: cell.seed,
-                    watch,
-                };
+                let task = Task { dataset: &cell.dataset, logs: &logs, plan: &plan, seed, watch };
                 in_own_pool(|| self.learned(config.method, &task))
             }
-            _ => counted(source, &logs, &config.grid, Seed::new(cell.seed), watch),
+            _ => counted(source, &logs, &config.grid, Seed::new(seed), watch),
         }
     }
 
@@ -310,9 +308,10 @@ fn unknown(source: &Source) -> anyhow::Result<String> {
         places += step.slate.len() as f64;
         shown += known as f64;
         whole += f64::from(u8::from(known == step.slate.len()));
-        blind.push(vec![0.0; step.slate.len()]);
+        blind.push((vec![0.0; step.slate.len()], 0));
     }
-    let constant = |r| precision_at(r, blind.iter().map(|scores| (&scores[..], 0)));
+    let blind = judged(&blind, &logs.test)?;
+    let constant = |r| precision_at(r, blind.iter().map(|(scores, place)| (&scores[..], *place)));
     Ok(format!(
         "{}, seed 0: training shows {:.1}% of the items on test lists, {:.1}% of those clicked, \
          all items of {:.1}% of the lists. Choosing uniformly scores precision@10 {:.3}, \
@@ -394,12 +393,13 @@ fn counted(
 fn figures(lists: &[List], logs: &SplitLogs) -> anyhow::Result<Figures> {
     let (known, later) = (known(&logs.test, &logs.shown), later(&logs.test));
     let main = judged(lists, &logs.test)?;
+    let none_later = !later.contains(&true);
     let pick = |chosen: &dyn Fn(usize) -> bool| -> Vec<&List> {
         lists.iter().enumerate().filter(|(at, _)| chosen(*at)).map(|(_, list)| list).collect()
     };
     let first = pick(&|at| !later[at]);
-    let of_known = pick(&|at| known[at]);
-    let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / lists.len() as f64)]);
+    let of_known = pick(&|at| known[at] && (later[at] || none_later));
+    let mut metrics = Figures::from([(Metric::Known, of_known.len() as f64 / main.len() as f64)]);
     for (lists, names) in [
         (main, [Metric::PrecisionAt1, Metric::PrecisionAt10]),
         (first, [Metric::PrecisionAt1First, Metric::PrecisionAt10First]),

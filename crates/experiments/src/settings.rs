@@ -30,7 +30,11 @@ impl Settings {
     /// What seed 0 of a cell is to the users that it simulates. Claims are decided on other users
     /// than those of the runs from which their margins and numbers of seeds were chosen.
     pub fn first_seed(&self) -> u64 {
-        if self.scale == Scale::Decide { 1_000 } else { 0 }
+        match self.scale {
+            Scale::Smoke | Scale::Quick => 0,
+            Scale::Decide => 1_000,
+            Scale::Paper => 2_000,
+        }
     }
 
     /// What all results of a directory have in common.

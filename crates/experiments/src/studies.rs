@@ -143,7 +143,9 @@ pub fn networks(scale: Scale) -> IRecGanConfig {
     let hidden = match scale {
         Scale::Smoke => 8,
         Scale::Quick | Scale::Decide => 64,
-        Scale::Paper => return networks,
+        Scale::Paper => {
+            return IRecGanConfig { agent_epochs: 50, ..networks };
+        }
     };
     (networks.users.hidden, networks.agent.hidden, networks.discriminator.hidden) =
         (hidden, hidden, hidden);
@@ -231,11 +233,22 @@ impl Study {
         })
     }
 
+    /// All sessions of its log, those to learn from first.
+    fn log(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Log> {
+        let all = self.sessions + self.stopping + self.judging;
+        self.logging.in_users(users).log(users, all, seed)
+    }
+
+    /// The sessions that a recommender learns from which itself keeps some of them to stop by.
+    pub fn learned_from(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Log> {
+        let count = (self.sessions + self.stopping) as usize;
+        Ok(self.log(users, seed)?.slice(0..count).to_log())
+    }
+
     /// The sessions of its log by their use.
-    pub fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
+    fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
         let Self { sessions, stopping, judging, .. } = *self;
-        let all = sessions + stopping + judging;
-        let log = self.logging.in_users(users).log(users, all, seed)?;
+        let log = self.log(users, seed)?;
         let part =
             |from: u64, count: u64| log.slice(from as usize..(from + count) as usize).to_log();
         Ok(Sessions {
@@ -269,21 +282,21 @@ impl Studies {
         seed: u64,
         watch: &Watch,
     ) -> anyhow::Result<Arc<Learned>> {
+        let start = self.start(world, study, seed, watch)?;
         if study.then == Then::Nothing {
-            return Ok(Arc::clone(&self.start(world, study, seed, watch)?.learned));
+            return Ok(Arc::clone(&start.learned));
         }
         self.learned.get(study.key(world, seed)?, || {
-            let start = self.start(world, study, seed, watch)?;
             let (users, of_seed) = (world.users(seed)?, Seed::new(seed));
             let sessions = study.sessions(&users, of_seed)?;
             let catalogue = Catalogue::numbered(users.items());
             let run = IRecGan::resume(start.checkpoint.path(), &catalogue, of_seed, &self.device)?
                 .going_on_by(study.networks.clone())?;
-            let mut training = study.training(run, &sessions, &start.judge, of_seed, watch);
+            let rows = [start.learned.users.clone(), start.learned.agent.clone()];
+            let mut training = study.training(run, rows, (&sessions, &start.judge), of_seed, watch);
             match study.then {
-                Then::Nothing => {}
                 Then::MoreOfTheLog(epochs) => training.more_of_the_log(epochs)?,
-                Then::Algorithm => training.lines_5_to_19()?,
+                Then::Algorithm | Then::Nothing => training.lines_5_to_19()?,
             }
             training.end()
         })
@@ -302,7 +315,8 @@ impl Studies {
             let sessions = study.sessions(&users, seed)?;
             let judge = held_out_users(&study.networks, &sessions, seed, &self.device, watch)?;
             let run = IRecGan::new(study.networks.clone(), seed, &self.device)?;
-            let mut training = study.training(run, &sessions, &judge, seed, watch);
+            let rows = Default::default();
+            let mut training = study.training(run, rows, (&sessions, &judge), seed, watch);
             training.line_3()?;
             training.line_4()?;
             let checkpoint = TempDir::new()?;
@@ -316,12 +330,12 @@ impl Study {
     fn training<'a>(
         &self,
         run: IRecGan,
-        sessions: &'a Sessions,
-        judge: &'a BehaviourUsers,
+        rows: [Vec<Row>; 2],
+        data: (&'a Sessions, &'a BehaviourUsers),
         seed: Seed,
         watch: &'a Watch,
     ) -> Training<'a> {
-        Training::new(run, sessions, judge, self.patience, self.judged_by, seed, watch)
+        Training::new(run, rows, data, (self.patience, self.judged_by), seed, watch)
     }
 }
 

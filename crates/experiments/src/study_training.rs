@@ -33,9 +33,8 @@ pub struct Training<'a> {
     judged_by: u64,
     seed: Seed,
     watch: &'a Watch,
-    /// Epochs shown so far.
-    done: u64,
     chosen: Chosen,
+    /// The learning curves of U and A so far.
     rows: [Vec<Row>; 2],
 }
 
@@ -48,31 +47,32 @@ pub struct Chosen {
     pub by_likelihood: Best,
 }
 
-/// The parameters of U and A at their best epochs.
+/// U and A at their best epochs.
 #[derive(Default)]
 pub struct Best {
-    users: Option<Kept>,
-    agent: Option<Kept>,
+    users: Kept,
+    agent: Kept,
 }
 
-struct Kept {
-    value: f64,
-    params: BTreeMap<String, Tensor>,
-}
+/// The lowest value so far, and the parameters that have it; none before the first.
+#[derive(Default)]
+struct Kept(Option<(f64, BTreeMap<String, Tensor>)>);
+
+/// The figure of learning curves by which U' chooses.
+const IN_HELD_OUT_USERS: &str = "reward_in_held_out_users";
 
 impl<'a> Training<'a> {
-    /// Of `run`, from where it is.
+    /// Of `run`, from where it is; `rows` are the learning curves of U and A that led there.
     pub fn new(
         run: IRecGan,
-        sessions: &'a Sessions,
-        judge: &'a BehaviourUsers,
-        patience: u64,
-        judged_by: u64,
+        rows: [Vec<Row>; 2],
+        (sessions, judge): (&'a Sessions, &'a BehaviourUsers),
+        (patience, judged_by): (u64, u64),
         seed: Seed,
         watch: &'a Watch,
     ) -> Self {
-        let (chosen, rows) = (Chosen::default(), [Vec::new(), Vec::new()]);
-        Self { run, sessions, judge, patience, judged_by, seed, watch, done: 0, chosen, rows }
+        let chosen = Chosen::default();
+        Self { run, sessions, judge, patience, judged_by, seed, watch, chosen, rows }
     }
 
     /// Line 3: U, a model of users, keeps its best epoch by likelihood.
@@ -124,46 +124,58 @@ impl<'a> Training<'a> {
         epoch: impl Fn(&mut IRecGan, &Log) -> foretaste_irecgan::Result<CurvePoint>,
     ) -> anyhow::Result<()> {
         self.chosen = Chosen::default();
-        self.judge(None)?;
+        self.judge_users(None)?;
+        self.judge_agent(None)?;
         for done in 0..count {
             self.watch.progress(done, count);
             if self.watch.interrupted() {
                 anyhow::bail!(foretaste_lab::Interrupted);
             }
             let point = epoch(&mut self.run, &self.sessions.train)?;
-            self.judge(Some(&point))?;
+            if point.users_loss.is_some() {
+                self.judge_users(Some(&point))?;
+            }
+            self.judge_agent(Some(&point))?;
         }
         Ok(())
     }
 
-    /// Judges U and A as they are now.
-    fn judge(&mut self, point: Option<&CurvePoint>) -> anyhow::Result<()> {
-        let run = &self.run;
-        let of_users = Ranking::new(run.users(), Selection::Top)?;
-        let of_agent = AgentPolicy::new(run.agent(), Selection::Sampled)?;
-        let values = [self.value(&of_users)?, self.value(&of_agent)?];
-        let users_loss = run.users().mean_loss(&self.sessions.stopping.log)?;
-        let agent_loss =
-            run.agent().mean_loss(&self.sessions.stopping, &run.config().agent_training)?;
-        let params = [run.users().params(), run.agent().params()];
-        self.chosen.by_held_out_users.consider(values.map(|value| -value), params)?;
-        self.chosen.by_likelihood.consider([users_loss, agent_loss], params)?;
+    /// Judges U as it is now, before any epoch or after one.
+    fn judge_users(&mut self, point: Option<&CurvePoint>) -> anyhow::Result<()> {
+        let users = self.run.users();
+        let value = self.value(&Ranking::new(users, Selection::Top)?)?;
+        let loss = users.mean_loss(&self.sessions.stopping.log)?;
+        self.chosen.by_held_out_users.users.consider(-value, users.params())?;
+        self.chosen.by_likelihood.users.consider(loss, users.params())?;
+        let Some(point) = point else { return Ok(()) };
+        let epoch = self.rows[0].len() as u64;
+        let point = NetworkPoint::new("users", epoch, point.users_loss, loss)
+            .with(figures([(IN_HELD_OUT_USERS, Some(value))]))
+            .with_norms(figures([("gradient_norm", self.run.gradient_norms().users)]));
+        epochs::record(self.watch, std::slice::from_ref(&point));
+        self.rows[0].push(point.row);
+        Ok(())
+    }
 
-        let trained =
-            [point.and_then(|point| point.users_loss), point.and_then(|point| point.agent_loss)];
-        let norms = run.gradient_norms();
-        let others = [Vec::new(), point.into_iter().flat_map(generated).collect()];
-        let networks = [("users", users_loss, norms.users), ("agent", agent_loss, norms.agent)];
-        let all = networks.into_iter().zip(values).zip(trained).zip(others).zip(&mut self.rows);
-        for (((((part, loss, norm), value), trained), others), rows) in all {
-            let point = NetworkPoint::new(part, self.done, trained, loss)
-                .with(figures([("reward_in_held_out_users", Some(value))]))
-                .with(others)
-                .with_norms(figures([("gradient_norm", norm)]));
-            epochs::record(self.watch, std::slice::from_ref(&point));
-            rows.push(point.row);
+    /// The same of A.
+    fn judge_agent(&mut self, point: Option<&CurvePoint>) -> anyhow::Result<()> {
+        let agent = self.run.agent();
+        let value = self.value(&AgentPolicy::new(agent, Selection::Sampled)?)?;
+        let training = &self.run.config().agent_training;
+        let loss = agent.mean_loss(&self.sessions.stopping, training)?;
+        self.chosen.by_held_out_users.agent.consider(-value, agent.params())?;
+        self.chosen.by_likelihood.agent.consider(loss, agent.params())?;
+        if point.is_none() && !self.rows[1].is_empty() {
+            return Ok(());
         }
-        self.done += 1;
+        let epoch = self.rows[1].len() as u64;
+        let trained = point.and_then(|point| point.agent_loss);
+        let point = NetworkPoint::new("agent", epoch, trained, loss)
+            .with(figures([(IN_HELD_OUT_USERS, Some(value))]))
+            .with(point.into_iter().flat_map(generated))
+            .with_norms(figures([("gradient_norm", self.run.gradient_norms().agent)]));
+        epochs::record(self.watch, std::slice::from_ref(&point));
+        self.rows[1].push(point.row);
         Ok(())
     }
 
@@ -178,29 +190,28 @@ impl<'a> Training<'a> {
 }
 
 impl Best {
-    /// Keeps what is lower than before.
-    fn consider(&mut self, values: [f64; 2], params: [&Params; 2]) -> anyhow::Result<()> {
-        let kept = [&mut self.users, &mut self.agent];
-        for ((kept, value), params) in kept.into_iter().zip(values).zip(params) {
-            if kept.as_ref().is_none_or(|kept| value < kept.value) {
-                *kept = Some(Kept { value, params: params.snapshot()? });
-            }
-        }
-        Ok(())
-    }
-
     /// Puts the parameters into the networks of a run.
     pub fn restore(&self, run: &IRecGan) -> anyhow::Result<()> {
         for (kept, params) in
             [(&self.users, run.users().params()), (&self.agent, run.agent().params())]
         {
-            kept.iter().try_for_each(|kept| params.restore(&kept.params))?;
+            kept.0.iter().try_for_each(|(_, kept)| params.restore(kept))?;
         }
         Ok(())
     }
 }
 
-/// U', fitted to the judging sessions by the settings of U.
+impl Kept {
+    fn consider(&mut self, value: f64, params: &Params) -> anyhow::Result<()> {
+        if self.0.as_ref().is_none_or(|(lowest, _)| value < *lowest) {
+            self.0 = Some((value, params.snapshot()?));
+        }
+        Ok(())
+    }
+}
+
+/// U', fitted by the settings of U to three quarters of the judging sessions, of which the last
+/// quarter says when to stop.
 pub fn held_out_users(
     networks: &IRecGanConfig,
     sessions: &Sessions,

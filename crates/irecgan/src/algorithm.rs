@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, AgentTrainer};
-use crate::config::{Endings, IRecGanConfig, Round};
+use crate::config::{Adversary, Endings, IRecGanConfig, Round};
 use crate::generate::Simulation;
 use crate::policy::{AgentPolicy, Selection};
 use crate::support::Support;
@@ -266,12 +266,15 @@ impl IRecGan {
             self.config.extracted(offline.sessions()),
             seed.derive("line 11"),
         ));
+        let mut generated = 0;
         if m > 0 {
             both = self.generate(offline, m, seed.derive("line 9"), point)?.join(&both)?;
+            generated = m;
         }
-        if self.config.adversary {
+        if self.config.adversary == Adversary::Full {
+            let weights = self.weights_of_users(&both, generated, offline)?;
             let seed = seed.derive("line 12");
-            point.users_loss = Some(self.users_epoch(&both.log, Some(&both.scores), seed)?);
+            point.users_loss = Some(self.users_epoch(&both.log, Some(&weights), seed)?);
         }
         point.agent_loss = Some(self.agent.epoch(&both, seed.derive("line 13"))?);
         Ok(())
@@ -286,13 +289,13 @@ impl IRecGan {
         point: &mut CurvePoint,
     ) -> Result<Buffer> {
         let mut generated = match self.config.adversary {
-            true => {
+            Adversary::Full | Adversary::ScoresForAgent => {
                 let discriminator = self.discriminator.model().freeze()?;
                 self.simulate(offline, |simulation| {
                     simulation.generate_scored(count, seed, &discriminator, self.config.branches)
                 })?
             }
-            false => {
+            Adversary::None => {
                 Buffer::real(self.simulate(offline, |simulation| simulation.generate(count, seed))?)
             }
         };
@@ -338,22 +341,41 @@ impl IRecGan {
                 let both = pool.clone().join(&real)?;
                 point.agent_loss = Some(self.agent.epoch(&both, seed)?);
             }
-            if self.config.adversary {
+            if self.config.adversary == Adversary::Full {
                 let seed = seed.derive("users").index(update);
                 if size > 0 {
-                    self.users_epoch(&pool.log, Some(&pool.scores), seed.derive("pool"))?;
+                    let weights = self.weights_of_users(&pool, pool.log.sessions(), offline)?;
+                    self.users_epoch(&pool.log, Some(&weights), seed.derive("pool"))?;
                 }
                 point.users_loss = Some(self.users_epoch(offline, None, seed)?);
             }
         }
         for epoch in 0..EPOCHS {
-            if self.config.adversary && size > 0 {
+            if self.config.adversary != Adversary::None && size > 0 {
                 let seed = seed.derive("discriminator").index(epoch);
                 point.discriminator_loss =
                     Some(self.discriminator.epoch(offline, &pool.log, seed)?);
             }
         }
         Ok(())
+    }
+
+    /// The weights of Eq 7 of the steps of trajectories, of which the first `generated` are ours. The
+    /// last step of one of full length does not count: everyone leaves on it, whoever would have
+    /// stayed. On the authors' random slates it does, as in their code.
+    fn weights_of_users(&self, both: &Buffer, generated: usize, offline: &Log) -> Result<Vec<f32>> {
+        let mut weights = both.scores.clone();
+        if self.config.endings == Endings::Random {
+            return Ok(weights);
+        }
+        let (longest, mut end) = (max_trajectory_length(offline)?, 0);
+        for session in both.log.iter().take(generated) {
+            end += session.len();
+            if session.len() == longest {
+                weights[end - 1] = 0.0;
+            }
+        }
+        Ok(weights)
     }
 
     /// An epoch of U, on the slates with END that it is to see.
@@ -408,7 +430,7 @@ pub(crate) fn simulate<T>(
     })
 }
 
-/// The same sessions, but that users leave on slates of random items, 15 to 100 of them or all that
+/// The same sessions, but that users leave on slates of random items, 15 to 99 of them or all that
 /// there are; session `i` draws from stream `i` of `seed`.
 fn with_random_endings(log: &Log, items: usize, seed: Seed) -> Result<Log> {
     let mut builder = LogBuilder::default();
@@ -419,7 +441,7 @@ fn with_random_endings(log: &Log, items: usize, seed: Seed) -> Result<Log> {
                 continue;
             }
             let mut stream = seed.stream(index);
-            let places = stream.random_range(15..=100).min(items);
+            let places = stream.random_range(15..100).min(items);
             let slate = rand::seq::index::sample(&mut stream, items, places);
             let slate: Vec<ItemId> = slate.into_iter().map(|item| ItemId(item as u32)).collect();
             builder.push(Step::new(&slate, step.choice, step.reward))?;

@@ -27,10 +27,9 @@ pub struct IRecGanConfig {
     /// λ₁: the share of generated trajectories in what U and A learn from; λ₂ = 1 - λ₁ are offline.
     /// 1/11, so that the ratio is 1:10 (§7.1).
     pub lambda_1: f64,
-    /// Whether D takes part. Without it lines 8 to 19 are the baseline PGU: generated trajectories
-    /// count as much as real ones, A alone learns from them, and U stays as line 3 left it.
-    #[serde(default = "takes_part")]
-    pub adversary: bool,
+    /// What D is for.
+    #[serde(default)]
+    pub adversary: Adversary,
     /// What lines 8 to 19 are made of.
     #[serde(default)]
     pub round: Round,
@@ -82,6 +81,20 @@ pub enum Round {
     Authors,
 }
 
+/// What D is for in lines 8 to 19.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adversary {
+    /// As printed: A and U learn from generated trajectories as D scores them.
+    #[default]
+    Full,
+    /// A learns from them as D scores them; U stays as line 3 left it.
+    ScoresForAgent,
+    /// D takes no part. This is the baseline PGU: generated trajectories count as much as real ones,
+    /// A alone learns from them, and U stays as line 3 left it.
+    None,
+}
+
 /// The slates on which U sees users leave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -89,7 +102,7 @@ pub enum Endings {
     /// Those of the log and of the generated trajectories.
     #[default]
     Logged,
-    /// Random ones of 15 to 100 items, others at every epoch, as in the authors' code. D is not to
+    /// Random ones of 15 to 99 items, others at every epoch, as in the authors' code. D is not to
     /// see users leave then ([`leaving`](DiscriminatorConfig::leaving) is off).
     Random,
 }
@@ -98,15 +111,12 @@ pub enum Endings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judged {
-    /// As many trajectories of either kind as an r-step generates: m.
+    /// As many trajectories of either kind as an r-step generates, m, or as the offline data hold if
+    /// that is less.
     #[default]
     AsGenerated,
     /// As many of either kind as the offline data hold.
     AsLogged,
-}
-
-fn takes_part() -> bool {
-    true
 }
 
 impl IRecGanConfig {
@@ -122,7 +132,7 @@ impl IRecGanConfig {
             discriminator: DiscriminatorConfig::new(items),
             discriminator_training: DiscriminatorTraining::default(),
             lambda_1: 1.0 / 11.0,
-            adversary: true,
+            adversary: Adversary::Full,
             round: Round::Printed,
             endings: Endings::Logged,
             judged: Judged::AsGenerated,
@@ -188,10 +198,10 @@ impl IRecGanConfig {
     /// Trajectories of either kind that D learns from at a time: none where it takes no part or
     /// nothing is generated.
     pub(crate) fn judged(&self, offline: usize) -> usize {
-        match (self.adversary, self.judged) {
-            (true, Judged::AsLogged) if self.lambda_1 > 0.0 => offline,
-            (true, _) => self.generated(offline),
-            (false, _) => 0,
+        match self.judged {
+            _ if self.adversary == Adversary::None || self.lambda_1 == 0.0 => 0,
+            Judged::AsLogged => offline,
+            Judged::AsGenerated => self.generated(offline).min(offline),
         }
     }
 

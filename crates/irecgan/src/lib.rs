@@ -72,7 +72,7 @@ pub use actor_critic::{ActorCritic, Critic};
 pub use agent::{Agent, AgentConfig, AgentTrainer, AgentTraining};
 pub use algorithm::{CurvePoint, GradientNorms, IRecGan, Stage, max_trajectory_length};
 pub use bias::{Biases, Generated, Logged};
-pub use config::{Endings, IRecGanConfig, Judged, Round};
+pub use config::{Adversary, Endings, IRecGanConfig, Judged, Round};
 pub use error::{Error, Result};
 pub use generate::Simulation;
 pub use importance::ImportanceSampling;

@@ -38,14 +38,17 @@ impl Buffer {
         Self { log, scores }
     }
 
-    /// R^a_t of every step of the log, in order.
+    /// R^a_t of every step of the log, in order. A step without a click, such as END, adds nothing.
     pub fn returns(&self, discount: f64, lambda_r: f64) -> Vec<f32> {
         let (mut all, mut start) = (Vec::with_capacity(self.scores.len()), 0);
         for session in self.log.iter() {
             let rewards: Vec<f32> = session.steps().map(|step| step.reward).collect();
-            let end = start + session.len();
-            all.extend(returns(&self.scores[start..end], &rewards, discount, lambda_r));
-            start = end;
+            let scores = session.steps().zip(&self.scores[start..]);
+            let scores: Vec<f32> = scores
+                .map(|(step, &score)| if step.choice.item().is_some() { score } else { 0.0 })
+                .collect();
+            all.extend(returns(&scores, &rewards, discount, lambda_r));
+            start += session.len();
         }
         all
     }

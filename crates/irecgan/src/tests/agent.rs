@@ -31,7 +31,9 @@ fn with_scores_of_one_the_gradient_is_that_of_policy_gradient() {
     for (row, session) in buffer.log.iter().enumerate() {
         for t in (0..session.len()).filter(|&t| session.step(t).choice.item().is_some()) {
             let mut expected = 0.0;
-            for later in t..session.len() {
+            // END is no click: it adds nothing.
+            let clicked = |&later: &usize| session.step(later).choice.item().is_some();
+            for later in (t..session.len()).filter(clicked) {
                 expected += 0.9f64.powi((later - t) as i32)
                     * (1.0 + 3.0 * f64::from(session.step(later).reward));
             }

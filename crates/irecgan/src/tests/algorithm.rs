@@ -4,8 +4,8 @@ use foretaste_random::Seed;
 
 use super::{log_of, offline, on_threads, start, tiny, values};
 use crate::{
-    Buffer, Endings, Error, IRecGan, IRecGanConfig, Judged, Round, Stage, max_trajectory_length,
-    unjudged,
+    Adversary, Buffer, Endings, Error, IRecGan, IRecGanConfig, Judged, Round, Stage,
+    max_trajectory_length, unjudged,
 };
 
 const ITEMS: usize = 8;
@@ -131,7 +131,7 @@ fn a_round_of_the_authors_does_not_depend_on_threads_or_stops() {
 #[test]
 fn without_the_adversary_the_agent_alone_learns_as_pgu_does() {
     let data = offline(ITEMS, 30, K);
-    let config = IRecGanConfig { adversary: false, r_steps: 1, ..config() };
+    let config = IRecGanConfig { adversary: Adversary::None, r_steps: 1, ..config() };
     let (mut run, mut pgu) = (start(config.clone()), start(config.clone()));
     let before = parameters(&run);
     let point = run.adversarial_epoch(&data).unwrap();
