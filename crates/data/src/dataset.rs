@@ -36,14 +36,29 @@ pub enum Part {
     Propensities,
     /// The item features.
     Features,
+    /// The clicks of a slate beyond the first.
+    Clicks,
+    /// The items that slates were drawn from.
+    Candidates,
+    /// The organic events.
+    Events,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 5] =
-        [Self::Split, Self::Users, Self::Timestamps, Self::Propensities, Self::Features];
+    pub const ALL: [Self; 8] = [
+        Self::Split,
+        Self::Users,
+        Self::Timestamps,
+        Self::Propensities,
+        Self::Features,
+        Self::Clicks,
+        Self::Candidates,
+        Self::Events,
+    ];
 
-    /// The part's name: `split`, `users`, `timestamps`, `propensities` or `features`.
+    /// The part's name: `split`, `users`, `timestamps`, `propensities`, `features`, `clicks`,
+    /// `candidates` or `events`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -51,6 +66,9 @@ impl Part {
             Self::Timestamps => "timestamps",
             Self::Propensities => "propensities",
             Self::Features => "features",
+            Self::Clicks => "clicks",
+            Self::Candidates => "candidates",
+            Self::Events => "events",
         }
     }
 }
@@ -64,6 +82,9 @@ impl Dataset {
             Part::Timestamps => self.log.sessions_with_timestamps() > 0,
             Part::Propensities => self.log.sessions_with_propensities() > 0,
             Part::Features => self.catalogue.features().is_some(),
+            Part::Clicks => self.log.several_clicks().0 > 0,
+            Part::Candidates => self.log.steps_with_candidates() > 0,
+            Part::Events => self.log.events() > 0,
         }
     }
 
@@ -78,6 +99,9 @@ impl Dataset {
             Part::Timestamps => self.log.forget_timestamps(),
             Part::Propensities => self.log.forget_propensities(),
             Part::Features => self.catalogue = self.catalogue.without_features(),
+            Part::Clicks => self.log.forget_clicks(),
+            Part::Candidates => self.log.forget_candidates(),
+            Part::Events => self.log.forget_events(),
         }
         self
     }

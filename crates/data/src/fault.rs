@@ -10,12 +10,13 @@ pub struct Fault {
     field: &'static str,
     expected: &'static str,
     found: String,
+    advice: Option<String>,
 }
 
 impl Fault {
     /// A fault of a field.
     pub fn new(field: &'static str, expected: &'static str, found: impl Into<String>) -> Self {
-        Self { field, expected, found: found.into() }
+        Self { field, expected, found: found.into(), advice: None }
     }
 
     /// A fault whose finding is a value from a file: it is quoted, and clipped to 60 characters.
@@ -27,6 +28,13 @@ impl Fault {
             None => format!("{found:?}"),
         };
         Self::new(field, expected, quoted)
+    }
+
+    /// The fault with what would help: an option, or what to change.
+    #[must_use]
+    pub fn advise(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
     }
 
     /// An optional column that some steps of a session give and others do not.
@@ -45,9 +53,10 @@ impl Fault {
         format!("{}: expected {}", self.field, self.expected)
     }
 
-    /// What was expected and what was found.
+    /// What was expected and what was found, and what would help where that is known.
     pub fn problem(&self) -> String {
-        format!("expected {}, found {}", self.expected, self.found)
+        let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();
+        format!("expected {}, found {}{advice}", self.expected, self.found)
     }
 }
 

@@ -8,6 +8,8 @@
 //!   [`cache`] keeps it between runs; `foretaste-import` reads and writes it in other formats.
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge
 //!   to tensors.
+//! * Some logs hold more: several clicks of a slate and the items it was drawn from ([`Extras`]),
+//!   and what users did beside slates ([`Event`]). [`Facts`] say what a log's numbers mean.
 //! * An [`Origin`] says what a model was fitted on, and a [`Mapping`] where the items of a log
 //!   stand in the catalogue of a model.
 //!
@@ -59,7 +61,10 @@ pub use catalogue::Catalogue;
 pub use dataset::{Dataset, Part};
 pub use error::{Error, Result};
 pub use fault::Fault;
-pub use log::{Choice, Columns, ItemId, Log, LogBuilder, LogSlice, Session, Step};
+pub use log::{
+    Choice, Columns, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder, LogSlice,
+    PropensityKind, Session, Step, TimeUnit,
+};
 pub use mapping::{Mapping, Unknown, UnknownItems};
 pub use origin::{Origin, Overlap};
 pub use recent_clicks::RecentClicks;

@@ -1,13 +1,20 @@
 mod builder;
 mod check;
 mod columns;
+mod extras;
+mod facts;
+mod readings;
 mod slice;
 
 use serde::{Deserialize, Serialize};
 
 pub use builder::LogBuilder;
 pub use columns::Columns;
+pub use extras::{Event, EventKind, Extras};
+pub use facts::{Facts, PropensityKind, TimeUnit};
 pub use slice::LogSlice;
+
+use extras::{CandidateSets, Clicks, Events};
 
 /// A dense index of an item in its [`Catalogue`](crate::Catalogue), from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,10 +88,10 @@ pub struct Step<'a> {
     /// The reward earned by this step, in the log's own unit.
     pub reward: f32,
     /// For each place of the slate, the probability that the logging policy put this item there,
-    /// given the places before it. Their product is the propensity of the slate.
+    /// given the places before it, so that their product is the propensity of the slate, unless
+    /// [`Facts::propensity`] says otherwise.
     pub propensity: Option<&'a [f32]>,
-    /// When the slate was shown, in the log's own unit (seconds since the epoch in a log of ours);
-    /// not -2^63.
+    /// When the slate was shown, in the unit of [`Facts::time_unit`]; not -2^63.
     pub timestamp: Option<i64>,
 }
 
@@ -139,6 +146,49 @@ pub struct Log {
     timestamp: Option<Vec<i64>>,
     /// Per session.
     user: Option<Vec<u32>>,
+    facts: Facts,
+    clicks: Option<Clicks>,
+    candidates: Option<CandidateSets>,
+    events: Option<Events>,
+}
+
+/// A log as the cache kept it before version 4.
+#[derive(Deserialize)]
+pub(crate) struct LogBefore4 {
+    session_offsets: Vec<u64>,
+    slate_offsets: Vec<u64>,
+    shown: Vec<ItemId>,
+    chosen: Vec<u32>,
+    reward: Vec<f32>,
+    propensity: Option<Vec<f32>>,
+    timestamp: Option<Vec<i64>>,
+    user: Option<Vec<u32>>,
+}
+
+impl From<LogBefore4> for Log {
+    fn from(log: LogBefore4) -> Self {
+        let LogBefore4 {
+            session_offsets,
+            slate_offsets,
+            shown,
+            chosen,
+            reward,
+            propensity,
+            timestamp,
+            user,
+        } = log;
+        Self {
+            session_offsets,
+            slate_offsets,
+            shown,
+            chosen,
+            reward,
+            propensity,
+            timestamp,
+            user,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for Log {
@@ -152,6 +202,10 @@ impl Default for Log {
             propensity: None,
             timestamp: None,
             user: None,
+            facts: Facts::default(),
+            clicks: None,
+            candidates: None,
+            events: None,
         }
     }
 }
@@ -222,6 +276,26 @@ impl Log {
             .map_or(0, |column| column.iter().filter(|&&user| user != NO_USER).count())
     }
 
+    /// What its numbers mean.
+    pub fn facts(&self) -> Facts {
+        self.facts
+    }
+
+    /// Number of slates on which several items were chosen, and of the clicks on them.
+    pub fn several_clicks(&self) -> (usize, usize) {
+        self.clicks.as_ref().map_or((0, 0), |clicks| (clicks.slates(), clicks.clicks()))
+    }
+
+    /// Number of steps whose candidates are known.
+    pub fn steps_with_candidates(&self) -> usize {
+        self.candidates.as_ref().map_or(0, CandidateSets::steps)
+    }
+
+    /// Number of organic events of all sessions.
+    pub fn events(&self) -> usize {
+        self.events.as_ref().map_or(0, Events::len)
+    }
+
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
     pub fn bytes(&self) -> usize {
         let optional = |len: Option<usize>, width: usize| len.unwrap_or(0) * width;
@@ -230,6 +304,9 @@ impl Log {
             + optional(self.propensity.as_ref().map(Vec::len), 4)
             + optional(self.timestamp.as_ref().map(Vec::len), 8)
             + optional(self.user.as_ref().map(Vec::len), 4)
+            + self.clicks.as_ref().map_or(0, Clicks::bytes)
+            + self.candidates.as_ref().map_or(0, CandidateSets::bytes)
+            + self.events.as_ref().map_or(0, Events::bytes)
     }
 
     pub(crate) fn forget_users(&mut self) {
@@ -244,14 +321,27 @@ impl Log {
         self.propensity = None;
     }
 
+    pub(crate) fn forget_clicks(&mut self) {
+        self.clicks = None;
+    }
+
+    pub(crate) fn forget_candidates(&mut self) {
+        self.candidates = None;
+    }
+
+    pub(crate) fn forget_events(&mut self) {
+        self.events = None;
+    }
+
     /// The log of the given sessions, in the given order.
     pub fn select(&self, sessions: &[usize]) -> Log {
-        let mut builder = LogBuilder::default();
+        let mut builder = LogBuilder::new(self.facts);
         for &index in sessions {
             let session = self.session(index);
-            for step in session.steps() {
-                builder.append(&step);
+            for (t, step) in session.steps().enumerate() {
+                builder.append(&step, &session.extras(t));
             }
+            session.events().for_each(|event| builder.append_event(event));
             builder.close_session(session.user());
         }
         builder.build()
@@ -314,6 +404,26 @@ impl<'a> Session<'a> {
     /// The steps in order.
     pub fn steps(self) -> impl ExactSizeIterator<Item = Step<'a>> {
         (self.first..self.last).map(move |index| self.log.step(index))
+    }
+
+    /// What step `t` has beyond its slate, choice and reward.
+    pub fn extras(self, t: usize) -> Extras<'a> {
+        let step = self.first + t;
+        Extras {
+            clicks: self.log.clicks.as_ref().map_or(&[], |clicks| clicks.of_step(step)),
+            candidates: self.candidates(t).unwrap_or_default(),
+        }
+    }
+
+    /// The items that the slate of step `t` was drawn from, where they are known: whoever else
+    /// chooses a slate there may choose among them only.
+    pub fn candidates(self, t: usize) -> Option<&'a [ItemId]> {
+        self.log.candidates.as_ref()?.of_step(self.first + t)
+    }
+
+    /// The organic events, in order.
+    pub fn events(self) -> impl Iterator<Item = Event> + 'a {
+        self.log.events.iter().flat_map(move |events| events.of_session(self.index))
     }
 
     /// The chosen items in order.

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use foretaste_settings::Setting;
 
-use crate::{Catalogue, Choice, Dataset, Error, ItemId, Log, LogBuilder, Result, Step};
+use crate::{
+    Catalogue, Choice, Dataset, Error, Event, Extras, ItemId, Log, LogBuilder, Result, Step,
+};
 
 /// What becomes of the items of a log that a model does not know.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,9 +89,16 @@ impl Dataset {
         if self.catalogue.names() == catalogue.names() {
             return Ok((Self { catalogue: catalogue.clone(), ..self }, found));
         }
-        let (mut builder, mut kept, mut slate) = (LogBuilder::default(), Vec::new(), Vec::new());
+        let mut builder = LogBuilder::new(self.log.facts());
+        let (mut kept, mut slate) = (Vec::new(), Vec::new());
         for session in self.log.iter() {
-            for step in session.steps() {
+            let mut events = session.events().peekable();
+            for (t, step) in session.steps().enumerate() {
+                while let Some(event) = events.next_if(|event| event.after as usize <= t) {
+                    mapping.item(event.item).iter().for_each(|&item| {
+                        builder.event(Event { item, ..event });
+                    });
+                }
                 slate.clear();
                 slate.extend(step.slate.iter().map_while(|&item| mapping.item(item)));
                 if slate.len() < step.slate.len() {
@@ -99,9 +108,25 @@ impl Dataset {
                     Choice::Item(item) => mapping.item(item).map_or(Choice::Skip, Choice::Item),
                     other => other,
                 };
-                builder.append(&Step { slate: &slate, choice, ..step });
+                let extras = session.extras(t);
+                let clicks: Vec<_> = extras
+                    .clicks
+                    .iter()
+                    .map_while(|&(item, reward)| Some((mapping.item(item)?, reward)))
+                    .collect();
+                let candidates: Vec<_> =
+                    extras.candidates.iter().filter_map(|&item| mapping.item(item)).collect();
+                let extras = Extras { clicks: &clicks, candidates: &candidates };
+                builder.append(&Step { slate: &slate, choice, ..step }, &extras);
             }
-            if builder.open_steps() > 0 {
+            for event in events {
+                mapping.item(event.item).iter().for_each(|&item| {
+                    builder.event(Event { item, ..event });
+                });
+            }
+            if builder.open_steps() == 0 {
+                builder.abandon_session();
+            } else {
                 builder.close_session(session.user());
                 kept.push(session.index());
             }

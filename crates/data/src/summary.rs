@@ -32,6 +32,12 @@ pub struct Summary {
     pub left: usize,
     /// Sessions for training, validation and test, if a split came with the data.
     pub split: Option<[usize; 3]>,
+    /// Slates with several clicks, and the clicks on them.
+    pub several_clicks: (usize, usize),
+    /// Steps whose candidates are known.
+    pub candidates: usize,
+    /// Organic events.
+    pub events: usize,
 }
 
 impl Summary {
@@ -71,6 +77,9 @@ impl Summary {
             split: split
                 .as_ref()
                 .map(|split| [split.train.len(), split.validation.len(), split.test.len()]),
+            several_clicks: log.several_clicks(),
+            candidates: log.steps_with_candidates(),
+            events: log.events(),
         }
     }
 }
@@ -98,6 +107,19 @@ impl Summary {
             };
             (label, format!("{count} of {}", self.sessions))
         }));
+        let (slates, clicks) = self.several_clicks;
+        if slates > 0 {
+            rows.push(("several clicks", format!("{clicks} on {slates} slates")));
+        }
+        if self.candidates > 0 {
+            rows.push((
+                "candidates known",
+                format!("of {} of {} steps", self.candidates, self.steps),
+            ));
+        }
+        if self.events > 0 {
+            rows.push(("organic events", self.events.to_string()));
+        }
         if let Some([train, validation, test]) = self.split {
             rows.push(("split", format!("{train} / {validation} / {test} sessions")));
         }

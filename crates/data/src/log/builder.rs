@@ -1,4 +1,7 @@
-use super::{Choice, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step};
+use super::extras::{Clicks, Events, KnownSets};
+use super::{
+    CandidateSets, Choice, Event, Extras, Facts, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step,
+};
 use crate::{Error, Fault, Result};
 
 /// Builds a [`Log`] step by step and checks its invariants: slates are not empty and hold each item
@@ -9,9 +12,20 @@ use crate::{Error, Fault, Result};
 pub struct LogBuilder {
     log: Log,
     sorted: Vec<ItemId>,
+    sets: KnownSets,
 }
 
 impl LogBuilder {
+    /// A builder of a log whose numbers mean this.
+    pub fn new(facts: Facts) -> Self {
+        Self { log: Log { facts, ..Log::default() }, ..Self::default() }
+    }
+
+    /// Changes what the log's numbers mean.
+    pub fn declare(&mut self, facts: Facts) {
+        self.log.facts = facts;
+    }
+
     /// Appends a step to the open session.
     ///
     /// # Errors
@@ -25,9 +39,29 @@ impl LogBuilder {
     /// # Errors
     /// The broken invariant; the builder is then as it was before.
     pub fn try_push(&mut self, step: &Step<'_>) -> std::result::Result<(), Fault> {
+        self.try_push_with(step, &Extras::default())
+    }
+
+    /// The same of a step that has more than its slate, choice and reward.
+    ///
+    /// # Errors
+    /// As [`LogBuilder::try_push`]; also for clicks that are fewer than two, of which the first is
+    /// not the step's choice, that are not on the slate or on it twice, and for candidates that
+    /// lack an item of the slate or hold one twice.
+    pub fn try_push_with(
+        &mut self,
+        step: &Step<'_>,
+        extras: &Extras<'_>,
+    ) -> std::result::Result<(), Fault> {
         self.check(step)?;
-        self.append(step);
+        check_extras(step, extras)?;
+        self.append(step, extras);
         Ok(())
+    }
+
+    /// Adds an organic event to the open session, after the steps that it has so far.
+    pub fn event(&mut self, event: Event) {
+        self.append_event(Event { after: self.open_steps() as u32, ..event });
     }
 
     /// Closes the open session. `user` is an index into the data set's user vocabulary, `None`
@@ -46,12 +80,15 @@ impl LogBuilder {
         Ok(())
     }
 
-    /// Forgets the steps of the open session, and columns that it alone had.
-    fn abandon_session(&mut self) {
+    /// Forgets the steps and events of the open session, and columns that it alone had.
+    pub fn abandon_session(&mut self) {
+        self.log.events.take_if(|events| !events.abandon());
         if self.open_steps() == 0 {
             return;
         }
         let steps = self.closed_steps();
+        self.log.clicks.take_if(|clicks| !clicks.truncate(steps));
+        self.log.candidates.take_if(|sets| !sets.truncate(steps));
         let impressions = self.log.slate_offsets[steps] as usize;
         let log = &mut self.log;
         log.slate_offsets.truncate(steps + 1);
@@ -189,9 +226,16 @@ impl LogBuilder {
         self.sorted.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 
-    pub(crate) fn append(&mut self, step: &Step<'_>) {
+    pub(crate) fn append(&mut self, step: &Step<'_>, extras: &Extras<'_>) {
         let log = &mut self.log;
         let (steps, impressions) = (log.steps(), log.impressions());
+        if !extras.clicks.is_empty() {
+            log.clicks.get_or_insert_with(Clicks::default).push(steps, extras.clicks);
+        }
+        if !extras.candidates.is_empty() || log.candidates.is_some() {
+            let sets = log.candidates.get_or_insert_with(CandidateSets::default);
+            self.sets.push(sets, steps, extras.candidates);
+        }
         log.shown.extend_from_slice(step.slate);
         log.slate_offsets.push(log.shown.len() as u64);
         log.chosen.push(step.choice.code());
@@ -209,14 +253,55 @@ impl LogBuilder {
         }
     }
 
+    pub(crate) fn append_event(&mut self, event: Event) {
+        self.log.events.get_or_insert_with(Events::default).push(event);
+    }
+
     pub(crate) fn close_session(&mut self, user: Option<u32>) {
         let log = &mut self.log;
         let sessions = log.sessions();
         log.session_offsets.push(log.chosen.len() as u64);
+        if let Some(events) = &mut log.events {
+            events.close(sessions + 1);
+        }
         if user.is_some() || log.user.is_some() {
             log.user.get_or_insert_with(|| vec![NO_USER; sessions]).push(user.unwrap_or(NO_USER));
         }
     }
+}
+
+pub(super) fn check_extras(step: &Step<'_>, extras: &Extras<'_>) -> std::result::Result<(), Fault> {
+    let Extras { clicks, candidates } = *extras;
+    if let Some((first, _)) = clicks.first() {
+        let other = |at: usize| clicks[..at].iter().any(|(item, _)| *item == clicks[at].0);
+        if clicks.len() < 2 || step.choice != Choice::Item(*first) {
+            return Err(Fault::new("chosen", "several clicks, the choice first", "others"));
+        }
+        if let Some((at, _)) =
+            clicks.iter().enumerate().find(|(_, (item, _))| !step.slate.contains(item))
+        {
+            let found = format!("click {} of {}", at + 1, clicks.len());
+            return Err(Fault::new("chosen", "items of the slate", found));
+        }
+        if (1..clicks.len()).any(other) {
+            return Err(Fault::new("chosen", "every item once", "one twice"));
+        }
+        if let Some((_, reward)) = clicks.iter().find(|(_, reward)| !reward.is_finite()) {
+            return Err(Fault::new("reward", "finite numbers", reward.to_string()));
+        }
+    }
+    if !candidates.is_empty() {
+        let mut sorted = candidates.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1]) {
+            return Err(Fault::new("candidates", "every item once", "one twice"));
+        }
+        if let Some(at) = step.slate.iter().position(|item| sorted.binary_search(item).is_err()) {
+            let found = format!("not that at place {}", at + 1);
+            return Err(Fault::new("candidates", "all items of the slate", found));
+        }
+    }
+    Ok(())
 }
 
 /// Reserves what a column needs in the end, if it would not last until the next call. What is

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::builder::check_extras;
 use super::columns::{check_length, check_offsets};
 use super::{Choice, Log, NO_USER};
 use crate::{Error, Result};
@@ -27,6 +28,20 @@ impl Log {
         self.user
             .iter()
             .try_for_each(|column| check_length("user", column.len(), self.sessions()))?;
+        let fits = [
+            ("clicks", self.clicks.as_ref().is_none_or(|clicks| clicks.fits(self.steps()))),
+            (
+                "candidates",
+                self.candidates.as_ref().is_none_or(|sets| sets.fits(self.steps(), items)),
+            ),
+            (
+                "events",
+                self.events.as_ref().is_none_or(|events| events.fits(self.sessions(), items)),
+            ),
+        ];
+        if let Some((what, _)) = fits.iter().find(|(_, fits)| !fits) {
+            return Err(Error::Log(format!("the {what} do not fit the steps")));
+        }
         if let Some(item) = self.shown.iter().find(|item| item.index() >= items) {
             return Err(Error::Log(format!("item number {} of a catalogue of {items}", item.0)));
         }
@@ -67,6 +82,9 @@ impl Log {
                     .is_some_and(|column| column.iter().any(|&p| !(p > 0.0 && p <= 1.0)))
                 {
                     return fail("a propensity is not in (0, 1]");
+                }
+                if let Err(fault) = check_extras(&step, &session.extras(t)) {
+                    return fail(&fault.to_string());
                 }
                 if step.propensity.is_some() != first.propensity.is_some() {
                     return fail("the session has propensities on some steps and on others none");

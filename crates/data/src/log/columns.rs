@@ -37,7 +37,6 @@ impl Log {
             check_length("propensity", propensity.len(), shown.len())?;
         }
         let shown = shown.into_iter().map(ItemId).collect();
-        let (timestamp, user) = (None, None);
         Ok(Self {
             session_offsets,
             slate_offsets,
@@ -45,8 +44,7 @@ impl Log {
             chosen,
             reward,
             propensity,
-            timestamp,
-            user,
+            ..Self::default()
         })
     }
 }

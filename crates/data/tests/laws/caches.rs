@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use foretaste_data::{
-    Catalogue, Choice, Columns, Dataset, Error, Fractions, ItemId, Log, Split, cache,
+    Catalogue, Choice, Columns, Dataset, Error, Facts, Fractions, ItemId, Log, Split, cache,
 };
 use foretaste_random::Seed;
 use proptest::prelude::*;
@@ -125,6 +125,31 @@ fn a_file_of_version_2_is_read_and_its_sessions_go_by_their_indices() {
     assert!(!bare.log.has_users() && !bare.log.has_timestamps() && !bare.log.has_propensities());
     let (_folder, path) = saved(&full);
     assert_eq!(cache::load(&path).unwrap(), full);
+}
+
+#[test]
+fn a_file_of_version_3_is_read_and_its_log_has_nothing_beside_slates() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let old = cache::load(&fixtures.join("version-3.log")).unwrap();
+    assert_eq!((old.log.sessions(), old.log.steps(), old.catalogue.len()), (2, 3, 4));
+    assert_eq!([0, 1].map(|session| old.session_name(session).into_owned()), ["monday", "tuesday"]);
+    let step = old.log.session(1).step(0);
+    assert_eq!((step.reward, step.timestamp), (-2.5, Some(-3)));
+    assert_eq!(step.propensity, Some(&[1.0, 0.25][..]));
+    assert_eq!(old.log.facts(), Facts::default());
+    assert_eq!((old.log.several_clicks(), old.log.events()), ((0, 0), 0));
+    let (_folder, path) = saved(&old);
+    assert_eq!(cache::load(&path).unwrap(), old);
+}
+
+#[test]
+fn what_is_beside_slates_that_does_not_fit_is_refused() {
+    let (_folder, path) = saved(&crate::extras::rich());
+    assert_eq!(cache::load(&path).unwrap(), crate::extras::rich());
+    let few = Dataset { catalogue: Catalogue::numbered(6), ..crate::extras::rich() };
+    let (_folder, path) = saved(&few);
+    let error = cache::load(&path).unwrap_err().to_string();
+    assert!(error.contains("the candidates do not fit"), "{error}");
 }
 
 #[test]

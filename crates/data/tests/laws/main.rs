@@ -3,6 +3,7 @@
 mod batches;
 mod caches;
 mod edges;
+mod extras;
 mod generate;
 mod mapping;
 mod origin;
