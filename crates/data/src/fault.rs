@@ -53,6 +53,11 @@ impl Fault {
         format!("{}: expected {}", self.field, self.expected)
     }
 
+    /// The field, what was expected and what was found.
+    pub fn finding(&self) -> String {
+        format!("{}, found {}", self.reason(), self.found)
+    }
+
     /// What was expected and what was found, and what would help where that is known.
     pub fn problem(&self) -> String {
         let advice = self.advice.as_ref().map(|advice| format!("; {advice}")).unwrap_or_default();

@@ -8,8 +8,7 @@ use crate::log::{LogArgs, answer};
 /// Options of `describe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k,
-    /// movielens, lastfm, cikm, yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: `foretaste list` names all.
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]

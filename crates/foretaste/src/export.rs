@@ -9,7 +9,7 @@ use foretaste_import::{Format, export, replaced_ids};
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, inputs};
+use crate::log::{LogArgs, inputs_of};
 
 /// Options of `export`.
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long)]
     pub format: Format,
     /// Parts to leave out, for a format that cannot hold them: split, users, timestamps,
-    /// propensities, features.
+    /// propensities, features, clicks, candidates, events.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
     pub without: Vec<Part>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Args {
 /// Reads the log and writes it.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let Args { to, force, format, without, log } = args;
-    let target = Target::new(to, inputs(&log.path), *force)?;
+    let target = Target::new(to, inputs_of(&log.paths), *force)?;
     let (dataset, report) = log.read(None, quiet)?;
     let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
     target.check()?;

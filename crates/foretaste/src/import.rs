@@ -1,24 +1,36 @@
 //! `foretaste import`: a log file, checked and kept as a cached log.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context, bail};
 use foretaste_data::cache;
 use foretaste_files::Target;
-use foretaste_import::Format;
+use foretaste_import::{Format, guess};
+use serde_json::json;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, answer, inputs};
+use crate::log::{LogArgs, answer, inputs_of};
 
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format of the file, if its first line does not tell: gan-cdqn, irecgan, movielens-100k,
-    /// movielens, lastfm, cikm, yoochoose, trivago, open-bandit, coat, csv, jsonl or parquet.
+    /// Format of the file, if its first line does not tell: `foretaste list` names all.
     #[arg(long)]
     pub format: Option<Format>,
     /// Cached log to write.
-    #[arg(long, value_name = "LOG")]
-    pub to: PathBuf,
+    #[arg(long, value_name = "LOG", required_unless_present = "guess")]
+    pub to: Option<PathBuf>,
+    /// Import nothing: write a layout for --layout that is guessed from the header and the first
+    /// rows, for you to check [default: the log's name with .toml, in this folder].
+    #[arg(
+        long,
+        value_name = "TOML",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        conflicts_with = "to"
+    )]
+    pub guess: Option<PathBuf>,
     /// Replace a file that is there.
     #[arg(long)]
     pub force: bool,
@@ -26,14 +38,33 @@ pub struct Args {
     pub log: LogArgs,
 }
 
-/// Reads the log and writes the cached one.
+/// Reads the log and writes the cached one, or a layout for reading it.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
-    let target = Target::new(&args.to, inputs(&args.log.path), args.force)?;
+    if let Some(to) = &args.guess {
+        return propose(args, to);
+    }
+    let Some(to) = &args.to else { bail!("--to names the cached log to write") };
+    let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
     let (dataset, report) = args.log.read(args.format, quiet)?;
     target.check()?;
     cache::save(&dataset, target.path())?;
     let mut answer = answer(&dataset, report.as_ref())?;
-    answer.text += &format!("written to {}", args.to.display());
-    answer.json["to"] = args.to.display().to_string().into();
+    answer.text += &format!("written to {}", to.display());
+    answer.json["to"] = to.display().to_string().into();
     Ok(answer)
+}
+
+fn propose(args: &Args, to: &Path) -> anyhow::Result<Answer> {
+    let input = args.log.open()?;
+    let layout = guess(&input)?;
+    let name = input.given().file_name().context("the log has no name: --guess=FILE names one")?;
+    let beside = Path::new(name).with_extension("toml");
+    let to = if to.as_os_str().is_empty() { &beside } else { to };
+    let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
+    target.check()?;
+    foretaste_files::write(target.path(), layout.as_bytes())?;
+    let text =
+        format!("{layout}\nwritten to {}: check it, then import with --layout {0}", to.display());
+    let json = json!({ "layout": layout, "to": to.display().to_string() });
+    Ok(Answer { text, json })
 }

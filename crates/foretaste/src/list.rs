@@ -1,6 +1,7 @@
 //! `foretaste list`: the logs and recipes that are inside this program.
 
 use anyhow::bail;
+use foretaste_import::Format;
 use foretaste_import::bundled::{self, RECIPES};
 use serde_json::json;
 
@@ -37,8 +38,9 @@ fn all() -> anyhow::Result<Answer> {
         text += &format!("  {name:<34} {title}\n");
         recipes.push(json!({ "recipe": name, "title": title }));
     }
-    text += "print one: foretaste list movielens";
-    Ok(Answer { text, json: json!({ "logs": logs, "recipes": recipes }) })
+    let formats = Format::ALL.map(Format::name);
+    text += &format!("print one: foretaste list movielens\n\nformats\n  {}", formats.join(" "));
+    Ok(Answer { text, json: json!({ "logs": logs, "recipes": recipes, "formats": formats }) })
 }
 
 fn recipe(name: &str) -> anyhow::Result<Answer> {

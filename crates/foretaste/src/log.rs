@@ -11,15 +11,18 @@ use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::answer::Answer;
+use crate::layout::LayoutArgs;
 use crate::progress::PERIOD;
 use crate::slates::SlateArgs;
 
 /// A log, and how to read it.
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
-    /// Log file in any format, or a cached log; it may be a pipe, - is the standard input, and
-    /// bundled:NAME is a log inside this program, see `foretaste list`.
-    pub path: PathBuf,
+    /// Log file in any format, or a cached log; several files, folders and patterns of files are
+    /// one log. It may be a pipe, - is the standard input, and bundled:NAME is a log inside this
+    /// program, see `foretaste list`.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
     /// Name of the data set, if not the file's.
     #[arg(long)]
     pub name: Option<String>,
@@ -30,6 +33,8 @@ pub struct LogArgs {
     #[arg(long, value_name = "SHARE")]
     pub max_bad: Option<f64>,
     #[command(flatten)]
+    pub layout: LayoutArgs,
+    #[command(flatten)]
     pub slates: SlateArgs,
 }
 
@@ -37,10 +42,11 @@ impl LogArgs {
     /// The log at `path`, read without further options.
     pub fn of(path: &Path) -> Self {
         Self {
-            path: path.to_owned(),
+            paths: vec![path.to_owned()],
             name: None,
             skip_bad_rows: false,
             max_bad: None,
+            layout: LayoutArgs::default(),
             slates: SlateArgs::default(),
         }
     }
@@ -56,12 +62,14 @@ impl LogArgs {
         if input.is_cache() {
             return Ok((self.load(&input, format)?, None));
         }
-        let bar = bar(input.path(), quiet);
+        let length = input.paths().map(|path| path.metadata().map_or(0, |about| about.len())).sum();
+        let bar = bar(length, quiet);
         let shown = bar.clone();
         // Where there is no bar, a line every few seconds.
         let lines = !quiet && !stderr().is_terminal();
-        let length = input.path().metadata().map_or(0, |metadata| metadata.len());
         let mut last = Instant::now();
+        let layout = self.layout.settle()?;
+        let format = format.or(layout.format);
         let (slates, seed) = self.slates.settle(&input, format)?;
         let defaults = Options::default();
         let options = Options {
@@ -69,6 +77,7 @@ impl LogArgs {
             name: self.name.clone(),
             skip_bad_rows: self.skips_bad_rows(),
             max_bad: self.max_bad.unwrap_or(defaults.max_bad),
+            layout,
             slates,
             seed,
             progress: Some(Box::new(move |read, _| {
@@ -89,26 +98,32 @@ impl LogArgs {
         Ok((dataset, Some(report)))
     }
 
-    fn open(&self) -> anyhow::Result<Input> {
-        let path = &self.path;
-        if let Some(name) = path.to_str().and_then(|path| path.strip_prefix(bundled::PREFIX)) {
+    /// The files as they lie.
+    pub fn open(&self) -> anyhow::Result<Input> {
+        if let [path] = &self.paths[..]
+            && let Some(name) = path.to_str().and_then(|path| path.strip_prefix(bundled::PREFIX))
+        {
             return Ok(bundled::open(name)?);
         }
-        if path.as_os_str() != "-" && !path.exists() {
-            bail!(
-                "there is no file {}; `foretaste list` shows the logs inside this program",
-                path.display()
-            );
+        for path in &self.paths {
+            let pattern = path.to_str().is_some_and(|path| path.contains(['*', '?', '[']));
+            if path.as_os_str() != "-" && !path.exists() && !pattern {
+                bail!(
+                    "there is no file {}; `foretaste list` shows the logs inside this program",
+                    path.display()
+                );
+            }
         }
-        Ok(Input::open(path)?)
+        Ok(Input::open_all(&self.paths)?)
     }
 
     fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<Dataset> {
-        if format.is_some() || self.skips_bad_rows() || self.slates.given() {
+        let given = self.slates.given() || self.layout.given();
+        if format.is_some() || self.skips_bad_rows() || given {
             bail!(
-                "{} is a cached log: --format, --skip-bad-rows, --max-bad and how to simulate \
-                 slates are for other files",
-                self.path.display()
+                "{} is a cached log: --format, --skip-bad-rows, --max-bad, how files are laid out \
+                 and how to simulate slates are for other files",
+                input.given().display()
             );
         }
         let mut dataset = input.load()?;
@@ -129,6 +144,11 @@ pub fn inputs(log: &Path) -> Vec<PathBuf> {
     [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
 }
 
+/// The same of several.
+pub fn inputs_of(logs: &[PathBuf]) -> Vec<PathBuf> {
+    logs.iter().flat_map(|log| inputs(log)).collect()
+}
+
 /// What a log holds, and what was read of it unless it was cached.
 pub fn answer(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Answer> {
     let summary = Summary::new(dataset);
@@ -139,9 +159,8 @@ pub fn answer(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Answ
 }
 
 /// A bar for files that take a moment, on a terminal.
-fn bar(path: &Path, quiet: bool) -> ProgressBar {
+fn bar(length: u64, quiet: bool) -> ProgressBar {
     const A_MOMENT: u64 = 8 << 20;
-    let length = path.metadata().map_or(0, |metadata| metadata.len());
     if length < A_MOMENT || quiet || !stderr().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -160,7 +179,8 @@ mod tests {
     const BUNDLED: &str = "bundled:simulated-mdp.csv";
 
     fn import(log: LogArgs, to: &Path, force: bool) -> anyhow::Result<()> {
-        import::run(&import::Args { format: None, to: to.to_owned(), force, log }, true)?;
+        let to = Some(to.to_owned());
+        import::run(&import::Args { format: None, to, guess: None, force, log }, true)?;
         Ok(())
     }
 

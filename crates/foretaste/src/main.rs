@@ -11,6 +11,7 @@ mod describe;
 mod export;
 mod import;
 mod judge;
+mod layout;
 mod list;
 mod log;
 mod progress;

@@ -2,11 +2,19 @@ use std::path::Path;
 
 use crate::formats::{coat, trivago};
 use crate::reader::{Source, parquet};
-use crate::{Error, Format, Result};
+use crate::{Error, Format, Layout, Result};
 
-/// The format of a regular file, by its first bytes; see [`Format::detect`].
-pub(crate) fn format_of(path: &Path) -> Result<Format> {
+/// The format of a regular file, by its first bytes; see [`Format::detect`]. Where a layout names
+/// columns the file is of our own schema.
+pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
     let start = Source::open(path, None)?.start(path)?;
+    if !layout.columns.is_empty() {
+        return Ok(match &start[..] {
+            [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
+            text if text.trim_ascii_start().starts_with(b"{") => Format::JsonLines,
+            _ => Format::Csv,
+        });
+    }
     if start.starts_with(b"PAR1") {
         let trivago = parquet::column_names(path).is_ok_and(|names| {
             trivago::COLUMNS.iter().all(|column| names.iter().any(|name| name == column))
@@ -47,13 +55,15 @@ pub(crate) fn format_of(path: &Path) -> Result<Format> {
         && header.split(' ').all(|rating| coat::RATINGS.contains(&rating))
     {
         Ok(Format::Coat)
-    } else if has(',', "session") || has(',', "shown") {
+    } else if [',', '\t', ';', '|'].iter().any(|&c| has(c, "session") || has(c, "shown")) {
         Ok(Format::Csv)
     } else {
         let clipped: String = header.chars().take(80).collect();
         let names = Format::ALL.map(Format::name).join(", ");
         let problem = format!(
-            "its first line {clipped:?} is no header of a known format; name one of {names}"
+            "its first line {clipped:?} is no header of a known format; import --guess proposes \
+             how to read it, --column session=NAME and the like say what its columns are, \
+             --format names one of {names}"
         );
         Err(Error::file(path, problem))
     }

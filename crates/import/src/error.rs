@@ -45,8 +45,13 @@ impl Error {
         Self::File { path: path.to_owned(), problem: problem.into() }
     }
 
-    pub(crate) fn row(path: &Path, line: u64, fault: &Fault) -> Self {
+    /// `column` is what the file calls the field, where it has another name.
+    pub(crate) fn row(path: &Path, line: u64, fault: &Fault, column: Option<&str>) -> Self {
         let (field, problem) = (fault.field(), fault.problem());
+        let problem = match column {
+            Some(column) => format!("column {column:?}: {problem}"),
+            None => problem,
+        };
         Self::Row { path: path.to_owned(), line, field, problem }
     }
 

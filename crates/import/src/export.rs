@@ -14,9 +14,9 @@ use crate::{Error, Format, Result};
 ///
 /// | format | cannot hold |
 /// |---|---|
-/// | GAN-CDQN | propensities, features; steps without a click, rewards other than 1, times that do not rise in a session |
-/// | IRecGAN | users, times, propensities, splits, features; steps without a click, rewards other than 0 and 1 |
-/// | CSV | splits, features; item ids that are empty or hold white space, ids of users and sessions that are empty or hold a line break |
+/// | GAN-CDQN | propensities, features, several clicks, candidates, events; steps without a click, rewards other than 1, times that do not rise in a session |
+/// | IRecGAN | users, times, propensities, splits, features, several clicks, candidates, events; steps without a click, rewards other than 0 and 1 |
+/// | CSV | splits, features; ids that are empty or hold a line break |
 /// | JSON Lines, Parquet | splits, features; ids that are empty |
 /// | the formats of public data sets | any log: they are read only |
 ///
@@ -32,10 +32,19 @@ use crate::{Error, Format, Result};
 /// for a file, or when the system refuses.
 pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     let unheld: &[Part] = match format {
-        Format::GanCdqn => &[Part::Propensities, Part::Features],
-        Format::IRecGan => {
-            &[Part::Users, Part::Timestamps, Part::Propensities, Part::Split, Part::Features]
+        Format::GanCdqn => {
+            &[Part::Propensities, Part::Features, Part::Clicks, Part::Candidates, Part::Events]
         }
+        Format::IRecGan => &[
+            Part::Users,
+            Part::Timestamps,
+            Part::Propensities,
+            Part::Split,
+            Part::Features,
+            Part::Clicks,
+            Part::Candidates,
+            Part::Events,
+        ],
         Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
         Format::MovieLens100k
         | Format::MovieLens

@@ -1,12 +1,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use foretaste_data::TimeUnit;
 use foretaste_settings::Setting;
+use serde::Deserialize;
 
 use crate::{Error, Result};
 
 /// A file format of logs; `docs/data-formats.md` describes each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Format {
     /// The tab-separated files of the GAN-CDQN paper's authors: one row per item shown.
     GanCdqn,
@@ -78,6 +81,35 @@ impl Format {
             Self::JsonLines => "jsonl",
             Self::Parquet => "parquet",
         }
+    }
+}
+
+impl Format {
+    /// Whether it is our own schema, whose columns a [`Layout`](crate::Layout) can name.
+    pub fn is_schema(self) -> bool {
+        matches!(self, Self::Csv | Self::JsonLines | Self::Parquet)
+    }
+
+    /// The unit of the times that it holds, where that is fixed.
+    pub(crate) fn time_unit(self) -> Option<TimeUnit> {
+        match self {
+            Self::MovieLens100k
+            | Self::MovieLens
+            | Self::LastFm
+            | Self::Cikm
+            | Self::YooChoose
+            | Self::Trivago
+            | Self::OpenBandit => Some(TimeUnit::Seconds),
+            _ => None,
+        }
+    }
+}
+
+impl TryFrom<String> for Format {
+    type Error = Error;
+
+    fn try_from(name: String) -> Result<Self> {
+        name.parse()
     }
 }
 

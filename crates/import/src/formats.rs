@@ -10,18 +10,23 @@ pub(crate) mod lastfm;
 pub(crate) mod movielens;
 pub(crate) mod open_bandit;
 pub(crate) mod parquet;
-mod schema;
+pub(crate) mod schema;
+mod steps;
 pub(crate) mod trivago;
 mod writing;
 pub(crate) mod yoochoose;
 
-use std::path::{Path, PathBuf};
+use std::cell::RefCell;
+use std::path::PathBuf;
 
-use foretaste_data::Split;
+use foretaste_data::{Facts, Split};
 use foretaste_random::Seed;
 
+use self::steps::Steps;
+use crate::parts::Part;
+use crate::reader::times::Times;
 use crate::reader::{Collector, Progress, Source};
-use crate::{Format, Result, SimulatedSlates};
+use crate::{Error, Format, Layout, Result, SimulatedSlates};
 
 /// The files that the importers read beside a log, as paths from its folder.
 pub const BESIDE: [&str; 7] = [
@@ -34,18 +39,28 @@ pub const BESIDE: [&str; 7] = [
     coat::ITEM_FEATURES,
 ];
 
-/// Reads a file into a collector; the split, where the format has one.
-///
-/// `slates` are those of a format without slates, `None` the published ones; `seed` is what a
-/// split is drawn from.
-pub(crate) fn read(
-    format: Format,
-    path: &Path,
-    slates: Option<SimulatedSlates>,
-    seed: Seed,
-    progress: Option<Progress<'_>>,
-    to: &mut Collector,
-) -> Result<Option<Split>> {
+/// What a format is read with.
+pub(crate) struct Reading<'a> {
+    pub(crate) format: Format,
+    pub(crate) parts: &'a [Part],
+    pub(crate) layout: &'a Layout,
+    /// Those of a format without slates; `None` are the published ones.
+    pub(crate) slates: Option<SimulatedSlates>,
+    /// What a split is drawn from.
+    pub(crate) seed: Seed,
+    pub(crate) progress: Option<Progress<'a>>,
+}
+
+/// Reads files into a collector; the split, where the format has one.
+pub(crate) fn read(reading: Reading<'_>, to: &mut Collector) -> Result<Option<Split>> {
+    let Reading { format, parts, layout, slates, seed, progress } = reading;
+    if format.is_schema() {
+        return read_schema(format, parts, layout, progress, to).map(|()| None);
+    }
+    let [Part { path, .. }] = parts else {
+        let problem = format!("is {} files, and the format {format} is read from one", parts.len());
+        return Err(Error::file(&parts[0].path, problem));
+    };
     let open = |progress| Source::open(path, progress);
     let slates =
         &slates.or_else(|| SimulatedSlates::of(format)).unwrap_or_else(SimulatedSlates::ten);
@@ -60,11 +75,51 @@ pub(crate) fn read(
         Format::OpenBandit => open_bandit::read(open(progress)?, to)?,
         Format::Coat => coat::read(open(progress)?, to)?,
         Format::IRecGan => irecgan::read(open(progress)?, to)?,
-        Format::Csv => csv::read(open(progress)?, to)?,
-        Format::JsonLines => json_lines::read(open(progress)?, to)?,
-        Format::Parquet => parquet::read(path, progress, to)?,
+        Format::Csv | Format::JsonLines | Format::Parquet => {}
     }
     Ok(None)
+}
+
+/// Reads the files of a log of our schema, one after the other.
+fn read_schema(
+    format: Format,
+    parts: &[Part],
+    layout: &Layout,
+    progress: Option<Progress<'_>>,
+    to: &mut Collector,
+) -> Result<()> {
+    to.name_columns(&layout.columns);
+    let (mut steps, mut times) = (Steps::new(layout), Times::new(layout)?);
+    let lengths: Vec<u64> =
+        parts.iter().map(|part| part.path.metadata().map_or(1, |about| about.len())).collect();
+    let total: u64 = lengths.iter().sum::<u64>().max(1);
+    let progress = RefCell::new(progress);
+    let mut before = 0;
+    for (index, part) in parts.iter().enumerate() {
+        to.set_part(index);
+        to.scale(before as f64 / total as f64, lengths[index] as f64 / total as f64);
+        let so_far = before;
+        let progress: Option<Progress<'_>> =
+            progress.borrow().is_some().then(|| -> Progress<'_> {
+                Box::new(|read, _| {
+                    if let Some(progress) = &mut *progress.borrow_mut() {
+                        progress(so_far + read, total);
+                    }
+                })
+            });
+        let open = |progress| Source::open(&part.path, progress);
+        let (times, steps) = (&mut times, &mut steps);
+        match format {
+            Format::JsonLines => json_lines::read(open(progress)?, part, layout, times, steps, to)?,
+            Format::Parquet => parquet::read(part, progress, layout, times, steps, to)?,
+            _ => csv::read(open(progress)?, part, layout, times, steps, to)?,
+        }
+        before += lengths[index];
+    }
+    steps.finish(to)?;
+    times.note().into_iter().for_each(|note| to.note(note));
+    to.declare(Facts { time_unit: times.unit(), propensity: layout.propensities.kind() });
+    Ok(())
 }
 
 /// The path of a file that lies beside the one that is read, one of [`BESIDE`].

@@ -1,13 +1,14 @@
 use std::path::Path;
 
-use foretaste_data::{Dataset, Summary};
+use foretaste_data::{Dataset, Facts, Part as DataPart, Summary};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
 use crate::detect::format_of;
 use crate::formats::{self, coat};
+use crate::parts::Part;
 use crate::reader::{Collector, Progress};
-use crate::{Expected, Format, Report, Result, SimulatedSlates};
+use crate::{Clicks, Expected, Format, Layout, Report, Result, SimulatedSlates};
 
 /// How to import.
 pub struct Options<'a> {
@@ -24,6 +25,9 @@ pub struct Options<'a> {
     /// lost, and where its id stood before, with others between. What a public data set is known to
     /// hold and a log cannot is not bad. 0.05 by default.
     pub max_bad: f64,
+    /// How the files are laid out, for a format of our own schema; for all formats what becomes of
+    /// several clicks and of long sessions.
+    pub layout: Layout,
     /// How to simulate slates, for a format that holds none; `None` takes the paper's, see
     /// [`SimulatedSlates::of`].
     pub slates: Option<SimulatedSlates>,
@@ -41,6 +45,7 @@ impl Default for Options<'_> {
             name: None,
             skip_bad_rows: false,
             max_bad: 0.05,
+            layout: Layout::default(),
             slates: None,
             seed: None,
             progress: None,
@@ -48,16 +53,33 @@ impl Default for Options<'_> {
     }
 }
 
-pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
+pub(crate) fn import_parts(
+    parts: &[Part],
+    name: &Path,
+    options: Options<'_>,
+) -> Result<(Dataset, Report)> {
+    let Options { layout, slates, .. } = options;
     if !(0.0..=1.0).contains(&options.max_bad) {
         let found = options.max_bad;
         let problem = format!("{found}, expected a number in [0, 1]");
         return Err(Setting::new("share of rows that may be bad", problem).into());
     }
-    let format = options.format.map_or_else(|| format_of(path), Ok)?;
-    let name = options.name.unwrap_or_else(|| name_of(path));
-    let mut collector = Collector::new(path, options.skip_bad_rows.then_some(options.max_bad));
-    let slates = options.slates;
+    let path = &parts[0].path;
+    let format = match options.format.or(layout.format) {
+        Some(format) => format,
+        None => format_of(path, &layout)?,
+    };
+    if !format.is_schema() && layout.concerns_schema() {
+        let problem = format!(
+            "the format {format} has columns and rules of its own: names of columns, lists, \
+             times, sorting and the like are for csv, jsonl and parquet"
+        );
+        return Err(Setting::new("layout", problem).into());
+    }
+    let name = options.name.unwrap_or_else(|| name_of(name));
+    let max_bad = options.skip_bad_rows.then_some(options.max_bad);
+    let paths = parts.iter().map(|part| part.path.clone()).collect();
+    let mut collector = Collector::new(paths, max_bad, layout.max_session_steps);
     if slates.is_some() && SimulatedSlates::of(format).is_none() {
         let problem =
             format!("a log in the format {format} has its own slates, none are simulated");
@@ -70,11 +92,23 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
     }
     let as_published = slates.is_none();
     let seed = options.seed.unwrap_or(Seed::new(1));
-    let split = formats::read(format, path, slates, seed, options.progress, &mut collector)?;
-    let (mut dataset, reading) = collector.finish(name)?;
+    if !format.is_schema() {
+        collector.declare(Facts { time_unit: format.time_unit(), ..Facts::default() });
+    }
+    let (layout, progress) = (&layout, options.progress);
+    let reading = formats::Reading { format, parts, layout, slates, seed, progress };
+    let split = formats::read(reading, &mut collector)?;
+    let (mut dataset, mut reading) = collector.finish(name)?;
     dataset.split = split;
     if format == Format::Coat {
         dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
+    }
+    if layout.clicks == Clicks::Each {
+        if dataset.has(DataPart::Propensities) {
+            let note = "propensities are of whole slates: a log of each click has none";
+            reading.notes.push(note.into());
+        }
+        dataset.log = dataset.log.each_click();
     }
     let expected = Expected::of(path, format).filter(|_| as_published);
     let report = Report { summary: Summary::new(&dataset), reading, expected };
@@ -83,7 +117,8 @@ pub(crate) fn import_file(path: &Path, options: Options<'_>) -> Result<(Dataset,
 
 fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".gz").unwrap_or(&name);
+    let packed = [".gz", ".zst", ".bz2", ".zip"];
+    let name = packed.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
     let stem = Path::new(name).file_stem().unwrap_or_default();
     stem.to_string_lossy().into_owned()
 }

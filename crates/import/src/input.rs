@@ -6,18 +6,18 @@ use foretaste_data::{Dataset, cache};
 use tempfile::TempDir;
 
 use crate::detect::format_of;
-use crate::import::import_file;
-use crate::{Error, Format, Options, Report, Result};
+use crate::import::import_parts;
+use crate::parts::{self, Part};
+use crate::{Error, Format, Layout, Options, Report, Result};
 
 /// Reads a log file into a data set, and says what it held.
 ///
-/// Items and users are numbered in the order of their first appearance in the log. The file may be
-/// a pipe, see [`Input`].
+/// Items and users are numbered in the order of their first appearance in the log. The path may be
+/// a pipe, a folder, a pattern or an archive, see [`Input`].
 ///
 /// # Errors
 /// [`Error::Row`](crate::Error::Row) at the first bad row, with line and field;
-/// [`Error::File`](crate::Error::File) for what concerns the whole file: a directory, an empty
-/// file, a missing column, a header without rows, a truncated archive, more bad rows than may be
+/// [`Error::File`](crate::Error::File) for what concerns the whole file: an empty folder or file, a missing column, a header without rows, a truncated archive, more bad rows than may be
 /// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
 /// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files)
 /// when the system refuses.
@@ -25,7 +25,12 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
     Input::open(path)?.import(options)
 }
 
-/// What to read a log from: a regular file as it lies, or a copy of what came through a pipe.
+/// What to read a log from: files as they lie, or a copy of what came through a pipe or stands in
+/// an archive.
+///
+/// A folder stands for all files below it, in the order of their names (but those that begin with
+/// `_` or `.`), and `key=value` in the names of its folders for columns; a pattern such as
+/// `day=*/part-*` for the files that it matches; a zip archive for its files.
 ///
 /// A path that is no regular file (a named pipe, `/dev/stdin`, the shell's `<(…)`), and `-`, which
 /// is the standard input, can be read once and from the front only, while a format is told from the
@@ -49,29 +54,31 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
 #[derive(Debug)]
 pub struct Input {
     given: PathBuf,
-    copy: Option<Spool>,
+    parts: Vec<Part>,
+    copies: Vec<Copied>,
 }
 
+/// A temporary folder, and what was given of which it is a copy.
 #[derive(Debug)]
-struct Spool {
-    /// Holds the copy and nothing else.
+struct Copied {
     folder: TempDir,
-    path: PathBuf,
+    given: PathBuf,
+    /// The copy of a pipe; `None` for an archive, whose files lie in the folder.
+    path: Option<PathBuf>,
 }
 
 impl Input {
-    /// Opens a path; reads all of it if it is `-` or names neither a regular file nor a directory.
+    /// Opens a path; reads all of it if it is `-`, names neither a regular file nor a directory, or
+    /// is an archive.
     ///
     /// # Errors
-    /// [`Error::File`] if what comes through a pipe cannot be read or copied. A path that names
-    /// nothing, or a directory, is an error of whoever reads it.
+    /// [`Error::File`] if what comes through a pipe or stands in an archive cannot be read or
+    /// copied, and for a folder or a pattern without a file. A path that names nothing is an error
+    /// of whoever reads it.
     pub fn open(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
-            return Self::copied(
-                PathBuf::from("<standard input>"),
-                "stdin",
-                &mut io::stdin().lock(),
-            );
+            let given = PathBuf::from("<standard input>");
+            return Self::copied(given, "stdin", &mut io::stdin().lock());
         }
         let standard = ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"]
             .iter()
@@ -87,8 +94,26 @@ impl Input {
                 let name = path.file_name().filter(|_| !of_shell).unwrap_or("pipe".as_ref());
                 Self::copied(path.to_owned(), name, &mut pipe)
             }
-            _ => Ok(Self { given: path.to_owned(), copy: None }),
+            _ => Self { given: path.to_owned(), parts: parts::of_path(path)?, copies: Vec::new() }
+                .unpacked(),
         }
+    }
+
+    /// Opens several paths as one log, whose files are read in this order.
+    ///
+    /// # Errors
+    /// As [`Input::open`]; [`Error::Setting`] if there is none.
+    pub fn open_all(paths: &[PathBuf]) -> Result<Self> {
+        let Some((first, others)) = paths.split_first() else {
+            return Err(foretaste_settings::Setting::new("log", "no path").into());
+        };
+        let mut all = Self::open(first)?;
+        for path in others {
+            let Self { parts, copies, .. } = Self::open(path)?;
+            all.parts.extend(parts);
+            all.copies.extend(copies);
+        }
+        Ok(all)
     }
 
     /// Opens a log that lies in memory, as a file of this name.
@@ -104,7 +129,7 @@ impl Input {
             let folder = tempfile::Builder::new().prefix("foretaste-").tempdir()?;
             let path = folder.path().join(name);
             io::copy(pipe, &mut File::create_new(&path)?)?;
-            Ok(Spool { folder, path })
+            Ok((folder, path))
         })();
         let folder = std::env::temp_dir();
         let problem = |error: io::Error| {
@@ -113,13 +138,43 @@ impl Input {
                 folder.display()
             )
         };
-        let copy = copy.map_err(|error| Error::file(&given, problem(error)))?;
-        Ok(Self { given, copy: Some(copy) })
+        let (folder, path) = copy.map_err(|error| Error::file(&given, problem(error)))?;
+        let parts = vec![Part { path: path.clone(), partition: Vec::new() }];
+        let copies = vec![Copied { folder, given: given.clone(), path: Some(path) }];
+        Self { given, parts, copies }.unpacked()
     }
 
-    /// The regular file to read: the path that was given, or the copy.
+    /// With the files of archives in their place.
+    fn unpacked(mut self) -> Result<Self> {
+        let mut parts = Vec::new();
+        for part in std::mem::take(&mut self.parts) {
+            if !parts::is_archive(&part.path) {
+                parts.push(part);
+                continue;
+            }
+            let folder = parts::unpack(&part.path).map_err(|error| self.renamed(error))?;
+            let given = match self.copies.iter().find(|copy| copy.path.as_ref() == Some(&part.path))
+            {
+                Some(copy) => copy.given.clone(),
+                None => part.path,
+            };
+            let within = parts::of_path(folder.path());
+            self.copies.push(Copied { folder, given, path: None });
+            parts.extend(within.map_err(|error| self.renamed(error))?);
+        }
+        self.parts = parts;
+        Ok(self)
+    }
+
+    /// The regular file to read, the first where there are several: the path that was given, or a
+    /// copy.
     pub fn path(&self) -> &Path {
-        self.copy.as_ref().map_or(&self.given, |copy| &copy.path)
+        &self.parts[0].path
+    }
+
+    /// The files to read.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().map(|part| &*part.path)
     }
 
     /// What was given, as errors name it.
@@ -127,9 +182,19 @@ impl Input {
         &self.given
     }
 
+    /// What the data set is called after: a file, or what stands for several.
+    fn named(&self) -> &Path {
+        let archive = self.copies.iter().find(|copy| copy.path.is_none());
+        match (&self.parts[..], archive) {
+            (_, Some(archive)) => &archive.given,
+            ([part], None) => &part.path,
+            _ => &self.given,
+        }
+    }
+
     /// Whether it is a cached log.
     pub fn is_cache(&self) -> bool {
-        cache::is_cache(self.path())
+        self.parts.len() == 1 && cache::is_cache(self.path())
     }
 
     /// The cached log, see [`cache::load`].
@@ -145,7 +210,7 @@ impl Input {
     /// # Errors
     /// As there.
     pub fn format(&self) -> Result<Format> {
-        format_of(self.path()).map_err(|error| self.renamed(error))
+        format_of(self.path(), &Layout::default()).map_err(|error| self.renamed(error))
     }
 
     /// See [`import`](crate::import()).
@@ -153,28 +218,29 @@ impl Input {
     /// # Errors
     /// As there; [`Error::File`] also for a format of several files, of which a pipe holds one.
     pub fn import(&self, options: Options<'_>) -> Result<(Dataset, Report)> {
-        import_file(self.path(), options).map_err(|error| self.renamed(error))
+        import_parts(&self.parts, self.named(), options).map_err(|error| self.renamed(error))
     }
 
     /// An error that names what was given, not its copy.
     fn renamed(&self, mut error: Error) -> Error {
-        let Some(copy) = &self.copy else { return error };
         let Some(path) = error.path_mut() else { return error };
-        match path.strip_prefix(copy.folder.path()) {
-            Err(_) => error,
-            Ok(_) if *path == copy.path => {
-                path.clone_from(&self.given);
-                error
+        for copy in self.copies.iter().rev() {
+            let Ok(rest) = path.strip_prefix(copy.folder.path()) else { continue };
+            match &copy.path {
+                Some(whole) if path == whole => path.clone_from(&copy.given),
+                None => *path = copy.given.join(rest),
+                Some(_) => {
+                    let beside = rest.display();
+                    let problem = format!(
+                        "{beside} lies beside a log in this format, and nothing beside a pipe; \
+                         name the file instead"
+                    );
+                    return Error::file(&copy.given, problem);
+                }
             }
-            Ok(beside) => {
-                let beside = beside.display();
-                let problem = format!(
-                    "{beside} lies beside a log in this format, and nothing beside a pipe; name \
-                     the file instead"
-                );
-                Error::file(&self.given, problem)
-            }
+            return error;
         }
+        error
     }
 }
 

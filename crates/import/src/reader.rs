@@ -8,8 +8,11 @@ mod collector;
 pub(crate) mod date;
 pub(crate) mod parquet;
 mod reading;
+pub(crate) mod record;
+pub(crate) mod sort;
 mod source;
 mod table;
+pub(crate) mod times;
 
 use std::borrow::Borrow;
 use std::path::Path;
@@ -18,7 +21,7 @@ use foretaste_data::Fault;
 
 use crate::{Error, Result};
 pub(crate) use bad_rows::Place;
-pub(crate) use collector::{Answer, Collector};
+pub(crate) use collector::{Answer, Collector, Taken};
 pub use reading::Reading;
 pub use source::Progress;
 pub(crate) use source::{Source, read_error};

@@ -105,6 +105,11 @@ impl LogBuilder {
         });
     }
 
+    /// The last step of the open session.
+    pub fn last(&self) -> Option<Step<'_>> {
+        (self.open_steps() > 0).then(|| self.log.step(self.log.steps() - 1))
+    }
+
     /// Number of closed sessions.
     pub fn sessions(&self) -> usize {
         self.log.sessions()

@@ -104,7 +104,7 @@ pub(crate) fn with_features(path: &Path, catalogue: Catalogue) -> Result<Catalog
     while let Some(row) = matrix.row()? {
         match row {
             Ok(row) => rows.push(row),
-            Err(fault) => return Err(Error::row(&path, rows.len() as u64 + 1, &fault)),
+            Err(fault) => return Err(Error::row(&path, rows.len() as u64 + 1, &fault, None)),
         }
     }
     let mut values = Vec::new();

@@ -1,143 +1,268 @@
-//! Our schema as CSV: lists are separated by blanks inside one field, an empty `chosen` is no
-//! choice.
+//! Our schema as delimited text: lists are separated by blanks inside one field, an empty `chosen`
+//! is no choice.
 
 use std::fmt::Write as _;
 use std::io::Write;
 use std::path::Path;
 
-use foretaste_data::{Choice, Dataset, Fault, Part};
+use foretaste_data::{Choice, Dataset, Fault, ItemId, Part};
 
-use super::schema::{COLUMNS, Step, Steps, check_columns};
-use super::writing::check_ids;
-use crate::reader::{Checked, Collector, Row, Source, Table, Text, WHOLE, ahead};
-use crate::{Error, Result};
+use super::schema::{COLUMNS, Column, Places};
+use super::steps::{Key, Steps};
+use super::writing::{check_ids, own_rewards, written_propensity};
+use crate::parts::Part as File;
+use crate::reader::record::{List, Record, whole};
+use crate::reader::times::Times;
+use crate::reader::{Checked, Collector, Source, Table, Text, WHOLE, ahead};
+use crate::{Error, Layout, Result};
 
-pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
-    let table = Table::open(source, b',', true, &COLUMNS)?;
-    check_columns(table.path(), table.header())?;
-    let mut rows = Rows {
-        columns: COLUMNS.map(|name| table.header().iter().position(|field| field == name)),
-        propensity: Vec::new(),
+pub(crate) fn read(
+    source: Source<'_>,
+    part: &File,
+    layout: &Layout,
+    times: &mut Times,
+    steps: &mut Steps<'_>,
+    collector: &mut Collector,
+) -> Result<()> {
+    let (source, delimiter) = match layout.delimiter {
+        Some(delimiter) => (source, delimiter),
+        None => source.delimiter()?,
     };
-    let [session, ..] = rows.columns;
-    let mut steps = Steps::default();
+    let delimiter = u8::try_from(delimiter).map_err(|_| {
+        Error::file(&part.path, format!("cannot be split at {delimiter:?}, which is not ASCII"))
+    })?;
+    let mut table = Table::open(source, delimiter, true, &COLUMNS)?;
+    let places = Places::find(table.path(), table.header(), &part.partition, layout)?;
+    table.rename(|at| places.name_at(at));
+    collector.ignore(&places.ignored);
+    let named_by = places.of(Column::Session).or(places.of(Column::User));
+    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new() };
     ahead::for_each(table, |row| {
         collector.count_row(row.fraction);
-        match rows.take(row, &mut steps, collector)? {
-            Ok(()) => Ok(()),
-            Err(fault) => {
-                let named = session.and_then(|column| row.lone_field(column));
-                steps.reject(collector, row.place(), named, fault)
-            }
-        }
+        let named = named_by.and_then(|column| row.lone_field(column));
+        let text = row.text();
+        let key = text.clone().and_then(|text| key(text, &places));
+        steps.row(collector, row.place(), key, named, || scratch.record(text?, &places, layout))
     })?;
-    steps.finish(collector)
+    steps.set_unit(times.unit());
+    Ok(())
 }
 
-struct Rows {
-    /// Where each of [`COLUMNS`] stands in the file.
-    columns: [Option<usize>; COLUMNS.len()],
-    propensity: Vec<f32>,
+/// What of a row is no text of the file.
+struct Scratch<'t> {
+    times: &'t mut Times,
+    /// Rewards and propensities.
+    numbers: [Vec<f32>; 2],
+    flags: Vec<bool>,
 }
 
-impl Rows {
-    fn take(
-        &mut self,
-        row: Row<'_>,
-        steps: &mut Steps,
-        collector: &mut Collector,
-    ) -> Result<Checked> {
-        let (text, session, user) = match self.key(row) {
-            Ok(key) => key,
-            Err(fault) => return Ok(Err(fault)),
+/// What programs write for a number that is none.
+const NULLS: [&str; 8] = ["nan", "null", "none", "na", "<na>", "\\n", "nat", "n/a"];
+
+fn key<'r>(row: Text<'r>, places: &'r Places) -> Checked<Key<'r>> {
+    let field = |column: Column| match places.of(column) {
+        None => Ok(places.constant(column)),
+        at => row.optional(at, COLUMNS[column as usize]),
+    };
+    Ok(Key { session: field(Column::Session)?, user: field(Column::User)? })
+}
+
+impl Scratch<'_> {
+    fn record<'r>(
+        &'r mut self,
+        row: Text<'r>,
+        places: &Places,
+        layout: &Layout,
+    ) -> Checked<Record<'r>> {
+        let Self { times, numbers: [rewards, propensities], flags } = self;
+        let field = |column: Column| -> Checked<Option<&'r str>> {
+            match places.of(column) {
+                None => Ok(None),
+                at => row.optional(at, COLUMNS[column as usize]),
+            }
         };
-        Ok(match steps.enter(collector, session, user)? {
-            Ok(()) => self.step(text, steps, collector),
-            fault => fault,
-        })
-    }
-
-    fn key<'r>(&self, row: Row<'r>) -> Checked<(Text<'r>, &'r str, Option<&'r str>)> {
-        let text = row.text()?;
-        let [session, .., user, _, _] = self.columns;
-        let session = text.optional(session, "session")?;
-        let session = session.ok_or_else(|| Fault::value("session", "an id", ""))?;
-        Ok((text, session, text.optional(user, "user")?))
-    }
-
-    fn step(&mut self, row: Text<'_>, steps: &mut Steps, collector: &mut Collector) -> Checked {
-        let [_, step, shown, chosen, reward, timestamp, _, propensity, left] = self.columns;
-        let step = parse(row.optional(step, "step")?.unwrap_or_default(), "step", WHOLE)?;
-        let chosen = row.optional(chosen, "chosen")?;
-        let reward = parse(
-            row.optional(reward, "reward")?.unwrap_or_default(),
-            "reward",
-            "a finite number",
-        )?;
-        let timestamp = row.optional(timestamp, "timestamp")?;
-        let timestamp = timestamp.map(|text| parse(text, "timestamp", WHOLE)).transpose()?;
-        let left = row.optional(left, "left")?.map(parse_left).transpose()?;
-        let propensity = row.optional(propensity, "propensity")?;
-        self.propensity.clear();
-        for number in propensity.unwrap_or_default().split_ascii_whitespace() {
-            self.propensity.push(parse(number, "propensity", "numbers separated by blanks")?);
+        let list = |column: Column| -> Checked<List<'r>> {
+            let text = field(column)?.unwrap_or_default();
+            Ok(List::of_field(text, layout.list_separator))
+        };
+        let mut record = Record {
+            shown: list(Column::Shown)?,
+            item: field(Column::Item)?.map(whole),
+            event: field(Column::Event)?,
+            slate: field(Column::Slate)?,
+            ..Record::default()
+        };
+        record.number = match places.of(Column::Step) {
+            Some(_) => Some(number(field(Column::Step)?.unwrap_or_default(), "step", WHOLE)?),
+            None => None,
+        };
+        record.chosen = chosen(field(Column::Chosen)?.unwrap_or_default(), layout);
+        record.candidates = list(Column::Candidates)?;
+        if let Some(text) = field(Column::Timestamp)?.filter(|text| !is_null(text)) {
+            record.time = Some(times.parse(text, "timestamp")?);
         }
-        let propensity = propensity.map(|_| &self.propensity[..]);
-        collector.begin_slate();
-        collector.show_words(row.optional(shown, "shown")?.unwrap_or_default());
-        steps.take(collector, &Step { number: step, chosen, reward, timestamp, propensity, left })
+        rewards.clear();
+        match (places.of(Column::Reward), field(Column::Reward)?) {
+            (Some(_), Some(text)) => floats(text, layout, "reward", "a finite number", rewards)?,
+            // Where all rows are slates of their own, each earned something that is known.
+            (Some(_), None) if places.of(Column::Event).is_none() => {
+                return Err(Fault::value("reward", "a finite number", ""));
+            }
+            _ => {}
+        }
+        record.reward = rewards;
+        propensities.clear();
+        if let Some(text) = field(Column::Propensity)?.filter(|text| !is_null(text)) {
+            floats(text, layout, "propensity", "numbers separated by blanks", propensities)?;
+            record.propensity = Some(propensities);
+        }
+        record.left = field(Column::Left)?.map(|text| flag(text, "left")).transpose()?;
+        if let Some(text) = field(Column::Clicked)? {
+            flags.clear();
+            List::of_field(text, layout.list_separator).each("clicked", |text| {
+                flags.push(flag(text, "clicked")?);
+                Ok(())
+            })?;
+            record.clicked = Some(flags);
+        }
+        if let Some(text) = field(Column::Position)? {
+            record.position = Some(number(text, "position", WHOLE)?);
+        }
+        Ok(record)
     }
 }
 
-fn parse<T: std::str::FromStr>(
+/// What was chosen: one id, or several.
+fn chosen<'r>(text: &'r str, layout: &Layout) -> List<'r> {
+    match List::of_field(text, layout.list_separator) {
+        List::Words(text) if !text.bytes().any(|byte| byte.is_ascii_whitespace()) => {
+            List::One(text)
+        }
+        list => list,
+    }
+}
+
+/// A whole number, be it written as a float.
+fn number(text: &str, field: &'static str, expected: &'static str) -> Checked<i64> {
+    let text = text.trim_ascii();
+    whole(text).parse().map_err(|_| Fault::value(field, expected, text))
+}
+
+/// One number, or a list of them.
+fn floats(
     text: &str,
+    layout: &Layout,
     field: &'static str,
     expected: &'static str,
-) -> Checked<T> {
-    text.trim_ascii().parse().map_err(|_| Fault::value(field, expected, text))
+    to: &mut Vec<f32>,
+) -> Checked {
+    if let Ok(number) = text.trim_ascii().parse() {
+        to.push(number);
+        return Ok(());
+    }
+    List::of_field(text, layout.list_separator).each(field, |text| {
+        let number = match text.parse() {
+            Ok(number) => number,
+            Err(_) => {
+                f32::from(u8::from(truth(text).ok_or_else(|| Fault::value(field, expected, text))?))
+            }
+        };
+        to.push(number);
+        Ok(())
+    })
 }
 
-fn parse_left(text: &str) -> Checked<bool> {
+fn is_null(text: &str) -> bool {
+    text.len() < 5 && NULLS.iter().any(|null| text.trim_ascii().eq_ignore_ascii_case(null))
+}
+
+fn flag(text: &str, field: &'static str) -> Checked<bool> {
+    truth(text.trim_ascii()).ok_or_else(|| Fault::value(field, "true or false", text))
+}
+
+fn truth(text: &str) -> Option<bool> {
     match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Fault::value("left", "true or false", text)),
+        "true" | "True" | "TRUE" | "1" | "1.0" => Some(true),
+        "false" | "False" | "FALSE" | "0" | "0.0" => Some(false),
+        _ => None,
     }
 }
 
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
     let failed = |error: csv::Error| Error::file(path, format!("cannot be written: {error}"));
-    check_ids(path, dataset.catalogue.names().iter(), |c| c.is_ascii_whitespace())?;
     let breaks = |c| matches!(c, '\n' | '\r');
-    check_ids(path, dataset.users.iter(), breaks)?;
     let log = &dataset.log;
+    check_ids(path, dataset.catalogue.names().iter(), breaks)?;
+    check_ids(path, dataset.users.iter(), breaks)?;
     check_ids(
         path,
         (0..log.sessions()).filter_map(|session| dataset.sessions.get(session)),
         breaks,
     )?;
-    let (timestamps, users) = (dataset.has(Part::Timestamps), dataset.has(Part::Users));
-    let propensities = dataset.has(Part::Propensities);
+    // Ids that hold blanks, or would be taken for lists, need lists in brackets.
+    let in_brackets = dataset
+        .catalogue
+        .names()
+        .iter()
+        .any(|id| id.contains(|c: char| c.is_ascii_whitespace()) || id.starts_with(['[', '(']));
+    let put = |text: &mut String, items: &mut dyn Iterator<Item = ItemId>| {
+        text.clear();
+        let ids: Vec<&str> = items.map(|item| dataset.catalogue.raw(item)).collect();
+        if in_brackets && !ids.is_empty() {
+            // Serializing strings cannot fail.
+            text.push_str(&serde_json::to_string(&ids).unwrap_or_default());
+        } else {
+            ids.iter().enumerate().for_each(|(place, id)| {
+                text.push_str(if place == 0 { "" } else { " " });
+                text.push_str(id);
+            });
+        }
+    };
+    let [timestamps, users, propensities, candidates, events] =
+        [Part::Timestamps, Part::Users, Part::Propensities, Part::Candidates, Part::Events]
+            .map(|part| dataset.has(part));
     let mut header = vec!["session", "step", "shown", "chosen", "reward", "left"];
     header.extend(timestamps.then_some("timestamp"));
     header.extend(users.then_some("user"));
     header.extend(propensities.then_some("propensity"));
+    header.extend(candidates.then_some("candidates"));
+    header.extend(events.then_some("event"));
     let mut writer = csv::Writer::from_writer(file);
     writer.write_record(&header).map_err(failed)?;
-    let (mut shown, mut propensity) = (String::new(), String::new());
+    let mut text = String::new();
     for session in log.iter() {
         let name = dataset.session_name(session.index());
         let user = session.user().map(|user| dataset.user_name(user)).unwrap_or_default();
-        for (t, step) in session.steps().enumerate() {
-            shown.clear();
-            for (place, &item) in step.slate.iter().enumerate() {
-                shown.push_str(if place == 0 { "" } else { " " });
-                shown.push_str(dataset.catalogue.raw(item));
+        let mut beside = session.events().peekable();
+        for t in 0..=session.len() {
+            while let Some(event) = beside.next_if(|event| event.after as usize <= t) {
+                put(&mut text, &mut [event.item].into_iter());
+                let number = t.to_string();
+                let mut fields = vec![&*name, &number, "", &text, "", ""];
+                let time = event.timestamp.map(|time| time.to_string()).unwrap_or_default();
+                fields.extend(timestamps.then_some(&*time));
+                fields.extend(users.then_some(&*user));
+                fields.extend(propensities.then_some(""));
+                fields.extend(candidates.then_some(""));
+                fields.push(event.kind.name());
+                writer.write_record(&fields).map_err(failed)?;
             }
-            let chosen = step.choice.item().map_or("", |item| dataset.catalogue.raw(item));
+            if t == session.len() {
+                break;
+            }
+            let (step, extras) = (session.step(t), session.extras(t));
+            writer.write_field(&*name).map_err(failed)?;
+            writer.write_field(t.to_string()).map_err(failed)?;
+            put(&mut text, &mut step.slate.iter().copied());
+            writer.write_field(&text).map_err(failed)?;
+            match extras.clicks {
+                [] => put(&mut text, &mut step.choice.item().into_iter()),
+                clicks => put(&mut text, &mut clicks.iter().map(|(item, _)| *item)),
+            }
+            writer.write_field(&text).map_err(failed)?;
+            writer.write_field(joined(&mut text, &own_rewards(&step, &extras))).map_err(failed)?;
             let left = if step.choice == Choice::Leave { "true" } else { "false" };
-            let fields = [&*name, &t.to_string(), &shown, chosen, &step.reward.to_string(), left];
-            fields.iter().try_for_each(|field| writer.write_field(field)).map_err(failed)?;
+            writer.write_field(left).map_err(failed)?;
             if timestamps {
                 let time = step.timestamp.map(|time| time.to_string()).unwrap_or_default();
                 writer.write_field(time).map_err(failed)?;
@@ -146,16 +271,29 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                 writer.write_field(&user).map_err(failed)?;
             }
             if propensities {
-                propensity.clear();
-                for (place, number) in step.propensity.unwrap_or_default().iter().enumerate() {
-                    // Writing into a string cannot fail.
-                    let _ = write!(propensity, "{}{number}", if place == 0 { "" } else { " " });
-                }
-                writer.write_field(&propensity).map_err(failed)?;
+                let numbers = written_propensity(dataset, &step).unwrap_or_default();
+                writer.write_field(joined(&mut text, numbers)).map_err(failed)?;
+            }
+            if candidates {
+                put(&mut text, &mut extras.candidates.iter().copied());
+                writer.write_field(&text).map_err(failed)?;
+            }
+            if events {
+                writer.write_field("").map_err(failed)?;
             }
             writer.write_record(None::<&[u8]>).map_err(failed)?;
         }
     }
     writer.flush().map_err(|source| foretaste_files::Error::io(path, source))?;
     Ok(())
+}
+
+/// Numbers separated by blanks.
+fn joined<'t>(text: &'t mut String, numbers: &[f32]) -> &'t str {
+    text.clear();
+    for (place, number) in numbers.iter().enumerate() {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{}{number}", if place == 0 { "" } else { " " });
+    }
+    text
 }

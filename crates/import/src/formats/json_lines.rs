@@ -1,43 +1,49 @@
 //! Our schema as JSON Lines: one object per step and line.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
 use foretaste_data::{Choice, Dataset, Fault};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::schema::{Step, Steps, show};
-use super::writing::check_ids;
-use crate::Result;
+use super::schema::{COLUMNS, Column, Names};
+use super::steps::{Key, Steps};
+use super::writing::{check_ids, own_rewards, written_propensity};
+use crate::parts::Part as File;
+use crate::reader::record::{List, Record, json_id, whole};
+use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error};
-
-/// A line before its values are looked at, so that a fault can name its field.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line<'a> {
-    #[serde(borrow)]
-    session: Option<&'a RawValue>,
-    step: Option<&'a RawValue>,
-    shown: Option<&'a RawValue>,
-    chosen: Option<&'a RawValue>,
-    reward: Option<&'a RawValue>,
-    timestamp: Option<&'a RawValue>,
-    user: Option<&'a RawValue>,
-    propensity: Option<&'a RawValue>,
-    left: Option<&'a RawValue>,
-}
+use crate::{Layout, Result};
 
 /// What some programs write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
+pub(crate) fn read(
+    source: Source<'_>,
+    part: &File,
+    layout: &Layout,
+    times: &mut Times,
+    steps: &mut Steps<'_>,
+    collector: &mut Collector,
+) -> Result<()> {
     let path = source.path().to_owned();
+    let names = Names::new(&path, layout)?;
     let fraction = source.fraction();
     let mut reader = BufReader::with_capacity(1 << 18, source);
-    let mut steps = Steps::default();
     let mut line = Vec::new();
+    let mut scratch = Scratch {
+        layout,
+        times,
+        numbers: Default::default(),
+        flags: Vec::new(),
+        texts: Default::default(),
+        chosen: String::new(),
+    };
+    let mut ignored = Vec::new();
     for number in 1.. {
         line.clear();
         if reader.read_until(b'\n', &mut line).map_err(|source| read_error(&path, source))? == 0 {
@@ -50,101 +56,268 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             continue;
         }
         collector.count_row(fraction.get());
-        if let Err(fault) = take(&line, &mut steps, collector)? {
-            steps.reject(collector, Place::Line(number), session_of(&line).as_deref(), fault)?;
-        }
+        let fields = Fields::read(&line, &names, layout, &mut ignored);
+        let ids = fields.as_ref().map_err(Clone::clone).and_then(|fields| fields.key(part));
+        let key = ids
+            .as_ref()
+            .map_err(Clone::clone)
+            .map(|(session, user)| Key { session: session.as_deref(), user: user.as_deref() });
+        let named = match key.is_err() {
+            true => session_of(&line, &names),
+            false => None,
+        };
+        let place = Place::Line(number);
+        steps.row(collector, place, key, named.as_deref(), || {
+            scratch.record(fields.as_ref().map_err(Clone::clone)?)
+        })?;
     }
-    steps.finish(collector)
+    collector.ignore(&ignored);
+    steps.set_unit(scratch.times.unit());
+    Ok(())
 }
 
-fn take(line: &[u8], steps: &mut Steps, collector: &mut Collector) -> Result<Checked> {
-    let (row, session, user) = match key(line) {
-        Ok(key) => key,
-        Err(fault) => return Ok(Err(fault)),
-    };
-    Ok(match steps.enter(collector, &session, user.as_deref())? {
-        Ok(()) => step(&row, steps, collector),
-        fault => fault,
-    })
+/// A line before its values are looked at, so that a fault can name its field.
+struct Fields<'a>([Option<&'a RawValue>; COLUMNS.len()]);
+
+type Ids<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
+
+impl<'a> Fields<'a> {
+    fn read(
+        line: &'a [u8],
+        names: &Names,
+        layout: &Layout,
+        ignored: &mut Vec<String>,
+    ) -> Checked<Self> {
+        let text = std::str::from_utf8(line).map_err(|error| {
+            let at = error.valid_up_to();
+            let found = format!("byte 0x{:02x} at place {at} of the line", line[at]);
+            Fault::new("row", "UTF-8 text", found)
+        })?;
+        let mut slip = None;
+        let seed = Wanted { names, layout, ignored, slip: &mut slip };
+        let mut reader = serde_json::Deserializer::from_str(text);
+        let fields = seed.deserialize(&mut reader).and_then(|fields| {
+            reader.end()?;
+            Ok(fields)
+        });
+        if let Some((name, column)) = slip {
+            return Err(Fault::new("row", "the fields of the schema", format!("{name:?}")).advise(
+                format!(
+                    "it looks like {column}: --column {column}={name} reads it so, \
+                     --ignore-columns {name} does not read it"
+                ),
+            ));
+        }
+        fields.map_err(|error| {
+            Fault::new("row", "one JSON object with the schema's fields", error.to_string())
+        })
+    }
+
+    fn get(&self, column: Column) -> Option<&'a RawValue> {
+        self.0[column as usize]
+    }
+
+    fn key(&self, part: &File) -> Checked<Ids<'a>> {
+        let id = |column: Column| -> Checked<Option<Cow<'a, str>>> {
+            let name = COLUMNS[column as usize];
+            match self.get(column) {
+                Some(raw) => json_id(raw, name).map(Some),
+                None => {
+                    let constant = part.partition.iter().find(|(key, _)| key == name);
+                    Ok(constant.map(|(_, value)| Cow::Owned(value.clone())))
+                }
+            }
+        };
+        Ok((id(Column::Session)?, id(Column::User)?))
+    }
 }
 
-type Key<'a> = (Line<'a>, Cow<'a, str>, Option<Cow<'a, str>>);
+/// Reads the fields of an object that the schema has.
+struct Wanted<'w> {
+    names: &'w Names,
+    layout: &'w Layout,
+    ignored: &'w mut Vec<String>,
+    slip: &'w mut Option<(String, &'static str)>,
+}
 
-fn key(line: &[u8]) -> Checked<Key<'_>> {
-    let text = std::str::from_utf8(line).map_err(|error| {
-        let at = error.valid_up_to();
-        Fault::new(
-            "row",
-            "UTF-8 text",
-            format!("byte 0x{:02x} at place {at} of the line", line[at]),
-        )
-    })?;
-    let row: Line<'_> = serde_json::from_str(text).map_err(|error| {
-        Fault::new("row", "one JSON object with the schema's fields", error.to_string())
-    })?;
-    let session = id(required(row.session, "session")?, "session")?;
-    let user = row.user.map(|raw| id(raw, "user")).transpose()?;
-    Ok((row, session, user))
+impl<'de> DeserializeSeed<'de> for Wanted<'_> {
+    type Value = Fields<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        from: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        from.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted<'_> {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(
+        self,
+        mut map: A,
+    ) -> std::result::Result<Self::Value, A::Error> {
+        let Self { names, layout, ignored, slip } = self;
+        let mut fields = [None; COLUMNS.len()];
+        while let Some(key) = map.next_key_seed(Field(names))? {
+            match key {
+                Ok(column) => {
+                    let value: &RawValue = map.next_value()?;
+                    let field: &mut Option<&RawValue> = &mut fields[column];
+                    if field.is_some() {
+                        let problem = format!("duplicate field `{}`", COLUMNS[column]);
+                        return Err(serde::de::Error::custom(problem));
+                    }
+                    *field = (value.get() != "null").then_some(value);
+                }
+                Err(name) => {
+                    map.next_value::<IgnoredAny>()?;
+                    if ignored.contains(&name) {
+                        continue;
+                    }
+                    if !layout.ignore_columns.contains(&name)
+                        && let Some(column) = Names::slip(&name)
+                    {
+                        *slip = Some((name, column));
+                    } else {
+                        ignored.push(name);
+                    }
+                }
+            }
+        }
+        Ok(Fields(fields))
+    }
+}
+
+/// A column of the schema, or the name of another field.
+struct Field<'w>(&'w Names);
+
+impl<'de> DeserializeSeed<'de> for Field<'_> {
+    type Value = std::result::Result<usize, String>;
+
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        from: D,
+    ) -> std::result::Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Field<'_> {
+    type Value = std::result::Result<usize, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the name of a field")
+    }
+
+    fn visit_str<E>(self, name: &str) -> std::result::Result<Self::Value, E> {
+        Ok(self.0.column(name).ok_or_else(|| name.to_owned()))
+    }
 }
 
 /// The session that a line names, whatever else is wrong with it.
-fn session_of(line: &[u8]) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Named<'a> {
-        #[serde(borrow)]
-        session: &'a RawValue,
-    }
-    let named: Named<'_> = serde_json::from_slice(line).ok()?;
-    id(named.session, "session").ok().filter(|id| !id.is_empty())
+fn session_of(line: &[u8], names: &Names) -> Option<String> {
+    let fields: std::collections::HashMap<Cow<'_, str>, &RawValue> =
+        serde_json::from_slice(line).ok()?;
+    let session =
+        fields.iter().find(|(name, _)| names.column(name) == Some(Column::Session as usize));
+    json_id(session?.1, "session").ok().filter(|id| !id.is_empty()).map(Cow::into_owned)
 }
 
-fn step(row: &Line<'_>, steps: &mut Steps, collector: &mut Collector) -> Checked {
-    let step = number(required(row.step, "step")?, "step", WHOLE)?;
-    let chosen = row.chosen.map(|raw| id(raw, "chosen")).transpose()?;
-    let reward = number(required(row.reward, "reward")?, "reward", "a finite number")?;
-    let timestamp = row.timestamp.map(|raw| number(raw, "timestamp", WHOLE)).transpose()?;
-    let propensity = row.propensity.map(propensities).transpose()?;
-    let left = row.left.map(left).transpose()?;
-    let shown = list(required(row.shown, "shown")?, "shown", "a list of ids")?;
-    collector.begin_slate();
-    for item in shown {
-        show(collector, &id(item, "shown")?)?;
-    }
-    let (chosen, propensity) = (chosen.as_deref(), propensity.as_deref());
-    steps.take(collector, &Step { number: step, chosen, reward, timestamp, propensity, left })
+/// What of a line is no text of the file.
+struct Scratch<'t> {
+    layout: &'t Layout,
+    times: &'t mut Times,
+    numbers: [Vec<f32>; 2],
+    flags: Vec<bool>,
+    texts: [String; 3],
+    chosen: String,
 }
 
-fn required<'a>(value: Option<&'a RawValue>, field: &'static str) -> Checked<&'a RawValue> {
-    value.ok_or_else(|| Fault::new(field, "a value", "nothing"))
-}
-
-/// A string, or an integer as its digits.
-fn id<'a>(raw: &'a RawValue, field: &'static str) -> Checked<Cow<'a, str>> {
-    let text = raw.get();
-    let fault = || Fault::new(field, "a string or an integer", text);
-    if text.starts_with('"') {
-        // Without an escape the text between the quotes is the string.
-        let inside = &text[1..text.len() - 1];
-        return if inside.contains('\\') {
-            serde_json::from_str(text).map(Cow::Owned).map_err(|_| fault())
-        } else {
-            Ok(Cow::Borrowed(inside))
-        };
+impl Scratch<'_> {
+    fn record<'r>(&'r mut self, fields: &Fields<'r>) -> Checked<Record<'r>> {
+        let Self { layout, times, numbers: [rewards, propensities], flags, texts, chosen } = self;
+        let mut record = Record::default();
+        let present = |column: Column| fields.get(column);
+        if let Some(raw) = present(Column::Step) {
+            record.number =
+                Some(whole(raw.get()).parse().map_err(|_| Fault::new("step", WHOLE, raw.get()))?);
+        }
+        let [item, event, slate] = texts;
+        for (text, column, to) in [
+            (item, Column::Item, &mut record.item),
+            (event, Column::Event, &mut record.event),
+            (slate, Column::Slate, &mut record.slate),
+        ] {
+            if let Some(raw) = present(column) {
+                text.clear();
+                text.push_str(&json_id(raw, COLUMNS[column as usize])?);
+                *to = Some(text);
+            }
+        }
+        if let Some(raw) = present(Column::Chosen) {
+            record.chosen = match raw.get().starts_with('[') {
+                true => List::Json(list(raw, "chosen", "an id or a list of ids")?),
+                false => {
+                    chosen.clear();
+                    chosen.push_str(&json_id(raw, "chosen")?);
+                    List::One(chosen)
+                }
+            };
+        }
+        rewards.clear();
+        if let Some(raw) = present(Column::Reward) {
+            numbers(raw, "reward", "a finite number", rewards)?;
+            record.reward = rewards;
+        }
+        if let Some(raw) = present(Column::Timestamp) {
+            record.time = Some(match raw.get().starts_with('"') {
+                true => times.parse(&json_id(raw, "timestamp")?, "timestamp")?,
+                false => times.parse(raw.get(), "timestamp")?,
+            });
+        }
+        if let Some(raw) = present(Column::Propensity) {
+            propensities.clear();
+            numbers(raw, "propensity", "a list of numbers, or one number", propensities)?;
+            record.propensity = Some(propensities);
+        }
+        record.left = present(Column::Left).map(|raw| truth(raw, "left")).transpose()?;
+        if let Some(raw) = present(Column::Clicked) {
+            flags.clear();
+            match raw.get().starts_with('[') {
+                true => {
+                    for raw in list(raw, "clicked", "a list of true and false")? {
+                        flags.push(flag(raw, "clicked")?);
+                    }
+                }
+                false => flags.push(flag(raw, "clicked")?),
+            }
+            record.clicked = Some(flags);
+        }
+        if let Some(raw) = present(Column::Position) {
+            let position = whole(raw.get()).parse();
+            record.position = Some(position.map_err(|_| Fault::new("position", WHOLE, raw.get()))?);
+        }
+        if let Some(raw) = present(Column::Candidates) {
+            record.candidates = List::Json(list(raw, "candidates", "a list of ids")?);
+        }
+        match present(Column::Shown) {
+            Some(raw) if raw.get().starts_with('"') && layout.list_separator.is_some() => {
+                return Err(Fault::value("shown", "a list of ids", raw.get()));
+            }
+            Some(raw) => record.shown = List::Json(list(raw, "shown", "a list of ids")?),
+            None if record.item.is_none() && record.event.is_none() => {
+                return Err(Fault::new("shown", "a value", "nothing"));
+            }
+            None => {}
+        }
+        Ok(record)
     }
-    let integer = text.parse::<i64>().is_ok() || text.parse::<u64>().is_ok();
-    if integer && text != "-0" { Ok(Cow::Borrowed(text)) } else { Err(fault()) }
-}
-
-/// A list of numbers, or one number for a slate of one.
-fn propensities(raw: &RawValue) -> Checked<Vec<f32>> {
-    const EXPECTED: &str = "a list of numbers, or one number";
-    if !raw.get().starts_with('[') {
-        return Ok(vec![number(raw, "propensity", EXPECTED)?]);
-    }
-    list(raw, "propensity", EXPECTED)?
-        .into_iter()
-        .map(|item| number(item, "propensity", EXPECTED))
-        .collect()
 }
 
 fn list<'a>(
@@ -155,20 +328,43 @@ fn list<'a>(
     serde_json::from_str(raw.get()).map_err(|_| Fault::value(field, expected, raw.get()))
 }
 
-/// A number, from its own digits: no detour over another width that could round twice.
-fn number<T: std::str::FromStr>(
+/// One number, or a list of them.
+fn numbers(
     raw: &RawValue,
     field: &'static str,
     expected: &'static str,
-) -> Checked<T> {
-    raw.get().parse().map_err(|_| Fault::new(field, expected, raw.get()))
+    to: &mut Vec<f32>,
+) -> Checked {
+    // A number, from its own digits: no detour over another width that could round twice.
+    let number = |raw: &RawValue| match raw.get() {
+        "true" => Ok(1.0),
+        "false" => Ok(0.0),
+        text => text.parse().map_err(|_| Fault::new(field, expected, text)),
+    };
+    if !raw.get().starts_with('[') {
+        to.push(number(raw)?);
+        return Ok(());
+    }
+    for raw in list(raw, field, expected)? {
+        to.push(number(raw)?);
+    }
+    Ok(())
 }
 
-fn left(raw: &RawValue) -> Checked<bool> {
+fn truth(raw: &RawValue, field: &'static str) -> Checked<bool> {
     match raw.get() {
         "true" => Ok(true),
         "false" => Ok(false),
-        other => Err(Fault::new("left", "true or false", other)),
+        other => Err(Fault::new(field, "true or false", other)),
+    }
+}
+
+/// A truth value, be it written as a number.
+fn flag(raw: &RawValue, field: &'static str) -> Checked<bool> {
+    match whole(raw.get()) {
+        "1" => Ok(true),
+        "0" => Ok(false),
+        _ => truth(raw, field),
     }
 }
 
@@ -177,16 +373,23 @@ fn left(raw: &RawValue) -> Checked<bool> {
 struct Written<'a> {
     session: Id<'a>,
     step: usize,
-    shown: &'a [&'a str],
-    chosen: Option<&'a str>,
-    reward: f32,
-    left: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown: Option<&'a [&'a str]>,
+    chosen: OneOrMore<'a, &'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reward: Option<OneOrMore<'a, f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timestamp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     propensity: Option<&'a [f32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidates: Option<&'a [&'a str]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
 }
 
 /// A number where the ids of all sessions are.
@@ -197,11 +400,33 @@ enum Id<'a> {
     Text(&'a str),
 }
 
+/// One value is no list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OneOrMore<'a, T> {
+    One(Option<T>),
+    More(&'a [T]),
+}
+
+impl<'a, T: Copy> OneOrMore<'a, T> {
+    fn new(values: &'a [T]) -> Self {
+        match values {
+            [] => Self::One(None),
+            [one] => Self::One(Some(*one)),
+            more => Self::More(more),
+        }
+    }
+}
+
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
     let io = |source| foretaste_files::Error::io(path, source);
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let numbers = dataset.sessions.are_numbers();
-    let mut shown = Vec::new();
+    let raw = |item| dataset.catalogue.raw(item);
+    let mut line = |line: &Written<'_>| -> Result<()> {
+        serde_json::to_writer(&mut *file, line).map_err(|error| io(error.into()))?;
+        Ok(file.write_all(b"\n").map_err(io)?)
+    };
     for session in dataset.log.iter() {
         let name = dataset.session_name(session.index());
         let id = match name.parse() {
@@ -209,22 +434,47 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             _ => Id::Text(&name),
         };
         let user = session.user().map(|user| dataset.user_name(user));
-        for (t, step) in session.steps().enumerate() {
-            shown.clear();
-            shown.extend(step.slate.iter().map(|&item| dataset.catalogue.raw(item)));
-            let line = Written {
+        let mut beside = session.events().peekable();
+        for t in 0..=session.len() {
+            while let Some(event) = beside.next_if(|event| event.after as usize <= t) {
+                line(&Written {
+                    session: id,
+                    step: t,
+                    shown: None,
+                    chosen: OneOrMore::One(Some(raw(event.item))),
+                    reward: None,
+                    left: None,
+                    timestamp: event.timestamp,
+                    user: user.as_deref(),
+                    propensity: None,
+                    candidates: None,
+                    event: Some(event.kind.name()),
+                })?;
+            }
+            if t == session.len() {
+                break;
+            }
+            let (step, extras) = (session.step(t), session.extras(t));
+            let shown: Vec<&str> = step.slate.iter().map(|&item| raw(item)).collect();
+            let chosen: Vec<&str> = match extras.clicks {
+                [] => step.choice.item().map(raw).into_iter().collect(),
+                clicks => clicks.iter().map(|&(item, _)| raw(item)).collect(),
+            };
+            let reward = own_rewards(&step, &extras);
+            let pool: Vec<&str> = extras.candidates.iter().map(|&item| raw(item)).collect();
+            line(&Written {
                 session: id,
                 step: t,
-                shown: &shown,
-                chosen: step.choice.item().map(|item| dataset.catalogue.raw(item)),
-                reward: step.reward,
-                left: step.choice == Choice::Leave,
+                shown: Some(&shown),
+                chosen: OneOrMore::new(&chosen),
+                reward: Some(OneOrMore::new(&reward)),
+                left: Some(step.choice == Choice::Leave),
                 timestamp: step.timestamp,
                 user: user.as_deref(),
-                propensity: step.propensity,
-            };
-            serde_json::to_writer(&mut *file, &line).map_err(|error| io(error.into()))?;
-            file.write_all(b"\n").map_err(io)?;
+                propensity: written_propensity(dataset, &step),
+                candidates: (!pool.is_empty()).then_some(&pool),
+                event: None,
+            })?;
         }
     }
     Ok(())

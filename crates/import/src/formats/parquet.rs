@@ -1,7 +1,7 @@
 //! Our schema as Parquet, read by record batches.
 
+use std::cell::OnceCell;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -9,138 +9,221 @@ use arrow_array::builder::{
     UInt64Builder,
 };
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
-use foretaste_data::{Choice, Dataset, Fault, Part, Session};
+use arrow_array::{
+    TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
+    TimestampSecondArray,
+};
+use foretaste_data::{Choice, Dataset, Event, Fault, Part, Session, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::schema::{Step, Steps, check_columns, show};
-use super::writing::check_ids;
-use crate::reader::arrow_columns::{Ids, Lists, Typed, booleans, floats, integers};
+use super::schema::{COLUMNS, Column, Places};
+use super::steps::{Key, Steps};
+use super::writing::{check_ids, own_rewards, written_propensity};
+use crate::parts::Part as File;
+use crate::reader::arrow_columns::{Ids, Lists, Moments, Typed, booleans, floats, integers};
 use crate::reader::parquet::{Batch, for_each_row};
+use crate::reader::record::{List, Record};
+use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Place, Progress, WHOLE};
-use crate::{Error, Result};
+use crate::{Error, Layout, Result};
 
 pub(crate) fn read(
-    path: &Path,
+    part: &File,
     progress: Option<Progress<'_>>,
+    layout: &Layout,
+    times: &mut Times,
+    steps: &mut Steps<'_>,
     collector: &mut Collector,
 ) -> Result<()> {
-    let mut steps = Steps::default();
-    let check = |names: &[&str]| check_columns(path, names);
-    for_each_row(path, progress, check, Columns::new, |columns, index, row, fraction| {
+    let path = &part.path;
+    let places = OnceCell::new();
+    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new() };
+    let check = |names: &[&str]| {
+        places.set(Places::find(path, names, &part.partition, layout)?).ok();
+        Ok(())
+    };
+    let columns = |batch: &Batch<'_>| match places.get() {
+        Some(places) => Columns::new(batch, places),
+        None => Err(Error::file(path, "has no columns")),
+    };
+    for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
         collector.count_row(fraction);
-        match columns.take(index, &mut steps, collector)? {
-            Ok(()) => Ok(()),
-            Err(fault) => steps.reject(collector, Place::Line(row), None, fault),
-        }
+        let constant = |column| places.get().and_then(|places| places.constant(column));
+        let key = Ok(Key {
+            session: columns.session.as_ref().map_or(constant(Column::Session), |c| c.get(index)),
+            user: columns.user.as_ref().map_or(constant(Column::User), |c| c.get(index)),
+        });
+        steps.row(collector, Place::Line(row), key, None, || scratch.record(columns, index))
     })?;
-    steps.finish(collector)
+    places.get().iter().for_each(|places| collector.ignore(&places.ignored));
+    steps.set_unit(scratch.times.unit());
+    Ok(())
 }
 
-/// The columns of one batch.
+/// The columns of one batch; `None` where the file lacks one.
 struct Columns {
-    session: Ids,
-    step: Vec<Option<i64>>,
-    shown: Lists,
-    shown_ids: Ids,
-    chosen: Ids,
-    reward: Vec<Option<f32>>,
-    timestamp: Option<Vec<Option<i64>>>,
+    session: Option<Ids>,
     user: Option<Ids>,
+    step: Option<Vec<Option<i64>>>,
+    shown: Option<(Lists, Ids)>,
+    chosen: Option<(Lists, Ids)>,
+    candidates: Option<(Lists, Ids)>,
+    reward: Option<(Lists, Vec<Option<f32>>)>,
     propensity: Option<(Lists, Vec<Option<f32>>)>,
+    clicked: Option<(Lists, Vec<Option<bool>>)>,
+    timestamp: Option<Moments>,
     left: Option<Vec<Option<bool>>>,
+    item: Option<Ids>,
+    event: Option<Ids>,
+    slate: Option<Ids>,
+    position: Option<Vec<Option<i64>>>,
 }
 
 impl Columns {
-    fn new(batch: &Batch<'_>) -> Result<Self> {
-        let (shown, shown_ids) = batch.required("shown", |array| {
+    fn new(batch: &Batch<'_>, places: &Places) -> Result<Self> {
+        fn column<T>(
+            batch: &Batch<'_>,
+            places: &Places,
+            column: Column,
+            read: impl Fn(&dyn Array) -> Typed<T>,
+        ) -> Result<Option<T>> {
+            places.of(column).map(|at| batch.at(at, COLUMNS[column as usize], read)).transpose()
+        }
+        fn ids(array: &dyn Array) -> Typed<(Lists, Ids)> {
+            let lists = Lists::of_one_or_more(array)?;
+            let ids = Ids::new(&lists.values)?;
+            Ok((lists, ids))
+        }
+        fn lists(array: &dyn Array) -> Typed<(Lists, Ids)> {
             let lists = Lists::new(array)?;
             let ids = Ids::new(&lists.values)?;
             Ok((lists, ids))
-        })?;
+        }
+        fn numbers(array: &dyn Array) -> Typed<(Lists, Vec<Option<f32>>)> {
+            let lists = Lists::of_one_or_more(array)?;
+            let values = floats(&lists.values)?;
+            Ok((lists, values))
+        }
+        fn flags(array: &dyn Array) -> Typed<(Lists, Vec<Option<bool>>)> {
+            let lists = Lists::of_one_or_more(array)?;
+            let values = booleans(&lists.values)?;
+            Ok((lists, values))
+        }
         Ok(Self {
-            session: batch.required("session", Ids::new)?,
-            step: batch.required("step", integers)?,
-            shown,
-            shown_ids,
-            chosen: batch.required("chosen", Ids::new)?,
-            reward: batch.required("reward", floats)?,
-            timestamp: batch.optional("timestamp", integers)?,
-            user: batch.optional("user", Ids::new)?,
-            propensity: batch.optional("propensity", propensities)?,
-            left: batch.optional("left", booleans)?,
+            session: column(batch, places, Column::Session, Ids::new)?,
+            user: column(batch, places, Column::User, Ids::new)?,
+            step: column(batch, places, Column::Step, integers)?,
+            shown: column(batch, places, Column::Shown, lists)?,
+            chosen: column(batch, places, Column::Chosen, ids)?,
+            candidates: column(batch, places, Column::Candidates, lists)?,
+            reward: column(batch, places, Column::Reward, numbers)?,
+            propensity: column(batch, places, Column::Propensity, numbers)?,
+            clicked: column(batch, places, Column::Clicked, flags)?,
+            timestamp: column(batch, places, Column::Timestamp, Moments::new)?,
+            left: column(batch, places, Column::Left, booleans)?,
+            item: column(batch, places, Column::Item, Ids::new)?,
+            event: column(batch, places, Column::Event, Ids::new)?,
+            slate: column(batch, places, Column::Slate, Ids::new)?,
+            position: column(batch, places, Column::Position, integers)?,
         })
-    }
-
-    fn take(&self, index: usize, steps: &mut Steps, collector: &mut Collector) -> Result<Checked> {
-        let Some(session) = self.session.get(index) else {
-            return Ok(Err(Fault::new("session", "an id", "null")));
-        };
-        let user = self.user.as_ref().and_then(|ids| ids.get(index));
-        if let Err(fault) = steps.enter(collector, session, user)? {
-            return Ok(Err(fault));
-        }
-        Ok(self.step(index, steps, collector))
-    }
-
-    fn step(&self, index: usize, steps: &mut Steps, collector: &mut Collector) -> Checked {
-        let step = self.step[index].ok_or_else(|| Fault::new("step", WHOLE, "null"))?;
-        let reward =
-            self.reward[index].ok_or_else(|| Fault::new("reward", "a finite number", "null"))?;
-        let places =
-            self.shown.get(index).ok_or_else(|| Fault::new("shown", "a list of ids", "null"))?;
-        collector.begin_slate();
-        for place in places {
-            let item = self
-                .shown_ids
-                .get(place)
-                .ok_or_else(|| Fault::new("shown", "a list of ids", "a null in it"))?;
-            show(collector, item)?;
-        }
-        let propensity = self.propensity_of(index)?;
-        let chosen = self.chosen.get(index);
-        let timestamp = self.timestamp.as_ref().and_then(|column| column[index]);
-        let left = self.left.as_ref().and_then(|column| column[index]);
-        steps.take(
-            collector,
-            &Step {
-                number: step,
-                chosen,
-                reward,
-                timestamp,
-                propensity: propensity.as_deref(),
-                left,
-            },
-        )
-    }
-
-    fn propensity_of(&self, index: usize) -> std::result::Result<Option<Vec<f32>>, Fault> {
-        let Some((lists, values)) = &self.propensity else { return Ok(None) };
-        let Some(places) = lists.get(index) else { return Ok(None) };
-        let numbers: Option<Vec<f32>> = values[places].iter().copied().collect();
-        numbers
-            .map(Some)
-            .ok_or_else(|| Fault::new("propensity", "a list of numbers", "a null in it"))
     }
 }
 
-/// Lists of numbers, or one number for slates of one.
-fn propensities(array: &dyn Array) -> Typed<(Lists, Vec<Option<f32>>)> {
-    let list = matches!(
-        array.data_type(),
-        DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
-    );
-    let lists = if list { Lists::new(array)? } else { Lists::of_one(array) };
-    let values = floats(&lists.values)?;
-    Ok((lists, values))
+/// What of a row is not in its columns as it is needed.
+struct Scratch<'t> {
+    times: &'t mut Times,
+    numbers: [Vec<f32>; 2],
+    flags: Vec<bool>,
+}
+
+impl Scratch<'_> {
+    fn record<'r>(&'r mut self, columns: &'r Columns, index: usize) -> Checked<Record<'r>> {
+        let Self { times, numbers: [rewards, propensities], flags } = self;
+        let mut record = Record::default();
+        if let Some(step) = &columns.step {
+            let number = step[index].ok_or_else(|| Fault::new("step", WHOLE, "null"))?;
+            record.number = Some(number);
+        }
+        let is_event = columns.event.as_ref().and_then(|ids| ids.get(index));
+        record.event = is_event.filter(|event| !event.is_empty());
+        let list = |column: &'r Option<(Lists, Ids)>| {
+            let (lists, ids) = column.as_ref()?;
+            Some(List::Column(ids, lists.get(index)?))
+        };
+        if columns.shown.is_some() {
+            match list(&columns.shown) {
+                Some(shown) => record.shown = shown,
+                None if record.event.is_some() => {}
+                None => return Err(Fault::new("shown", "a list of ids", "null")),
+            }
+        }
+        record.chosen = list(&columns.chosen).unwrap_or_default();
+        record.candidates = list(&columns.candidates).unwrap_or_default();
+        rewards.clear();
+        if let Some(column) = &columns.reward {
+            match numbers(column, index, "reward", rewards)? {
+                true => record.reward = rewards,
+                false if record.event.is_some() => {}
+                false => return Err(Fault::new("reward", "a finite number", "null")),
+            }
+        }
+        propensities.clear();
+        if let Some(column) = &columns.propensity
+            && numbers(column, index, "propensity", propensities)?
+        {
+            record.propensity = Some(propensities);
+        }
+        if let Some((lists, values)) = &columns.clicked
+            && let Some(range) = lists.get(index)
+        {
+            flags.clear();
+            flags.extend(values[range].iter().map(|flag| flag.unwrap_or(false)));
+            record.clicked = Some(flags);
+        }
+        record.time = match &columns.timestamp {
+            None => None,
+            Some(Moments::Numbers(column, unit)) => {
+                column[index].map(|time| times.number(time, *unit))
+            }
+            Some(Moments::Fractions(column)) => column[index]
+                .map(|time| times.parse(&format!("{time:?}"), "timestamp"))
+                .transpose()?,
+            Some(Moments::Text(ids)) => {
+                ids.get(index).map(|text| times.parse(text, "timestamp")).transpose()?
+            }
+        };
+        record.left = columns.left.as_ref().and_then(|column| column[index]);
+        record.item = columns.item.as_ref().and_then(|ids| ids.get(index));
+        record.slate = columns.slate.as_ref().and_then(|ids| ids.get(index));
+        record.position = columns.position.as_ref().and_then(|column| column[index]);
+        Ok(record)
+    }
+}
+
+/// The numbers of a row; whether there are any.
+fn numbers(
+    (lists, values): &(Lists, Vec<Option<f32>>),
+    index: usize,
+    field: &'static str,
+    to: &mut Vec<f32>,
+) -> Checked<bool> {
+    let Some(range) = lists.get(index) else { return Ok(false) };
+    for value in &values[range] {
+        to.push(value.ok_or_else(|| Fault::new(field, "a list of numbers", "a null in it"))?);
+    }
+    Ok(true)
 }
 
 /// Rows of a batch that is written.
 const BATCH: usize = 16_384;
 
-pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Send)) -> Result<()> {
+pub(crate) fn write(
+    dataset: &Dataset,
+    path: &std::path::Path,
+    file: &mut (impl Write + Send),
+) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let failed =
         |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
@@ -154,10 +237,17 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Sen
     let mut pending = 0;
     for session in dataset.log.iter() {
         let name = dataset.session_name(session.index());
-        for t in 0..session.len() {
-            rows.append(dataset, session, &name, t);
-            pending += 1;
-            if pending == BATCH {
+        let mut beside = session.events().peekable();
+        for t in 0..=session.len() {
+            while let Some(event) = beside.next_if(|event| event.after as usize <= t) {
+                rows.append_event(dataset, session, &name, t, &event);
+                pending += 1;
+            }
+            if t < session.len() {
+                rows.append(dataset, session, &name, t);
+                pending += 1;
+            }
+            if pending >= BATCH {
                 let batch = rows.finish().map_err(|error| failed(&error))?;
                 writer.write(&batch).map_err(|error| failed(&error))?;
                 pending = 0;
@@ -175,18 +265,33 @@ struct Rows {
     session: SessionColumn,
     step: UInt32Builder,
     shown: ListBuilder<StringBuilder>,
-    chosen: StringBuilder,
-    reward: Float32Builder,
+    chosen: Chosen,
+    reward: Rewards,
     left: BooleanBuilder,
     timestamp: Optional<Int64Builder>,
+    unit: Option<TimeUnit>,
     user: Optional<StringBuilder>,
     propensity: Optional<ListBuilder<Float32Builder>>,
+    candidates: Option<ListBuilder<StringBuilder>>,
+    event: Option<StringBuilder>,
 }
 
 /// Numbers where the ids of all sessions are.
 enum SessionColumn {
     Numbers(UInt64Builder),
     Text(StringBuilder),
+}
+
+/// Lists where a slate of the log has several clicks.
+enum Chosen {
+    One(StringBuilder),
+    Several(ListBuilder<StringBuilder>),
+}
+
+/// Lists where a slate of the log has several clicks.
+enum Rewards {
+    One(Float32Builder),
+    Several(ListBuilder<Float32Builder>),
 }
 
 /// A column that the log may lack, and whether some of its sessions do.
@@ -204,6 +309,7 @@ impl<B: Default> Optional<B> {
 impl Rows {
     fn new(dataset: &Dataset) -> Self {
         let log = &dataset.log;
+        let (several, events) = (dataset.has(Part::Clicks), dataset.has(Part::Events));
         Self {
             session: match dataset.sessions.are_numbers() {
                 true => SessionColumn::Numbers(UInt64Builder::new()),
@@ -211,39 +317,117 @@ impl Rows {
             },
             step: UInt32Builder::new(),
             shown: ListBuilder::new(StringBuilder::new()),
-            chosen: StringBuilder::new(),
-            reward: Float32Builder::new(),
+            chosen: match several {
+                true => Chosen::Several(ListBuilder::new(StringBuilder::new())),
+                false => Chosen::One(StringBuilder::new()),
+            },
+            reward: match several {
+                true => Rewards::Several(ListBuilder::new(Float32Builder::new())),
+                false => Rewards::One(Float32Builder::new()),
+            },
             left: BooleanBuilder::new(),
-            timestamp: Optional::new(dataset, Part::Timestamps, log.has_timestamps()),
+            timestamp: Optional::new(dataset, Part::Timestamps, log.has_timestamps() && !events),
+            unit: log.facts().time_unit,
             user: Optional::new(dataset, Part::Users, log.has_users()),
-            propensity: Optional::new(dataset, Part::Propensities, log.has_propensities()),
+            propensity: Optional::new(
+                dataset,
+                Part::Propensities,
+                log.has_propensities() && !events,
+            ),
+            candidates: dataset.has(Part::Candidates).then(ListBuilder::default),
+            event: events.then(StringBuilder::new),
         }
     }
 
-    fn append(&mut self, dataset: &Dataset, session: Session<'_>, name: &str, t: usize) {
-        let step = session.step(t);
+    /// What slates and events have in common.
+    fn append_key(
+        &mut self,
+        dataset: &Dataset,
+        session: Session<'_>,
+        name: &str,
+        t: usize,
+        timestamp: Option<i64>,
+    ) {
         match &mut self.session {
             // All ids are numbers, so none is null.
             SessionColumn::Numbers(column) => column.append_option(name.parse().ok()),
             SessionColumn::Text(column) => column.append_value(name),
         }
         self.step.append_value(t as u32);
-        step.slate
-            .iter()
-            .for_each(|&item| self.shown.values().append_value(dataset.catalogue.raw(item)));
-        self.shown.append(true);
-        self.chosen.append_option(step.choice.item().map(|item| dataset.catalogue.raw(item)));
-        self.reward.append_value(step.reward);
-        self.left.append_value(step.choice == Choice::Leave);
         if let Some(column) = &mut self.timestamp.column {
-            column.append_option(step.timestamp);
+            column.append_option(timestamp);
         }
         if let Some(column) = &mut self.user.column {
             column.append_option(session.user().map(|user| dataset.user_name(user)));
         }
+    }
+
+    fn append_chosen<'d>(&mut self, ids: impl Iterator<Item = &'d str>) {
+        match &mut self.chosen {
+            Chosen::One(column) => column.append_option({ ids }.next()),
+            Chosen::Several(column) => {
+                ids.for_each(|id| column.values().append_value(id));
+                column.append(true);
+            }
+        }
+    }
+
+    fn append_event(
+        &mut self,
+        dataset: &Dataset,
+        session: Session<'_>,
+        name: &str,
+        t: usize,
+        event: &Event,
+    ) {
+        self.append_key(dataset, session, name, t, event.timestamp);
+        self.shown.append(false);
+        self.append_chosen([dataset.catalogue.raw(event.item)].into_iter());
+        match &mut self.reward {
+            Rewards::One(column) => column.append_null(),
+            Rewards::Several(column) => column.append(false),
+        }
+        self.left.append_null();
         if let Some(column) = &mut self.propensity.column {
-            column.values().append_slice(step.propensity.unwrap_or_default());
+            column.append(false);
+        }
+        if let Some(column) = &mut self.candidates {
+            column.append(false);
+        }
+        if let Some(column) = &mut self.event {
+            column.append_value(event.kind.name());
+        }
+    }
+
+    fn append(&mut self, dataset: &Dataset, session: Session<'_>, name: &str, t: usize) {
+        let (step, extras) = (session.step(t), session.extras(t));
+        let raw = |item| dataset.catalogue.raw(item);
+        self.append_key(dataset, session, name, t, step.timestamp);
+        step.slate.iter().for_each(|&item| self.shown.values().append_value(raw(item)));
+        self.shown.append(true);
+        match extras.clicks {
+            [] => self.append_chosen(step.choice.item().map(raw).into_iter()),
+            clicks => self.append_chosen(clicks.iter().map(|&(item, _)| raw(item))),
+        }
+        match &mut self.reward {
+            Rewards::One(column) => column.append_value(step.reward),
+            Rewards::Several(column) => {
+                column.values().append_slice(&own_rewards(&step, &extras));
+                column.append(true);
+            }
+        }
+        self.left.append_value(step.choice == Choice::Leave);
+        if let Some(column) = &mut self.propensity.column {
+            let numbers = written_propensity(dataset, &step).unwrap_or_default();
+            column.values().append_slice(numbers);
             column.append(step.propensity.is_some());
+        }
+        if let Some(column) = &mut self.candidates {
+            extras.candidates.iter().for_each(|&item| column.values().append_value(raw(item)));
+            column.append(!extras.candidates.is_empty());
+        }
+        if let Some(column) = &mut self.event {
+            column.append_null();
         }
     }
 
@@ -253,22 +437,54 @@ impl Rows {
             SessionColumn::Numbers(column) => Arc::new(column.finish()),
             SessionColumn::Text(column) => Arc::new(column.finish()),
         };
+        let chosen: ArrayRef = match &mut self.chosen {
+            Chosen::One(column) => Arc::new(column.finish()),
+            Chosen::Several(column) => Arc::new(column.finish()),
+        };
+        let reward: ArrayRef = match &mut self.reward {
+            Rewards::One(column) => Arc::new(column.finish()),
+            Rewards::Several(column) => Arc::new(column.finish()),
+        };
+        let beside = self.event.is_some();
         let mut columns: Vec<(&str, ArrayRef, bool)> = vec![
             ("session", session, false),
             ("step", Arc::new(self.step.finish()), false),
-            ("shown", Arc::new(self.shown.finish()), false),
-            ("chosen", Arc::new(self.chosen.finish()), true),
-            ("reward", Arc::new(self.reward.finish()), false),
-            ("left", Arc::new(self.left.finish()), false),
+            ("shown", Arc::new(self.shown.finish()), beside),
+            ("chosen", chosen, true),
+            ("reward", reward, beside),
+            ("left", Arc::new(self.left.finish()), beside),
         ];
         if let Optional { column: Some(column), nullable } = &mut self.timestamp {
-            columns.push(("timestamp", Arc::new(column.finish()), *nullable));
+            let numbers = column.finish();
+            let (values, nulls) = (numbers.values().clone(), numbers.nulls().cloned());
+            let column: ArrayRef = match self.unit {
+                None => Arc::new(numbers),
+                Some(TimeUnit::Seconds) => {
+                    Arc::new(TimestampSecondArray::new(values, nulls).with_timezone("UTC"))
+                }
+                Some(TimeUnit::Milliseconds) => {
+                    Arc::new(TimestampMillisecondArray::new(values, nulls).with_timezone("UTC"))
+                }
+                Some(TimeUnit::Microseconds) => {
+                    Arc::new(TimestampMicrosecondArray::new(values, nulls).with_timezone("UTC"))
+                }
+                Some(TimeUnit::Nanoseconds) => {
+                    Arc::new(TimestampNanosecondArray::new(values, nulls).with_timezone("UTC"))
+                }
+            };
+            columns.push(("timestamp", column, *nullable));
         }
         if let Optional { column: Some(column), nullable } = &mut self.user {
             columns.push(("user", Arc::new(column.finish()), *nullable));
         }
         if let Optional { column: Some(column), nullable } = &mut self.propensity {
             columns.push(("propensity", Arc::new(column.finish()), *nullable));
+        }
+        if let Some(column) = &mut self.candidates {
+            columns.push(("candidates", Arc::new(column.finish()), true));
+        }
+        if let Some(column) = &mut self.event {
+            columns.push(("event", Arc::new(column.finish()), true));
         }
         RecordBatch::try_from_iter_with_nullable(columns)
     }

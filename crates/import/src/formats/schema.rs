@@ -1,180 +1,314 @@
-//! The rules of our own schema that hold in every file format: one row per step, a session's rows
-//! together, steps rising.
+//! The columns of our own schema, and where they stand in a file.
 
 use std::borrow::Borrow;
 use std::path::Path;
 
-use foretaste_data::{Choice, Fault};
+use crate::{Error, Layout, Result};
 
-use crate::reader::{Answer, Checked, Collector, Place, column};
-use crate::{Error, Result};
+/// The schema's columns.
+pub(crate) const COLUMNS: [&str; 15] = [
+    "session",
+    "step",
+    "shown",
+    "chosen",
+    "reward",
+    "timestamp",
+    "user",
+    "propensity",
+    "left",
+    "clicked",
+    "candidates",
+    "event",
+    "item",
+    "slate",
+    "position",
+];
 
-/// The schema's columns, the required ones first.
-pub(super) const COLUMNS: [&str; 9] =
-    ["session", "step", "shown", "chosen", "reward", "timestamp", "user", "propensity", "left"];
-/// How many of the columns are required.
-const REQUIRED: usize = 5;
-
-/// Checks the names of a file's columns: all are the schema's, none is there twice, and the
-/// required ones are there.
-pub(super) fn check_columns(path: &Path, found: &[impl Borrow<str>]) -> Result<()> {
-    if let Some(unknown) = found.iter().find(|name| !COLUMNS.contains(&(*name).borrow())) {
-        let (unknown, known) = (unknown.borrow(), COLUMNS.join(", "));
-        let problem = format!("has the unknown column {unknown:?}; the columns are {known}");
-        return Err(Error::file(path, problem));
-    }
-    let times = |name: &str| found.iter().filter(|field| (*field).borrow() == name).count();
-    if let Some(twice) = COLUMNS.iter().find(|name| times(name) > 1) {
-        return Err(Error::file(path, format!("has the column {twice:?} twice")));
-    }
-    COLUMNS[..REQUIRED].iter().try_for_each(|name| column(path, found, name).map(drop))
+/// A column of the schema, as an index into [`COLUMNS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Column {
+    Session,
+    Step,
+    Shown,
+    Chosen,
+    Reward,
+    Timestamp,
+    User,
+    Propensity,
+    Left,
+    Clicked,
+    Candidates,
+    Event,
+    Item,
+    Slate,
+    Position,
 }
 
-/// What a row says beyond its session and its slate.
-pub(super) struct Step<'a> {
-    pub(super) number: i64,
-    pub(super) chosen: Option<&'a str>,
-    pub(super) reward: f32,
-    pub(super) timestamp: Option<i64>,
-    pub(super) propensity: Option<&'a [f32]>,
-    pub(super) left: Option<bool>,
+/// Where the schema's columns stand in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    places: [Option<usize>; COLUMNS.len()],
+    /// What the folders above the file say of a column that it lacks.
+    constants: [Option<String>; COLUMNS.len()],
+    /// The file's columns that are not read.
+    pub(crate) ignored: Vec<String>,
 }
 
-/// Collects rows into sessions: for every row [`Steps::enter`], then the slate into the collector,
-/// then [`Steps::take`]; [`Steps::reject`] when any of it, or reading the row, is at fault.
-#[derive(Default)]
-pub(super) struct Steps {
-    session: String,
-    user: Option<String>,
-    open: Option<Open>,
-    /// Whether the row being read has named the open session.
-    entered: bool,
-}
-
-#[derive(Default)]
-struct Open {
-    last_step: Option<i64>,
-    /// Whether the session says on which step its user left, as its first step decides.
-    says_left: Option<bool>,
-    /// Why the session as a whole was refused: its rows go by, each with this fault.
-    refused: Option<Fault>,
-    /// Whether the session's last row so far was dropped: whether the user left is then unknown.
-    lost_last: bool,
-}
-
-impl Steps {
-    /// Goes to the session that the next row names. A user without a name is none, as in CSV.
-    pub(super) fn enter(
-        &mut self,
-        collector: &mut Collector,
-        session: &str,
-        user: Option<&str>,
-    ) -> Result<Checked> {
-        let user = user.filter(|user| !user.is_empty());
-        if let Some(open) = self.open.as_mut().filter(|_| self.session == session) {
-            self.entered = true;
-            if let Some(fault) = &open.refused {
-                return Ok(Err(fault.clone()));
+impl Places {
+    /// Finds the columns among those of a file, whose folders say `partition`.
+    ///
+    /// # Errors
+    /// [`Error::File`] for a column that stands twice or whose name looks like a slip, and where
+    /// there is no telling sessions, slates or choices.
+    pub(crate) fn find(
+        path: &Path,
+        found: &[impl Borrow<str>],
+        partition: &[(String, String)],
+        layout: &Layout,
+    ) -> Result<Self> {
+        check_names(path, layout)?;
+        let found: Vec<&str> = found.iter().map(|name| name.borrow().trim()).collect();
+        let ignored = |name: &str| layout.ignore_columns.iter().any(|ignored| ignored == name);
+        let mut places = [None; COLUMNS.len()];
+        let mut constants = [const { None }; COLUMNS.len()];
+        for (column, name) in COLUMNS.iter().enumerate() {
+            let named = layout.columns.get(*name);
+            let wanted = named.map_or(*name, String::as_str);
+            if named.is_none() && taken(layout, wanted) {
+                continue;
             }
-            if self.user.as_deref() != user {
-                let found = user.unwrap_or_default();
-                return Ok(Err(Fault::value(
-                    "user",
-                    "the same user throughout the session",
-                    found,
-                )));
+            let mut at = (0..found.len()).filter(|&at| found[at] == wanted && !ignored(wanted));
+            places[column] = at.next();
+            if at.next().is_some() {
+                return Err(Error::file(path, format!("has the column {wanted:?} twice")));
             }
-            return Ok(Ok(()));
+            if places[column].is_none() {
+                constants[column] =
+                    partition.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.clone());
+            }
+            if named.is_some() && places[column].is_none() && constants[column].is_none() {
+                let problem = format!(
+                    "has no column {wanted:?}, which is to be {name}; its columns are {}",
+                    found.join(", ")
+                );
+                return Err(Error::file(path, problem));
+            }
         }
-        if session.is_empty() {
-            return Ok(Err(Fault::value("session", "an id", session)));
+        let rest: Vec<String> = (0..found.len())
+            .filter(|at| !places.contains(&Some(*at)))
+            .map(|at| found[at].to_owned())
+            .collect();
+        if let Some((name, column)) = rest
+            .iter()
+            .filter(|name| !ignored(name))
+            .find_map(|name| Some((name, slip(name, &places)?)))
+        {
+            let problem = format!(
+                "has the column {name:?}, which looks like {column}: --column {column}={name} \
+                 reads it so, --ignore-columns {name} does not read it"
+            );
+            return Err(Error::file(path, problem));
         }
-        self.close(collector)?;
-        self.session.clear();
-        self.session.push_str(session);
-        self.user = user.map(str::to_owned);
-        self.entered = true;
-        let entered = collector.open(session);
-        self.open = Some(Open { refused: entered.as_ref().err().cloned(), ..Open::default() });
-        Ok(entered)
+        let places = Self { places, constants, ignored: rest };
+        places.check(path, &found, layout)?;
+        Ok(places)
     }
 
-    /// Takes a row of the session entered.
-    pub(super) fn take(&mut self, collector: &mut Collector, step: &Step<'_>) -> Checked {
-        self.take_step(collector, step)?;
-        self.entered = false;
-        Ok(())
+    /// Where a column stands.
+    pub(crate) fn of(&self, column: Column) -> Option<usize> {
+        self.places[column as usize]
     }
 
-    fn take_step(&mut self, collector: &mut Collector, step: &Step<'_>) -> Checked {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        if open.last_step.is_some_and(|last| step.number <= last) {
-            return Err(Fault::new(
-                "step",
-                "a number above the one before it",
-                step.number.to_string(),
-            ));
-        }
-        if open.says_left.is_some_and(|says| says != step.left.is_some()) {
-            return Err(Fault::all_or_none("left", step.left.is_some()));
-        }
-        let choice = match (step.chosen, step.left) {
-            (Some(_), Some(true)) => {
-                return Err(Fault::new("left", "false where an item was chosen", "true"));
-            }
-            (Some(chosen), _) => Ok(chosen),
-            (None, Some(true)) => Err(Choice::Leave),
-            (None, _) => Err(Choice::Skip),
+    /// What the folders say of a column.
+    pub(crate) fn constant(&self, column: Column) -> Option<&str> {
+        self.constants[column as usize].as_deref()
+    }
+
+    /// The schema's name of a column of the file, if it has one.
+    pub(crate) fn name_at(&self, place: usize) -> Option<&'static str> {
+        self.places.iter().position(|at| *at == Some(place)).map(|column| COLUMNS[column])
+    }
+
+    fn has(&self, column: Column) -> bool {
+        self.of(column).is_some() || self.constant(column).is_some()
+    }
+
+    fn check(&self, path: &Path, found: &[&str], layout: &Layout) -> Result<()> {
+        let sessions =
+            self.has(Column::Session) || layout.session_gap.is_some() && self.has(Column::User);
+        let needed = [
+            (sessions, "session"),
+            (self.has(Column::Shown) || self.has(Column::Item), "shown"),
+            (
+                self.has(Column::Chosen)
+                    || self.has(Column::Clicked)
+                    || self.has(Column::Item) && self.has(Column::Event),
+                "chosen",
+            ),
+        ];
+        let Some((_, missing)) = needed.iter().find(|(is_there, _)| !is_there) else {
+            return Ok(());
         };
-        let (reward, propensity, timestamp) = (step.reward, step.propensity, step.timestamp);
-        collector.push(&Answer { choice, reward, propensity, timestamp })?;
-        open.says_left = Some(step.left.is_some());
-        open.last_step = Some(step.number);
-        open.lost_last = false;
-        Ok(())
-    }
-
-    /// Drops the row that was being read. `named` is the session that it names, if it could not be
-    /// entered.
-    pub(super) fn reject(
-        &mut self,
-        collector: &mut Collector,
-        place: Place,
-        named: Option<&str>,
-        fault: Fault,
-    ) -> Result<()> {
-        if let Some(open) = &mut self.open {
-            open.lost_last = true;
-        }
-        let session =
-            if std::mem::take(&mut self.entered) { Some(&self.session[..]) } else { named };
-        collector.reject(place, 1, session, fault)
-    }
-
-    /// Closes the last session.
-    pub(super) fn finish(mut self, collector: &mut Collector) -> Result<()> {
-        self.close(collector)
-    }
-
-    fn close(&mut self, collector: &mut Collector) -> Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
-        if open.says_left == Some(false) && !open.lost_last {
-            collector.leave_on_last_step();
-        }
-        // The rows of a session that reappears belong to one that was closed already: no session is
-        // lost here.
-        if open.refused.is_none() {
-            collector.close(self.user.as_deref())?;
-        }
-        Ok(())
+        let advice = match *missing {
+            "session" if self.has(Column::User) => {
+                "--column session=NAME names it; --session-gap 30m cuts a user's rows into \
+                 sessions, --column session=USER makes them one"
+            }
+            "shown" => {
+                "--column shown=NAME names the list of the slate, --column item=NAME the item of \
+                 a file with one row per item shown"
+            }
+            "chosen" => {
+                "--column chosen=NAME names what was chosen, --column clicked=NAME what says of \
+                 each item whether it was"
+            }
+            _ => "--column session=NAME names it",
+        };
+        let problem = format!(
+            "has no column {missing:?}; its columns are {}; {advice}; import --guess proposes all \
+             of them",
+            found.join(", ")
+        );
+        Err(Error::file(path, problem))
     }
 }
 
-/// Shows an item; an empty id is a fault, as in CSV, where there is none.
-pub(super) fn show(collector: &mut Collector, item: &str) -> Checked {
-    if item.is_empty() {
-        return Err(Fault::new("shown", "ids that are not empty", "an empty one"));
+/// The schema's columns by the names that a file without a header gives its fields.
+pub(crate) struct Names([Option<String>; COLUMNS.len()]);
+
+impl Names {
+    /// # Errors
+    /// [`Error::File`] if the layout names a column that the schema lacks.
+    pub(crate) fn new(path: &Path, layout: &Layout) -> Result<Self> {
+        check_names(path, layout)?;
+        let of = |name: &str| match layout.columns.get(name) {
+            Some(field) => Some(field.clone()),
+            None => (!taken(layout, name)).then(|| name.to_owned()),
+        };
+        let ignored = |field: &String| layout.ignore_columns.contains(field);
+        Ok(Self(COLUMNS.map(|name| of(name).filter(|field| !ignored(field)))))
     }
-    collector.show(item);
-    Ok(())
+
+    /// The column that a field is.
+    pub(crate) fn column(&self, field: &str) -> Option<usize> {
+        self.0.iter().position(|name| name.as_deref() == Some(field))
+    }
+
+    /// The column that the name of a field which is none looks like.
+    pub(crate) fn slip(field: &str) -> Option<&'static str> {
+        slip(field, &[None; COLUMNS.len()])
+    }
+}
+
+/// Whether a column of the file is read as another one than its name says.
+fn taken(layout: &Layout, name: &str) -> bool {
+    layout.columns.values().any(|column| column == name)
+}
+
+fn check_names(path: &Path, layout: &Layout) -> Result<()> {
+    match layout.columns.keys().find(|name| !COLUMNS.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!(
+                "cannot be read with --column {name}=…: the schema has no column {name:?}, only {}",
+                COLUMNS.join(", ")
+            );
+            Err(Error::file(path, problem))
+        }
+    }
+}
+
+/// The column of the schema, if the file lacks it, of which a name is a plural or a slip of the
+/// pen: of those without which a log would be read as another one, with no word of it.
+fn slip(name: &str, places: &[Option<usize>; COLUMNS.len()]) -> Option<&'static str> {
+    const SILENT: [Column; 4] =
+        [Column::Reward, Column::Timestamp, Column::Propensity, Column::Candidates];
+    let name = name.to_ascii_lowercase();
+    let lacking = SILENT.iter().filter(|&&column| places[column as usize].is_none());
+    lacking
+        .map(|&column| COLUMNS[column as usize])
+        .find(|column| distance(column, &name) <= column.len() / 3)
+}
+
+/// How many letters must be put in, taken out or changed to make one word the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(columns: &[&str], layout: &Layout) -> Result<Places> {
+        Places::find(Path::new("shop.csv"), columns, &[], layout)
+    }
+
+    const GOOD: [&str; 5] = ["session", "step", "shown", "chosen", "reward"];
+
+    #[test]
+    fn columns_are_found_by_their_own_names_and_by_those_that_are_given() {
+        let columns =
+            [("session".to_owned(), "sid".to_owned()), ("user".to_owned(), "session".to_owned())];
+        let layout = Layout { columns: columns.into(), ..Layout::default() };
+        let places = find(&["sid", "session", "shown", "chosen", "price"], &layout).unwrap();
+        assert_eq!((places.of(Column::Session), places.of(Column::User)), (Some(0), Some(1)));
+        assert_eq!(
+            (places.of(Column::Step), &places.ignored[..]),
+            (None, &["price".to_owned()][..])
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_not_ignored() {
+        for (slip, column) in [
+            ("propensities", "propensity"),
+            ("Timestamps", "timestamp"),
+            ("candidate", "candidates"),
+        ] {
+            let columns = [&GOOD[..], &[slip]].concat();
+            let error = find(&columns, &Layout::default()).unwrap_err().to_string();
+            assert!(error.contains(&format!("--column {column}={slip}")), "{error}");
+            let layout = Layout { ignore_columns: vec![slip.into()], ..Layout::default() };
+            assert_eq!(find(&columns, &layout).unwrap().ignored, [slip]);
+        }
+        for other in ["price", "query", "__index_level_0__", "Unnamed: 0", "click", "time", ""] {
+            assert!(find(&[&GOOD[..], &[other]].concat(), &Layout::default()).is_ok(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_the_option_that_names_it() {
+        for (columns, expected) in [
+            (&["user", "shown", "chosen"][..], "--session-gap 30m"),
+            (&["session", "chosen"][..], "--column item=NAME"),
+            (&["session", "shown"][..], "--column clicked=NAME"),
+        ] {
+            let error = find(columns, &Layout::default()).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("--guess"), "{error}");
+        }
+        let columns = [("sessions".to_owned(), "sid".to_owned())].into();
+        let layout = Layout { columns, ..Layout::default() };
+        assert!(find(&GOOD, &layout).unwrap_err().to_string().contains("no column \"sessions\""));
+    }
+
+    #[test]
+    fn folders_say_what_the_file_lacks() {
+        let partition = [("user".to_owned(), "ann".to_owned())];
+        let path = Path::new("user=ann/part-0.csv");
+        let places = Places::find(path, &GOOD, &partition, &Layout::default()).unwrap();
+        assert_eq!(places.constant(Column::User), Some("ann"));
+        assert_eq!(places.constant(Column::Session), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use foretaste_data::{Dataset, Session};
+use foretaste_data::{Dataset, Extras, PropensityKind, Session, Step};
 
 use crate::{Error, Result};
 
@@ -18,6 +18,23 @@ pub(super) fn session_number<'d>(
         true => dataset.session_name(session.index()),
         false => session.index().to_string().into(),
     }
+}
+
+/// The rewards of a step as our schema writes them: that of the slate, or one for each click where
+/// more than the first earned something.
+pub(super) fn own_rewards(step: &Step<'_>, extras: &Extras<'_>) -> Vec<f32> {
+    match extras.clicks {
+        [_, others @ ..] if others.iter().any(|(_, reward)| *reward != 0.0) => {
+            extras.clicks.iter().map(|(_, reward)| *reward).collect()
+        }
+        _ => vec![step.reward],
+    }
+}
+
+/// The propensities of a step as our schema writes them: one number where they are of slates.
+pub(super) fn written_propensity<'d>(dataset: &Dataset, step: &Step<'d>) -> Option<&'d [f32]> {
+    let of_slates = dataset.log.facts().propensity == PropensityKind::Slate;
+    step.propensity.map(|numbers| if of_slates { &numbers[..1] } else { numbers })
 }
 
 /// A step that the format cannot hold.

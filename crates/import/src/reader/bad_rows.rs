@@ -33,9 +33,12 @@ pub(crate) struct BadRows {
     limit: Option<f64>,
     reasons: BTreeMap<String, u64>,
     examples: Vec<Example>,
+    /// What the file calls the columns of the schema.
+    columns: BTreeMap<String, String>,
 }
 
 struct Example {
+    path: PathBuf,
     place: Place,
     session: Option<String>,
     fault: Fault,
@@ -45,7 +48,23 @@ impl BadRows {
     const EXAMPLES: usize = 3;
 
     pub(super) fn new(path: &Path, limit: Option<f64>) -> Self {
-        Self { path: path.to_owned(), limit, reasons: BTreeMap::new(), examples: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            limit,
+            reasons: BTreeMap::new(),
+            examples: Vec::new(),
+            columns: BTreeMap::new(),
+        }
+    }
+
+    /// Says what the file calls the columns of the schema.
+    pub(super) fn name_columns(&mut self, columns: &BTreeMap<String, String>) {
+        self.columns.clone_from(columns);
+    }
+
+    /// Goes on with the rows of another file.
+    pub(super) fn go_to(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
     }
 
     /// The same for another file.
@@ -63,11 +82,13 @@ impl BadRows {
         fault: Fault,
     ) -> Result<()> {
         if self.limit.is_none() {
-            return Err(Error::row(&self.path, place.line(&self.path), &fault));
+            let column = self.columns.get(fault.field()).map(String::as_str);
+            return Err(Error::row(&self.path, place.line(&self.path), &fault, column));
         }
         *self.reasons.entry(fault.reason()).or_default() += rows;
         if self.examples.len() < Self::EXAMPLES {
-            self.examples.push(Example { place, session: session.map(str::to_owned), fault });
+            let (path, session) = (self.path.clone(), session.map(str::to_owned));
+            self.examples.push(Example { path, place, session, fault });
         }
         Ok(())
     }
@@ -94,8 +115,7 @@ impl BadRows {
         let (share, limit) = (100.0 * lost as f64 / all as f64, 100.0 * limit);
         let reasons: Vec<String> =
             self.reasons.iter().map(|(why, count)| format!("{count} × {why}")).collect();
-        let examples: Vec<String> =
-            self.examples.iter().map(|example| example.text(&self.path)).collect();
+        let examples: Vec<String> = self.examples.iter().map(Example::text).collect();
         let problem = format!(
             "{lost} of its {all} {what} ({share:.1} %) cannot be used, more than the {limit:.1} % \
              that may be skipped; rows by reason: {}; the first: {}; mend them, or raise the \
@@ -108,9 +128,9 @@ impl BadRows {
 }
 
 impl Example {
-    fn text(&self, path: &Path) -> String {
+    fn text(&self) -> String {
         let session =
             self.session.as_ref().map(|id| format!(", session {id:?}")).unwrap_or_default();
-        format!("line {}{session}: {}", self.place.line(path), self.fault)
+        format!("line {}{session}: {}", self.place.line(&self.path), self.fault.finding())
     }
 }

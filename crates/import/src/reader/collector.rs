@@ -1,14 +1,17 @@
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, BuildHasherDefault};
 use std::path::{Path, PathBuf};
 
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Fault, ItemId, LogBuilder, SessionIds, Step, Vocabulary,
+    Catalogue, Choice, Dataset, Event, Extras, Facts, Fault, ItemId, LogBuilder, SessionIds, Step,
+    Vocabulary,
 };
 use hashbrown::HashSet;
 
 use super::Reading;
 use super::bad_rows::BadRows;
+use super::record::{List, whole};
 use super::{Checked, Place, Row, Table};
 use crate::{Error, Result};
 
@@ -21,9 +24,26 @@ pub(crate) struct Answer<'a> {
     pub(crate) timestamp: Option<i64>,
 }
 
+/// A step of our schema about to be collected, whose choices are known items of the slate.
+pub(crate) struct Taken<'a> {
+    pub(crate) choice: Choice,
+    pub(crate) reward: f32,
+    pub(crate) propensity: Option<&'a [f32]>,
+    pub(crate) timestamp: Option<i64>,
+    /// All clicks, where there are several.
+    pub(crate) clicks: &'a [(ItemId, f32)],
+    pub(crate) candidates: &'a List<'a>,
+}
+
 /// What every reader builds: the log, its vocabularies, and the count of what was dropped.
 pub(crate) struct Collector {
-    path: PathBuf,
+    /// The files that are read, and which of them is.
+    parts: Vec<PathBuf>,
+    part: usize,
+    /// The share of all files that was read before this one, and that this one is.
+    scale: (f64, f64),
+    /// Sessions of more steps are left out.
+    max_session_steps: Option<usize>,
     log: LogBuilder,
     items: Vocabulary,
     users: Vocabulary,
@@ -38,6 +58,9 @@ pub(crate) struct Collector {
     /// own.
     named: HashSet<String>,
     slate: Vec<ItemId>,
+    pool: Vec<ItemId>,
+    /// How many items were known when the open session began.
+    items_before: usize,
     /// How many items the collected steps know; those beyond belong to a step that may yet be
     /// rejected.
     known_items: usize,
@@ -48,10 +71,18 @@ pub(crate) struct Collector {
 
 impl Collector {
     /// `max_bad` is the largest share of rows, and of sessions, that may be bad; `None` if none
-    /// may.
-    pub(crate) fn new(path: &Path, max_bad: Option<f64>) -> Self {
+    /// may. `max_session_steps` is how many steps a session may have that is kept.
+    pub(crate) fn new(
+        parts: Vec<PathBuf>,
+        max_bad: Option<f64>,
+        max_session_steps: Option<usize>,
+    ) -> Self {
+        let path = parts.first().cloned().unwrap_or_default();
         Self {
-            path: path.to_owned(),
+            parts,
+            part: 0,
+            scale: (0.0, 1.0),
+            max_session_steps,
             log: LogBuilder::default(),
             items: Vocabulary::default(),
             users: Vocabulary::default(),
@@ -61,16 +92,41 @@ impl Collector {
             lost_sessions: 0,
             named: HashSet::new(),
             slate: Vec::new(),
+            pool: Vec::new(),
+            items_before: 0,
             known_items: 0,
             seen: Seen::default(),
-            bad: BadRows::new(path, max_bad),
+            bad: BadRows::new(&path, max_bad),
             reading: Reading::default(),
         }
     }
 
     /// The file that is read.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        &self.parts[self.part]
+    }
+
+    /// Which of the files is read.
+    pub(crate) fn part(&self) -> usize {
+        self.part
+    }
+
+    /// Goes to another of the files.
+    pub(crate) fn set_part(&mut self, part: usize) {
+        if part != self.part {
+            self.part = part;
+            self.bad.go_to(&self.parts[part]);
+        }
+    }
+
+    /// Says what share of all files was read before this one, and which share this one is.
+    pub(crate) fn scale(&mut self, before: f64, own: f64) {
+        self.scale = (before, own);
+    }
+
+    /// Says what the numbers of the log mean.
+    pub(crate) fn declare(&mut self, facts: Facts) {
+        self.log.declare(facts);
     }
 
     /// Counts a row, and makes room for the rest of the file once in a while: `fraction` of it has
@@ -79,6 +135,7 @@ impl Collector {
         const RESERVE_EVERY: u64 = 1 << 15;
         self.reading.rows += 1;
         if self.reading.rows.is_multiple_of(RESERVE_EVERY) {
+            let fraction = self.scale.0 + self.scale.1 * fraction;
             self.log.reserve_for(fraction, RESERVE_EVERY as f64 / self.reading.rows as f64);
         }
     }
@@ -88,6 +145,7 @@ impl Collector {
         self.session.clear();
         self.session.push_str(session);
         self.spoiled = false;
+        self.items_before = self.items.len();
         if !self.seen.insert(session) {
             self.reading.refused_sessions += 1;
             return Err(Fault::value("session", "all rows of a session together", session));
@@ -111,24 +169,84 @@ impl Collector {
         items.intern_words(list, |item| slate.push(ItemId(item)));
     }
 
+    /// The slate so far.
+    pub(crate) fn slate(&self) -> &[ItemId] {
+        &self.slate
+    }
+
+    /// How many places the slate has so far.
+    pub(crate) fn places(&self) -> usize {
+        self.slate.len()
+    }
+
+    /// The item at a place of the slate.
+    pub(crate) fn at(&self, place: usize) -> Option<ItemId> {
+        self.slate.get(place).copied()
+    }
+
+    /// The item of the slate that has this id, be it that one of the two was written as a float:
+    /// `7.0` is 7.
+    pub(crate) fn find(&self, raw: &str) -> Option<ItemId> {
+        let on_slate =
+            |raw: &str| self.items.get(raw).map(ItemId).filter(|item| self.slate.contains(item));
+        on_slate(raw).or_else(|| {
+            let digits = raw.bytes().all(|byte| byte.is_ascii_digit());
+            match whole(raw) {
+                _ if digits => on_slate(&format!("{raw}.0")),
+                other if other != raw => on_slate(other),
+                _ => None,
+            }
+        })
+    }
+
+    /// Whether the slate and what is said of it are the same as on the last step of the open
+    /// session.
+    pub(crate) fn repeats(&self, choice: Choice, reward: f32, timestamp: Option<i64>) -> bool {
+        self.log.last().is_some_and(|last| {
+            last.slate == self.slate
+                && last.choice == choice
+                && last.reward == reward
+                && last.timestamp == timestamp
+        })
+    }
+
+    /// Adds an organic event to the open session.
+    pub(crate) fn event(&mut self, item: &str, event: Event) {
+        let item = ItemId(self.items.intern(item));
+        self.known_items = self.items.len();
+        self.log.event(Event { item, ..event });
+    }
+
     /// Collects the step that the slate and the answer make.
     pub(crate) fn push(&mut self, answer: &Answer<'_>) -> Checked {
         let choice = match answer.choice {
-            Ok(raw) => {
-                match self.items.get(raw).map(ItemId).filter(|item| self.slate.contains(item)) {
-                    Some(item) => Choice::Item(item),
-                    None if self.slate.is_empty() => Choice::Skip,
-                    None => return Err(Fault::value("chosen", "an item of the slate", raw)),
-                }
-            }
+            Ok(raw) => match self.find(raw) {
+                Some(item) => Choice::Item(item),
+                None if self.slate.is_empty() => Choice::Skip,
+                None => return Err(Fault::value("chosen", "an item of the slate", raw)),
+            },
             Err(choice) => choice,
         };
+        let Answer { reward, propensity, timestamp, .. } = *answer;
+        let (clicks, candidates) = (&[][..], &List::Empty);
+        self.collect(&Taken { choice, reward, propensity, timestamp, clicks, candidates })
+    }
+
+    /// Collects a step of the slate.
+    pub(crate) fn collect(&mut self, taken: &Taken<'_>) -> Checked {
+        let Taken { choice, reward, propensity, timestamp, clicks, candidates } = *taken;
+        let Self { items, pool, .. } = self;
+        pool.clear();
+        candidates.each("candidates", |item| {
+            pool.push(ItemId(items.intern(item)));
+            Ok(())
+        })?;
         if self.items.len() > ItemId::MAX_ITEMS {
             return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
         }
-        let Answer { reward, propensity, timestamp, .. } = *answer;
         let step = Step { slate: &self.slate, choice, reward, propensity, timestamp };
-        self.log.try_push(&step).map_err(|fault| {
+        let extras = Extras { clicks, candidates: &self.pool };
+        self.log.try_push_with(&step, &extras).map_err(|fault| {
             // The builder knows the numbers of items only.
             let mut seen = HashSet::new();
             match self.slate.iter().find(|&&item| !seen.insert(item)) {
@@ -150,7 +268,15 @@ impl Collector {
 
     /// Closes the open session; one without a step is dropped.
     pub(crate) fn close(&mut self, user: Option<&str>) -> Result<()> {
+        if self.max_session_steps.is_some_and(|most| self.log.open_steps() > most) {
+            self.log.abandon_session();
+            self.items.truncate(self.items_before);
+            self.known_items = self.items.len();
+            self.reading.long_sessions += 1;
+            return Ok(());
+        }
         if self.log.open_steps() == 0 {
+            self.log.abandon_session();
             self.reading.empty_sessions += 1;
             self.lost_sessions += u64::from(self.spoiled);
             return Ok(());
@@ -222,6 +348,20 @@ impl Collector {
         *self.reading.dropped.entry(fault.reason()).or_default() += 1;
     }
 
+    /// Takes note of columns that are not read.
+    pub(crate) fn ignore(&mut self, columns: &[String]) {
+        for column in columns {
+            if !self.reading.ignored_columns.contains(column) {
+                self.reading.ignored_columns.push(column.clone());
+            }
+        }
+    }
+
+    /// Says what the file calls the columns of the schema, for errors.
+    pub(crate) fn name_columns(&mut self, columns: &BTreeMap<String, String>) {
+        self.bad.name_columns(columns);
+    }
+
     /// Adds a remark to the summary.
     pub(crate) fn note(&mut self, note: String) {
         self.reading.notes.push(note);
@@ -237,7 +377,7 @@ impl Collector {
         self.lost_sessions += never_open;
         self.reading.empty_sessions += never_open;
         let Reading { rows, empty_sessions, refused_sessions, .. } = self.reading;
-        let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.path, None));
+        let bad = std::mem::replace(&mut self.bad, BadRows::new(&self.parts[0], None));
         let kept = self.log.sessions() as u64;
         if kept > 0 {
             bad.check(
@@ -250,7 +390,7 @@ impl Collector {
         }
         self.count_dropped(bad);
         if kept == 0 {
-            return Err(Error::file(&self.path, nothing_left(&self.reading)));
+            return Err(Error::file(&self.parts[0], nothing_left(&self.reading)));
         }
         let (log, catalogue) = (self.log.build(), Catalogue::new(self.items));
         let dataset = Dataset {
@@ -268,6 +408,12 @@ impl Collector {
 fn nothing_left(reading: &Reading) -> String {
     if reading.rows == 0 {
         return "has a header and no rows".into();
+    }
+    if reading.dropped.is_empty() && reading.long_sessions > 0 {
+        return "has no session of as few steps as --max-session-steps allows".into();
+    }
+    if reading.dropped.is_empty() {
+        return "has no slate; what users did without one is kept beside slates only".into();
     }
     let reasons: Vec<String> =
         reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();

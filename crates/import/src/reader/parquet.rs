@@ -31,13 +31,14 @@ impl Batch<'_> {
             .and_then(|at| self.read(name, self.batch.column(at), read))
     }
 
-    /// The same of a column that may be missing.
-    pub(crate) fn optional<T>(
+    /// The same of the column at a place, which errors call so.
+    pub(crate) fn at<T>(
         &self,
+        place: usize,
         name: &str,
         read: impl Fn(&dyn Array) -> Typed<T>,
-    ) -> Result<Option<T>> {
-        self.batch.column_by_name(name).map(|array| self.read(name, array, read)).transpose()
+    ) -> Result<T> {
+        self.read(name, self.batch.column(place), read)
     }
 
     fn read<T>(

@@ -14,6 +14,10 @@ pub struct Reading {
     /// Sessions refused because their id stood before, with other sessions between: parts of
     /// sessions.
     pub refused_sessions: u64,
+    /// Sessions left out because they had more steps than a session may have.
+    pub long_sessions: u64,
+    /// Columns of the files that were not read.
+    pub ignored_columns: Vec<String>,
     /// What else there is to know of how the log was made, for people.
     pub notes: Vec<String>,
 }
@@ -28,10 +32,14 @@ impl Reading {
         rows.extend(self.dropped.iter().map(|(reason, count)| ("", format!("{count} × {reason}"))));
         let dropped = [
             (self.empty_sessions, "without a step left"),
+            (self.long_sessions, "of more steps than --max-session-steps"),
             (self.refused_sessions, "as the rest of a session whose rows do not stand together"),
         ];
         let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
         rows.extend(dropped.map(|(count, why)| ("sessions dropped", format!("{count} {why}"))));
+        if !self.ignored_columns.is_empty() {
+            rows.push(("columns not read", self.ignored_columns.join(", ")));
+        }
         rows.extend(self.notes.iter().map(|note| ("note", note.clone())));
         rows
     }

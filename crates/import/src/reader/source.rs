@@ -4,14 +4,34 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::{Error, Result};
 
-/// Called now and then with the bytes of the file read so far and in all.
+/// Called now and then with the bytes of the files read so far and in all.
 pub type Progress<'a> = Box<dyn FnMut(u64, u64) + 'a>;
 
-/// A file that is being read, gunzipped on the way if its first bytes say so.
+/// How a text file may be compressed.
+enum Packed {
+    Gzip,
+    Zstd,
+    Bzip2,
+}
+
+impl Packed {
+    /// Told from the first bytes.
+    fn of(start: &[u8]) -> Option<Self> {
+        match start {
+            [0x1f, 0x8b, ..] => Some(Self::Gzip),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Self::Zstd),
+            [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Self::Bzip2),
+            _ => None,
+        }
+    }
+}
+
+/// A file that is being read, unpacked on the way if its first bytes say so.
 pub(crate) struct Source<'a> {
     path: PathBuf,
     stream: Box<dyn Read + 'a>,
@@ -25,12 +45,38 @@ impl<'a> Source<'a> {
         let read = Rc::new(Cell::new(0));
         let counted = Counted { file, read: Rc::clone(&read), reported: 0, total, progress };
         let mut buffered = BufReader::with_capacity(1 << 18, counted);
-        let gzip = io::BufRead::fill_buf(&mut buffered)
-            .map_err(|source| foretaste_files::Error::io(path, source))?
-            .starts_with(&[0x1f, 0x8b]);
-        let stream: Box<dyn Read + 'a> =
-            if gzip { Box::new(MultiGzDecoder::new(buffered)) } else { Box::new(buffered) };
+        let io = |source| foretaste_files::Error::io(path, source);
+        let start = io::BufRead::fill_buf(&mut buffered).map_err(io)?;
+        let stream: Box<dyn Read + 'a> = match Packed::of(start) {
+            None => Box::new(buffered),
+            Some(Packed::Gzip) => Box::new(MultiGzDecoder::new(buffered)),
+            Some(Packed::Zstd) => {
+                Box::new(zstd::stream::read::Decoder::with_buffer(buffered).map_err(io)?)
+            }
+            Some(Packed::Bzip2) => Box::new(MultiBzDecoder::new(buffered)),
+        };
         Ok(Self { path: path.to_owned(), stream, read, total })
+    }
+
+    /// What separates the fields of the first line, and the source as it was.
+    pub(crate) fn delimiter(self) -> Result<(Self, char)> {
+        const LONGEST: u64 = 1 << 16;
+        let Self { path, mut stream, read, total } = self;
+        let mut start = Vec::new();
+        (&mut stream)
+            .take(LONGEST)
+            .read_to_end(&mut start)
+            .map_err(|source| read_error(&path, source))?;
+        let header = start.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        let count = |delimiter: char| header.iter().filter(|b| **b == delimiter as u8).count();
+        let mut best = ',';
+        for delimiter in ['\t', ';', '|'] {
+            if count(delimiter) > count(best) {
+                best = delimiter;
+            }
+        }
+        let stream = Box::new(io::Cursor::new(start).chain(stream));
+        Ok((Self { path, stream, read, total }, best))
     }
 
     /// The first bytes, for a look at the header.
@@ -92,7 +138,14 @@ pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
         io::ErrorKind::UnexpectedEof => {
             Error::file(path, "ends early: the compressed file is truncated")
         }
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+        io::ErrorKind::Other
+            if source.get_ref().is_some_and(|inner| {
+                inner.to_string().to_ascii_lowercase().contains("incomplete")
+            }) =>
+        {
+            Error::file(path, "ends early: the compressed file is truncated")
+        }
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData | io::ErrorKind::Other => {
             Error::file(path, format!("is damaged: {source}"))
         }
         _ => foretaste_files::Error::io(path, source).into(),

@@ -79,6 +79,11 @@ impl<'a> Table<'a> {
         &self.header
     }
 
+    /// Changes what faults call the columns; those without a name are called row.
+    pub(crate) fn rename(&mut self, name: impl Fn(usize) -> Option<&'static str>) {
+        self.names = (0..self.header.len()).map(|at| name(at).unwrap_or("row")).collect();
+    }
+
     /// What faults call the columns.
     pub(super) fn names(&self) -> &[&'static str] {
         &self.names

@@ -6,6 +6,7 @@ mod dependencies;
 mod formats;
 #[path = "../../../data/tests/laws/generate.rs"]
 mod generate;
+mod layouts;
 mod parquet;
 #[cfg(unix)]
 mod pipes;

@@ -1,0 +1,141 @@
+//! How somebody's own files are laid out: options of the commands that read a log.
+
+use std::path::PathBuf;
+
+use foretaste_data::TimeUnit;
+use foretaste_import::{Clicks, Gap, Layout, OffSlate, Propensities, Repeated};
+
+/// Options for files of one's own; what is not given is as the schema has it.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Your own files (csv, jsonl, parquet)")]
+pub struct LayoutArgs {
+    /// TOML file that says how the log is laid out, as `import --guess` writes it; the options
+    /// below go before what it says.
+    #[arg(long, value_name = "TOML")]
+    pub layout: Option<PathBuf>,
+    /// What the file calls a column of the schema, such as session=session_id; once for each.
+    #[arg(long, value_name = "OURS=YOURS", value_parser = column)]
+    pub column: Vec<(String, String)>,
+    /// Columns that are not read.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub ignore_columns: Vec<String>,
+    /// What separates the fields: a character, or tab [default: found in the header].
+    #[arg(long, value_name = "CHAR", value_parser = character)]
+    pub delimiter: Option<char>,
+    /// What separates the ids of a list in one field [default: blanks]; lists in brackets, as
+    /// Python and JSON write them, are known by these.
+    #[arg(long, value_name = "CHAR", value_parser = character)]
+    pub list_separator: Option<char>,
+    /// Unit of times that are whole numbers: s, ms, us or ns [default: told by their size].
+    #[arg(long, value_name = "UNIT")]
+    pub time_unit: Option<TimeUnit>,
+    /// Time zone of times that name none, such as Europe/Berlin [default: UTC].
+    #[arg(long, value_name = "ZONE")]
+    pub time_zone: Option<String>,
+    /// What the propensities are: conditional (each place's, given those before it), cumulative
+    /// (their products along the slate), slate (one number for all of it) or marginal (each
+    /// place's, whatever stands at the others) [default: conditional].
+    #[arg(long, value_name = "MEANING")]
+    pub propensities: Option<Propensities>,
+    /// Ids that stand for no item at the end of a slate.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
+    pub padding: Vec<String>,
+    /// Ids that stand for no choice.
+    #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
+    pub no_click: Vec<String>,
+    /// What becomes of a choice that is not on its slate: refuse, drop (its row) or append (the
+    /// item to the slate) [default: refuse].
+    #[arg(long, value_name = "RULE")]
+    pub off_slate: Option<OffSlate>,
+    /// What becomes of an item that stands on a slate twice: refuse, or first (its first place
+    /// counts) [default: refuse].
+    #[arg(long, value_name = "RULE")]
+    pub repeated: Option<Repeated>,
+    /// What several clicks on a slate are to models that see one choice a step: first (the others
+    /// stay beside it) or each (a step for every click, on what was not clicked before, ended by
+    /// nothing) [default: first].
+    #[arg(long, value_name = "READING")]
+    pub clicks: Option<Clicks>,
+    /// Put rows into the order of their sessions, and of their times or steps within them.
+    #[arg(long)]
+    pub sort: bool,
+    /// The pause that ends a session, such as 30m: cuts the rows of a user, or of a session.
+    #[arg(long, value_name = "PAUSE")]
+    pub session_gap: Option<Gap>,
+    /// Leave out sessions of more steps than this: bots.
+    #[arg(long, value_name = "STEPS")]
+    pub max_session_steps: Option<usize>,
+}
+
+impl LayoutArgs {
+    /// Whether any of them is given.
+    pub fn given(&self) -> bool {
+        let Self { layout, column, ignore_columns, delimiter, list_separator, time_unit, .. } =
+            self;
+        let Self { time_zone, propensities, padding, no_click, off_slate, repeated, .. } = self;
+        let Self { clicks, sort, session_gap, max_session_steps, .. } = self;
+        layout.is_some()
+            || !column.is_empty()
+            || !ignore_columns.is_empty()
+            || delimiter.is_some()
+            || list_separator.is_some()
+            || time_unit.is_some()
+            || time_zone.is_some()
+            || propensities.is_some()
+            || !padding.is_empty()
+            || !no_click.is_empty()
+            || off_slate.is_some()
+            || repeated.is_some()
+            || clicks.is_some()
+            || *sort
+            || session_gap.is_some()
+            || max_session_steps.is_some()
+    }
+
+    /// The layout: what the file of `--layout` says, and the options before it.
+    pub fn settle(&self) -> anyhow::Result<Layout> {
+        let file = self.layout.as_deref().map(Layout::read).transpose()?.unwrap_or_default();
+        let or = |own: &[String], other: Vec<String>| match own {
+            [] => other,
+            own => own.to_vec(),
+        };
+        let mut columns = file.columns;
+        columns.extend(self.column.iter().cloned());
+        Ok(Layout {
+            format: file.format,
+            columns,
+            ignore_columns: [file.ignore_columns, self.ignore_columns.clone()].concat(),
+            delimiter: self.delimiter.or(file.delimiter),
+            list_separator: self.list_separator.or(file.list_separator),
+            time_unit: self.time_unit.or(file.time_unit),
+            time_zone: self.time_zone.clone().or(file.time_zone),
+            propensities: self.propensities.unwrap_or(file.propensities),
+            padding: or(&self.padding, file.padding),
+            no_click: or(&self.no_click, file.no_click),
+            off_slate: self.off_slate.unwrap_or(file.off_slate),
+            repeated: self.repeated.unwrap_or(file.repeated),
+            clicks: self.clicks.unwrap_or(file.clicks),
+            sort: self.sort || file.sort,
+            session_gap: self.session_gap.or(file.session_gap),
+            max_session_steps: self.max_session_steps.or(file.max_session_steps),
+        })
+    }
+}
+
+fn column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((ours, yours)) if !ours.is_empty() && !yours.is_empty() => {
+            Ok((ours.to_owned(), yours.to_owned()))
+        }
+        _ => Err("expected the schema's column, =, and yours, such as session=session_id".into()),
+    }
+}
+
+fn character(text: &str) -> Result<char, String> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next(), text) {
+        (Some(character), None, _) => Ok(character),
+        (_, _, "tab" | "\\t") => Ok('\t'),
+        _ => Err("expected one character, or tab".into()),
+    }
+}

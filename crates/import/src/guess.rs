@@ -1,0 +1,333 @@
+//! A proposal of how a file is laid out, from its header and its first rows, for a person to check.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use serde_json::value::RawValue;
+
+use crate::formats::schema::COLUMNS;
+use crate::reader::{Source, Table, parquet, read_error};
+use crate::{Error, Format, Input, Result};
+
+/// Rows that are looked at.
+const ROWS: usize = 1000;
+
+/// Proposes how to read a log in columns of its own: a [`Layout`](crate::Layout) as TOML, with what
+/// the columns hold as comments.
+///
+/// # Errors
+/// [`Error::File`] for a file in which nothing looks like sessions with slates and choices: the
+/// error says what was found; [`Error::Files`] when the system refuses.
+pub fn guess(input: &Input) -> Result<String> {
+    let path = input.path();
+    let sample = Sample::of(path)?;
+    let roles = sample.roles();
+    let role = |name: &str| roles.iter().find(|(role, _)| *role == name).map(|(_, at)| *at);
+    let missing = match (role("session"), role("user"), role("shown").or(role("item"))) {
+        (None, None, _) => Some("a session or a user"),
+        (_, _, None) => Some("a list of items shown, or an item"),
+        _ if role("chosen").or(role("clicked")).is_none() => Some("what was chosen"),
+        _ => None,
+    };
+    if let Some(missing) = missing {
+        let problem = format!(
+            "no column looks like {missing}; its columns are {}; --column session=NAME, \
+             shown=NAME and chosen=NAME (or item=NAME and clicked=NAME) say which they are",
+            sample.names.join(", ")
+        );
+        return Err(Error::file(path, problem));
+    }
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let mut line = |args: std::fmt::Arguments<'_>| _ = writeln!(text, "{args}");
+    let given = input.given().display();
+    line(format_args!("# How to read {given}, guessed from its header and its first rows."));
+    line(format_args!(
+        "# Check every line, then: foretaste import {given} --layout THIS.toml --to LOG"
+    ));
+    line(format_args!("format = {:?}", sample.format.name()));
+    if let Some(delimiter) = sample.delimiter {
+        line(format_args!("delimiter = {:?}", delimiter.to_string()));
+    }
+    if let Some(separator) = role("shown").and_then(|at| sample.separator(at, role("chosen"))) {
+        line(format_args!("list-separator = {:?}", separator.to_string()));
+    }
+    if let Some(padding) = role("shown").and_then(|at| sample.padding(at)) {
+        line(format_args!("padding = [{padding:?}] # it ends slates, again and again"));
+    }
+    if let Some(none) = role("chosen").and_then(|at| sample.no_click(at)) {
+        line(format_args!("no-click = [{none:?}] # chosen, and never shown"));
+    }
+    let session = role("session");
+    if session.is_none() && role("timestamp").is_some() {
+        line(format_args!("session-gap = \"30m\" # no column names sessions: users' rows are cut"));
+    } else if session.or(role("user")).is_some_and(|at| !sample.in_order(at, role("timestamp"))) {
+        line(format_args!("sort = true # the rows of a session do not stand together, or in time"));
+    }
+    line(format_args!(""));
+    line(format_args!("[columns]"));
+    for name in COLUMNS {
+        let at = match role(name) {
+            None if name == "session" && role("timestamp").is_none() => role("user"),
+            at => at,
+        };
+        if let Some(at) = at {
+            let shown = &sample.names[at];
+            line(format_args!("{name} = {shown:?}{}", sample.examples(at)));
+        }
+    }
+    let unread: Vec<String> = (0..sample.names.len())
+        .filter(|at| roles.iter().all(|(_, taken)| taken != at))
+        .map(|at| format!("{:?}", sample.names[at]))
+        .collect();
+    if !unread.is_empty() {
+        line(format_args!("# not read: {}", unread.join(", ")));
+    }
+    Ok(text)
+}
+
+/// The first rows of a file, by columns.
+struct Sample {
+    format: Format,
+    delimiter: Option<char>,
+    names: Vec<String>,
+    /// `[columns][rows]`; no rows of a Parquet file.
+    values: Vec<Vec<String>>,
+}
+
+impl Sample {
+    fn of(path: &Path) -> Result<Self> {
+        let start = Source::open(path, None)?.start(path)?;
+        if start.starts_with(b"PAR1") {
+            let names = parquet::column_names(path)?;
+            let values = vec![Vec::new(); names.len()];
+            return Ok(Self { format: Format::Parquet, delimiter: None, names, values });
+        }
+        match start.trim_ascii_start().starts_with(b"{") {
+            true => Self::of_json(path),
+            false => Self::of_table(path),
+        }
+    }
+
+    fn of_table(path: &Path) -> Result<Self> {
+        let (source, delimiter) = Source::open(path, None)?.delimiter()?;
+        let mut table = Table::open(source, delimiter as u8, true, &[])?;
+        let names: Vec<String> = table.header().to_vec();
+        let mut values = vec![Vec::new(); names.len()];
+        for _ in 0..ROWS {
+            let Some(row) = table.next()? else { break };
+            for (at, column) in values.iter_mut().enumerate() {
+                column.push(row.lone_field(at).unwrap_or_default().to_owned());
+            }
+        }
+        Ok(Self { format: Format::Csv, delimiter: Some(delimiter), names, values })
+    }
+
+    fn of_json(path: &Path) -> Result<Self> {
+        let reader = BufReader::new(Source::open(path, None)?);
+        let (mut names, mut values): (Vec<String>, Vec<Vec<String>>) = Default::default();
+        for line in reader.lines().take(ROWS) {
+            let line = line.map_err(|source| read_error(path, source))?;
+            let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(&line) else {
+                continue;
+            };
+            let mut fields: Vec<_> = fields.into_iter().collect();
+            fields.sort_by(|a, b| a.0.cmp(&b.0));
+            for (name, value) in fields {
+                let at = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    names.push(name);
+                    values.push(Vec::new());
+                    names.len() - 1
+                });
+                let text = value.get().trim_matches('"');
+                values[at].push(if text == "null" { String::new() } else { text.to_owned() });
+            }
+        }
+        Ok(Self { format: Format::JsonLines, delimiter: None, names, values })
+    }
+
+    /// Which columns of the schema the file's look like.
+    fn roles(&self) -> Vec<(&'static str, usize)> {
+        let mut roles: Vec<(&'static str, usize)> = Vec::new();
+        for name in COLUMNS {
+            let taken = |at: usize| roles.iter().any(|(_, other)| *other == at);
+            let known =
+                ALIASES.iter().find(|(role, _)| *role == name).map_or("", |(_, names)| names);
+            let found = std::iter::once(name).chain(known.split(' ')).find_map(|alias| {
+                let alias = plain(alias);
+                (0..self.names.len()).find(|&at| {
+                    !alias.is_empty()
+                        && !taken(at)
+                        && plain(&self.names[at]) == alias
+                        && self.fits(name, at)
+                })
+            });
+            roles.extend(found.map(|at| (name, at)));
+        }
+        // A file with a list of what was shown has no row per item.
+        let lists = roles.iter().any(|(role, _)| *role == "shown");
+        let flags = roles.iter().any(|(role, _)| *role == "clicked");
+        roles.retain(|(role, _)| match *role {
+            "item" | "position" | "slate" => !lists,
+            "chosen" => lists || !flags,
+            _ => true,
+        });
+        roles
+    }
+
+    /// Whether what a column holds can be what its name says.
+    fn fits(&self, role: &str, at: usize) -> bool {
+        let mut values = self.values[at].iter().filter(|value| !value.is_empty());
+        let flag = |value: &String| {
+            matches!(&*value.to_ascii_lowercase(), "0" | "1" | "0.0" | "1.0" | "true" | "false")
+        };
+        let number = |value: &String| value.parse::<f64>().is_ok() || flag(value);
+        match role {
+            "clicked" => values.all(flag),
+            "chosen" => self.values[at].is_empty() || values.any(|value| !flag(value)),
+            "step" | "position" => values.all(number),
+            _ => true,
+        }
+    }
+
+    /// What separates the ids of a list, where it is neither white space nor brackets: what splits
+    /// most lists so that what was chosen is among the ids.
+    fn separator(&self, shown: usize, chosen: Option<usize>) -> Option<char> {
+        let values = &self.values[shown];
+        if values.iter().all(|value| value.starts_with(['[', '('])) {
+            return None;
+        }
+        let score = |separator: char| {
+            let rows = values.iter().enumerate();
+            let split = rows.filter(|(row, value)| {
+                let mut ids = value.split(separator).map(str::trim);
+                let chosen = chosen.and_then(|at| self.values[at].get(*row));
+                match chosen.filter(|chosen| !chosen.is_empty()) {
+                    Some(chosen) => ids.any(|id| id == chosen),
+                    None => ids.count() > 1,
+                }
+            });
+            split.count()
+        };
+        let best = ['|', ',', ';', '\t'].into_iter().max_by_key(|&separator| score(separator))?;
+        (score(best) > score(' ')).then_some(best)
+    }
+
+    /// An id that stands at the end of slates more than once in a row.
+    fn padding(&self, shown: usize) -> Option<String> {
+        let repeated = |value: &String| {
+            let ids: Vec<&str> = value
+                .trim_matches(['[', ']', '(', ')'])
+                .split([' ', ',', '|', ';'])
+                .filter(|id| !id.is_empty())
+                .collect();
+            let last = ids.last()?;
+            let again = ids.len() > 2 && ids[ids.len() - 2] == *last;
+            again.then(|| (*last).trim_matches(['"', '\'']).to_owned())
+        };
+        self.values[shown].iter().find_map(repeated)
+    }
+
+    /// What stands for no choice.
+    fn no_click(&self, chosen: usize) -> Option<String> {
+        const NOTHING: [&str; 7] = ["-1", "nan", "none", "null", "<na>", "\\n", "na"];
+        let stands = |value: &&String| NOTHING.contains(&&*value.to_ascii_lowercase());
+        self.values[chosen].iter().find(stands).cloned()
+    }
+
+    /// Whether the rows of a session stand together, in the order of their times.
+    fn in_order(&self, session: usize, time: Option<usize>) -> bool {
+        let sessions = &self.values[session];
+        let mut seen = HashSet::new();
+        let mut last: Option<&String> = None;
+        let together = sessions.iter().all(|id| {
+            let goes_on = last == Some(id);
+            last = Some(id);
+            goes_on || seen.insert(id)
+        });
+        let number =
+            |at: usize, row: usize| -> Option<f64> { self.values[at].get(row)?.parse().ok() };
+        let rising = time.is_none_or(|at| {
+            (1..sessions.len()).all(|row| {
+                sessions[row] != sessions[row - 1]
+                    || number(at, row).zip(number(at, row - 1)).is_none_or(|(b, a)| a <= b)
+            })
+        });
+        together && rising
+    }
+
+    fn examples(&self, at: usize) -> String {
+        let values: Vec<String> = self.values[at]
+            .iter()
+            .filter(|value| !value.is_empty())
+            .take(3)
+            .map(|value| value.chars().take(30).filter(|c| !c.is_control()).collect())
+            .collect();
+        if values.is_empty() { String::new() } else { format!(" # {}", values.join(" · ")) }
+    }
+}
+
+/// A name without what differs between styles of writing names.
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+/// What others call the columns of the schema, the likelier first.
+const ALIASES: [(&str, &str); 15] = [
+    ("session", "session_id sessionid sess_id sess visit_id visit session_num session_key"),
+    ("user", "user_id userid uid u visitor_id visitorid customer_id customer member_id account_id"),
+    (
+        "timestamp",
+        "time ts time_ms timestamp_ms datetime event_time eventtime created_at date when",
+    ),
+    (
+        "shown",
+        "impressions impression slate slate_items items_shown shown_items items item_ids \
+         displayed_items displayed recommended_items recommendations recs rec_list list exposed \
+         exposures results ranking",
+    ),
+    (
+        "chosen",
+        "clicked_item clicked_items chosen_item click_item click clicks clicked selected choice \
+         selection reference response_item target",
+    ),
+    ("clicked", "is_click isclick is_clicked click label clicks response was_clicked"),
+    ("reward", "revenue value purchase purchased gmv amount sales rating price conversion"),
+    (
+        "item",
+        "item_id itemid aid video_id product_id productid sku article_id movie_id doc_id asin",
+    ),
+    (
+        "propensity",
+        "propensity_score propensities pscore prob probability probs logging_prob ps p behavior_prob",
+    ),
+    ("position", "pos rank place slot index_in_slate"),
+    ("event", "event_type action_type action type event_name"),
+    ("step", "step_id turn query_num seq sequence step_num request_num"),
+    ("candidates", "pool candidate_items candidate_ids available actions action_set"),
+    ("left", "has_left is_end ended leave"),
+    ("slate", "slate_id impression_id request_id query_id queryid search_id page_id"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_has_its_aliases_and_no_alias_is_another_column() {
+        for column in COLUMNS {
+            assert!(ALIASES.iter().any(|(role, _)| *role == column), "{column}");
+        }
+        for (role, names) in ALIASES {
+            for name in names.split(' ') {
+                let other = COLUMNS.iter().find(|column| **column != role && **column == name);
+                assert!(
+                    other.is_none_or(|other| *other == "slate" || *other == "clicked"),
+                    "{role}: {name}"
+                );
+            }
+        }
+    }
+}

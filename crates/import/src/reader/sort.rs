@@ -1,0 +1,412 @@
+//! Rows in the order of their sessions and times, in bounded memory: sorted runs on disk, merged.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+
+use foretaste_data::Vocabulary;
+
+use super::record::{List, Record, Strings};
+use super::{Checked, Place};
+use crate::{Error, Result};
+
+/// Where a row belongs: its session, by first appearance, then its time, its step, and its place
+/// in the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    session: u32,
+    time: i64,
+    number: i64,
+    row: u64,
+}
+
+/// Collects rows, and gives them back in order.
+pub(crate) struct Sorter {
+    sessions: Vocabulary,
+    users: Vocabulary,
+    /// Bytes of rows that are held before they are written as a run.
+    limit: usize,
+    keys: Vec<(Key, usize)>,
+    rows: Vec<u8>,
+    runs: Vec<File>,
+    count: u64,
+}
+
+/// A row that comes back.
+pub(crate) struct Sorted<'a> {
+    pub(crate) session: &'a str,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) part: usize,
+    pub(crate) place: Place,
+    pub(crate) record: Record<'a>,
+}
+
+/// What a decoded row borrows from.
+#[derive(Default)]
+struct Decoded {
+    lists: [Strings; 3],
+    floats: [Vec<f32>; 2],
+    flags: Vec<bool>,
+}
+
+impl Sorter {
+    /// Memory for rows: with the keys about half as much again.
+    pub(crate) const LIMIT: usize = 256 << 20;
+
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            sessions: Vocabulary::default(),
+            users: Vocabulary::default(),
+            limit,
+            keys: Vec::new(),
+            rows: Vec::new(),
+            runs: Vec::new(),
+            count: 0,
+        }
+    }
+
+    /// Adds a row of a session.
+    pub(crate) fn push(
+        &mut self,
+        session: &str,
+        user: Option<&str>,
+        part: usize,
+        place: Place,
+        record: &Record<'_>,
+    ) -> Result<Checked> {
+        let key = Key {
+            session: self.sessions.intern(session),
+            time: record.time.unwrap_or(i64::MIN),
+            number: record.number.unwrap_or(i64::MIN),
+            row: self.count,
+        };
+        self.count += 1;
+        let user = user.map_or(u32::MAX, |user| self.users.intern(user));
+        let start = self.rows.len();
+        if let Err(fault) = encode(&mut self.rows, user, part, place, record) {
+            self.rows.truncate(start);
+            return Ok(Err(fault));
+        }
+        self.keys.push((key, start));
+        if self.rows.len() >= self.limit {
+            self.spill().map_err(|error| unsorted(&error))?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Passes every row to `take`, in order.
+    pub(crate) fn replay(mut self, mut take: impl FnMut(Sorted<'_>) -> Result<()>) -> Result<()> {
+        let failed = |error: io::Error| unsorted(&error);
+        self.keys.sort_unstable();
+        let mut decoded = Decoded::default();
+        let (sessions, users) = (self.sessions, self.users);
+        let mut give = |key: Key, row: &[u8]| {
+            let sorted = decode(row, sessions.name(key.session), &users, key, &mut decoded);
+            take(sorted.ok_or_else(|| unsorted(&io::ErrorKind::InvalidData.into()))?)
+        };
+        if self.runs.is_empty() {
+            return self
+                .keys
+                .iter()
+                .try_for_each(|&(key, start)| give(key, row(&self.rows[start..])));
+        }
+        // The last rows are a run that stays in memory.
+        let mut runs = Vec::new();
+        for mut file in self.runs {
+            file.seek(SeekFrom::Start(0)).map_err(failed)?;
+            let mut run = Run { file: BufReader::with_capacity(1 << 20, file), row: Vec::new() };
+            if let Some(key) = run.next().map_err(failed)? {
+                runs.push((run, key));
+            }
+        }
+        let mut heap: BinaryHeap<Reverse<(Key, usize)>> =
+            runs.iter().enumerate().map(|(at, (_, key))| Reverse((*key, at))).collect();
+        let held = runs.len();
+        let mut rest = self.keys.iter();
+        let mut ahead = rest.next();
+        heap.extend(ahead.map(|&(key, _)| Reverse((key, held))));
+        while let Some(Reverse((key, at))) = heap.pop() {
+            if at == held {
+                if let Some(&(key, start)) = ahead {
+                    give(key, row(&self.rows[start..]))?;
+                }
+                ahead = rest.next();
+                heap.extend(ahead.map(|&(key, _)| Reverse((key, held))));
+            } else {
+                let run = &mut runs[at].0;
+                give(key, &run.row)?;
+                heap.extend(run.next().map_err(failed)?.map(|key| Reverse((key, at))));
+            }
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        self.keys.sort_unstable();
+        let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
+        for &(key, start) in &self.keys {
+            let row = row(&self.rows[start..]);
+            file.write_all(&key.session.to_le_bytes())?;
+            file.write_all(&key.time.to_le_bytes())?;
+            file.write_all(&key.number.to_le_bytes())?;
+            file.write_all(&key.row.to_le_bytes())?;
+            file.write_all(&(row.len() as u32).to_le_bytes())?;
+            file.write_all(row)?;
+        }
+        self.runs.push(file.into_inner().map_err(io::IntoInnerError::into_error)?);
+        self.keys.clear();
+        self.rows.clear();
+        Ok(())
+    }
+}
+
+fn unsorted(error: &io::Error) -> Error {
+    let folder = std::env::temp_dir();
+    let problem = format!("the rows cannot be sorted here: {error}; TMPDIR names another folder");
+    Error::file(&folder, problem)
+}
+
+struct Run {
+    file: BufReader<File>,
+    row: Vec<u8>,
+}
+
+impl Run {
+    fn next(&mut self) -> io::Result<Option<Key>> {
+        let mut head = [0; 32];
+        match self.file.read_exact(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            done => done?,
+        }
+        let word = |at: usize| {
+            let mut word = [0; 8];
+            word.copy_from_slice(&head[at..at + 8]);
+            word
+        };
+        let half =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        self.row.resize(half(28) as usize, 0);
+        self.file.read_exact(&mut self.row)?;
+        Ok(Some(Key {
+            session: half(0),
+            time: i64::from_le_bytes(word(4)),
+            number: i64::from_le_bytes(word(12)),
+            row: u64::from_le_bytes(word(20)),
+        }))
+    }
+}
+
+/// The row that begins here, without its length.
+fn row(bytes: &[u8]) -> &[u8] {
+    let Some((length, rest)) = bytes.split_first_chunk() else { return &[] };
+    &rest[..(u32::from_le_bytes(*length) as usize).min(rest.len())]
+}
+
+/// Writes a row with its length before it.
+fn encode(to: &mut Vec<u8>, user: u32, part: usize, place: Place, record: &Record<'_>) -> Checked {
+    let start = to.len();
+    to.extend([0; 4]);
+    let (kind, at) = match place {
+        Place::Line(line) => (0, line),
+        Place::Byte(byte) => (1, byte),
+    };
+    for number in [u64::from(user), part as u64, kind, at] {
+        put_number(to, number);
+    }
+    put_list(to, &record.shown, "shown")?;
+    put_list(to, &record.chosen, "chosen")?;
+    put_list(to, &record.candidates, "candidates")?;
+    put_floats(to, Some(record.reward));
+    put_floats(to, record.propensity);
+    match record.clicked {
+        None => put_number(to, 0),
+        Some(flags) => {
+            put_number(to, flags.len() as u64 + 1);
+            to.extend(flags.iter().map(|&flag| u8::from(flag)));
+        }
+    }
+    put_number(to, record.left.map_or(0, |left| 1 + u64::from(left)));
+    put_number(to, u64::from(record.position.is_some()));
+    put_number(to, record.position.unwrap_or(0) as u64);
+    for text in [record.event, record.item, record.slate] {
+        put_number(to, text.map_or(0, |text| text.len() as u64 + 1));
+        to.extend(text.unwrap_or_default().bytes());
+    }
+    let length = (to.len() - start - 4) as u32;
+    to[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    Ok(())
+}
+
+/// Seven bits a byte, the lowest first: most numbers are small.
+fn put_number(to: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        to.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    to.push(number as u8);
+}
+
+fn put_floats(to: &mut Vec<u8>, floats: Option<&[f32]>) {
+    put_number(to, floats.map_or(0, |floats| floats.len() as u64 + 1));
+    floats.iter().copied().flatten().for_each(|float| to.extend(float.to_le_bytes()));
+}
+
+fn put_list(to: &mut Vec<u8>, list: &List<'_>, field: &'static str) -> Checked {
+    list.each(field, |id| {
+        put_number(to, id.len() as u64);
+        to.extend(id.bytes());
+        Ok(())
+    })?;
+    // No id is empty.
+    put_number(to, 0);
+    Ok(())
+}
+
+fn take<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+    let (taken, rest) = from.split_at_checked(length)?;
+    *from = rest;
+    Some(taken)
+}
+
+fn take_number(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *from.split_off_first()?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(number);
+        }
+    }
+    None
+}
+
+fn take_text<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a str> {
+    std::str::from_utf8(take(from, length)?).ok()
+}
+
+fn take_floats(from: &mut &[u8], to: &mut Vec<f32>) -> Option<bool> {
+    to.clear();
+    let Some(count) = take_number(from)?.checked_sub(1) else { return Some(false) };
+    for chunk in take(from, 4 * count as usize)?.chunks_exact(4) {
+        to.push(f32::from_le_bytes(chunk.try_into().ok()?));
+    }
+    Some(true)
+}
+
+fn decode<'a>(
+    mut row: &'a [u8],
+    session: &'a str,
+    users: &'a Vocabulary,
+    key: Key,
+    to: &'a mut Decoded,
+) -> Option<Sorted<'a>> {
+    let from = &mut row;
+    let user = u32::try_from(take_number(from)?).ok()?;
+    let part = take_number(from)? as usize;
+    let kind = take_number(from)?;
+    let at = take_number(from)?;
+    let place = if kind == 0 { Place::Line(at) } else { Place::Byte(at) };
+    for list in &mut to.lists {
+        list.clear();
+        loop {
+            match take_number(from)? {
+                0 => break,
+                length => list.push(take_text(from, length as usize)?),
+            }
+        }
+    }
+    let has_reward = take_floats(from, &mut to.floats[0])?;
+    let has_propensity = take_floats(from, &mut to.floats[1])?;
+    to.flags.clear();
+    let clicked = take_number(from)?.checked_sub(1);
+    if let Some(count) = clicked {
+        to.flags.extend(take(from, count as usize)?.iter().map(|&flag| flag == 1));
+    }
+    let left = take_number(from)?.checked_sub(1).map(|left| left == 1);
+    let has_position = take_number(from)? == 1;
+    let position = take_number(from)? as i64;
+    let mut texts = [None; 3];
+    for text in &mut texts {
+        if let Some(length) = take_number(from)?.checked_sub(1) {
+            *text = Some(take_text(from, length as usize)?);
+        }
+    }
+    let [event, item, slate] = texts;
+    let [shown, chosen, candidates] = &to.lists;
+    let record = Record {
+        number: Some(key.number).filter(|&number| number != i64::MIN),
+        time: Some(key.time).filter(|&time| time != i64::MIN),
+        shown: List::Owned(shown),
+        chosen: List::Owned(chosen),
+        clicked: clicked.map(|_| &to.flags[..]),
+        reward: if has_reward { &to.floats[0] } else { &[] },
+        propensity: has_propensity.then_some(&to.floats[1][..]),
+        candidates: List::Owned(candidates),
+        left,
+        event,
+        item,
+        slate,
+        position: has_position.then_some(position),
+    };
+    let user = (user != u32::MAX).then(|| users.name(user));
+    Some(Sorted { session, user, part, place, record })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rows_come_back_in_order_whatever_fits_in_memory(
+            rows in proptest::collection::vec((0..5_u8, proptest::option::of(-3..3_i64), 0..3_i64), 0..40),
+            limit in prop_oneof![Just(1_usize), Just(700), Just(Sorter::LIMIT)],
+        ) {
+            let mut sorter = Sorter::new(limit);
+            for (line, &(session, time, number)) in rows.iter().enumerate() {
+                let item = format!("item {line}");
+                let record = Record {
+                    time,
+                    number: Some(number),
+                    shown: List::Split("a b|ü", '|'),
+                    chosen: List::One(&item),
+                    reward: &[0.5, -1.0],
+                    propensity: (line % 2 == 0).then_some(&[0.25_f32][..]),
+                    clicked: Some(&[true, false]),
+                    left: Some(line % 3 == 0),
+                    event: Some("view"),
+                    position: Some(-4),
+                    ..Record::default()
+                };
+                let user = (session > 2).then_some("ann");
+                let pushed = sorter.push(&session.to_string(), user, 3, Place::Line(line as u64), &record);
+                prop_assert_eq!(pushed.unwrap(), Ok(()));
+            }
+            let mut order: Vec<usize> = (0..rows.len()).collect();
+            let first = |session| rows.iter().position(|row| row.0 == session);
+            order.sort_by_key(|&at| (first(rows[at].0), rows[at].1.unwrap_or(i64::MIN), rows[at].2, at));
+            let mut found = Vec::new();
+            sorter.replay(|row| {
+                let Place::Line(line) = row.place else { panic!("a line came back as another") };
+                let mut ids = Vec::new();
+                for list in [&row.record.shown, &row.record.chosen] {
+                    list.each("shown", |id| { ids.push(id.to_owned()); Ok(()) }).unwrap();
+                }
+                let line = line as usize;
+                assert_eq!(ids, ["a b".to_owned(), "ü".to_owned(), format!("item {line}")]);
+                assert_eq!((row.session, row.part), (rows[line].0.to_string().as_str(), 3));
+                assert_eq!(row.user, (rows[line].0 > 2).then_some("ann"));
+                assert_eq!((row.record.reward, row.record.position), (&[0.5, -1.0][..], Some(-4)));
+                assert_eq!(row.record.propensity, (line % 2 == 0).then_some(&[0.25_f32][..]));
+                assert_eq!((row.record.left, row.record.event), (Some(line % 3 == 0), Some("view")));
+                assert_eq!(row.record.clicked, Some(&[true, false][..]));
+                assert_eq!((row.record.time, row.record.number), (rows[line].1, Some(rows[line].2)));
+                found.push(line);
+                Ok(())
+            }).unwrap();
+            prop_assert_eq!(found, order);
+        }
+    }
+}
