@@ -9,7 +9,8 @@ use foretaste_import::{Format, guess};
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, answer, inputs_of};
+use crate::describe::of_import;
+use crate::log::{LogArgs, inputs_of};
 
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let (dataset, report) = args.log.read(args.format, quiet)?;
     target.check()?;
     cache::save(&dataset, target.path())?;
-    let mut answer = answer(&dataset, report.as_ref())?;
+    let mut answer = of_import(&dataset, report.as_ref())?;
     answer.text += &format!("written to {}", to.display());
     answer.json["to"] = to.display().to_string().into();
     Ok(answer)

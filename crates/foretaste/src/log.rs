@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use anyhow::bail;
 use foretaste_console::terminal::eprint_line;
-use foretaste_data::{Dataset, Summary};
+use foretaste_data::Dataset;
 use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::answer::Answer;
 use crate::layout::LayoutArgs;
 use crate::progress::PERIOD;
 use crate::slates::SlateArgs;
@@ -32,6 +31,9 @@ pub struct LogArgs {
     /// Skip bad rows up to this share of the rows, and of the sessions [default: 0.05].
     #[arg(long, value_name = "SHARE")]
     pub max_bad: Option<f64>,
+    /// CSV or Parquet file with a row of features per item: numbers, and texts as categories.
+    #[arg(long, value_name = "FILE")]
+    pub item_features: Option<PathBuf>,
     #[command(flatten)]
     pub layout: LayoutArgs,
     #[command(flatten)]
@@ -46,6 +48,7 @@ impl LogArgs {
             name: None,
             skip_bad_rows: false,
             max_bad: None,
+            item_features: None,
             layout: LayoutArgs::default(),
             slates: SlateArgs::default(),
         }
@@ -78,6 +81,7 @@ impl LogArgs {
             skip_bad_rows: self.skips_bad_rows(),
             max_bad: self.max_bad.unwrap_or(defaults.max_bad),
             layout,
+            item_features: self.item_features.clone(),
             slates,
             seed,
             progress: Some(Box::new(move |read, _| {
@@ -118,7 +122,7 @@ impl LogArgs {
     }
 
     fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<Dataset> {
-        let given = self.slates.given() || self.layout.given();
+        let given = self.slates.given() || self.layout.given() || self.item_features.is_some();
         if format.is_some() || self.skips_bad_rows() || given {
             bail!(
                 "{} is a cached log: --format, --skip-bad-rows, --max-bad, how files are laid out \
@@ -147,15 +151,6 @@ pub fn inputs(log: &Path) -> Vec<PathBuf> {
 /// The same of several.
 pub fn inputs_of(logs: &[PathBuf]) -> Vec<PathBuf> {
     logs.iter().flat_map(|log| inputs(log)).collect()
-}
-
-/// What a log holds, and what was read of it unless it was cached.
-pub fn answer(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Answer> {
-    let summary = Summary::new(dataset);
-    Ok(match report {
-        Some(report) => Answer { text: report.to_string(), json: serde_json::to_value(report)? },
-        None => Answer { text: summary.to_string(), json: serde_json::to_value(summary)? },
-    })
 }
 
 /// A bar for files that take a moment, on a terminal.

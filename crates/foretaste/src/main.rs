@@ -39,8 +39,8 @@ const REVISION: &str = env!("FORETASTE_REVISION");
 /// recommenders on them, and judge recommenders by them.
 ///
 /// Results go to the standard output, progress and warnings to the standard error. The exit code is
-/// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, and 130
-/// after Ctrl-C.
+/// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, 3 where
+/// `describe` finds that something is wrong with the log, and 130 after Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -61,7 +61,7 @@ struct Cli {
 enum Command {
     /// Read a log file, check it, and keep it as a cached log that loads fast.
     Import(import::Args),
-    /// Print what a log holds.
+    /// Print what a log holds, and what is wrong with it.
     Describe(describe::Args),
     /// Write a log in a format that other programs read.
     Export(export::Args),
@@ -73,19 +73,30 @@ enum Command {
     Judge(judge::Args),
 }
 
+/// The exit code where all is done, and something is wrong with the data.
+const SOMETHING_WRONG: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(threads) = cli.threads {
         threads::use_at_most(threads);
     }
     let bars = logging::start();
+    let mut wrong = false;
     let done = match &cli.command {
         Command::Import(args) => import::run(args, cli.quiet),
-        Command::Describe(args) => describe::run(args, cli.quiet),
+        Command::Describe(args) => describe::run(args, cli.quiet).map(|(answer, found)| {
+            wrong = found;
+            answer
+        }),
         Command::Export(args) => export::run(args, cli.quiet),
         Command::List(args) => list::run(args),
         Command::Train(args) => train::run(args, &bars, cli.quiet),
         Command::Judge(args) => judge::run(args, &bars, cli.quiet),
     };
-    interrupt::exit_code(done.map(|answer: Answer| answer.print(cli.json)))
+    let done = done.map(|answer: Answer| answer.print(cli.json));
+    if wrong && done.is_ok() {
+        return ExitCode::from(SOMETHING_WRONG);
+    }
+    interrupt::exit_code(done)
 }

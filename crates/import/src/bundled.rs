@@ -30,15 +30,23 @@ const LOGS: [(&str, &[u8]); 5] = files![include_bytes:
 
 /// Where to get public data sets, how to import them, and what they are known to hold: file name
 /// and Markdown.
-pub const RECIPES: [(&str, &str); 9] = files![include_str:
+pub const RECIPES: [(&str, &str); 17] = files![include_str:
     "cikm.md",
     "coat.md",
     "gan-cdqn.md",
     "irecgan-cikm.md",
+    "kuairand.md",
     "lastfm.md",
+    "mind.md",
     "movielens.md",
     "open-bandit.md",
+    "otto.md",
+    "recbole.md",
+    "recogym.md",
+    "retailrocket.md",
+    "search-log.md",
     "trivago.md",
+    "vw.md",
     "yoochoose.md"
 ];
 

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::formats::{coat, trivago};
+use crate::formats::{coat, recbole, recogym, shop_events, trivago};
 use crate::reader::{Source, parquet};
 use crate::{Error, Format, Layout, Result};
 
@@ -29,8 +29,31 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
             .split(delimiter)
             .any(|field| field.trim().trim_matches('"').eq_ignore_ascii_case(column))
     };
+    let have = |delimiter: char, columns: &[&str]| columns.iter().all(|c| has(delimiter, c));
+    let fields: Vec<&str> = header.split('\t').collect();
     if text.trim_start().starts_with('{') {
-        Ok(Format::JsonLines)
+        let otto = ["\"session\"", "\"events\"", "\"aid\""].iter().all(|key| header.contains(key));
+        Ok(if otto { Format::Otto } else { Format::JsonLines })
+    } else if header.starts_with("shared |") || header.starts_with("ccb shared") {
+        Ok(Format::VowpalWabbit)
+    } else if have('\t', &recbole::COLUMNS) {
+        Ok(Format::RecBole)
+    } else if have(',', &shop_events::RETAIL_ROCKET) {
+        Ok(Format::RetailRocket)
+    } else if have(',', &recogym::COLUMNS) {
+        Ok(Format::RecoGym)
+    } else if have(',', &["user_id", "video_id", "time_ms", "is_click"]) {
+        Ok(Format::KuaiRand)
+    } else if fields.len() == 5
+        && (is_news(fields[4]) || fields[4].starts_with('N') && fields[1].starts_with('U'))
+    {
+        Ok(Format::Mind)
+    } else if fields.len() > 5 && fields[2] == "Q" {
+        Ok(Format::SearchLog)
+    } else if header.split("::").count() == 4
+        && header.split("::").all(|f| f.parse::<u64>().is_ok())
+    {
+        Ok(Format::MovieLens1M)
     } else if has('\t', "session_new_index") {
         Ok(Format::GanCdqn)
     } else if has(';', "rec_list") {
@@ -67,6 +90,12 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         );
         Err(Error::file(path, problem))
     }
+}
+
+/// Whether a field lists items with 0 or 1 behind a hyphen, as MIND does.
+fn is_news(field: &str) -> bool {
+    let flagged = |item: &str| matches!(item.rsplit_once('-'), Some((_, "0" | "1")));
+    !field.trim().is_empty() && field.split_ascii_whitespace().all(flagged)
 }
 
 /// Whether a line is a row of YooChoose's clicks: session, time, item, category.

@@ -46,14 +46,7 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
             Part::Events,
         ],
         Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
-        Format::MovieLens100k
-        | Format::MovieLens
-        | Format::LastFm
-        | Format::Cikm
-        | Format::YooChoose
-        | Format::Trivago
-        | Format::OpenBandit
-        | Format::Coat => return Err(read_only(format, path)),
+        _ => return Err(read_only(format, path)),
     };
     let lost: Vec<&str> =
         unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();

@@ -36,6 +36,26 @@ pub enum Format {
     /// A matrix of ratings of the Coat data set: `train.ascii`, with `propensities.ascii` beside
     /// it, or `test.ascii`. Read only.
     Coat,
+    /// The `ratings.dat` of MovieLens 1M, with `movies.dat` beside it if it is there. Read only;
+    /// slates are simulated.
+    MovieLens1M,
+    /// The `behaviors.tsv` of MIND: news impressions. Read only.
+    Mind,
+    /// A log of KuaiRand, such as `log_random_4_22_to_5_08_1k.csv`: one row per video shown. Read
+    /// only.
+    KuaiRand,
+    /// The JSON Lines of OTTO: sessions of events. Read only; slates are simulated.
+    Otto,
+    /// The `events.csv` of RetailRocket. Read only; slates are simulated.
+    RetailRocket,
+    /// The `.inter` files of RecBole. Read only; slates are simulated.
+    RecBole,
+    /// A log of RecoGym's simulator, as CSV. Read only.
+    RecoGym,
+    /// Vowpal Wabbit's text, with actions of their own features or with slots. Read only.
+    VowpalWabbit,
+    /// A search log of Yandex, as PyClick reads it: queries with results, and clicks. Read only.
+    SearchLog,
     /// Our schema, comma-separated: one row per step.
     Csv,
     /// Our schema, one JSON object per step and line.
@@ -46,7 +66,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::GanCdqn,
         Self::IRecGan,
         Self::MovieLens100k,
@@ -57,14 +77,24 @@ impl Format {
         Self::Trivago,
         Self::OpenBandit,
         Self::Coat,
+        Self::MovieLens1M,
+        Self::Mind,
+        Self::KuaiRand,
+        Self::Otto,
+        Self::RetailRocket,
+        Self::RecBole,
+        Self::RecoGym,
+        Self::VowpalWabbit,
+        Self::SearchLog,
         Self::Csv,
         Self::JsonLines,
         Self::Parquet,
     ];
 
     /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`,
-    /// `lastfm`, `cikm`, `yoochoose`, `trivago`, `open-bandit`, `coat`, `csv`, `jsonl` or
-    /// `parquet`.
+    /// `lastfm`, `cikm`, `yoochoose`, `trivago`, `open-bandit`, `coat`, `movielens-1m`, `mind`,
+    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `recogym`, `vw`, `search-log`, `csv`, `jsonl`
+    /// or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
             Self::GanCdqn => "gan-cdqn",
@@ -77,6 +107,15 @@ impl Format {
             Self::Trivago => "trivago",
             Self::OpenBandit => "open-bandit",
             Self::Coat => "coat",
+            Self::MovieLens1M => "movielens-1m",
+            Self::Mind => "mind",
+            Self::KuaiRand => "kuairand",
+            Self::Otto => "otto",
+            Self::RetailRocket => "retailrocket",
+            Self::RecBole => "recbole",
+            Self::RecoGym => "recogym",
+            Self::VowpalWabbit => "vw",
+            Self::SearchLog => "search-log",
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",
             Self::Parquet => "parquet",
@@ -90,6 +129,18 @@ impl Format {
         matches!(self, Self::Csv | Self::JsonLines | Self::Parquet)
     }
 
+    /// The columns of a format that is CSV of our schema under other names: ours, and the file's.
+    pub(crate) fn columns(self) -> Option<&'static [(&'static str, &'static str)]> {
+        const KUAIRAND: [(&str, &str); 5] = [
+            ("session", "user_id"),
+            ("user", "user_id"),
+            ("timestamp", "time_ms"),
+            ("item", "video_id"),
+            ("clicked", "is_click"),
+        ];
+        (self == Self::KuaiRand).then_some(&KUAIRAND)
+    }
+
     /// The unit of the times that it holds, where that is fixed.
     pub(crate) fn time_unit(self) -> Option<TimeUnit> {
         match self {
@@ -99,7 +150,12 @@ impl Format {
             | Self::Cikm
             | Self::YooChoose
             | Self::Trivago
-            | Self::OpenBandit => Some(TimeUnit::Seconds),
+            | Self::OpenBandit
+            | Self::MovieLens1M
+            | Self::Otto
+            | Self::RetailRocket
+            | Self::RecBole => Some(TimeUnit::Seconds),
+            Self::Mind => Some(TimeUnit::Milliseconds),
             _ => None,
         }
     }

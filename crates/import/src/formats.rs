@@ -7,12 +7,18 @@ pub(crate) mod gan_cdqn;
 pub(crate) mod irecgan;
 pub(crate) mod json_lines;
 pub(crate) mod lastfm;
+pub(crate) mod mind;
 pub(crate) mod movielens;
 pub(crate) mod open_bandit;
 pub(crate) mod parquet;
+pub(crate) mod recbole;
+pub(crate) mod recogym;
 pub(crate) mod schema;
+pub(crate) mod search_log;
+pub(crate) mod shop_events;
 mod steps;
 pub(crate) mod trivago;
+pub(crate) mod vw;
 mod writing;
 pub(crate) mod yoochoose;
 
@@ -29,9 +35,10 @@ use crate::reader::{Collector, Progress, Source};
 use crate::{Error, Format, Layout, Result, SimulatedSlates};
 
 /// The files that the importers read beside a log, as paths from its folder.
-pub const BESIDE: [&str; 7] = [
+pub const BESIDE: [&str; 8] = [
     movielens::releases::U_ITEM,
     movielens::releases::MOVIES_CSV,
+    movielens::releases::MOVIES_DAT,
     yoochoose::BUYS_FILE,
     cikm::CLICKS_FILE,
     cikm::PURCHASES_FILE,
@@ -75,7 +82,15 @@ pub(crate) fn read(reading: Reading<'_>, to: &mut Collector) -> Result<Option<Sp
         Format::OpenBandit => open_bandit::read(open(progress)?, to)?,
         Format::Coat => coat::read(open(progress)?, to)?,
         Format::IRecGan => irecgan::read(open(progress)?, to)?,
-        Format::Csv | Format::JsonLines | Format::Parquet => {}
+        Format::MovieLens1M => movielens::read_1m(open(progress)?, slates, to)?,
+        Format::Mind => mind::read(open(progress)?, to)?,
+        Format::Otto => shop_events::read_otto(open(progress)?, slates, to)?,
+        Format::RetailRocket => shop_events::read_retail_rocket(open(progress)?, slates, to)?,
+        Format::RecBole => recbole::read(open(progress)?, slates, to)?,
+        Format::RecoGym => recogym::read(open(progress)?, to)?,
+        Format::VowpalWabbit => vw::read(open(progress)?, to)?,
+        Format::SearchLog => search_log::read(open(progress)?, to)?,
+        Format::KuaiRand | Format::Csv | Format::JsonLines | Format::Parquet => {}
     }
     Ok(None)
 }

@@ -1,10 +1,11 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use foretaste_data::{Dataset, Facts, Part as DataPart, Summary};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
 use crate::detect::format_of;
+use crate::features::with_features;
 use crate::formats::{self, coat};
 use crate::parts::Part;
 use crate::reader::{Collector, Progress};
@@ -28,6 +29,9 @@ pub struct Options<'a> {
     /// How the files are laid out, for a format of our own schema; for all formats what becomes of
     /// several clicks and of long sessions.
     pub layout: Layout,
+    /// A CSV or Parquet file with a row of features per item: numbers, and texts as categories. The
+    /// column that tells items apart is called item, item_id, itemid or id, or is the first.
+    pub item_features: Option<PathBuf>,
     /// How to simulate slates, for a format that holds none; `None` takes the paper's, see
     /// [`SimulatedSlates::of`].
     pub slates: Option<SimulatedSlates>,
@@ -46,6 +50,7 @@ impl Default for Options<'_> {
             skip_bad_rows: false,
             max_bad: 0.05,
             layout: Layout::default(),
+            item_features: None,
             slates: None,
             seed: None,
             progress: None,
@@ -58,7 +63,7 @@ pub(crate) fn import_parts(
     name: &Path,
     options: Options<'_>,
 ) -> Result<(Dataset, Report)> {
-    let Options { layout, slates, .. } = options;
+    let Options { mut layout, slates, .. } = options;
     if !(0.0..=1.0).contains(&options.max_bad) {
         let found = options.max_bad;
         let problem = format!("{found}, expected a number in [0, 1]");
@@ -69,7 +74,12 @@ pub(crate) fn import_parts(
         Some(format) => format,
         None => format_of(path, &layout)?,
     };
-    if !format.is_schema() && layout.concerns_schema() {
+    let is_schema = format.is_schema() || format.columns().is_some();
+    for (ours, theirs) in format.columns().into_iter().flatten() {
+        layout.columns.entry((*ours).to_owned()).or_insert_with(|| (*theirs).to_owned());
+        layout.sort = true;
+    }
+    if !is_schema && layout.concerns_schema() {
         let problem = format!(
             "the format {format} has columns and rules of its own: names of columns, lists, \
              times, sorting and the like are for csv, jsonl and parquet"
@@ -92,16 +102,27 @@ pub(crate) fn import_parts(
     }
     let as_published = slates.is_none();
     let seed = options.seed.unwrap_or(Seed::new(1));
-    if !format.is_schema() {
+    if !is_schema {
         collector.declare(Facts { time_unit: format.time_unit(), ..Facts::default() });
     }
     let (layout, progress) = (&layout, options.progress);
-    let reading = formats::Reading { format, parts, layout, slates, seed, progress };
+    let shape = if format.columns().is_some() { Format::Csv } else { format };
+    let reading = formats::Reading { format: shape, parts, layout, slates, seed, progress };
     let split = formats::read(reading, &mut collector)?;
     let (mut dataset, mut reading) = collector.finish(name)?;
     dataset.split = split;
     if format == Format::Coat {
         dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
+    }
+    if let Some(path) = &options.item_features {
+        let (catalogue, missing) = with_features(path, dataset.catalogue)?;
+        dataset.catalogue = catalogue;
+        if missing > 0 {
+            let (items, path) = (dataset.catalogue.len(), path.display());
+            reading.notes.push(format!(
+                "{missing} of {items} items have no row in {path}: their features are 0"
+            ));
+        }
     }
     if layout.clicks == Clicks::Each {
         if dataset.has(DataPart::Propensities) {

@@ -34,6 +34,7 @@ mod detect;
 mod error;
 mod expected;
 mod export;
+mod features;
 mod format;
 mod formats;
 mod guess;

@@ -45,21 +45,19 @@ impl SimulatedSlates {
     /// The paper's slates for a format; `None` for a format that holds slates.
     ///
     /// MovieLens: 40 films, 1,000 users, who have rated 20 films at least (as all have in the
-    /// published files). LastFM: 10 artists, all users. YooChoose, of which the paper says nothing:
-    /// 10 items, all sessions. The seed is 1.
+    /// published files); of 1M all users. LastFM: 10 artists, all users. YooChoose, OTTO,
+    /// RetailRocket and RecBole's files, of which the paper says nothing: 10 items, all sessions or
+    /// users. The seed is 1.
     pub fn of(format: Format) -> Option<Self> {
         match format {
             Format::MovieLens100k | Format::MovieLens => Some(Self::movielens()),
-            Format::LastFm | Format::YooChoose => Some(Self::ten()),
-            Format::GanCdqn
-            | Format::IRecGan
-            | Format::Cikm
-            | Format::Trivago
-            | Format::OpenBandit
-            | Format::Coat
-            | Format::Csv
-            | Format::JsonLines
-            | Format::Parquet => None,
+            Format::MovieLens1M => Some(Self { users: None, min_choices: 1, ..Self::movielens() }),
+            Format::LastFm
+            | Format::YooChoose
+            | Format::Otto
+            | Format::RetailRocket
+            | Format::RecBole => Some(Self::ten()),
+            _ => None,
         }
     }
 
@@ -84,7 +82,7 @@ impl SimulatedSlates {
 }
 
 /// A user's choice of an item; the order is by user, then time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Pick {
     pub(crate) user: u32,
     /// Seconds since 1970.
@@ -99,6 +97,7 @@ impl Pick {
 }
 
 /// All choices of a file, by user and time, each once: 16 bytes a choice.
+#[derive(Default)]
 pub(crate) struct Choices {
     pub(crate) users: Vocabulary,
     pub(crate) items: Vocabulary,
@@ -115,24 +114,32 @@ impl Choices {
         collector: &mut Collector,
         take: impl for<'r> Fn(Text<'r>) -> Checked<(&'r str, &'r str, i64)>,
     ) -> Result<Self> {
-        let mut choices =
-            Self { users: Vocabulary::default(), items: Vocabulary::default(), picks: Vec::new() };
+        let mut choices = Self::default();
         while let Some(row) = table.next()? {
             collector.count_row(row.fraction);
             match row.text().and_then(&take) {
-                Ok((user, item, time)) => {
-                    let (user, item) = (choices.users.intern(user), choices.items.intern(item));
-                    choices.picks.push(Pick { user, time, item });
-                }
+                Ok((user, item, time)) => _ = choices.add(user, item, time),
                 Err(fault) => {
                     let named = user.and_then(|column| row.lone_field(column));
                     collector.reject(row.place(), 1, named, fault)?;
                 }
             }
         }
-        choices.picks.sort_unstable();
-        choices.picks.dedup();
-        Ok(choices)
+        Ok(choices.in_order())
+    }
+
+    /// Adds a choice, at a time in seconds since 1970.
+    pub(crate) fn add(&mut self, user: &str, item: &str, time: i64) -> Pick {
+        let pick = Pick { user: self.users.intern(user), time, item: self.items.intern(item) };
+        self.picks.push(pick);
+        pick
+    }
+
+    /// By user and time, each once.
+    pub(crate) fn in_order(mut self) -> Self {
+        self.picks.sort_unstable();
+        self.picks.dedup();
+        self
     }
 
     /// Collects one session per user that is kept: a slate around each choice, in the order of

@@ -40,8 +40,8 @@ pub(crate) fn read(source: Source<'_>, seed: Seed, collector: &mut Collector) ->
     queries.read_clicks(collector)?;
     queries.read_purchases(collector)?;
     let mut steps = queries.read(source, collector)?;
-    // Of a session, the order of the file stays.
-    steps.sort_by_key(|step| step.session);
+    // The file is in no order; of queries of one moment its order stays.
+    steps.sort_by_key(|step| (step.session, step.time));
     let mut sessions: Vec<&[Query]> = steps.chunk_by(|a, b| a.session == b.session).collect();
     let count = sessions.len();
     sessions.retain(|session| LENGTHS.contains(&session.len()));
@@ -60,7 +60,7 @@ struct Query {
     session: u64,
     clicked: u32,
     bought: bool,
-    /// Seconds since 1970.
+    /// Milliseconds since 1970.
     time: i64,
     /// Where its list begins and ends in [`Queries::lists`].
     list: (usize, usize),
@@ -135,7 +135,7 @@ impl Queries {
     ) -> Checked<Option<Query>> {
         let query: u64 = row.number(query, QUERIES[0], WHOLE)?;
         let session = row.number(session, QUERIES[1], WHOLE)?;
-        let milliseconds: i64 = row.number(timeframe, QUERIES[2], WHOLE)?;
+        let milliseconds = i64::from(row.number::<i32>(timeframe, QUERIES[2], WHOLE)?);
         let day = row.field(day, QUERIES[3])?;
         let day = date::iso_day(day)
             .ok_or_else(|| Fault::value(QUERIES[3], "a date such as 2016-05-09", day))?;
@@ -157,7 +157,7 @@ impl Queries {
             self.appended += 1;
         }
         let bought = self.purchases.contains(&(session, clicked));
-        let time = date::seconds(day) + milliseconds.div_euclid(1000);
+        let time = 1000 * date::seconds(day) + milliseconds;
         Ok(Some(Query { session, clicked, bought, time, list: (start, self.lists.len()) }))
     }
 
@@ -188,7 +188,7 @@ impl Queries {
                     choice,
                     reward,
                     propensity: None,
-                    timestamp: Some(step.time),
+                    timestamp: Some(step.time.div_euclid(1000)),
                 })?;
             }
             collector.close(None)?;

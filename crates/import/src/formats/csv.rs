@@ -39,9 +39,12 @@ pub(crate) fn read(
     let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new() };
     ahead::for_each(table, |row| {
         collector.count_row(row.fraction);
-        let named = named_by.and_then(|column| row.lone_field(column));
         let text = row.text();
         let key = text.clone().and_then(|text| key(text, &places));
+        let named = match &key {
+            Ok(_) => None,
+            Err(_) => named_by.and_then(|column| row.lone_field(column)),
+        };
         steps.row(collector, row.place(), key, named, || scratch.record(text?, &places, layout))
     })?;
     steps.set_unit(times.unit());

@@ -1,5 +1,5 @@
-//! MovieLens: the ratings of 100k (`u.data`) and of the releases that came as CSV (`ratings.csv`:
-//! latest-small and its larger sisters), with the films' days of release from the file that lies
+//! MovieLens: the ratings of 100k (`u.data`), of 1M (`ratings.dat`) and of the releases that came
+//! as CSV (`ratings.csv`: latest-small and its larger sisters), with the films' days of release from the file that lies
 //! beside.
 //!
 //! A rating is a choice, whatever its value.
@@ -27,6 +27,22 @@ pub(crate) fn read_100k(
     let columns = [0, 1, 2, 3];
     let choices = Choices::read(table, user, collector, |row| choice(row, U_DATA, columns))?;
     let released = releases::u_item(&choices.items, collector)?;
+    simulate(&choices, released, slates, collector)
+}
+
+/// `ratings.dat` of 1M: separated by two colons, which are one with nothing between.
+pub(crate) fn read_1m(
+    source: Source<'_>,
+    slates: &SimulatedSlates,
+    collector: &mut Collector,
+) -> Result<()> {
+    const FIELDS: [&str; 7] = ["UserID", "", "MovieID", "", "Rating", "", "Timestamp"];
+    const NAMES: [&str; 4] = ["UserID", "MovieID", "Rating", "Timestamp"];
+    let table = Table::without_header(source, b':', &FIELDS);
+    let user = slates.keep_all().then_some(0);
+    let columns = [0, 2, 4, 6];
+    let choices = Choices::read(table, user, collector, |row| choice(row, NAMES, columns))?;
+    let released = releases::movies_dat(&choices.items, collector)?;
     simulate(&choices, released, slates, collector)
 }
 

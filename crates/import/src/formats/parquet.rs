@@ -159,7 +159,15 @@ impl Scratch<'_> {
                 None => return Err(Fault::new("shown", "a list of ids", "null")),
             }
         }
-        record.chosen = list(&columns.chosen).unwrap_or_default();
+        record.chosen = match list(&columns.chosen) {
+            // A missing value that a program wrote as NaN.
+            Some(List::Column(ids, range))
+                if range.len() == 1 && ids.get(range.start).is_none() =>
+            {
+                List::Empty
+            }
+            chosen => chosen.unwrap_or_default(),
+        };
         record.candidates = list(&columns.candidates).unwrap_or_default();
         rewards.clear();
         if let Some(column) = &columns.reward {

@@ -1,6 +1,7 @@
 //! The columns of our own schema, and where they stand in a file.
 
 use std::borrow::Borrow;
+use std::cell::Cell;
 use std::path::Path;
 
 use crate::{Error, Layout, Result};
@@ -175,7 +176,11 @@ impl Places {
 }
 
 /// The schema's columns by the names that a file without a header gives its fields.
-pub(crate) struct Names([Option<String>; COLUMNS.len()]);
+pub(crate) struct Names {
+    names: [Option<String>; COLUMNS.len()],
+    /// The column behind the last one that was found: objects mostly have one order.
+    next: Cell<usize>,
+}
 
 impl Names {
     /// # Errors
@@ -187,12 +192,18 @@ impl Names {
             None => (!taken(layout, name)).then(|| name.to_owned()),
         };
         let ignored = |field: &String| layout.ignore_columns.contains(field);
-        Ok(Self(COLUMNS.map(|name| of(name).filter(|field| !ignored(field)))))
+        let names = COLUMNS.map(|name| of(name).filter(|field| !ignored(field)));
+        Ok(Self { names, next: Cell::new(0) })
     }
 
     /// The column that a field is.
     pub(crate) fn column(&self, field: &str) -> Option<usize> {
-        self.0.iter().position(|name| name.as_deref() == Some(field))
+        let is_at =
+            |at: usize| self.names.get(at).is_some_and(|name| name.as_deref() == Some(field));
+        let next = self.next.get();
+        let found = if is_at(next) { Some(next) } else { (0..COLUMNS.len()).find(|&at| is_at(at)) };
+        self.next.set(found.map_or(next, |at| at + 1));
+        found
     }
 
     /// The column that the name of a field which is none looks like.

@@ -24,8 +24,8 @@ pub(crate) struct Mistyped {
 pub(crate) type Typed<T> = Result<T, Mistyped>;
 
 /// Raw ids: strings, integers as their digits (be they written as floats or decimals), bytes as
-/// the text that they are, or as a UUID or hexadecimal digits, dictionaries of these, and structs
-/// with a field of these.
+/// the text that they are, or as a UUID or hexadecimal digits, truth values, dictionaries of these,
+/// and structs with a field of these.
 #[derive(Clone, Debug)]
 pub(crate) struct Ids {
     arena: String,
@@ -109,6 +109,7 @@ impl Ids {
                 };
                 return Self::new(array.as_struct().column(at));
             }
+            DataType::Boolean => collect!(array.as_boolean()),
             DataType::Null => ids.places.resize(array.len(), None),
             found => {
                 return Err(Mistyped { found: found.clone(), expected: "strings or integers" });

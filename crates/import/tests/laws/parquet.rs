@@ -3,16 +3,21 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::sync::Arc;
 
-use arrow_array::builder::{ListBuilder, StringBuilder, StringDictionaryBuilder};
+use arrow_array::builder::{
+    Float32Builder, ListBuilder, StringBuilder, StringDictionaryBuilder, StructBuilder,
+};
 use arrow_array::types::{Float16Type, Int32Type};
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, Float32Array, Int64Array, NullArray, PrimitiveArray,
-    RecordBatch, StringArray, UInt16Array, UInt64Array,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryArray, Date32Array, Decimal128Array, Float32Array,
+    Float64Array, Int64Array, NullArray, PrimitiveArray, RecordBatch, StringArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, UInt16Array, UInt64Array,
 };
-use arrow_schema::{Field, Schema};
-use foretaste_data::Dataset;
-use foretaste_import::{Options, Result, import};
+use arrow_schema::{DataType, Field, Schema};
+use foretaste_data::{Dataset, TimeUnit};
+use foretaste_import::{Format, Options, Result, export, import};
 use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
 
 fn slates() -> ArrayRef {
     let mut slates = ListBuilder::new(StringBuilder::new());
@@ -23,6 +28,10 @@ fn slates() -> ArrayRef {
 
 /// A good file of two steps, with some of its columns replaced and others added.
 fn file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
+    file_with(columns, Compression::UNCOMPRESSED)
+}
+
+fn file_with(columns: &[(&str, ArrayRef)], codec: Compression) -> Vec<u8> {
     let good: [(&str, ArrayRef); 5] = [
         ("session", Arc::new(StringArray::from(vec!["a", "a"]))),
         ("step", Arc::new(Int64Array::from(vec![0, 1]))),
@@ -41,7 +50,8 @@ fn file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
         schema.clone(),
         columns.iter().map(|(_, column)| column.clone()).collect(),
     );
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, None).unwrap();
+    let properties = WriterProperties::builder().set_compression(codec).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).unwrap();
     writer.write(&batch.unwrap()).unwrap();
     writer.into_inner().unwrap()
 }
@@ -70,6 +80,115 @@ fn numbers_may_have_any_width() {
     let error =
         read(&file(&[("step", Arc::new(UInt64Array::from(vec![0, u64::MAX])))])).unwrap_err();
     assert!(error.to_string().contains("whole numbers below 2^63"), "{error}");
+}
+
+#[test]
+fn pandas_and_spark_write_the_same_numbers_in_other_types() {
+    let good = read(&file(&[])).unwrap().log;
+    let decimal = Decimal128Array::from(vec![100_i128, 0]).with_precision_and_scale(10, 2).unwrap();
+    let ids: [&[u8]; 2] = [b"a", b"a"];
+    let cases: [(&str, ArrayRef); 7] = [
+        ("reward", Arc::new(decimal)),
+        ("step", Arc::new(Float64Array::from(vec![0.0, 1.0]))),
+        ("chosen", Arc::new(Float64Array::from(vec![Some(1.0), None]))),
+        ("chosen", Arc::new(Float64Array::from(vec![1.0, f64::NAN]))),
+        ("session", Arc::new(BinaryArray::from(ids.to_vec()))),
+        ("__index_level_0__", Arc::new(Int64Array::from(vec![7, 9]))),
+        ("left", Arc::new(Int64Array::from(vec![0, 1]))),
+    ];
+    for case in cases {
+        let name = case.0;
+        assert_eq!(read(&file(&[case])).unwrap().log, good, "{name}");
+    }
+    let halves = ("step", Arc::new(Float64Array::from(vec![0.0, 0.5])) as ArrayRef);
+    let error = read(&file(&[halves])).unwrap_err().to_string();
+    assert!(error.contains("column \"step\" has type Float64, expected whole numbers"), "{error}");
+}
+
+#[test]
+fn several_clicks_are_a_list_and_structs_hold_an_item() {
+    let mut chosen = ListBuilder::new(StringBuilder::new());
+    chosen.append_value([Some("2"), Some("1")]);
+    chosen.append(false);
+    let dataset = read(&file(&[("chosen", Arc::new(chosen.finish()))])).unwrap();
+    assert_eq!(dataset.log.session(0).extras(0).clicks.len(), 2);
+    assert_eq!(dataset.catalogue.raw(dataset.log.session(0).clicks().next().unwrap()), "2");
+
+    let fields = [("item_id", DataType::Utf8), ("score", DataType::Float32)];
+    let fields = fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec();
+    let mut shown = ListBuilder::new(StructBuilder::from_fields(fields, 4));
+    for slate in [["1", "2"], ["1", "3"]] {
+        for item in slate {
+            let row = shown.values();
+            row.field_builder::<StringBuilder>(0).unwrap().append_value(item);
+            row.field_builder::<Float32Builder>(1).unwrap().append_value(0.5);
+            row.append(true);
+        }
+        shown.append(true);
+    }
+    let shown = shown.finish();
+    let dataset = read(&file(&[("shown", Arc::new(shown))])).unwrap();
+    assert_eq!(dataset.log, read(&file(&[])).unwrap().log);
+}
+
+#[test]
+fn a_wall_time_is_the_same_in_every_unit_and_its_unit_survives() {
+    const SECONDS: i64 = 1_710_034_200;
+    let cases: [(ArrayRef, TimeUnit, i64); 5] = [
+        (
+            Arc::new(TimestampNanosecondArray::from(vec![SECONDS * 1_000_000_000; 2])),
+            TimeUnit::Nanoseconds,
+            1_000_000_000,
+        ),
+        (
+            Arc::new(TimestampMillisecondArray::from(vec![SECONDS * 1000; 2]).with_timezone("UTC")),
+            TimeUnit::Milliseconds,
+            1000,
+        ),
+        (Arc::new(Int64Array::from(vec![SECONDS; 2])), TimeUnit::Seconds, 1),
+        (Arc::new(Float64Array::from(vec![SECONDS as f64 + 0.5; 2])), TimeUnit::Milliseconds, 1000),
+        (
+            Arc::new(StringArray::from(vec!["2024-03-10T01:30:00Z"; 2])),
+            TimeUnit::Milliseconds,
+            1000,
+        ),
+    ];
+    for (column, unit, per_second) in cases {
+        let dataset = read(&file(&[("timestamp", column)])).unwrap();
+        assert_eq!(dataset.log.facts().time_unit, Some(unit));
+        let time = dataset.log.session(0).start().unwrap();
+        assert_eq!(time.div_euclid(per_second), SECONDS, "{unit}");
+        let shown = foretaste_import::time_text(time, Some(unit));
+        assert!(shown.starts_with("2024-03-10T01:30:00"), "{shown}");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("back.parquet");
+        export(&dataset, Format::Parquet, &path).unwrap();
+        assert_eq!(import(&path, Options::default()).unwrap().0.log, dataset.log, "{unit}");
+    }
+    let day = ("timestamp", Arc::new(Date32Array::from(vec![19_792; 2])) as ArrayRef);
+    let dataset = read(&file(&[day])).unwrap();
+    let start = dataset.log.session(0).start().unwrap();
+    let unit = dataset.log.facts().time_unit;
+    assert_eq!(foretaste_import::time_text(start, unit), "2024-03-10T00:00:00Z");
+}
+
+#[test]
+fn a_folder_as_spark_writes_it_is_read_whatever_the_codec() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("_SUCCESS"), "").unwrap();
+    let session =
+        |id: &'static str| ("session", Arc::new(StringArray::from(vec![id, id])) as ArrayRef);
+    for (part, codec) in [
+        ("a", Compression::SNAPPY),
+        ("b", Compression::BROTLI(Default::default())),
+        ("c", Compression::ZSTD(Default::default())),
+    ] {
+        let path = folder.path().join(format!("part-0000{part}.parquet"));
+        std::fs::write(path, file_with(&[session(part)], codec)).unwrap();
+    }
+    let (dataset, report) = import(folder.path(), Options::default()).unwrap();
+    assert_eq!((dataset.log.sessions(), report.reading.rows), (3, 6));
+    assert_eq!(dataset.session_name(1), "b");
 }
 
 #[test]

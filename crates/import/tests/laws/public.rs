@@ -2,6 +2,7 @@
 
 mod cikm;
 mod coat;
+mod named;
 mod open_bandit;
 mod trivago;
 mod yoochoose;
@@ -120,12 +121,13 @@ fn formats_of_public_data_sets_are_read_only() {
 fn what_importers_read_beside_a_log_is_listed() {
     let (ratings, clicks) = ("0 3\n", "queryId;itemId\n1;1\n");
     let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;0;2016-05-09;1\n";
-    let cases: [(Format, &[(&str, &str)]); 7] = [
+    let cases: [(Format, &[(&str, &str)]); 8] = [
         (Format::MovieLens100k, &[("u.data", "1\t1\t3\t5\n"), ("u.item", "")]),
         (
             Format::MovieLens,
             &[("ratings.csv", "userId,movieId,rating,timestamp\n1,1,3,5\n"), ("movies.csv", "")],
         ),
+        (Format::MovieLens1M, &[("ratings.dat", "1::1::3::5\n"), ("movies.dat", "")]),
         (
             Format::YooChoose,
             &[("clicks.dat", "11,2014-04-01T03:00:25.575Z,7,0\n"), ("yoochoose-buys.dat", "")],

@@ -12,6 +12,7 @@ const FILM: &str = "movie id";
 /// What lies beside the ratings.
 pub(crate) const U_ITEM: &str = "u.item";
 pub(crate) const MOVIES_CSV: &str = "movies.csv";
+pub(crate) const MOVIES_DAT: &str = "movies.dat";
 
 /// The days of release by `u.item`, which 100k always has: rows without a header, separated by
 /// bars, whose titles are in Latin-1 and are not read. `None` for a film without a date.
@@ -38,6 +39,27 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
             })?),
         };
         Ok((String::from_utf8_lossy(row.bytes(0)).into_owned(), day))
+    })
+}
+
+/// The days of release by the years of the titles in `movies.dat`, as far as it is there: rows
+/// without a header, separated by two colons, whose titles are in Latin-1 and hold colons too.
+pub(super) fn movies_dat(
+    films: &Vocabulary,
+    collector: &mut Collector,
+) -> Result<Vec<Option<i64>>> {
+    let path = beside(collector, MOVIES_DAT);
+    if !path.exists() {
+        collector.note("no movies.dat beside the ratings".to_owned());
+        return Ok(vec![None; films.len()]);
+    }
+    let table = Table::without_header(Source::open(&path, None)?, b':', &[]);
+    read(table, films, collector, |row| {
+        let film = row.lone_field(0).ok_or_else(|| Fault::value(FILM, "an id", ""))?;
+        // Behind the title stand two colons and the genres.
+        let last = row.len().checked_sub(3).unwrap_or_default();
+        let title = String::from_utf8_lossy(row.bytes(last));
+        Ok((film.to_owned(), year(&title).and_then(|year| date::day(year, 1, 1))))
     })
 }
 

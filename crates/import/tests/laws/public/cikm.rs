@@ -115,6 +115,23 @@ fn items_not_clicked_in_training_are_one() {
 }
 
 #[test]
+fn the_steps_of_a_session_are_in_the_order_of_their_times() {
+    let [mut queries, mut clicks, _] = fill();
+    for (query, time, item) in [(1, 70_000, 103), (2, 900, 101), (3, 300_000, 102)] {
+        queries += &format!("{query};12;;{time};1;2016-05-09;;1;101,102,103;FALSE\n");
+        clicks += &format!("{query};{time};{item}\n");
+    }
+    let (dataset, _) = read(&[
+        ("train-queries.csv", &format!("{QUERIES}{queries}")),
+        ("train-clicks.csv", &format!("{CLICKS}{clicks}")),
+        ("train-purchases.csv", PURCHASES),
+    ]);
+    let session = (0..dataset.log.sessions()).find(|&s| dataset.session_name(s) == "12").unwrap();
+    let chosen: Vec<_> = steps(&dataset)[session].iter().map(|(_, item, _)| item.clone()).collect();
+    assert_eq!(chosen, ["101", "103", "102"].map(|item| Some(item.to_owned())));
+}
+
+#[test]
 fn the_split_is_38_1_and_1_of_40_folds_by_seed() {
     let (dataset, report) = all(Some(3));
     assert_eq!(report.summary.split, Some([76, 2, 5]));

@@ -1,0 +1,133 @@
+//! Vowpal Wabbit's text: contextual bandits with actions of their own features (`cb_adf`), and
+//! slates of them (`ccb`).
+//!
+//! A block of lines is a decision, an empty line ends it. The label `action:cost:probability` stands
+//! at the action that was taken, or at the slot that it was put in.
+
+use std::io::{BufRead, BufReader};
+
+use foretaste_data::Fault;
+
+use super::steps::{Key, Steps};
+use crate::reader::record::{List, Record, Strings};
+use crate::reader::{Checked, Collector, Place, Source, read_error};
+use crate::{Layout, Result};
+
+pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
+    let (path, fraction) = (source.path().to_owned(), source.fraction());
+    let layout = Layout::default();
+    let mut steps = Steps::new(&layout);
+    let mut lines = BufReader::new(source).lines();
+    let (mut block, mut number, mut decisions) = (Block::default(), 0, 0_u64);
+    loop {
+        let line = lines.next().transpose().map_err(|source| read_error(&path, source))?;
+        number += 1;
+        if let Some(line) = line.as_deref().filter(|line| !line.trim().is_empty()) {
+            block.first = block.first.or(Some(number));
+            block.take(line);
+            continue;
+        }
+        if let Some(first) = block.first {
+            collector.count_row(fraction.get());
+            let session = decisions.to_string();
+            decisions += 1;
+            let key = Ok(Key { session: Some(&session), user: None });
+            let (place, record) = (Place::Line(first), block.record());
+            steps.row(collector, place, key, None, || record)?;
+            block = Block::default();
+        }
+        if line.is_none() {
+            break;
+        }
+    }
+    steps.finish(collector)
+}
+
+/// The lines of a decision.
+#[derive(Default)]
+struct Block {
+    first: Option<u64>,
+    actions: Strings,
+    /// The actions of the slots, or the one that was taken.
+    shown: Strings,
+    chosen: Strings,
+    reward: Vec<f32>,
+    propensity: Vec<f32>,
+    fault: Option<Fault>,
+}
+
+impl Block {
+    fn take(&mut self, line: &str) {
+        let (label, features) = line.split_once('|').unwrap_or((line, ""));
+        let label = label.trim();
+        let kind = label.split_ascii_whitespace().nth(1);
+        let taken = match (label.split_ascii_whitespace().next(), kind) {
+            (Some("shared"), _) | (Some("ccb"), Some("shared")) => Ok(()),
+            (Some("ccb"), Some("action")) => {
+                self.action(features);
+                Ok(())
+            }
+            (Some("ccb"), Some("slot")) => {
+                let outcome = label.split_ascii_whitespace().nth(2).unwrap_or_default();
+                self.outcome(outcome, None)
+            }
+            (None, _) => {
+                self.action(features);
+                Ok(())
+            }
+            (Some(outcome), _) => {
+                let own = self.action(features);
+                self.outcome(outcome, Some(own))
+            }
+        };
+        self.fault = self.fault.take().or(taken.err());
+    }
+
+    /// Takes note of an action; its id is what describes it, as the file names none.
+    fn action(&mut self, features: &str) -> usize {
+        let features = features.trim();
+        let id = match features {
+            "" => format!("action {}", self.actions.len()),
+            features => features.to_owned(),
+        };
+        self.actions.push(&id);
+        self.actions.len() - 1
+    }
+
+    /// `action:cost:probability`, and in a slot the other probabilities behind commas.
+    fn outcome(&mut self, label: &str, own: Option<usize>) -> Checked {
+        let expected = "action:cost:probability at an action or a slot";
+        let fault = || Fault::value("label", expected, label);
+        let mut parts = label.split(',').next().unwrap_or_default().split(':');
+        let action = parts.next().and_then(|action| action.parse::<usize>().ok());
+        let mut number = || parts.next().and_then(|number| number.parse::<f32>().ok());
+        let (cost, chance) = (number().ok_or_else(fault)?, number().ok_or_else(fault)?);
+        let action = own.or(action).filter(|&action| action < self.actions.len());
+        let id = self.actions.get(action.ok_or_else(fault)?).to_owned();
+        if cost < 0.0 {
+            self.chosen.push(&id);
+        }
+        self.shown.push(&id);
+        self.reward.push(if cost == 0.0 { 0.0 } else { -cost });
+        self.propensity.push(chance);
+        Ok(())
+    }
+
+    fn record(&self) -> Checked<Record<'_>> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        if self.shown.len() == 0 {
+            return Err(Fault::new("label", "one action with a label", "none"));
+        }
+        Ok(Record {
+            shown: List::Owned(&self.shown),
+            chosen: List::Owned(&self.chosen),
+            reward: &self.reward,
+            propensity: Some(&self.propensity),
+            candidates: List::Owned(&self.actions),
+            left: Some(false),
+            ..Record::default()
+        })
+    }
+}

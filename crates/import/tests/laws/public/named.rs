@@ -1,0 +1,175 @@
+//! Formats that are one small file each: small logs of our own making in their shape.
+
+use foretaste_data::{Dataset, EventKind, TimeUnit};
+use foretaste_import::{Clicks, Format, Layout, Options};
+
+use super::{read, read_with, refused, step, steps};
+
+fn events(dataset: &Dataset, session: usize) -> Vec<(String, EventKind, u32)> {
+    let events = dataset.log.session(session).events();
+    let raw = |item| dataset.catalogue.raw(item).to_owned();
+    events.map(|event| (raw(event.item), event.kind, event.after)).collect()
+}
+
+fn names(dataset: &Dataset) -> Vec<String> {
+    (0..dataset.log.sessions()).map(|session| dataset.session_name(session).into_owned()).collect()
+}
+
+#[test]
+fn mind_is_impressions_of_users_in_time_with_what_they_read_before() {
+    let rows = "1\tU1\t11/15/2019 10:22:32 AM\tN3 N8\tN1-0 N2-1 N5-1\n\
+        2\tU2\t11/15/2019 1:02:07 PM\t\tN1-0 N4-0\n\
+        3\tU1\t11/14/2019 9:00:00 PM\tN3 N8\tN1-1 N4-0\n";
+    let (dataset, report) = read(&[("behaviors.tsv", rows)]);
+    assert_eq!(Format::Mind.to_string(), "mind");
+    assert_eq!(names(&dataset), ["U1", "U2"]);
+    let first = dataset.log.session(0);
+    assert_eq!((dataset.log.steps(), report.reading.rows), (3, 3));
+    assert_eq!(
+        events(&dataset, 0),
+        [("N3", 0), ("N8", 0)].map(|(id, at)| (id.into(), EventKind::View, at))
+    );
+    assert_eq!(events(&dataset, 1), []);
+    let clicks: Vec<usize> = (0..2).map(|t| first.extras(t).clicks.len()).collect();
+    assert_eq!(clicks, [0, 2]);
+    assert_eq!(first.step(0).reward, 1.0);
+    // `date -u -d 2019-11-14T21:00:00Z +%s`.
+    assert_eq!(first.start(), Some(1_573_765_200_000));
+    assert_eq!(dataset.log.facts().time_unit, Some(TimeUnit::Milliseconds));
+    assert_eq!(dataset.log.session(1).step(0).choice.item(), None);
+    // A test file withholds the clicks; whose news have other ids is no MIND file.
+    let withheld =
+        "1\tU1\t11/15/2019 10:22:32 AM\tN3\tN1 N2\n2\tU2\t11/15/2019 1:02:07 PM\t\tN1-0 N4-1\n";
+    let (dataset, report) = read(&[("behaviors.tsv", withheld)]);
+    assert_eq!((dataset.log.steps(), report.reading.dropped.values().sum::<u64>()), (1, 1));
+    let error = refused(&[("behaviors.tsv", &rows.replace("1:02:07 PM", "noon"))]);
+    assert!(error.contains("behaviors.tsv:2: time"), "{error}");
+    let error = refused(&[("behaviors.tsv", &rows.replace("N2-1", "N2-2"))]);
+    assert!(error.contains("behaviors.tsv"), "{error}");
+}
+
+#[test]
+fn kuairand_joins_the_videos_of_a_moment() {
+    let header = "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_rand,tab\n";
+    let rows = "0,101,20220422,600,1650600000000,1,0,1,1\n0,102,20220422,600,1650600000000,1,0,1,1\n\
+        5,101,20220422,610,1650600600000,0,0,1,1\n0,103,20220422,500,1650596400000,0,0,1,1\n";
+    let (dataset, report) = read(&[("log_random.csv", &format!("{header}{rows}"))]);
+    assert_eq!(names(&dataset), ["0", "5"]);
+    let first = dataset.log.session(0);
+    assert_eq!((first.len(), first.step(0).slate.len(), first.step(1).slate.len()), (2, 1, 2));
+    assert_eq!((first.extras(1).clicks.len(), dataset.log.sessions_with_users()), (2, 2));
+    assert_eq!(report.reading.ignored_columns, ["date", "hourmin", "is_like", "is_rand", "tab"]);
+    let layout = Layout { clicks: Clicks::Each, ..Layout::default() };
+    let options = Options { layout, ..Options::default() };
+    let (each, _) = read_with(&[("log.csv", &format!("{header}{rows}"))], options).unwrap();
+    assert_eq!(each.log.steps(), 4);
+}
+
+#[test]
+fn the_events_of_otto_and_retail_rocket_are_choices_and_orders_earn() {
+    let otto = "{\"session\": 0, \"events\": [{\"aid\": 5, \"ts\": 1661724000278, \"type\": \"clicks\"}, \
+        {\"aid\": 6, \"ts\": 1661724060278, \"type\": \"carts\"}, {\"aid\": 6, \"ts\": 1661724070278, \"type\": \"orders\"}]}\n";
+    let rocket = "timestamp,visitorid,event,itemid,transactionid\n1661724000278,0,view,5,\n\
+        1661724070278,0,transaction,6,4000\n1661724060278,0,addtocart,6,\n";
+    for (name, file) in [("train.jsonl", otto), ("events.csv", rocket)] {
+        let (dataset, _) = read(&[(name, file)]);
+        let found: Vec<_> =
+            steps(&dataset)[0].iter().map(|(_, item, reward)| (item.clone(), *reward)).collect();
+        let expected = [("5", 0.0), ("6", 0.0), ("6", 1.0)]
+            .map(|(item, reward)| (Some(item.to_owned()), reward));
+        assert_eq!((names(&dataset), found), (vec!["0".to_owned()], expected.to_vec()), "{name}");
+        assert_eq!(dataset.log.session(0).start(), Some(1_661_724_000));
+    }
+    let error = refused(&[("events.csv", &rocket.replace("addtocart", "stare"))]);
+    assert!(error.contains("events.csv:4: event") && error.contains("\"stare\""), "{error}");
+    let error = refused(&[("train.jsonl", &otto.replace("carts", "stares"))]);
+    assert!(error.contains("train.jsonl:1: type"), "{error}");
+}
+
+#[test]
+fn movielens_1m_and_recbole_are_choices() {
+    let ratings = "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n";
+    let (dataset, report) = read(&[("ratings.dat", ratings)]);
+    assert_eq!((dataset.log.steps(), names(&dataset)), (3, vec!["1".to_owned(), "2".to_owned()]));
+    assert!(report.to_string().contains("no movies.dat beside"), "{report}");
+    // Titles are in Latin-1, and hold colons.
+    let mut movies = b"1193::A: B (1975)::Drama\n661::Caf".to_vec();
+    movies.extend(b"\xe9 (1996)::Comedy\n");
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ratings.dat"), ratings).unwrap();
+    std::fs::write(folder.path().join("movies.dat"), movies).unwrap();
+    // The folder stands for what is the log in it.
+    let (dataset, report) = foretaste_import::import(folder.path(), Options::default()).unwrap();
+    assert_eq!(dataset.log.steps(), 3);
+    assert!(!report.to_string().contains("date of release"), "{report}");
+    let error = refused(&[("ratings.dat", &ratings.replace("::3::", "::good::"))]);
+    assert!(error.contains("ratings.dat"), "{error}");
+
+    let inter =
+        "user_id:token\titem_id:token\ttimestamp:float\n1\t10\t874965478.0\n1\t11\t874965479.5\n";
+    let (dataset, _) = read(&[("ml.inter", inter)]);
+    let found: Vec<_> =
+        steps(&dataset)[0].iter().map(|(_, item, _)| item.clone().unwrap()).collect();
+    assert_eq!((names(&dataset), found), (vec!["1".into()], vec!["10".into(), "11".into()]));
+    let error = refused(&[("ml.inter", &inter.replace("874965479.5", "noon"))]);
+    assert!(error.contains("ml.inter:3: timestamp:float"), "{error}");
+}
+
+#[test]
+fn recogym_has_slates_of_one_between_organic_views() {
+    let rows = ",t,u,z,v,a,c,r,ps,ps-a\n0,0.0,0,organic,1,,,,,\n1,1.0,0,bandit,,2.0,0.0,0.0,0.1,()\n\
+        2,2.0,0,bandit,,3,1.0,2.5,0.1,()\n3,3.0,0,sale,3.0,,,,,\n";
+    let (dataset, _) = read(&[("log.csv", rows)]);
+    assert_eq!(steps(&dataset), [[step("2", "", 0.0), step("3", "3", 2.5)]]);
+    assert_eq!(dataset.log.session(0).step(1).propensity, Some(&[0.1][..]));
+    let expected = [("1", EventKind::View, 0), ("3", EventKind::Order, 2)];
+    assert_eq!(events(&dataset, 0), expected.map(|(id, kind, at)| (id.to_owned(), kind, at)));
+    let error =
+        refused(&[("log.csv", &rows.replace("2,2.0,0,bandit,,3,1.0", "2,2.0,0,bandit,,3,maybe"))]);
+    assert!(error.contains("log.csv:4: c"), "{error}");
+}
+
+#[test]
+fn vowpal_wabbit_says_what_could_have_been_shown() {
+    let adf = "shared |User u=1\n|Action sports\n0:-1:0.25 |Action news now\n|Action music\n\n\
+        shared |User u=2\n1:0.5:0.5 |Action sports\n|Action music\n";
+    let (dataset, report) = read(&[("log.vw", adf)]);
+    assert_eq!((dataset.log.sessions(), report.reading.rows), (2, 2));
+    let first = dataset.log.session(0);
+    let pool: Vec<&str> =
+        first.candidates(0).unwrap().iter().map(|&item| dataset.catalogue.raw(item)).collect();
+    assert_eq!(pool, ["Action sports", "Action news now", "Action music"]);
+    assert_eq!((first.step(0).reward, first.step(0).propensity), (1.0, Some(&[0.25][..])));
+    assert!(first.step(0).choice.item().is_some());
+    let second = dataset.log.session(1).step(0);
+    assert_eq!((second.reward, second.choice.item()), (-0.5, None));
+
+    let ccb = "ccb shared |User u=1\nccb action |a x\nccb action |a y\nccb action |a z\n\
+        ccb slot 2:-1:0.5,0:0:0.3,1:0:0.2 |s one\nccb slot 0:0:0.25 |s two\n";
+    let (dataset, _) = read(&[("log.vw", ccb)]);
+    let step = dataset.log.session(0).step(0);
+    let slate: Vec<&str> = step.slate.iter().map(|&item| dataset.catalogue.raw(item)).collect();
+    assert_eq!((slate, step.reward), (vec!["a z", "a x"], 1.0));
+    assert_eq!(step.propensity, Some(&[0.5, 0.25][..]));
+    for (bad, part) in [("0:-1 |", "log.vw:1: label"), ("7:x:1 |", "log.vw:1: label")] {
+        let error = refused(&[("log.vw", &adf.replace("0:-1:0.25 |", bad))]);
+        assert!(error.contains(part), "{error}");
+    }
+    let error = refused(&[("log.vw", "shared |u\n|a x\n")]);
+    assert!(error.contains("one action with a label"), "{error}");
+}
+
+#[test]
+fn a_search_log_gives_clicks_to_the_query_that_showed_them() {
+    let rows = "0\t0\tQ\t8\t0\t7\t103\t51\n0\t9\tC\t103\n0\t20\tQ\t9\t0\t4\t5\n0\t30\tC\t51\n\
+        0\t31\tC\t99\n1\t0\tQ\t8\t0\t7\t103\n";
+    let (dataset, report) = read(&[("clicks.txt", rows)]);
+    assert_eq!(
+        steps(&dataset),
+        [vec![step("7 103 51", "103", 2.0), step("4 5", "", 0.0)], vec![step("7 103", "", 0.0)]]
+    );
+    assert_eq!(dataset.log.session(0).extras(0).clicks.len(), 2);
+    assert!(report.to_string().contains("1 clicks are on no result"), "{report}");
+    let error = refused(&[("clicks.txt", &rows.replace("9\tC", "9\tX"))]);
+    assert!(error.contains("clicks.txt:2: TypeOfRecord"), "{error}");
+}
