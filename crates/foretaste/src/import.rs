@@ -28,10 +28,9 @@ pub struct Args {
         value_name = "TOML",
         num_args = 0..=1,
         require_equals = true,
-        default_missing_value = "",
         conflicts_with = "to"
     )]
-    pub guess: Option<PathBuf>,
+    pub guess: Option<Option<PathBuf>>,
     /// Replace a file that is there.
     #[arg(long)]
     pub force: bool,
@@ -42,7 +41,7 @@ pub struct Args {
 /// Reads the log and writes the cached one, or a layout for reading it.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     if let Some(to) = &args.guess {
-        return propose(args, to);
+        return propose(args, to.as_deref());
     }
     let Some(to) = &args.to else { bail!("--to names the cached log to write") };
     let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
@@ -55,12 +54,12 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     Ok(answer)
 }
 
-fn propose(args: &Args, to: &Path) -> anyhow::Result<Answer> {
+fn propose(args: &Args, to: Option<&Path>) -> anyhow::Result<Answer> {
     let input = args.log.open()?;
     let layout = guess(&input)?;
     let name = input.given().file_name().context("the log has no name: --guess=FILE names one")?;
     let beside = Path::new(name).with_extension("toml");
-    let to = if to.as_os_str().is_empty() { &beside } else { to };
+    let to = to.unwrap_or(&beside);
     let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
     target.check()?;
     foretaste_files::write(target.path(), layout.as_bytes())?;

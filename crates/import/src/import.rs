@@ -102,6 +102,9 @@ pub(crate) fn import_parts(
     }
     let as_published = slates.is_none();
     let seed = options.seed.unwrap_or(Seed::new(1));
+    if !format.is_schema() {
+        collector.leaving_is_unknown();
+    }
     if !is_schema {
         collector.declare(Facts { time_unit: format.time_unit(), ..Facts::default() });
     }

@@ -30,6 +30,9 @@ impl Sums {
     }
 }
 
+/// Propensities are written with few digits, and kept with seven.
+const ROUNDING: f64 = 1.001;
+
 /// What is found of the propensities.
 pub fn findings(dataset: &Dataset) -> Vec<Finding> {
     let log = &dataset.log;
@@ -87,7 +90,7 @@ pub fn findings(dataset: &Dataset) -> Vec<Finding> {
         item_means(dataset, rows, &first, &mut findings);
         let (mean, error) = inverse.mean(rows);
         let items = dataset.catalogue.len() as f64;
-        if rows >= 100 && mean - 5.0 * error > items {
+        if rows >= 100 && mean - 5.0 * error > items * ROUNDING {
             findings.push(Finding::wrong(
                 "too-small",
                 format!(
@@ -118,7 +121,7 @@ fn item_means(
             let (mean, error) = sums.mean(rows);
             (mean, error, item)
         })
-        .filter(|(mean, error, _)| mean - 5.0 * error > 1.0)
+        .filter(|(mean, error, _)| mean - 5.0 * error > ROUNDING)
         .collect();
     above.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.cmp(&b.2)));
     if let Some((mean, error, item)) = above.first() {

@@ -89,8 +89,6 @@ impl Session {
                     time: Some(query.time),
                     shown: List::Owned(&query.results),
                     chosen: List::Owned(&query.clicks),
-                    // A session ends where the log does, not with the user's leaving.
-                    left: Some(false),
                     ..Record::default()
                 })
             })?;

@@ -126,7 +126,6 @@ impl Block {
             reward: &self.reward,
             propensity: Some(&self.propensity),
             candidates: List::Owned(&self.actions),
-            left: Some(false),
             ..Record::default()
         })
     }

@@ -44,6 +44,8 @@ pub(crate) struct Collector {
     scale: (f64, f64),
     /// Sessions of more steps are left out.
     max_session_steps: Option<usize>,
+    /// Whether the files say nothing of users who leave.
+    leaving_is_unknown: bool,
     log: LogBuilder,
     items: Vocabulary,
     users: Vocabulary,
@@ -83,6 +85,7 @@ impl Collector {
             part: 0,
             scale: (0.0, 1.0),
             max_session_steps,
+            leaving_is_unknown: false,
             log: LogBuilder::default(),
             items: Vocabulary::default(),
             users: Vocabulary::default(),
@@ -263,7 +266,14 @@ impl Collector {
 
     /// A null on the last step of a session means that the user left, where the file does not say.
     pub(crate) fn leave_on_last_step(&mut self) {
-        self.log.leave_on_last_step();
+        if !self.leaving_is_unknown {
+            self.log.leave_on_last_step();
+        }
+    }
+
+    /// Says that a session ends where its log does, not with its user's leaving.
+    pub(crate) fn leaving_is_unknown(&mut self) {
+        self.leaving_is_unknown = true;
     }
 
     /// Closes the open session; one without a step is dropped.

@@ -1,6 +1,6 @@
 //! Formats that are one small file each: small logs of our own making in their shape.
 
-use foretaste_data::{Dataset, EventKind, TimeUnit};
+use foretaste_data::{Choice, Dataset, EventKind, TimeUnit};
 use foretaste_import::{Clicks, Format, Layout, Options};
 
 use super::{read, read_with, refused, step, steps};
@@ -36,7 +36,7 @@ fn mind_is_impressions_of_users_in_time_with_what_they_read_before() {
     // `date -u -d 2019-11-14T21:00:00Z +%s`.
     assert_eq!(first.start(), Some(1_573_765_200_000));
     assert_eq!(dataset.log.facts().time_unit, Some(TimeUnit::Milliseconds));
-    assert_eq!(dataset.log.session(1).step(0).choice.item(), None);
+    assert_eq!(dataset.log.session(1).step(0).choice, Choice::Skip, "leaving is not observed");
     // A test file withholds the clicks; whose news have other ids is no MIND file.
     let withheld =
         "1\tU1\t11/15/2019 10:22:32 AM\tN3\tN1 N2\n2\tU2\t11/15/2019 1:02:07 PM\t\tN1-0 N4-1\n";
