@@ -11,7 +11,7 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
     if !layout.columns.is_empty() {
         return Ok(match &start[..] {
             [b'P', b'A', b'R', b'1', ..] => Format::Parquet,
-            text if text.trim_ascii_start().starts_with(b"{") => Format::JsonLines,
+            text if is_json(&String::from_utf8_lossy(text)) => Format::JsonLines,
             _ => Format::Csv,
         });
     }
@@ -31,7 +31,7 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
     };
     let have = |delimiter: char, columns: &[&str]| columns.iter().all(|c| has(delimiter, c));
     let fields: Vec<&str> = header.split('\t').collect();
-    if text.trim_start().starts_with('{') {
+    if is_json(text) {
         let otto = ["\"session\"", "\"events\"", "\"aid\""].iter().all(|key| header.contains(key));
         Ok(if otto { Format::Otto } else { Format::JsonLines })
     } else if header.starts_with("shared |") || header.starts_with("ccb shared") {
@@ -90,6 +90,13 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         );
         Err(Error::file(path, problem))
     }
+}
+
+/// Whether a text begins an object, or an array of objects.
+pub(crate) fn is_json(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let object = text.strip_prefix('[').map_or(text, str::trim_start);
+    object.starts_with('{')
 }
 
 /// Whether a field lists items with 0 or 1 behind a hyphen, as MIND does.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
 use crate::reader::{Source, Table, parquet, read_error};
 use crate::{Error, Format, Input, Result};
@@ -105,7 +106,7 @@ impl Sample {
             let values = vec![Vec::new(); names.len()];
             return Ok(Self { format: Format::Parquet, delimiter: None, names, values });
         }
-        match start.trim_ascii_start().starts_with(b"{") {
+        match is_json(&String::from_utf8_lossy(&start)) {
             true => Self::of_json(path),
             false => Self::of_table(path),
         }

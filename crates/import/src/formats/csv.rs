@@ -8,6 +8,7 @@ use std::path::Path;
 use foretaste_data::{Choice, Dataset, Fault, ItemId, Part};
 
 use super::schema::{COLUMNS, Column, Places};
+use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
@@ -105,11 +106,11 @@ impl Scratch<'_> {
             record.time = Some(times.parse(text, "timestamp")?);
         }
         rewards.clear();
-        match (places.of(Column::Reward), field(Column::Reward)?) {
+        match (places.of(Column::Reward), field(Column::Reward)?.filter(|text| !is_null(text))) {
             (Some(_), Some(text)) => floats(text, layout, "reward", "a finite number", rewards)?,
-            // Where all rows are slates of their own, each earned something that is known.
-            (Some(_), None) if places.of(Column::Event).is_none() => {
-                return Err(Fault::value("reward", "a finite number", ""));
+            // Nothing chosen and no reward is nothing earned.
+            (Some(_), None) if !record.chosen.is_empty() && record.event.is_none() => {
+                return Err(no_reward(""));
             }
             _ => {}
         }

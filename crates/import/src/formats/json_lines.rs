@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
 use foretaste_data::{Choice, Dataset, Fault};
@@ -11,6 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::schema::{COLUMNS, Column, Names};
+use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
@@ -42,11 +43,17 @@ pub(crate) fn read(
         flags: Vec::new(),
         texts: Default::default(),
         chosen: String::new(),
+        rewarded: false,
     };
     let mut ignored = Vec::new();
+    let array = is_array(&mut reader).map_err(|source| read_error(&path, source))?;
     for number in 1.. {
         line.clear();
-        if reader.read_until(b'\n', &mut line).map_err(|source| read_error(&path, source))? == 0 {
+        let read = match array {
+            true => next_object(&mut reader, &mut line),
+            false => reader.read_until(b'\n', &mut line),
+        };
+        if read.map_err(|source| read_error(&path, source))? == 0 {
             break;
         }
         if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
@@ -74,6 +81,55 @@ pub(crate) fn read(
     collector.ignore(&ignored);
     steps.set_unit(scratch.times.unit());
     Ok(())
+}
+
+/// Whether the file is one array of objects, as pandas writes it, and not a line each; an array's
+/// bracket is then behind.
+fn is_array(reader: &mut impl BufRead) -> io::Result<bool> {
+    let start = reader.fill_buf()?;
+    let blank = |byte: &&u8| byte.is_ascii_whitespace() || BYTE_ORDER_MARK.contains(byte);
+    let before = start.iter().take_while(blank).count();
+    let array = start.get(before) == Some(&b'[');
+    if array {
+        reader.consume(before + 1);
+    }
+    Ok(array)
+}
+
+/// The next object of an array; 0 bytes at its end.
+fn next_object(reader: &mut impl BufRead, object: &mut Vec<u8>) -> io::Result<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(object.len());
+        }
+        let mut used = 0;
+        let mut whole = false;
+        for &byte in bytes {
+            used += 1;
+            if depth == 0 && byte != b'{' {
+                continue;
+            }
+            object.push(byte);
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => quoted = !quoted,
+                b'{' if !quoted => depth += 1,
+                b'}' if !quoted => depth -= 1,
+                _ => {}
+            }
+            if depth == 0 {
+                whole = true;
+                break;
+            }
+        }
+        reader.consume(used);
+        if whole {
+            return Ok(object.len());
+        }
+    }
 }
 
 /// A line before its values are looked at, so that a fault can name its field.
@@ -237,11 +293,21 @@ struct Scratch<'t> {
     flags: Vec<bool>,
     texts: [String; 3],
     chosen: String,
+    /// Whether a line before had a reward.
+    rewarded: bool,
 }
 
 impl Scratch<'_> {
     fn record<'r>(&'r mut self, fields: &Fields<'r>) -> Checked<Record<'r>> {
-        let Self { layout, times, numbers: [rewards, propensities], flags, texts, chosen } = self;
+        let Self {
+            layout,
+            times,
+            numbers: [rewards, propensities],
+            flags,
+            texts,
+            chosen,
+            rewarded,
+        } = self;
         let mut record = Record::default();
         let present = |column: Column| fields.get(column);
         if let Some(raw) = present(Column::Step) {
@@ -274,6 +340,9 @@ impl Scratch<'_> {
         if let Some(raw) = present(Column::Reward) {
             numbers(raw, "reward", "a finite number", rewards)?;
             record.reward = rewards;
+            *rewarded = true;
+        } else if *rewarded && !record.chosen.is_empty() && record.event.is_none() {
+            return Err(no_reward("none"));
         }
         if let Some(raw) = present(Column::Timestamp) {
             record.time = Some(match raw.get().starts_with('"') {

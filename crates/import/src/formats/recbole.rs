@@ -28,7 +28,7 @@ pub(crate) fn read(
 
 fn choice(row: Text<'_>, [user, item, time]: [usize; 3]) -> Checked<(&str, &str, i64)> {
     let seconds: f64 = row.number(time, COLUMNS[2], "a number of seconds since 1970")?;
-    if !(seconds.abs() < 1e12) {
+    if seconds.is_nan() || seconds.abs() >= 1e12 {
         return Err(Fault::new(COLUMNS[2], "a number of seconds since 1970", seconds.to_string()));
     }
     Ok((row.id(user, COLUMNS[0])?, row.id(item, COLUMNS[1])?, seconds.floor() as i64))

@@ -591,6 +591,12 @@ impl<'l> Sessions<'l> {
 const OFF_SLATE: &str = "an item of the slate";
 const OFF_SLATE_REASON: &str = "chosen: expected an item of the slate";
 
+/// The fault of a choice that earned something which is not known.
+pub(crate) fn no_reward(found: &'static str) -> Fault {
+    Fault::value("reward", "a finite number where an item was chosen", found)
+        .advise("without the column, --ignore-columns reward, a click earns 1")
+}
+
 /// The fault of a choice that is not on its slate, with what it looks like.
 fn off_slate(raw: &str, record: &Record<'_>, layout: &Layout) -> Fault {
     const NOTHING: [&str; 9] = ["nan", "none", "null", "na", "<na>", "\\n", "-1", "0", "false"];

@@ -373,9 +373,9 @@ mod tests {
                     shown: List::Split("a b|ü", '|'),
                     chosen: List::One(&item),
                     reward: &[0.5, -1.0],
-                    propensity: (line % 2 == 0).then_some(&[0.25_f32][..]),
+                    propensity: (line.is_multiple_of(2)).then_some(&[0.25_f32][..]),
                     clicked: Some(&[true, false]),
-                    left: Some(line % 3 == 0),
+                    left: Some(line.is_multiple_of(3)),
                     event: Some("view"),
                     position: Some(-4),
                     ..Record::default()
@@ -399,8 +399,8 @@ mod tests {
                 assert_eq!((row.session, row.part), (rows[line].0.to_string().as_str(), 3));
                 assert_eq!(row.user, (rows[line].0 > 2).then_some("ann"));
                 assert_eq!((row.record.reward, row.record.position), (&[0.5, -1.0][..], Some(-4)));
-                assert_eq!(row.record.propensity, (line % 2 == 0).then_some(&[0.25_f32][..]));
-                assert_eq!((row.record.left, row.record.event), (Some(line % 3 == 0), Some("view")));
+                assert_eq!(row.record.propensity, (line.is_multiple_of(2)).then_some(&[0.25_f32][..]));
+                assert_eq!((row.record.left, row.record.event), (Some(line.is_multiple_of(3)), Some("view")));
                 assert_eq!(row.record.clicked, Some(&[true, false][..]));
                 assert_eq!((row.record.time, row.record.number), (rows[line].1, Some(rows[line].2)));
                 found.push(line);

@@ -37,7 +37,9 @@ impl<'a> Table<'a> {
             .iter()
             .map(|field| Some(std::str::from_utf8(field).ok()?.trim().to_owned()))
             .collect();
-        let header = header.ok_or_else(|| Error::file(path, "its header is not UTF-8"))?;
+        let header = header.ok_or_else(|| {
+            Error::file(path, "its header is not UTF-8; iconv converts from other encodings")
+        })?;
         if header.iter().all(String::is_empty) {
             return Err(Error::file(path, "is empty, expected a header"));
         }
@@ -296,7 +298,9 @@ fn not_text(record: &csv::ByteRecord, at: usize, names: &[&'static str]) -> Faul
     let found = format!(
         "byte 0x{byte:02x} at place {place} of the field, in the row that starts at byte {start}"
     );
-    Fault::new(names[column], UTF8, found)
+    Fault::new(names[column], UTF8, found).advise(
+        "`iconv -f latin1 -t utf-8 FILE` converts a file in Latin-1, on the way into a pipe",
+    )
 }
 
 fn csv_error(path: &Path, error: csv::Error) -> Error {

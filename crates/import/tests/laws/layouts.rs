@@ -230,8 +230,7 @@ fn pauses_cut_the_rows_of_a_user_into_sessions() {
     assert!(error.contains("--session-gap 30m"), "{error}");
     let all = Layout { columns: columns(&[("session", "user")]), sort: true, ..Layout::default() };
     assert_eq!(read(csv, all).0.log.sessions(), 2);
-    let own =
-        csv.replace("2024-03-10T0", "").replace("+01:00", "").replace('Z', "").replace(':', "");
+    let own = csv.replace("2024-03-10T0", "").replace("+01:00", "").replace(['Z', ':'], "");
     let error = refused(&own, Layout { session_gap: gap, ..Layout::default() });
     assert!(error.contains("--time-unit"), "{error}");
 }
@@ -498,6 +497,37 @@ fn a_guessed_layout_reads_the_file() {
     let folder = folder_of(&[("x.csv", b"a,b\n1,2\n")]);
     let error = guess(&Input::open(&folder.path().join("x.csv")).unwrap()).unwrap_err().to_string();
     assert!(error.contains("looks like a session or a user"), "{error}");
+}
+
+#[test]
+fn what_earned_nothing_needs_no_reward_and_what_was_chosen_does() {
+    let csv = format!("{HEADER}a,0,k1 k2,,\na,1,k1 k2,k1,2\n");
+    assert_eq!(shown(&plain(&csv).0), ["a: k1 k2>-=0, k1 k2>k1=2"]);
+    let error = refused(&format!("{HEADER}a,0,k1 k2,k1,\n"), Layout::default());
+    assert!(error.contains("shop.csv:2: reward") && error.contains("a click earns 1"), "{error}");
+    let line = |step: u8, reward: &str| {
+        format!("{{\"session\":\"a\",\"step\":{step},\"shown\":[1,2],\"chosen\":2{reward}}}\n")
+    };
+    let json = |text: String| read_as("shop.jsonl", text.as_bytes(), Layout::default());
+    let without = json(line(0, "") + &line(1, "")).unwrap().0;
+    assert_eq!(shown(&without), ["a: 1 2>2=1, 1 2>2=1"]);
+    let error = json(line(0, ",\"reward\":3") + &line(1, ",\"reward\":null")).unwrap_err();
+    assert!(error.to_string().contains("shop.jsonl:2: reward"), "{error}");
+}
+
+#[test]
+fn an_array_of_objects_is_read_as_lines_are() {
+    let rows = [
+        "{\"session\": \"a\", \"shown\": [\"}{[\", \"k2\"], \"chosen\": \"}{[\", \"more\": {\"x\": [{}]}}",
+        "{\"session\": \"a\",\n \"shown\": [\"q\\\"]\", \"k2\"], \"chosen\": null}",
+    ];
+    for text in [format!("[{}]", rows.join(", ")), format!(" [\n{}\n]\n", rows.join(",\n"))] {
+        let (dataset, _) = read_as("shop.json", text.as_bytes(), Layout::default()).unwrap();
+        assert_eq!(shown(&dataset), ["a: }{[ k2>}{[=1, q\"] k2>!=0"], "{text}");
+    }
+    let bad = format!("[{},{}]", rows[0], rows[1].replace("null", "\"k9\""));
+    let error = read_as("shop.json", bad.as_bytes(), Layout::default()).unwrap_err().to_string();
+    assert!(error.contains("shop.json:2: chosen"), "{error}");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) fn movies_dat(
     read(table, films, collector, |row| {
         let film = row.lone_field(0).ok_or_else(|| Fault::value(FILM, "an id", ""))?;
         // Behind the title stand two colons and the genres.
-        let last = row.len().checked_sub(3).unwrap_or_default();
+        let last = row.len().saturating_sub(3);
         let title = String::from_utf8_lossy(row.bytes(last));
         Ok((film.to_owned(), year(&title).and_then(|year| date::day(year, 1, 1))))
     })
