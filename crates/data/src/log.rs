@@ -144,6 +144,13 @@ pub struct Log {
     propensity: Option<Vec<f32>>,
     /// Per step.
     timestamp: Option<Vec<i64>>,
+    /// Apart, so that a log is small to move.
+    rest: Box<Rest>,
+}
+
+/// What is small, or what most logs lack.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Rest {
     /// Per session.
     user: Option<Vec<u32>>,
     facts: Facts,
@@ -185,8 +192,7 @@ impl From<LogBefore4> for Log {
             reward,
             propensity,
             timestamp,
-            user,
-            ..Self::default()
+            rest: Box::new(Rest { user, ..Rest::default() }),
         }
     }
 }
@@ -201,11 +207,7 @@ impl Default for Log {
             reward: Vec::new(),
             propensity: None,
             timestamp: None,
-            user: None,
-            facts: Facts::default(),
-            clicks: None,
-            candidates: None,
-            events: None,
+            rest: Box::default(),
         }
     }
 }
@@ -250,7 +252,7 @@ impl Log {
 
     /// Whether the log records the user of every session.
     pub fn has_users(&self) -> bool {
-        self.user.as_ref().is_some_and(|column| !column.contains(&NO_USER))
+        self.rest.user.as_ref().is_some_and(|column| !column.contains(&NO_USER))
     }
 
     /// Number of sessions that have propensities.
@@ -271,29 +273,30 @@ impl Log {
 
     /// Number of sessions that have a user.
     pub fn sessions_with_users(&self) -> usize {
-        self.user
+        self.rest
+            .user
             .as_ref()
             .map_or(0, |column| column.iter().filter(|&&user| user != NO_USER).count())
     }
 
     /// What its numbers mean.
     pub fn facts(&self) -> Facts {
-        self.facts
+        self.rest.facts
     }
 
     /// Number of slates on which several items were chosen, and of the clicks on them.
     pub fn several_clicks(&self) -> (usize, usize) {
-        self.clicks.as_ref().map_or((0, 0), |clicks| (clicks.slates(), clicks.clicks()))
+        self.rest.clicks.as_ref().map_or((0, 0), |clicks| (clicks.slates(), clicks.clicks()))
     }
 
     /// Number of steps whose candidates are known.
     pub fn steps_with_candidates(&self) -> usize {
-        self.candidates.as_ref().map_or(0, CandidateSets::steps)
+        self.rest.candidates.as_ref().map_or(0, CandidateSets::steps)
     }
 
     /// Number of organic events of all sessions.
     pub fn events(&self) -> usize {
-        self.events.as_ref().map_or(0, Events::len)
+        self.rest.events.as_ref().map_or(0, Events::len)
     }
 
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
@@ -303,14 +306,14 @@ impl Log {
             + 4 * (self.shown.len() + self.chosen.len() + self.reward.len())
             + optional(self.propensity.as_ref().map(Vec::len), 4)
             + optional(self.timestamp.as_ref().map(Vec::len), 8)
-            + optional(self.user.as_ref().map(Vec::len), 4)
-            + self.clicks.as_ref().map_or(0, Clicks::bytes)
-            + self.candidates.as_ref().map_or(0, CandidateSets::bytes)
-            + self.events.as_ref().map_or(0, Events::bytes)
+            + optional(self.rest.user.as_ref().map(Vec::len), 4)
+            + self.rest.clicks.as_ref().map_or(0, Clicks::bytes)
+            + self.rest.candidates.as_ref().map_or(0, CandidateSets::bytes)
+            + self.rest.events.as_ref().map_or(0, Events::bytes)
     }
 
     pub(crate) fn forget_users(&mut self) {
-        self.user = None;
+        self.rest.user = None;
     }
 
     pub(crate) fn forget_timestamps(&mut self) {
@@ -322,20 +325,20 @@ impl Log {
     }
 
     pub(crate) fn forget_clicks(&mut self) {
-        self.clicks = None;
+        self.rest.clicks = None;
     }
 
     pub(crate) fn forget_candidates(&mut self) {
-        self.candidates = None;
+        self.rest.candidates = None;
     }
 
     pub(crate) fn forget_events(&mut self) {
-        self.events = None;
+        self.rest.events = None;
     }
 
     /// The log of the given sessions, in the given order.
     pub fn select(&self, sessions: &[usize]) -> Log {
-        let mut builder = LogBuilder::new(self.facts);
+        let mut builder = LogBuilder::new(self.rest.facts);
         for &index in sessions {
             let session = self.session(index);
             for (t, step) in session.steps().enumerate() {
@@ -410,7 +413,7 @@ impl<'a> Session<'a> {
     pub fn extras(self, t: usize) -> Extras<'a> {
         let step = self.first + t;
         Extras {
-            clicks: self.log.clicks.as_ref().map_or(&[], |clicks| clicks.of_step(step)),
+            clicks: self.log.rest.clicks.as_ref().map_or(&[], |clicks| clicks.of_step(step)),
             candidates: self.candidates(t).unwrap_or_default(),
         }
     }
@@ -418,12 +421,12 @@ impl<'a> Session<'a> {
     /// The items that the slate of step `t` was drawn from, where they are known: whoever else
     /// chooses a slate there may choose among them only.
     pub fn candidates(self, t: usize) -> Option<&'a [ItemId]> {
-        self.log.candidates.as_ref()?.of_step(self.first + t)
+        self.log.rest.candidates.as_ref()?.of_step(self.first + t)
     }
 
     /// The organic events, in order.
     pub fn events(self) -> impl Iterator<Item = Event> + 'a {
-        self.log.events.iter().flat_map(move |events| events.of_session(self.index))
+        self.log.rest.events.iter().flat_map(move |events| events.of_session(self.index))
     }
 
     /// The chosen items in order.
@@ -433,7 +436,7 @@ impl<'a> Session<'a> {
 
     /// The user, as an index into the data set's user vocabulary; `None` where it is not known.
     pub fn user(self) -> Option<u32> {
-        self.log.user.as_ref().map(|column| column[self.index]).filter(|&user| user != NO_USER)
+        self.log.rest.user.as_ref().map(|column| column[self.index]).filter(|&user| user != NO_USER)
     }
 
     /// Time of the first step, where the session has times.

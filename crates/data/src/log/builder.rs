@@ -18,12 +18,14 @@ pub struct LogBuilder {
 impl LogBuilder {
     /// A builder of a log whose numbers mean this.
     pub fn new(facts: Facts) -> Self {
-        Self { log: Log { facts, ..Log::default() }, ..Self::default() }
+        let mut builder = Self::default();
+        builder.declare(facts);
+        builder
     }
 
     /// Changes what the log's numbers mean.
     pub fn declare(&mut self, facts: Facts) {
-        self.log.facts = facts;
+        self.log.rest.facts = facts;
     }
 
     /// Appends a step to the open session.
@@ -82,13 +84,13 @@ impl LogBuilder {
 
     /// Forgets the steps and events of the open session, and columns that it alone had.
     pub fn abandon_session(&mut self) {
-        self.log.events.take_if(|events| !events.abandon());
+        self.log.rest.events.take_if(|events| !events.abandon());
         if self.open_steps() == 0 {
             return;
         }
         let steps = self.closed_steps();
-        self.log.clicks.take_if(|clicks| !clicks.truncate(steps));
-        self.log.candidates.take_if(|sets| !sets.truncate(steps));
+        self.log.rest.clicks.take_if(|clicks| !clicks.truncate(steps));
+        self.log.rest.candidates.take_if(|sets| !sets.truncate(steps));
         let impressions = self.log.slate_offsets[steps] as usize;
         let log = &mut self.log;
         log.slate_offsets.truncate(steps + 1);
@@ -149,7 +151,7 @@ impl LogBuilder {
         grow(&mut log.reward, fraction, growth);
         log.propensity.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
         log.timestamp.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
-        log.user.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
+        log.rest.user.as_mut().into_iter().for_each(|column| grow(column, fraction, growth));
     }
 
     fn closed_steps(&self) -> usize {
@@ -202,8 +204,13 @@ impl LogBuilder {
         if step.timestamp == Some(NO_TIME) {
             return Err(Fault::new("timestamp", "a number above -2^63", NO_TIME.to_string()));
         }
-        if self.open_steps() > 0 {
-            let last = self.log.step(self.log.steps() - 1);
+        // Without a column on either side there is nothing to compare.
+        let log = &self.log;
+        let propensity = step.propensity.is_some() || log.propensity.is_some();
+        let timestamp = step.timestamp.is_some() || log.timestamp.is_some();
+        if (propensity || timestamp)
+            && let Some(last) = self.last()
+        {
             if step.propensity.is_some() != last.propensity.is_some() {
                 return Err(Fault::all_or_none("propensity", step.propensity.is_some()));
             }
@@ -216,9 +223,20 @@ impl LogBuilder {
 
     /// An item that stands twice on a slate.
     fn repeated(&mut self, slate: &[ItemId]) -> Option<ItemId> {
-        // All pairs are cheaper than sorting for the slates that people see, and need no copy.
+        // All pairs are cheaper than sorting for the slates that people see, and need no copy. Most
+        // of these slates do not even have two items with the same last ten bits.
         const ALL_PAIRS: usize = 24;
         if slate.len() <= ALL_PAIRS {
+            let mut seen = [0_u64; 16];
+            let alike = slate.iter().any(|item| {
+                let (word, bit) = ((item.0 >> 6) as usize % seen.len(), 1 << (item.0 % 64));
+                let again = seen[word] & bit != 0;
+                seen[word] |= bit;
+                again
+            });
+            if !alike {
+                return None;
+            }
             return slate
                 .iter()
                 .enumerate()
@@ -235,10 +253,10 @@ impl LogBuilder {
         let log = &mut self.log;
         let (steps, impressions) = (log.steps(), log.impressions());
         if !extras.clicks.is_empty() {
-            log.clicks.get_or_insert_with(Clicks::default).push(steps, extras.clicks);
+            log.rest.clicks.get_or_insert_with(Clicks::default).push(steps, extras.clicks);
         }
-        if !extras.candidates.is_empty() || log.candidates.is_some() {
-            let sets = log.candidates.get_or_insert_with(CandidateSets::default);
+        if !extras.candidates.is_empty() || log.rest.candidates.is_some() {
+            let sets = log.rest.candidates.get_or_insert_with(CandidateSets::default);
             self.sets.push(sets, steps, extras.candidates);
         }
         log.shown.extend_from_slice(step.slate);
@@ -259,18 +277,21 @@ impl LogBuilder {
     }
 
     pub(crate) fn append_event(&mut self, event: Event) {
-        self.log.events.get_or_insert_with(Events::default).push(event);
+        self.log.rest.events.get_or_insert_with(Events::default).push(event);
     }
 
     pub(crate) fn close_session(&mut self, user: Option<u32>) {
         let log = &mut self.log;
         let sessions = log.sessions();
         log.session_offsets.push(log.chosen.len() as u64);
-        if let Some(events) = &mut log.events {
+        if let Some(events) = &mut log.rest.events {
             events.close(sessions + 1);
         }
-        if user.is_some() || log.user.is_some() {
-            log.user.get_or_insert_with(|| vec![NO_USER; sessions]).push(user.unwrap_or(NO_USER));
+        if user.is_some() || log.rest.user.is_some() {
+            log.rest
+                .user
+                .get_or_insert_with(|| vec![NO_USER; sessions])
+                .push(user.unwrap_or(NO_USER));
         }
     }
 }

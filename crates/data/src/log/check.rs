@@ -25,18 +25,19 @@ impl Log {
         self.timestamp
             .iter()
             .try_for_each(|column| check_length("timestamp", column.len(), self.steps()))?;
-        self.user
+        self.rest
+            .user
             .iter()
             .try_for_each(|column| check_length("user", column.len(), self.sessions()))?;
         let fits = [
-            ("clicks", self.clicks.as_ref().is_none_or(|clicks| clicks.fits(self.steps()))),
+            ("clicks", self.rest.clicks.as_ref().is_none_or(|clicks| clicks.fits(self.steps()))),
             (
                 "candidates",
-                self.candidates.as_ref().is_none_or(|sets| sets.fits(self.steps(), items)),
+                self.rest.candidates.as_ref().is_none_or(|sets| sets.fits(self.steps(), items)),
             ),
             (
                 "events",
-                self.events.as_ref().is_none_or(|events| events.fits(self.sessions(), items)),
+                self.rest.events.as_ref().is_none_or(|events| events.fits(self.sessions(), items)),
             ),
         ];
         if let Some((what, _)) = fits.iter().find(|(_, fits)| !fits) {
@@ -45,7 +46,7 @@ impl Log {
         if let Some(item) = self.shown.iter().find(|item| item.index() >= items) {
             return Err(Error::Log(format!("item number {} of a catalogue of {items}", item.0)));
         }
-        if let (Some(column), Some(users)) = (&self.user, users)
+        if let (Some(column), Some(users)) = (&self.rest.user, users)
             && let Some(user) =
                 column.iter().find(|&&user| user != NO_USER && user as usize >= users)
         {

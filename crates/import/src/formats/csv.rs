@@ -46,7 +46,9 @@ pub(crate) fn read(
             Ok(_) => None,
             Err(_) => named_by.and_then(|column| row.lone_field(column)),
         };
-        steps.row(collector, row.place(), key, named, || scratch.record(text?, &places, layout))
+        steps.row(collector, row.place(), key, named, |record| {
+            scratch.fill(record, text?, &places, layout)
+        })
     })?;
     steps.set_unit(times.unit());
     Ok(())
@@ -72,12 +74,13 @@ fn key<'r>(row: Text<'r>, places: &'r Places) -> Checked<Key<'r>> {
 }
 
 impl Scratch<'_> {
-    fn record<'r>(
+    fn fill<'r>(
         &'r mut self,
+        record: &mut Record<'r>,
         row: Text<'r>,
         places: &Places,
         layout: &Layout,
-    ) -> Checked<Record<'r>> {
+    ) -> Checked {
         let Self { times, numbers: [rewards, propensities], flags } = self;
         let field = |column: Column| -> Checked<Option<&'r str>> {
             match places.of(column) {
@@ -89,19 +92,29 @@ impl Scratch<'_> {
             let text = field(column)?.unwrap_or_default();
             Ok(List::of_field(text, layout.list_separator))
         };
-        let mut record = Record {
-            shown: list(Column::Shown)?,
-            item: field(Column::Item)?.map(whole),
-            event: field(Column::Event)?,
-            slate: field(Column::Slate)?,
-            ..Record::default()
-        };
+        record.shown = list(Column::Shown)?;
         record.number = match places.of(Column::Step) {
             Some(_) => Some(number(field(Column::Step)?.unwrap_or_default(), "step", WHOLE)?),
             None => None,
         };
         record.chosen = chosen(field(Column::Chosen)?.unwrap_or_default(), layout);
-        record.candidates = list(Column::Candidates)?;
+        if places.has_rare() {
+            record.item = field(Column::Item)?.map(whole);
+            record.event = field(Column::Event)?;
+            record.slate = field(Column::Slate)?;
+            record.candidates = list(Column::Candidates)?;
+            if let Some(text) = field(Column::Clicked)? {
+                flags.clear();
+                List::of_field(text, layout.list_separator).each("clicked", |text| {
+                    flags.push(flag(text, "clicked")?);
+                    Ok(())
+                })?;
+                record.clicked = Some(flags);
+            }
+            if let Some(text) = field(Column::Position)? {
+                record.position = Some(number(text, "position", WHOLE)?);
+            }
+        }
         if let Some(text) = field(Column::Timestamp)?.filter(|text| !is_null(text)) {
             record.time = Some(times.parse(text, "timestamp")?);
         }
@@ -121,23 +134,16 @@ impl Scratch<'_> {
             record.propensity = Some(propensities);
         }
         record.left = field(Column::Left)?.map(|text| flag(text, "left")).transpose()?;
-        if let Some(text) = field(Column::Clicked)? {
-            flags.clear();
-            List::of_field(text, layout.list_separator).each("clicked", |text| {
-                flags.push(flag(text, "clicked")?);
-                Ok(())
-            })?;
-            record.clicked = Some(flags);
-        }
-        if let Some(text) = field(Column::Position)? {
-            record.position = Some(number(text, "position", WHOLE)?);
-        }
-        Ok(record)
+        Ok(())
     }
 }
 
 /// What was chosen: one id, or several.
 fn chosen<'r>(text: &'r str, layout: &Layout) -> List<'r> {
+    let plain = |byte: u8| !byte.is_ascii_whitespace() && !matches!(byte, b'[' | b'(');
+    if layout.list_separator.is_none() && !text.is_empty() && text.bytes().all(plain) {
+        return List::One(text);
+    }
     match List::of_field(text, layout.list_separator) {
         List::Words(text) if !text.bytes().any(|byte| byte.is_ascii_whitespace()) => {
             List::One(text)
@@ -149,7 +155,8 @@ fn chosen<'r>(text: &'r str, layout: &Layout) -> List<'r> {
 /// A whole number, be it written as a float.
 fn number(text: &str, field: &'static str, expected: &'static str) -> Checked<i64> {
     let text = text.trim_ascii();
-    whole(text).parse().map_err(|_| Fault::value(field, expected, text))
+    let number = text.parse().or_else(|_| whole(text).parse());
+    number.map_err(|_| Fault::value(field, expected, text))
 }
 
 /// One number, or a list of them.
@@ -160,7 +167,13 @@ fn floats(
     expected: &'static str,
     to: &mut Vec<f32>,
 ) -> Checked {
-    if let Ok(number) = text.trim_ascii().parse() {
+    let number = match text {
+        // What most rewards are.
+        "0" => Ok(0.0),
+        "1" => Ok(1.0),
+        text => text.trim_ascii().parse(),
+    };
+    if let Ok(number) = number {
         to.push(number);
         return Ok(());
     }

@@ -37,7 +37,6 @@ pub(crate) fn read(
     let mut reader = BufReader::with_capacity(1 << 18, source);
     let mut line = Vec::new();
     let mut scratch = Scratch {
-        layout,
         times,
         numbers: Default::default(),
         flags: Vec::new(),
@@ -63,8 +62,8 @@ pub(crate) fn read(
             continue;
         }
         collector.count_row(fraction.get());
-        let fields = Fields::read(&line, &names, layout, &mut ignored);
-        let ids = fields.as_ref().map_err(Clone::clone).and_then(|fields| fields.key(part));
+        let mut fields = Fields::default();
+        let ids = fields.read(&line, &names, layout, &mut ignored).and_then(|()| fields.key(part));
         let key = ids
             .as_ref()
             .map_err(Clone::clone)
@@ -74,9 +73,8 @@ pub(crate) fn read(
             false => None,
         };
         let place = Place::Line(number);
-        steps.row(collector, place, key, named.as_deref(), || {
-            scratch.record(fields.as_ref().map_err(Clone::clone)?)
-        })?;
+        steps
+            .row(collector, place, key, named.as_deref(), |record| scratch.fill(record, &fields))?;
     }
     collector.ignore(&ignored);
     steps.set_unit(scratch.times.unit());
@@ -133,29 +131,28 @@ fn next_object(reader: &mut impl BufRead, object: &mut Vec<u8>) -> io::Result<us
 }
 
 /// A line before its values are looked at, so that a fault can name its field.
+#[derive(Default)]
 struct Fields<'a>([Option<&'a RawValue>; COLUMNS.len()]);
 
 type Ids<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
 
 impl<'a> Fields<'a> {
     fn read(
+        &mut self,
         line: &'a [u8],
         names: &Names,
         layout: &Layout,
         ignored: &mut Vec<String>,
-    ) -> Checked<Self> {
+    ) -> Checked {
         let text = std::str::from_utf8(line).map_err(|error| {
             let at = error.valid_up_to();
             let found = format!("byte 0x{:02x} at place {at} of the line", line[at]);
             Fault::new("row", "UTF-8 text", found)
         })?;
         let mut slip = None;
-        let seed = Wanted { names, layout, ignored, slip: &mut slip };
+        let seed = Wanted { names, layout, ignored, slip: &mut slip, fields: &mut self.0 };
         let mut reader = serde_json::Deserializer::from_str(text);
-        let fields = seed.deserialize(&mut reader).and_then(|fields| {
-            reader.end()?;
-            Ok(fields)
-        });
+        let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
         if let Some((name, column)) = slip {
             return Err(Fault::new("row", "the fields of the schema", format!("{name:?}")).advise(
                 format!(
@@ -164,7 +161,7 @@ impl<'a> Fields<'a> {
                 ),
             ));
         }
-        fields.map_err(|error| {
+        read.map_err(|error| {
             Fault::new("row", "one JSON object with the schema's fields", error.to_string())
         })
     }
@@ -189,15 +186,16 @@ impl<'a> Fields<'a> {
 }
 
 /// Reads the fields of an object that the schema has.
-struct Wanted<'w> {
+struct Wanted<'w, 'a> {
+    fields: &'w mut [Option<&'a RawValue>; COLUMNS.len()],
     names: &'w Names,
     layout: &'w Layout,
     ignored: &'w mut Vec<String>,
     slip: &'w mut Option<(String, &'static str)>,
 }
 
-impl<'de> DeserializeSeed<'de> for Wanted<'_> {
-    type Value = Fields<'de>;
+impl<'de> DeserializeSeed<'de> for Wanted<'_, 'de> {
+    type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(
         self,
@@ -207,8 +205,8 @@ impl<'de> DeserializeSeed<'de> for Wanted<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Wanted<'_> {
-    type Value = Fields<'de>;
+impl<'de> Visitor<'de> for Wanted<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -218,8 +216,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
         self,
         mut map: A,
     ) -> std::result::Result<Self::Value, A::Error> {
-        let Self { names, layout, ignored, slip } = self;
-        let mut fields = [None; COLUMNS.len()];
+        let Self { fields, names, layout, ignored, slip } = self;
         while let Some(key) = map.next_key_seed(Field(names))? {
             match key {
                 Ok(column) => {
@@ -246,7 +243,7 @@ impl<'de> Visitor<'de> for Wanted<'_> {
                 }
             }
         }
-        Ok(Fields(fields))
+        Ok(())
     }
 }
 
@@ -287,7 +284,6 @@ fn session_of(line: &[u8], names: &Names) -> Option<String> {
 
 /// What of a line is no text of the file.
 struct Scratch<'t> {
-    layout: &'t Layout,
     times: &'t mut Times,
     numbers: [Vec<f32>; 2],
     flags: Vec<bool>,
@@ -298,17 +294,8 @@ struct Scratch<'t> {
 }
 
 impl Scratch<'_> {
-    fn record<'r>(&'r mut self, fields: &Fields<'r>) -> Checked<Record<'r>> {
-        let Self {
-            layout,
-            times,
-            numbers: [rewards, propensities],
-            flags,
-            texts,
-            chosen,
-            rewarded,
-        } = self;
-        let mut record = Record::default();
+    fn fill<'r>(&'r mut self, record: &mut Record<'r>, fields: &Fields<'r>) -> Checked {
+        let Self { times, numbers: [rewards, propensities], flags, texts, chosen, rewarded } = self;
         let present = |column: Column| fields.get(column);
         if let Some(raw) = present(Column::Step) {
             record.number =
@@ -328,7 +315,7 @@ impl Scratch<'_> {
         }
         if let Some(raw) = present(Column::Chosen) {
             record.chosen = match raw.get().starts_with('[') {
-                true => List::Json(list(raw, "chosen", "an id or a list of ids")?),
+                true => List::Json(raw.get()),
                 false => {
                     chosen.clear();
                     chosen.push_str(&json_id(raw, "chosen")?);
@@ -373,19 +360,23 @@ impl Scratch<'_> {
             record.position = Some(position.map_err(|_| Fault::new("position", WHOLE, raw.get()))?);
         }
         if let Some(raw) = present(Column::Candidates) {
-            record.candidates = List::Json(list(raw, "candidates", "a list of ids")?);
+            record.candidates = ids(raw, "candidates")?;
         }
         match present(Column::Shown) {
-            Some(raw) if raw.get().starts_with('"') && layout.list_separator.is_some() => {
-                return Err(Fault::value("shown", "a list of ids", raw.get()));
-            }
-            Some(raw) => record.shown = List::Json(list(raw, "shown", "a list of ids")?),
+            Some(raw) => record.shown = ids(raw, "shown")?,
             None if record.item.is_none() && record.event.is_none() => {
                 return Err(Fault::new("shown", "a value", "nothing"));
             }
             None => {}
         }
-        Ok(record)
+        Ok(())
+    }
+}
+
+fn ids<'a>(raw: &'a RawValue, field: &'static str) -> Checked<List<'a>> {
+    match raw.get() {
+        text if text.starts_with('[') => Ok(List::Json(text)),
+        text => Err(Fault::value(field, "a list of ids", text)),
     }
 }
 

@@ -40,7 +40,10 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
                 ..Record::default()
             });
             if history.as_ref().is_ok_and(|history| !history.chosen.is_empty()) {
-                steps.row(collector, row.place(), key(), None, || history)?;
+                steps.row(collector, row.place(), key(), None, |record| {
+                    *record = history?;
+                    Ok(())
+                })?;
             }
         }
         match slate.take(text, &mut times) {
@@ -50,7 +53,10 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
                 "",
             )),
             Ok(Some(time)) => {
-                steps.row(collector, row.place(), key(), None, || Ok(slate.record(time)))?;
+                steps.row(collector, row.place(), key(), None, |record| {
+                    *record = slate.record(time);
+                    Ok(())
+                })?;
             }
             Err(fault) => collector.reject(row.place(), 1, Some(user), fault)?,
         }

@@ -56,7 +56,9 @@ pub(crate) fn read(
             session: columns.session.as_ref().map_or(constant(Column::Session), |c| c.get(index)),
             user: columns.user.as_ref().map_or(constant(Column::User), |c| c.get(index)),
         });
-        steps.row(collector, Place::Line(row), key, None, || scratch.record(columns, index))
+        steps.row(collector, Place::Line(row), key, None, |record| {
+            scratch.fill(record, columns, index)
+        })
     })?;
     places.get().iter().for_each(|places| collector.ignore(&places.ignored));
     steps.set_unit(scratch.times.unit());
@@ -140,9 +142,13 @@ struct Scratch<'t> {
 }
 
 impl Scratch<'_> {
-    fn record<'r>(&'r mut self, columns: &'r Columns, index: usize) -> Checked<Record<'r>> {
+    fn fill<'r>(
+        &'r mut self,
+        record: &mut Record<'r>,
+        columns: &'r Columns,
+        index: usize,
+    ) -> Checked {
         let Self { times, numbers: [rewards, propensities], flags } = self;
-        let mut record = Record::default();
         if let Some(step) = &columns.step {
             let number = step[index].ok_or_else(|| Fault::new("step", WHOLE, "null"))?;
             record.number = Some(number);
@@ -207,7 +213,7 @@ impl Scratch<'_> {
         record.item = columns.item.as_ref().and_then(|ids| ids.get(index));
         record.slate = columns.slate.as_ref().and_then(|ids| ids.get(index));
         record.position = columns.position.as_ref().and_then(|column| column[index]);
-        Ok(record)
+        Ok(())
     }
 }
 

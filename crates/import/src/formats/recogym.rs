@@ -28,8 +28,9 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         let user = text.as_ref().ok().and_then(|text| text.field(columns[1], "u").ok());
         let user = user.map(whole);
         let key = text.clone().map(|_| Key { session: user, user });
-        steps.row(collector, row.place(), key, None, || {
-            take(text?, columns, reward, &mut times, &mut numbers)
+        steps.row(collector, row.place(), key, None, |record| {
+            *record = take(text?, columns, reward, &mut times, &mut numbers)?;
+            Ok(())
         })?;
     }
     steps.set_unit(times.unit());

@@ -52,6 +52,7 @@ pub(crate) struct Places {
     places: [Option<usize>; COLUMNS.len()],
     /// What the folders above the file say of a column that it lacks.
     constants: [Option<String>; COLUMNS.len()],
+    rare: bool,
     /// The file's columns that are not read.
     pub(crate) ignored: Vec<String>,
 }
@@ -111,7 +112,8 @@ impl Places {
             );
             return Err(Error::file(path, problem));
         }
-        let places = Self { places, constants, ignored: rest };
+        let rare = places[Column::Clicked as usize..].iter().any(Option::is_some);
+        let places = Self { places, constants, rare, ignored: rest };
         places.check(path, &found, layout)?;
         Ok(places)
     }
@@ -124,6 +126,11 @@ impl Places {
     /// What the folders say of a column.
     pub(crate) fn constant(&self, column: Column) -> Option<&str> {
         self.constants[column as usize].as_deref()
+    }
+
+    /// Whether the file has a column that few logs have: what stands behind `left`.
+    pub(crate) fn has_rare(&self) -> bool {
+        self.rare
     }
 
     /// The schema's name of a column of the file, if it has one.

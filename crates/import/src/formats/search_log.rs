@@ -84,13 +84,14 @@ impl Session {
     fn close(&mut self, steps: &mut Steps<'_>, collector: &mut Collector) -> Result<()> {
         for query in self.queries.drain(..) {
             let key = Ok(Key { session: self.id.as_deref(), user: None });
-            steps.row(collector, query.place, key, None, || {
-                Ok(Record {
+            steps.row(collector, query.place, key, None, |record| {
+                *record = Record {
                     time: Some(query.time),
                     shown: List::Owned(&query.results),
                     chosen: List::Owned(&query.clicks),
                     ..Record::default()
-                })
+                };
+                Ok(())
             })?;
         }
         Ok(())

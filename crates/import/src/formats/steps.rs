@@ -42,7 +42,7 @@ impl<'l> Steps<'l> {
         self.unit = unit;
     }
 
-    /// Takes a row: its key, and then the rest of it. `named` is the session that a row names whose
+    /// Takes a row: its key, and then the rest of it, which `rest` fills in. `named` is the session that a row names whose
     /// key cannot be read.
     pub(crate) fn row<'a>(
         &mut self,
@@ -50,15 +50,16 @@ impl<'l> Steps<'l> {
         place: Place,
         key: Checked<Key<'a>>,
         named: Option<&str>,
-        rest: impl FnOnce() -> Checked<Record<'a>>,
+        rest: impl FnOnce(&mut Record<'a>) -> Checked,
     ) -> Result<()> {
         let (session, user) = match key.and_then(|key| self.owner(key)) {
             Ok(key) => key,
             Err(fault) => return self.sessions.reject(collector, place, named, fault),
         };
+        let mut record = Record::default();
         if let Some(sorter) = &mut self.sorter {
-            let pushed = match rest() {
-                Ok(record) => sorter.push(session, user, collector.part(), place, &record)?,
+            let pushed = match rest(&mut record) {
+                Ok(()) => sorter.push(session, user, collector.part(), place, &record)?,
                 Err(fault) => Err(fault),
             };
             return match pushed {
@@ -70,8 +71,8 @@ impl<'l> Steps<'l> {
             self.joiner.flush(&mut self.sessions, collector)?;
         }
         match self.sessions.enter(collector, session, user)? {
-            Ok(()) => match rest() {
-                Ok(record) => {
+            Ok(()) => match rest(&mut record) {
+                Ok(()) => {
                     let (joiner, sessions) = (&mut self.joiner, &mut self.sessions);
                     joiner.take(sessions, collector, session, place, &record)
                 }
@@ -497,6 +498,19 @@ impl<'l> Sessions<'l> {
     fn choose(&mut self, collector: &mut Collector, record: &Record<'_>) -> Checked<f32> {
         let Self { layout, clicks, removed, .. } = self;
         clicks.clear();
+        // What most rows are: one choice, or none, and one reward.
+        if let ([reward], None) = (record.reward, record.clicked) {
+            match record.chosen {
+                List::Empty => return Ok(*reward),
+                List::One(raw) if layout.no_click.is_empty() => {
+                    if let Some(item) = collector.find(raw) {
+                        clicks.push((item, *reward));
+                        return Ok(*reward);
+                    }
+                }
+                _ => {}
+            }
+        }
         let given = collector.places() + removed.len();
         // Where the place of a row's list stands on the slate.
         let place_of = |place: usize| match removed.binary_search(&place) {

@@ -33,7 +33,10 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
             decisions += 1;
             let key = Ok(Key { session: Some(&session), user: None });
             let (place, record) = (Place::Line(first), block.record());
-            steps.row(collector, place, key, None, || record)?;
+            steps.row(collector, place, key, None, |to| {
+                *to = record?;
+                Ok(())
+            })?;
             block = Block::default();
         }
         if line.is_none() {

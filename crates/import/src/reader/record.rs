@@ -1,6 +1,7 @@
 //! What a row of a log says, whatever file it stands in.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use foretaste_data::Fault;
 use serde_json::value::RawValue;
@@ -43,7 +44,8 @@ pub(crate) enum List<'a> {
     Split(&'a str, char),
     /// In brackets, as Python, JSON and NumPy write lists.
     Bracketed(&'a str),
-    Json(Vec<&'a RawValue>),
+    /// A list of JSON.
+    Json(&'a str),
     Column(&'a Ids, std::ops::Range<usize>),
     Owned(&'a Strings),
 }
@@ -51,15 +53,18 @@ pub(crate) enum List<'a> {
 impl<'a> List<'a> {
     /// A list in one field of a delimited file.
     pub(crate) fn of_field(text: &'a str, separator: Option<char>) -> Self {
-        let text = text.trim_ascii();
-        let bracketed = |open, close| text.starts_with(open) && text.ends_with(close);
-        match separator {
-            _ if text.is_empty() => Self::Empty,
-            _ if text.len() > 1 && (bracketed('[', ']') || bracketed('(', ')')) => {
-                Self::Bracketed(text)
+        let ends = |text: &str| Some((*text.as_bytes().first()?, *text.as_bytes().last()?));
+        let (text, ends) = match ends(text) {
+            Some((a, b)) if a.is_ascii_whitespace() || b.is_ascii_whitespace() => {
+                (text.trim_ascii(), ends(text.trim_ascii()))
             }
-            Some(separator) => Self::Split(text, separator),
-            None => Self::Words(text),
+            ends => (text, ends),
+        };
+        match (ends, separator) {
+            (None, _) => Self::Empty,
+            (Some((b'[', b']') | (b'(', b')')), _) if text.len() > 1 => Self::Bracketed(text),
+            (_, Some(separator)) => Self::Split(text, separator),
+            (_, None) => Self::Words(text),
         }
     }
 
@@ -71,7 +76,7 @@ impl<'a> List<'a> {
             Self::Words(text) => text.trim_ascii().is_empty(),
             Self::Split(text, _) => text.is_empty(),
             Self::Bracketed(text) => text[1..text.len() - 1].trim().is_empty(),
-            Self::Json(items) => items.is_empty(),
+            Self::Json(text) => text[1..text.len() - 1].trim_ascii().is_empty(),
             Self::Column(_, range) => range.is_empty(),
             Self::Owned(strings) => strings.len() == 0,
         }
@@ -95,7 +100,7 @@ impl<'a> List<'a> {
                 text.split(*separator).map(str::trim).try_for_each(checked)
             }
             Self::Bracketed(text) => bracketed(field, text, checked),
-            Self::Json(items) => items.iter().try_for_each(|raw| checked(&json_id(raw, field)?)),
+            Self::Json(text) => json_list(field, text, checked),
             Self::Column(ids, range) => range.clone().try_for_each(|place| {
                 let id = ids.get(place);
                 checked(id.ok_or_else(|| Fault::new(field, "a list of ids", "a null in it"))?)
@@ -169,11 +174,59 @@ pub(crate) fn whole(id: &str) -> &str {
     if plain && canonical { digits } else { id }
 }
 
+/// The ids of a list of JSON, which was found to be one.
+fn json_list(field: &'static str, text: &str, mut take: impl FnMut(&str) -> Checked) -> Checked {
+    let mut rest = text[1..text.len() - 1].trim_ascii();
+    if rest.contains(['{', '[']) && !rest.starts_with('"') {
+        return structs(field, text, take);
+    }
+    while !rest.is_empty() {
+        let bytes = rest.as_bytes();
+        let mut end = 1;
+        if bytes[0] == b'"' {
+            while bytes.get(end).is_some_and(|&byte| byte != b'"') {
+                end += if bytes[end] == b'\\' { 2 } else { 1 };
+            }
+            end += 1;
+        } else {
+            while bytes.get(end).is_some_and(|&byte| byte != b',') {
+                end += 1;
+            }
+        }
+        let (id, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
+        take(&json_text_id(id.trim_ascii_end(), field)?)?;
+        let after = after.trim_ascii_start();
+        rest = after.strip_prefix(',').unwrap_or(after).trim_ascii_start();
+    }
+    Ok(())
+}
+
+/// The ids of a list of objects: what they hold as item, item_id or id.
+fn structs(field: &'static str, text: &str, mut take: impl FnMut(&str) -> Checked) -> Checked {
+    let values: Vec<&RawValue> =
+        serde_json::from_str(text).map_err(|_| Fault::value(field, "a list of ids", text))?;
+    for value in values {
+        let held: Option<HashMap<Cow<'_, str>, &RawValue>> = serde_json::from_str(value.get()).ok();
+        let id = held.and_then(|held| {
+            ["item", "item_id", "id"].iter().find_map(|name| held.get(*name).copied())
+        });
+        take(&json_id(id.unwrap_or(value), field)?)?;
+    }
+    Ok(())
+}
+
 /// A string, an integer as its digits, or a whole number that was written as a float.
 pub(crate) fn json_id<'a>(raw: &'a RawValue, field: &'static str) -> Checked<Cow<'a, str>> {
-    let text = raw.get();
+    json_text_id(raw.get(), field)
+}
+
+fn json_text_id<'a>(text: &'a str, field: &'static str) -> Checked<Cow<'a, str>> {
+    const SURELY: usize = 18;
+    if text.len() <= SURELY && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(Cow::Borrowed(text));
+    }
     let fault = || Fault::new(field, "a string or an integer", text);
-    if text.starts_with('"') {
+    if text.len() > 1 && text.starts_with('"') {
         // Without an escape the text between the quotes is the string.
         let inside = &text[1..text.len() - 1];
         return if inside.contains('\\') {

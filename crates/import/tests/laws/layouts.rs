@@ -531,6 +531,43 @@ fn an_array_of_objects_is_read_as_lines_are() {
 }
 
 #[test]
+fn the_lists_of_json_hold_strings_numbers_or_objects() {
+    let read = |shown: &str, chosen: &str| {
+        let line =
+            format!("{{\"session\":1,\"shown\":{shown},\"chosen\":{chosen},\"reward\":1}}\n");
+        read_as("shop.jsonl", line.as_bytes(), Layout::default())
+            .map(|(dataset, _)| shown_of(&dataset))
+            .map_err(|error| error.to_string())
+    };
+    let text = "[ \"a,b\" , 12, \"q\\\"x\\\\\", \"[{\", 7.0, \"\\u00fc\" ]";
+    assert_eq!(read(text, "\"a,b\"").unwrap(), "a,b|12|q\"x\\|[{|7|ü>a,b");
+    let objects = "[{\"id\": 5, \"score\": [1]}, {\"score\": 2, \"id\": \"k}\"}]";
+    assert_eq!(read(objects, "[\"k}\", 5]").unwrap(), "5|k}>k}");
+    for (bad, part) in [
+        ("[1, 2.5]", "\"2.5\""),
+        ("[1, null]", "null"),
+        ("[[1], 2]", "[1]"),
+        ("[1, \"\"]", "an empty one"),
+        ("\"1 2\"", "a list of ids"),
+        ("[{\"a\": 1}]", "{"),
+    ] {
+        let error = read(bad, "null").unwrap_err();
+        assert!(
+            error.contains("shop.jsonl:1: shown") && error.contains(part.trim_matches('"')),
+            "{error}"
+        );
+    }
+}
+
+/// The first step: its slate, and what was chosen.
+fn shown_of(dataset: &Dataset) -> String {
+    let step = dataset.log.session(0).step(0);
+    let raw = |item| dataset.catalogue.raw(item);
+    let slate: Vec<&str> = step.slate.iter().map(|&item| raw(item)).collect();
+    format!("{}>{}", slate.join("|"), step.choice.item().map_or("-", raw))
+}
+
+#[test]
 fn items_have_features_from_a_file() {
     let csv = format!("{HEADER}a,0,k1 k2 7,k2,1\n");
     let features = |text: &str| {
