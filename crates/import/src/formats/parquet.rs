@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::io::Write;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::{
@@ -23,7 +24,9 @@ use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
-use crate::reader::arrow_columns::{Ids, Lists, Moments, Typed, booleans, floats, integers};
+use crate::reader::arrow_columns::{
+    Ids, Lists, Moments, Typed, booleans, floats, integers, is_list,
+};
 use crate::reader::parquet::{Batch, for_each_row};
 use crate::reader::record::{List, Record};
 use crate::reader::times::Times;
@@ -65,17 +68,54 @@ pub(crate) fn read(
     Ok(())
 }
 
+/// A column of lists, or of one value a row.
+struct Values<T> {
+    /// Where each row's values begin and end, where they are lists.
+    lists: Option<Lists>,
+    values: T,
+}
+
+impl<T> Values<T> {
+    fn new(array: &dyn Array, read: impl Fn(&dyn Array) -> Typed<T>) -> Typed<Self> {
+        match is_list(array) {
+            true => Self::of_lists(array, read),
+            false => Ok(Self { lists: None, values: read(array)? }),
+        }
+    }
+
+    fn of_lists(array: &dyn Array, read: impl Fn(&dyn Array) -> Typed<T>) -> Typed<Self> {
+        let lists = Lists::new(array)?;
+        let values = read(&lists.values)?;
+        Ok(Self { lists: Some(lists), values })
+    }
+
+    /// Where the values of a row stand; `None` for a null list.
+    fn range(&self, row: usize) -> Option<Range<usize>> {
+        self.lists.as_ref().map_or(Some(row..row + 1), |lists| lists.get(row))
+    }
+}
+
+impl Values<Ids> {
+    /// The ids of a row; `None` for a null.
+    fn ids(&self, row: usize) -> Option<List<'_>> {
+        match &self.lists {
+            None => self.values.get(row).map(List::One),
+            Some(lists) => Some(List::Column(&self.values, lists.get(row)?)),
+        }
+    }
+}
+
 /// The columns of one batch; `None` where the file lacks one.
 struct Columns {
     session: Option<Ids>,
     user: Option<Ids>,
     step: Option<Vec<Option<i64>>>,
-    shown: Option<(Lists, Ids)>,
-    chosen: Option<(Lists, Ids)>,
-    candidates: Option<(Lists, Ids)>,
-    reward: Option<(Lists, Vec<Option<f32>>)>,
-    propensity: Option<(Lists, Vec<Option<f32>>)>,
-    clicked: Option<(Lists, Vec<Option<bool>>)>,
+    shown: Option<Values<Ids>>,
+    chosen: Option<Values<Ids>>,
+    candidates: Option<Values<Ids>>,
+    reward: Option<Values<Vec<Option<f32>>>>,
+    propensity: Option<Values<Vec<Option<f32>>>>,
+    clicked: Option<Values<Vec<Option<bool>>>>,
     timestamp: Option<Moments>,
     left: Option<Vec<Option<bool>>>,
     item: Option<Ids>,
@@ -94,26 +134,10 @@ impl Columns {
         ) -> Result<Option<T>> {
             places.of(column).map(|at| batch.at(at, COLUMNS[column as usize], read)).transpose()
         }
-        fn ids(array: &dyn Array) -> Typed<(Lists, Ids)> {
-            let lists = Lists::of_one_or_more(array)?;
-            let ids = Ids::new(&lists.values)?;
-            Ok((lists, ids))
-        }
-        fn lists(array: &dyn Array) -> Typed<(Lists, Ids)> {
-            let lists = Lists::new(array)?;
-            let ids = Ids::new(&lists.values)?;
-            Ok((lists, ids))
-        }
-        fn numbers(array: &dyn Array) -> Typed<(Lists, Vec<Option<f32>>)> {
-            let lists = Lists::of_one_or_more(array)?;
-            let values = floats(&lists.values)?;
-            Ok((lists, values))
-        }
-        fn flags(array: &dyn Array) -> Typed<(Lists, Vec<Option<bool>>)> {
-            let lists = Lists::of_one_or_more(array)?;
-            let values = booleans(&lists.values)?;
-            Ok((lists, values))
-        }
+        let ids = |array: &dyn Array| Values::new(array, Ids::new);
+        let lists = |array: &dyn Array| Values::of_lists(array, Ids::new);
+        let numbers = |array: &dyn Array| Values::new(array, floats);
+        let flags = |array: &dyn Array| Values::new(array, booleans);
         Ok(Self {
             session: column(batch, places, Column::Session, Ids::new)?,
             user: column(batch, places, Column::User, Ids::new)?,
@@ -155,10 +179,7 @@ impl Scratch<'_> {
         }
         let is_event = columns.event.as_ref().and_then(|ids| ids.get(index));
         record.event = is_event.filter(|event| !event.is_empty());
-        let list = |column: &'r Option<(Lists, Ids)>| {
-            let (lists, ids) = column.as_ref()?;
-            Some(List::Column(ids, lists.get(index)?))
-        };
+        let list = |column: &'r Option<Values<Ids>>| column.as_ref()?.ids(index);
         if columns.shown.is_some() {
             match list(&columns.shown) {
                 Some(shown) => record.shown = shown,
@@ -166,15 +187,7 @@ impl Scratch<'_> {
                 None => return Err(Fault::new("shown", "a list of ids", "null")),
             }
         }
-        record.chosen = match list(&columns.chosen) {
-            // A missing value that a program wrote as NaN.
-            Some(List::Column(ids, range))
-                if range.len() == 1 && ids.get(range.start).is_none() =>
-            {
-                List::Empty
-            }
-            chosen => chosen.unwrap_or_default(),
-        };
+        record.chosen = list(&columns.chosen).unwrap_or_default();
         record.candidates = list(&columns.candidates).unwrap_or_default();
         rewards.clear();
         if let Some(column) = &columns.reward {
@@ -190,11 +203,11 @@ impl Scratch<'_> {
         {
             record.propensity = Some(propensities);
         }
-        if let Some((lists, values)) = &columns.clicked
-            && let Some(range) = lists.get(index)
+        if let Some(column) = &columns.clicked
+            && let Some(range) = column.range(index)
         {
             flags.clear();
-            flags.extend(values[range].iter().map(|flag| flag.unwrap_or(false)));
+            flags.extend(column.values[range].iter().map(|flag| flag.unwrap_or(false)));
             record.clicked = Some(flags);
         }
         record.time = match &columns.timestamp {
@@ -219,13 +232,17 @@ impl Scratch<'_> {
 
 /// The numbers of a row; whether there are any.
 fn numbers(
-    (lists, values): &(Lists, Vec<Option<f32>>),
-    index: usize,
+    column: &Values<Vec<Option<f32>>>,
+    row: usize,
     field: &'static str,
     to: &mut Vec<f32>,
 ) -> Checked<bool> {
-    let Some(range) = lists.get(index) else { return Ok(false) };
-    for value in &values[range] {
+    if column.lists.is_none() {
+        to.extend(column.values[row]);
+        return Ok(column.values[row].is_some());
+    }
+    let Some(range) = column.range(row) else { return Ok(false) };
+    for value in &column.values[range] {
         to.push(value.ok_or_else(|| Fault::new(field, "a list of numbers", "a null in it"))?);
     }
     Ok(true)

@@ -50,9 +50,9 @@ impl Ids {
             };
         }
         match array.data_type() {
-            DataType::Utf8 => collect!(array.as_string::<i32>()),
-            DataType::LargeUtf8 => collect!(array.as_string::<i64>()),
-            DataType::Utf8View => collect!(array.as_string_view()),
+            DataType::Utf8 => array.as_string::<i32>().iter().for_each(|text| ids.push(text)),
+            DataType::LargeUtf8 => array.as_string::<i64>().iter().for_each(|text| ids.push(text)),
+            DataType::Utf8View => array.as_string_view().iter().for_each(|text| ids.push(text)),
             DataType::Int8 => collect!(array.as_primitive::<Int8Type>()),
             DataType::Int16 => collect!(array.as_primitive::<Int16Type>()),
             DataType::Int32 => collect!(array.as_primitive::<Int32Type>()),
@@ -356,20 +356,6 @@ impl Lists {
             }
             found => return Err(Mistyped { found: found.clone(), expected: "lists" }),
         })
-    }
-
-    /// A column of plain values as lists of one.
-    pub(crate) fn of_one(array: &dyn Array) -> Self {
-        // A column of type null has no bitmap that would say so.
-        let nulls = array.logical_nulls();
-        let valid = |row| nulls.as_ref().is_none_or(|nulls| nulls.is_valid(row));
-        let places = (0..array.len()).map(|row| valid(row).then_some((row, row + 1))).collect();
-        Self { values: array.slice(0, array.len()), places }
-    }
-
-    /// Lists, or plain values as lists of one.
-    pub(crate) fn of_one_or_more(array: &dyn Array) -> Typed<Self> {
-        if is_list(array) { Self::new(array) } else { Ok(Self::of_one(array)) }
     }
 
     pub(crate) fn get(&self, row: usize) -> Option<std::ops::Range<usize>> {
