@@ -85,6 +85,12 @@ fn describe_says_what_is_wrong_by_its_exit_code() {
     let options = ["describe", "log.csv", "--propensities", "cumulative"];
     let (described, code) = json(at, &options);
     assert_eq!((code, &described["propensity_kind"]), (Some(0), &"conditional".into()));
+    run(at, &["describe", "log.csv", "--name", "a<b", "--html", "log.html"]);
+    let page = std::fs::read_to_string(at.join("log.html")).unwrap();
+    assert!(page.contains("<h1>a&lt;b</h1>") && page.contains("class=\"wrong\""), "{page}");
+    assert!(page.contains("<title>place 2: 1.0000</title>") && !page.contains("http"), "{page}");
+    assert!(refused(at, &["describe", "log.csv", "--html", "log.html"]).contains("--force"));
+    assert!(refused(at, &["describe", "log.csv", "--html", "log.csv"]).contains("input itself"));
     let text = String::from_utf8(run(at, &["describe", "log.csv"]).stdout).unwrap();
     assert!(text.contains("WRONG: propensities fall along every one of 40 slates"), "{text}");
     assert!(text.contains("session lengths       █"), "{text}");

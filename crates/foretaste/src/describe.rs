@@ -1,17 +1,21 @@
 //! `foretaste describe`: what a log holds, and what speaks against it.
 
 pub mod findings;
+mod page;
 mod profile;
 mod propensities;
 
+use std::path::PathBuf;
+
 use foretaste_console::terminal::tell;
 use foretaste_data::{Dataset, Summary};
+use foretaste_files::Target;
 use foretaste_import::{Format, Report};
 
 use self::findings::Finding;
 use self::profile::Profile;
 use crate::answer::Answer;
-use crate::log::LogArgs;
+use crate::log::{LogArgs, inputs_of};
 
 /// Options of `describe`.
 #[derive(Debug, clap::Args)]
@@ -19,16 +23,31 @@ pub struct Args {
     /// Format of the file, if its first line does not tell: `foretaste list` names all.
     #[arg(long)]
     format: Option<Format>,
+    /// Write the findings and the shapes of the log as one HTML page, too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Replace a page that is there.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     log: LogArgs,
 }
 
 /// Counts what the log holds, and looks for what is wrong with it; whether anything is.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<(Answer, bool)> {
+    let inputs = || inputs_of(&args.log.paths);
+    let target =
+        args.html.as_ref().map(|path| Target::new(path, inputs(), args.force)).transpose()?;
     let (dataset, report) = args.log.read(args.format, quiet)?;
     let profile = Profile::new(&dataset);
     let findings = findings::of(&dataset, &profile);
     let mut answer = answer(&dataset, report.as_ref(), &findings)?;
+    if let Some(target) = target {
+        let rows = Summary::new(&dataset).rows();
+        let page = page::html(&dataset.name, &rows, &findings, &profile);
+        target.check()?;
+        foretaste_files::write(target.path(), page.as_bytes())?;
+    }
     answer.json["profile"] = serde_json::to_value(&profile)?;
     let mut lines = profile.lines();
     lines.push(String::new());

@@ -47,7 +47,7 @@ pub const BESIDE: [&str; 8] = [
 ];
 
 /// What a format is read with.
-pub(crate) struct Reading<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) format: Format,
     pub(crate) parts: &'a [Part],
     pub(crate) layout: &'a Layout,
@@ -59,8 +59,8 @@ pub(crate) struct Reading<'a> {
 }
 
 /// Reads files into a collector; the split, where the format has one.
-pub(crate) fn read(reading: Reading<'_>, to: &mut Collector) -> Result<Option<Split>> {
-    let Reading { format, parts, layout, slates, seed, progress } = reading;
+pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Split>> {
+    let Request { format, parts, layout, slates, seed, progress } = request;
     if format.is_schema() {
         return read_schema(format, parts, layout, progress, to).map(|()| None);
     }

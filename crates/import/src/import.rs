@@ -110,8 +110,8 @@ pub(crate) fn import_parts(
     }
     let (layout, progress) = (&layout, options.progress);
     let shape = if format.columns().is_some() { Format::Csv } else { format };
-    let reading = formats::Reading { format: shape, parts, layout, slates, seed, progress };
-    let split = formats::read(reading, &mut collector)?;
+    let request = formats::Request { format: shape, parts, layout, slates, seed, progress };
+    let split = formats::read(request, &mut collector)?;
     let (mut dataset, mut reading) = collector.finish(name)?;
     dataset.split = split;
     if format == Format::Coat {

@@ -17,8 +17,9 @@ use crate::{Error, Format, Layout, Options, Report, Result};
 ///
 /// # Errors
 /// [`Error::Row`](crate::Error::Row) at the first bad row, with line and field;
-/// [`Error::File`](crate::Error::File) for what concerns the whole file: an empty folder or file, a missing column, a header without rows, a truncated archive, more bad rows than may be
-/// skipped; [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
+/// [`Error::File`](crate::Error::File) for what concerns the whole file: an empty folder or file,
+/// a missing column, a header without rows, a truncated archive, more bad rows than may be skipped;
+/// [`Error::Setting`](crate::Error::Setting) for slates that cannot be simulated, a seed
 /// that nothing is drawn from, or a limit that is no share; [`Error::Files`](crate::Error::Files)
 /// when the system refuses.
 pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {

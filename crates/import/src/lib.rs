@@ -5,7 +5,9 @@
 //!   [`Format`].
 //! * [`export`](export()) writes a data set as such a file, and refuses what the format cannot
 //!   hold.
-//! * An [`Input`] is a file or a pipe that a log, or a cached log, is read from.
+//! * A [`Layout`] says how somebody's own files differ from our schema, and [`guess`](guess())
+//!   proposes one.
+//! * An [`Input`] is a file or a pipe, a folder, a pattern or an archive that a log is read from.
 //!
 //! ```
 //! use foretaste_import::{Format, Options, export, import};

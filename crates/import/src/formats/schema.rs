@@ -112,6 +112,9 @@ impl Places {
             );
             return Err(Error::file(path, problem));
         }
+        let mut rest = rest;
+        let read = |value: &String| constants.iter().flatten().any(|constant| constant == value);
+        rest.extend(partition.iter().filter(|(_, value)| !read(value)).map(|(key, _)| key.clone()));
         let rare = places[Column::Clicked as usize..].iter().any(Option::is_some);
         let places = Self { places, constants, rare, ignored: rest };
         places.check(path, &found, layout)?;
@@ -327,6 +330,9 @@ mod tests {
         let path = Path::new("user=ann/part-0.csv");
         let places = Places::find(path, &GOOD, &partition, &Layout::default()).unwrap();
         assert_eq!(places.constant(Column::User), Some("ann"));
-        assert_eq!(places.constant(Column::Session), None);
+        assert_eq!((places.constant(Column::Session), places.ignored.len()), (None, 0));
+        let partition = [("day".to_owned(), "2024-03-10".to_owned())];
+        let places = Places::find(path, &GOOD, &partition, &Layout::default()).unwrap();
+        assert_eq!(places.ignored, ["day"]);
     }
 }

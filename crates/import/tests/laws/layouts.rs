@@ -128,6 +128,10 @@ fn a_choice_that_is_not_on_its_slate_is_refused_dropped_or_appended() {
     assert!(error.contains("--off-slate drop") && error.contains("append"), "{error}");
     let (dataset, report) = read(&csv, Layout { off_slate: OffSlate::Drop, ..Layout::default() });
     assert_eq!((shown(&dataset), dataset.catalogue.len()), (vec!["a: k1 k2>k1=1".into()], 2));
+    // What a session ended with is then not known.
+    let last = format!("{HEADER}a,0,k1 k2,,0\na,1,k1 k2,k9,1\n");
+    let (other, _) = read(&last, Layout { off_slate: OffSlate::Drop, ..Layout::default() });
+    assert_eq!(shown(&other), ["a: k1 k2>-=0"]);
     assert_eq!(report.reading.dropped.values().sum::<u64>(), 1);
     let (dataset, report) = read(&csv, Layout { off_slate: OffSlate::Append, ..Layout::default() });
     assert_eq!(shown(&dataset), ["a: k1 k2 k9>k9=1, k1 k2>k1=1"]);
@@ -253,6 +257,13 @@ fn rows_of_one_item_each_join_into_slates() {
     assert_eq!(shown(&dataset), ["7: v1 v2 v9>v2=2, v3>!=0", "8: v1>!=0"]);
     assert_eq!(report.summary.several_clicks, (1, 2));
     assert_eq!(report.reading.ignored_columns, ["is_rand"]);
+    // A slate of which a row is bad is dropped as a whole.
+    let bad = "session,slate,item,clicked\ns,q1,a,0\ns,q1,b,maybe\ns,q1,c,1\ns,q2,d,1\n";
+    let folder = folder_of(&[("shop.csv", bad.as_bytes())]);
+    let options = Options { skip_bad_rows: true, max_bad: 1.0, ..Options::default() };
+    let (dataset, report) = import(&folder.path().join("shop.csv"), options).unwrap();
+    assert_eq!((shown(&dataset), dataset.catalogue.len()), (vec!["s: d>d=1".to_owned()], 1));
+    assert_eq!(report.reading.dropped.values().sum::<u64>(), 3);
     // In the order of their places, with their propensities.
     let csv = "session,slate,item,position,chosen,propensity\n\
         s,q1,b,2,,0.5\ns,q1,a,1,x,0.25\ns,q2,a,1,,1\n";
