@@ -7,7 +7,7 @@ mod propensities;
 
 use std::path::PathBuf;
 
-use foretaste_console::terminal::tell;
+use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Summary};
 use foretaste_files::Target;
 use foretaste_import::{Format, Report};
@@ -87,7 +87,7 @@ fn answer(
 pub fn of_import(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Answer> {
     let findings = findings::of(dataset, &Profile::new(dataset));
     for Finding { found, advice, .. } in findings.iter().filter(|finding| finding.wrong) {
-        tell(format_args!("warning: {found}; {advice}"));
+        eprint_line(format_args!("warning: {found}; {advice}"));
     }
     answer(dataset, report, &findings)
 }
