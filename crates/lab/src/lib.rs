@@ -3,7 +3,7 @@
 //! An [`Experiment`] lays out [`Cell`]s and runs one; a [`Run`] does the rest: it keeps every
 //! finished cell under the digest of its configuration, goes on where an earlier run stopped,
 //! shares the cells among processes and machines, shows progress, and writes tables, plots, claims
-//! and one page. The crate knows no model and no paper.
+//! and one page. [`Kept`] reads what a run left. The crate knows no model and no paper.
 //!
 //! ```
 //! use foretaste_lab::{Cell, Outcome};
@@ -32,6 +32,7 @@ mod costs;
 mod events;
 mod experiment;
 mod grid;
+mod kept;
 pub mod logging;
 mod program;
 mod progress;
@@ -55,6 +56,7 @@ pub use cell::{Cell, Outcome};
 pub use experiment::Experiment;
 pub use foretaste_console::Interrupted;
 pub use grid::Grid;
+pub use kept::Kept;
 pub use program::Program;
 pub use provenance::RunConfig;
 pub use reports::design;

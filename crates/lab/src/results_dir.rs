@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use foretaste_files::locks::{self, Guard};
-use foretaste_report::claims_csv;
+use foretaste_report::{Results, claims_csv};
 
 use crate::provenance::{RunConfig, RunRecord};
 use crate::reports::Output;
@@ -27,9 +27,13 @@ const RECORD: &str = "run.json";
 /// More than that file holds.
 const LIMIT: u64 = 16 << 20;
 
+/// More than any table holds.
+const TABLE_LIMIT: u64 = 1 << 30;
+
 /// The files that a run writes beside the cells and `run.json`.
-const TABLES: [&str; 6] =
-    ["results.csv", "curves.csv", "times.csv", "claims.csv", "summary.md", "report.html"];
+const TABLES: [&str; 6] = [RESULTS, "curves.csv", "times.csv", CLAIMS, "summary.md", "report.html"];
+const RESULTS: &str = "results.csv";
+const CLAIMS: &str = "claims.csv";
 
 /// The folder of the finished cells.
 const CELLS: &str = "cells";
@@ -91,6 +95,28 @@ impl ResultsDir {
             &last.config,
         )?;
         Store::open(path.join(CELLS))
+    }
+
+    /// The record and the cells that the last run into `path` left, to be read.
+    ///
+    /// # Errors
+    /// Where it is no results directory.
+    pub fn left(path: &Path) -> anyhow::Result<(RunRecord, Store)> {
+        let (shown, cells) = (path.display(), path.join(CELLS));
+        let record = last_run(path)?
+            .with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
+        if !cells.is_dir() {
+            bail!("{} is no directory, but the cells of {shown} should lie there", cells.display());
+        }
+        Ok((record, Store::open(cells)?))
+    }
+
+    /// The tables of results and of claims that the last run into `path` wrote at its end.
+    pub fn tables(path: &Path) -> anyhow::Result<(Results, Vec<u8>)> {
+        let (results, claims) = (path.join(RESULTS), path.join(CLAIMS));
+        let text = foretaste_files::read(&results, TABLE_LIMIT)?;
+        let results = Results::read(text.as_slice(), &results.display().to_string())?;
+        Ok((results, foretaste_files::read(&claims, TABLE_LIMIT)?))
     }
 
     /// Whether a run has begun in `path`.

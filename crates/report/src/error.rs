@@ -43,6 +43,22 @@ pub enum Error {
         /// What was found, and what was expected.
         problem: String,
     },
+    /// What is asked for is not in the results.
+    #[error("there is no {kind} `{name}`, expected one of {known}")]
+    Unknown {
+        /// What kind of thing it would be.
+        kind: &'static str,
+        /// Its name, or a pattern that fits none.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// Each part of what is asked for is in the results, but nothing has all of them.
+    #[error(
+        "no figure has all that is chosen: its data set, setting, method and metric are each there, \
+         but not together"
+    )]
+    NothingChosen,
     /// A plot cannot be drawn.
     #[error("cannot draw {plot}: {problem}")]
     Draw {
@@ -51,4 +67,11 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+}
+
+impl Error {
+    pub(crate) fn unknown(kind: &'static str, name: &str, known: &[&str]) -> Self {
+        let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+        Self::Unknown { kind, name: name.into(), known: known.join(", ") }
+    }
 }

@@ -1,12 +1,14 @@
 //! The claims ledger for people and programs.
 
 mod csv;
+mod decided;
 mod seeds;
 
 use foretaste_eval::text;
 use maud::{Markup, html};
 
 pub use self::csv::claims_csv;
+pub use self::decided::Decided;
 use crate::claims::{Difference, Finding, Verdict};
 use crate::{Arm, Table};
 

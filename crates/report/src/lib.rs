@@ -4,6 +4,8 @@
 //! what the experiments are: their arms, columns and [`View`]s, the plots after those of the
 //! papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with their
 //! verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network.
+//! [`Means`] and [`Decided`] are what is kept of a run where it is cited; an [`Excerpt`] is a part of
+//! them.
 //! The crate knows results, not models.
 //!
 //! ```
@@ -36,7 +38,9 @@ mod chart;
 mod claims;
 mod design;
 mod error;
+mod excerpt;
 mod ledger;
+mod means;
 mod page;
 mod patterns;
 mod plan;
@@ -51,7 +55,9 @@ pub use self::chart::Plot;
 pub use self::claims::{Better, Claim, Difference, Finding, Power, Rule, Seeds, Verdict};
 pub use self::design::{DataSet, Design};
 pub use self::error::{Error, Result};
-pub use self::ledger::{Ledger, claims_csv};
+pub use self::excerpt::{Choice, Excerpt};
+pub use self::ledger::{Decided, Ledger, claims_csv};
+pub use self::means::Means;
 pub use self::report::{Report, RunFacts};
 pub use self::results::{Arm, Curves, Figures, Key, Point, Results};
 pub use self::table::Table;

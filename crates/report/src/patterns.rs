@@ -19,8 +19,13 @@ impl Patterns {
 
     /// Whether the name is chosen.
     pub fn choose(&self, name: &str) -> bool {
-        let any = |patterns: &[String]| patterns.iter().any(|pattern| fits(pattern, name));
-        any(&self.wanted) && !any(&self.unwanted)
+        self.rank(name).is_some()
+    }
+
+    /// The number of the first pattern that chooses the name, from 0; `None` where it is not chosen.
+    pub fn rank(&self, name: &str) -> Option<usize> {
+        let first = |patterns: &[String]| patterns.iter().position(|pattern| fits(pattern, name));
+        first(&self.wanted).filter(|_| first(&self.unwanted).is_none())
     }
 }
 
@@ -71,5 +76,12 @@ mod tests {
         assert!(named.choose("k = 5") && !named.choose("k = 4"));
         let others = Patterns::parse("!cikm | !cikm16");
         assert!(others.choose("trivago") && !others.choose("cikm16"));
+    }
+
+    #[test]
+    fn a_name_has_the_rank_of_the_first_pattern_that_chooses_it() {
+        let patterns = Patterns::parse("random(200) | * | max(*) | !mix(1000)");
+        let ranks = ["random(200)", "random(1000)", "max(200)", "mix(1000)"];
+        assert_eq!(ranks.map(|name| patterns.rank(name)), [Some(0), Some(1), Some(1), None]);
     }
 }

@@ -142,6 +142,11 @@ impl Results {
             .map_err(|source| Error::Figure { what: what(), source })
     }
 
+    /// All runs with their figures, in order.
+    pub fn runs(&self) -> impl Iterator<Item = (&Key, &Figures)> {
+        self.runs.iter()
+    }
+
     /// The arms of an experiment that have runs, in order.
     pub fn arms(&self, experiment: &str) -> Vec<&Arm> {
         let runs = self.runs.keys().filter(|key| key.experiment == experiment);

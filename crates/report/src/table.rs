@@ -21,7 +21,7 @@ pub struct Table {
 }
 
 /// What stands for a figure that is not there.
-const NOTHING: &str = "–";
+pub(crate) const NOTHING: &str = "–";
 
 impl Table {
     /// The table of an experiment: a row for every arm that has finished runs, in the design's
