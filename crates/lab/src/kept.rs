@@ -107,3 +107,91 @@ fn of_cells(cells: &[Finished]) -> anyhow::Result<Results> {
     }
     Ok(results)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    use foretaste_eval::Metric;
+    use serde_json::json;
+
+    use super::*;
+    use crate::provenance::{Cells, RunRecord};
+    use crate::{Cell, Outcome, Scale};
+
+    fn finished(experiment: &str, seed: u64, rate: f64, value: f64) -> Finished {
+        let cell = Cell {
+            experiment: experiment.into(),
+            dataset: "d".into(),
+            method: "m".into(),
+            setting: String::new(),
+            seed,
+            config: json!({ "rate": rate }),
+        };
+        let outcome = Outcome { metrics: [(Metric::Nll, value)].into(), curve: Vec::new() };
+        Finished { cell, outcome, seconds: 2.0, revision: format!("r{seed}") }
+    }
+
+    /// A directory of results of the experiment `e` with these cells.
+    fn folder(cells: &[Finished]) -> (tempfile::TempDir, ResultsDir, RunRecord) {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig { scale: Scale::Quick, data_dir: None, device: "cpu".into() };
+        let record = RunRecord::start(config, vec!["e".into()], 2, None, "r0");
+        let dir = ResultsDir::open(folder.path(), &record).unwrap();
+        cells.iter().for_each(|done| dir.store().save(done).unwrap());
+        (folder, dir, record)
+    }
+
+    /// The run ends with a table of these cells, of so many that it planned.
+    fn end(dir: &ResultsDir, record: &RunRecord, cells: &[Finished], total: usize) {
+        let table = of_cells(cells).unwrap().to_csv().unwrap();
+        fs::write(dir.path().join("results.csv"), table).unwrap();
+        fs::write(dir.path().join("claims.csv"), "claims").unwrap();
+        let counts = Cells { total, ..Cells::default() };
+        let record = RunRecord { status: Status::Complete, cells: counts, ..record.clone() };
+        dir.write_record(&record, &dir.writing().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn of_an_unfinished_run_all_cells_of_its_experiments_are_found() {
+        let cells = [finished("e", 0, 0.1, 0.5), finished("e", 1, 0.1, 0.25)];
+        let (folder, dir, _) = folder(&cells);
+        dir.store().save(&finished("f", 0, 0.1, 0.75)).unwrap();
+        let files = || -> BTreeSet<_> {
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
+        };
+        let before = files();
+        let kept = Kept::read(folder.path()).unwrap();
+        assert_eq!(files(), before);
+        assert_eq!((kept.cells(), kept.planned, kept.seconds), (2, None, 4.0));
+        assert!(kept.claims.is_none() && !kept.is_complete());
+        assert_eq!(kept.results, of_cells(&cells).unwrap());
+        assert_eq!(kept.revisions, [("r0".into(), 1), ("r1".into(), 1)].into());
+    }
+
+    #[test]
+    fn cells_in_two_configurations_count_once_the_tables_say_which() {
+        let [new, old] = [finished("e", 0, 0.1, 0.5), finished("e", 0, 0.2, 0.25)];
+        let (folder, dir, record) = folder(&[new.clone(), old]);
+        let error = format!("{:#}", Kept::read(folder.path()).unwrap_err());
+        assert!(error.contains("the cell e d m seed 0 is there in two configurations"), "{error}");
+        end(&dir, &record, std::slice::from_ref(&new), 1);
+        let kept = Kept::read(folder.path()).unwrap();
+        assert!(kept.is_complete());
+        assert_eq!(kept.claims.as_deref(), Some(&b"claims"[..]));
+        assert_eq!(kept.results, of_cells(&[new]).unwrap());
+    }
+
+    #[test]
+    fn a_table_without_its_cells_is_refused_and_missing_cells_are_counted() {
+        let cells = [finished("e", 0, 0.1, 0.5), finished("e", 1, 0.1, 0.25)];
+        let (folder, dir, record) = folder(&cells);
+        end(&dir, &record, &cells, 3);
+        let kept = Kept::read(folder.path()).unwrap();
+        assert_eq!((kept.cells(), kept.planned, kept.is_complete()), (2, Some(3), false));
+        fs::remove_file(dir.store().path(&cells[0].cell)).unwrap();
+        let error = Kept::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("results.csv has 2 runs, but the cells hold"), "{error}");
+    }
+}

@@ -85,16 +85,14 @@ impl ResultsDir {
     /// # Errors
     /// Where it is none, or one of another scale or device than `config`.
     pub fn cells_of(path: &Path, config: &RunConfig) -> anyhow::Result<Store> {
-        let shown = path.display();
-        let last = last_run(path)?
-            .with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
+        let (last, store) = Self::left(path)?;
         // The same data may lie elsewhere on another machine: the cells hold digests of them.
         refuse_other(
             path,
             &RunConfig { data_dir: last.config.data_dir.clone(), ..config.clone() },
             &last.config,
         )?;
-        Store::open(path.join(CELLS))
+        Ok(store)
     }
 
     /// The record and the cells that the last run into `path` left, to be read.
