@@ -47,14 +47,15 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     let step = |name, command| Step { name, command };
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
-    let mut smoke =
-        Command::new(std::env::current_exe().context("cannot find this program's own file")?);
-    smoke.current_dir(workspace_root());
+    let mut figures = own()?;
+    figures.args(["docs", "--check"]);
+    let mut smoke = own()?;
     smoke
         .args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"])
         .arg(results);
     Ok(vec![
         step("format", cargo(&["fmt", "--all", "--check"])),
+        step("figures in documents", figures),
         step(
             "clippy",
             cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
@@ -120,6 +121,14 @@ fn has(subcommand: &str) -> bool {
 fn answers(mut command: Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
+}
+
+/// This program, which need not be compiled for another command.
+fn own() -> anyhow::Result<Command> {
+    let mut command =
+        Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+    command.current_dir(workspace_root());
+    Ok(command)
 }
 
 /// The cargo that runs this command, so that a toolchain chosen by the caller holds for every step.

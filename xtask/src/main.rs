@@ -1,4 +1,4 @@
-//! The runner of the workspace: `cargo xtask reproduce | claims | bench | ci | generate`.
+//! The runner of the workspace: `cargo xtask reproduce | claims | docs | bench | ci | generate`.
 
 #![deny(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 mod bench;
 mod ci;
 mod claims;
+mod docs;
 mod generate;
 mod reproduce;
 
@@ -43,6 +44,8 @@ enum Command {
     Reproduce(reproduce::Args),
     /// Tell from a pilot's results how many seeds the papers' claims need.
     Claims(claims::Args),
+    /// Take results over into docs/results, and from there into the documents.
+    Docs(docs::Args),
     /// Measure the speed of a hot path.
     Bench(bench::Args),
     /// Run every check that a change must pass.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &bars),
         Command::Claims(args) => claims::run(args),
+        Command::Docs(args) => docs::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use foretaste_console::{interrupt, threads};
 use foretaste_experiments::{self as experiments, Settings};
-use foretaste_lab::{Run, Scale, Shard};
+use foretaste_lab::{Run, RunConfig, Scale, Shard};
 use foretaste_nn::DeviceKind;
 use indicatif::MultiProgress;
 
@@ -72,6 +72,20 @@ pub struct Args {
     /// Show no progress, only the tables.
     #[arg(long)]
     quiet: bool,
+}
+
+impl Args {
+    /// The command that runs the same cells on any machine, here with this configuration: without
+    /// where results lie, who runs which cells, and what is shown meanwhile.
+    pub fn anywhere(&self, config: &RunConfig) -> String {
+        let mut words = vec!["cargo xtask reproduce".to_owned()];
+        words.extend(self.experiments.iter().cloned());
+        words.push(format!("--scale {}", config.scale));
+        words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend(config.data_dir.as_ref().map(|_| "--data-dir DIR".to_owned()));
+        words.push(format!("--device {}", config.device));
+        words.join(" ")
+    }
 }
 
 /// Runs the experiments.

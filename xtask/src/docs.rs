@@ -1,0 +1,119 @@
+//! `cargo xtask docs`: results get into the documents by command, never by hand.
+
+mod blocks;
+mod kept;
+mod take;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use foretaste_console::terminal::print_line;
+
+use crate::workspace_root;
+
+/// Options of `docs`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Take the means and claims of a run over into docs/results/SCALE, finished or not; the
+    /// documents stay as they are.
+    #[arg(long, value_name = "OUT", conflicts_with = "check")]
+    take: Option<PathBuf>,
+
+    /// Change nothing, and fail where a document does not say what docs/results does.
+    #[arg(long)]
+    check: bool,
+}
+
+/// More than any document or kept table holds.
+const LIMIT: u64 = 64 << 20;
+
+/// Takes results over, or brings the documents in line with those that were taken.
+///
+/// # Errors
+/// Where a file cannot be read or written, or does not hold what it should; with `--check`, where a
+/// document is not in line.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.take {
+        Some(out) => print_line(take::take(out, workspace_root())?),
+        None if args.check => check(workspace_root())?,
+        None => {
+            for page in fill(workspace_root())? {
+                print_line(format_args!("{page}: filled in anew"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Fills in the blocks of all documents, and returns the names of those that changed.
+fn fill(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut changed = Vec::new();
+    for page in pages(root)? {
+        let (text, filled) = page.filled(root)?;
+        if filled.text != text {
+            foretaste_files::write(&root.join(&page.name), filled.text.as_bytes())?;
+            changed.push(page.name);
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether all blocks say what the results do.
+fn check(root: &Path) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for page in pages(root)? {
+        let (_, filled) = page.filled(root)?;
+        stale.extend(filled.changed.iter().map(|line| format!("{}, line {line}", page.name)));
+    }
+    if !stale.is_empty() {
+        bail!("other figures than in docs/results: {}; run `cargo xtask docs`", stale.join("; "));
+    }
+    Ok(())
+}
+
+/// A document that may have blocks.
+struct Page {
+    /// Its path from the root, with `/`.
+    name: String,
+    /// Its folder, from the root.
+    folder: &'static str,
+}
+
+/// README.md and docs/*.md.
+fn pages(root: &Path) -> anyhow::Result<Vec<Page>> {
+    let mut pages = vec![Page { name: "README.md".into(), folder: "" }];
+    for name in names_in(&root.join("docs"), ".md")? {
+        pages.push(Page { name: format!("docs/{name}.md"), folder: "docs/" });
+    }
+    Ok(pages)
+}
+
+impl Page {
+    /// Its text, and what it should be.
+    fn filled(&self, root: &Path) -> anyhow::Result<(String, blocks::Filled)> {
+        let text = read(&root.join(&self.name))?;
+        let filled =
+            blocks::fill(&text, &self.name, |block| kept::content(root, self.folder, block))?;
+        Ok((text, filled))
+    }
+}
+
+/// What stands before `suffix` in the names of a folder's entries that end with it, sorted.
+fn names_in(folder: &Path, suffix: &str) -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let about = || format!("cannot read {}", folder.display());
+    for entry in fs::read_dir(folder).with_context(about)? {
+        let name = entry.with_context(about)?.file_name();
+        names.extend(name.to_string_lossy().strip_suffix(suffix).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let bytes = foretaste_files::read(path, LIMIT)?;
+    String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))
+}

@@ -1,0 +1,129 @@
+//! From a directory of results to docs/results.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Parser;
+use foretaste_lab::Kept;
+use foretaste_report::Means;
+
+use super::kept::{CLAIMS, FOLDER, SOURCE, Source, table_of};
+use super::names_in;
+use crate::{Cli, Command};
+
+/// Takes the means and claims of a run over into the folder of its scale, in place of what is there,
+/// and says what it took.
+///
+/// # Errors
+/// Where `out` is no results directory with finished cells, or a file cannot be written.
+pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
+    let kept = Kept::read(out)?;
+    let mut experiments: Vec<&str> =
+        kept.results.runs().map(|(key, _)| key.experiment.as_str()).collect();
+    experiments.dedup();
+    if experiments.is_empty() {
+        bail!("{} has no finished cells: there is nothing to take", out.display());
+    }
+    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    for experiment in &experiments {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
+        if !experiment.chars().all(plain) {
+            bail!("`{experiment}` in {} is no name of an experiment", out.display());
+        }
+        files.push((table_of(experiment), Means::of(experiment, &kept.results)?.to_csv()?));
+    }
+    files.extend(kept.claims.clone().map(|claims| (CLAIMS.into(), claims)));
+    let source = source(&kept).with_context(|| out.display().to_string())?;
+    let mut text = serde_json::to_vec_pretty(&source)?;
+    text.push(b'\n');
+    files.push((SOURCE.into(), text));
+
+    let name = source.scale.as_str();
+    let folder = root.join(FOLDER).join(name);
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (file, bytes) in &files {
+        foretaste_files::write(&folder.join(file), bytes)?;
+    }
+    // What an earlier run had and this one has not: `run.json` does not speak of it.
+    for old in names_in(&folder, ".csv")?.iter().map(|name| format!("{name}.csv")) {
+        if !files.iter().any(|(file, _)| *file == old) {
+            let path = folder.join(old);
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    let Source { cells, planned, complete, hours, .. } = &source;
+    let state = match (complete, planned) {
+        (true, _) => "all that were planned".into(),
+        (false, Some(planned)) => format!("unfinished: {planned} were planned"),
+        (false, None) => "unfinished: the run has not ended, so there are no claims yet".into(),
+    };
+    Ok(format!(
+        "{FOLDER}/{name}: {}; {cells} cells in {hours} h of computing, {state}",
+        experiments.join(", ")
+    ))
+}
+
+fn source(kept: &Kept) -> anyhow::Result<Source> {
+    let cli = Cli::try_parse_from(&kept.command)
+        .map(|cli| cli.command)
+        .with_context(|| format!("cannot read the command `{}`", kept.command.join(" ")))?;
+    let Command::Reproduce(args) = cli else {
+        bail!("`{}` is no run of experiments", kept.command.join(" "));
+    };
+    Ok(Source {
+        command: args.anywhere(&kept.config),
+        scale: kept.config.scale,
+        device: kept.config.device.clone(),
+        date: date(kept.started_unix_s),
+        revisions: kept.revisions.clone(),
+        cells: kept.cells(),
+        planned: kept.planned,
+        complete: kept.is_complete(),
+        hours: (kept.seconds / 36.0).round() / 100.0,
+    })
+}
+
+/// The day, in UTC, of a time in seconds since 1970: `2026-11-29`.
+fn date(unix_s: u64) -> String {
+    let mut days = unix_s / 86_400;
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    let mut year = 1970;
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    format!("{year}-{month:02}-{:02}", days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_counted_from_1970_with_leap_years() {
+        // By `date -u -d @SECONDS +%F`.
+        for (unix_s, day) in [
+            (0, "1970-01-01"),
+            (951_782_399, "2000-02-28"),
+            (951_782_400, "2000-02-29"),
+            (951_868_800, "2000-03-01"),
+            (1_795_969_219, "2026-11-29"),
+            (4_107_542_400, "2100-03-01"),
+            (1_735_689_599, "2024-12-31"),
+        ] {
+            assert_eq!(date(unix_s), day);
+        }
+    }
+}

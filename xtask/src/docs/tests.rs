@@ -1,0 +1,349 @@
+use std::collections::BTreeMap;
+use std::fs;
+
+use foretaste_eval::Metric;
+use foretaste_experiments::Settings;
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Program, Run, Scale, Watch};
+use foretaste_nn::DeviceKind;
+use foretaste_report::{DataSet, View};
+use indicatif::MultiProgress;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+/// Two methods in three settings, which earn as much as the setting says: A a bit more, but for
+/// one seed in the last.
+struct Toy {
+    cells: Vec<Cell>,
+}
+
+impl Toy {
+    fn new(seeds: u64) -> Self {
+        let mut grid = Grid::new("toy", seeds);
+        for setting in ["few(10)", "few(100)", "many"] {
+            for method in ["A", "B"] {
+                grid.arm("users", method, setting, json!({})).unwrap();
+            }
+        }
+        Self { cells: grid.into_cells() }
+    }
+}
+
+impl Experiment for Toy {
+    fn name(&self) -> &'static str {
+        "toy"
+    }
+
+    fn cells(&self) -> &[Cell] {
+        &self.cells
+    }
+
+    fn run(&self, cell: &Cell, _: &Watch) -> anyhow::Result<Outcome> {
+        let seed = cell.seed as f64;
+        let more = match (cell.method.as_str(), cell.setting.as_str()) {
+            ("A", "many") => seed - 0.5,
+            ("A", _) => 0.5 + 0.01 * seed,
+            _ => 0.0,
+        };
+        let reward = cell.setting.len() as f64 + 0.1 * seed + more;
+        let metrics = [("reward", reward), ("ctr", reward / 100.0)];
+        let metrics = metrics.map(|(name, value)| (name.parse().unwrap(), value));
+        Ok(Outcome { metrics: BTreeMap::from(metrics), curve: Vec::new() })
+    }
+
+    fn question(&self) -> &'static str {
+        "does it run?"
+    }
+
+    fn datasets(&self) -> Vec<DataSet> {
+        vec![DataSet { name: "users".into(), test_per_train: 0.0, caveat: String::new() }]
+    }
+
+    fn columns(&self) -> &'static [Metric] {
+        &[Metric::Reward, Metric::Ctr]
+    }
+
+    fn further_metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    fn views(&self) -> Vec<View> {
+        Vec::new()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+const CLAIMS: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,\
+    settings,margin,effect\n\
+    P,§1,toy,A earns more after few,reward,larger,A,B,beats the best,,few(*),,\n\
+    P,§1,toy,A earns more everywhere,reward,larger,A,B,beats the best,,,,0.5\n\
+    P,§2,other,C earns more,reward,larger,A,C,beats the best,,,,\n";
+
+/// What the markers of the README ask for; its folder is the root.
+const README: &str = "# Toy\n\n\
+    <!-- results smoke toy metric=reward dataset=users methods=\"B | A\"\n     \
+    settings=\"few(*) | many\" -->\n<!-- end of results -->\n\nText.\n";
+
+/// A directory of results of the toy under these seeds, and the root of a workspace.
+fn folders(seeds: u64) -> (TempDir, TempDir) {
+    let (out, root) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let settings = Settings {
+        scale: Scale::Smoke,
+        seeds: Some(seeds),
+        data_dir: None,
+        device: DeviceKind::Cpu,
+    };
+    let run = Run {
+        program: Program {
+            experiments: &["toy"],
+            claims: CLAIMS,
+            times: "scale,experiment,dataset,method,setting,cells,seconds\n",
+            revision: "0123456789abcdef-dirty",
+        },
+        experiments: &[Box::new(Toy::new(seeds))],
+        config: settings.config(),
+        seeds,
+        out: out.path().to_owned(),
+        jobs: 1,
+        shard: None,
+        merge: Vec::new(),
+        again: false,
+        quiet: true,
+    };
+    run.run(&MultiProgress::new(), Default::default()).unwrap();
+    let command = "target/xtask reproduce --scale smoke --seeds 3 --out=here --jobs 2 --quiet \
+                   --device auto";
+    edit(out.path(), |record| record["command"] = command.split(' ').collect());
+    fs::create_dir_all(root.path().join("docs")).unwrap();
+    fs::write(root.path().join("README.md"), README).unwrap();
+    (out, root)
+}
+
+/// Changes `run.json` of a directory of results.
+fn edit(out: &Path, change: impl FnOnce(&mut Value)) {
+    let path = out.join("run.json");
+    let mut record: Value = serde_json::from_str(&read(&path).unwrap()).unwrap();
+    change(&mut record);
+    fs::write(&path, record.to_string()).unwrap();
+}
+
+/// The files of docs/results/smoke with what is in them.
+fn taken(root: &Path) -> BTreeMap<String, String> {
+    let folder = root.join("docs/results/smoke");
+    let names = names_in(&folder, "").unwrap();
+    names.into_iter().map(|name| (name.clone(), read(&folder.join(name)).unwrap())).collect()
+}
+
+/// What a document without results that asks for a block becomes, or why not.
+fn block(root: &Path, marker: &str, end: &str) -> Result<String, String> {
+    let page = root.join("docs/page.md");
+    fs::write(&page, format!("# Page\n\n{marker}\nold\n{end}\n")).unwrap();
+    let done = fill(root).map_err(|error| format!("{error:#}"));
+    let text = read(&page).unwrap();
+    fs::remove_file(page).unwrap();
+    done.map(|_| text)
+}
+
+#[test]
+fn what_a_run_left_is_taken_over_the_same_bytes_each_time() {
+    let (out, root) = folders(3);
+    let said = take::take(out.path(), root.path()).unwrap();
+    assert!(
+        said.starts_with("docs/results/smoke: toy; 18 cells in 0 h of computing, all"),
+        "{said}"
+    );
+    let files = taken(root.path());
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["claims.csv", "run.json", "toy.csv"]);
+    assert_eq!(files["claims.csv"], read(&out.path().join("claims.csv")).unwrap());
+    let lines: Vec<_> = files["toy.csv"].lines().collect();
+    assert_eq!(lines[0], "dataset,setting,method,metric,mean,low,high,seeds");
+    assert_eq!(lines.len(), 1 + 3 * 2 * 2);
+    assert!(lines[1].starts_with("users,few(10),A,ctr,0.076"), "{}", lines[1]);
+    assert!(lines.is_sorted_by_key(|line| line.strip_prefix("dataset").is_none()));
+    let source: kept::Source = serde_json::from_str(&files["run.json"]).unwrap();
+    assert_eq!(source.command, "cargo xtask reproduce --scale smoke --seeds 3 --device cpu");
+    assert_eq!(source.revisions, [("0123456789abcdef-dirty".to_owned(), 18)].into());
+    assert!(source.complete && source.planned == Some(18), "{source:?}");
+
+    fs::write(root.path().join("docs/results/smoke/gone.csv"), "").unwrap();
+    take::take(out.path(), root.path()).unwrap();
+    assert_eq!(taken(root.path()), files);
+}
+
+#[test]
+fn a_run_that_has_not_ended_is_marked_and_has_no_claims() {
+    let (out, root) = folders(2);
+    take::take(out.path(), root.path()).unwrap();
+    edit(out.path(), |record| record["status"] = "running".into());
+    let said = take::take(out.path(), root.path()).unwrap();
+    assert!(
+        said.ends_with("unfinished: the run has not ended, so there are no claims yet"),
+        "{said}"
+    );
+    assert_eq!(taken(root.path()).keys().collect::<Vec<_>>(), ["run.json", "toy.csv"]);
+    fill(root.path()).unwrap();
+    let readme = read(&root.path().join("README.md")).unwrap();
+    assert!(readme.contains("unfinished: 12 cells so far."), "{readme}");
+    let error = block(root.path(), "<!-- claims smoke toy -->", "<!-- end of claims -->");
+    assert!(error.unwrap_err().contains("smoke has no claims.csv: the run that was taken had not"));
+
+    edit(out.path(), |record| {
+        record["status"] = "failed".into();
+        record["cells"]["total"] = 20.into();
+    });
+    take::take(out.path(), root.path()).unwrap();
+    fill(root.path()).unwrap();
+    let readme = read(&root.path().join("README.md")).unwrap();
+    assert!(readme.contains("unfinished: 12 of 20 cells."), "{readme}");
+}
+
+#[test]
+fn a_directory_without_results_of_the_program_is_refused() {
+    let (out, root) = folders(1);
+    let refused = || format!("{:#}", take::take(out.path(), root.path()).unwrap_err());
+    edit(out.path(), |record| record["command"] = json!(["xtask", "ci"]));
+    assert!(refused().contains("`xtask ci` is no run of experiments"), "{}", refused());
+    edit(out.path(), |record| record["command"] = json!(["xtask", "reproduce", "--sale"]));
+    assert!(
+        refused().contains("cannot read the command `xtask reproduce --sale`"),
+        "{}",
+        refused()
+    );
+    fs::remove_file(out.path().join("run.json")).unwrap();
+    assert!(refused().contains("has no run.json"), "{}", refused());
+}
+
+#[test]
+fn a_block_of_results_is_a_table_and_where_it_comes_from() {
+    let (out, root) = folders(3);
+    take::take(out.path(), root.path()).unwrap();
+    assert_eq!(fill(root.path()).unwrap(), ["README.md"]);
+    let readme = read(&root.path().join("README.md")).unwrap();
+    let (head, _) = README.split_once("<!-- end").unwrap();
+    let expected = format!(
+        "{head}
+| users, reward | few(10) | few(100) | many |
+|---|---|---|---|
+| B | 7.10 ± 0.25 | 8.10 ± 0.25 | 4.10 ± 0.25 |
+| A | 7.61 ± 0.27 | 8.61 ± 0.27 | 4.6 ± 2.7 |
+
+[docs/results/smoke/toy.csv](docs/results/smoke/toy.csv), revision 0123456-dirty, 3 seeds, by `cargo
+xtask reproduce --scale smoke --seeds 3 --device cpu`.
+
+<!-- end of results -->\n\nText.\n"
+    );
+    assert_eq!(readme, expected);
+}
+
+#[test]
+fn a_block_of_claims_has_the_verdicts_of_its_experiment() {
+    let (out, root) = folders(3);
+    take::take(out.path(), root.path()).unwrap();
+    let page = block(root.path(), "<!-- claims smoke toy -->", "<!-- end of claims -->").unwrap();
+    let expected = "# Page
+
+<!-- claims smoke toy -->
+
+| claim | verdict | by how much ours is better, 95% interval | detects at 80% power |
+|---|---|---|---|
+| A earns more after few | reproduced | few(10) 0.510 ± 0.025; few(100) 0.510 ± 0.025 |  |
+| A earns more everywhere | inconclusive | few(10) 0.510 ± 0.025; few(100) 0.510 ± 0.025; \
+                    many 0.5 ± 2.5 | many 3.3; an effect of 0.50 needs 34 seeds |
+
+[docs/results/smoke/claims.csv](results/smoke/claims.csv), revision 0123456-dirty, 3 seeds, by
+`cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
+
+<!-- end of claims -->\n";
+    assert_eq!(page, expected);
+}
+
+#[test]
+fn rows_can_be_of_other_parts_and_markers_in_code_are_none() {
+    let (out, root) = folders(3);
+    take::take(out.path(), root.path()).unwrap();
+    let marker = "```\n<!-- results nowhere x -->\n```\n<!-- results smoke toy rows=\"setting | method\" -->";
+    let page = block(root.path(), marker, "<!-- end of results -->").unwrap();
+    assert!(page.contains("| users | method | ctr | reward |\n"), "{page}");
+    assert!(page.contains("| few(10) | A | 0.0761 ± 0.0027 | 7.61 ± 0.27 |\n"), "{page}");
+}
+
+#[test]
+fn a_check_fails_where_a_block_differs_and_changes_nothing() {
+    let (out, root) = folders(2);
+    take::take(out.path(), root.path()).unwrap();
+    let error = check(root.path()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "other figures than in docs/results: README.md, line 3; run `cargo xtask docs`"
+    );
+    let readme = root.path().join("README.md");
+    assert_eq!(read(&readme).unwrap(), README);
+    fill(root.path()).unwrap();
+    check(root.path()).unwrap();
+    assert!(fill(root.path()).unwrap().is_empty(), "what is in line stays as it is");
+
+    let text = read(&readme).unwrap();
+    assert!(text.contains("| A | 7.5"), "{text}");
+    fs::write(&readme, text.replace("| A | 7.5", "| A | 9.5")).unwrap();
+    assert!(check(root.path()).unwrap_err().to_string().contains("README.md, line 3"));
+}
+
+#[test]
+fn a_wrong_marker_is_named_with_its_file_and_line() {
+    let (out, root) = folders(2);
+    take::take(out.path(), root.path()).unwrap();
+    let (results, claims) = ("<!-- end of results -->", "<!-- end of claims -->");
+    for (marker, end, message) in [
+        (
+            "<!-- results quick toy -->",
+            results,
+            "no run in docs/results `quick`, expected one of `smoke`",
+        ),
+        (
+            "<!-- results smoke toys -->",
+            results,
+            "there is no experiment `toys`, expected one of `toy`",
+        ),
+        ("<!-- results smoke claims -->", results, "there is no experiment `claims`"),
+        ("<!-- results smoke toy metric=rewards -->", results, "there is no metric `rewards`"),
+        ("<!-- results smoke toy methods=\"A | C\" -->", results, "there is no method `C`"),
+        ("<!-- results smoke toy settings=some(*) -->", results, "there is no setting `some(*)`"),
+        ("<!-- results smoke toy dataset=logs -->", results, "there is no dataset `logs`"),
+        ("<!-- results smoke toy rows=seed -->", results, "there is no part of a row `seed`"),
+        (
+            "<!-- results smoke toy method=A -->",
+            results,
+            "there is no option `method`, expected one",
+        ),
+        (
+            "<!-- results smoke toy dataset=users dataset=users -->",
+            results,
+            "`dataset` is there twice",
+        ),
+        ("<!-- results smoke toy reward -->", results, "`reward` is no option, expected name="),
+        ("<!-- results smoke toy metric=\"reward -->", results, "a quotation mark is missing"),
+        ("<!-- results smoke -->", results, "expected `<!-- results RUN EXPERIMENT .. -->`"),
+        ("<!-- results smoke toy", "", "`-->` is missing"),
+        ("<!-- results smoke toy -->", claims, "`<!-- end of results -->` is missing"),
+        (
+            "<!-- results smoke toy -->\n<!-- claims smoke toy -->",
+            claims,
+            "end of results -->` is missing",
+        ),
+        (
+            "<!-- claims smoke tea -->",
+            claims,
+            "no experiment with claims `tea`, expected one of `toy`",
+        ),
+        ("<!-- claims smoke toy metric=reward -->", claims, "no option `metric`: claims have none"),
+        ("<!-- end of claims -->", "", "this ends a block of claims that was not begun"),
+    ] {
+        let error = block(root.path(), marker, end).unwrap_err();
+        assert!(error.starts_with("docs/page.md, line 3: "), "{error}");
+        assert!(error.contains(message), "{error}");
+    }
+}
