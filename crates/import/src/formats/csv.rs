@@ -8,7 +8,6 @@ use std::path::Path;
 use foretaste_data::{Choice, Dataset, Fault, ItemId, Part};
 
 use super::schema::{COLUMNS, Column, Places};
-use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
@@ -68,9 +67,15 @@ const NULLS: [&str; 8] = ["nan", "null", "none", "na", "<na>", "\\n", "nat", "n/
 fn key<'r>(row: Text<'r>, places: &'r Places) -> Checked<Key<'r>> {
     let field = |column: Column| match places.of(column) {
         None => Ok(places.constant(column)),
-        at => row.optional(at, COLUMNS[column as usize]),
+        at => optional(row, at, column),
     };
     Ok(Key { session: field(Column::Session)?, user: field(Column::User)? })
+}
+
+/// A field, if it holds something: `\\N` is what Hive and MySQL write for nothing.
+fn optional<'r>(row: Text<'r>, at: Option<usize>, column: Column) -> Checked<Option<&'r str>> {
+    let field = row.optional(at, COLUMNS[column as usize])?;
+    Ok(field.filter(|field| *field != "\\N"))
 }
 
 impl Scratch<'_> {
@@ -85,7 +90,7 @@ impl Scratch<'_> {
         let field = |column: Column| -> Checked<Option<&'r str>> {
             match places.of(column) {
                 None => Ok(None),
-                at => row.optional(at, COLUMNS[column as usize]),
+                at => optional(row, at, column),
             }
         };
         let list = |column: Column| -> Checked<List<'r>> {
@@ -121,10 +126,7 @@ impl Scratch<'_> {
         rewards.clear();
         match (places.of(Column::Reward), field(Column::Reward)?.filter(|text| !is_null(text))) {
             (Some(_), Some(text)) => floats(text, layout, "reward", "a finite number", rewards)?,
-            // Nothing chosen and no reward is nothing earned.
-            (Some(_), None) if !record.chosen.is_empty() && record.event.is_none() => {
-                return Err(no_reward(""));
-            }
+            (Some(_), None) => record.lacks_reward = true,
             _ => {}
         }
         record.reward = rewards;

@@ -11,7 +11,6 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::schema::{COLUMNS, Column, Names};
-use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
@@ -328,8 +327,8 @@ impl Scratch<'_> {
             numbers(raw, "reward", "a finite number", rewards)?;
             record.reward = rewards;
             *rewarded = true;
-        } else if *rewarded && !record.chosen.is_empty() && record.event.is_none() {
-            return Err(no_reward("none"));
+        } else {
+            record.lacks_reward = *rewarded;
         }
         if let Some(raw) = present(Column::Timestamp) {
             record.time = Some(match raw.get().starts_with('"') {

@@ -20,7 +20,6 @@ use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
 use super::schema::{COLUMNS, Column, Places};
-use super::steps::no_reward;
 use super::steps::{Key, Steps};
 use super::writing::{check_ids, own_rewards, written_propensity};
 use crate::parts::Part as File;
@@ -193,8 +192,7 @@ impl Scratch<'_> {
         if let Some(column) = &columns.reward {
             match numbers(column, index, "reward", rewards)? {
                 true => record.reward = rewards,
-                false if record.event.is_some() || record.chosen.is_empty() => {}
-                false => return Err(no_reward("null")),
+                false => record.lacks_reward = true,
             }
         }
         propensities.clear();

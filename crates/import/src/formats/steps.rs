@@ -7,7 +7,6 @@ mod sessions;
 use foretaste_data::{Fault, TimeUnit};
 
 use self::joiner::Joiner;
-pub(crate) use self::rules::no_reward;
 use self::sessions::Sessions;
 use crate::layout::Layout;
 use crate::reader::record::{Record, whole};

@@ -38,7 +38,12 @@ impl Reading {
         let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
         rows.extend(dropped.map(|(count, why)| ("sessions dropped", format!("{count} {why}"))));
         if !self.ignored_columns.is_empty() {
-            rows.push(("columns not read", self.ignored_columns.join(", ")));
+            let named = |name: &String| match name.is_empty() {
+                true => "one without a name".into(),
+                false => name.clone(),
+            };
+            let names: Vec<String> = self.ignored_columns.iter().map(named).collect();
+            rows.push(("columns not read", names.join(", ")));
         }
         rows.extend(self.notes.iter().map(|note| ("note", note.clone())));
         rows

@@ -20,6 +20,8 @@ pub(crate) struct Record<'a> {
     pub(crate) clicked: Option<&'a [bool]>,
     /// One number for the step, or one for each choice or place; none is 1 a choice.
     pub(crate) reward: &'a [f32],
+    /// Whether there should be a reward where something was chosen, and is none.
+    pub(crate) lacks_reward: bool,
     pub(crate) propensity: Option<&'a [f32]>,
     pub(crate) candidates: List<'a>,
     pub(crate) left: Option<bool>,

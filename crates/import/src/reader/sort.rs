@@ -227,6 +227,7 @@ fn encode(to: &mut Vec<u8>, user: u32, part: usize, place: Place, record: &Recor
         }
     }
     put_number(to, record.left.map_or(0, |left| 1 + u64::from(left)));
+    put_number(to, u64::from(record.lacks_reward));
     put_number(to, u64::from(record.position.is_some()));
     put_number(to, record.position.unwrap_or(0) as u64);
     for text in [record.event, record.item, record.slate] {
@@ -324,6 +325,7 @@ fn decode<'a>(
         to.flags.extend(take(from, count as usize)?.iter().map(|&flag| flag == 1));
     }
     let left = take_number(from)?.checked_sub(1).map(|left| left == 1);
+    let lacks_reward = take_number(from)? == 1;
     let has_position = take_number(from)? == 1;
     let position = take_number(from)? as i64;
     let mut texts = [None; 3];
@@ -341,6 +343,7 @@ fn decode<'a>(
         chosen: List::Owned(chosen),
         clicked: clicked.map(|_| &to.flags[..]),
         reward: if has_reward { &to.floats[0] } else { &[] },
+        lacks_reward,
         propensity: has_propensity.then_some(&to.floats[1][..]),
         candidates: List::Owned(candidates),
         left,

@@ -516,6 +516,12 @@ fn what_earned_nothing_needs_no_reward_and_what_was_chosen_does() {
     assert_eq!(shown(&plain(&csv).0), ["a: k1 k2>-=0, k1 k2>k1=2"]);
     let error = refused(&format!("{HEADER}a,0,k1 k2,k1,\n"), Layout::default());
     assert!(error.contains("shop.csv:2: reward") && error.contains("a click earns 1"), "{error}");
+    // What Hive writes for nothing; and what no choice is called.
+    let csv = format!("{HEADER}a,0,k1 k2,\\N,\\N\na,1,k1 k2,none,\n");
+    let layout = Layout { no_click: vec!["none".into()], ..Layout::default() };
+    assert_eq!(shown(&read(&csv, layout).0), ["a: k1 k2>-=0, k1 k2>!=0"]);
+    let error = refused(&csv, Layout::default());
+    assert!(error.contains("shop.csv:3: chosen") && error.contains("--no-click none"), "{error}");
     let line = |step: u8, reward: &str| {
         format!("{{\"session\":\"a\",\"step\":{step},\"shown\":[1,2],\"chosen\":2{reward}}}\n")
     };

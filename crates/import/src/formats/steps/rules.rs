@@ -10,8 +10,8 @@ const OFF_SLATE: &str = "an item of the slate";
 pub(super) const OFF_SLATE_REASON: &str = "chosen: expected an item of the slate";
 
 /// The fault of a choice that earned something which is not known.
-pub(crate) fn no_reward(found: &'static str) -> Fault {
-    Fault::value("reward", "a finite number where an item was chosen", found)
+pub(super) fn no_reward() -> Fault {
+    Fault::value("reward", "a finite number where an item was chosen", "")
         .advise("without the column, --ignore-columns reward, a click earns 1")
 }
 

@@ -2,7 +2,7 @@
 
 use foretaste_data::{Choice, Event, EventKind, Fault, ItemId};
 
-use super::rules::{OFF_SLATE_REASON, off_slate, propensities, repeated, rewards};
+use super::rules::{OFF_SLATE_REASON, no_reward, off_slate, propensities, repeated, rewards};
 use crate::Result;
 use crate::layout::{Layout, OffSlate, Repeated};
 use crate::reader::record::{List, Record, whole};
@@ -287,6 +287,9 @@ impl<'l> Sessions<'l> {
                 Ok(())
             })?;
             self.appended += appended;
+        }
+        if record.lacks_reward && !clicks.is_empty() {
+            return Err(no_reward());
         }
         rewards(record.reward, clicks, given, |item| {
             let place = collector.slate().iter().position(|other| *other == item)?;
