@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use comfy_table::{Table, presets};
 use foretaste_console::terminal::eprint_line;
-use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
+use foretaste_data::{Dataset, Mapping, Origin, PropensityKind, UnknownItems};
 use foretaste_eval::counterfactual::PolicyValue;
 use foretaste_eval::text::significant;
 use foretaste_nn::DeviceKind;
@@ -56,6 +56,13 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         .with_context(|| format!("cannot load the recommender {}", args.policy.display()))?;
     let (chosen, others) = sessions(&dataset, policy.origin(), args)?;
     let (judged, others) = (dataset.log.select(&chosen), dataset.log.select(&others));
+    if judged.facts().propensity == PropensityKind::Marginal {
+        bail!(
+            "{}: the propensities are of each place whatever stands at the others (marginal), and \
+             the estimators here need those of slates, or of each place given those before it",
+            args.log.display()
+        );
+    }
 
     let mapping = Mapping::new(&dataset.catalogue, policy.catalogue());
     let unknown = mapping.unknown(&judged);

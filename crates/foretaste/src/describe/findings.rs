@@ -227,12 +227,14 @@ pub(super) fn answers(kind: Option<PropensityKind>) -> Finding {
         Some(PropensityKind::Slate) => Finding::note(
             "propensities-of-slates",
             "propensities are of whole slates",
-            "estimators of whole slates (IPS, SNIPS, DR) can be used, those of single places not",
+            "the estimators of `judge` for whole slates (IPS, SNIPS, DR) can be used, those of \
+             single places not",
         ),
         Some(PropensityKind::Marginal) => Finding::note(
             "marginal-propensities",
             "propensities are of each place, whatever stands at the others",
-            "estimators that take places as independent (IIPS) can be used, those of slates not",
+            "estimators that take places as independent (IIPS, in the library) can be used; `judge` \
+             needs propensities of slates, or of places given those before them",
         ),
     }
 }

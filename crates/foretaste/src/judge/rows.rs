@@ -4,7 +4,7 @@
 mod tests;
 
 use anyhow::Context;
-use foretaste_data::{Choice, ItemId, Log, Mapping, Session, Step};
+use foretaste_data::{Choice, ItemId, Log, Mapping, PropensityKind, Session, Step};
 use foretaste_eval::NoInterval;
 use foretaste_eval::counterfactual::{
     Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips,
@@ -12,7 +12,7 @@ use foretaste_eval::counterfactual::{
 };
 use foretaste_random::{Seed, Stream};
 use foretaste_recommender::{Memory, Recommender};
-use foretaste_sim::{Policy, Responses, Slates};
+use foretaste_sim::{Candidates, Policy, Responses, Slates};
 
 use super::reward_model::RewardModel;
 
@@ -36,6 +36,8 @@ pub struct Rows {
     logged: Vec<f64>,
     /// What q̂ expects of the recommender's slates, at the same time.
     expected: Vec<f64>,
+    /// Whether the log's propensities are of whole slates: those of single places mean nothing.
+    of_slates: bool,
 }
 
 /// What the estimators found.
@@ -73,13 +75,15 @@ impl Rows {
             RewardModel::fit(sessions, mapping, items)
         });
         let seed = Seed::new(0).derive("slates that q̂ is asked of");
-        let mut rows = Self::default();
+        let of_slates = judged.facts().propensity == PropensityKind::Slate;
+        let mut rows = Self { of_slates, ..Self::default() };
         for session in judged.iter() {
             let (model, index) = (&models[half(session)], session.index() as u64);
             let mut drawn = Drawn { policy, model, streams: seed.index(index).streams(0..DRAWS) };
             let mut memory = policy.begin(1)?;
             for (t, step) in session.steps().enumerate() {
-                rows.push(step, &mut memory, &mut drawn, mapping).with_context(|| {
+                let pool = session.candidates(t);
+                rows.push(step, pool, &mut memory, &mut drawn, mapping).with_context(|| {
                     format!("session {}, step {t}, counted from 0", name(session.index()))
                 })?;
             }
@@ -88,10 +92,12 @@ impl Rows {
         Ok(rows)
     }
 
-    /// Adds a step, which the recommender then remembers.
+    /// Adds a step, which the recommender then remembers. Where its candidates are known, the
+    /// recommender chooses among them only.
     fn push(
         &mut self,
         step: Step<'_>,
+        candidates: Option<&[ItemId]>,
         memory: &mut Memory,
         drawn: &mut Drawn<'_>,
         mapping: &Mapping,
@@ -106,7 +112,12 @@ impl Rows {
         let known: Vec<ItemId> = slate.iter().copied().filter(|&item| item != unknown).collect();
         let mut slates = Slates::with_k(slate.len());
         slates.push(&slate, None);
-        self.evaluation.extend(policy.propensities(memory, None, &slates)?);
+        let pool = candidates.map(|items| items.iter().filter_map(|&item| mapping.item(item)));
+        let pool: Option<Vec<ItemId>> = pool.map(Iterator::collect);
+        let most = pool.as_ref().map_or(items, Vec::len);
+        let allowed = pool.map(Candidates::only);
+        let allowed = allowed.as_ref();
+        self.evaluation.extend(policy.propensities(memory, allowed, &slates)?);
         self.logging.extend(propensity.iter().map(|&propensity| f64::from(propensity)));
         let earned = |item: &ItemId| step.choice == Choice::Item(*item);
         let paid = |item: &ItemId| if earned(item) { f64::from(step.reward) } else { 0.0 };
@@ -114,7 +125,7 @@ impl Rows {
         self.lengths.push(step.slate.len());
         self.earned.push(f64::from(step.reward));
         self.logged.push(model.of_slate(&known));
-        self.expected.push(drawn.expected(memory, step.slate.len().min(items))?);
+        self.expected.push(drawn.expected(memory, allowed, step.slate.len().min(most))?);
         let choice = match step.choice {
             Choice::Item(item) => mapping.item(item).map_or(Choice::Skip, Choice::Item),
             other => other,
@@ -157,6 +168,11 @@ impl Rows {
         let mut remarks = Vec::new();
         match self.rewards_of_no_item() {
             _ if single => {}
+            _ if self.of_slates => remarks.push(
+                "the log's propensities are of whole slates: the estimators that need those of \
+                 each place (IPS and SNIPS, read from the top) are left out"
+                    .into(),
+            ),
             0 => found.extend([
                 ("IPS, read from the top".into(), rips(&places)),
                 ("SNIPS, read from the top".into(), snrips(&places)),
@@ -221,13 +237,22 @@ struct Drawn<'a> {
 impl Drawn<'_> {
     /// What q̂ expects of a slate of `k` items: the mean over the slates that are drawn, of which
     /// one is enough where it is certain.
-    fn expected(&mut self, memory: &Memory, k: usize) -> anyhow::Result<f64> {
+    fn expected(
+        &mut self,
+        memory: &Memory,
+        allowed: Option<&Candidates>,
+        k: usize,
+    ) -> anyhow::Result<f64> {
+        if k == 0 {
+            return Ok(self.model.of_slate(&[]));
+        }
         let memory = self.policy.select(memory, &vec![0; self.streams.len()])?;
         let mut slates = Slates::default();
-        self.policy.rank(&memory, None, k, &mut self.streams, &mut slates)?;
+        self.policy.rank(&memory, allowed, k, &mut self.streams, &mut slates)?;
         let rows = slates.rows();
         let certain = slates.propensities().is_some_and(|all| all.iter().all(|&p| p == 1.0));
-        if certain {
+        // What is certain among few candidates may not be so among others.
+        if certain && allowed.is_none() {
             self.streams.truncate(1);
         }
         let total: f64 = (0..rows).map(|row| self.model.of_slate(slates.row(row))).sum();

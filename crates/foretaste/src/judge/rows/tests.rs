@@ -103,6 +103,45 @@ fn a_reward_without_a_choice_counts_and_is_no_places() {
     }
 }
 
+/// Three of six items can be shown on each row, drawn alike, and item 0 or 3 is always clicked: the
+/// recommender that draws alike among them has weights of one, and earns what the log says.
+#[test]
+fn a_recommender_is_judged_among_the_candidates_of_each_slate() {
+    let uniform = recommender(Content::popularity(vec![1.0; ITEMS]).unwrap(), ITEMS);
+    let mut log = LogBuilder::default();
+    for session in 0..300_u32 {
+        let pool = [0, 1, 2].map(|item| ItemId(item + 3 * (session % 2)));
+        let slate = [pool[(session / 2) as usize % 3]];
+        let clicked = slate[0].0 % 3 == 0;
+        let choice = if clicked { Choice::Item(slate[0]) } else { Choice::Skip };
+        let step = Step::new(&slate, choice, f32::from(u8::from(clicked)));
+        let extras = foretaste_data::Extras { candidates: &pool, ..Default::default() };
+        log.try_push_with(&step.propensity(&[1.0 / 3.0]), &extras).unwrap();
+        log.end_session(None).unwrap();
+    }
+    let log = log.build();
+    let rows = Rows::new(&uniform, &log, &Log::default(), &mapping(ITEMS), name).unwrap();
+    let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
+    assert!((diagnostics.mean_weight.mean - 1.0).abs() < 1e-6, "{diagnostics:?}");
+    let (_, ips) = &values[0];
+    assert!((ips.estimate.mean - 1.0 / 3.0).abs() < 1e-6, "{ips:?}");
+}
+
+#[test]
+fn propensities_of_whole_slates_leave_estimators_of_places_out() {
+    let facts = foretaste_data::Facts { propensity: PropensityKind::Slate, ..Default::default() };
+    let mut log = LogBuilder::new(facts);
+    for session in 0..60_u32 {
+        let slate = [session % 6, (session + 1) % 6].map(ItemId);
+        let step = Step::new(&slate, Choice::Item(slate[1]), 1.0);
+        log.push(step.propensity(&[1.0 / 30.0, 1.0])).unwrap();
+        log.end_session(None).unwrap();
+    }
+    let Found { values, remarks, .. } = rows(&log.build()).judge(10.0).unwrap();
+    assert!(values.iter().all(|(name, _)| name.ends_with("whole slates")));
+    assert!(remarks[0].contains("of whole slates"), "{remarks:?}");
+}
+
 /// Slates of two against all ordered pairs of four items, by hand; slates of all four have one
 /// mean. Five standard errors over 2,000 expectations: one false alarm in two million; the seed
 /// is fixed.
@@ -124,7 +163,7 @@ fn expectations_of_drawn_slates_are_those_of_all_slates() {
         let found = |n| {
             let streams = Seed::new(3).index(n).streams(0..DRAWS);
             let mut drawn = Drawn { policy: &policy, model: &model, streams };
-            drawn.expected(&memory, k).unwrap()
+            drawn.expected(&memory, None, k).unwrap()
         };
         let found: Vec<f64> = (0..2_000).map(found).collect();
         let mean = found.iter().sum::<f64>() / 2_000.0;
@@ -156,7 +195,7 @@ fn a_certain_slate_is_expected_exactly_and_asked_for_once() {
     let mut drawn = Drawn { policy: &policy, model: &model, streams };
     let memory = policy.begin(1).unwrap();
     for _ in 0..2 {
-        let expected = drawn.expected(&memory, 2).unwrap();
+        let expected = drawn.expected(&memory, None, 2).unwrap();
         assert!((expected - model.of_slate(&[ItemId(1), ItemId(2)])).abs() < 1e-12);
         assert_eq!(drawn.streams.len(), 1);
     }
