@@ -6,7 +6,7 @@ use foretaste_random::Seed;
 
 /// Options of the simulated slates; what is not given is the paper's.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Simulated slates (movielens-100k, movielens, lastfm, yoochoose)")]
+#[command(next_help_heading = "Simulated slates (formats that recorded none)")]
 pub struct SlateArgs {
     /// What users and slates are drawn from, or the split of cikm [default: 1].
     #[arg(long)]

@@ -50,6 +50,9 @@ pub enum Format {
     RetailRocket,
     /// The `.inter` files of RecBole. Read only; slates are simulated.
     RecBole,
+    /// Events of one's own, of which a [`Layout`](crate::Layout) names the columns: session or
+    /// user, item, timestamp and perhaps event. Read only; slates are simulated.
+    Events,
     /// A log of RecoGym's simulator, as CSV. Read only.
     RecoGym,
     /// Vowpal Wabbit's text, with actions of their own features or with slots. Read only.
@@ -66,7 +69,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::GanCdqn,
         Self::IRecGan,
         Self::MovieLens100k,
@@ -83,6 +86,7 @@ impl Format {
         Self::Otto,
         Self::RetailRocket,
         Self::RecBole,
+        Self::Events,
         Self::RecoGym,
         Self::VowpalWabbit,
         Self::SearchLog,
@@ -93,7 +97,7 @@ impl Format {
 
     /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`,
     /// `lastfm`, `cikm`, `yoochoose`, `trivago`, `open-bandit`, `coat`, `movielens-1m`, `mind`,
-    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `recogym`, `vw`, `search-log`, `csv`, `jsonl`
+    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `events`, `recogym`, `vw`, `search-log`, `csv`, `jsonl`
     /// or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
@@ -113,6 +117,7 @@ impl Format {
             Self::Otto => "otto",
             Self::RetailRocket => "retailrocket",
             Self::RecBole => "recbole",
+            Self::Events => "events",
             Self::RecoGym => "recogym",
             Self::VowpalWabbit => "vw",
             Self::SearchLog => "search-log",
@@ -154,7 +159,8 @@ impl Format {
             | Self::MovieLens1M
             | Self::Otto
             | Self::RetailRocket
-            | Self::RecBole => Some(TimeUnit::Seconds),
+            | Self::RecBole
+            | Self::Events => Some(TimeUnit::Seconds),
             Self::Mind => Some(TimeUnit::Milliseconds),
             _ => None,
         }

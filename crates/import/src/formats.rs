@@ -3,6 +3,7 @@
 pub(crate) mod cikm;
 pub(crate) mod coat;
 pub(crate) mod csv;
+pub(crate) mod events;
 pub(crate) mod gan_cdqn;
 pub(crate) mod irecgan;
 pub(crate) mod json_lines;
@@ -68,6 +69,7 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         let problem = format!("is {} files, and the format {format} is read from one", parts.len());
         return Err(Error::file(&parts[0].path, problem));
     };
+    to.name_columns(&layout.columns);
     let open = |progress| Source::open(path, progress);
     let slates =
         &slates.or_else(|| SimulatedSlates::of(format)).unwrap_or_else(SimulatedSlates::ten);
@@ -83,6 +85,7 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         Format::Coat => coat::read(open(progress)?, to)?,
         Format::IRecGan => irecgan::read(open(progress)?, to)?,
         Format::MovieLens1M => movielens::read_1m(open(progress)?, slates, to)?,
+        Format::Events => events::read(open(progress)?, layout, slates, to)?,
         Format::Mind => mind::read(open(progress)?, to)?,
         Format::Otto => shop_events::read_otto(open(progress)?, slates, to)?,
         Format::RetailRocket => shop_events::read_retail_rocket(open(progress)?, slates, to)?,

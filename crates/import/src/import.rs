@@ -79,7 +79,7 @@ pub(crate) fn import_parts(
         layout.columns.entry((*ours).to_owned()).or_insert_with(|| (*theirs).to_owned());
         layout.sort = true;
     }
-    if !is_schema && layout.concerns_schema() {
+    if !is_schema && format != Format::Events && layout.concerns_schema() {
         let problem = format!(
             "the format {format} has columns and rules of its own: names of columns, lists, \
              times, sorting and the like are for csv, jsonl and parquet"

@@ -56,7 +56,8 @@ impl SimulatedSlates {
             | Format::YooChoose
             | Format::Otto
             | Format::RetailRocket
-            | Format::RecBole => Some(Self::ten()),
+            | Format::RecBole
+            | Format::Events => Some(Self::ten()),
             _ => None,
         }
     }

@@ -107,11 +107,11 @@ fn event(
     Ok((row.id(user, "visitorid")?, row.id(item, "itemid")?, time.div_euclid(MILLISECONDS), kind))
 }
 
-fn kind(name: &str, field: &'static str) -> Checked<EventKind> {
+pub(super) fn kind(name: &str, field: &'static str) -> Checked<EventKind> {
     EventKind::of(name).ok_or_else(|| Fault::value(field, "a view, a cart or an order", name))
 }
 
-fn simulate(
+pub(super) fn simulate(
     choices: Choices,
     orders: &HashSet<Pick>,
     slates: &SimulatedSlates,

@@ -87,6 +87,32 @@ fn the_events_of_otto_and_retail_rocket_are_choices_and_orders_earn() {
 }
 
 #[test]
+fn events_of_ones_own_are_choices_whatever_their_columns_are_called() {
+    let rows = "uid;sku;when;what;page\nann;k1;2024-03-10T01:30:00Z;view;1\n\
+        bob;7.0;2024-03-10T01:31:00Z;view;1\nann;k2;2024-03-10T01:32:00Z;purchase;2\n";
+    let columns = [("user", "uid"), ("item", "sku"), ("timestamp", "when"), ("event", "what")];
+    let columns = columns.map(|(ours, theirs)| (ours.to_owned(), theirs.to_owned())).into();
+    let layout = Layout { columns, format: Some(Format::Events), ..Layout::default() };
+    let options = || Options { layout: layout.clone(), ..Options::default() };
+    let (dataset, report) = read_with(&[("log.csv", rows)], options()).unwrap();
+    assert_eq!((names(&dataset), dataset.log.steps()), (vec!["ann".into(), "bob".into()], 3));
+    let ann: Vec<_> =
+        steps(&dataset)[0].iter().map(|(_, item, reward)| (item.clone(), *reward)).collect();
+    assert_eq!(ann, [(Some("k1".to_owned()), 0.0), (Some("k2".to_owned()), 1.0)]);
+    assert_eq!(dataset.log.session(0).start(), Some(1_710_034_200));
+    assert_eq!(report.reading.ignored_columns, ["page"]);
+    let bad = rows.replace(";purchase", ";teleport");
+    let error = read_with(&[("log.csv", &bad)], options()).unwrap_err().to_string();
+    assert!(
+        error.contains("log.csv:4: event: column \"what\"") && error.contains("teleport"),
+        "{error}"
+    );
+    let options = Options { format: Some(Format::Events), ..Options::default() };
+    let error = read_with(&[("log.csv", rows)], options).unwrap_err().to_string();
+    assert!(error.contains("--column user=NAME"), "{error}");
+}
+
+#[test]
 fn movielens_1m_and_recbole_are_choices() {
     let ratings = "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n";
     let (dataset, report) = read(&[("ratings.dat", ratings)]);
