@@ -4,7 +4,7 @@
 mod tests;
 
 use anyhow::Context;
-use foretaste_data::{Choice, ItemId, Log, Mapping, PropensityKind, Session, Step};
+use foretaste_data::{Choice, Extras, ItemId, Log, Mapping, PropensityKind, Session, Step};
 use foretaste_eval::NoInterval;
 use foretaste_eval::counterfactual::{
     Diagnostics, PolicyValue, Predictions, SequentialSlates, clipped_dr, clipped_ips, dm, dr, ips,
@@ -82,8 +82,8 @@ impl Rows {
             let mut drawn = Drawn { policy, model, streams: seed.index(index).streams(0..DRAWS) };
             let mut memory = policy.begin(1)?;
             for (t, step) in session.steps().enumerate() {
-                let pool = session.candidates(t);
-                rows.push(step, pool, &mut memory, &mut drawn, mapping).with_context(|| {
+                let extras = session.extras(t);
+                rows.push(step, extras, &mut memory, &mut drawn, mapping).with_context(|| {
                     format!("session {}, step {t}, counted from 0", name(session.index()))
                 })?;
             }
@@ -97,7 +97,7 @@ impl Rows {
     fn push(
         &mut self,
         step: Step<'_>,
-        candidates: Option<&[ItemId]>,
+        extras: Extras<'_>,
         memory: &mut Memory,
         drawn: &mut Drawn<'_>,
         mapping: &Mapping,
@@ -112,18 +112,30 @@ impl Rows {
         let known: Vec<ItemId> = slate.iter().copied().filter(|&item| item != unknown).collect();
         let mut slates = Slates::with_k(slate.len());
         slates.push(&slate, None);
-        let pool = candidates.map(|items| items.iter().filter_map(|&item| mapping.item(item)));
-        let pool: Option<Vec<ItemId>> = pool.map(Iterator::collect);
+        let Extras { clicks, candidates } = extras;
+        let pool: Option<Vec<ItemId>> = (!candidates.is_empty())
+            .then(|| candidates.iter().filter_map(|&item| mapping.item(item)).collect());
         let most = pool.as_ref().map_or(items, Vec::len);
         let allowed = pool.map(Candidates::only);
         let allowed = allowed.as_ref();
         self.evaluation.extend(policy.propensities(memory, allowed, &slates)?);
         self.logging.extend(propensity.iter().map(|&propensity| f64::from(propensity)));
-        let earned = |item: &ItemId| step.choice == Choice::Item(*item);
-        let paid = |item: &ItemId| if earned(item) { f64::from(step.reward) } else { 0.0 };
-        self.by_place.extend(step.slate.iter().map(paid));
+        // Of several clicks each earned its own.
+        let paid = |item: &ItemId| match clicks {
+            [] if step.choice == Choice::Item(*item) => f64::from(step.reward),
+            [] => 0.0,
+            _ => clicks
+                .iter()
+                .find(|(other, _)| other == item)
+                .map_or(0.0, |(_, reward)| f64::from(*reward)),
+        };
+        let by_place: Vec<f64> = step.slate.iter().map(paid).collect();
+        let (of_places, earned) = (by_place.iter().sum::<f64>(), f64::from(step.reward));
+        // The log's sum is rounded to seven digits.
+        let same = (of_places - earned).abs() <= 1e-6 * earned.abs();
+        self.earned.push(if same { of_places } else { earned });
+        self.by_place.extend(by_place);
         self.lengths.push(step.slate.len());
-        self.earned.push(f64::from(step.reward));
         self.logged.push(model.of_slate(&known));
         self.expected.push(drawn.expected(memory, allowed, step.slate.len().min(most))?);
         let choice = match step.choice {

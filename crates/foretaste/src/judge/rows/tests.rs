@@ -128,6 +128,20 @@ fn a_recommender_is_judged_among_the_candidates_of_each_slate() {
 }
 
 #[test]
+fn each_of_several_clicks_earns_at_its_own_place() {
+    let slate = [4, 1, 2].map(ItemId);
+    let clicks = [(slate[2], 0.1), (slate[0], 0.2)];
+    let extras = foretaste_data::Extras { clicks: &clicks, ..Default::default() };
+    let mut log = LogBuilder::default();
+    let step = Step::new(&slate, Choice::Item(slate[2]), 0.1 + 0.2);
+    log.try_push_with(&step.propensity(&[1.0 / 6.0, 0.2, 0.25]), &extras).unwrap();
+    log.end_session(None).unwrap();
+    let rows = rows(&log.build());
+    assert_eq!(rows.by_place, [0.2_f32, 0.0, 0.1].map(f64::from));
+    assert_eq!((rows.rewards_of_no_item(), rows.slates()), (0, 1));
+}
+
+#[test]
 fn propensities_of_whole_slates_leave_estimators_of_places_out() {
     let facts = foretaste_data::Facts { propensity: PropensityKind::Slate, ..Default::default() };
     let mut log = LogBuilder::new(facts);
