@@ -320,6 +320,8 @@ fn propensities_mean_what_is_declared() {
     let slate = Layout { propensities: Propensities::Slate, ..Layout::default() };
     assert!(refused(csv, slate.clone()).contains("one number for the whole slate"));
     let csv = csv.replace("0.5 0.25 0.0625", "0.125");
+    let error = refused(&csv, Layout::default());
+    assert!(error.contains("1 for 3 items") && error.contains("--propensities slate"), "{error}");
     let (dataset, _) = read(&csv, slate.clone());
     assert_eq!(dataset.log.session(0).step(0).propensity, Some(&[0.125, 1.0, 1.0][..]));
     for format in [Format::Csv, Format::JsonLines, Format::Parquet] {

@@ -43,12 +43,15 @@ pub(super) fn off_slate(raw: &str, record: &Record<'_>, layout: &Layout) -> Faul
     )
 }
 
-/// What helps against an item that stands on a slate more than once.
-pub(super) fn repeated(fault: Fault) -> Fault {
+/// What helps against a slate that a log cannot hold.
+pub(super) fn advised(fault: Fault, propensities: Option<usize>) -> Fault {
     match &*fault.reason() {
         "shown: expected every item once" => fault.advise(
             "--repeated first keeps its first place, --padding takes an id out that is no item",
         ),
+        "propensity: expected one number per item of the slate" if propensities == Some(1) => {
+            fault.advise("if it is that of the whole slate, say --propensities slate")
+        }
         _ => fault,
     }
 }

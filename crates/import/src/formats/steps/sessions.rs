@@ -2,7 +2,7 @@
 
 use foretaste_data::{Choice, Event, EventKind, Fault, ItemId};
 
-use super::rules::{OFF_SLATE_REASON, no_reward, off_slate, propensities, repeated, rewards};
+use super::rules::{OFF_SLATE_REASON, advised, no_reward, off_slate, propensities, rewards};
 use crate::Result;
 use crate::layout::{Layout, OffSlate, Repeated};
 use crate::reader::record::{List, Record, whole};
@@ -192,7 +192,7 @@ impl<'l> Sessions<'l> {
                 clicks: if self.clicks.len() > 1 { &self.clicks } else { &[] },
                 candidates: &record.candidates,
             })
-            .map_err(repeated)?;
+            .map_err(|fault| advised(fault, record.propensity.map(<[f32]>::len)))?;
         open.says_left = Some(record.left.is_some());
         open.last_step = record.number.or(open.last_step);
         open.last_time = record.time.or(open.last_time);
