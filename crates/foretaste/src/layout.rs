@@ -65,6 +65,16 @@ pub struct LayoutArgs {
     /// Leave out sessions of more steps than this: bots.
     #[arg(long, value_name = "STEPS")]
     pub max_session_steps: Option<usize>,
+    /// Clicks in a file of their own, CSV or Parquet: slate, item and perhaps timestamp.
+    #[arg(long, value_name = "FILE")]
+    pub clicks_file: Option<PathBuf>,
+    /// Orders in a file of their own: session or user, item, timestamp and perhaps reward; a click
+    /// earns what was bought of its item from then on.
+    #[arg(long, value_name = "FILE", requires = "clicks_file")]
+    pub orders_file: Option<PathBuf>,
+    /// For how long after a click an order counts for it, such as 1d [default: for ever].
+    #[arg(long, value_name = "TIME", requires = "orders_file")]
+    pub order_window: Option<Gap>,
 }
 
 impl LayoutArgs {
@@ -74,6 +84,7 @@ impl LayoutArgs {
             self;
         let Self { time_zone, propensities, padding, no_click, off_slate, repeated, .. } = self;
         let Self { clicks, sort, session_gap, max_session_steps, .. } = self;
+        let Self { clicks_file, orders_file, order_window, .. } = self;
         layout.is_some()
             || !column.is_empty()
             || !ignore_columns.is_empty()
@@ -90,6 +101,9 @@ impl LayoutArgs {
             || *sort
             || session_gap.is_some()
             || max_session_steps.is_some()
+            || clicks_file.is_some()
+            || orders_file.is_some()
+            || order_window.is_some()
     }
 
     /// The layout: what the file of `--layout` says, and the options before it.
@@ -118,6 +132,9 @@ impl LayoutArgs {
             sort: self.sort || file.sort,
             session_gap: self.session_gap.or(file.session_gap),
             max_session_steps: self.max_session_steps.or(file.max_session_steps),
+            clicks_file: self.clicks_file.clone().or(file.clicks_file),
+            orders_file: self.orders_file.clone().or(file.orders_file),
+            order_window: self.order_window.or(file.order_window),
         })
     }
 }

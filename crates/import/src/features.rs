@@ -86,13 +86,18 @@ fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<Vec<f32>>> {
 }
 
 /// A small table, by columns.
-struct Cells {
-    names: Vec<String>,
-    columns: Vec<Vec<String>>,
+pub(crate) struct Cells {
+    pub(crate) names: Vec<String>,
+    pub(crate) columns: Vec<Vec<String>>,
 }
 
 impl Cells {
-    fn read(path: &Path) -> Result<Self> {
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.columns.first().map_or(0, Vec::len)
+    }
+
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         if Source::open(path, None)?.start(path)?.starts_with(b"PAR1") {
             return Self::of_parquet(path);
         }

@@ -30,6 +30,7 @@ use foretaste_data::{Facts, Split};
 use foretaste_random::Seed;
 
 use self::steps::Steps;
+use crate::joins::Joins;
 use crate::parts::Part;
 use crate::reader::times::Times;
 use crate::reader::{Collector, Progress, Source};
@@ -108,6 +109,7 @@ fn read_schema(
 ) -> Result<()> {
     to.name_columns(&layout.columns);
     let (mut steps, mut times) = (Steps::new(layout), Times::new(layout)?);
+    steps.join(Joins::read(layout)?);
     let lengths: Vec<u64> =
         parts.iter().map(|part| part.path.metadata().map_or(1, |about| about.len())).collect();
     let total: u64 = lengths.iter().sum::<u64>().max(1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use foretaste_data::{PropensityKind, TimeUnit};
@@ -55,6 +55,14 @@ pub struct Layout {
     pub session_gap: Option<Gap>,
     /// Sessions of more steps than this are left out.
     pub max_session_steps: Option<usize>,
+    /// A CSV or Parquet file of the clicks: `slate`, which the log's rows have too, `item`, and
+    /// perhaps `timestamp`. It is held in memory.
+    pub clicks_file: Option<PathBuf>,
+    /// A file of what was bought: `session` or `user`, `item`, `timestamp`, and perhaps `reward`,
+    /// which is else 1. A click earns what was bought of its item from then on.
+    pub orders_file: Option<PathBuf>,
+    /// For how long after a click an order counts for it; `None` is for ever.
+    pub order_window: Option<Gap>,
 }
 
 /// A pause: `45s`, `30m`, `2h`, `1d`.

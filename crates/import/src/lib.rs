@@ -42,6 +42,7 @@ mod formats;
 mod guess;
 mod import;
 mod input;
+mod joins;
 mod layout;
 mod nearest;
 mod parts;

@@ -152,7 +152,8 @@ impl Places {
             (sessions, "session"),
             (self.has(Column::Shown) || self.has(Column::Item), "shown"),
             (
-                self.has(Column::Chosen)
+                layout.clicks_file.is_some() && self.has(Column::Slate)
+                    || self.has(Column::Chosen)
                     || self.has(Column::Clicked)
                     || self.has(Column::Item) && self.has(Column::Event),
                 "chosen",

@@ -8,8 +8,9 @@ use foretaste_data::{Fault, TimeUnit};
 
 use self::joiner::Joiner;
 use self::sessions::Sessions;
+use crate::joins::Joins;
 use crate::layout::Layout;
-use crate::reader::record::{Record, whole};
+use crate::reader::record::{List, Record, Strings, whole};
 use crate::reader::sort::{Sorted, Sorter};
 use crate::reader::{Checked, Collector, Place};
 use crate::{Error, Result};
@@ -22,6 +23,7 @@ pub(crate) struct Steps<'l> {
     /// The unit of the times, known once one was read.
     unit: Option<TimeUnit>,
     sorter: Option<Sorter>,
+    joins: Option<Joins>,
     joiner: Joiner,
     sessions: Sessions<'l>,
 }
@@ -35,12 +37,18 @@ pub(crate) struct Key<'a> {
 impl<'l> Steps<'l> {
     pub(crate) fn new(layout: &'l Layout) -> Self {
         Self {
+            joins: None,
             layout,
             unit: None,
             sorter: layout.sorts().then(|| Sorter::new(Sorter::LIMIT)),
             joiner: Joiner::default(),
             sessions: Sessions::new(layout),
         }
+    }
+
+    /// Has clicks joined that lie in a file of their own.
+    pub(crate) fn join(&mut self, joins: Option<Joins>) {
+        self.joins = joins;
     }
 
     /// The unit of the times of the rows that follow.
@@ -63,6 +71,12 @@ impl<'l> Steps<'l> {
             Err(fault) => return self.sessions.reject(collector, place, named, fault),
         };
         let mut record = Record::default();
+        if self.joins.is_some() {
+            return match rest(&mut record) {
+                Ok(()) => self.joined(collector, place, (session, user), record),
+                Err(fault) => collector.reject(place, 1, Some(session), fault),
+            };
+        }
         if let Some(sorter) = &mut self.sorter {
             let pushed = match rest(&mut record) {
                 Ok(()) => sorter.push(session, user, collector.part(), place, &record)?,
@@ -91,6 +105,28 @@ impl<'l> Steps<'l> {
         }
     }
 
+    /// Takes a row whose clicks lie elsewhere.
+    fn joined(
+        &mut self,
+        collector: &mut Collector,
+        place: Place,
+        (session, user): (&str, Option<&str>),
+        record: Record<'_>,
+    ) -> Result<()> {
+        let Some(mut joins) = self.joins.take() else { return Ok(()) };
+        let (mut chosen, mut rewards) = (Strings::default(), Vec::new());
+        joins.of(&record, session, user, (&mut chosen, &mut rewards));
+        let reward = if rewards.is_empty() { &[0.0] } else { &rewards[..] };
+        let record = Record { chosen: List::Owned(&chosen), clicked: None, reward, ..record };
+        let key = Ok(Key { session: Some(session), user });
+        let taken = self.row(collector, place, key, None, |to| {
+            *to = record;
+            Ok(())
+        });
+        self.joins = Some(joins);
+        taken
+    }
+
     /// The session and the user of a row. A user without a name is none.
     fn owner<'a>(&self, key: Key<'a>) -> Checked<(&'a str, Option<&'a str>)> {
         let user = key.user.filter(|user| !user.is_empty()).map(whole);
@@ -111,6 +147,7 @@ impl<'l> Steps<'l> {
         self.joiner.flush(&mut self.sessions, collector)?;
         self.sessions.close(collector)?;
         self.sessions.note(collector);
+        self.joins.iter().for_each(|joins| joins.note(collector));
         Ok(())
     }
 

@@ -587,6 +587,58 @@ fn shown_of(dataset: &Dataset) -> String {
 }
 
 #[test]
+fn clicks_and_orders_in_files_of_their_own_join_their_slates() {
+    let impressions = "impression;sid;uid;shown_at;items\n\
+        1;s1;ann;2024-03-10 10:00:00;k1|k2|k3\n3;s2;bob;2024-03-10 10:01:00;k9|k4\n\
+        2;s1;ann;2024-03-10 10:05:00;k1|k4\n";
+    let clicks = "impression,item,timestamp\n1,k3,2024-03-10 10:00:30\n1,k1,2024-03-10 10:00:10\n\
+        3,k4,2024-03-10 10:02:00\n8,k1,2024-03-10 10:02:00\n";
+    let orders = "uid,item,timestamp,reward\nann,k1,2024-03-10 11:00:00,9.5\n\
+        ann,k3,2024-03-10 09:00:00,7\nbob,k4,2024-03-12 11:00:00,3\n";
+    let folder = folder_of(&[
+        ("impressions.csv", impressions.as_bytes()),
+        ("clicks.csv", clicks.as_bytes()),
+        ("orders.csv", orders.as_bytes()),
+    ]);
+    let at = |name: &str| folder.path().join(name);
+    let pairs = [
+        ("slate", "impression"),
+        ("session", "sid"),
+        ("user", "uid"),
+        ("shown", "items"),
+        ("timestamp", "shown_at"),
+    ];
+    let layout = Layout {
+        columns: columns(&pairs),
+        list_separator: Some('|'),
+        sort: true,
+        clicks_file: Some(at("clicks.csv")),
+        orders_file: Some(at("orders.csv")),
+        order_window: Some("1d".parse().unwrap()),
+        ..Layout::default()
+    };
+    let read = |layout: &Layout| {
+        let options = Options { layout: layout.clone(), ..Options::default() };
+        import(&at("impressions.csv"), options)
+    };
+    let (dataset, report) = read(&layout).unwrap();
+    assert_eq!(shown(&dataset), ["s1: k1 k2 k3>k1=9.5, k1 k4>!=0", "s2: k9 k4>k4=0"]);
+    assert_eq!(dataset.log.session(0).extras(0).clicks.len(), 2);
+    assert!(report.to_string().contains("3 of 4 clicks are of a slate of the log"), "{report}");
+    let ever = Layout { order_window: None, ..layout.clone() };
+    assert_eq!(shown(&read(&ever).unwrap().0)[1], "s2: k9 k4>k4=3");
+    let clicks_alone = Layout { orders_file: None, ..layout.clone() };
+    assert_eq!(shown(&read(&clicks_alone).unwrap().0)[0], "s1: k1 k2 k3>k1=2, k1 k4>!=0");
+    std::fs::write(at("clicks.csv"), "impression,item,timestamp\n1,k8,2024-03-10 10:00:30\n")
+        .unwrap();
+    let error = read(&layout).unwrap_err().to_string();
+    assert!(error.contains("impressions.csv:2: chosen") && error.contains("\"k8\""), "{error}");
+    std::fs::write(at("clicks.csv"), "impression,sku\n1,k1\n").unwrap();
+    let error = read(&layout).unwrap_err().to_string();
+    assert!(error.contains("clicks.csv: has no column \"item\""), "{error}");
+}
+
+#[test]
 fn items_have_features_from_a_file() {
     let csv = format!("{HEADER}a,0,k1 k2 7,k2,1\n");
     let features = |text: &str| {
