@@ -89,6 +89,20 @@ pub fn guess(input: &Input) -> Result<String> {
     Ok(text)
 }
 
+/// The column whose name is one that others give to a column of the schema; of times also one that
+/// ends in `_at` or `time`.
+pub(crate) fn alias(names: &[String], column: &str) -> Option<usize> {
+    let (_, aliases) = ALIASES.iter().find(|(role, _)| *role == column)?;
+    let known = aliases.split(' ').find_map(|alias| {
+        names.iter().position(|name| !alias.is_empty() && plain(name) == plain(alias))
+    });
+    let time = |name: &String| {
+        let name = name.to_lowercase();
+        column == "timestamp" && (name.ends_with("_at") || name.ends_with("time"))
+    };
+    known.or_else(|| names.iter().position(time))
+}
+
 /// The first rows of a file, by columns.
 struct Sample {
     format: Format,

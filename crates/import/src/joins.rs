@@ -6,6 +6,7 @@ use foretaste_data::TimeUnit;
 use hashbrown::HashMap;
 
 use crate::features::Cells;
+use crate::guess::alias;
 use crate::reader::Collector;
 use crate::reader::record::{Record, Strings, whole};
 use crate::reader::times::Times;
@@ -40,9 +41,9 @@ impl Joins {
         let [slate, item] = ["slate", "item"].map(|name| needed(path, &cells, layout, name));
         let (slate, item) = (slate?, item?);
         let times = moments(path, &cells, layout)?;
-        for row in 0..cells.rows() {
+        for (row, &time) in times.iter().enumerate() {
             let id = whole(&cells.columns[slate][row]).to_owned();
-            let click = (times[row], whole(&cells.columns[item][row]).to_owned());
+            let click = (time, whole(&cells.columns[item][row]).to_owned());
             joins.clicks.entry(id).or_default().push(click);
             joins.all += 1;
         }
@@ -61,7 +62,7 @@ impl Joins {
         needed(path, &cells, layout, "timestamp")?;
         let reward = place(&cells, layout, "reward");
         let times = moments(path, &cells, layout)?;
-        for row in 0..cells.rows() {
+        for (row, &time) in times.iter().enumerate() {
             let reward = match reward.map(|at| cells.columns[at][row].trim()) {
                 None => 1.0,
                 Some(text) => text.parse().map_err(|_| {
@@ -71,7 +72,7 @@ impl Joins {
                 })?,
             };
             let key = [owner, item].map(|at| whole(&cells.columns[at][row]).to_owned());
-            self.orders.entry(key.into()).or_default().push((times[row], reward));
+            self.orders.entry(key.into()).or_default().push((time, reward));
         }
         (self.has_orders, self.by_session) = (true, session.is_some());
         self.window = layout.order_window.map(|gap| 1000 * gap.seconds);
@@ -118,15 +119,22 @@ impl Joins {
     }
 }
 
+/// The column that is called so, as the layout says, as the schema does, or as others do: the three
+/// files seldom have the same names.
 fn place(cells: &Cells, layout: &Layout, name: &str) -> Option<usize> {
-    let wanted = layout.columns.get(name).map_or(name, String::as_str);
-    cells.names.iter().position(|column| column == wanted || column == name)
+    let of = |wanted: &str| cells.names.iter().position(|column| column == wanted);
+    layout
+        .columns
+        .get(name)
+        .and_then(|wanted| of(wanted))
+        .or_else(|| of(name))
+        .or_else(|| alias(&cells.names, name))
 }
 
 fn needed(path: &Path, cells: &Cells, layout: &Layout, name: &str) -> Result<usize> {
     place(cells, layout, name).ok_or_else(|| {
         let problem = format!(
-            "has no column {name:?}; its columns are {}; --column {name}=NAME names it",
+            "has no column {name:?}, nor one of a name that others give it; its columns are {}",
             cells.names.join(", ")
         );
         Error::file(path, problem)

@@ -633,9 +633,15 @@ fn clicks_and_orders_in_files_of_their_own_join_their_slates() {
         .unwrap();
     let error = read(&layout).unwrap_err().to_string();
     assert!(error.contains("impressions.csv:2: chosen") && error.contains("\"k8\""), "{error}");
-    std::fs::write(at("clicks.csv"), "impression,sku\n1,k1\n").unwrap();
+    std::fs::write(at("clicks.csv"), "impression,what\n1,k1\n").unwrap();
     let error = read(&layout).unwrap_err().to_string();
     assert!(error.contains("clicks.csv: has no column \"item\""), "{error}");
+    // Files seldom have the same names for the same things.
+    let clicks = "impression_id,sku,clicked_at\n1,k1,2024-03-10 10:00:10\n";
+    std::fs::write(at("clicks.csv"), clicks).unwrap();
+    let orders = "customer_id,product_id,bought_at,amount\nann,k1,2024-03-10 11:00:00,4\n";
+    std::fs::write(at("orders.csv"), orders).unwrap();
+    assert_eq!(shown(&read(&layout).unwrap().0)[0], "s1: k1 k2 k3>k1=4, k1 k4>!=0");
 }
 
 #[test]
