@@ -26,8 +26,8 @@ pub struct Choice {
     pub methods: String,
     /// Metrics.
     pub metrics: String,
-    /// What differs from row to row, `method` where nothing is said; the rest differs from column
-    /// to column. Names of [`Choice::ROWS`] separated by ` | `.
+    /// What differs from row to row, of `dataset`, `setting`, `method` and `metric`, separated by
+    /// ` | `; `method` where nothing is said. The rest differs from column to column.
     pub rows: String,
 }
 
@@ -36,9 +36,6 @@ pub(crate) const PARTS: [&str; 4] = ["dataset", "setting", "method", "metric"];
 const METHOD: usize = 2;
 
 impl Choice {
-    /// What can differ from row to row.
-    pub const ROWS: &[&str] = &PARTS;
-
     /// What is chosen, in the order of [`PARTS`].
     pub(crate) fn parts(&self) -> [Patterns; PARTS.len()] {
         [&self.datasets, &self.settings, &self.methods, &self.metrics]
