@@ -22,6 +22,9 @@ pub struct Parts {
     studies: Arc<Studies>,
 }
 
+/// What an arm changes in the settings.
+type Change<'a> = &'a dyn Fn(&mut IRecGanConfig);
+
 /// What a cell's result depends on, beside its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
@@ -52,8 +55,10 @@ impl Parts {
         let first_seed = settings.first_seed();
         let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
         for (world, study) in logs(settings) {
-            let main = |name: &str| settings.scale != Scale::Paper || MAIN.contains(&name);
-            for (name, learner) in arms(&study).into_iter().filter(|(name, _)| main(name)) {
+            for (name, learner) in arms(&study) {
+                if !runs(settings.scale, &study, &name) {
+                    continue;
+                }
                 let config = Config { first_seed, sessions, learner: Box::new(learner) };
                 grid.arm(world.name, &name, &study.setting(), config)?;
             }
@@ -83,11 +88,24 @@ fn logs(settings: &Settings) -> Vec<(&'static World, Study)> {
     all.map(|(world, study)| (world, study.clone())).collect()
 }
 
+/// Whether an arm runs. To score long trajectories takes minutes a round, so some arms are left out
+/// where sessions are long.
+fn runs(scale: Scale, study: &Study, name: &str) -> bool {
+    let short = study.logging == Logging::Random;
+    let scored = name.starts_with("IRecGAN") || name.starts_with("LSTMD");
+    let variant = name.starts_with("IRecGAN 6:1, ") && !name.contains(", by ");
+    match scale {
+        Scale::Smoke | Scale::Quick => short || !scored,
+        Scale::Decide => short || study.sessions <= 200 || !variant,
+        Scale::Paper => MAIN.contains(&name),
+    }
+}
+
 /// Every arm with its name.
 fn arms(study: &Study) -> Vec<(String, Learner)> {
     let last =
         |study: &Study, network| Learner { study: study.clone(), network, epoch: Epoch::Last };
-    let algorithm = |change: &dyn Fn(&mut IRecGanConfig)| study.with(Then::Algorithm, change);
+    let algorithm = |change: Change<'_>| study.with(Then::Algorithm, change);
     let more = Then::MoreOfTheLog(updates(&study.networks, AUTHORS));
     let mut arms = vec![
         ("LSTM".to_owned(), last(study, Network::Users)),
@@ -122,7 +140,7 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
     arms.push(("IRecGAN 1:10, more rounds".to_owned(), last(&of_printed, Network::Agent)));
     let passes = algorithm(&|networks| networks.judged = Judged::AsLogged);
     arms.push(("IRecGAN 1:10, D by passes".to_owned(), last(&passes, Network::Agent)));
-    let changes: [(&str, &dyn Fn(&mut IRecGanConfig)); 6] = [
+    let changes: [(&str, Change<'_>); 6] = [
         ("IRecGAN 6:1, D for A alone", &|networks| {
             networks.adversary = Adversary::ScoresForAgent;
         }),
@@ -137,9 +155,6 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
         ("IRecGAN 6:1, zero state", &from_zeros),
         ("IRecGAN 6:1, random endings", &random_endings),
     ];
-    // Scores of long trajectories take minutes a round.
-    let cheap = study.sessions <= 200 || study.logging == Logging::Random;
-    let changes = changes.into_iter().filter(|(name, _)| cheap || name.starts_with("PGU"));
     for (name, change) in changes {
         let changed = algorithm(&|networks| {
             networks.lambda_1 = AUTHORS;
