@@ -149,8 +149,13 @@ impl Experiment for OnlineExperiment {
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
-        let means = [Metric::Coverage, Metric::CoverageTop];
-        Metric::COVERAGE_AT.into_iter().chain(Metric::COVERAGE_AT_TOP).chain(means).collect()
+        let others = [
+            Metric::Coverage,
+            Metric::CoverageTop,
+            Metric::RewardIfClicked,
+            Metric::RewardIfClickedTop,
+        ];
+        Metric::COVERAGE_AT.into_iter().chain(Metric::COVERAGE_AT_TOP).chain(others).collect()
     }
 
     fn question(&self) -> &'static str {

@@ -120,7 +120,7 @@ fn a_recommender_is_judged_among_the_candidates_of_each_slate() {
         log.end_session(None).unwrap();
     }
     let log = log.build();
-    let rows = Rows::new(&uniform, &log, &Log::default(), &mapping(ITEMS), name).unwrap();
+    let rows = Rows::new(&uniform, &log, &Log::default(), &mapping(ITEMS), name, || ()).unwrap();
     let Found { values, diagnostics, .. } = rows.judge(10.0).unwrap();
     assert!((diagnostics.mean_weight.mean - 1.0).abs() < 1e-6, "{diagnostics:?}");
     let (_, ips) = &values[0];
