@@ -458,7 +458,8 @@ fn irecgan_meets_simulated_users() {
         assert!(tables.curves.contains(&format!(
             "online-learning,{world},PG-online&offline,rate 0.003,0,2,coverage_10,"
         )));
-        assert!(out.join(format!("plots/online-learning-coverage-drawn-{world}.svg")).is_file());
+        let plot = format!("plots/online-learning-coverage-drawn-{world}-rate-0.003.svg");
+        assert!(out.join(plot).is_file());
     }
     // What is the same recommender in both experiments earns the same.
     for (here, there) in [("PG", "PG"), ("LSTMD", "LSTMD 1:10"), ("IRecGAN", "IRecGAN 1:10")] {

@@ -48,7 +48,7 @@ fn the_page_holds_every_plot_and_names_no_other_address() {
     let (page, plots) = report(temp.path());
     for name in [
         "user-model-precision",
-        "online-learning-coverage-drawn-mdp",
+        "online-learning-coverage-drawn-mdp-rate-0.003",
         "bias-gaps-mdp",
         "learning-user-model-simulated",
     ] {

@@ -181,6 +181,7 @@ impl Experiment for OnlineExperiment {
                 ],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
+                settings: "rate *",
                 ..View::default()
             },
             View {
@@ -195,6 +196,7 @@ impl Experiment for OnlineExperiment {
                 ],
                 panels: Some(By::Metric),
                 series: Some(By::Method),
+                settings: "rate *",
                 ..View::default()
             },
         ]
