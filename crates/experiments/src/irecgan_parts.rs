@@ -72,9 +72,8 @@ impl Parts {
 /// of the paper's first row.
 fn logs(settings: &Settings) -> Vec<(&'static World, Study)> {
     let of_scale = |first: bool, study: &Study| match settings.scale {
-        Scale::Smoke | Scale::Quick => {
-            first && study.sessions <= 200 && study.logging != Logging::Mix
-        }
+        Scale::Smoke => first && study.logging == Logging::Random,
+        Scale::Quick => first && study.sessions <= 200 && study.logging != Logging::Mix,
         Scale::Decide => true,
         Scale::Paper => first && study.sessions == 1_000 && study.logging == Logging::Random,
     };
