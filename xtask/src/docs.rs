@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         None if args.check => check(workspace_root())?,
         None => {
             for page in fill(workspace_root())? {
-                print_line(format_args!("{page}: filled in anew"));
+                print_line(format_args!("{page}: updated"));
             }
         }
     }

@@ -5,8 +5,9 @@
 //! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
 //! lies with 95% confidence. One seed gives a mean and no interval. [`equivalence()`] tells whether
 //! a difference is too small to matter, and [`power`] what a comparison of so many seeds can show.
-//! [`text`] writes figures with the digits that their errors allow. [`choice`] evaluates whatever predicts what users choose
-//! from a slate. [`counterfactual`] estimates from one policy's log what another would have earned.
+//! [`text`] writes figures with the digits that their errors allow. [`choice`] evaluates whatever
+//! predicts what users choose from a slate. [`counterfactual`] estimates from one policy's log what
+//! another would have earned.
 //!
 //! ```
 //! use foretaste_eval::{interval, metrics};

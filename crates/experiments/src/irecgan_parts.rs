@@ -35,8 +35,8 @@ struct Config {
     learner: Box<Learner>,
 }
 
-/// Seeds where claims are to be decided: what the margins and effects of their rows need for a power
-/// of 80% by the spreads of five seeds at `quick`.
+/// Seeds where claims are to be decided: what the margins and effects of their rows need for a
+/// power of 80% by the spreads of five seeds at `quick`.
 const SEEDS: u64 = 14;
 const NAME: &str = "irecgan-parts";
 /// λ₁ of the authors' code: a pool of 6,000 trajectories beside a log of 1,000.

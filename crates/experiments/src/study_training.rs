@@ -210,8 +210,8 @@ impl Kept {
     }
 }
 
-/// U', fitted by the settings of U to three quarters of the judging sessions, of which the last
-/// quarter says when to stop.
+/// U', fitted by the settings of U to the judging sessions. It stops by the stopping sessions, as U
+/// does.
 pub fn held_out_users(
     networks: &IRecGanConfig,
     sessions: &Sessions,
@@ -252,7 +252,7 @@ impl Fit for Line3<'_, '_> {
     fn validate(&mut self, epoch: u64) -> anyhow::Result<Vec<NetworkPoint>> {
         let Training { run, sessions, .. } = self.training;
         let loss = run.users().mean_loss(&sessions.stopping.log)?;
-        let point = NetworkPoint::new("line-3", epoch, self.loss, loss);
+        let point = NetworkPoint::new("users", epoch, self.loss, loss);
         let norm = figures([("gradient_norm", run.gradient_norms().users)]);
         Ok(vec![point.with_norms(norm)])
     }

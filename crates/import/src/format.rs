@@ -97,8 +97,8 @@ impl Format {
 
     /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`,
     /// `lastfm`, `cikm`, `yoochoose`, `trivago`, `open-bandit`, `coat`, `movielens-1m`, `mind`,
-    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `events`, `recogym`, `vw`, `search-log`, `csv`, `jsonl`
-    /// or `parquet`.
+    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `events`, `recogym`, `vw`, `search-log`,
+    /// `csv`, `jsonl` or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
             Self::GanCdqn => "gan-cdqn",

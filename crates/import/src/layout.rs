@@ -14,8 +14,8 @@ use crate::{Error, Format, Result};
 /// How a log of our schema (CSV, JSON Lines, Parquet) is laid out where it differs from the schema,
 /// and what to do with what a log cannot hold. By default nothing differs.
 ///
-/// It is written as TOML, with the names of the fields in kebab case; [`guess`](crate::guess) writes
-/// one from a file.
+/// It is written as TOML, with the names of the fields in kebab case; [`guess`](crate::guess)
+/// writes one from a file.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Layout {

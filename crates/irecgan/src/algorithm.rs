@@ -144,8 +144,8 @@ impl IRecGan {
         })
     }
 
-    /// The same run, which goes on by other settings of lines 5 to 19: with other λ₁, rounds, epochs
-    /// or use of D.
+    /// The same run, which goes on by other settings of lines 5 to 19: with other λ₁, rounds,
+    /// epochs or use of D.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the networks or their training differ, or a
@@ -360,9 +360,9 @@ impl IRecGan {
         Ok(())
     }
 
-    /// The weights of Eq 7 of the steps of trajectories, of which the first `generated` are ours. The
-    /// last step of one of full length does not count: everyone leaves on it, whoever would have
-    /// stayed. On the authors' random slates it does, as in their code.
+    /// The weights of Eq 7 of the steps of trajectories, of which the first `generated` are ours.
+    /// The last step of one of full length does not count: everyone leaves on it, whoever would
+    /// have stayed. On the authors' random slates it does, as in their code.
     fn weights_of_users(&self, both: &Buffer, generated: usize, offline: &Log) -> Result<Vec<f32>> {
         let mut weights = both.scores.clone();
         if self.config.endings == Endings::Random {

@@ -74,10 +74,10 @@ pub enum Round {
     #[default]
     Printed,
     /// The authors' code: three times three epochs of A, each on the offline data and a pool of the
-    /// latest m generated trajectories, to which a sixth is added before the epoch; after each three
-    /// an epoch of U on the pool by Eq 7 and one on the offline data by Eq 3; in the end three
-    /// epochs of D on the offline data and the pool. Their pool goes on from round to round; here
-    /// each begins with an empty one.
+    /// latest m generated trajectories, to which a sixth is added before the epoch; after each
+    /// three an epoch of U on the pool by Eq 7 and one on the offline data by Eq 3; in the end
+    /// three epochs of D on the offline data and the pool. Their pool goes on from round to round;
+    /// here each begins with an empty one.
     Authors,
 }
 
@@ -90,8 +90,8 @@ pub enum Adversary {
     Full,
     /// A learns from them as D scores them; U stays as line 3 left it.
     ScoresForAgent,
-    /// D takes no part. This is the baseline PGU: generated trajectories count as much as real ones,
-    /// A alone learns from them, and U stays as line 3 left it.
+    /// D takes no part. This is the baseline PGU: generated trajectories count as much as real
+    /// ones, A alone learns from them, and U stays as line 3 left it.
     None,
 }
 
@@ -111,8 +111,8 @@ pub enum Endings {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Judged {
-    /// As many trajectories of either kind as an r-step generates, m, or as the offline data hold if
-    /// that is less.
+    /// As many trajectories of either kind as an r-step generates, m, or as the offline data hold
+    /// if that is less.
     #[default]
     AsGenerated,
     /// As many of either kind as the offline data hold.

@@ -53,7 +53,7 @@ impl Kept {
             if cells.len() < figures.len() {
                 bail!(
                     "{}: results.csv has {} runs, but the cells hold the figures of {} of them: \
-                     repeat the command of the run, which writes the tables anew",
+                     repeat the command of the run, which writes the tables again",
                     path.display(),
                     figures.len(),
                     cells.len()

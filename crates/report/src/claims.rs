@@ -117,9 +117,10 @@ impl Claim {
     ///
     /// Lists are separated by ` | `. `better` is `larger`, `smaller` or `steadier`; `rule` is
     /// `beats the best`, `beats each`, `which is better`, `equals` or `is not worse than`. `ours`
-    /// and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` choose among those
-    /// of the experiment: names, with `*` for any text, those with `!` before them left out, all
-    /// where none is given. Every combination of data set, setting, metric and ours is a comparison.
+    /// and `rivals` are methods, or `METHOD @ SETTING`. `datasets` and `settings` choose among
+    /// those of the experiment: names, with `*` for any text, those with `!` before them left out,
+    /// all where none is given. Every combination of data set, setting, metric and ours is a
+    /// comparison.
     ///
     /// Two more columns may follow, `margin` and `effect`, written before the run: the margin δ
     /// below which no difference matters, which the last two rules need, and the difference that

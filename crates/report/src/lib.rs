@@ -4,9 +4,8 @@
 //! what the experiments are: their arms, columns and [`View`]s, the plots after those of the
 //! papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with their
 //! verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network.
-//! [`Means`] and [`Decided`] are what is kept of a run where it is cited; an [`Excerpt`] is a part of
-//! them.
-//! The crate knows results, not models.
+//! [`Means`] and [`Decided`] are what is kept of a run where it is cited; an [`Excerpt`] is a part
+//! of them. The crate knows results, not models.
 //!
 //! ```
 //! use foretaste_eval::Metric;

@@ -76,8 +76,8 @@ impl Means {
         Ok(means)
     }
 
-    /// The table as CSV, sorted by data set, setting, method and metric. Numbers are written with as
-    /// many digits as bring them back bit for bit.
+    /// The table as CSV, sorted by data set, setting, method and metric. Numbers are written with
+    /// as many digits as bring them back bit for bit.
     ///
     /// # Errors
     /// Where memory ends.

@@ -22,7 +22,8 @@ impl Patterns {
         self.rank(name).is_some()
     }
 
-    /// The number of the first pattern that chooses the name, from 0; `None` where it is not chosen.
+    /// The number of the first pattern that chooses the name, from 0; `None` where it is not
+    /// chosen.
     pub fn rank(&self, name: &str) -> Option<usize> {
         let first = |patterns: &[String]| patterns.iter().position(|pattern| fits(pattern, name));
         first(&self.wanted).filter(|_| first(&self.unwanted).is_none())

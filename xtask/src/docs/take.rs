@@ -12,8 +12,8 @@ use super::kept::{CLAIMS, FOLDER, SOURCE, Source, table_of};
 use super::names_in;
 use crate::{Cli, Command};
 
-/// Takes the means and claims of a run over into the folder of its scale, in place of what is there,
-/// and says what it took.
+/// Takes the means and claims of a run over into the folder of its scale, in place of what is
+/// there, and says what it took.
 ///
 /// # Errors
 /// Where `out` is no results directory with finished cells, or a file cannot be written.

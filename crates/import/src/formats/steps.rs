@@ -56,8 +56,8 @@ impl<'l> Steps<'l> {
         self.unit = unit;
     }
 
-    /// Takes a row: its key, and then the rest of it, which `rest` fills in. `named` is the session that a row names whose
-    /// key cannot be read.
+    /// Takes a row: its key, and then the rest of it, which `rest` fills in. `named` is the session
+    /// that a row names whose key cannot be read.
     pub(crate) fn row<'a>(
         &mut self,
         collector: &mut Collector,

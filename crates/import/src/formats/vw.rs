@@ -1,8 +1,8 @@
 //! Vowpal Wabbit's text: contextual bandits with actions of their own features (`cb_adf`), and
 //! slates of them (`ccb`).
 //!
-//! A block of lines is a decision, an empty line ends it. The label `action:cost:probability` stands
-//! at the action that was taken, or at the slot that it was put in.
+//! A block of lines is a decision, an empty line ends it. The label `action:cost:probability`
+//! stands at the action that was taken, or at the slot that it was put in.
 
 use std::io::{BufRead, BufReader};
 

@@ -474,8 +474,9 @@ fn a_margin_that_is_no_size_is_named() {
     }
 }
 
-/// By hand: the gaps on `c` have the standard deviation 1; three pairs detect 3.26 of those (scipy's
-/// noncentral t-distribution has the power 0.8 there), a twentieth of which takes 300 pairs or so.
+/// By hand: the gaps on `c` have the standard deviation 1; three pairs detect 3.26 of those
+/// (scipy's noncentral t-distribution has the power 0.8 there), a twentieth of which takes 300
+/// pairs or so.
 #[test]
 fn an_open_claim_has_a_smallest_effect_and_the_seeds_that_its_effect_needs() {
     let claim = sized("beats the best", "c", "r1", "", "25%");
