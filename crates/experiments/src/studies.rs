@@ -42,6 +42,8 @@ pub struct Study {
     stopping: u64,
     /// Further sessions, to which the held-out users U' are fitted.
     judging: u64,
+    /// Further sessions, by whose likelihood the fit of U' stops.
+    stopping_of_judge: u64,
     /// Epochs of line 3 without a new best on the stopping sessions after which it ends.
     patience: u64,
     /// Simulated sessions by which U' judges a policy after an epoch.
@@ -113,6 +115,8 @@ pub struct Sessions {
     pub stopping: Buffer,
     /// To which U' is fitted.
     pub judging: Log,
+    /// By whose likelihood the fit of U' stops.
+    pub stopping_of_judge: Log,
 }
 
 /// What lines 3 and 4 leave: the start of all that comes after.
@@ -185,6 +189,7 @@ impl Study {
             sessions,
             stopping: sessions / 10,
             judging: sessions / 5,
+            stopping_of_judge: sessions / 10,
             patience: if smoke { 1 } else { 5 },
             judged_by: if smoke { 20 } else { 500 },
             networks: networks(settings.scale),
@@ -235,7 +240,7 @@ impl Study {
 
     /// All sessions of its log, those to learn from first.
     fn log(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Log> {
-        let all = self.sessions + self.stopping + self.judging;
+        let all = self.sessions + self.stopping + self.judging + self.stopping_of_judge;
         self.logging.in_users(users).log(users, all, seed)
     }
 
@@ -247,7 +252,7 @@ impl Study {
 
     /// The sessions of its log by their use.
     fn sessions(&self, users: &Mdp, seed: Seed) -> anyhow::Result<Sessions> {
-        let Self { sessions, stopping, judging, .. } = *self;
+        let Self { sessions, stopping, judging, stopping_of_judge, .. } = *self;
         let log = self.log(users, seed)?;
         let part =
             |from: u64, count: u64| log.slice(from as usize..(from + count) as usize).to_log();
@@ -255,6 +260,7 @@ impl Study {
             train: part(0, sessions),
             stopping: Buffer::real(part(sessions, stopping)),
             judging: part(sessions + stopping, judging),
+            stopping_of_judge: part(sessions + stopping + judging, stopping_of_judge),
         })
     }
 

@@ -210,8 +210,8 @@ impl Kept {
     }
 }
 
-/// U', fitted by the settings of U to the judging sessions. It stops by the stopping sessions, as U
-/// does.
+/// U', fitted by the settings of U to sessions that neither U nor A sees, and stopped by further
+/// ones.
 pub fn held_out_users(
     networks: &IRecGanConfig,
     sessions: &Sessions,
@@ -222,7 +222,7 @@ pub fn held_out_users(
     let seed = seed.derive("held-out users");
     let model = BehaviourModel::new(networks.users.clone(), seed, device)?;
     let mut trainer = BehaviourTrainer::new(model, networks.users_training.clone())?;
-    let (judging, stopping) = (&sessions.judging, &sessions.stopping.log);
+    let (judging, stopping) = (&sessions.judging, &sessions.stopping_of_judge);
     let fitted = trainer
         .fit(judging, stopping, networks.users_epochs.min(EPOCHS), seed, |_| watch.control_flow());
     interruptible(fitted)?;
