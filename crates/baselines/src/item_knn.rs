@@ -2,7 +2,7 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{CoClicks, ranks};
+use crate::counts::{co_clicks, ranks};
 use crate::grid::{Configured, Grid, cross};
 use crate::impressions::Impression;
 use crate::training::Callback;
@@ -71,7 +71,7 @@ impl ItemKnn {
                 format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
             return Err(Setting::new("item kNN", problem).into());
         }
-        let co_clicks = CoClicks::new(&data.training(), data.items)?;
+        let co_clicks = co_clicks(&data.training(), data.items)?;
         let mut neighbour_of = vec![Vec::new(); data.items];
         for item in 0..data.items as u32 {
             let mut nearest: Vec<(u32, f64)> =
@@ -81,9 +81,7 @@ impl ItemKnn {
                 neighbour_of[other as usize].push((item, similarity));
             }
         }
-        let popularity = config
-            .popularity_breaks_ties
-            .then(|| co_clicks.of_item.iter().map(|sessions| sessions.len() as u32).collect());
+        let popularity = config.popularity_breaks_ties.then_some(co_clicks.sessions);
         Ok(Self { neighbour_of, popularity })
     }
 }

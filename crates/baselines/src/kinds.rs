@@ -37,8 +37,10 @@ macro_rules! models {
             }
         }
 
-        /// The models of GAN-CDQN's experiment A that are not user models of its own, and two that
-        /// any model should beat.
+        /// The models of GAN-CDQN's experiment A that are not user models of its own, two that any
+        /// model should beat, and networks that are given the numbers that the trees have
+        /// ([`CountContext`](foretaste_train::CountContext)). S-RNN learns from clicks alone, to
+        /// which no shown items belong, and the others have no weights: they can take none.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum ModelKind {
@@ -53,7 +55,8 @@ macro_rules! models {
             /// All kinds.
             pub const ALL: [Self; [$($($name,)*)*].len()] = [$($(Self::$kind,)*)*];
 
-            /// The name in GAN-CDQN's tables; `popularity` and `position` are not in them.
+            /// The name in GAN-CDQN's tables; `popularity`, `position` and the kinds with `features` are not
+        /// in them.
             pub fn name(self) -> &'static str {
                 match self {
                     $($(Self::$kind => $name,)*)*
@@ -95,6 +98,13 @@ models! {
         WideDeepLogistic = "W&D-LR", network::WIDE_DEEP_LOGISTIC;
         /// Wide & deep with collaborative competitive filtering loss.
         WideDeepCompetitive = "W&D-CCF", network::WIDE_DEEP_COMPETITIVE;
+        /// DeepFM with context features.
+        DeepFmFeatures = "DFM, features", network::DEEP_FM_FEATURES;
+        /// Wide & deep with logistic loss and context features.
+        WideDeepLogisticFeatures = "W&D-LR, features", network::WIDE_DEEP_LOGISTIC_FEATURES;
+        /// Wide & deep with collaborative competitive filtering loss and context features.
+        WideDeepCompetitiveFeatures =
+            "W&D-CCF, features", network::WIDE_DEEP_COMPETITIVE_FEATURES;
     }
 }
 
@@ -109,7 +119,7 @@ impl ModelKind {
     /// | SCKNNC | 10, 50, 100 or 500 neighbours × ties by popularity or not | 10, 50, 100 or 500, ties by popularity |
     /// | S-RNN | state of width 16 or 64 × learning rate 2e-3 or 1e-2 | 16 with 1e-2, 64 with 2e-3 |
     /// | XGBOOST | depth 2, 4 or 6 × learning rate 0.1 or 0.3 | depth 2 or 4 with 0.3 |
-    /// | DFM, W&D-LR, W&D-CCF | embedding 8 or 32 × hidden layers 32 or 64-32 × learning rate 1e-3 or 5e-3 | hidden layer 32; DFM: 8 with 5e-3, 32 with 1e-3; W&D: 8 with 1e-3 or 5e-3 |
+    /// | DFM, W&D-LR, W&D-CCF, with features or without | embedding 8 or 32 × hidden layers 32 or 64-32 × learning rate 1e-3 or 5e-3 | hidden layer 32; DFM: 8 with 5e-3, 32 with 1e-3; W&D: 8 with 1e-3 or 5e-3 |
     pub fn grid(self) -> Vec<Settings> {
         self.points(false)
     }

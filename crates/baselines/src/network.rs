@@ -1,4 +1,5 @@
 mod config;
+mod context;
 mod deep;
 mod deep_fm;
 mod fields;
@@ -11,6 +12,7 @@ use foretaste_nn::{Params, masked_log_softmax};
 use foretaste_random::Seed;
 
 pub use self::config::{Architecture, Loss, NetworkConfig};
+use self::context::{Context, Sessions};
 use self::deep_fm::DeepFm;
 use self::fields::{Choices, Fields};
 use self::wide_deep::WideDeep;
@@ -24,7 +26,7 @@ const CHUNK: usize = 1_024;
 
 /// DFM's settings.
 pub(crate) const DEEP_FM: Grid<NetworkConfig> = Grid {
-    points: || points(Architecture::DeepFm, Loss::Logistic),
+    points: || points(Architecture::DeepFm, Loss::Logistic, false),
     is_coarse: |config| {
         config.hidden.len() == 1 && (config.dim == 8) == (config.training.learning_rate == 5e-3)
     },
@@ -32,16 +34,28 @@ pub(crate) const DEEP_FM: Grid<NetworkConfig> = Grid {
 
 /// W&D-LR's settings.
 pub(crate) const WIDE_DEEP_LOGISTIC: Grid<NetworkConfig> = Grid {
-    points: || points(Architecture::WideDeep, Loss::Logistic),
+    points: || points(Architecture::WideDeep, Loss::Logistic, false),
     is_coarse: |config| config.hidden.len() == 1 && config.dim == 8,
 };
 
 /// W&D-CCF's settings.
-pub(crate) const WIDE_DEEP_COMPETITIVE: Grid<NetworkConfig> =
-    Grid { points: || points(Architecture::WideDeep, Loss::Competitive), ..WIDE_DEEP_LOGISTIC };
+pub(crate) const WIDE_DEEP_COMPETITIVE: Grid<NetworkConfig> = Grid {
+    points: || points(Architecture::WideDeep, Loss::Competitive, false),
+    ..WIDE_DEEP_LOGISTIC
+};
 
-fn points(architecture: Architecture, loss: Loss) -> Vec<NetworkConfig> {
-    let base = NetworkConfig { architecture, loss, ..NetworkConfig::default() };
+/// The same with context features.
+pub(crate) const DEEP_FM_FEATURES: Grid<NetworkConfig> =
+    Grid { points: || points(Architecture::DeepFm, Loss::Logistic, true), ..DEEP_FM };
+pub(crate) const WIDE_DEEP_LOGISTIC_FEATURES: Grid<NetworkConfig> =
+    Grid { points: || points(Architecture::WideDeep, Loss::Logistic, true), ..WIDE_DEEP_LOGISTIC };
+pub(crate) const WIDE_DEEP_COMPETITIVE_FEATURES: Grid<NetworkConfig> = Grid {
+    points: || points(Architecture::WideDeep, Loss::Competitive, true),
+    ..WIDE_DEEP_COMPETITIVE
+};
+
+fn points(architecture: Architecture, loss: Loss, context: bool) -> Vec<NetworkConfig> {
+    let base = NetworkConfig { architecture, loss, context, ..NetworkConfig::default() };
     cross(&[8, 32], &cross(&[vec![32], vec![64, 32]], &[1e-3, 5e-3]))
         .into_iter()
         .map(|(dim, (hidden, rate))| NetworkConfig {
@@ -70,6 +84,7 @@ pub(crate) struct Network {
     params: Params,
     items: usize,
     layers: Layers,
+    context: Option<Context>,
     curve: Vec<CurvePoint>,
 }
 
@@ -89,6 +104,9 @@ impl Network {
         let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
         let impressions = data.training();
         impressions.check(data.items)?;
+        if config.context {
+            network.context = Some(Context::count(data, config.place, seed.derive("context"))?);
+        }
         let examples: Vec<usize> = match config.loss {
             Loss::Logistic => (0..impressions.len()).collect(),
             Loss::Competitive => impressions.with_click(),
@@ -114,20 +132,27 @@ impl Network {
             Architecture::WideDeep => Layers::WideDeep(WideDeep::new(config, items, scope)?),
             Architecture::DeepFm => Layers::DeepFm(DeepFm::new(config, items, scope)?),
         };
-        Ok(Self { config: config.clone(), params, items, layers, curve: Vec::new() })
+        let (config, curve) = (config.clone(), Vec::new());
+        Ok(Self { config, params, items, layers, context: None, curve })
     }
 
-    fn fields(&self, impressions: &Impressions<'_>, wanted: &[usize]) -> Result<Fields> {
+    fn fields(
+        &self,
+        of: Sessions,
+        impressions: &Impressions<'_>,
+        wanted: &[usize],
+    ) -> Result<Fields> {
         let buckets =
             (self.config.architecture == Architecture::WideDeep).then_some(self.config.buckets);
-        Fields::new(
-            impressions,
-            wanted,
-            self.config.history,
-            buckets,
-            self.params.dtype(),
-            self.params.device(),
-        )
+        let (dtype, device) = (self.params.dtype(), self.params.device());
+        let history = self.config.history;
+        let mut fields = Fields::new(impressions, wanted, history, buckets, dtype, device)?;
+        if let Some(context) = &self.context {
+            let rows = context.rows(of, impressions, wanted);
+            let rows = Tensor::from_vec(rows, (fields.items.len(), context.dim()), device)?;
+            fields.context = Some(rows.to_dtype(dtype)?);
+        }
+        Ok(fields)
     }
 
     fn logits(&self, fields: &Fields) -> Result<Tensor> {
@@ -139,7 +164,7 @@ impl Network {
 
     /// The mean loss of the slates of a batch: per shown item, or per slate with a click.
     fn loss(&self, impressions: &Impressions<'_>, batch: &[usize]) -> Result<Tensor> {
-        let fields = self.fields(impressions, batch)?;
+        let fields = self.fields(Sessions::Training, impressions, batch)?;
         let logits = self.logits(&fields)?;
         Ok(match self.config.loss {
             Loss::Logistic => {
@@ -170,7 +195,7 @@ impl ClickModel for Network {
         let mut scores = Vec::with_capacity(impressions.len());
         for chunk in all.chunks(CHUNK) {
             let logits = self
-                .logits(&self.fields(impressions, chunk)?)?
+                .logits(&self.fields(Sessions::Others, impressions, chunk)?)?
                 .to_dtype(DType::F32)?
                 .to_vec1::<f32>()?;
             let mut logits = logits.into_iter();

@@ -4,7 +4,7 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::Counts;
+use crate::counts::counts;
 use crate::grid::{Configured, Grid, cross};
 use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
@@ -91,7 +91,7 @@ pub(crate) struct Position {
 impl Popularity {
     pub fn fit(config: &PopularityConfig, data: &Data<'_>) -> Result<Self> {
         check(config.smoothing)?;
-        let counts = Counts::new(&data.training(), data.items)?;
+        let counts = counts(&data.training(), data.items)?;
         let weight = |(&clicks, &shown): (&u32, &u32)| {
             let (clicks, shown, a) = (f64::from(clicks), f64::from(shown), config.smoothing);
             if config.per_slate { (clicks + a * counts.rate) / (shown + a) } else { clicks + a }

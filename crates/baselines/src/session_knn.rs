@@ -1,9 +1,10 @@
 use foretaste_data::ItemId;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
+use foretaste_train::counts::distinct;
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{CoClicks, ranks};
+use crate::counts::ranks;
 use crate::grid::{Configured, Grid, cross};
 use crate::impressions::Impression;
 use crate::training::Callback;
@@ -55,7 +56,10 @@ impl Configured for SessionKnnConfig {
 #[derive(Debug)]
 pub(crate) struct SessionKnn {
     config: SessionKnnConfig,
-    co_clicks: CoClicks,
+    /// The items clicked in each training session, each once, rising.
+    of_session: Vec<Vec<u32>>,
+    /// The training sessions in which each item was clicked, rising.
+    of_item: Vec<Vec<u32>>,
 }
 
 impl SessionKnn {
@@ -63,12 +67,20 @@ impl SessionKnn {
         if config.neighbours == 0 {
             return Err(Setting::new("session kNN", "0 neighbours, expected at least 1").into());
         }
-        Ok(Self { config: config.clone(), co_clicks: CoClicks::new(&data.training(), data.items)? })
+        let training = data.training();
+        training.check(data.items)?;
+        let clicks = training.clicks().iter();
+        let of_session: Vec<_> = clicks.map(|clicks| distinct(clicks)).collect();
+        let mut of_item = vec![Vec::new(); data.items];
+        for (session, clicked) in of_session.iter().enumerate() {
+            clicked.iter().for_each(|&item| of_item[item as usize].push(session as u32));
+        }
+        Ok(Self { config: config.clone(), of_session, of_item })
     }
 
     /// The similarity of every training session, 0 where it is no neighbour.
     fn neighbours(&self, common: &[u32], clicked: usize) -> Vec<f64> {
-        let size = |session: usize| self.co_clicks.of_session[session].len();
+        let size = |session: usize| self.of_session[session].len();
         let similarity = |(session, &common): (usize, &u32)| {
             (common > 0)
                 .then(|| (f64::from(common) / ((clicked * size(session)) as f64).sqrt(), session))
@@ -88,7 +100,7 @@ impl SessionKnn {
     }
 
     fn score(&self, impression: &Impression<'_>, similarities: &[f64]) -> Vec<f32> {
-        let of_item = &self.co_clicks.of_item;
+        let of_item = &self.of_item;
         let score = |item: &ItemId| {
             of_item[item.index()].iter().map(|&session| similarities[session as usize]).sum()
         };
@@ -102,9 +114,9 @@ impl SessionKnn {
 
 impl ClickModel for SessionKnn {
     fn scores(&self, impressions: &Impressions<'_>) -> Result<Vec<Vec<f32>>> {
-        impressions.check(self.co_clicks.of_item.len())?;
+        impressions.check(self.of_item.len())?;
         // Items in common with each training session, kept up to date from slate to slate.
-        let (mut common, mut distinct) = (vec![0; self.co_clicks.of_session.len()], 0);
+        let (mut common, mut distinct) = (vec![0; self.of_session.len()], 0);
         let mut previous: Option<&Impression<'_>> = None;
         let mut scores = Vec::with_capacity(impressions.len());
         for impression in impressions.iter() {
@@ -114,7 +126,7 @@ impl ClickModel for SessionKnn {
             }
             for click in impressions.new_clicks(previous, impression) {
                 distinct += 1;
-                for &session in &self.co_clicks.of_item[click.index()] {
+                for &session in &self.of_item[click.index()] {
                     common[session as usize] += 1;
                 }
             }

@@ -1,8 +1,8 @@
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
+use foretaste_train::Folds;
 use forust_ml::objective::ObjectiveType;
 use forust_ml::{GradientBooster, Matrix};
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::data::sample_shown;
@@ -13,19 +13,16 @@ use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 
 /// XGBOOST: gradient-boosted regression trees on the logistic loss of every shown item (Chen &
 /// Guestrin 2016), grown by the crate `forust-ml`, which implements XGBoost's algorithm
-/// (second-order gains, histogram splits, L2 on the leaves).
+/// (second-order gains, histogram splits, L2 on the leaves). It knows the logistic and the squared
+/// loss and no ranking objective, so there are no LambdaRank trees here.
 ///
 /// GAN-CDQN does not list the features that it gave to XGBoost. Ours, of a shown item a in a
 /// slate, after the clicks h of the session, with counts from the training sessions:
 ///
 /// | feature | |
 /// |---|---|
-/// | clicks, showings | ln(1 + clicks on a), ln(1 + slates that showed a) |
-/// | rate | clicks on a per showing, drawn to the rate of all items as by 10 showings |
-/// | share of rate | the rate over the sum of rates in the slate |
-/// | similarity to the history | sum and largest of the cosines of a and each distinct h, and the cosine of a and the last h, as in [`ItemKnnConfig`](crate::ItemKnnConfig) without λ |
-/// | repeats | how often a was clicked before in the session |
-/// | history length | number of clicks before |
+/// | those of [`CountFeatures`](foretaste_train::CountFeatures) | |
+/// | share of rate | the rate of a over the sum of rates in the slate |
 /// | slate size | number of items shown |
 /// | place | place of a in the slate, from 0, where asked for |
 ///
@@ -71,9 +68,6 @@ impl Default for TreesConfig {
         }
     }
 }
-
-/// Parts of the training sessions for counting out of fold.
-const FOLDS: usize = 10;
 
 /// XGBOOST's settings.
 pub(crate) const GRID: Grid<TreesConfig> = Grid {
@@ -194,20 +188,13 @@ fn out_of_fold(
     training: &Impressions<'_>,
     seed: Seed,
 ) -> Result<(Vec<Row>, Vec<f64>)> {
-    let mut fold_of: Vec<usize> = (0..data.train.len()).map(|session| session % FOLDS).collect();
-    fold_of.shuffle(&mut seed.derive("folds").stream(0));
+    let folds = Folds::deal(data.train.len(), seed);
     let wanted = sample_shown(training, config.max_rows, seed.derive("training"));
     let (mut all_rows, mut all_labels) = (Vec::new(), Vec::new());
-    for fold in 0..FOLDS.min(data.train.len()) {
-        let others = data
-            .train
-            .iter()
-            .zip(&fold_of)
-            .filter(|&(_, &other)| other != fold)
-            .map(|(&session, _)| session);
-        let others: Vec<usize> = others.collect();
+    for fold in 0..folds.len() {
+        let others = folds.others(data.train, fold);
         let features = Features::new(&Impressions::new(data.log, &others), data.items)?;
-        let in_fold = |impression: &usize| fold_of[training.get(*impression).session] == fold;
+        let in_fold = |impression: &usize| folds.of(training.get(*impression).session) == fold;
         let wanted: Vec<usize> = wanted.iter().copied().filter(in_fold).collect();
         all_rows.extend(features.rows(training, &wanted));
         all_labels.extend(training.labels(&wanted));
@@ -270,24 +257,15 @@ mod tests {
         let rate = |clicks: f64, shown: f64| (clicks + 10.0 * mean) / (shown + 10.0);
         let rates = [rate(2.0, 2.0), rate(1.0, 1.0), rate(0.0, 2.0)];
         let total: f64 = rates.iter().sum();
-        let expected = [
-            [3f64.ln(), 3f64.ln(), rates[0], rates[0] / total, half, half, 0.0, 1.0, 2.0, 3.0, 0.0],
-            [
-                2f64.ln(),
-                2f64.ln(),
-                rates[1],
-                rates[1] / total,
-                half + 1.0,
-                1.0,
-                1.0,
-                0.0,
-                2.0,
-                3.0,
-                1.0,
-            ],
-            [0.0, 3f64.ln(), rates[2], rates[2] / total, 0.0, 0.0, 0.0, 0.0, 2.0, 3.0, 2.0],
+        let counted = [
+            [3f64.ln(), 3f64.ln(), rates[0], half, half, 0.0, 1.0, 2.0],
+            [2f64.ln(), 2f64.ln(), rates[1], half + 1.0, 1.0, 1.0, 0.0, 2.0],
+            [0.0, 3f64.ln(), rates[2], 0.0, 0.0, 0.0, 0.0, 2.0],
         ];
-        for (row, expected) in rows.iter().flatten().zip(expected.iter().flatten()) {
+        let of_slate = |place: usize| [rates[place] / total, 3.0, place as f64];
+        let expected: Vec<f64> =
+            (0..3).flat_map(|place| counted[place].into_iter().chain(of_slate(place))).collect();
+        for (row, expected) in rows.iter().flatten().zip(&expected) {
             assert!((row - expected).abs() < 1e-12, "{rows:?}");
         }
         assert_eq!(rows[..], features.rows(&impressions, &[0, 1, 2])[4..]);

@@ -72,6 +72,10 @@ fn grids(iterations: u64) -> Vec<Vec<Settings>> {
         };
         Settings::Network(NetworkConfig { dim: 4, ..base })
     };
+    let features = match network(Architecture::WideDeep, Loss::Competitive) {
+        Settings::Network(config) => Settings::Network(NetworkConfig { context: true, ..config }),
+        other => other,
+    };
     let knn = |neighbours| ItemKnnConfig {
         neighbours,
         regularisation: 0.0,
@@ -94,6 +98,7 @@ fn grids(iterations: u64) -> Vec<Vec<Settings>> {
         vec![network(Architecture::DeepFm, Loss::Logistic)],
         vec![network(Architecture::WideDeep, Loss::Logistic)],
         vec![network(Architecture::WideDeep, Loss::Competitive)],
+        vec![features],
     ]
 }
 

@@ -128,7 +128,9 @@ metrics! {
     PrecisionAt10Known, "precision@10_known", "share, 0 to 1", Larger, "`precision@10` over clicks on lists all of whose items the training sessions show.";
     PrecisionAt1First, "precision@1_first", "share, 0 to 1", Larger, "`precision@1` over the first clicks of sessions, before which a model of clicks knows nothing.";
     PrecisionAt1Known, "precision@1_known", "share, 0 to 1", Larger, "`precision@1` over clicks on lists all of whose items the training sessions show.";
+    PrecisionAt1MostPrecise, "precision@1_most_precise", "share, 0 to 1", Larger, "`precision@1` at the checkpoint of the highest precision@1 of the validation users.";
     PrecisionAt2, "precision@2", "share, 0 to 1", Larger, "[`precision_at`](crate::metrics::precision_at) 2 over slates with a click.";
+    PrecisionAt2MostPrecise, "precision@2_most_precise", "share, 0 to 1", Larger, "`precision@2` at the checkpoint of the highest precision@1 of the validation users.";
     Reached, "reached", "share, 0 to 1", Larger, "In adaptation whether the level was reached, 0 or 1; in bias the share of `value` that is earned where the log reaches.";
     Reward, "reward", "reward per session", Larger, "Sum of the rewards of a session, mean over sessions.";
     RewardIfClicked, "reward_if_clicked", "reward per session", Larger, "`reward`, mean over the sessions that have a click, as IRecGAN's authors report it.";

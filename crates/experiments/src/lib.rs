@@ -23,6 +23,7 @@ mod judged;
 mod learned;
 mod online_eval;
 mod online_learning;
+mod planning;
 mod policies;
 mod regularisers;
 mod rerank;
@@ -53,6 +54,7 @@ pub const NAMES: &[&str] = &[
     "user-model",
     "regularisers",
     "cdqn",
+    "planning",
     "adaptation",
     "online-eval",
     "irecgan-parts",
@@ -94,6 +96,7 @@ impl Common {
             "user-model" => Ok(Box::new(user_model::UserModel::new(settings)?)),
             "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
             "cdqn" => Ok(Box::new(cdqn::Cdqn::new(settings, self.worlds(settings)?)?)),
+            "planning" => Ok(Box::new(planning::Planning::new(settings)?)),
             "adaptation" => {
                 Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?))
             }

@@ -8,7 +8,9 @@ use foretaste_eval::choice::evaluate;
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Kind, View};
-use foretaste_user_model::{StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, fit};
+use foretaste_user_model::{
+    Context, StateEncoder, TrainConfig, UserModel as Users, UserModelConfig, fit_for_both,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -48,7 +50,8 @@ struct Learned {
 /// Seeds where claims are to be decided.
 const SEEDS: u64 = 10;
 const NAME: &str = "user-model";
-const USERS: [&str; 2] = ["GAN-PW", "GAN-LSTM"];
+/// GAN-CDQN's users, as published and with the numbers that the trees are given.
+const USERS: [[&str; 2]; 2] = [["GAN-PW", "GAN-PW, features"], ["GAN-LSTM", "GAN-LSTM, features"]];
 
 impl UserModel {
     /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
@@ -69,22 +72,19 @@ impl UserModel {
 
 /// Every model with its settings for a data set.
 fn methods(source: &Source, settings: &Settings) -> Vec<(&'static str, Method)> {
-    let users = USERS
-        .into_iter()
-        .zip([StateEncoder::position_weights(), StateEncoder::lstm()])
-        .map(|(name, state)| {
-            let model =
-                UserModelConfig { state, ..UserModelConfig::new(source.dataset.catalogue.len()) };
-            let training = learned::training(source, settings.scale);
-            (
-                name,
-                Method::Users(Box::new(Learned {
-                    device: settings.device.to_string(),
-                    model,
-                    training,
-                })),
-            )
-        });
+    let contexts = [None, Some(Context::Counts { place: false })];
+    let states = [StateEncoder::position_weights(), StateEncoder::lstm()];
+    let users = USERS.into_iter().zip(states).flat_map(|(names, state)| {
+        names.into_iter().zip(contexts).map(move |(name, context)| {
+            let published = UserModelConfig::new(source.dataset.catalogue.len());
+            let learned = Learned {
+                device: settings.device.to_string(),
+                model: UserModelConfig { state: state.clone(), context, ..published },
+                training: learned::training(source, settings.scale),
+            };
+            (name, Method::Users(Box::new(learned)))
+        })
+    });
     let baselines = ModelKind::ALL
         .into_iter()
         .map(|kind| (kind.name(), Method::Baseline { grid: grid(kind, settings.scale) }));
@@ -131,13 +131,20 @@ impl Experiment for UserModel {
     }
 
     fn columns(&self) -> &'static [Metric] {
-        &[Metric::Nll, Metric::NllGivenClick, Metric::PrecisionAt1, Metric::PrecisionAt2]
+        &[
+            Metric::Nll,
+            Metric::NllGivenClick,
+            Metric::PrecisionAt1,
+            Metric::PrecisionAt2,
+            Metric::PrecisionAt1MostPrecise,
+        ]
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
         vec![
             Metric::ValidationNll,
             Metric::ValidationNllGivenClick,
+            Metric::PrecisionAt2MostPrecise,
             Metric::ValidationPrecisionAt1,
             Metric::BestIteration,
             Metric::GridPoint,
@@ -231,7 +238,7 @@ impl UserModel {
         let (dataset, split) = (&source.dataset, source.split(splitting, seed)?);
         let mut model = Users::new(model, &dataset.catalogue, seed, &self.device)?;
         let callback = learned::callback(watch, training.iterations, "", "nll");
-        let fitted = interruptible(fit(
+        let (fitted, most_precise) = interruptible(fit_for_both(
             &mut model,
             &dataset.log,
             &split,
@@ -244,6 +251,16 @@ impl UserModel {
         metrics.extend(test.nll.map(|nll| (Metric::Nll, nll)));
         metrics.insert(Metric::ValidationNll, fitted.best.validation_nll);
         metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
+        if let Some(most_precise) = most_precise {
+            most_precise.restore(&model)?;
+            let test = evaluate(&model, &dataset.log, &split.test)?;
+            let figures = [
+                (Metric::PrecisionAt1MostPrecise, test.precision_at_1),
+                (Metric::PrecisionAt2MostPrecise, test.precision_at_2),
+                (Metric::ValidationPrecisionAt1, most_precise.point.validation_precision),
+            ];
+            metrics.extend(figures.into_iter().filter_map(|(name, value)| Some((name, value?))));
+        }
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "nll") })
     }
 }

@@ -28,12 +28,14 @@ impl Pool {
         Self { days, starts, items, exchanged: Vec::new() }
     }
 
-    /// Fills a slate up to `size` different items with those nearest to a day: day by day outwards,
-    /// before and after alike; among items of equal distance each is as likely as any other.
+    /// Fills a slate up to `size` different items, none of which is left out, with those nearest to
+    /// a day: day by day outwards, before and after alike; among items of equal distance each is as
+    /// likely as any other.
     pub(crate) fn fill(
         &mut self,
         day: i64,
         size: usize,
+        left_out: impl Fn(u32) -> bool,
         slate: &mut Vec<u32>,
         stream: &mut Stream,
     ) {
@@ -69,7 +71,7 @@ impl Pool {
                 self.items.swap(pair.0, pair.1);
                 self.exchanged.push(pair);
                 let item = self.items[pair.0];
-                if !slate.contains(&item) {
+                if !left_out(item) && !slate.contains(&item) {
                     slate.push(item);
                 }
             }

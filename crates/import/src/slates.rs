@@ -1,5 +1,7 @@
 //! Slates for logs that recorded choices and no slates.
 
+use std::collections::HashSet;
+
 use foretaste_data::Vocabulary;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
@@ -13,7 +15,8 @@ use crate::{Error, Format, Result};
 /// as in experiment A of the GAN-CDQN paper, and YooChoose.
 ///
 /// The slate of a choice holds the chosen item and the others that lie nearest in time, in an
-/// order drawn at random. `docs/data-formats.md` gives the rule, and says what such slates cannot
+/// order drawn at random. Where no user of the file chooses an item twice, a slate shows none that
+/// its user chose before: that it is not chosen again would give it away. `docs/data-formats.md` gives the rule, and says what such slates cannot
 /// show.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimulatedSlates {
@@ -170,8 +173,9 @@ impl Choices {
             return Err(Error::file(collector.path(), problem));
         }
         let seed = slates.seed.derive("displays");
+        let chosen_again = self.chosen_again();
         let mut unchosen = vec![false; self.items.len()];
-        let mut slate = Vec::new();
+        let (mut slate, mut chosen) = (Vec::new(), HashSet::new());
         for picks in &users {
             let user = picks[0].user;
             let name = self.users.name(user);
@@ -180,10 +184,13 @@ impl Choices {
             picks.shuffle(&mut stream);
             picks.sort_by_key(|pick| pick.time);
             collector.open(name)?;
+            chosen.clear();
             for pick in &picks {
                 slate.clear();
                 slate.push(pick.item);
-                pool.fill(around(pick), slates.size, &mut slate, &mut stream);
+                let left_out = |item| !chosen_again && chosen.contains(&item);
+                pool.fill(around(pick), slates.size, left_out, &mut slate, &mut stream);
+                chosen.insert(pick.item);
                 slate[1..].iter().for_each(|&item| unchosen[item as usize] = true);
                 slate.shuffle(&mut stream);
                 collector.begin_slate();
@@ -211,6 +218,15 @@ impl Choices {
             100.0 * share
         ));
         Ok(())
+    }
+
+    /// Whether any user chooses an item again.
+    fn chosen_again(&self) -> bool {
+        let mut of_user = HashSet::new();
+        self.picks.chunk_by(|a, b| a.user == b.user).any(|picks| {
+            of_user.clear();
+            !picks.iter().all(|pick| of_user.insert(pick.item))
+        })
     }
 
     /// The choices of every user that is kept, in the order of the users.

@@ -54,7 +54,7 @@ pub use gradient_check::check_gradients;
 pub use lstm::{FrozenLstm, Lstm, LstmState};
 pub use matmul::matmul;
 pub use mlp::{Activation, Mlp};
-pub use params::{Init, Params, Scope};
+pub use params::{Init, Params, Scope, TABLE};
 pub use softmax::{
     BlockSum, FrozenSoftmax, Logits, LogitsRow, softmax_cross_entropy, softmax_logits,
 };

@@ -32,6 +32,10 @@ impl Init {
     }
 }
 
+/// What the name of a tensor starts with that is saved beside the parameters and not trained, such
+/// as counts of a log.
+pub const TABLE: &str = "table.";
+
 /// The trainable parameters of a model by name, on one device and of one type.
 ///
 /// A parameter's initial values depend on the seed and its own name alone, not on the order of
@@ -107,7 +111,7 @@ impl Params {
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) naming every parameter that is missing, unknown,
-    /// or of another shape or type; nothing is then changed.
+    /// or of another shape or type; nothing is then changed. What is a [`TABLE`] is no parameter.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
         self.check(values)?;
         for (name, var) in &self.vars {
@@ -145,7 +149,8 @@ impl Params {
                 Some(_) => {}
             }
         }
-        let unknown = values.keys().filter(|name| !self.vars.contains_key(*name));
+        let unknown =
+            values.keys().filter(|name| !self.vars.contains_key(*name) && !name.starts_with(TABLE));
         problems.extend(unknown.map(|name| format!("{name} is not a parameter of this model")));
         problems
     }

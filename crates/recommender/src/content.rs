@@ -44,7 +44,10 @@ impl Content {
     }
 
     /// The configuration and the parameters of a network.
-    pub(crate) fn of<N: Network>(kind: &'static str, network: &N) -> Result<Self> {
+    pub(crate) fn of<N: Network>(kind: &'static str, network: &N) -> Result<Self>
+    where
+        Error: From<N::Error>,
+    {
         Self::new(kind, network.parts().0, weights_of(network)?)
     }
 
@@ -89,10 +92,13 @@ where
     Ok(network)
 }
 
-/// The parameters of a network.
-pub(crate) fn weights_of<N: Network>(network: &N) -> Result<Weights> {
+/// The parameters and tables of a network.
+pub(crate) fn weights_of<N: Network>(network: &N) -> Result<Weights>
+where
+    Error: From<N::Error>,
+{
     let moved = |(name, tensor): (String, Tensor)| Ok((name, tensor.to_device(&Device::Cpu)?));
-    network.parts().1.snapshot()?.into_iter().map(moved).collect()
+    network.weights()?.into_iter().map(moved).collect()
 }
 
 /// Refuses weights of another number of items.

@@ -52,5 +52,11 @@ impl Error {
     }
 }
 
+impl From<candle_core::Error> for Error {
+    fn from(reason: candle_core::Error) -> Self {
+        Self::Network(reason.into())
+    }
+}
+
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;

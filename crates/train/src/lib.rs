@@ -7,6 +7,8 @@
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training so that it can go on as if it had not stopped.
 //! * [`LearningRate`] is a schedule.
+//! * [`ContextFeatures`] are numbers of a shown item after some clicks, which a model may take beside
+//!   the item's own features; [`CountContext`] are those of a log's counts.
 //! * [`ClickEncoder`] and [`Head`] are the parts that IRecGAN's networks share: a state for each
 //!   step of a session from the clicks before it, and a linear layer on states.
 //!
@@ -73,6 +75,8 @@
 //! ```
 
 mod batches;
+mod context;
+pub mod counts;
 mod descent;
 mod encoder;
 mod error;
@@ -85,6 +89,7 @@ pub mod run;
 mod saved;
 
 pub use batches::EndlessBatches;
+pub use context::{ContextFeatures, CountContext, CountFeatures, CountedContext, Folds};
 pub use descent::{Descent, Means, descend};
 pub use encoder::{ClickEncoder, ClickStates, FirstInput, FrozenClicks};
 pub use error::{Error, Result};

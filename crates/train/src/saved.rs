@@ -40,8 +40,35 @@ pub trait Network: Sized {
         catalogue.names().digest()
     }
 
-    /// A network of this configuration for these weights, which are still to be
-    /// [put into it](Params::restore). No more memory is taken than weights of their number need,
+    /// What it holds beside its parameters: tensors whose names start with
+    /// [`TABLE`](foretaste_nn::TABLE). None unless it says otherwise.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
+    fn tables(&self) -> Result<BTreeMap<String, Tensor>, Self::Error> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Takes its tables out of saved weights.
+    ///
+    /// # Errors
+    /// Where they do not fit.
+    fn take_tables(&mut self, _weights: &BTreeMap<String, Tensor>) -> Result<(), Self::Error> {
+        Ok(())
+    }
+
+    /// A copy of its parameters, and its tables.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
+    fn weights(&self) -> Result<BTreeMap<String, Tensor>, Self::Error> {
+        let mut weights = self.parts().1.snapshot()?;
+        weights.extend(self.tables()?);
+        Ok(weights)
+    }
+
+    /// A network of this configuration with the tables of these weights, whose parameters are still
+    /// to be [put into it](Params::restore). No more memory is taken than weights of their number need,
     /// whatever the configuration says.
     ///
     /// # Errors
@@ -55,7 +82,9 @@ pub trait Network: Sized {
         let entries = weights.values().map(Tensor::elem_count).sum();
         check_counts(&config, entries, catalogue).map_err(foretaste_nn::Error::from)?;
         let params = Params::new(Seed::new(0), DType::F32, device).at_most(entries);
-        Self::build(config, catalogue, params)
+        let mut network = Self::build(config, catalogue, params)?;
+        network.take_tables(weights)?;
+        Ok(network)
     }
 
     /// Writes `folder`, with the optimiser if training is to go on.
@@ -70,7 +99,7 @@ pub trait Network: Sized {
         seed: u64,
         optimiser: Option<&Adam>,
     ) -> Result<(), Self::Error> {
-        let (config, params) = self.parts();
+        let config = self.parts().0;
         let provenance = provenance.into();
         let description = Description {
             manifest: MANIFEST,
@@ -81,7 +110,7 @@ pub trait Network: Sized {
             seed,
             files: &provenance.files(),
         };
-        Ok(checkpoint::save(folder, description, &params.snapshot()?, optimiser)?)
+        Ok(checkpoint::save(folder, description, &self.weights()?, optimiser)?)
     }
 
     /// Reads what [`save`](Self::save) wrote: the network, its items and what it was fitted on.

@@ -1,12 +1,13 @@
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;
-use foretaste_data::{Log, PaddedBatch, Split};
+use foretaste_data::{Log, Split};
 use foretaste_nn::{Adam, Params, scalar};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{Descent, EndlessBatches, Fit, Fitted, Means, Progress, descend};
 
+use crate::context::TrainingRows;
 use crate::impressions::Impressions;
 use crate::{AdversarialConfig, Error, Regulariser, Result, UserModel};
 
@@ -69,6 +70,8 @@ pub fn fit_adversarial(
     config.check()?;
     model.learn_outcomes(log, &split.train)?;
     generator.learn_outcomes(log, &split.train)?;
+    let rows = model.learn_context(log, &split.train, seed)?;
+    generator.learn_context(log, &split.train, seed)?;
     let (model, generator) = (&*model, &*generator);
     let batches = |seed| EndlessBatches::new(&split.train, config.reward.batch, seed);
     let mut learner = MinMax {
@@ -79,6 +82,7 @@ pub fn fit_adversarial(
         inner: config.inner,
         log,
         split,
+        rows,
         train: Means::default(),
     };
     let mut warm_up = batches(seed.derive("warm-up"))?;
@@ -100,6 +104,7 @@ struct MinMax<'a> {
     inner: u64,
     log: &'a Log,
     split: &'a Split,
+    rows: TrainingRows,
     /// Objective, gradient norm of r_θ, gradient norm of φ_α.
     train: Means<3>,
 }
@@ -113,8 +118,7 @@ impl MinMax<'_> {
     }
 
     fn impressions(&self, sessions: &[usize]) -> Result<Impressions> {
-        let batch = PaddedBatch::new(self.log, sessions, None);
-        Impressions::new(&batch, self.game.model.params().device())
+        self.game.model.impressions_of(self.log, sessions, &self.rows)
     }
 }
 
@@ -182,6 +186,10 @@ impl<'a> Game<'a> {
                 g.items, g.outside, m.items, m.outside
             );
             return Err(Setting::new("generator", problem).into());
+        }
+        if m.context != g.context {
+            let problem = format!("{:?}, but the model has {:?}", g.context, m.context);
+            return Err(Setting::new("context features of the generator", problem).into());
         }
         Ok(Self { model, generator })
     }
@@ -262,7 +270,7 @@ mod tests {
     use crate::testing::{catalogue, configs, log};
     use crate::{Outside, StateEncoder, UserModelConfig};
     use candle_core::{DType, Device};
-    use foretaste_data::{Choice, Fractions, ItemId, LogBuilder, Step};
+    use foretaste_data::{Choice, Fractions, ItemId, LogBuilder, PaddedBatch, Step};
     use foretaste_nn::{AdamConfig, check_gradients};
 
     const NOTHING: Outside = Outside::Nothing { leaving: 0.0 };

@@ -16,6 +16,9 @@ pub struct UserModelConfig {
     pub items: usize,
     /// The item features f_a.
     pub features: ItemFeatures,
+    /// Numbers of the clicks before and a shown item that r_θ takes beside f_a.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
     /// The state encoder h.
     pub state: StateEncoder,
     /// Widths of the hidden layers of the reward network r_θ.
@@ -60,6 +63,19 @@ pub enum ItemFeatures {
     },
     /// The features of the catalogue, as they are.
     Given,
+}
+
+/// Numbers of the clicks before and a shown item that r_θ takes beside the item's features; they are
+/// ours, not the paper's, whose baselines had them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Context {
+    /// Those that the training sessions' counts give: [`CountContext`](foretaste_train::CountContext).
+    Counts {
+        /// Whether the item's place on the slate is one of them. Where slates were put together
+        /// afterwards, their order may give the click away.
+        place: bool,
+    },
 }
 
 /// The state encoder s = h(f of the clicked items), GAN-CDQN §"Model Parameterization".
@@ -150,6 +166,7 @@ impl UserModelConfig {
         Self {
             items,
             features: ItemFeatures::OneHot,
+            context: None,
             state: StateEncoder::lstm(),
             head: vec![64, 64],
             activation: Activation::Elu,

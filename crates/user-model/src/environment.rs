@@ -54,6 +54,8 @@ pub struct LearnedState {
     memory: Memory,
     /// Of each session.
     steps: Vec<usize>,
+    /// All clicks of each session, oldest first, where the model takes context features; else empty.
+    clicks: Vec<Vec<ItemId>>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,22 +111,29 @@ impl LearnedUsers {
         };
         let mut histories = Histories::default();
         for row in 0..clicks.rows() {
-            let oldest_first: Vec<u32> = clicks.row(row).iter().rev().map(|item| item.0).collect();
-            let session = (histories.sessions.len(), oldest_first.len());
-            histories.before.push((!oldest_first.is_empty()).then_some(session));
-            histories.sessions.extend((!oldest_first.is_empty()).then_some(oldest_first));
+            histories.push(clicks.row(row).iter().rev().map(|item| item.0).collect());
         }
         self.model.projected_states(&histories)
     }
 
-    /// On the host: rewards and log-probabilities of the slates, `[rows · k]` each, and
-    /// log-probabilities of choosing nothing, `[rows]`.
-    fn utilities(&self, state: &LearnedState, slates: &Slates) -> Result<[Vec<f32>; 3]> {
-        let device = self.model.params().device();
+    /// r_θ of the slates, `[rows, k]`.
+    pub(crate) fn rewards(&self, state: &LearnedState, slates: &Slates) -> Result<Tensor> {
         let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
-        let rewards = self.model.slate_rewards(&self.states(state)?, &items, slates.k())?;
+        let slates_after = (0..state.steps.len()).map(|row| {
+            let history = state.clicks.get(row).map_or(&[][..], Vec::as_slice);
+            (history, slates.row(row))
+        });
+        let context = self.model.slate_context(slates_after)?;
+        let states = self.states(state)?;
+        self.model.slate_rewards(&states, &items, context.as_ref(), slates.k())
+    }
+
+    /// On the host: rewards and log-probabilities of slates of these rewards, `[rows · k]` each, and
+    /// log-probabilities of choosing nothing, `[rows]`.
+    fn utilities(&self, rewards: &Tensor) -> Result<[Vec<f32>; 3]> {
+        let device = self.model.params().device();
         let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
-        let (log_phi, log_outside) = self.model.log_probabilities(&rewards, &mask)?;
+        let (log_phi, log_outside) = self.model.log_probabilities(rewards, &mask)?;
         Ok([
             rewards.flatten_all()?.to_vec1()?,
             log_phi.flatten_all()?.to_vec1()?,
@@ -151,8 +160,42 @@ impl LearnedUsers {
         }
     }
 
-    fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
+    /// What users choose from slates of these rewards `[rows, k]`, are paid, and whether they leave.
+    pub(crate) fn respond(
+        &self,
+        rewards: &Tensor,
+        state: &LearnedState,
+        slates: &Slates,
+        streams: &mut [Stream],
+        responses: &mut Responses,
+    ) -> Result<()> {
+        let [rewards, log_phi, log_outside] = self.utilities(rewards)?;
+        let leaving = match self.model.config().outside {
+            Outside::Nothing { leaving } => leaving,
+            Outside::Absent => 0.0,
+        };
+        responses.clear();
+        for (row, stream) in streams.iter_mut().enumerate() {
+            let places = row * slates.k()..(row + 1) * slates.k();
+            let log_outside = self.model.may_choose_nothing().then_some(log_outside[row]);
+            let place = draw(&log_phi[places.clone()], log_outside, stream);
+            let choice = match place {
+                Some(place) => Choice::Item(slates.row(row)[place]),
+                None if stream.random::<f64>() < leaving => Choice::Leave,
+                None => Choice::Skip,
+            };
+            let utility = place.map_or(0.0, |place| rewards[places.start + place]);
+            let ended = choice == Choice::Leave || self.ends(state.steps[row], choice, stream);
+            responses.push(choice, self.reward(choice, utility), ended);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
         state.steps.iter_mut().for_each(|steps| *steps += 1);
+        for (clicks, choice) in state.clicks.iter_mut().zip(choices) {
+            clicks.extend(choice.item());
+        }
         match &mut state.memory {
             Memory::Clicks(clicks) => clicks.observe(choices),
             Memory::Lstm(lstm, state) => {
@@ -186,7 +229,12 @@ impl Environment for LearnedUsers {
                 Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
             }
         };
-        Ok(LearnedState { memory, steps: vec![0; streams.len()] })
+        let remembered = if self.model.config().context.is_some() { streams.len() } else { 0 };
+        Ok(LearnedState {
+            memory,
+            steps: vec![0; streams.len()],
+            clicks: vec![Vec::new(); remembered],
+        })
     }
 
     fn step(
@@ -196,25 +244,8 @@ impl Environment for LearnedUsers {
         streams: &mut [Stream],
         responses: &mut Responses,
     ) -> foretaste_sim::Result<()> {
-        let [rewards, log_phi, log_outside] = self.utilities(state, slates)?;
-        let leaving = match self.model.config().outside {
-            Outside::Nothing { leaving } => leaving,
-            Outside::Absent => 0.0,
-        };
-        responses.clear();
-        for (row, stream) in streams.iter_mut().enumerate() {
-            let places = row * slates.k()..(row + 1) * slates.k();
-            let log_outside = self.model.may_choose_nothing().then_some(log_outside[row]);
-            let place = draw(&log_phi[places.clone()], log_outside, stream);
-            let choice = match place {
-                Some(place) => Choice::Item(slates.row(row)[place]),
-                None if stream.random::<f64>() < leaving => Choice::Leave,
-                None => Choice::Skip,
-            };
-            let utility = place.map_or(0.0, |place| rewards[places.start + place]);
-            let ended = choice == Choice::Leave || self.ends(state.steps[row], choice, stream);
-            responses.push(choice, self.reward(choice, utility), ended);
-        }
+        let rewards = self.rewards(state, slates)?;
+        self.respond(&rewards, state, slates, streams, responses)?;
         Ok(self.observe(state, &responses.choice)?)
     }
 
@@ -226,7 +257,9 @@ impl Environment for LearnedUsers {
                 Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
             }
         };
-        Ok(LearnedState { memory, steps: rows.iter().map(|&row| state.steps[row]).collect() })
+        let clicks = rows.iter().filter_map(|&row| state.clicks.get(row).cloned()).collect();
+        let steps = rows.iter().map(|&row| state.steps[row]).collect();
+        Ok(LearnedState { memory, steps, clicks })
     }
 
     fn replace(
@@ -235,7 +268,10 @@ impl Environment for LearnedUsers {
         rows: &[usize],
         _: &mut [Stream],
     ) -> foretaste_sim::Result<()> {
-        rows.iter().for_each(|&row| state.steps[row] = 0);
+        for &row in rows {
+            state.steps[row] = 0;
+            state.clicks.get_mut(row).into_iter().for_each(Vec::clear);
+        }
         match &mut state.memory {
             Memory::Clicks(clicks) => rows.iter().for_each(|&row| clicks.clear(row)),
             Memory::Lstm(lstm, state) => {

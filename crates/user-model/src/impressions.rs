@@ -12,6 +12,8 @@ pub(crate) struct Impressions {
     /// For each place `[impressions · places]` 1 + its entry, or 0 where the slate has no such
     /// place.
     pub entry_of_place: Tensor,
+    /// Context features of each entry, `[entries, dim]`, where the model takes them.
+    pub context: Option<Tensor>,
     /// Whether the slate has the place, `[impressions, places]` (u8).
     pub mask: Tensor,
     /// The chosen option, `[impressions]`: a place, or `places` where nothing was chosen.
@@ -34,6 +36,15 @@ pub(crate) struct Histories {
     /// For each slate: the session and the number of its clicks that come before; none is the
     /// empty history.
     pub before: Vec<Option<(usize, usize)>>,
+}
+
+impl Histories {
+    /// A slate after these clicks, oldest first.
+    pub fn push(&mut self, clicks: Vec<u32>) {
+        let before = (self.sessions.len(), clicks.len());
+        self.before.push((!clicks.is_empty()).then_some(before));
+        self.sessions.extend((!clicks.is_empty()).then_some(clicks));
+    }
 }
 
 impl Impressions {
@@ -79,6 +90,7 @@ impl Impressions {
             shown,
             slate_of_entry: Tensor::new(slate_of_entry, device)?,
             entry_of_place: Tensor::new(entry_of_place, device)?,
+            context: None,
             mask: Tensor::from_vec(mask, (impressions, batch.places), device)?,
             chosen: Tensor::new(chosen, device)?,
             choices,

@@ -44,8 +44,10 @@ mod adversarial;
 pub mod behaviour;
 mod choice;
 mod config;
+mod context;
 mod encoder;
 mod endings;
+mod ensemble;
 mod environment;
 mod error;
 mod impressions;
@@ -53,18 +55,22 @@ pub mod level;
 mod model;
 mod regulariser;
 mod reward_head;
+mod table;
 #[cfg(test)]
 mod testing;
 mod train;
 
 pub use adversarial::{AdversarialPoint, fit_adversarial};
 pub use config::{
-    AdversarialConfig, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig, UserModelConfig,
+    AdversarialConfig, Context, ItemFeatures, Outcomes, Outside, StateEncoder, TrainConfig,
+    UserModelConfig,
 };
 pub use endings::Endings;
+pub use ensemble::{Combining, EnsembleState, EnsembleUsers, fit_ensemble};
 pub use environment::{LearnedState, LearnedUsers, Pays};
 pub use error::{Error, Result};
 pub use model::UserModel;
 pub use regulariser::Regulariser;
 pub use reward_head::RewardHead;
-pub use train::{CurvePoint, fit};
+pub use table::RewardTable;
+pub use train::{CurvePoint, MostPrecise, fit, fit_for_both};

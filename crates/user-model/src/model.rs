@@ -1,11 +1,14 @@
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_data::{Catalogue, Log};
 use foretaste_nn::{Init, Mlp, Params, scalar};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::Network;
+use foretaste_train::{CountContext, Network};
 
-use crate::config::{ItemFeatures, Outcomes, Outside, UserModelConfig};
+use crate::config::{Context, ItemFeatures, Outcomes, Outside, UserModelConfig};
+use crate::context::TrainingRows;
 use crate::encoder::{Encoder, Features};
 use crate::impressions::{Histories, Impressions};
 use crate::{Endings, Regulariser, Result, RewardHead};
@@ -24,15 +27,19 @@ pub struct UserModel {
     params: Params,
     pub(crate) features: Features,
     pub(crate) encoder: Encoder,
+    /// What was counted in the training sessions, where context features are taken.
+    pub(crate) context: Option<CountContext>,
     reward: RewardNetwork,
 }
 
-/// r_θ. The first layer's V is kept as its state half and its item half, so that each is multiplied
-/// once per state and once per item shown.
+/// r_θ. The first layer's V is kept in parts, for the state, the item and the context features, so
+/// that each is multiplied once per state and once per item shown.
 #[derive(Debug)]
 struct RewardNetwork {
     state_weight: Tensor,
     item_weight: Tensor,
+    /// Of the context features, where they are taken.
+    context_weight: Option<Tensor>,
     bias: Tensor,
     rest: Mlp,
 }
@@ -96,11 +103,18 @@ impl UserModel {
         let init = Init::glorot(width + dim, first);
         let state_weight = scope.param("state_weight", (width, first), init)?;
         let item_weight = scope.param("item_weight", (dim, first), init)?;
+        let context_weight = match config.context {
+            Some(Context::Counts { place }) => {
+                let dim = CountContext::width(place);
+                Some(scope.param("context_weight", (dim, first), Init::glorot(dim, first))?)
+            }
+            None => None,
+        };
         let bias = scope.param("bias", first, Init::Constant(0.0))?;
         let widths: Vec<usize> = config.head.iter().copied().chain([1]).collect();
         let rest = Mlp::new(&widths, config.activation, scope.scope("rest"))?;
-        let reward = RewardNetwork { state_weight, item_weight, bias, rest };
-        Ok(Self { config, params, features, encoder, reward })
+        let reward = RewardNetwork { state_weight, item_weight, context_weight, bias, rest };
+        Ok(Self { config, params, features, encoder, context: None, reward })
     }
 
     /// The configuration.
@@ -224,9 +238,7 @@ impl UserModel {
             held *= usize::from(more);
             more
         });
-        let impressions = chunks.map(|chunk| {
-            Impressions::new(&PaddedBatch::new(log, chunk, None), self.params.device())
-        });
+        let impressions = chunks.map(|chunk| self.impressions_of(log, chunk, &TrainingRows::new()));
         impressions.filter(|impressions| {
             !impressions.as_ref().is_ok_and(|impressions| impressions.len() == 0)
         })
@@ -304,28 +316,29 @@ impl UserModel {
     fn rewards(&self, projected: &Tensor, impressions: &Impressions) -> Result<Tensor> {
         let items = self.features.project(&impressions.shown, &self.reward.item_weight)?;
         let states = projected.index_select(&impressions.slate_of_entry, 0)?;
-        let rewards = self.reward.finish(&(states + items)?, &self.config)?;
+        let sum = self.reward.with_context((states + items)?, impressions.context.as_ref())?;
+        let rewards = self.reward.finish(&sum, &self.config)?;
         let none = rewards.narrow(0, 0, 1)?.zeros_like()?;
         let padded =
             Tensor::cat(&[none, rewards], 0)?.index_select(&impressions.entry_of_place, 0)?;
         Ok(padded.reshape((impressions.len(), impressions.places))?)
     }
 
-    /// r_θ of slates of equal size: projected states `[rows, first]` and items `[rows · k]` to
-    /// `[rows, k]`.
+    /// r_θ of slates of equal size: projected states `[rows, first]`, items `[rows · k]` and their
+    /// context features to `[rows, k]`.
     pub(crate) fn slate_rewards(
         &self,
         projected: &Tensor,
         items: &[u32],
+        context: Option<&Tensor>,
         k: usize,
     ) -> Result<Tensor> {
         let rows = projected.dim(0)?;
         let items = self.features.project(items, &self.reward.item_weight)?;
         let hidden =
             items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;
-        let rewards =
-            self.reward.finish(&hidden.reshape((rows * k, hidden.dim(2)?))?, &self.config)?;
-        Ok(rewards.reshape((rows, k))?)
+        let sum = self.reward.with_context(hidden.reshape((rows * k, hidden.dim(2)?))?, context)?;
+        Ok(self.reward.finish(&sum, &self.config)?.reshape((rows, k))?)
     }
 
     /// (log φ* of the places, log φ* of choosing nothing).
@@ -343,6 +356,14 @@ impl UserModel {
 }
 
 impl RewardNetwork {
+    /// The first layer's sum with the part of the context features `[rows, dim]`.
+    fn with_context(&self, sum: Tensor, context: Option<&Tensor>) -> Result<Tensor> {
+        match (&self.context_weight, context) {
+            (Some(weight), Some(context)) => Ok((sum + context.matmul(weight)?)?),
+            _ => Ok(sum),
+        }
+    }
+
     /// From the first layer's sum without bias, `[rows, first]`, to the reward `[rows]`.
     fn finish(&self, sum: &Tensor, config: &UserModelConfig) -> Result<Tensor> {
         let hidden = config.activation.forward(&sum.broadcast_add(&self.bias)?)?;
@@ -363,6 +384,17 @@ impl Network for UserModel {
         Self::with_params(config, catalogue, params)
     }
 
+    fn tables(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(self.context.as_ref().map(CountContext::tables).transpose()?.unwrap_or_default())
+    }
+
+    fn take_tables(&mut self, weights: &BTreeMap<String, Tensor>) -> Result<()> {
+        if let Some(Context::Counts { place }) = self.config.context {
+            self.context = Some(CountContext::from_tables(weights, self.config.items, place)?);
+        }
+        Ok(())
+    }
+
     /// The raw ids, and the features where they are given.
     fn vocabulary(config: &UserModelConfig, catalogue: &Catalogue) -> String {
         match config.features {
@@ -378,7 +410,7 @@ mod tests {
     use crate::Error;
     use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
-    use foretaste_data::{LogBuilder, Saved};
+    use foretaste_data::{LogBuilder, PaddedBatch, Saved};
     use foretaste_nn::check_gradients;
 
     #[test]
@@ -428,7 +460,7 @@ mod tests {
         assert_eq!(vectors.len(), items * first);
         let states = Tensor::zeros((1, first), DType::F32, &Device::Cpu).unwrap();
         let all: Vec<u32> = (0..items as u32).collect();
-        let rewards = model.slate_rewards(&states, &all, items).unwrap();
+        let rewards = model.slate_rewards(&states, &all, None, items).unwrap();
         let vectors = Tensor::from_vec(vectors, (items, first), &Device::Cpu).unwrap();
         let again = model.reward.finish(&vectors, &model.config).unwrap();
         assert_eq!(rewards.to_vec2::<f32>().unwrap()[0], again.to_vec1::<f32>().unwrap());

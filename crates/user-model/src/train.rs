@@ -1,6 +1,9 @@
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use foretaste_data::{Log, PaddedBatch, Split};
+use candle_core::Tensor;
+use foretaste_data::{Log, Split};
+use foretaste_eval::metrics;
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
 use foretaste_train::{
@@ -8,7 +11,7 @@ use foretaste_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::impressions::Impressions;
+use crate::context::TrainingRows;
 use crate::{Error, Result, TrainConfig, UserModel};
 
 /// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
@@ -22,6 +25,9 @@ pub struct CurvePoint {
     pub train_nll: Option<f64>,
     /// Mean loss of the validation sessions, per slate (nats under Shannon).
     pub validation_nll: f64,
+    /// Their precision@1; none where they have no click, or it was not asked for.
+    #[serde(default)]
+    pub validation_precision: Option<f64>,
     /// Mean over the batches since the last validation of the gradient's Euclidean norm before
     /// clipping; none before any update.
     pub gradient_norm: Option<f64>,
@@ -48,13 +54,50 @@ pub fn fit(
     seed: Seed,
     callback: impl FnMut(Progress<CurvePoint>) -> ControlFlow<()>,
 ) -> Result<Fitted<CurvePoint>> {
+    Ok(fit_for_both(model, log, split, config, seed, callback)?.0)
+}
+
+/// As [`fit`], and keeps the parameters of another validation too: that of the highest precision@1,
+/// the earliest of those that are equal, by which GAN-CDQN's released code chooses.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_for_both(
+    model: &mut UserModel,
+    log: &Log,
+    split: &Split,
+    config: &TrainConfig,
+    seed: Seed,
+    callback: impl FnMut(Progress<CurvePoint>) -> ControlFlow<()>,
+) -> Result<(Fitted<CurvePoint>, Option<MostPrecise>)> {
     config.check()?;
     model.learn_outcomes(log, &split.train)?;
+    let rows = model.learn_context(log, &split.train, seed)?;
     let model = &*model;
     let adam = Adam::new(model.params(), config.optimiser)?;
     let batches = EndlessBatches::new(&split.train, config.batch, seed)?;
-    let mut learner = Likelihood { model, adam, batches, log, split, train: Means::default() };
-    foretaste_train::fit(&mut learner, config.fit(), callback)
+    let train = Means::default();
+    let mut learner =
+        Likelihood { model, adam, batches, log, split, rows, train, most_precise: None };
+    let fitted = foretaste_train::fit(&mut learner, config.fit(), callback)?;
+    Ok((fitted, learner.most_precise))
+}
+
+/// The validation of a fit with the highest precision@1.
+pub struct MostPrecise {
+    /// The validation.
+    pub point: CurvePoint,
+    params: BTreeMap<String, Tensor>,
+}
+
+impl MostPrecise {
+    /// Puts the model that was fitted back to this validation.
+    ///
+    /// # Errors
+    /// An error of the network if it is another model.
+    pub fn restore(&self, model: &UserModel) -> Result<()> {
+        Ok(model.params().restore(&self.params)?)
+    }
 }
 
 impl TrainConfig {
@@ -75,8 +118,10 @@ struct Likelihood<'a> {
     batches: EndlessBatches<'a>,
     log: &'a Log,
     split: &'a Split,
+    rows: TrainingRows,
     /// Loss and gradient norm.
     train: Means<2>,
+    most_precise: Option<MostPrecise>,
 }
 
 impl Fit for Likelihood<'_> {
@@ -84,8 +129,8 @@ impl Fit for Likelihood<'_> {
     type Error = Error;
 
     fn train(&mut self, _iteration: u64) -> Result<()> {
-        let batch = PaddedBatch::new(self.log, &self.batches.next_batch(), None);
-        let impressions = Impressions::new(&batch, self.model.params().device())?;
+        let sessions = self.batches.next_batch();
+        let impressions = self.model.impressions_of(self.log, &sessions, &self.rows)?;
         let loss = self.model.batch_loss(&impressions)?;
         let Descent { loss, gradient_norm } = descend(&mut self.adam, &loss)?;
         self.train.add([loss, gradient_norm]);
@@ -94,12 +139,23 @@ impl Fit for Likelihood<'_> {
 
     fn validate(&mut self, iteration: u64) -> Result<CurvePoint> {
         let means = self.train.take();
-        Ok(CurvePoint {
+        let choices = self.model.slate_choices(self.log, &self.split.validation)?;
+        let losses: f64 = choices.iter().map(|choice| f64::from(choice.loss)).sum();
+        let ranked =
+            choices.iter().filter_map(|choice| Some((&choice.utility[..], choice.chosen?)));
+        let point = CurvePoint {
             iteration,
             train_nll: means.map(|[loss, _]| loss),
-            validation_nll: self.model.loss(self.log, &self.split.validation)?,
+            validation_nll: losses / choices.len() as f64,
+            validation_precision: metrics::precision_at(1, ranked).ok(),
             gradient_norm: means.map(|[_, norm]| norm),
-        })
+        };
+        let before = self.most_precise.as_ref().and_then(|best| best.point.validation_precision);
+        if point.validation_precision > before {
+            let params = self.model.params().snapshot()?;
+            self.most_precise = Some(MostPrecise { point, params });
+        }
+        Ok(point)
     }
 
     fn params(&self) -> Vec<&Params> {

@@ -1,4 +1,5 @@
 use foretaste_settings::Setting;
+use foretaste_train::CountContext;
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, Training};
@@ -7,7 +8,7 @@ use crate::{Result, Training};
 ///
 /// The fields of a shown item are the item, the last clicks before the slate (a field of several
 /// values, averaged), ln(1 + the number of clicks before) and, where asked for, the place in the
-/// slate. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
+/// slate and the numbers that boosted trees are given. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
 /// and AdaGrad; ours use ELU and Adam with early stopping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,6 +31,10 @@ pub struct NetworkConfig {
     /// Whether the place in the slate is a field. Off by default: where slates were put together
     /// afterwards, their order may give the click away.
     pub place: bool,
+    /// Whether the deep part gets the [`CountContext`](foretaste_train::CountContext) of the shown
+    /// item beside its embedding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub context: bool,
     /// How it is trained; a batch is of slates.
     pub training: Training,
 }
@@ -74,12 +79,18 @@ impl Default for NetworkConfig {
             history: 20,
             buckets: 1 << 18,
             place: false,
+            context: false,
             training: Training::default(),
         }
     }
 }
 
 impl NetworkConfig {
+    /// Numbers of the context features.
+    pub(super) fn context_width(&self) -> usize {
+        if self.context { CountContext::width(self.place) } else { 0 }
+    }
+
     /// Whether every setting is in its range.
     pub(super) fn check(&self) -> Result<()> {
         let counts = [self.dim, self.history, self.buckets as usize];

@@ -37,7 +37,7 @@ impl DeepFm {
         let (candidates, clicks, length) =
             (field("items", items)?, field("clicks", items)?, field("length", 1)?);
         let places = config.place.then(|| field("places", PLACES)).transpose()?;
-        let inputs = (3 + usize::from(config.place)) * config.dim;
+        let inputs = (3 + usize::from(config.place)) * config.dim + config.context_width();
         let deep = Deep::new(inputs, &config.hidden, scope.scope("deep"))?;
         Ok(Self { items: candidates, clicks, length, places, deep })
     }
@@ -61,6 +61,9 @@ impl DeepFm {
             linear = ((linear + lookup(&places.weight, &fields.places)?)?
                 + dot(&vectors, &(sum + &inputs)?)?)?;
             inputs = Tensor::cat(&[inputs, vectors], 1)?;
+        }
+        if let Some(context) = &fields.context {
+            inputs = Tensor::cat(&[&inputs, context], 1)?;
         }
         Ok((linear + self.deep.forward(&inputs, &state, &fields.slate_of_entry)?)?.squeeze(1)?)
     }

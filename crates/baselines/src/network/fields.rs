@@ -15,6 +15,8 @@ pub(crate) struct Fields {
     pub places: Vec<u32>,
     /// Its slate, `[entries]`.
     pub slate_of_entry: Tensor,
+    /// Its context features, `[entries, numbers]`, where they are wanted.
+    pub context: Option<Tensor>,
     /// ln(1 + the number of clicks before) of each slate, `[impressions, 1]`.
     pub length: Tensor,
     /// The last clicks before each slate; `None` if there is none before any.
@@ -108,6 +110,7 @@ impl Fields {
             items,
             places,
             slate_of_entry: Tensor::new(slate_of_entry, device)?,
+            context: None,
             length: column(length)?,
             history,
         })

@@ -12,6 +12,7 @@ fn configs() -> Vec<NetworkConfig> {
                     architecture,
                     loss,
                     place,
+                    context: false,
                     dim: 2,
                     initial: 0.7,
                     hidden: vec![3],
@@ -42,6 +43,20 @@ fn gradients_match_finite_differences() {
     let impressions = Impressions::new(&log, &[0, 1, 2]);
     for config in configs() {
         let network = network(&config);
+        check_gradients(&network.params, || {
+            Ok(network.loss(&impressions, &impressions.with_click()).unwrap())
+        });
+    }
+}
+
+#[test]
+fn gradients_match_finite_differences_with_context_features() {
+    let (log, all) = (small(), [0, 1, 2]);
+    let data = Data { log: &log, items: 6, train: &all, validation: &all };
+    for config in configs() {
+        let mut network = network(&NetworkConfig { context: true, ..config.clone() });
+        network.context = Some(Context::count(&data, config.place, Seed::new(2)).unwrap());
+        let impressions = data.training();
         check_gradients(&network.params, || {
             Ok(network.loss(&impressions, &impressions.with_click()).unwrap())
         });

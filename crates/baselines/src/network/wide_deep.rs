@@ -23,7 +23,8 @@ impl WideDeep {
     pub fn new(config: &NetworkConfig, items: usize, mut scope: Scope<'_>) -> Result<Self> {
         let (zero, embedding) = (Init::Constant(0.0), Init::Normal { sd: config.initial });
         let dim = config.dim;
-        let inputs = 2 * dim + 1 + if config.place { dim } else { 0 };
+        let places = if config.place { dim } else { 0 };
+        let inputs = 2 * dim + 1 + places + config.context_width();
         Ok(Self {
             wide_items: scope.param("wide.items", (items, 1), zero)?,
             wide_pairs: scope.param("wide.pairs", (config.buckets as usize, 1), zero)?,
@@ -50,6 +51,9 @@ impl WideDeep {
         if let (Some(weights), Some(embeddings)) = (&self.wide_places, &self.places) {
             wide = (wide + lookup(weights, &fields.places)?)?;
             inputs = Tensor::cat(&[inputs, lookup(embeddings, &fields.places)?], 1)?;
+        }
+        if let Some(context) = &fields.context {
+            inputs = Tensor::cat(&[&inputs, context], 1)?;
         }
         Ok((wide + self.deep.forward(&inputs, &state, &fields.slate_of_entry)?)?.squeeze(1)?)
     }

@@ -11,22 +11,82 @@ use crate::{
     Candidates, ChoiceUsers, Error, Outside, Policy, Privileged, Responses, Result, Slates,
 };
 
-/// The optimal policy of [`ChoiceUsers`] over sessions of at most `horizon` steps for one that sees
-/// each user's type: the exact ceiling of the expected sum of rewards.
+/// Users of a hidden type who choose by the clicks that they remember, so few that every history of
+/// them can be gone through: what [`ChoiceOracle`] solves.
+pub trait ShortMemory: Clone + std::fmt::Debug + Send + Sync {
+    /// Number of items.
+    fn items(&self) -> usize;
+
+    /// Number of types, all equally common.
+    fn types(&self) -> usize;
+
+    /// m: how many clicks back users remember.
+    fn memory(&self) -> usize;
+
+    /// The probability that a user who chose nothing stays.
+    fn staying(&self) -> f64;
+
+    /// What every item is to a user of this type after these clicks, newest first, at most m.
+    fn appeal(&self, user_type: usize, newest_first: &[ItemId]) -> Appeal;
+}
+
+/// What items are to a user.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Appeal {
+    /// The weights in proportion to which the items of a slate and nothing are chosen, `[n]`.
+    pub weights: Vec<f64>,
+    /// The weight of choosing nothing; 0 where that is not an option.
+    pub nothing: f64,
+    /// What a click on each item earns, `[n]`.
+    pub rewards: Vec<f64>,
+}
+
+impl ShortMemory for ChoiceUsers {
+    fn items(&self) -> usize {
+        self.items()
+    }
+
+    fn types(&self) -> usize {
+        self.config().types
+    }
+
+    fn memory(&self) -> usize {
+        self.config().position_weights.len()
+    }
+
+    fn staying(&self) -> f64 {
+        match self.config().outside {
+            Outside::Skip { leaving } => 1.0 - leaving,
+            Outside::Leave | Outside::Absent => 0.0,
+        }
+    }
+
+    fn appeal(&self, user_type: usize, newest_first: &[ItemId]) -> Appeal {
+        let items: Vec<ItemId> = (0..self.items() as u32).map(ItemId).collect();
+        let history: Vec<ItemId> = newest_first.iter().rev().copied().collect();
+        let mut weights = self.utilities(user_type, &history, &items);
+        let rewards = weights.iter().map(|&utility| self.click_reward(utility)).collect();
+        let nothing = self.exponentiate(&mut weights);
+        Appeal { weights, nothing, rewards }
+    }
+}
+
+/// The optimal policy of users of [`ShortMemory`] over sessions of at most `horizon` steps for one
+/// that sees each user's type: the exact ceiling of the expected sum of rewards.
 ///
 /// The state is (type, the last m clicks); V_h(x) = max_A Σ_{j∈A} p_j (reward_j + V_{h-1}(x, j)) +
 /// p_0 (1 - P(leave)) V_{h-1}(x) is computed for every state and every number h of steps to go, the
 /// maximum exactly by Dinkelbach's method.
 #[derive(Clone, Debug)]
-pub struct ChoiceOracle {
-    users: ChoiceUsers,
+pub struct ChoiceOracle<U = ChoiceUsers> {
+    users: U,
     histories: Histories,
     /// V_h, `[horizon][types · histories]`, entry h for h steps to go.
     values: Vec<Vec<f64>>,
     k: usize,
 }
 
-impl ChoiceOracle {
+impl<U: ShortMemory> ChoiceOracle<U> {
     /// The most values V_h(x) that are tabulated.
     const MAX_VALUES: usize = 20_000_000;
 
@@ -35,14 +95,13 @@ impl ChoiceOracle {
     /// # Errors
     /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if types · n^m · horizon exceeds
     /// 20 million.
-    pub fn new(users: &ChoiceUsers, k: usize, horizon: usize) -> Result<Self> {
+    pub fn new(users: &U, k: usize, horizon: usize) -> Result<Self> {
         if k == 0 || k > users.items() {
             return Err(Setting::new("k", format!("{k} of {} items", users.items())).into());
         }
-        let config = users.config();
-        let histories = Histories::new(users.items(), config.position_weights.len());
+        let histories = Histories::new(users.items(), users.memory());
         let size =
-            histories.as_ref().and_then(|histories| histories.count().checked_mul(config.types));
+            histories.as_ref().and_then(|histories| histories.count().checked_mul(users.types()));
         let values = size
             .and_then(|states| states.checked_mul(horizon + 1))
             .filter(|size| *size <= Self::MAX_VALUES);
@@ -64,7 +123,7 @@ impl ChoiceOracle {
 
     /// The expected sum of rewards of a session, over users of all types.
     pub fn value(&self) -> f64 {
-        let types = self.users.config().types;
+        let types = self.users.types();
         let last = &self.values[self.values.len() - 1];
         (0..types).map(|user_type| last[user_type * self.histories.count()]).sum::<f64>()
             / types as f64
@@ -85,25 +144,15 @@ impl ChoiceOracle {
         newest_first: &[ItemId],
         to_go: usize,
     ) -> (Component, f64) {
-        let users = &self.users;
-        let items: Vec<ItemId> = (0..users.items() as u32).map(ItemId).collect();
-        let history: Vec<ItemId> = newest_first.iter().rev().copied().collect();
-        let utilities = users.utilities(user_type, &history, &items);
         let later =
             &self.values[to_go - 1][user_type * self.histories.count()..][..self.histories.count()];
-        let stays = match users.config().outside {
-            Outside::Skip { leaving } => 1.0 - leaving,
-            Outside::Leave | Outside::Absent => 0.0,
+        let outside = self.users.staying() * later[self.histories.code(newest_first)];
+        let Appeal { weights, nothing, rewards } = self.users.appeal(user_type, newest_first);
+        let worth = |(reward, item)| {
+            reward + later[self.histories.after(newest_first, ItemId(item))] - outside
         };
-        let outside = stays * later[self.histories.code(newest_first)];
-        let worth = |item: &ItemId| {
-            let reward = users.click_reward(utilities[item.index()]);
-            reward + later[self.histories.after(newest_first, *item)] - outside
-        };
-        let w = items.iter().map(worth).collect();
-        let mut a = utilities.clone();
-        let c = users.exponentiate(&mut a);
-        (Component { probability: 1.0, a, w, c }, outside)
+        let w = rewards.into_iter().zip(0u32..).map(worth).collect();
+        (Component { probability: 1.0, a: weights, w, c: nothing }, outside)
     }
 
     fn to_go(&self, steps: usize) -> Result<usize> {
@@ -156,15 +205,16 @@ impl Privileged<ChoiceUsers> for ChoiceOracle {
     }
 }
 
-/// A recommender that knows [`ChoiceUsers`] but not a user's type: a reference that can be reached.
+/// A recommender that knows users of [`ShortMemory`] but not a user's type: a reference that can be
+/// reached.
 ///
 /// It filters the type from the choices by Bayes' rule (the clicks it sees as well as the user
 /// does) and shows the slate that maximises the expected worth if the type were revealed after this
 /// step (QMDP on [`ChoiceOracle`]): exactly for one type or at most 2,000 slates, else by ascent
 /// and swaps of single items. With one type it is the oracle.
 #[derive(Clone, Debug)]
-pub struct ChoiceBelief {
-    oracle: ChoiceOracle,
+pub struct ChoiceBelief<U = ChoiceUsers> {
+    oracle: ChoiceOracle<U>,
 }
 
 /// What a [`ChoiceBelief`] remembers.
@@ -182,11 +232,11 @@ impl ChoiceBeliefMemory {
     }
 }
 
-impl ChoiceBelief {
+impl<U: ShortMemory> ChoiceBelief<U> {
     const EXHAUSTIVE: usize = 2_000;
 
     /// Acts on the values of `oracle`.
-    pub fn new(oracle: ChoiceOracle) -> Self {
+    pub fn new(oracle: ChoiceOracle<U>) -> Self {
         Self { oracle }
     }
 
@@ -202,17 +252,14 @@ impl ChoiceBelief {
     }
 }
 
-impl Policy for ChoiceBelief {
+impl<U: ShortMemory> Policy for ChoiceBelief<U> {
     type Memory = ChoiceBeliefMemory;
 
     fn begin(&self, rows: usize) -> Result<ChoiceBeliefMemory> {
-        let config = self.oracle.users.config();
-        let belief = vec![vec![1.0 / config.types as f64; config.types]; rows];
-        Ok(ChoiceBeliefMemory {
-            steps: 0,
-            recent: RecentClicks::new(rows, config.position_weights.len()),
-            belief,
-        })
+        let types = self.oracle.users.types();
+        let belief = vec![vec![1.0 / types as f64; types]; rows];
+        let recent = RecentClicks::new(rows, self.oracle.users.memory());
+        Ok(ChoiceBeliefMemory { steps: 0, recent, belief })
     }
 
     fn rank(
@@ -248,11 +295,14 @@ impl Policy for ChoiceBelief {
             let slate = slates.row(row);
             let place =
                 choice.item().and_then(|item| slate.iter().position(|shown| *shown == item));
-            let history: Vec<ItemId> = memory.recent.row(row).iter().rev().copied().collect();
             let belief = &mut memory.belief[row];
-            for (user_type, probability) in belief.iter_mut().enumerate() {
-                let choices = self.oracle.users.choice_probabilities(user_type, &history, slate);
-                *probability *= choices.get(place.unwrap_or(slate.len())).copied().unwrap_or(0.0);
+            // With one type there is nothing to learn.
+            let several = if belief.len() > 1 { &mut belief[..] } else { &mut [] };
+            for (user_type, probability) in several.iter_mut().enumerate() {
+                let appeal = self.oracle.users.appeal(user_type, memory.recent.row(row));
+                let weight = |item: &ItemId| appeal.weights[item.index()];
+                let all = appeal.nothing + slate.iter().map(weight).sum::<f64>();
+                *probability *= place.map_or(appeal.nothing, |at| weight(&slate[at])) / all;
             }
             let evidence: f64 = belief.iter().sum();
             if evidence.is_nan() || evidence <= 0.0 {
@@ -272,17 +322,84 @@ impl Policy for ChoiceBelief {
     }
 }
 
+/// Shows the k items whose click earns most, equal ones in the order of the items, to users of
+/// [`ShortMemory`] who are of one type: greedy, with the rewards known.
+#[derive(Clone, Debug)]
+pub struct ChoiceGreedy<U = ChoiceUsers> {
+    users: U,
+}
+
+impl<U: ShortMemory> ChoiceGreedy<U> {
+    /// # Errors
+    /// [`Error::Setting`] if the users are of several types.
+    pub fn new(users: U) -> Result<Self> {
+        if users.types() != 1 {
+            let problem = format!("{} types of users, expected one", users.types());
+            return Err(Setting::new("greedy", problem).into());
+        }
+        Ok(Self { users })
+    }
+}
+
+impl<U: ShortMemory> Policy for ChoiceGreedy<U> {
+    type Memory = RecentClicks;
+
+    fn begin(&self, rows: usize) -> Result<RecentClicks> {
+        Ok(RecentClicks::new(rows, self.users.memory()))
+    }
+
+    fn rank(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+        k: usize,
+        streams: &mut [Stream],
+        slates: &mut Slates,
+    ) -> Result<()> {
+        let items = self.users.items();
+        check_candidates(allowed, streams.len(), items)?;
+        slates.clear(k);
+        for row in 0..streams.len() {
+            let candidates = items_of(allowed, row, items);
+            policies::check_k(k, candidates.len())?;
+            let rewards = self.users.appeal(0, clicks.row(row)).rewards;
+            let of_candidates: Vec<f64> =
+                candidates.iter().map(|item| rewards[item.index()]).collect();
+            let best: Vec<ItemId> = policies::top_k(&of_candidates, k)
+                .into_iter()
+                .map(|place| candidates[place.index()])
+                .collect();
+            slates.push_certain(&best);
+        }
+        Ok(())
+    }
+
+    fn observe(
+        &self,
+        clicks: &mut RecentClicks,
+        _slates: &Slates,
+        responses: &Responses,
+    ) -> Result<()> {
+        clicks.observe(&responses.choice);
+        Ok(())
+    }
+
+    fn select(&self, clicks: &RecentClicks, rows: &[usize]) -> Result<RecentClicks> {
+        Ok(clicks.select(rows))
+    }
+}
+
 /// The sequences of at most m of n items, numbered from the empty one on, shorter ones first.
 #[derive(Clone, Debug)]
-struct Histories {
+pub struct Histories {
     items: usize,
     /// Number of the first sequence of each length, then the number of all: `[m + 2]`.
     first: Vec<usize>,
 }
 
 impl Histories {
-    /// `None` if they cannot be counted.
-    fn new(items: usize, memory: usize) -> Option<Self> {
+    /// The sequences of at most `memory` of `items` items; `None` if they cannot be counted.
+    pub fn new(items: usize, memory: usize) -> Option<Self> {
         let (mut first, mut count) = (vec![0usize], 1usize);
         for _ in 0..=memory {
             first.push(first[first.len() - 1].checked_add(count)?);
@@ -291,11 +408,13 @@ impl Histories {
         Some(Self { items, first })
     }
 
-    fn count(&self) -> usize {
+    /// How many there are.
+    pub fn count(&self) -> usize {
         self.first[self.first.len() - 1]
     }
 
-    fn code(&self, newest_first: &[ItemId]) -> usize {
+    /// The number of a sequence.
+    pub fn code(&self, newest_first: &[ItemId]) -> usize {
         let within =
             newest_first.iter().rev().fold(0, |code, item| code * self.items + item.index());
         self.first[newest_first.len()] + within
@@ -312,7 +431,8 @@ impl Histories {
         self.first[kept.len() + 1] + item.index() + self.items * older
     }
 
-    fn newest_first(&self, code: usize) -> Vec<ItemId> {
+    /// The sequence of this number.
+    pub fn newest_first(&self, code: usize) -> Vec<ItemId> {
         let length = self.first.partition_point(|&first| first <= code) - 1;
         let mut within = code - self.first[length];
         let digit = |_| {

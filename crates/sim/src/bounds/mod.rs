@@ -13,6 +13,8 @@ mod linear;
 mod mdp;
 mod slate;
 
-pub use choice::{ChoiceBelief, ChoiceBeliefMemory, ChoiceOracle};
+pub use choice::{
+    Appeal, ChoiceBelief, ChoiceBeliefMemory, ChoiceGreedy, ChoiceOracle, Histories, ShortMemory,
+};
 pub use length::{expected_length, expected_length_of_slates};
 pub use mdp::{MdpBelief, MdpOracle};

@@ -184,7 +184,13 @@ impl Fit for BehaviourEpochs<'_> {
     fn validate(&mut self, iteration: u64) -> Result<CurvePoint> {
         let validation_nll = self.trainer.model.mean_loss(self.validation)?;
         let gradient_norm = self.train_nll.and(self.trainer.gradient_norm);
-        Ok(CurvePoint { iteration, train_nll: self.train_nll, validation_nll, gradient_norm })
+        Ok(CurvePoint {
+            iteration,
+            train_nll: self.train_nll,
+            validation_nll,
+            validation_precision: None,
+            gradient_norm,
+        })
     }
 
     fn params(&self) -> Vec<&Params> {
