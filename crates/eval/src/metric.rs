@@ -102,7 +102,7 @@ metrics! {
     Delta1, "delta_1", "share, 0 to 1", Smaller, "δ₁: what generated trajectories lack of the agent's true ones.";
     Delta2, "delta_2", "share, 0 to 1", Smaller, "δ₂: what the data lack of the agent's true trajectories.";
     Estimate, "estimate", "reward per session", Neither, "`value` + `bias`: what IRecGAN learns from.";
-    FirstClickRate, "first_click_rate", "share, 0 to 1", Larger, "Click rate over the first session of interactions.";
+    FirstClickRate, "first_click_rate", "share, 0 to 1", Larger, "Click rate of the policy before any interaction.";
     FromData, "from_data", "reward per session", Neither, "The term of δ₂ on the data.";
     FromDelta, "from_delta", "reward per session", Neither, "The term of Δ.";
     FromWeights, "from_weights", "reward per session", Neither, "The term of the weights.";
@@ -113,10 +113,13 @@ metrics! {
     GeneratorPrecisionAt2, "generator_precision@2", "share, 0 to 1", Larger, "`precision@2` of the trained generator of the min-max instead of the reward.";
     GridPoint, "grid_point", "position", Neither, "Which settings of the grid were chosen, from 0.";
     Handicapped, "handicapped", "interactions, negative", Larger, "`interactions` times -5 for the warm start and times -1 from scratch.";
-    Interactions, "interactions", "interactions", Smaller, "Interactions before the click rate holds the level; all there are where it never does.";
+    Handicapped90, "handicapped_90", "interactions, negative", Larger, "`interactions_90`, in the same way.";
+    Interactions, "interactions", "interactions", Smaller, "Interactions after which the click rate first reaches the level; all there are where it never does.";
+    Interactions90, "interactions_90", "interactions", Smaller, "`interactions` to `level_90`.";
     Known, "known", "share, 0 to 1", Neither, "Share of test clicks on lists all of whose items the training sessions show.";
-    LastClickRate, "last_click_rate", "share, 0 to 1", Larger, "Click rate over the last session of interactions.";
-    Level, "level", "share, 0 to 1", Neither, "The click rate that is to be reached.";
+    LastClickRate, "last_click_rate", "share, 0 to 1", Larger, "Click rate of the policy after all interactions.";
+    Level, "level", "share, 0 to 1", Neither, "The click rate that is to be reached: half of the way from random slates to greed.";
+    Level90, "level_90", "share, 0 to 1", Neither, "The same, nine tenths of the way.";
     Loss, "loss", "reward", Smaller, "Fenchel-Young loss of the test users.";
     Nll, "nll", "nats per choice", Smaller, "Mean negative log-likelihood of what users did, no click among the options: [`mean_nll`](crate::metrics::mean_nll).";
     NllGivenClick, "nll_given_click", "nats per choice", Smaller, "Mean negative log-likelihood of the clicked item among those of its slate.";
@@ -132,6 +135,7 @@ metrics! {
     PrecisionAt2, "precision@2", "share, 0 to 1", Larger, "[`precision_at`](crate::metrics::precision_at) 2 over slates with a click.";
     PrecisionAt2MostPrecise, "precision@2_most_precise", "share, 0 to 1", Larger, "`precision@2` at the checkpoint of the highest precision@1 of the validation users.";
     Reached, "reached", "share, 0 to 1", Larger, "In adaptation whether the level was reached, 0 or 1; in bias the share of `value` that is earned where the log reaches.";
+    Reached90, "reached_90", "share, 0 to 1", Larger, "Whether `level_90` was reached, 0 or 1.";
     Reward, "reward", "reward per session", Larger, "Sum of the rewards of a session, mean over sessions.";
     RewardIfClicked, "reward_if_clicked", "reward per session", Larger, "`reward`, mean over the sessions that have a click, as IRecGAN's authors report it.";
     RewardIfClickedTop, "reward_if_clicked_top", "reward per session", Larger, "`reward_if_clicked` where the k likeliest items are shown.";

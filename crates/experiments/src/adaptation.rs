@@ -3,27 +3,24 @@
 
 use std::sync::Arc;
 
-use foretaste_cascade_dqn::{Epsilon, QConfig, QNetworks, TrainConfig, Trainer};
+use foretaste_cascade_dqn::{Epsilon, QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
 use foretaste_eval::Metric;
-use foretaste_lab::{
-    Cell, Experiment, Grid, Interrupted, Outcome, Scale, Shared, Watch, in_own_pool,
-};
+use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Shared, Watch, in_own_pool};
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Blind, Environment, Policy, Rollout};
+use foretaste_sim::{Environment, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::counted::Counted;
-use crate::policies::{self, LinUcbTraining, Training};
+use crate::policies::{self, Judging, LinUcbTraining, Training};
 use crate::worlds::{Users, UsersConfig, World, Worlds};
 
 /// The experiment `adaptation`.
 pub struct Adaptation {
     cells: Vec<Cell>,
     worlds: Arc<Worlds>,
-    levels: Shared<(String, u64), f64>,
+    levels: Shared<(String, u64), Levels>,
 }
 
 /// What a cell's result depends on, beside its data set, method and seed.
@@ -45,6 +42,22 @@ struct Meeting {
     steps: usize,
     /// Such groups of users.
     groups: u64,
+    /// Further users, who judge the policy as it is after each group.
+    judging: Judging,
+}
+
+/// Click rates on the way from random slates to greed by someone who knows the new users' model.
+#[derive(Clone, Copy)]
+struct Levels {
+    half: f64,
+    nine_tenths: f64,
+}
+
+/// A policy that was judged after so many interactions.
+#[derive(Clone, Copy)]
+struct Score {
+    interactions: u64,
+    click_rate: f64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -66,7 +79,6 @@ const WARM: &str = "CDQN warm start";
 const SCRATCH: &str = "CDQN from scratch";
 /// How many times fewer interactions the warm start is to need.
 const FEWER: f64 = 5.0;
-const HANDICAPPED: Metric = Metric::Handicapped;
 
 impl Adaptation {
     /// Lays out the grid of cells: data sets x recommenders x seeds.
@@ -95,11 +107,14 @@ impl Adaptation {
 }
 
 fn meeting(scale: Scale) -> Meeting {
-    let steps = policies::judging(scale).steps;
+    let judging = policies::judging(scale);
+    let (users, steps) = (50, judging.steps);
+    let judging = Judging { sessions: 2 * judging.sessions, ..judging };
     match scale {
-        Scale::Smoke => Meeting { users: 20, steps, groups: 2 },
-        Scale::Quick | Scale::Decide => Meeting { users: 1_000, steps, groups: 4 },
-        Scale::Paper => Meeting { users: 1_000, steps, groups: 20 },
+        Scale::Smoke => Meeting { users: 20, steps, groups: 2, judging },
+        Scale::Quick => Meeting { users, steps, groups: 20, judging },
+        Scale::Decide => Meeting { users, steps, groups: 40, judging },
+        Scale::Paper => Meeting { users, steps, groups: 400, judging },
     }
 }
 
@@ -109,7 +124,7 @@ fn methods(users: &UsersConfig, scale: Scale) -> Vec<(&'static str, Method)> {
     // From scratch, nothing is known of items.
     let networks =
         QConfig { features: QConfig::new(users.items(), K).features, ..before.networks.clone() };
-    let Meeting { users, steps, groups } = meeting(scale);
+    let Meeting { users, steps, groups, .. } = meeting(scale);
     let online = TrainConfig {
         users,
         steps,
@@ -154,14 +169,15 @@ impl Experiment for Adaptation {
         &[
             Metric::Interactions,
             Metric::Reached,
-            Metric::Level,
+            Metric::Interactions90,
+            Metric::Reached90,
             Metric::FirstClickRate,
             Metric::LastClickRate,
         ]
     }
 
     fn further_metrics(&self) -> Vec<Metric> {
-        vec![HANDICAPPED]
+        vec![Metric::Handicapped, Metric::Handicapped90, Metric::Level, Metric::Level90]
     }
 
     fn question(&self) -> &'static str {
@@ -176,7 +192,7 @@ impl Experiment for Adaptation {
     fn views(&self) -> Vec<View> {
         vec![View {
             kind: Kind::Curves,
-            over: "interactions with each new user",
+            over: "interactions with new users, slates shown to each of 50 at a time",
             name: "clicks",
             title: "Recommenders meet new users",
             axis: "click rate (clicks per slate)",
@@ -188,19 +204,21 @@ impl Experiment for Adaptation {
 
     fn notes(&self) -> Vec<String> {
         let mut notes = self.worlds.notes();
+        notes.push(
+            "At an interaction every user of a group is shown a slate of 3, after which networks and \
+             LinUCB learn; after some interactions a new group opens its sessions. After each group \
+             the policy as it is then, without exploration, is judged by further users. New users \
+             are the model of the test users, or the simulated users themselves."
+                .into(),
+        );
         notes.push(format!(
-            "At an interaction all users of a group are shown a slate of {K}, after which \
-             networks and LinUCB learn; after some interactions a new group opens its sessions. \
-             New users are the model of the test users, or the simulated users themselves. What \
-             does not learn meets one group."
-        ));
-        notes.push(format!(
-            "level: halfway from the click rate of random slates to that of greed by someone who \
-             knows the new users' model. interactions: the first from which on the click rate \
-             over as many as a session has is that high, or all there were (reached 0); \
-             {HANDICAPPED}: less the interactions, {FEWER} times for the warm start, which is \
-             what the claim compares. first_click_rate and last_click_rate: over the first and \
-             the last session. Exploration of networks, 10% of slates at random, is in their rates."
+            "interactions: those after which the click rate first reaches half of the way from \
+             random slates to greed by someone who knows the new users' model, or all there were \
+             (reached 0); interactions_90: nine tenths of the way. {} and {}: less the \
+             interactions, {FEWER} times for the warm start, which is what the claims compare. \
+             first_click_rate: before any interaction; last_click_rate: after all.",
+            Metric::Handicapped,
+            Metric::Handicapped90
         ));
         notes
     }
@@ -217,152 +235,192 @@ impl Adaptation {
         watch: &Watch,
     ) -> anyhow::Result<Outcome> {
         let seed = Seed::new(cell.seed);
-        let level = || level(config, users, new, seed, watch);
-        let level = *self.levels.get((world.source.dataset.name.clone(), cell.seed), level)?;
-        let interactions = config.meeting.steps as u64 * config.meeting.groups;
-        // What is learned before is behind the first interaction.
-        let start = match &config.method {
-            Method::WarmStart { before, .. } => Some(before.run(users, seed, "before", watch)?),
-            _ => None,
-        };
-        let counted = Counted::new(new, "", watch, interactions);
-        let played = config.play(&counted, start, users, seed.derive("new users"), watch);
-        if watch.interrupted() {
-            return Err(Interrupted.into());
-        }
-        played?;
-        Ok(outcome(&cell.method, config.meeting, &counted.click_rates(), level))
+        let levels = || levels(config, users, new, seed, watch);
+        let levels = *self.levels.get((world.source.dataset.name.clone(), cell.seed), levels)?;
+        let scores = config.scores(users, new, seed, watch)?;
+        Ok(outcome(&cell.method, &scores, config.meeting.interactions(), levels))
+    }
+}
+
+impl Meeting {
+    fn interactions(&self) -> u64 {
+        self.steps as u64 * self.groups
     }
 }
 
 impl Config {
-    fn play<E: Environment>(
+    /// How a policy does with further users, before any interaction and after each group.
+    fn scores<E: Environment>(
         &self,
-        new: &Counted<'_, E>,
-        start: Option<Trainer>,
         users: &Users,
+        new: &E,
         seed: Seed,
         watch: &Watch,
-    ) -> anyhow::Result<()> {
-        let Meeting { users: group, steps, groups } = self.meeting;
+    ) -> anyhow::Result<Vec<Score>> {
+        let Meeting { users: group, steps, groups, .. } = self.meeting;
+        let meeting = seed.derive("new users");
         match &self.method {
-            Method::WarmStart { online, .. } | Method::Scratch { online, .. } => {
-                let networks = match (start, &self.method) {
-                    (Some(trained), _) => trained.networks().copy()?,
-                    (None, Method::Scratch { networks, .. }) => {
-                        QNetworks::new(networks.clone(), None, seed)?
-                    }
-                    (None, _) => anyhow::bail!("a warm start needs trained networks"),
-                };
-                let mut trainer = Trainer::new(networks, online.clone(), seed)?;
-                for _ in 0..groups {
-                    policies::record(&trainer.iterate(new)?, "networks", watch);
-                }
+            Method::WarmStart { before, online } => {
+                let trained = before.run(users, seed, "before", watch)?;
+                self.learning(trained.networks().copy()?, online, new, seed, watch)
+            }
+            Method::Scratch { networks, online } => {
+                let networks = QNetworks::new(networks.clone(), None, meeting)?;
+                self.learning(networks, online, new, seed, watch)
             }
             Method::LinUcb(training) => {
-                let mut policy = training.policy(self.k, new.items(), seed)?;
-                for index in 0..groups {
-                    policy.learn(new, group, steps, seed.derive("LinUCB").index(index))?;
-                }
+                let mut policy = training.policy(self.k, new.items(), meeting)?;
+                self.meet(watch, |index| {
+                    if index > 0 {
+                        let seed = meeting.derive("LinUCB").index(index - 1);
+                        policy.learn(new, group, steps, seed)?;
+                    }
+                    self.click_rate(new, &policy, seed, watch)
+                })
             }
             Method::Greedy => {
-                self.show(new, &policies::greedy_on_rewards(&users.training), seed)?
+                let policy = policies::greedy_on_rewards(&users.training);
+                let click_rate = self.click_rate(new, &policy, seed, watch)?;
+                Ok(constant(click_rate, steps, groups))
             }
-            Method::Random => self.show(new, &UniformRandom { items: new.items() }, seed)?,
+            Method::Random => {
+                let policy = UniformRandom { items: new.items() };
+                let click_rate = self.click_rate(new, &policy, seed, watch)?;
+                Ok(constant(click_rate, steps, groups))
+            }
         }
-        Ok(())
     }
 
-    /// One group meets a policy that does not learn.
-    fn show<E: Environment, P: Policy>(
+    /// The scores of networks that learn on from where they are.
+    fn learning<E: Environment>(
+        &self,
+        networks: QNetworks,
+        online: &TrainConfig,
+        new: &E,
+        seed: Seed,
+        watch: &Watch,
+    ) -> anyhow::Result<Vec<Score>> {
+        let mut trainer = Trainer::new(networks, online.clone(), seed.derive("new users"))?;
+        self.meet(watch, |group| {
+            if group > 0 {
+                policies::record(&trainer.iterate(new)?, "networks", watch);
+            }
+            let policy = QPolicy::new(trainer.networks(), Storage::Single)?;
+            self.click_rate(new, &policy, seed, watch)
+        })
+    }
+
+    /// The scores before any group, 0, and after each.
+    fn meet(
+        &self,
+        watch: &Watch,
+        mut score: impl FnMut(u64) -> anyhow::Result<f64>,
+    ) -> anyhow::Result<Vec<Score>> {
+        let Meeting { steps, groups, .. } = self.meeting;
+        let mut scores = Vec::new();
+        for group in 0..=groups {
+            policies::going_on(watch, group, groups)?;
+            let (interactions, click_rate) = (group * steps as u64, score(group)?);
+            watch.record("", interactions, [("click_rate".to_owned(), click_rate)]);
+            scores.push(Score { interactions, click_rate });
+        }
+        Ok(scores)
+    }
+
+    /// Clicks per slate of users who are nobody's to learn from.
+    fn click_rate<E: Environment, P: Policy>(
         &self,
         new: &E,
         policy: &P,
         seed: Seed,
-    ) -> anyhow::Result<()> {
-        let Meeting { users, steps, .. } = self.meeting;
-        let rollout = Rollout::new(seed, 0..users as u64, self.k).max_steps(steps).chunk(users);
-        rollout.outcomes(new, &Blind(policy))?;
-        Ok(())
+        watch: &Watch,
+    ) -> anyhow::Result<f64> {
+        Ok(self.meeting.judging.play(new, policy, self.k, seed, watch)?.click_rate)
     }
 }
 
-/// The click rate that is to be reached.
-fn level<E: Environment>(
+/// The scores of a policy that does not learn.
+fn constant(click_rate: f64, steps: usize, groups: u64) -> Vec<Score> {
+    (0..=groups).map(|group| Score { interactions: group * steps as u64, click_rate }).collect()
+}
+
+fn levels<E: Environment>(
     config: &Config,
     users: &Users,
     new: &E,
     seed: Seed,
     watch: &Watch,
-) -> anyhow::Result<f64> {
-    let (seed, steps) = (seed.derive("level"), config.meeting.steps as u64);
-    let (random, greedy) = (
-        Counted::new(new, "level/random", watch, steps),
-        Counted::new(new, "level/greedy", watch, steps),
-    );
-    config.show(&random, &UniformRandom { items: new.items() }, seed)?;
-    config.show(&greedy, &policies::greedy_on_rewards(&users.evaluation), seed)?;
-    Ok(f64::midpoint(mean(&random.click_rates()), mean(&greedy.click_rates())))
+) -> anyhow::Result<Levels> {
+    let random = UniformRandom { items: new.items() };
+    let random = config.click_rate(new, &random, seed, watch)?;
+    let greedy = policies::greedy_on_rewards(&users.evaluation);
+    let greedy = config.click_rate(new, &greedy, seed, watch)?;
+    let way = |share: f64| random + share * (greedy - random);
+    Ok(Levels { half: way(0.5), nine_tenths: way(0.9) })
 }
 
-fn outcome(
-    method: &str,
-    Meeting { steps, groups, .. }: Meeting,
-    rates: &[f64],
-    level: f64,
-) -> Outcome {
-    let session = steps.min(rates.len());
-    let reached =
-        rates.windows(session).position(|rates| mean(rates) >= level).map(|at| at as f64 + 1.0);
-    let interactions = reached.unwrap_or(steps as f64 * groups as f64);
+fn outcome(method: &str, scores: &[Score], all: u64, levels: Levels) -> Outcome {
+    let reached = |level: f64| {
+        let first = scores.iter().find(|score| score.click_rate >= level);
+        (first.map_or(all, |score| score.interactions) as f64, f64::from(first.is_some()))
+    };
+    let (half, nine_tenths) = (reached(levels.half), reached(levels.nine_tenths));
+    let rate = |score: Option<&Score>| score.map_or(f64::NAN, |score| score.click_rate);
     let mut metrics = Figures::from([
-        (Metric::Interactions, interactions),
-        (Metric::Reached, f64::from(u8::from(reached.is_some()))),
-        (Metric::Level, level),
-        (Metric::FirstClickRate, mean(&rates[..session])),
-        (Metric::LastClickRate, mean(&rates[rates.len() - session..])),
+        (Metric::Interactions, half.0),
+        (Metric::Reached, half.1),
+        (Metric::Level, levels.half),
+        (Metric::Interactions90, nine_tenths.0),
+        (Metric::Reached90, nine_tenths.1),
+        (Metric::Level90, levels.nine_tenths),
+        (Metric::FirstClickRate, rate(scores.first())),
+        (Metric::LastClickRate, rate(scores.last())),
     ]);
     let handicap = [(WARM, FEWER), (SCRATCH, 1.0)].into_iter().find(|(name, _)| *name == method);
-    metrics.extend(handicap.map(|(_, times)| (HANDICAPPED, -times * interactions)));
-    let point = |(at, rate): (usize, &f64)| {
-        [("iteration".to_owned(), at as f64 + 1.0), ("click_rate".to_owned(), *rate)].into()
+    if let Some((_, times)) = handicap {
+        metrics.insert(Metric::Handicapped, -times * half.0);
+        metrics.insert(Metric::Handicapped90, -times * nine_tenths.0);
+    }
+    let point = |score: &Score| {
+        let interactions = score.interactions as f64;
+        [("iteration".to_owned(), interactions), ("click_rate".to_owned(), score.click_rate)].into()
     };
-    Outcome { metrics, curve: rates.iter().enumerate().map(point).collect() }
-}
-
-fn mean(rates: &[f64]) -> f64 {
-    rates.iter().sum::<f64>() / rates.len() as f64
+    Outcome { metrics, curve: scores.iter().map(point).collect() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(method: &str, rates: &[f64], level: f64) -> Figures {
-        outcome(method, Meeting { users: 1, steps: 2, groups: 2 }, rates, level).metrics
+    const LEVELS: Levels = Levels { half: 0.4, nine_tenths: 0.7 };
+
+    fn found(method: &str, rates: &[f64]) -> Figures {
+        let score = |(group, &click_rate)| Score { interactions: 10 * group as u64, click_rate };
+        let scores: Vec<Score> = rates.iter().enumerate().map(score).collect();
+        outcome(method, &scores, 30, LEVELS).metrics
     }
 
     #[test]
-    fn interactions_count_until_the_level_holds_for_a_session() {
-        let metrics = found(WARM, &[0.1, 0.6, 0.3, 0.7], 0.4);
-        assert_eq!(
-            [metrics[&Metric::Interactions], metrics[&Metric::Reached], metrics[&HANDICAPPED]],
-            [2.0, 1.0, -10.0]
-        );
-        assert_eq!(
-            [metrics[&Metric::FirstClickRate], metrics[&Metric::LastClickRate]],
-            [0.35, 0.5]
-        );
+    fn interactions_are_those_before_a_level_is_first_reached() {
+        let metrics = found(WARM, &[0.1, 0.6, 0.3, 0.7]);
+        let figures = [Metric::Interactions, Metric::Interactions90, Metric::Handicapped90];
+        assert_eq!(figures.map(|name| metrics[&name]), [10.0, 30.0, -150.0]);
+        assert_eq!(metrics[&Metric::Handicapped], -50.0);
+        assert_eq!((metrics[&Metric::FirstClickRate], metrics[&Metric::LastClickRate]), (0.1, 0.7));
     }
 
     #[test]
     fn a_level_that_is_never_reached_counts_all_interactions() {
-        let metrics = found(SCRATCH, &[0.1, 0.9, 0.1, 0.3], 0.6);
-        assert_eq!(
-            [metrics[&Metric::Interactions], metrics[&Metric::Reached], metrics[&HANDICAPPED]],
-            [4.0, 0.0, -4.0]
-        );
-        let metrics = found("random", &[0.1], 0.5);
-        assert_eq!((metrics[&Metric::Interactions], metrics.get(&HANDICAPPED)), (4.0, None));
+        let metrics = found(SCRATCH, &[0.1, 0.5, 0.1, 0.3]);
+        let figures = [Metric::Interactions90, Metric::Reached90, Metric::Handicapped90];
+        assert_eq!(figures.map(|name| metrics[&name]), [30.0, 0.0, -30.0]);
+        assert_eq!((metrics[&Metric::Interactions], metrics[&Metric::Reached]), (10.0, 1.0));
+        assert_eq!(found("random", &[0.1]).get(&Metric::Handicapped), None);
+    }
+
+    #[test]
+    fn who_starts_above_the_level_needs_no_interaction() {
+        let metrics = found(WARM, &[0.8, 0.2]);
+        assert_eq!((metrics[&Metric::Interactions], metrics[&Metric::Reached90]), (0.0, 1.0));
     }
 }

@@ -16,7 +16,6 @@ mod adaptation;
 mod assortment;
 mod bias;
 mod cdqn;
-mod counted;
 mod epochs;
 mod irecgan_parts;
 mod judged;

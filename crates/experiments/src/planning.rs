@@ -256,7 +256,8 @@ fn methods(family: &Family, scale: Scale) -> Vec<(&'static str, Method)> {
         Scale::Smoke => {
             (QTraining { users: 8, warm_up: 8, batch: 8, capacity: 100, ..training }, 3)
         }
-        _ => (training, 300),
+        Scale::Quick => (training, 150),
+        Scale::Decide | Scale::Paper => (training, 300),
     };
     let learner = |users, networks: &QConfig, training: &QTraining| Method::Networks {
         users,
