@@ -12,8 +12,8 @@ use super::kept::{CLAIMS, FOLDER, SOURCE, Source, table_of};
 use super::names_in;
 use crate::{Cli, Command};
 
-/// Takes the means and claims of a run over into the folder of its scale, in place of what is
-/// there, and says what it took.
+/// Takes the means and claims of a run over into the folder of its scale, `quick-data` for a run on
+/// real logs at `quick`, in place of what is there, and says what it took.
 ///
 /// # Errors
 /// Where `out` is no results directory with finished cells, or a file cannot be written.
@@ -39,8 +39,11 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
     text.push(b'\n');
     files.push((SOURCE.into(), text));
 
-    let name = source.scale.as_str();
-    let folder = root.join(FOLDER).join(name);
+    let name = match &kept.config.data_dir {
+        Some(_) => format!("{}-data", source.scale.as_str()),
+        None => source.scale.as_str().to_owned(),
+    };
+    let folder = root.join(FOLDER).join(&name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (file, bytes) in &files {
         foretaste_files::write(&folder.join(file), bytes)?;
