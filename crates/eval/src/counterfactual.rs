@@ -14,6 +14,9 @@
 //! | [`MarginalSlates`] | slates, each place by itself | for independent places [`iips`], [`sniips`] |
 //! | [`PositionSlates`] | slates, each item at every place | for position-based users [`pbm`], [`snpbm`], [`examination`] |
 //!
+//! Rows of one session are seldom independent: [`Sessions`] give any of these values an interval that
+//! knows it, and compare policies on the same resampled sessions.
+//!
 //! [`Diagnostics`] say whether the log can answer at all: read their
 //! [`warnings`](Diagnostics::warnings) before the estimate.
 //!
@@ -40,6 +43,7 @@ mod actions;
 mod columns;
 mod diagnostics;
 mod positions;
+mod sessions;
 mod slates;
 mod value;
 
@@ -49,6 +53,7 @@ pub use diagnostics::{
     PROPENSITY_FLOOR, Warning,
 };
 pub use positions::{Examination, PositionSlates, examination, pbm, snpbm};
+pub use sessions::{Drift, RESAMPLES, Resampled, Sessions};
 pub use slates::{
     MarginalSlates, SequentialSlates, cascade_dr, iips, rips, sips, sniips, snrips, snsips,
 };

@@ -88,19 +88,14 @@ pub fn bootstrap(values: &[f64], resamples: usize, seed: Seed) -> Result<Estimat
     }
     let interval = several(values).map(|()| {
         let mut draws = seed.stream(0);
-        let mut means: Vec<f64> = (0..resamples)
+        let means = (0..resamples)
             .map(|_| {
                 (0..values.len()).map(|_| values[draws.random_range(0..values.len())]).sum::<f64>()
             })
             .map(|sum| sum / values.len() as f64)
             .collect();
-        means.sort_by(f64::total_cmp);
-        let tail = (1.0 - CONFIDENCE) / 2.0;
-        Interval {
-            low: percentile(&means, tail),
-            high: percentile(&means, 1.0 - tail),
-            method: Method::Bootstrap,
-        }
+        let (low, high) = percentiles(means);
+        Interval { low, high, method: Method::Bootstrap }
     });
     Ok(Estimate { mean, n: values.len(), interval })
 }
@@ -220,6 +215,13 @@ pub(crate) fn standard_error(values: &[f64], mean: f64) -> f64 {
     let n = values.len() as f64;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     (squares / (n - 1.0) / n).sqrt()
+}
+
+/// The ends of the interval that holds [`CONFIDENCE`] of some values, as many below it as above.
+pub(crate) fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
+    values.sort_by(f64::total_cmp);
+    let tail = (1.0 - CONFIDENCE) / 2.0;
+    (percentile(&values, tail), percentile(&values, 1.0 - tail))
 }
 
 /// Linear between the order statistics, whose first is the 0th and last the 100th percentile.

@@ -69,6 +69,15 @@ impl<'a> SequentialSlates<'a> {
         diagnostics::of(&weights, self.0.logging, &weights)
     }
 
+    /// What the weights of the places by which [`rips`] and [`cascade_dr`] go, and their
+    /// propensities, say of the log's power to answer these; rows are places.
+    ///
+    /// # Errors
+    /// Where a weight is too large for a number.
+    pub fn diagnostics_by_place(&self) -> Result<Diagnostics> {
+        self.0.diagnostics(&self.prefixes())
+    }
+
     /// w_{1:l} of each place: the product of the ratios up to it.
     fn prefixes(&self) -> Vec<f64> {
         let mut weights = self.0.ratios.clone();
@@ -108,9 +117,7 @@ impl<'a> MarginalSlates<'a> {
     /// # Errors
     /// Where a weight is too large for a number.
     pub fn diagnostics(&self) -> Result<Diagnostics> {
-        let of_slate = |(_, ratios): (_, &[f64])| ratios.iter().sum::<f64>() / ratios.len() as f64;
-        let means: Vec<f64> = self.0.slates(&self.0.ratios).map(of_slate).collect();
-        diagnostics::of(&self.0.ratios, self.0.logging, &means)
+        self.0.diagnostics(&self.0.ratios)
     }
 }
 
@@ -208,6 +215,13 @@ impl<'a> Slates<'a> {
         rewards(reward, logging.len())?;
         slate_lengths(lengths, reward.len())?;
         Ok(Self { lengths, reward, logging, ratios: ratios(logging, evaluation)? })
+    }
+
+    /// Diagnostics of `weights`, `[places]`, whose mean is taken slate by slate.
+    fn diagnostics(&self, weights: &[f64]) -> Result<Diagnostics> {
+        let mean = |(_, weights): (_, &[f64])| weights.iter().sum::<f64>() / weights.len() as f64;
+        let means: Vec<f64> = self.slates(weights).map(mean).collect();
+        diagnostics::of(weights, self.logging, &means)
     }
 
     /// The rewards of each slate beside its part of `weights`, `[places]`.

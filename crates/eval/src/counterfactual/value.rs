@@ -5,13 +5,17 @@ use crate::{Error, Estimate, NoInterval, Result, text};
 
 /// What a policy would earn per row (single actions) or per slate, estimated from another policy's
 /// log.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PolicyValue {
     /// The estimate with its Student t-interval, in the unit of the rewards.
     pub estimate: Estimate,
     /// Its standard error, that of the ratio by linearisation where the estimator is
     /// self-normalised; or why there is none.
     pub standard_error: std::result::Result<f64, NoInterval>,
+    /// What each row or slate adds, `[rows]`: their mean is the estimate, and what is said of their
+    /// spread holds of the estimate to first order. [`Sessions`](super::Sessions) go by them.
+    #[serde(skip)]
+    pub terms: Vec<f64>,
 }
 
 impl PolicyValue {
@@ -34,7 +38,7 @@ impl PolicyValue {
     pub(super) fn mean(terms: &[f64]) -> Result<Self> {
         let estimate = student_t(terms)?;
         let standard_error = several(terms).map(|()| standard_error(terms, estimate.mean));
-        Ok(Self { estimate, standard_error })
+        Ok(Self { estimate, standard_error, terms: terms.to_vec() })
     }
 
     /// The mean of a model's predictions: their spread over rows says nothing of how wrong they
@@ -42,7 +46,8 @@ impl PolicyValue {
     pub(super) fn predicted(predictions: &[f64]) -> Result<Self> {
         let estimate =
             Estimate { interval: Err(NoInterval::ModelError), ..student_t(predictions)? };
-        Ok(Self { estimate, standard_error: Err(NoInterval::ModelError) })
+        let terms = predictions.to_vec();
+        Ok(Self { estimate, standard_error: Err(NoInterval::ModelError), terms })
     }
 
     /// An estimate that is a smooth function of means, linearised into `terms` that average to it.

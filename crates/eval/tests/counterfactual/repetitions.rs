@@ -62,7 +62,7 @@ pub fn repeat(
             if tallies.len() == index {
                 tallies.push(Tally { name, errors: Vec::new(), stated: Vec::new(), covered: 0 });
             }
-            let PolicyValue { estimate, standard_error } = value.unwrap();
+            let PolicyValue { estimate, standard_error, .. } = value.unwrap();
             let tally = &mut tallies[index];
             tally.errors.push(estimate.mean - truth);
             tally.stated.push(standard_error.unwrap_or(f64::NAN));
