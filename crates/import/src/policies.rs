@@ -1,0 +1,508 @@
+//! Policies and reward models in files of anyone's own: what another policy would have shown.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+use std::path::{Path, PathBuf};
+
+use arrow_array::Array;
+use foretaste_data::Fault;
+
+use crate::reader::arrow_columns::{Ids, Lists, Typed, is_list};
+use crate::reader::parquet::{Batch, column_names, for_each_row};
+use crate::reader::record::{List, whole};
+use crate::reader::{Checked, Source, Table, Text, WHOLE};
+use crate::{Error, Input, Result};
+
+/// How far from 1 probabilities may add up: what rounding to six digits leaves of a thousand items.
+const SLACK: f64 = 1e-4;
+
+/// A policy in a file, CSV or Parquet, that is known by its columns. Others are ignored.
+///
+/// | columns | the policy |
+/// |---|---|
+/// | `session, step, policy` | for a slate of the log, the probability of its item at each place given the items before it: a list |
+/// | `session, step, slate` | the slate that it shows there: a list of ids, best first |
+/// | `place, before, item, prob` | the probability of an item at a place, counted from 0, after the items `before`: a policy that does not depend on the session, whole |
+/// | `place, item, policy, logging` | the probability of an item at a place whatever stands elsewhere, by the policy and by the log's: as little dependent |
+///
+/// Lists are lists of Parquet, or ids separated by blanks.
+///
+/// ```
+/// use foretaste_import::{PolicyFile, PolicyRows};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("policy.csv");
+/// std::fs::write(&path, "place,before,item,prob\n0,,hat,0.25\n0,,shoe,0.75\n")?;
+/// let policy = PolicyFile::read(&path)?;
+/// let PolicyRows::Table(rows) = policy.rows() else { panic!("another kind") };
+/// assert_eq!((rows[1].item.as_str(), rows[1].prob), ("shoe", 0.75));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    path: PathBuf,
+    rows: PolicyRows,
+}
+
+/// The rows of a [`PolicyFile`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyRows {
+    /// Probabilities of the logged places.
+    Logged(Vec<OfSlate<f64>>),
+    /// Slates, of distinct items.
+    Slates(Vec<OfSlate<String>>),
+    /// All probabilities; those after the same items add up to 1.
+    Table(Vec<TableRow>),
+    /// All probabilities of single places; those of a place add up to 1.
+    Marginals(Vec<MarginalRow>),
+}
+
+/// What stands for one slate of the log, a value a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OfSlate<T> {
+    /// Where it stands in the file: the line of a text, the row of Parquet, from 1.
+    pub line: u64,
+    /// Raw id of the session.
+    pub session: String,
+    /// Number of the step, which orders those of a session.
+    pub step: i64,
+    /// Of each place.
+    pub places: Vec<T>,
+}
+
+/// The probability of an item after others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TableRow {
+    /// Where it stands in the file, as in [`OfSlate`].
+    pub line: u64,
+    /// Raw ids of the items above it, as many as the place's number.
+    pub before: Vec<String>,
+    /// Raw id.
+    pub item: String,
+    /// In \[0, 1\].
+    pub prob: f64,
+}
+
+/// The probability of an item at a place.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MarginalRow {
+    /// Where it stands in the file, as in [`OfSlate`].
+    pub line: u64,
+    /// From 0.
+    pub place: usize,
+    /// Raw id.
+    pub item: String,
+    /// By the policy, in \[0, 1\].
+    pub policy: f64,
+    /// By the policy that made the log, in \[0, 1\].
+    pub logging: f64,
+}
+
+/// What a model of the rewards expects of an item on a slate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExpectedReward {
+    /// Where it stands in the file, as in [`OfSlate`].
+    pub line: u64,
+    /// Raw id.
+    pub item: String,
+    /// In the unit of the log's rewards.
+    pub reward: f64,
+}
+
+const LOGGED: [&str; 3] = ["session", "step", "policy"];
+const SLATES: [&str; 3] = ["session", "step", "slate"];
+const TABLE: [&str; 4] = ["place", "before", "item", "prob"];
+const MARGINALS: [&str; 4] = ["place", "item", "policy", "logging"];
+const EXPECTED: [&str; 2] = ["item", "expected_reward"];
+
+impl PolicyFile {
+    /// Reads a policy, also through a pipe or compressed, and checks all that can be checked without
+    /// the log.
+    ///
+    /// # Errors
+    /// [`Error::File`] for columns of no policy; [`Error::Row`] for a row that is no such thing: a
+    /// probability outside \[0, 1\], probabilities that do not add up to 1, an id or a slate that
+    /// stands twice.
+    pub fn read(path: &Path) -> Result<Self> {
+        let rows = of_input(path, |path| {
+            let names = names(path)?;
+            let has = |columns: &[&str]| columns.iter().all(|name| names.iter().any(|n| n == name));
+            match () {
+                () if has(&TABLE) => Ok(PolicyRows::Table(table(path)?)),
+                () if has(&MARGINALS) => Ok(PolicyRows::Marginals(marginals(path)?)),
+                () if has(&SLATES) => Ok(PolicyRows::Slates(slates(path)?)),
+                () if has(&LOGGED) => Ok(PolicyRows::Logged(logged(path)?)),
+                () => {
+                    let expected = [&LOGGED[..], &SLATES, &TABLE, &MARGINALS];
+                    let expected = expected.map(|columns| columns.join(","));
+                    let found = names.join(",");
+                    let problem = format!(
+                        "its columns are {found}, expected those of a policy: {}",
+                        expected.join("; or ")
+                    );
+                    Err(Error::file(path, problem))
+                }
+            }
+        })?;
+        Ok(Self { path: path.to_owned(), rows })
+    }
+
+    /// What it holds.
+    pub fn rows(&self) -> &PolicyRows {
+        &self.rows
+    }
+
+    /// What is wrong with a row beside a log.
+    pub fn error(&self, line: u64, fault: &Fault) -> Error {
+        Error::row(&self.path, line, fault, None)
+    }
+
+    /// What is wrong with the whole beside a log.
+    pub fn unfit(&self, problem: impl Into<String>) -> Error {
+        Error::file(&self.path, problem)
+    }
+}
+
+impl ExpectedReward {
+    /// Reads a model of the rewards: columns `item, expected_reward`.
+    ///
+    /// # Errors
+    /// As [`PolicyFile::read`].
+    pub fn read(path: &Path) -> Result<Vec<Self>> {
+        of_input(path, |path| {
+            let mut known = Once::new("item", "an item once");
+            rows(path, EXPECTED, |line, [item, reward]| {
+                let (item, reward) = (item.id("item")?, reward.number("expected_reward")?);
+                known.take(item.clone(), || format!("{item:?} a second time"))?;
+                Ok(Self { line, item, reward })
+            })
+        })
+    }
+}
+
+fn logged(path: &Path) -> Result<Vec<OfSlate<f64>>> {
+    let mut known = Once::new("step", "a step of a session once");
+    rows(path, LOGGED, |line, [session, step, policy]| {
+        let (session, step) = (session.id("session")?, step.whole("step")?);
+        known.step(&session, step)?;
+        let mut places = Vec::new();
+        policy.list().each("policy", |text| {
+            places.push(probability("policy", text)?);
+            Ok(())
+        })?;
+        Ok(OfSlate { line, session, step, places })
+    })
+}
+
+fn slates(path: &Path) -> Result<Vec<OfSlate<String>>> {
+    let mut known = Once::new("step", "a step of a session once");
+    rows(path, SLATES, |line, [session, step, slate]| {
+        let (session, step) = (session.id("session")?, step.whole("step")?);
+        known.step(&session, step)?;
+        Ok(OfSlate { line, session, step, places: slate.ids("slate")? })
+    })
+}
+
+fn table(path: &Path) -> Result<Vec<TableRow>> {
+    let mut known = Once::new("item", "an item once after the same items");
+    let rows = rows(path, TABLE, |line, [place, before, item, prob]| {
+        let (place, before) = (place.place()?, before.ids("before")?);
+        if before.len() != place {
+            let found = format!("{} of them at place {place}", before.len());
+            return Err(Fault::new("before", "as many items as there are places before", found));
+        }
+        let (item, prob) = (item.id("item")?, probability("prob", prob.text()?)?);
+        if before.contains(&item) {
+            return Err(Fault::value("item", "an item that does not stand before", &item));
+        }
+        known.take((before.clone(), item.clone()), || format!("{item:?} a second time"))?;
+        Ok(TableRow { line, before, item, prob })
+    })?;
+    let mut sums = Sums::new("prob", "probabilities that add up to 1 after the same items");
+    rows.iter().for_each(|row| sums.add(&row.before[..], row.line, row.prob));
+    sums.check(path, |before| match before {
+        [] => "at the first place".to_owned(),
+        before => format!("after {:?}", before.join(" ")),
+    })?;
+    Ok(rows)
+}
+
+fn marginals(path: &Path) -> Result<Vec<MarginalRow>> {
+    let mut known = Once::new("item", "an item once at a place");
+    let rows = rows(path, MARGINALS, |line, [place, item, policy, logging]| {
+        let (place, item) = (place.place()?, item.id("item")?);
+        known.take((place, item.clone()), || format!("{item:?} a second time"))?;
+        let policy = probability("policy", policy.text()?)?;
+        Ok(MarginalRow {
+            line,
+            place,
+            item,
+            policy,
+            logging: probability("logging", logging.text()?)?,
+        })
+    })?;
+    for (field, of) in
+        [("policy", (|row| row.policy) as fn(&MarginalRow) -> f64), ("logging", |row| row.logging)]
+    {
+        let mut places = Sums::new(field, "probabilities that add up to 1 at a place");
+        let mut items = Sums::new(field, "an item at no more than one place of a slate");
+        for row in &rows {
+            places.add(row.place, row.line, of(row));
+            items.add(&row.item, row.line, of(row));
+        }
+        places.check(path, |place| format!("at place {place}"))?;
+        items.at_most_one(path, |item| format!("for item {item:?} over all places"))?;
+    }
+    let places: HashSet<usize> = rows.iter().map(|row| row.place).collect();
+    if let Some(missing) = (0..places.len()).find(|place| !places.contains(place)) {
+        return Err(Error::file(path, format!("has rows of later places and none of {missing}")));
+    }
+    Ok(rows)
+}
+
+/// A number in [0, 1].
+fn probability(field: &'static str, text: &str) -> Checked<f64> {
+    let number: Option<f64> = text.trim_ascii().parse().ok();
+    let within = number.filter(|number| (-1e-9..=1.0 + 1e-9).contains(number));
+    let number = within.ok_or_else(|| Fault::value(field, "a probability in [0, 1]", text))?;
+    Ok(number.clamp(0.0, 1.0))
+}
+
+/// What may stand once.
+struct Once<K> {
+    field: &'static str,
+    expected: &'static str,
+    seen: HashSet<K>,
+}
+
+impl<K: Eq + Hash> Once<K> {
+    fn new(field: &'static str, expected: &'static str) -> Self {
+        Self { field, expected, seen: HashSet::new() }
+    }
+
+    fn take(&mut self, key: K, found: impl Fn() -> String) -> Checked {
+        match self.seen.insert(key) {
+            true => Ok(()),
+            false => Err(Fault::new(self.field, self.expected, found())),
+        }
+    }
+}
+
+impl Once<(String, i64)> {
+    fn step(&mut self, session: &str, step: i64) -> Checked {
+        let found = || format!("step {step} of session {session:?} a second time");
+        self.take((session.to_owned(), step), found)
+    }
+}
+
+/// Sums of probabilities by what they belong to, with the line of the first.
+struct Sums<K> {
+    field: &'static str,
+    expected: &'static str,
+    order: Vec<(K, u64)>,
+    sums: HashMap<K, f64>,
+}
+
+impl<K: Eq + Hash + Copy> Sums<K> {
+    fn new(field: &'static str, expected: &'static str) -> Self {
+        Self { field, expected, order: Vec::new(), sums: HashMap::new() }
+    }
+
+    fn add(&mut self, key: K, line: u64, probability: f64) {
+        let order = &mut self.order;
+        let sum = self.sums.entry(key).or_insert_with(|| {
+            order.push((key, line));
+            0.0
+        });
+        *sum += probability;
+    }
+
+    fn check(&self, path: &Path, at: impl Fn(K) -> String) -> Result<()> {
+        self.find(path, |sum| (sum - 1.0).abs() > SLACK, at)
+    }
+
+    fn at_most_one(&self, path: &Path, at: impl Fn(K) -> String) -> Result<()> {
+        self.find(path, |sum| sum > 1.0 + SLACK, at)
+    }
+
+    /// The first sum that is wrong.
+    fn find(
+        &self,
+        path: &Path,
+        wrong: impl Fn(f64) -> bool,
+        at: impl Fn(K) -> String,
+    ) -> Result<()> {
+        match self.order.iter().find(|(key, _)| wrong(self.sums[key])) {
+            None => Ok(()),
+            Some((key, line)) => {
+                let found = format!("a sum of {} {}", self.sums[key], at(*key));
+                Err(Error::row(path, *line, &Fault::new(self.field, self.expected, found), None))
+            }
+        }
+    }
+}
+
+/// A field of a row: text, or the list that Parquet has there.
+#[derive(Clone)]
+enum Cell<'r> {
+    Text(&'r str),
+    List(List<'r>),
+}
+
+impl<'r> Cell<'r> {
+    fn text(&self) -> Checked<&'r str> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::List(_) => Err(Fault::new("row", "one value", "a list")),
+        }
+    }
+
+    fn id(&self, field: &'static str) -> Checked<String> {
+        match whole(self.text()?) {
+            "" => Err(Fault::value(field, "an id", "")),
+            id => Ok(id.to_owned()),
+        }
+    }
+
+    fn whole(&self, field: &'static str) -> Checked<i64> {
+        let text = self.text()?.trim_ascii();
+        whole(text).parse().map_err(|_| Fault::value(field, WHOLE, text))
+    }
+
+    fn place(&self) -> Checked<usize> {
+        let place = self.whole("place")?;
+        usize::try_from(place)
+            .map_err(|_| Fault::new("place", "a place, counted from 0", place.to_string()))
+    }
+
+    fn number(&self, field: &'static str) -> Checked<f64> {
+        let text = self.text()?;
+        let number: Option<f64> = text.trim_ascii().parse().ok();
+        let finite = number.filter(|number| number.is_finite());
+        finite.ok_or_else(|| Fault::value(field, "a finite number", text))
+    }
+
+    fn list(&self) -> List<'r> {
+        match self {
+            Self::Text(text) => List::of_field(text, None),
+            Self::List(list) => list.clone(),
+        }
+    }
+
+    /// Distinct ids.
+    fn ids(&self, field: &'static str) -> Checked<Vec<String>> {
+        let mut ids = Vec::new();
+        self.list().each(field, |id| {
+            if ids.iter().any(|other| other == id) {
+                return Err(Fault::new(field, "every item once", format!("{id:?} twice")));
+            }
+            ids.push(id.to_owned());
+            Ok(())
+        })?;
+        Ok(ids)
+    }
+}
+
+/// What `read` makes of a file that may come through a pipe; errors name what was given.
+fn of_input<T>(path: &Path, read: impl Fn(&Path) -> Result<T>) -> Result<T> {
+    let input = Input::open(path)?;
+    let mut paths = input.paths();
+    let (Some(only), None) = (paths.next(), paths.next()) else {
+        return Err(Error::file(path, "holds several files, expected one"));
+    };
+    read(only).map_err(|mut error| {
+        error.path_mut().iter_mut().for_each(|of| path.clone_into(of));
+        error
+    })
+}
+
+fn is_parquet(path: &Path) -> Result<bool> {
+    Ok(Source::open(path, None)?.start(path)?.starts_with(b"PAR1"))
+}
+
+fn table_of(path: &Path) -> Result<Table<'static>> {
+    let (source, delimiter) = Source::open(path, None)?.delimiter()?;
+    Table::open(source, delimiter as u8, true, &[])
+}
+
+fn names(path: &Path) -> Result<Vec<String>> {
+    match is_parquet(path)? {
+        true => column_names(path),
+        false => Ok(table_of(path)?.header().to_vec()),
+    }
+}
+
+/// What `take` makes of every row, of its line and of the cells of these columns.
+fn rows<const N: usize, T>(
+    path: &Path,
+    columns: [&'static str; N],
+    mut take: impl FnMut(u64, [Cell<'_>; N]) -> Checked<T>,
+) -> Result<Vec<T>> {
+    let mut taken = Vec::new();
+    if is_parquet(path)? {
+        let read = |batch: &Batch<'_>| -> Result<Vec<Column>> {
+            columns.iter().map(|name| batch.required(name, Column::new)).collect()
+        };
+        for_each_row(
+            path,
+            None,
+            |_| Ok(()),
+            read,
+            |cells, index, row, _| {
+                let cells = std::array::from_fn(|at| cells[at].get(index));
+                taken.push(take(row, cells).map_err(|fault| Error::row(path, row, &fault, None))?);
+                Ok(())
+            },
+        )?;
+    } else {
+        let mut table = table_of(path)?;
+        let places = table.columns(columns)?;
+        // The header is line 1.
+        let mut line = 1;
+        while let Some(row) = table.next()? {
+            line += 1;
+            let mut made = |text: Text<'_>| -> Checked<T> {
+                let mut cells = std::array::from_fn(|_| Cell::Text(""));
+                for ((cell, place), name) in cells.iter_mut().zip(places).zip(columns) {
+                    *cell = Cell::Text(text.field(place, name)?);
+                }
+                take(line, cells)
+            };
+            let made = row.text().and_then(&mut made);
+            taken.push(made.map_err(|fault| Error::row(path, line, &fault, None))?);
+        }
+    }
+    match taken.is_empty() {
+        true => Err(Error::file(path, "has no rows")),
+        false => Ok(taken),
+    }
+}
+
+/// A column of a batch.
+struct Column {
+    lists: Option<Lists>,
+    values: Ids,
+}
+
+impl Column {
+    fn new(array: &dyn Array) -> Typed<Self> {
+        if !is_list(array) {
+            return Ok(Self { lists: None, values: Ids::new(array)? });
+        }
+        let lists = Lists::new(array)?;
+        let values = Ids::new(&lists.values)?;
+        Ok(Self { lists: Some(lists), values })
+    }
+
+    fn get(&self, row: usize) -> Cell<'_> {
+        match &self.lists {
+            None => Cell::Text(self.values.get(row).unwrap_or_default()),
+            Some(lists) => Cell::List(
+                lists.get(row).map_or(List::Empty, |range| List::Column(&self.values, range)),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
