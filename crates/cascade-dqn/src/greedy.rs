@@ -30,6 +30,15 @@ impl<M: ChoiceModel> Greedy<M> {
         Self { model, items, history }
     }
 
+    /// What the model makes of every item, a row for each of the memories.
+    ///
+    /// # Errors
+    /// What the model returns, and for as many scores as it should not give.
+    pub fn scores(&self, clicks: &RecentClicks) -> Result<Vec<Vec<f64>>> {
+        let rows = self.scored(clicks, None)?;
+        Ok(rows.into_iter().map(|scores| scores.into_iter().map(f64::from).collect()).collect())
+    }
+
     /// The slates, `[rows · k]`.
     fn slates(
         &self,
@@ -37,6 +46,15 @@ impl<M: ChoiceModel> Greedy<M> {
         allowed: Option<&Candidates>,
         k: usize,
     ) -> Result<Vec<ItemId>> {
+        let slate = |(row, scores): (usize, Vec<f32>)| {
+            top_items(self.items_of(allowed, row).iter().copied().zip(scores), k)
+        };
+        let scored = self.scored(clicks, allowed)?;
+        Ok(scored.into_iter().enumerate().map(slate).collect::<Result<Vec<_>>>()?.concat())
+    }
+
+    /// The scores of all items that may be shown, a row for each of the memories.
+    fn scored(&self, clicks: &RecentClicks, allowed: Option<&Candidates>) -> Result<Vec<Vec<f32>>> {
         let (log, last) = self.log(clicks, allowed).map_err(foretaste_sim::Error::from)?;
         let sessions: Vec<usize> = (0..log.sessions()).collect();
         let predictions = self
@@ -47,15 +65,15 @@ impl<M: ChoiceModel> Greedy<M> {
             let problem = format!("{} slates, expected {}", predictions.len(), log.steps());
             return Err(Setting::new("predictions", problem).into());
         }
-        let slate = |(row, &step): (usize, &usize)| {
+        let of_row = |(row, &step): (usize, &usize)| {
             let (items, scores) = (self.items_of(allowed, row), &predictions[step].scores);
             if scores.len() != items.len() {
                 let problem = format!("{} for a slate of {} items", scores.len(), items.len());
                 return Err(Setting::new("scores", problem).into());
             }
-            top_items(items.iter().copied().zip(scores.iter().copied()), k)
+            Ok(scores.clone())
         };
-        Ok(last.iter().enumerate().map(slate).collect::<Result<Vec<_>>>()?.concat())
+        last.iter().enumerate().map(of_row).collect()
     }
 
     /// The users as a log, a session for each: every click is a step that shows that item alone,

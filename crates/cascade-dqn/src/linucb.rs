@@ -224,6 +224,16 @@ impl LinUcb {
         x
     }
 
+    /// The upper confidence bound of every item, a row for each of the memories.
+    pub fn scores(&self, clicks: &RecentClicks) -> Vec<Vec<f64>> {
+        let row = |row: usize| {
+            let x = self.context(clicks, row);
+            // In single precision, as slates go by them.
+            (0..self.items).map(|item| f64::from(self.bound(item, &x) as f32)).collect()
+        };
+        (0..clicks.rows()).map(row).collect()
+    }
+
     /// x·θ_a + α √(xᵀ A_a⁻¹ x).
     fn bound(&self, item: usize, x: &[f64]) -> f64 {
         let c = x.len();

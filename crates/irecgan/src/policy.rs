@@ -61,6 +61,13 @@ impl AgentPolicy {
         Ok(self.logits(memory)?.into_iter().map(row).collect())
     }
 
+    /// The logits of Eq 4 of every item, in double precision, a row for each of the memories: slates
+    /// are drawn in proportion to their exponentials, or are those of the largest.
+    pub fn scores(&self, memory: &ClickStates) -> Result<Vec<Vec<f64>>> {
+        let row = |logits: Vec<f32>| logits.into_iter().map(f64::from).collect();
+        Ok(self.logits(memory)?.into_iter().map(row).collect())
+    }
+
     /// The logits of Eq 4 of every item, a row for each of the memories.
     fn logits(&self, memory: &ClickStates) -> Result<Vec<Vec<f32>>> {
         let mut logits = Logits::new(self.actions.items());
@@ -213,6 +220,17 @@ impl Ranking {
     /// Ranks by the model as it is now.
     pub fn new(model: &BehaviourModel, selection: Selection) -> Result<Self> {
         Ok(Self { users: BehaviourUsers::new(model)?, items: model.config().items, selection })
+    }
+
+    /// V^c of every item, in double precision, a row for each of the memories.
+    pub fn scores(&self, memory: &BehaviourState) -> Result<Vec<Vec<f64>>> {
+        let mut scores = Vec::new();
+        on_host(&self.users.utilities(memory)?, |utilities| {
+            let row = |row: &[f32]| row.iter().map(|&utility| f64::from(utility)).collect();
+            scores.extend(utilities.chunks_exact(self.items).map(row));
+            Ok(())
+        })?;
+        Ok(scores)
     }
 
     fn show(

@@ -35,17 +35,34 @@ pub trait DynPolicy: Send + Sync {
         allowed: Option<&Candidates>,
         slates: &Slates,
     ) -> Result<Vec<f64>>;
+
+    /// The score of every item, a row for each of the memories (or one row that is everyone's),
+    /// where the kind goes by such: one that [draws](Self::draws) draws in proportion to exp(score),
+    /// without replacement; any other shows the largest.
+    fn scores(&self, memory: &Memory) -> Result<Option<Vec<Vec<f64>>>>;
+
+    /// Whether its slates are drawn, and not certain.
+    fn draws(&self) -> bool;
+
+    /// The number of items on its slates, where it shows no others.
+    fn length(&self) -> Option<usize>;
 }
 
 /// A [`Policy`] as a [`DynPolicy`].
 pub struct Erased<P: Policy> {
     policy: P,
     propensities: PropensitiesOf<P>,
+    scores: Option<ScoresOf<P>>,
+    draws: bool,
+    length: Option<usize>,
 }
 
 /// The propensities that a policy gives slates.
 type PropensitiesOf<P> =
     fn(&P, &<P as Policy>::Memory, Option<&Candidates>, &Slates) -> Result<Vec<f64>>;
+
+/// The scores that a policy gives items.
+type ScoresOf<P> = Box<dyn Fn(&P, &<P as Policy>::Memory) -> Result<Vec<Vec<f64>>> + Send + Sync>;
 
 impl<P: Policy> Erased<P> {
     /// A policy that knows its propensities.
@@ -53,12 +70,27 @@ impl<P: Policy> Erased<P> {
     where
         P: Propensities,
     {
-        Self { policy, propensities: P::propensities }
+        Self { policy, propensities: P::propensities, scores: None, draws: true, length: None }
     }
 
     /// A policy that draws nothing: its slate has probability 1, any other 0.
     pub fn certain(policy: P) -> Self {
-        Self { policy, propensities: certain }
+        Self { policy, propensities: certain, scores: None, draws: false, length: None }
+    }
+
+    /// The same, which shows slates of so many items only.
+    #[must_use]
+    pub fn of_length(self, k: usize) -> Self {
+        Self { length: Some(k), ..self }
+    }
+
+    /// The same, whose slates go by these scores ([`DynPolicy::scores`]).
+    #[must_use]
+    pub fn by_scores(
+        self,
+        scores: impl Fn(&P, &P::Memory) -> Result<Vec<Vec<f64>>> + Send + Sync + 'static,
+    ) -> Self {
+        Self { scores: Some(Box::new(scores)), ..self }
     }
 }
 
@@ -94,6 +126,19 @@ impl<P: Policy<Memory: 'static> + Send> DynPolicy for Erased<P> {
         slates: &Slates,
     ) -> Result<Vec<f64>> {
         (self.propensities)(&self.policy, memory.of::<P>()?, allowed, slates)
+    }
+
+    fn scores(&self, memory: &Memory) -> Result<Option<Vec<Vec<f64>>>> {
+        let Some(scores) = &self.scores else { return Ok(None) };
+        scores(&self.policy, memory.of::<P>()?).map(Some)
+    }
+
+    fn draws(&self) -> bool {
+        self.draws
+    }
+
+    fn length(&self) -> Option<usize> {
+        self.length
     }
 }
 

@@ -11,6 +11,7 @@ mod top_items;
 
 use candle_core::Device;
 use foretaste_data::Catalogue;
+use foretaste_sim::Policy;
 
 use crate::training::Training;
 use crate::{Content, DynPolicy, Result};
@@ -40,3 +41,13 @@ pub(crate) const KINDS: [&Kind; 9] = [
     &top_items::KIND,
     &random::KIND,
 ];
+
+/// The same scores for everyone, of policies that remember nothing.
+fn for_everyone<P>(
+    scores: Vec<f64>,
+) -> impl Fn(&P, &P::Memory) -> foretaste_sim::Result<Vec<Vec<f64>>> + Send + Sync + 'static
+where
+    P: Policy<Memory = ()>,
+{
+    move |_, ()| Ok(vec![scores.clone()])
+}

@@ -7,7 +7,32 @@
 //! * A [`Method`] trains a kind on a log: a new one is a file in `src/kinds/` and a line in the
 //!   table of `src/kinds.rs`, and is then in the program, in [`Recommender::load`] and in the law
 //!   tests.
+//! * An [`Actor`] is a recommender that acts in some way, and answers [`Request`]s by raw ids.
 //! * [`Users`] are learned users of any kind, saved and loaded alike.
+//!
+//! What was saved recommends in ten lines:
+//!
+//! ```
+//! # use foretaste_data::Catalogue;
+//! # use foretaste_recommender::{Content, Recommender as Any};
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! # let shop = Catalogue::new(["hat", "shoe", "tie"].into_iter().collect());
+//! # let best = Content::top_items(vec![0.2, 0.9, 0.4])?;
+//! # Any::new(best, &shop, &candle_core::Device::Cpu)?.save(folder)?;
+//! use candle_core::Device;
+//! use foretaste_random::Seed;
+//! use foretaste_recommender::{Acting, Recommender, Request};
+//!
+//! let recommender = Recommender::load(folder, &Device::Cpu)?;
+//! let actor = recommender.acting(Acting::default())?;
+//! let request = Request { exclude: vec!["shoe".into()], ..Request::new(&["hat", "tie"], 2) };
+//! let answers = actor.answer(&[request], Seed::new(1), 0)?;
+//! assert_eq!(answers[0].items, ["tie", "hat"]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! From a log to a recommender, and back into an environment:
 //!
 //! ```
 //! use candle_core::Device;
@@ -38,19 +63,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod acting;
 mod content;
 mod dynamic;
 mod error;
 mod folder;
 mod kinds;
 mod recommender;
+mod requests;
 mod training;
 mod users;
 
+pub use acting::{Acting, Actor, Way};
 pub use content::Content;
 pub use dynamic::{DynPolicy, Erased, Memory};
 pub use error::{Error, Result};
 pub use folder::{RECOMMENDER, USERS};
 pub use recommender::Recommender;
+pub use requests::{Recommended, Request, UnknownIds};
 pub use training::{Effort, Job, Method, Progress, Save, Trained, TrainingLog, Watch};
 pub use users::{Model, Users, UsersEnvironment, UsersState};

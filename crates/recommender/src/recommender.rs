@@ -96,6 +96,11 @@ impl Recommender {
         Self::built(content, saved.catalogue, saved.origin, device)
     }
 
+    /// The policy behind it.
+    pub(crate) fn dynamic(&self) -> &dyn DynPolicy {
+        &*self.policy
+    }
+
     /// The kind of recommender, such as `irecgan`.
     pub fn kind(&self) -> &'static str {
         self.content.kind

@@ -12,7 +12,8 @@ pub(super) const KIND: Kind = Kind {
     networks: &[QNetworks::KIND],
     build: |content, catalogue, device| {
         let networks: QNetworks = content.network(catalogue, device)?;
-        Ok(Box::new(Erased::certain(QPolicy::new(&networks, Storage::Single)?)))
+        let policy = Erased::certain(QPolicy::new(&networks, Storage::Single)?);
+        Ok(Box::new(policy.of_length(networks.config().k)))
     },
     training: None,
 };

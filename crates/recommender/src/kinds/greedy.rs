@@ -16,7 +16,8 @@ pub(super) const KIND: Kind = Kind {
     build: |content, catalogue, device| {
         let Settings { history, users } = content.settings()?;
         let model: UserModel = network(users, &content.weights, catalogue, device)?;
-        Ok(Box::new(Erased::certain(Greedy::new(model, catalogue.len(), history))))
+        let greedy = Erased::certain(Greedy::new(model, catalogue.len(), history));
+        Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))
     },
     training: None,
 };

@@ -53,5 +53,10 @@ fn build(
 ) -> Result<Box<dyn DynPolicy>> {
     let agent: Agent = content.network(catalogue, device)?;
     check_items(agent.config().items, catalogue)?;
-    Ok(Box::new(Erased::drawn(AgentPolicy::new(&agent, selection)?)))
+    let policy = AgentPolicy::new(&agent, selection)?;
+    let erased = match selection {
+        Selection::Sampled => Erased::drawn(policy),
+        Selection::Top => Erased::certain(policy),
+    };
+    Ok(Box::new(erased.by_scores(|policy, memory| Ok(policy.scores(memory)?))))
 }

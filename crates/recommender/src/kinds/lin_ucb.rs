@@ -15,7 +15,7 @@ pub(super) const KIND: Kind = Kind {
         let Settings { config, k, items } = content.settings()?;
         check_items(items, catalogue)?;
         let policy = LinUcb::from_tensors(config, k, items, &content.weights)?;
-        Ok(Box::new(Erased::certain(policy)))
+        Ok(Box::new(Erased::certain(policy).by_scores(|policy, clicks| Ok(policy.scores(clicks)))))
     },
     training: None,
 };

@@ -28,7 +28,8 @@ pub(super) const KIND: Kind = Kind {
     build: |content, catalogue, device| {
         let model: BehaviourModel = content.network(catalogue, device)?;
         check_items(model.config().items, catalogue)?;
-        Ok(Box::new(Erased::certain(Ranking::new(&model, Selection::Top)?)))
+        let ranking = Erased::certain(Ranking::new(&model, Selection::Top)?);
+        Ok(Box::new(ranking.by_scores(|ranking, memory| Ok(ranking.scores(memory)?))))
     },
     training: Some(Training {
         about: "a user model, which shows what users are likeliest to click",

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use foretaste_sim::policies::Popularity;
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::{Kind, for_everyone};
 use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
 use crate::{Content, Erased, Result};
 
@@ -13,8 +13,9 @@ pub(super) const KIND: Kind = Kind {
     model: "popularity/1",
     networks: &[],
     build: |content, catalogue, _| {
-        let weights = content.numbers("popularity", &[catalogue.len()])?;
-        Ok(Box::new(Erased::drawn(Popularity::new(weights)?)))
+        let weights: Vec<f64> = content.numbers("popularity", &[catalogue.len()])?;
+        let scores = weights.iter().map(|weight| weight.ln()).collect();
+        Ok(Box::new(Erased::drawn(Popularity::new(weights)?).by_scores(for_everyone(scores))))
     },
     training: Some(Training {
         about: "items drawn in proportion to their clicks; takes any rewards",

@@ -3,7 +3,7 @@
 use foretaste_sim::policies::UniformRandom;
 use serde_json::{Value, json};
 
-use super::Kind;
+use super::{Kind, for_everyone};
 use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
 use crate::{Content, Erased, Result};
 
@@ -11,7 +11,10 @@ pub(super) const KIND: Kind = Kind {
     name: "random",
     model: "random/1",
     networks: &[],
-    build: |_, catalogue, _| Ok(Box::new(Erased::drawn(UniformRandom { items: catalogue.len() }))),
+    build: |_, catalogue, _| {
+        let uniform = Erased::drawn(UniformRandom { items: catalogue.len() });
+        Ok(Box::new(uniform.by_scores(for_everyone(vec![0.0; catalogue.len()]))))
+    },
     training: Some(Training {
         about: "all items alike; takes any rewards",
         takes: &[],

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 use foretaste_sim::policies::TopItems;
 use serde_json::json;
 
-use super::Kind;
+use super::{Kind, for_everyone};
 use crate::{Content, Erased, Result};
 
 pub(super) const KIND: Kind = Kind {
@@ -13,7 +13,7 @@ pub(super) const KIND: Kind = Kind {
     networks: &[],
     build: |content, catalogue, _| {
         let scores: Vec<f64> = content.numbers("scores", &[catalogue.len()])?;
-        Ok(Box::new(Erased::drawn(TopItems::new(&scores))))
+        Ok(Box::new(Erased::certain(TopItems::new(&scores)).by_scores(for_everyone(scores))))
     },
     training: None,
 };

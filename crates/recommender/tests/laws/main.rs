@@ -1,5 +1,6 @@
 //! Laws of recommenders and learned users of all kinds.
 
+mod acting;
 mod damage;
 mod policies;
 mod support;
