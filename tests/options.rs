@@ -46,10 +46,13 @@ fn every_command_prints_one_object_that_says_what_its_text_says() {
 
     let judge = ["judge", "--log", LOG, "--policy", "policy"];
     let (judged, text) = (json(&judge), run(temp.path(), &judge).0);
-    assert_eq!((&judged["slates"], &judged["supported"]), (&384.into(), &true.into()));
+    let policy = &judged["policies"][0];
+    assert_eq!((&judged["slates"], &policy["supported"]), (&384.into(), &true.into()));
+    let verdict = policy["verdict"].as_str().unwrap();
+    assert!(text.contains(&format!("verdict: policy: {verdict}")), "{text}");
     let earned = judged["logging_policy_earned"].as_f64().unwrap();
     assert!(text.contains(&format!("earned {earned:.4} a slate")), "{text}");
-    for estimator in judged["estimators"].as_array().unwrap() {
+    for estimator in policy["estimators"].as_array().unwrap() {
         let of = |key: &str| estimator[key].as_str().unwrap();
         assert!(text.contains(of("estimator")) && text.contains(of("text")), "{estimator}\n{text}");
         let mean = estimator["reward_per_slate"].as_f64().unwrap();

@@ -11,7 +11,7 @@ struct Shop {
     temp: TempDir,
 }
 
-const COMMANDS: [&[&str]; 4] = [
+const COMMANDS: [&[&str]; 6] = [
     &["describe", "log.csv"],
     &["list"],
     &["judge", "--log", "log.csv", "--policy", "policy"],
@@ -28,6 +28,8 @@ const COMMANDS: [&[&str]; 4] = [
         "--hidden",
         "8",
     ],
+    &["recommend", "policy", "--history", "1,2", "-k", "3"],
+    &["recommend", "policy", "--requests", "requests.jsonl"],
 ];
 
 impl Shop {
@@ -39,6 +41,7 @@ impl Shop {
             log += &format!("s{session},0,{first} {second},{second},1,0.16666667 0.2\n");
         }
         fs::write(shop.temp.path().join("log.csv"), log).unwrap();
+        fs::write(shop.temp.path().join("requests.jsonl"), "{\"history\":[1]}\n{}\n").unwrap();
         let output = shop.command(COMMANDS[3]).output().unwrap();
         assert!(output.status.success() && !output.stdout.is_empty(), "{output:?}");
         shop

@@ -8,12 +8,18 @@ use std::io::{ErrorKind, Write, stderr, stdout};
 /// Writes a line to the standard output. A closed pipe is no error; any other ends the program with
 /// exit code 1.
 pub fn print_line(line: impl Display) {
-    let written = writeln!(stdout(), "{line}").and_then(|()| stdout().flush());
-    if let Err(reason) = written
-        && reason.kind() != ErrorKind::BrokenPipe
-    {
-        eprint_line(format_args!("error: cannot write to the standard output: {reason}"));
-        std::process::exit(1);
+    still_read(line);
+}
+
+/// The same, and whether anybody still reads: who answers without end stops where nobody does.
+pub fn still_read(line: impl Display) -> bool {
+    match writeln!(stdout(), "{line}").and_then(|()| stdout().flush()) {
+        Ok(()) => true,
+        Err(reason) if reason.kind() == ErrorKind::BrokenPipe => false,
+        Err(reason) => {
+            eprint_line(format_args!("error: cannot write to the standard output: {reason}"));
+            std::process::exit(1);
+        }
     }
 }
 

@@ -10,10 +10,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Of a command that has printed all that it has to say.
+    pub fn said() -> Self {
+        Self { text: String::new(), json: Value::Null }
+    }
+
     /// Writes it to the standard output.
     pub fn print(self, as_json: bool) {
         match as_json {
+            true if self.json.is_null() => {}
             true => print_line(self.json),
+            false if self.text.is_empty() => {}
             false => print_line(self.text.trim_end()),
         }
     }

@@ -1,24 +1,40 @@
-//! `foretaste judge`: what a recommender would have earned, from a log of one's own.
+//! `foretaste judge`: what policies would have earned, from a log of one's own.
 
+mod columns;
+mod compare;
+mod estimates;
+mod files;
+mod learned;
+mod logged;
+mod overlap;
+mod page;
 mod reward_model;
-mod rows;
+mod sessions;
+#[cfg(test)]
+mod tests;
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use comfy_table::{Table, presets};
+use candle_core::Device;
 use foretaste_console::terminal::eprint_line;
-use foretaste_data::{Dataset, Mapping, Origin, PropensityKind, UnknownItems};
-use foretaste_eval::counterfactual::PolicyValue;
-use foretaste_eval::text::significant;
+use foretaste_data::{Dataset, Mapping, UnknownItems};
 use foretaste_nn::DeviceKind;
-use foretaste_recommender::Recommender;
+use foretaste_recommender::{Content, Effort, Job, Method, Recommender, TrainingLog};
 use indicatif::MultiProgress;
-use serde_json::{Value, json};
 
-use self::rows::{Found, Rows};
+use self::compare::Comparison;
+use self::estimates::{Assume, Estimates};
+use self::files::{Beside, Found};
+use self::logged::{Items, Logged};
+use self::overlap::Overlap;
+use self::page::Judged;
+use self::reward_model::RewardModels;
+use self::sessions::Chosen;
 use crate::answer::Answer;
 use crate::log::LogArgs;
+use crate::policy::{PolicySpec, Source};
 use crate::progress::Progress;
 
 /// Options of `judge`.
@@ -28,273 +44,209 @@ pub struct Args {
     /// or bundled:NAME.
     #[arg(long)]
     log: PathBuf,
-    /// What `foretaste train` wrote: a recommender of any kind.
-    #[arg(long, value_name = "RECOMMENDER")]
-    policy: PathBuf,
-    /// Judge by the sessions after the first so many percent; refused if the recommender learned
-    /// from any of them [default: judge by all sessions that it did not learn from].
+    /// Whom to judge, once for each: a recommender that `foretaste train` wrote; a file of anyone's
+    /// probabilities or slates, CSV or Parquet; logger, popularity (fitted on the sessions that
+    /// nobody is judged by) or uniform. NAME= before it is what it is called; behind it may stand
+    /// ,act=top (its likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many of
+    /// its slates are drawn uniformly).
+    #[arg(long = "policy", value_name = "[NAME=]POLICY", required = true)]
+    policies: Vec<PolicySpec>,
+    /// CSV or Parquet file of item and `expected_reward`, which the estimators with a model of the
+    /// rewards take instead of one that is fitted on the log.
+    #[arg(long, value_name = "FILE")]
+    reward_model: Option<PathBuf>,
+    /// What is assumed of the users where a policy is compared with the logger: the more, the more
+    /// a log can say, if it is true.
+    #[arg(long, value_enum, default_value_t)]
+    assume: Assume,
+    /// Judge by the sessions after the first so many percent; refused if a recommender learned from
+    /// any of them [default: judge by all sessions that none of them learned from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
-    /// What becomes of items that the recommender does not know: refuse, drop-steps (it never shows
-    /// them, so that slates with them weigh nothing, and clicks on them are no part of its history)
-    /// or as-unknown (for recommenders that have an entry for them).
+    /// What becomes of items that a recommender, or for a file the log, does not know: refuse,
+    /// drop-steps (slates with them weigh nothing, and clicks on them are no part of a
+    /// recommender's history) or as-unknown (for recommenders that have an entry for them).
     #[arg(long, value_name = "RULE", default_value_t)]
     unknown_items: UnknownItems,
     /// Weights are clipped here in the estimators that clip.
     #[arg(long, default_value_t = 10.0)]
     cap: f64,
+    /// What the resampled sessions of the comparison are drawn from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
     #[arg(long, value_name = "DEVICE", default_value_t = DeviceKind::Auto)]
     device: DeviceKind,
 }
 
-/// Estimates what the recommender would have earned, with what speaks against it.
+/// Whom to judge, as far as that is known without the log.
+enum Candidate {
+    Ours(Box<Recommender>),
+    File(PathBuf),
+    Popularity,
+}
+
+/// Estimates what the policies would have earned, with what speaks against it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
+    let specs = specs(&args.policies)?;
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
-    let policy = Recommender::load_knowing(&args.policy, &dataset.catalogue, &device)
-        .with_context(|| format!("cannot load the recommender {}", args.policy.display()))?;
-    let (chosen, others) = sessions(&dataset, policy.origin(), args)?;
-    let (judged, others) = (dataset.log.select(&chosen), dataset.log.select(&others));
-    if judged.facts().propensity == PropensityKind::Marginal {
+    let mut candidates = specs
+        .iter()
+        .map(|(_, spec)| candidate(spec, &dataset, &device))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let ours = specs.iter().zip(&candidates).filter_map(|((name, spec), candidate)| {
+        let loaded = matches!(spec.source, Source::At(_));
+        let Candidate::Ours(recommender) = candidate else { return None };
+        loaded.then_some((name.as_str(), &**recommender))
+    });
+    let ours: Vec<(&str, &Recommender)> = ours.collect();
+    let chosen = Chosen::new(&dataset, &args.log, args.percent, &ours)?;
+    let chosen = chosen.with_propensities(&dataset, &args.log)?;
+    for candidate in &mut candidates {
+        if let Candidate::Popularity = candidate {
+            let popularity = popularity(&dataset, &chosen.others, args, &device)?;
+            *candidate = Candidate::Ours(Box::new(popularity));
+        }
+    }
+
+    let (judged, others) = (dataset.log.select(&chosen.judged), dataset.log.select(&chosen.others));
+    let name = |session: usize| dataset.session_name(chosen.judged[session]).into_owned();
+    let logged = Logged::new(&judged, name)?;
+    let mut items = Items::new(&dataset.catalogue);
+    let models = match &args.reward_model {
+        Some(path) => files::reward_model(path, &mut items)?,
+        None => RewardModels::fit(&judged, &others, dataset.catalogue.len()),
+    };
+    let asked = candidates.iter().filter(|candidate| matches!(candidate, Candidate::Ours(_)));
+    let total = asked.count() * judged.sessions();
+    let mut shown = Progress::new(bars, quiet, 0, total as u64);
+    let mut found = Vec::new();
+    let names = session_names(&dataset, &chosen, &candidates);
+    for ((called, spec), candidate) in specs.iter().zip(&candidates) {
+        let mut notes = Vec::new();
+        let columns = match candidate {
+            Candidate::File(path) => {
+                let beside = Beside { logged: &logged, models: &models, sessions: &names };
+                let policy = Found::read(path, &mut items, args.unknown_items)?;
+                if let Some(first) = policy.unknown.first() {
+                    notes.push(format!(
+                        "the log knows nothing of {} of its items, such as {first:?}",
+                        policy.unknown.len()
+                    ));
+                }
+                policy.columns(&beside, &items)?
+            }
+            Candidate::Ours(recommender) => {
+                let mapping = Mapping::new(&dataset.catalogue, recommender.catalogue());
+                let unknown = mapping.unknown(&judged);
+                args.unknown_items.check(&dataset.name, unknown)?;
+                if unknown.any() {
+                    eprint_line(format_args!(
+                        "warning: {called} does not know {unknown}; it never shows these, so such \
+                         slates weigh nothing"
+                    ));
+                }
+                let actor = recommender.acting(spec.acting);
+                let actor = actor.with_context(|| format!("cannot judge {called}"))?;
+                learned::columns(&actor, &logged, &models, &mapping, &items, name, || {
+                    shown.advance("sessions");
+                })
+                .with_context(|| format!("cannot judge {called}"))?
+            }
+            Candidate::Popularity => bail!("{called}: popularity was not fitted"),
+        };
+        let estimates = Estimates::new(&logged, &columns, &models, args.cap)
+            .with_context(|| format!("cannot judge {called}"))?;
+        let overlap = Overlap::new(&logged, &estimates, &columns.unseen, args.assume, args.cap);
+        found.push(Judged { name: called.clone(), estimates, overlap, notes, against: Vec::new() });
+    }
+    shown.end();
+    let compared: Vec<_> = found
+        .iter()
+        .map(|of| (of.estimates.deciding(args.assume), &of.overlap, of.against.clone()))
+        .collect();
+    let comparison = Comparison::new(&logged, &compared, args.seed)?;
+    Ok(page::answer(&logged, &found, &comparison, args.assume))
+}
+
+/// The policies by their names, but the logger, who is always there.
+fn specs(given: &[PolicySpec]) -> anyhow::Result<Vec<(String, &PolicySpec)>> {
+    let mut specs: Vec<(String, &PolicySpec)> = Vec::new();
+    for spec in given.iter().filter(|spec| spec.source != Source::Logger) {
+        let name = spec.name();
+        if specs.iter().any(|(other, _)| *other == name) || name == "logger" {
+            bail!("two policies are called {name:?}; NAME= before a policy names it otherwise");
+        }
+        specs.push((name, spec));
+    }
+    Ok(specs)
+}
+
+fn candidate(spec: &PolicySpec, dataset: &Dataset, device: &Device) -> anyhow::Result<Candidate> {
+    let path = match &spec.source {
+        Source::Uniform => {
+            let uniform = Recommender::new(Content::random()?, &dataset.catalogue, device)?;
+            return Ok(Candidate::Ours(Box::new(uniform)));
+        }
+        Source::Popularity => return Ok(Candidate::Popularity),
+        Source::Logger => bail!("the logger is judged by what it earned"),
+        Source::At(path) => path,
+    };
+    let shown = path.display();
+    if path.is_dir() {
+        let recommender = Recommender::load_knowing(path, &dataset.catalogue, device)
+            .with_context(|| format!("cannot load the recommender {shown}"))?;
+        return Ok(Candidate::Ours(Box::new(recommender)));
+    }
+    if path.as_os_str() != "-" && !path.exists() {
         bail!(
-            "{}: the propensities are of each place whatever stands at the others (marginal), and \
-             the estimators here need those of slates, or of each place given those before it",
+            "there is no file or folder {shown}; a policy is a recommender's folder, a file, \
+             logger, popularity or uniform"
+        );
+    }
+    if spec.acting != foretaste_recommender::Acting::default() {
+        bail!("{shown}: a file acts as it says; act, temperature and epsilon are for recommenders");
+    }
+    Ok(Candidate::File(path.clone()))
+}
+
+/// Popularity on the sessions that nobody is judged by.
+fn popularity(
+    dataset: &Dataset,
+    others: &[usize],
+    args: &Args,
+    device: &Device,
+) -> anyhow::Result<Recommender> {
+    if others.is_empty() {
+        bail!(
+            "{}: popularity is fitted on sessions that nobody is judged by, and there are none; \
+             --percent 50 leaves it the first half",
             args.log.display()
         );
     }
-
-    let mapping = Mapping::new(&dataset.catalogue, policy.catalogue());
-    let unknown = mapping.unknown(&judged);
-    args.unknown_items.check(&dataset.name, unknown)?;
-    if unknown.any() {
-        eprint_line(format_args!(
-            "warning: the recommender does not know {unknown}; it never shows these, so such \
-             slates weigh nothing"
-        ));
-    }
-    let name = |session: usize| dataset.session_name(chosen[session]).into_owned();
-    let mut shown = Progress::new(bars, quiet, 0, judged.sessions() as u64);
-    let rows = Rows::new(&policy, &judged, &others, &mapping, name, || shown.advance("sessions"));
-    shown.end();
-    let rows =
-        rows.with_context(|| format!("cannot judge the recommender {}", args.policy.display()))?;
-    let mut found = rows.judge(args.cap)?;
-    if judged.iter().any(|session| session.len() > 1) {
-        let independent = "slates of one session are taken as independent; where they are not, \
-                           intervals are too narrow";
-        found.remarks.push(independent.into());
-    }
-    let (slates, sessions, earned) = (rows.slates(), judged.sessions(), rows.earned());
-    let text = format!(
-        "{slates} slates in {sessions} sessions, on which the logging policy earned {} a slate\n{}",
-        reward_text(earned),
-        text(&found)
-    );
-    let mut json = json(&found);
-    json["slates"] = slates.into();
-    json["sessions"] = sessions.into();
-    json["logging_policy_earned"] = earned.into();
-    Ok(Answer { text, json })
+    let log = TrainingLog { dataset, sessions: others };
+    let method = Method::named("popularity")?;
+    let settings = method.settings(&log, &Effort { epochs: 1, adversarial: 1, hidden: 1 })?;
+    let job = Job { settings: &settings, seed: 0, device, origin: None, unfinished: None };
+    let trained = method.train(&log, &job, &mut ())?;
+    Ok(Recommender::new(trained.content, &dataset.catalogue, device)?)
 }
 
-/// As `describe` writes it.
-fn reward_text(earned: f64) -> String {
-    let tiny = earned != 0.0 && earned.abs() < 5e-5;
-    if tiny { significant(earned, 2) } else { format!("{earned:.4}") }
-}
-
-/// The sessions to judge by, and the others.
-fn sessions(
+/// The raw ids of all sessions, with their number among the judged; none where no file asks.
+fn session_names(
     dataset: &Dataset,
-    origin: Option<&Origin>,
-    args: &Args,
-) -> anyhow::Result<(Vec<usize>, Vec<usize>)> {
-    let all = dataset.log.sessions();
-    let shown = args.log.display();
-    let overlap = origin.map(|origin| origin.overlap(dataset));
-    let alike = overlap.as_ref().map_or(0, |overlap| overlap.alike);
-    let seen = overlap.map(|overlap| overlap.seen);
-    let learned = seen.as_ref().map_or(0, |seen| seen.iter().filter(|&&seen| seen).count());
-    let judged: Vec<usize> = match (args.percent, &seen) {
-        (Some(percent), _) => (all * usize::from(percent) / 100..all).collect(),
-        (None, Some(seen)) => (0..all).filter(|&session| !seen[session]).collect(),
-        (None, None) => bail!(
-            "{}: the recommender does not say what it learned from, since an earlier version \
-             wrote it; name with --percent how many percent of the sessions, the first ones, are \
-             not to judge it",
-            args.policy.display()
-        ),
-    };
-    if judged.is_empty() && learned == all {
-        bail!(
-            "{shown}: the recommender learned from all {all} sessions; judge it by a log that \
-             holds others"
-        );
+    chosen: &Chosen,
+    candidates: &[Candidate],
+) -> HashMap<String, Option<usize>> {
+    if !candidates.iter().any(|candidate| matches!(candidate, Candidate::File(_))) {
+        return HashMap::new();
     }
-    if judged.is_empty() {
-        bail!(
-            "{shown}: {all} sessions are too few to leave out the first {}%",
-            args.percent.unwrap_or_default()
-        );
+    let mut names: HashMap<String, Option<usize>> = (0..dataset.log.sessions())
+        .map(|session| (dataset.session_name(session).into_owned(), None))
+        .collect();
+    for (number, &session) in chosen.judged.iter().enumerate() {
+        names.insert(dataset.session_name(session).into_owned(), Some(number));
     }
-    match &seen {
-        None => eprint_line(
-            "warning: the recommender does not say what it learned from: that it did not learn \
-             from these sessions is not checked",
-        ),
-        Some(seen) => {
-            let overlap = judged.iter().filter(|&&session| seen[session]).count();
-            if overlap > 0 {
-                bail!(
-                    "{shown}: the recommender learned from {overlap} of the {} sessions after the \
-                     first {}%; without --percent it is judged by the {} sessions that it did not \
-                     learn from",
-                    judged.len(),
-                    args.percent.unwrap_or_default(),
-                    all - learned
-                );
-            }
-        }
-    }
-    if alike > 0 {
-        eprint_line(format_args!(
-            "warning: {alike} sessions show and choose the same as sessions that the recommender \
-             learned from, under other ids; short sessions are often alike by chance, but if \
-             these are the same, the figures flatter"
-        ));
-    }
-    let learned = if seen.is_some() {
-        format!("; the recommender learned from {learned} of them")
-    } else {
-        String::new()
-    };
-    eprint_line(format_args!("judged by {} of {all} sessions{learned}", judged.len()));
-    let others = (0..all).filter(|session| judged.binary_search(session).is_err()).collect();
-    Ok((with_propensities(dataset, judged, &args.log)?, others))
-}
-
-/// Those of the sessions whose every slate has propensities.
-fn with_propensities(
-    dataset: &Dataset,
-    sessions: Vec<usize>,
-    log: &Path,
-) -> anyhow::Result<Vec<usize>> {
-    let all = sessions.len();
-    let has = |&session: &usize| {
-        dataset.log.session(session).steps().all(|step| step.propensity.is_some())
-    };
-    let kept: Vec<usize> = sessions.into_iter().filter(has).collect();
-    if kept.is_empty() {
-        let whose = match dataset.log.sessions_with_propensities() {
-            0 => "the log has no propensities".to_owned(),
-            some => format!("{some} sessions have propensities, but none of the {all} to judge by"),
-        };
-        bail!(
-            "{}: {whose}; without the probability of what was shown, nothing can be said of what \
-             was not",
-            log.display()
-        );
-    }
-    if kept.len() < all {
-        eprint_line(format_args!(
-            "warning: {} sessions have no propensities and are left out",
-            all - kept.len()
-        ));
-    }
-    Ok(kept)
-}
-
-fn text(Found { values, diagnostics, remarks }: &Found) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["estimator", "reward a slate", "standard error"]);
-    for (name, value) in values {
-        // The reason why there is no error stands beside the estimate.
-        let error = standard_error(value).map_or("n/a".into(), |error| significant(error, 2));
-        table.add_row([name.clone(), value.estimate_text(), error]);
-    }
-    let weights = format!(
-        "{:.0} of {} weights' worth; largest weight {}; the largest 1% hold {:.0}%; smallest \
-         propensity {:.2e}; mean weight {}",
-        diagnostics.effective_sample_size.floor(),
-        diagnostics.rows,
-        significant(diagnostics.largest_weight, 2),
-        100.0 * diagnostics.tail_share,
-        diagnostics.smallest_propensity,
-        diagnostics.mean_weight
-    );
-    let warnings = diagnostics.warnings();
-    let mut lines = vec![table.to_string(), weights];
-    lines.extend(remarks.iter().map(|remark| format!("note: {remark}")));
-    lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
-    lines.push(match warnings.is_empty() {
-        true => "nothing speaks against these figures but what no log can show: wrong propensities",
-        false => {
-            "DO NOT decide by these figures: the log cannot support an answer for this recommender"
-        }
-    }.into());
-    lines.join("\n")
-}
-
-/// The interval, where there is a spread to tell it by.
-fn interval(value: &PolicyValue) -> Option<[f64; 2]> {
-    let interval = value.estimate.half_width().and(value.estimate.interval).ok()?;
-    Some([interval.low, interval.high])
-}
-
-/// The standard error, where there is an interval.
-fn standard_error(value: &PolicyValue) -> Option<f64> {
-    interval(value).and(value.standard_error.ok())
-}
-
-fn json(Found { values, diagnostics, remarks }: &Found) -> Value {
-    let estimator = |(name, value): &(String, PolicyValue)| {
-        json!({
-            "estimator": name,
-            "reward_per_slate": value.estimate.mean,
-            "interval": interval(value),
-            "standard_error": standard_error(value),
-            "text": value.estimate_text(),
-        })
-    };
-    let warnings = diagnostics.warnings();
-    json!({
-        "estimators": values.iter().map(estimator).collect::<Vec<_>>(),
-        "effective_sample_size": diagnostics.effective_sample_size,
-        "largest_weight": diagnostics.largest_weight,
-        "tail_share": diagnostics.tail_share,
-        "smallest_propensity": diagnostics.smallest_propensity,
-        "mean_weight": diagnostics.mean_weight.mean,
-        "notes": remarks,
-        "supported": warnings.is_empty(),
-        "warnings": warnings,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use foretaste_eval::Estimate;
-    use foretaste_eval::counterfactual::{ActionLog, ips};
-
-    use super::*;
-
-    #[test]
-    fn json_has_no_interval_where_the_text_has_none() {
-        let propensities = [0.5; 4];
-        for (rewards, has_spread) in [([1.0; 4], false), ([1.0, 0.0, 1.0, 2.0], true)] {
-            let log = ActionLog::new(&rewards, &propensities, &propensities).unwrap();
-            let value = ips(&log).unwrap();
-            let Estimate { mean, .. } = value.estimate;
-            let diagnostics = log.diagnostics().unwrap();
-            let found = Found { values: vec![("IPS".into(), value)], diagnostics, remarks: vec![] };
-            let json = &json(&found)["estimators"][0];
-            assert_eq!(json["reward_per_slate"], mean);
-            assert_eq!(json["interval"].is_array(), has_spread, "{json}");
-            assert_eq!(json["standard_error"].is_number(), has_spread, "{json}");
-            let text = text(&found);
-            let row = text.lines().find(|line| line.starts_with(" IPS ")).unwrap();
-            assert_eq!(row.contains("n/a (no spread)"), !has_spread, "{row}");
-        }
-    }
+    names
 }

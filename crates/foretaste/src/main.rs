@@ -14,7 +14,9 @@ mod judge;
 mod layout;
 mod list;
 mod log;
+mod policy;
 mod progress;
+mod recommend;
 mod slates;
 mod train;
 
@@ -36,7 +38,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const REVISION: &str = env!("FORETASTE_REVISION");
 
 /// What a recommender would earn, before your users meet it: read interaction logs, train
-/// recommenders on them, and judge recommenders by them.
+/// recommenders on them, judge policies by them, and recommend.
 ///
 /// Results go to the standard output, progress and warnings to the standard error. The exit code is
 /// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, 3 where
@@ -69,8 +71,10 @@ enum Command {
     List(list::Args),
     /// Train a recommender on a log: IRecGAN's agent, if no other method is named.
     Train(train::Args),
-    /// Estimate from a log with propensities what a recommender would have earned.
+    /// Estimate from a log with propensities what policies would have earned.
     Judge(judge::Args),
+    /// Ask a recommender what to show: for one history, or for requests line by line.
+    Recommend(recommend::Args),
 }
 
 /// The exit code where all is done, and something is wrong with the data.
@@ -93,6 +97,7 @@ fn main() -> ExitCode {
         Command::List(args) => list::run(args),
         Command::Train(args) => train::run(args, &bars, cli.quiet),
         Command::Judge(args) => judge::run(args, &bars, cli.quiet),
+        Command::Recommend(args) => recommend::run(args),
     };
     let done = done.map(|answer: Answer| answer.print(cli.json));
     if wrong && done.is_ok() {

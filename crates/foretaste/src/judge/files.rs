@@ -1,0 +1,429 @@
+//! Policies in files of anyone's own beside the judged slates.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use anyhow::bail;
+use foretaste_data::{Fault, ItemId, PropensityKind, UnknownItems};
+use foretaste_import::{ExpectedReward, OfSlate, PolicyFile, PolicyRows};
+
+use super::columns::{Alone, Columns, NO_MARGINALS, Unseen};
+use super::logged::{Items, Logged};
+use super::reward_model::{RewardModel, RewardModels};
+
+/// What a file is read beside.
+pub struct Beside<'a> {
+    pub logged: &'a Logged<'a>,
+    pub models: &'a RewardModels,
+    /// The raw ids of all sessions of the log, with their number among the judged, if they are.
+    pub sessions: &'a HashMap<String, Option<usize>>,
+}
+
+/// A file whose items have been found among those of the log and of the reward model.
+pub struct Found {
+    file: PolicyFile,
+    policy: Policy,
+    /// Raw ids that neither knows.
+    pub unknown: Vec<String>,
+}
+
+enum Policy {
+    Logged(Vec<OfSlate<f64>>),
+    Slates(Vec<OfSlate<ItemId>>),
+    Table(Tree),
+    Marginals(Vec<Place>),
+}
+
+/// A whole policy: what may follow some items, with its probability.
+type Tree = BTreeMap<Vec<ItemId>, Vec<(ItemId, f64)>>;
+
+/// The probability of items at a place: by the policy, and by the log's.
+type Place = BTreeMap<ItemId, (f64, f64)>;
+
+impl Found {
+    /// Reads a policy. Items that are not among `items` become new ones where `rule` allows them,
+    /// and are refused else.
+    pub fn read(path: &Path, items: &mut Items, rule: UnknownItems) -> anyhow::Result<Self> {
+        let file = PolicyFile::read(path)?;
+        let mut unknown = BTreeSet::new();
+        let mut find = |line: u64, raw: &str, field: &'static str| match items.get(raw) {
+            Some(item) => Ok(item),
+            None if rule == UnknownItems::DropSteps => {
+                unknown.insert(raw.to_owned());
+                Ok(items.add(raw))
+            }
+            None => {
+                let expected = "an item that the log or the reward model knows";
+                let advice = "a policy of other items cannot be judged; where it is meant to show \
+                              new ones, --unknown-items drop-steps counts them as what the log \
+                              cannot answer for";
+                Err(file.error(line, &Fault::value(field, expected, raw).advise(advice)))
+            }
+        };
+        let policy = match file.rows() {
+            PolicyRows::Logged(rows) => Policy::Logged(rows.clone()),
+            PolicyRows::Slates(rows) => {
+                let mut slates = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let places = row.places.iter().map(|raw| find(row.line, raw, "slate"));
+                    let places = places.collect::<Result<_, _>>()?;
+                    let (line, session, step) = (row.line, row.session.clone(), row.step);
+                    slates.push(OfSlate { line, session, step, places });
+                }
+                Policy::Slates(slates)
+            }
+            PolicyRows::Table(rows) => {
+                let mut tree = Tree::new();
+                for row in rows {
+                    let before = row.before.iter().map(|raw| find(row.line, raw, "before"));
+                    let before = before.collect::<Result<Vec<_>, _>>()?;
+                    let item = find(row.line, &row.item, "item")?;
+                    tree.entry(before).or_default().push((item, row.prob));
+                }
+                Policy::Table(tree)
+            }
+            PolicyRows::Marginals(rows) => {
+                let mut places =
+                    vec![Place::new(); rows.iter().map(|row| row.place + 1).max().unwrap_or(0)];
+                for row in rows {
+                    let item = find(row.line, &row.item, "item")?;
+                    places[row.place].insert(item, (row.policy, row.logging));
+                }
+                Policy::Marginals(places)
+            }
+        };
+        Ok(Self { file, policy, unknown: unknown.into_iter().collect() })
+    }
+
+    /// The policy's columns.
+    ///
+    /// # Errors
+    /// Where the file is not of the judged slates: a session or a step that lacks or that the log
+    /// does not have, a list of another length, places that the log has and the file has not.
+    pub fn columns(&self, beside: &Beside<'_>, items: &Items) -> anyhow::Result<Columns> {
+        let columns = match &self.policy {
+            Policy::Logged(rows) => self.of_logged(rows, beside),
+            Policy::Slates(rows) => self.of_slates(rows, beside),
+            Policy::Table(tree) => self.of_table(tree, beside, items),
+            Policy::Marginals(places) => self.of_marginals(places, beside, items),
+        }?;
+        let Some(first) = self.unknown.first() else { return Ok(columns) };
+        let unknown = || {
+            let count = self.unknown.len();
+            Err(format!("q̂ knows nothing of {count} items of the policy, such as {first:?}"))
+        };
+        Ok(Columns { expected: unknown(), ahead: unknown(), ..columns })
+    }
+
+    fn of_logged(&self, rows: &[OfSlate<f64>], beside: &Beside<'_>) -> anyhow::Result<Columns> {
+        let logged = beside.logged;
+        let rows = self.in_order(rows, beside)?;
+        let given: Vec<f64> = rows.iter().flat_map(|row| row.places.iter().copied()).collect();
+        let alone = match logged.single() {
+            true => Ok(Alone::by_log(&logged.logging, given.clone())),
+            false => Err(match logged.kind {
+                PropensityKind::Marginal => "the file has the probability of an item given those \
+                                             before it, and they need it whatever stands there"
+                    .to_owned(),
+                _ => NO_MARGINALS.to_owned(),
+            }),
+        };
+        let others = || {
+            Err("they need the probability of every item, and the file has that of the logged ones; \
+                 one of place,before,item,prob or of session,step,slate has more"
+                .to_owned())
+        };
+        Ok(Columns {
+            given: Ok(given),
+            alone,
+            expected: others(),
+            ahead: others(),
+            unseen: Err("the file tells of nothing but what was logged".to_owned()),
+        })
+    }
+
+    fn of_slates(&self, rows: &[OfSlate<ItemId>], beside: &Beside<'_>) -> anyhow::Result<Columns> {
+        let Beside { logged, models, .. } = beside;
+        let rows = self.in_order(rows, beside)?;
+        let (mut given, mut policy, mut expected, mut ahead) = (vec![], vec![], vec![], vec![]);
+        let (mut unseen_places, mut unseen_slates) = (0.0, 0.0);
+        for (row, (session, slate)) in rows.iter().zip(logged.each()) {
+            let (own, model) = (&row.places, models.of(session));
+            let agree = slate.iter().zip(own).take_while(|(a, b)| a == b).count();
+            let certain = |is: bool| f64::from(u8::from(is));
+            for (place, item) in slate.iter().enumerate() {
+                given.push(certain(place < agree));
+                policy.push(certain(own[place] == *item));
+                ahead.push(if place <= agree { model.of_item(own[place]) } else { 0.0 });
+            }
+            expected.push(model.of_slate(own));
+            let unseen = (0..).zip(own).filter(|&(at, &item)| !logged.shown.at(at, item)).count();
+            unseen_places += unseen as f64 / own.len() as f64;
+            unseen_slates += certain(!logged.shown.slate(own));
+        }
+        let alone = match (logged.kind, logged.single()) {
+            (PropensityKind::Marginal, _) | (_, true) => Ok(Alone::by_log(&logged.logging, policy)),
+            _ => Err(NO_MARGINALS.to_owned()),
+        };
+        let slates = logged.slates() as f64;
+        Ok(Columns {
+            given: Ok(given),
+            alone,
+            expected: Ok(expected),
+            ahead: Ok(ahead),
+            unseen: Ok(Unseen {
+                places: unseen_places / slates,
+                slates: Some(unseen_slates / slates),
+            }),
+        })
+    }
+
+    fn of_table(&self, tree: &Tree, beside: &Beside<'_>, items: &Items) -> anyhow::Result<Columns> {
+        let Beside { logged, models, .. } = beside;
+        let lacks = |before: &[ItemId]| {
+            let names: Vec<&str> = before.iter().map(|&item| items.name(item)).collect();
+            self.file.unfit(format!(
+                "has no rows of place {} after {:?}, where the policy comes, and slates of the log \
+                 have {} places",
+                before.len(),
+                names.join(" "),
+                logged.longest()
+            ))
+        };
+        // What is shown up to each place, with its probability.
+        let mut shown = vec![vec![(Vec::new(), 1.0)]];
+        for place in 0..logged.longest() {
+            let mut longer = Vec::new();
+            for (before, probability) in &shown[place] {
+                let next = tree.get(before).ok_or_else(|| lacks(before))?;
+                for &(item, prob) in next.iter().filter(|(_, prob)| *prob > 0.0) {
+                    let mut slate = before.clone();
+                    slate.push(item);
+                    longer.push((slate, probability * prob));
+                }
+            }
+            shown.push(longer);
+        }
+        let mut places = vec![Place::new(); logged.longest()];
+        for (place, slates) in shown[1..].iter().enumerate() {
+            for (slate, probability) in slates {
+                places[place].entry(slate[place]).or_default().0 += probability;
+            }
+        }
+        let (mut given, mut alone, mut ahead) = (vec![], vec![], vec![]);
+        for (session, slate) in logged.each() {
+            let model = models.of(session);
+            for place in 0..slate.len() {
+                let next = tree.get(&slate[..place]).map_or(&[][..], Vec::as_slice);
+                let of = |&(item, prob): &(ItemId, f64)| (item == slate[place]).then_some(prob);
+                given.push(next.iter().find_map(of).unwrap_or(0.0));
+                ahead.push(next.iter().map(|&(item, prob)| prob * model.of_item(item)).sum());
+                alone.push(places[place].get(&slate[place]).map_or(0.0, |of| of.0));
+            }
+        }
+        let unseen_slates = shown.iter().map(|slates| {
+            let unseen = slates.iter().filter(|(slate, _)| !logged.shown.slate(slate));
+            unseen.fold(0.0, |sum, (_, probability)| sum + probability)
+        });
+        let unseen = Unseen {
+            slates: Some(mean_by_length(logged, &unseen_slates.collect::<Vec<f64>>())),
+            ..unseen_places(&places, logged)
+        };
+        let alone = match (logged.kind, logged.single()) {
+            (PropensityKind::Marginal, _) | (_, true) => Ok(Alone::by_log(&logged.logging, alone)),
+            _ => Err(NO_MARGINALS.to_owned()),
+        };
+        Ok(Columns {
+            given: Ok(given),
+            alone,
+            expected: Ok(expected(&places, logged, models)),
+            ahead: Ok(ahead),
+            unseen: Ok(unseen),
+        })
+    }
+
+    fn of_marginals(
+        &self,
+        places: &[Place],
+        beside: &Beside<'_>,
+        items: &Items,
+    ) -> anyhow::Result<Columns> {
+        let Beside { logged, models, .. } = beside;
+        if places.len() < logged.longest() {
+            let (found, expected) = (places.len(), logged.longest());
+            return Err(self
+                .file
+                .unfit(format!("has {found} places, and slates of the log have {expected}"))
+                .into());
+        }
+        let (mut policy, mut logging) = (vec![], vec![]);
+        let mut everywhere = [vec![], vec![]];
+        let same = logged.lengths.iter().all(|&length| length == logged.longest());
+        for (_, slate) in logged.each() {
+            for (place, item) in slate.iter().enumerate() {
+                let of = |place: usize| places[place].get(item).copied().unwrap_or_default();
+                let (own, log) = of(place);
+                if log == 0.0 {
+                    let problem = format!(
+                        "logging: {:?} stands at place {place} of a slate of the log, where by the \
+                         file it never does",
+                        items.name(*item)
+                    );
+                    return Err(self.file.unfit(problem).into());
+                }
+                policy.push(own);
+                logging.push(log);
+                if same {
+                    for (own, log) in (0..slate.len()).map(of) {
+                        everywhere[0].push(log);
+                        everywhere[1].push(own);
+                    }
+                }
+            }
+        }
+        let everywhere = match same {
+            true => Ok(everywhere),
+            false => Err("they take slates of one length".to_owned()),
+        };
+        let given = match logged.single() {
+            true => Ok(policy.clone()),
+            false => {
+                Err("they need the probability of a place given those before it, and the file \
+                          has it whatever stands there"
+                    .to_owned())
+            }
+        };
+        let ahead = match logged.single() {
+            true => Ok(expected_items(places, logged, models)),
+            false => given.as_ref().map(|_| vec![]).map_err(String::clone),
+        };
+        let unseen = unseen_places(places, logged);
+        let of_slates = logged.single().then_some(unseen.places);
+        Ok(Columns {
+            given,
+            alone: Ok(Alone { logging, policy, everywhere }),
+            expected: Ok(expected(places, logged, models)),
+            ahead,
+            unseen: Ok(Unseen { slates: of_slates, ..unseen }),
+        })
+    }
+
+    /// The rows of the judged slates, in their order.
+    fn in_order<'r, T>(
+        &self,
+        rows: &'r [OfSlate<T>],
+        beside: &Beside<'_>,
+    ) -> anyhow::Result<Vec<&'r OfSlate<T>>> {
+        let log = beside.logged.log;
+        let mut of_session: Vec<Vec<&OfSlate<T>>> = Vec::new();
+        of_session.resize_with(log.sessions(), Vec::new);
+        for row in rows {
+            match beside.sessions.get(&row.session) {
+                Some(&Some(session)) => of_session[session].push(row),
+                // It is there, and not judged by.
+                Some(None) => {}
+                None => {
+                    let fault = Fault::value("session", "a session of the log", &row.session);
+                    return Err(self.file.error(row.line, &fault).into());
+                }
+            }
+        }
+        let name = |session: usize| {
+            let named = beside.sessions.iter().find(|(_, at)| **at == Some(session));
+            named.map_or("", |(name, _)| name.as_str())
+        };
+        let mut in_order = Vec::with_capacity(log.steps());
+        for (session, mut rows) in log.iter().zip(of_session) {
+            rows.sort_by_key(|row| row.step);
+            if rows.is_empty() {
+                let name = name(session.index());
+                let problem = format!("session: no row of {name:?}, by which the policy is judged");
+                return Err(self.file.unfit(problem).into());
+            }
+            if rows.len() != session.len() {
+                let steps: Vec<String> = rows.iter().map(|row| row.step.to_string()).collect();
+                let problem = format!(
+                    "step: session {:?} has {} slates in the log and {} rows, of steps {}",
+                    name(session.index()),
+                    session.len(),
+                    rows.len(),
+                    steps.join(", ")
+                );
+                return Err(self.file.unfit(problem).into());
+            }
+            for (row, step) in rows.into_iter().zip(session.steps()) {
+                if row.places.len() != step.slate.len() {
+                    let found = format!(
+                        "{}, where the log's slate has {}",
+                        row.places.len(),
+                        step.slate.len()
+                    );
+                    let fault = Fault::new("row", "a value for each place of the slate", found);
+                    return Err(self.file.error(row.line, &fault).into());
+                }
+                in_order.push(row);
+            }
+        }
+        Ok(in_order)
+    }
+}
+
+/// A model of the rewards in a file, in which every item of `items` must stand; items that only it
+/// knows become new ones.
+pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardModels> {
+    let rows = ExpectedReward::read(path)?;
+    let of: HashMap<ItemId, f64> =
+        rows.iter().map(|row| (items.add(&row.item), row.reward)).collect();
+    let mut rewards = Vec::with_capacity(of.len());
+    for item in (0..items.len() as u32).map(ItemId) {
+        let Some(&reward) = of.get(&item) else {
+            bail!(
+                "{}: item: no row of {:?}, which the log knows; expected one for every item",
+                path.display(),
+                items.name(item)
+            );
+        };
+        rewards.push(reward);
+    }
+    Ok(RewardModels::given(rewards))
+}
+
+/// What q̂ expects of slates whose items have these probabilities at each place, which is all that a
+/// sum or a mean over their items asks for: `[slates]`.
+fn expected(places: &[Place], logged: &Logged<'_>, models: &RewardModels) -> Vec<f64> {
+    let of_slate = |model: &RewardModel, length: usize| {
+        let items = places[..length].iter().flatten();
+        items.map(|(&item, of)| of.0 * model.share(item, length)).sum()
+    };
+    let by_length = |model: &RewardModel| -> Vec<f64> {
+        (0..=logged.longest()).map(|length| of_slate(model, length)).collect()
+    };
+    let known = models.each(by_length);
+    logged.each().map(|(session, slate)| known.of(session)[slate.len()]).collect()
+}
+
+/// The same of single items, where slates are of one.
+fn expected_items(places: &[Place], logged: &Logged<'_>, models: &RewardModels) -> Vec<f64> {
+    let of = |model: &RewardModel| -> f64 {
+        places[0].iter().map(|(&item, of)| of.0 * model.of_item(item)).sum()
+    };
+    let known = models.each(of);
+    logged.each().map(|(session, _)| *known.of(session)).collect()
+}
+
+fn unseen_places(places: &[Place], logged: &Logged<'_>) -> Unseen {
+    let of_place = |(at, place): (usize, &Place)| -> f64 {
+        let unseen = place.iter().filter(|(item, _)| !logged.shown.at(at, **item));
+        unseen.fold(0.0, |sum, (_, of)| sum + of.0)
+    };
+    let by_place: Vec<f64> = places.iter().enumerate().map(of_place).collect();
+    let of_slate =
+        |length: usize| by_place[..length].iter().fold(0.0, |a, b| a + b) / length.max(1) as f64;
+    let by_length: Vec<f64> = (0..=logged.longest()).map(of_slate).collect();
+    Unseen { places: mean_by_length(logged, &by_length), slates: None }
+}
+
+/// The mean over the judged slates of what is known of slates of each length.
+fn mean_by_length(logged: &Logged<'_>, by_length: &[f64]) -> f64 {
+    logged.lengths.iter().map(|&length| by_length[length]).sum::<f64>() / logged.slates() as f64
+}

@@ -1,0 +1,123 @@
+//! Which sessions policies are judged by: none that one of them learned from.
+
+use std::path::Path;
+
+use anyhow::bail;
+use foretaste_console::terminal::eprint_line;
+use foretaste_data::Dataset;
+use foretaste_recommender::Recommender;
+
+/// The sessions to judge by, and the others, which may be learned from.
+pub struct Chosen {
+    pub judged: Vec<usize>,
+    pub others: Vec<usize>,
+}
+
+impl Chosen {
+    /// Of a log, for these recommenders beside their names: the sessions after the first `percent`,
+    /// or all that none of them learned from.
+    pub fn new(
+        dataset: &Dataset,
+        log: &Path,
+        percent: Option<u8>,
+        recommenders: &[(&str, &Recommender)],
+    ) -> anyhow::Result<Self> {
+        let (all, shown) = (dataset.log.sessions(), log.display());
+        let mut allowed = vec![true; all];
+        if let Some(percent) = percent {
+            allowed[..all * usize::from(percent) / 100].fill(false);
+        }
+        if !allowed.contains(&true) {
+            let percent = percent.unwrap_or_default();
+            bail!("{shown}: {all} sessions are too few to leave out the first {percent}%");
+        }
+        let mut learned_from = Vec::new();
+        for &(name, recommender) in recommenders {
+            let Some(origin) = recommender.origin() else {
+                if percent.is_none() {
+                    bail!(
+                        "{name}: the recommender does not say what it learned from, since an \
+                         earlier version wrote it; name with --percent how many percent of the \
+                         sessions, the first ones, are not to judge it"
+                    );
+                }
+                eprint_line(format_args!(
+                    "warning: {name} does not say what it learned from: that it did not learn \
+                     from these sessions is not checked"
+                ));
+                continue;
+            };
+            let overlap = origin.overlap(dataset);
+            let learned = overlap.seen.iter().filter(|&&seen| seen).count();
+            let among = (0..all).filter(|&session| overlap.seen[session] && allowed[session]);
+            match percent {
+                Some(percent) => {
+                    let (among, after) =
+                        (among.count(), allowed.iter().filter(|&&allowed| allowed).count());
+                    if among > 0 {
+                        bail!(
+                            "{shown}: {name} learned from {among} of the {after} sessions after \
+                             the first {percent}%; without --percent it is judged by the {} \
+                             sessions that it did not learn from",
+                            all - learned
+                        );
+                    }
+                }
+                None if learned == all => bail!(
+                    "{shown}: {name} learned from all {all} sessions; judge it by a log that holds \
+                     others"
+                ),
+                None => among.collect::<Vec<_>>().into_iter().for_each(|at| allowed[at] = false),
+            }
+            if overlap.alike > 0 {
+                eprint_line(format_args!(
+                    "warning: {} sessions show and choose the same as sessions that {name} learned \
+                     from, under other ids; short sessions are often alike by chance, but if these \
+                     are the same, the figures flatter",
+                    overlap.alike
+                ));
+            }
+            learned_from.push(format!("; {name} learned from {learned} of them"));
+        }
+        let (judged, others): (Vec<usize>, Vec<usize>) =
+            (0..all).partition(|&session| allowed[session]);
+        if judged.is_empty() {
+            bail!(
+                "{shown}: every session is one that a recommender learned from; judge them one by \
+                 one, or by a log that holds others"
+            );
+        }
+        let learned_from = learned_from.concat();
+        eprint_line(format_args!("judged by {} of {all} sessions{learned_from}", judged.len()));
+        Ok(Self { judged, others })
+    }
+
+    /// Only the sessions whose every slate has propensities, and how many were left out.
+    pub fn with_propensities(mut self, dataset: &Dataset, log: &Path) -> anyhow::Result<Self> {
+        let all = self.judged.len();
+        let has = |&session: &usize| {
+            dataset.log.session(session).steps().all(|step| step.propensity.is_some())
+        };
+        self.judged.retain(has);
+        if self.judged.is_empty() {
+            let whose = match dataset.log.sessions_with_propensities() {
+                0 => "the log has no propensities".to_owned(),
+                some => {
+                    format!("{some} sessions have propensities, but none of the {all} to judge by")
+                }
+            };
+            bail!(
+                "{}: {whose}; without the probability of what was shown, nothing can be said of \
+                 what was not",
+                log.display()
+            );
+        }
+        if self.judged.len() < all {
+            eprint_line(format_args!(
+                "warning: {} sessions have no propensities and are left out",
+                all - self.judged.len()
+            ));
+        }
+        Ok(self)
+    }
+}
