@@ -418,6 +418,31 @@ fn policies_are_compared_with_the_logger_and_with_each_other() {
     assert_eq!(judged["logger"]["drift"]["parts"].as_array().unwrap().len(), 5);
 }
 
+/// The log of [`rewards_without_choice`] without its propensities: uniform is nearly the logger.
+#[test]
+fn propensities_are_estimated_only_where_that_is_asked_for_and_said() {
+    let temp = TempDir::new().unwrap();
+    let place = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
+    let with = rewards_without_choice(ITEMS);
+    let without: String =
+        with.lines().map(|row| format!("{}\n", row.rsplit_once(',').unwrap().0)).collect();
+    fs::write(place("with.csv"), with).unwrap();
+    fs::write(place("without.csv"), without).unwrap();
+    let refused = fails(evaluate(&place("without.csv"), "uniform", &[]));
+    assert!(refused.contains("the log has no propensities"), "{refused}");
+    assert!(refused.contains("--estimate-propensities guesses them"), "{refused}");
+    let estimate = ["--estimate-propensities"];
+    let refused = fails(evaluate(&place("with.csv"), "uniform", &estimate));
+    assert!(refused.contains("leave --estimate-propensities out"), "{refused}");
+    let said = succeeds(evaluate(&place("without.csv"), "uniform", &estimate));
+    assert!(said.starts_with("THE PROPENSITIES ARE ESTIMATED"), "{said}");
+    let judged =
+        json(evaluate(&place("without.csv"), "uniform", &[&estimate[..], &["--json"]].concat()));
+    let calibration = judged["estimated_propensities"]["calibration"].as_array().unwrap();
+    let predicted: f64 = calibration.iter().map(|of| number(&of["predicted"])).sum();
+    assert!((predicted - 1.0).abs() < 1e-9 && calibration.len() > 1, "{calibration:?}");
+}
+
 #[test]
 fn a_policy_that_is_none_or_called_as_another_is_refused() {
     let temp = TempDir::new().unwrap();

@@ -8,6 +8,7 @@ mod learned;
 mod logged;
 mod overlap;
 mod page;
+mod propensities;
 mod reward_model;
 mod sessions;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use self::files::{Beside, Found};
 use self::logged::{Items, Logged};
 use self::overlap::Overlap;
 use self::page::Judged;
+use self::propensities::EstimatedPropensities;
 use self::reward_model::RewardModels;
 use self::sessions::Chosen;
 use crate::answer::Answer;
@@ -63,6 +65,10 @@ pub struct Args {
     /// any of them [default: judge by all sessions that none of them learned from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
+    /// Where the log has no propensities, estimate them: right only where the policy that made the
+    /// log looked at nothing but the place and the item.
+    #[arg(long)]
+    estimate_propensities: bool,
     /// What becomes of items that a recommender, or for a file the log, does not know: refuse,
     /// drop-steps (slates with them weigh nothing, and clicks on them are no part of a
     /// recommender's history) or as-unknown (for recommenders that have an entry for them).
@@ -102,7 +108,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     });
     let ours: Vec<(&str, &Recommender)> = ours.collect();
     let chosen = Chosen::new(&dataset, &args.log, args.percent, &ours)?;
-    let chosen = chosen.with_propensities(&dataset, &args.log)?;
+    let chosen = match args.estimate_propensities {
+        true => chosen.without_propensities(&dataset, &args.log)?,
+        false => chosen.with_propensities(&dataset, &args.log)?,
+    };
     for candidate in &mut candidates {
         if let Candidate::Popularity = candidate {
             let popularity = popularity(&dataset, &chosen.others, args, &device)?;
@@ -112,7 +121,12 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
 
     let (judged, others) = (dataset.log.select(&chosen.judged), dataset.log.select(&chosen.others));
     let name = |session: usize| dataset.session_name(chosen.judged[session]).into_owned();
-    let logged = Logged::new(&judged, name)?;
+    let estimated = args
+        .estimate_propensities
+        .then(|| EstimatedPropensities::new(&judged, &others, dataset.catalogue.len()))
+        .transpose()?;
+    let of_places = estimated.as_ref().map(|estimated| &estimated.of_places[..]);
+    let logged = Logged::new(&judged, of_places, name)?;
     let mut items = Items::new(&dataset.catalogue);
     let models = match &args.reward_model {
         Some(path) => files::reward_model(path, &mut items)?,
@@ -159,7 +173,13 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         let estimates = Estimates::new(&logged, &columns, &models, args.cap)
             .with_context(|| format!("cannot judge {called}"))?;
         let overlap = Overlap::new(&logged, &estimates, &columns.unseen, args.assume, args.cap);
-        found.push(Judged { name: called.clone(), estimates, overlap, notes, against: Vec::new() });
+        found.push(Judged {
+            name: called.clone(),
+            estimates,
+            overlap,
+            notes,
+            against: estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against),
+        });
     }
     shown.end();
     let compared: Vec<_> = found
@@ -167,7 +187,13 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         .map(|of| (of.estimates.deciding(args.assume), &of.overlap, of.against.clone()))
         .collect();
     let comparison = Comparison::new(&logged, &compared, args.seed)?;
-    Ok(page::answer(&logged, &found, &comparison, args.assume))
+    let mut answer = page::answer(&logged, &found, &comparison, args.assume);
+    if let Some(estimated) = estimated {
+        let notes = estimated.notes();
+        answer.text = [notes, vec![answer.text]].concat().join("\n");
+        answer.json["estimated_propensities"] = estimated.json();
+    }
+    Ok(answer)
 }
 
 /// The policies by their names, but the logger, who is always there.

@@ -53,8 +53,13 @@ impl Shown {
 }
 
 impl<'a> Logged<'a> {
-    /// Of these sessions, which `name` names by their index.
-    pub fn new(log: &'a Log, name: impl Fn(usize) -> String) -> anyhow::Result<Self> {
+    /// Of these sessions, which `name` names by their index, with their propensities or with
+    /// estimated ones of all their places.
+    pub fn new(
+        log: &'a Log,
+        estimated: Option<&[f64]>,
+        name: impl Fn(usize) -> String,
+    ) -> anyhow::Result<Self> {
         let lengths: Vec<usize> = log.iter().map(|session| session.len()).collect();
         let mut logged = Self {
             log,
@@ -68,17 +73,21 @@ impl<'a> Logged<'a> {
         };
         for session in log.iter() {
             for (t, step) in session.steps().enumerate() {
-                logged.push(step, session.extras(t)).with_context(|| {
-                    format!("session {}, step {t}, counted from 0", name(session.index()))
-                })?;
+                if estimated.is_none() {
+                    let propensity = step.propensity.with_context(|| {
+                        let name = name(session.index());
+                        format!("session {name}, step {t}, counted from 0: it has no propensity")
+                    })?;
+                    logged.logging.extend(propensity.iter().map(|&of_place| f64::from(of_place)));
+                }
+                logged.push(step, session.extras(t));
             }
         }
+        logged.logging.extend(estimated.unwrap_or_default());
         Ok(logged)
     }
 
-    fn push(&mut self, step: Step<'_>, extras: Extras<'_>) -> anyhow::Result<()> {
-        let propensity = step.propensity.context("it has no propensity")?;
-        self.logging.extend(propensity.iter().map(|&propensity| f64::from(propensity)));
+    fn push(&mut self, step: Step<'_>, extras: Extras<'_>) {
         let by_place: Vec<f64> = paid(step, extras).collect();
         let (of_places, earned) = (by_place.iter().sum::<f64>(), f64::from(step.reward));
         // The log's sum is rounded to seven digits.
@@ -87,7 +96,6 @@ impl<'a> Logged<'a> {
         self.by_place.extend(by_place);
         self.lengths.push(step.slate.len());
         self.shown.add(step.slate);
-        Ok(())
     }
 
     /// Number of slates.

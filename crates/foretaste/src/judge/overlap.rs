@@ -1,6 +1,6 @@
 //! How much of the log speaks for a policy.
 
-use foretaste_eval::counterfactual::Diagnostics;
+use foretaste_eval::counterfactual::{Diagnostics, Warning};
 use serde_json::{Value, json};
 
 use super::columns::{Known, Unseen};
@@ -108,12 +108,22 @@ impl Overlap {
         lines
     }
 
-    /// What speaks against deciding by it, beside the warnings of the weights.
+    /// What does not speak against deciding, and is to be known: small propensities, of which a log
+    /// of many items is full. Where they make heavy weights, these warn.
+    pub fn notes(&self) -> Vec<String> {
+        self.of_weights(|warning| matches!(warning, Warning::SmallPropensities { .. }))
+    }
+
+    /// The warnings of the weights that are such.
+    fn of_weights(&self, is: impl Fn(&Warning) -> bool) -> Vec<String> {
+        let warnings = self.diagnostics.as_ref().map_or(Vec::new(), Diagnostics::warnings);
+        warnings.iter().filter(|warning| is(warning)).map(ToString::to_string).collect()
+    }
+
+    /// What speaks against deciding.
     pub fn warnings(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = match &self.diagnostics {
-            Ok(diagnostics) => diagnostics.warnings().iter().map(ToString::to_string).collect(),
-            Err(_) => Vec::new(),
-        };
+        let mut warnings =
+            self.of_weights(|warning| !matches!(warning, Warning::SmallPropensities { .. }));
         let mean = self.diagnostics.as_ref().map_or(0.0, |of| of.mean_weight.mean);
         if let Ok(unseen) = &self.unseen
             && unseen.places > LARGEST_UNSEEN

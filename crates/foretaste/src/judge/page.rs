@@ -156,6 +156,7 @@ fn section(judged: &Judged, compared: &Compared, by_time: bool) -> Vec<String> {
     if let Ok(Decided { estimator, drift: Some(drift), .. }) = &compared.decided {
         lines.push(format!("{estimator}, {}", drifting(drift, by_time)));
     }
+    let notes = [notes.clone(), overlap.notes()].concat();
     lines.extend(notes.iter().map(|note| format!("note: {note}")));
     let warnings = [overlap.warnings(), against.clone()].concat();
     let sound = warnings.is_empty() && compared.decided.is_ok();
@@ -254,6 +255,7 @@ fn object(
         let Judged { name, estimates, overlap, notes, against } = judged;
         let left_out =
             |(name, reason): &(String, String)| json!({ "estimator": name, "reason": reason });
+        let notes = [notes.clone(), overlap.notes()].concat();
         let warnings = [overlap.warnings(), against.clone()].concat();
         let reasons = match &compared.verdict {
             Verdict::DoNotDecide(reasons) => reasons.clone(),

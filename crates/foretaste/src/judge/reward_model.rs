@@ -96,6 +96,12 @@ impl RewardModel {
 pub struct Halves<T>([T; 2]);
 
 impl<T> Halves<T> {
+    /// What `make` makes for each: it is told which sessions, by the rest of their index by 2, are its
+    /// own, and must not learn from these.
+    pub fn make(make: impl FnMut(usize) -> T) -> Self {
+        Self([0, 1].map(make))
+    }
+
     /// That of a session, by its index among the judged.
     pub fn of(&self, session: usize) -> &T {
         &self.0[session % 2]
@@ -114,10 +120,10 @@ impl RewardModels {
     /// A session's model is fitted on `others` and on the half of `judged` that it does not belong
     /// to.
     pub fn fit(judged: &Log, others: &Log, items: usize) -> Self {
-        Self([0, 1].map(|own| {
+        Self::make(|own| {
             let half = judged.iter().filter(|session| session.index() % 2 != own);
             RewardModel::fit(others.iter().chain(half), items)
-        }))
+        })
     }
 
     /// Somebody's own, the same for all.

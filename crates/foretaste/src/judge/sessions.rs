@@ -92,7 +92,23 @@ impl Chosen {
         Ok(Self { judged, others })
     }
 
-    /// Only the sessions whose every slate has propensities, and how many were left out.
+    /// The same, if none of them has propensities, so that they may be estimated.
+    pub fn without_propensities(self, dataset: &Dataset, log: &Path) -> anyhow::Result<Self> {
+        let has = |&&session: &&usize| {
+            dataset.log.session(session).steps().any(|step| step.propensity.is_some())
+        };
+        match self.judged.iter().filter(has).count() {
+            0 => Ok(self),
+            some => bail!(
+                "{}: {some} of the {} sessions to judge by have propensities, which are better than \
+                 estimated ones: leave --estimate-propensities out",
+                log.display(),
+                self.judged.len()
+            ),
+        }
+    }
+
+    /// Only the sessions whose every slate has propensities; how many are left out is said.
     pub fn with_propensities(mut self, dataset: &Dataset, log: &Path) -> anyhow::Result<Self> {
         let all = self.judged.len();
         let has = |&session: &usize| {
@@ -108,7 +124,8 @@ impl Chosen {
             };
             bail!(
                 "{}: {whose}; without the probability of what was shown, nothing can be said of \
-                 what was not",
+                 what was not. --estimate-propensities guesses them, which is right only where the \
+                 policy that made the log did not look at the user",
                 log.display()
             );
         }
