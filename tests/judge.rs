@@ -224,8 +224,8 @@ fn snips_has_the_standard_error_of_a_ratio() {
 }
 
 /// In the shape of a public report (VowpalWabbit #3795): users read from the top and stop at a
-/// click (1/2 for a, 1/4 for b, 3/4 for c). The log is a whole population: 256 slates, each and each
-/// click as often as it comes. So what is unbiased hits the truth, at every place.
+/// click (1/2 for a, 1/4 for b, 3/4 for c). The log is a whole population: 256 slates, each and
+/// each click as often as it comes. So what is unbiased hits the truth, at every place.
 #[test]
 fn ratios_are_multiplied_from_the_top() {
     let (items, clicks) = (["a", "b", "c"], [(1, 2), (1, 4), (3, 4)]);
@@ -283,9 +283,9 @@ fn ratios_are_multiplied_from_the_top() {
     assert!((total - 1339.0 / 1600.0).abs() < 1e-12, "{total}");
 }
 
-/// In the shape of a public report (VowpalWabbit #1696): a policy that never does what the log shows
-/// is worth what the model of the rewards says, and that is said; one that does so in half of its
-/// slates is flagged by its mean weight and by what the log never shows.
+/// In the shape of a public report (VowpalWabbit #1696): a policy that never does what the log
+/// shows is worth what the model of the rewards says, and that is said; one that does so in half of
+/// its slates is flagged by its mean weight and by what the log never shows.
 #[test]
 fn what_the_log_never_shows_is_marked_and_nothing_is_divided_by_it() {
     let temp = TempDir::new().unwrap();

@@ -14,8 +14,8 @@
 //! | [`MarginalSlates`] | slates, each place by itself | for independent places [`iips`], [`sniips`] |
 //! | [`PositionSlates`] | slates, each item at every place | for position-based users [`pbm`], [`snpbm`], [`examination`] |
 //!
-//! Rows of one session are seldom independent: [`Sessions`] give any of these values an interval that
-//! knows it, and compare policies on the same resampled sessions.
+//! Rows of one session are seldom independent: [`Sessions`] give any of these values an interval
+//! that knows it, and compare policies on the same resampled sessions.
 //!
 //! [`Diagnostics`] say whether the log can answer at all: read their
 //! [`warnings`](Diagnostics::warnings) before the estimate.

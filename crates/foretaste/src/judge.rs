@@ -25,6 +25,7 @@ use foretaste_nn::DeviceKind;
 use foretaste_recommender::{Content, Effort, Job, Method, Recommender, TrainingLog};
 use indicatif::MultiProgress;
 
+use self::columns::Columns;
 use self::compare::Comparison;
 use self::estimates::{Assume, Estimates};
 use self::files::{Beside, Found};
@@ -92,12 +93,18 @@ enum Candidate {
     Popularity,
 }
 
+/// Whom to judge, beside the log.
+enum Ready {
+    Ours(Box<Recommender>),
+    File(Columns, Vec<String>),
+}
+
 /// Estimates what the policies would have earned, with what speaks against it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let specs = specs(&args.policies)?;
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
-    let mut candidates = specs
+    let candidates = specs
         .iter()
         .map(|(_, spec)| candidate(spec, &dataset, &device))
         .collect::<anyhow::Result<Vec<_>>>()?;
@@ -112,13 +119,6 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         true => chosen.without_propensities(&dataset, &args.log)?,
         false => chosen.with_propensities(&dataset, &args.log)?,
     };
-    for candidate in &mut candidates {
-        if let Candidate::Popularity = candidate {
-            let popularity = popularity(&dataset, &chosen.others, args, &device)?;
-            *candidate = Candidate::Ours(Box::new(popularity));
-        }
-    }
-
     let (judged, others) = (dataset.log.select(&chosen.judged), dataset.log.select(&chosen.others));
     let name = |session: usize| dataset.session_name(chosen.judged[session]).into_owned();
     let estimated = args
@@ -132,56 +132,43 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         Some(path) => files::reward_model(path, &mut items)?,
         None => RewardModels::fit(&judged, &others, dataset.catalogue.len()),
     };
-    let asked = candidates.iter().filter(|candidate| matches!(candidate, Candidate::Ours(_)));
-    let total = asked.count() * judged.sessions();
-    let mut shown = Progress::new(bars, quiet, 0, total as u64);
-    let mut found = Vec::new();
+    // Files first: what is wrong with them is said before anybody is asked for long.
     let names = session_names(&dataset, &chosen, &candidates);
-    for ((called, spec), candidate) in specs.iter().zip(&candidates) {
-        let mut notes = Vec::new();
-        let columns = match candidate {
+    let beside = Beside { logged: &logged, models: &models, sessions: &names };
+    let mut ready = Vec::with_capacity(candidates.len());
+    for candidate in candidates {
+        ready.push(match candidate {
+            Candidate::Ours(recommender) => Ready::Ours(recommender),
+            Candidate::Popularity => {
+                Ready::Ours(Box::new(popularity(&dataset, &chosen.others, args, &device)?))
+            }
             Candidate::File(path) => {
-                let beside = Beside { logged: &logged, models: &models, sessions: &names };
-                let policy = Found::read(path, &mut items, args.unknown_items)?;
-                if let Some(first) = policy.unknown.first() {
-                    notes.push(format!(
-                        "the log knows nothing of {} of its items, such as {first:?}",
-                        policy.unknown.len()
-                    ));
-                }
-                policy.columns(&beside, &items)?
+                let file = Found::read(&path, &mut items, args.unknown_items)?;
+                Ready::File(file.columns(&beside, &items)?, file.notes())
             }
-            Candidate::Ours(recommender) => {
-                let mapping = Mapping::new(&dataset.catalogue, recommender.catalogue());
-                let unknown = mapping.unknown(&judged);
-                args.unknown_items.check(&dataset.name, unknown)?;
-                if unknown.any() {
-                    eprint_line(format_args!(
-                        "warning: {called} does not know {unknown}; it never shows these, so such \
-                         slates weigh nothing"
-                    ));
-                }
-                let actor = recommender.acting(spec.acting);
-                let actor = actor.with_context(|| format!("cannot judge {called}"))?;
-                learned::columns(&actor, &logged, &models, &mapping, &items, name, || {
-                    shown.advance("sessions");
-                })
-                .with_context(|| format!("cannot judge {called}"))?
-            }
-            Candidate::Popularity => bail!("{called}: popularity was not fitted"),
-        };
-        let estimates = Estimates::new(&logged, &columns, &models, args.cap)
-            .with_context(|| format!("cannot judge {called}"))?;
-        let overlap = Overlap::new(&logged, &estimates, &columns.unseen, args.assume, args.cap);
-        found.push(Judged {
-            name: called.clone(),
-            estimates,
-            overlap,
-            notes,
-            against: estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against),
         });
     }
+    let asked = ready.iter().filter(|of| matches!(of, Ready::Ours(_))).count();
+    let mut shown = Progress::new(bars, quiet, 0, (asked * judged.sessions()) as u64);
+    let judging =
+        Judging { args, dataset: &dataset, logged: &logged, models: &models, items: &items };
+    let against = estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against);
+    let found = specs.iter().zip(ready).map(|((called, spec), policy)| {
+        let (columns, notes) = match policy {
+            Ready::File(columns, notes) => (columns, notes),
+            Ready::Ours(recommender) => {
+                let callback = || shown.advance("sessions");
+                (judging.ask(called, spec, &recommender, name, callback)?, Vec::new())
+            }
+        };
+        let estimates = Estimates::new(&logged, &columns, &models, args.cap)?;
+        let overlap = Overlap::new(&logged, &estimates, &columns.unseen, args.assume, args.cap);
+        let (name, against) = (called.clone(), against.clone());
+        Ok(Judged { name, estimates, overlap, notes, against })
+    });
+    let found = found.collect::<anyhow::Result<Vec<_>>>();
     shown.end();
+    let found = found?;
     let compared: Vec<_> = found
         .iter()
         .map(|of| (of.estimates.deciding(args.assume), &of.overlap, of.against.clone()))
@@ -194,6 +181,45 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         answer.json["estimated_propensities"] = estimated.json();
     }
     Ok(answer)
+}
+
+/// What every policy is judged beside.
+struct Judging<'a> {
+    args: &'a Args,
+    dataset: &'a Dataset,
+    logged: &'a Logged<'a>,
+    models: &'a RewardModels,
+    items: &'a Items,
+}
+
+impl Judging<'_> {
+    /// Asks a recommender for all judged slates; `name` and `callback` as [`learned::columns`] has
+    /// them.
+    fn ask(
+        &self,
+        called: &str,
+        spec: &PolicySpec,
+        recommender: &Recommender,
+        name: impl Fn(usize) -> String + Sync,
+        callback: impl FnMut(),
+    ) -> anyhow::Result<Columns> {
+        let Self { args, dataset, logged, models, items } = self;
+        let mapping = Mapping::new(&dataset.catalogue, recommender.catalogue());
+        let unknown = mapping.unknown(logged.log);
+        args.unknown_items.check(&dataset.name, unknown)?;
+        if unknown.any() {
+            eprint_line(format_args!(
+                "warning: {called} does not know {unknown}; it never shows these, so such slates \
+                 weigh nothing"
+            ));
+        }
+        let columns = recommender.acting(spec.acting).map_err(anyhow::Error::from);
+        columns
+            .and_then(|actor| {
+                learned::columns(&actor, logged, models, &mapping, items, name, callback)
+            })
+            .with_context(|| format!("cannot judge {called}"))
+    }
 }
 
 /// The policies by their names, but the logger, who is always there.

@@ -18,8 +18,8 @@ use crate::policy::{PolicySpec, Source};
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What `foretaste train` wrote: a recommender of any kind. Behind it may stand ,act=top (its
-    /// likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many answers are drawn
-    /// uniformly).
+    /// likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many answers are
+    /// drawn uniformly).
     policy: PolicySpec,
     /// Items that the user clicked, the oldest first.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
@@ -87,8 +87,8 @@ pub fn run(args: &Args) -> anyhow::Result<Answer> {
     Ok(Answer { text: answer.items.join("\n"), json: json!(answer) })
 }
 
-/// Answers the requests of a file, as many at a time as have come, until there are no more or nobody
-/// reads the answers.
+/// Answers the requests of a file, as many at a time as have come, until there are no more or
+/// nobody reads the answers.
 fn answer_lines(actor: &Actor<'_>, path: &Path, k: usize, seed: Seed) -> anyhow::Result<()> {
     let (name, from): (String, Box<dyn Read>) = match path.as_os_str() == "-" {
         true => ("<standard input>".into(), Box::new(stdin())),

@@ -116,8 +116,8 @@ const MARGINALS: [&str; 4] = ["place", "item", "policy", "logging"];
 const EXPECTED: [&str; 2] = ["item", "expected_reward"];
 
 impl PolicyFile {
-    /// Reads a policy, also through a pipe or compressed, and checks all that can be checked without
-    /// the log.
+    /// Reads a policy, also through a pipe or compressed, and checks all that can be checked
+    /// without the log.
     ///
     /// # Errors
     /// [`Error::File`] for columns of no policy; [`Error::Row`] for a row that is no such thing: a

@@ -61,8 +61,8 @@ impl AgentPolicy {
         Ok(self.logits(memory)?.into_iter().map(row).collect())
     }
 
-    /// The logits of Eq 4 of every item, in double precision, a row for each of the memories: slates
-    /// are drawn in proportion to their exponentials, or are those of the largest.
+    /// The logits of Eq 4 of every item, in double precision, a row for each of the memories:
+    /// slates are drawn in proportion to their exponentials, or are those of the largest.
     pub fn scores(&self, memory: &ClickStates) -> Result<Vec<Vec<f64>>> {
         let row = |logits: Vec<f32>| logits.into_iter().map(f64::from).collect();
         Ok(self.logits(memory)?.into_iter().map(row).collect())

@@ -176,8 +176,8 @@ impl<'a> Actor<'a> {
         Ok(expected)
     }
 
-    /// Replaces the content of `slates` by several slates of `k` items for one user, the only row of
-    /// `memory` and of `allowed`: one from each stream.
+    /// Replaces the content of `slates` by several slates of `k` items for one user, the only row
+    /// of `memory` and of `allowed`: one from each stream.
     ///
     /// # Errors
     /// What the policy returns, and where it cannot show `k` items.
@@ -292,8 +292,8 @@ impl<'a> Actor<'a> {
             let mut slates = Slates::default();
             // Nothing is drawn from it.
             let mut streams = foretaste_random::Seed::new(0).streams(0..1);
-            let set = Candidates::only(set);
-            self.recommender.rank(memory, Some(&set), length, &mut streams, &mut slates)?;
+            let set = (set.len() < items).then(|| Candidates::only(set));
+            self.recommender.rank(memory, set.as_ref(), length, &mut streams, &mut slates)?;
             let shown = slates.row(0).iter().filter(|item| left.contains(item));
             ranking.extend(shown.copied());
             left.retain(|item| !ranking.contains(item));

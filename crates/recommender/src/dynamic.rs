@@ -37,8 +37,8 @@ pub trait DynPolicy: Send + Sync {
     ) -> Result<Vec<f64>>;
 
     /// The score of every item, a row for each of the memories (or one row that is everyone's),
-    /// where the kind goes by such: one that [draws](Self::draws) draws in proportion to exp(score),
-    /// without replacement; any other shows the largest.
+    /// where the kind goes by such: one that [draws](Self::draws) draws in proportion to
+    /// exp(score), without replacement; any other shows the largest.
     fn scores(&self, memory: &Memory) -> Result<Option<Vec<Vec<f64>>>>;
 
     /// Whether its slates are drawn, and not certain.

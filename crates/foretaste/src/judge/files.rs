@@ -24,7 +24,7 @@ pub struct Found {
     file: PolicyFile,
     policy: Policy,
     /// Raw ids that neither knows.
-    pub unknown: Vec<String>,
+    unknown: Vec<String>,
 }
 
 enum Policy {
@@ -93,6 +93,13 @@ impl Found {
             }
         };
         Ok(Self { file, policy, unknown: unknown.into_iter().collect() })
+    }
+
+    /// What is to be known of it.
+    pub fn notes(&self) -> Vec<String> {
+        let Some(first) = self.unknown.first() else { return Vec::new() };
+        let count = self.unknown.len();
+        vec![format!("the log knows nothing of {count} of its items, such as {first:?}")]
     }
 
     /// The policy's columns.
@@ -388,8 +395,8 @@ pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardMode
     Ok(RewardModels::given(rewards))
 }
 
-/// What q̂ expects of slates whose items have these probabilities at each place, which is all that a
-/// sum or a mean over their items asks for: `[slates]`.
+/// What q̂ expects of slates whose items have these probabilities at each place, which is all that
+/// a sum or a mean over their items asks for: `[slates]`.
 fn expected(places: &[Place], logged: &Logged<'_>, models: &RewardModels) -> Vec<f64> {
     let of_slate = |model: &RewardModel, length: usize| {
         let items = places[..length].iter().flatten();

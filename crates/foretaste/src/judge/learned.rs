@@ -20,9 +20,9 @@ const NOWHERE: ItemId = ItemId(u32::MAX);
 /// Sessions that are asked for at a time, between two signs of progress.
 const AT_A_TIME: usize = 256;
 
-/// The columns of a recommender that acts. `to` finds the log's items among its own, `items` are the
-/// log's and the reward model's. It never shows an item that it does not know, and its history holds no click on
-/// one. `callback` is called after each session.
+/// The columns of a recommender that acts. `to` finds the log's items among its own, `items` are
+/// the log's and the reward model's. It never shows an item that it does not know, and its history
+/// holds no click on one. `callback` is called after each session.
 ///
 /// # Errors
 /// Where its kind does not show slates of a length that the log holds, with the step and the
@@ -182,8 +182,8 @@ impl Asked<'_> {
         Ok(self.actor.observe(memory, &slates, &responses)?)
     }
 
-    /// Slates of `k` items that it would show, in the items of the log: as many as are drawn, or the
-    /// one that is certain.
+    /// Slates of `k` items that it would show, in the items of the log: as many as are drawn, or
+    /// the one that is certain.
     fn shown(
         &self,
         memory: &Memory,

@@ -55,8 +55,9 @@ pub struct EstimatedPropensities {
 }
 
 impl EstimatedPropensities {
-    /// Of the judged sessions. The model of a session is fitted on `others` and the half of `judged`
-    /// that the session does not belong to; how much is smoothed is what makes all of it likeliest.
+    /// Of the judged sessions. The model of a session is fitted on `others` and the half of
+    /// `judged` that the session does not belong to; how much is smoothed is what makes all of it
+    /// likeliest.
     pub fn new(judged: &Log, others: &Log, items: usize) -> anyhow::Result<Self> {
         let fitted = SMOOTHING.map(|smoothing| {
             let models = Halves::make(|own| {

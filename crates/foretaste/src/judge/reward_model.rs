@@ -36,9 +36,9 @@ impl Shrunk {
 }
 
 impl RewardModel {
-    /// Fitted on these sessions, of so many items: a slate earns the mean over its items of the mean
-    /// reward of the slates that show them, and an item the mean that it earned where it stood. Of
-    /// no sessions at all it expects nothing.
+    /// Fitted on these sessions, of so many items: a slate earns the mean over its items of the
+    /// mean reward of the slates that show them, and an item the mean that it earned where it
+    /// stood. Of no sessions at all it expects nothing.
     pub fn fit<'a>(sessions: impl Iterator<Item = Session<'a>>, items: usize) -> Self {
         let mut shown = vec![0.0; items];
         let (mut earned, mut own) = (shown.clone(), shown.clone());
@@ -96,8 +96,8 @@ impl RewardModel {
 pub struct Halves<T>([T; 2]);
 
 impl<T> Halves<T> {
-    /// What `make` makes for each: it is told which sessions, by the rest of their index by 2, are its
-    /// own, and must not learn from these.
+    /// What `make` makes for each: it is told which sessions, by the rest of their index by 2, are
+    /// its own, and must not learn from these.
     pub fn make(make: impl FnMut(usize) -> T) -> Self {
         Self([0, 1].map(make))
     }

@@ -235,8 +235,9 @@ fn propensities_of_places_alone_leave_estimators_of_slates_out() {
     assert_eq!(drawn.names(), ["DM, whole slates"]);
 }
 
-/// Slates of two against all ordered pairs of four items, by hand; slates of all four have one mean.
-/// Five standard errors over 2,000 expectations: one false alarm in two million; the seed is fixed.
+/// Slates of two against all ordered pairs of four items, by hand; slates of all four have one
+/// mean. Five standard errors over 2,000 expectations: one false alarm in two million; the seed is
+/// fixed.
 #[test]
 fn expectations_of_drawn_slates_are_those_of_all_slates() {
     let (probabilities, values) = ([0.5, 0.3, 0.15, 0.05], vec![3.0, 7.0, -2.0, 40.0]);
@@ -299,9 +300,9 @@ fn a_recommender_that_draws_nothing_has_weights_of_none_and_one() {
     assert_eq!(other.columns.unseen.unwrap().slates, Some(1.0));
 }
 
-/// A uniform log of twice the items that the recommender knows, which earns 1 a slate of these and 0
-/// of the others: what it does not know it never shows, and all slates count. Six standard errors of
-/// IPS, seeds fixed.
+/// A uniform log of twice the items that the recommender knows, which earns 1 a slate of these and
+/// 0 of the others: what it does not know it never shows, and all slates count. Six standard errors
+/// of IPS, seeds fixed.
 #[test]
 fn slates_of_unknown_items_weigh_nothing_and_are_counted() {
     let mut log = LogBuilder::default();
@@ -547,8 +548,8 @@ fn a_reward_model_has_every_item_of_the_log() {
     assert_eq!(models.of(0).of_item(items.get("new").unwrap()), 9.0);
 }
 
-/// Slates of three of eight items, drawn by popularity (and by the last click where `looks`); a slate
-/// earns more the more of items 0 and 1 it holds.
+/// Slates of three of eight items, drawn by popularity (and by the last click where `looks`); a
+/// slate earns more the more of items 0 and 1 it holds.
 fn by_popularity(looks: bool) -> Log {
     let weights = [8.0, 5.0, 4.0, 3.0, 3.0, 2.0, 2.0, 1.0];
     let mut log = LogBuilder::default();
