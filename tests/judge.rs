@@ -335,9 +335,16 @@ fn what_the_log_never_shows_is_marked_and_nothing_is_divided_by_it() {
     // Without the model nobody knows of z.
     let refused = fails(evaluate(&place("log.csv"), &place("half.csv"), &[]));
     assert!(refused.contains("half.csv:3: item: expected an item that the log"), "{refused}");
-    let counted = ["--unknown-items", "drop-steps", "--json"];
+    let never = place("never.csv");
+    let counted = ["--unknown-items", "drop-steps", "--policy", &never, "--json"];
     let judged = json(evaluate(&place("log.csv"), &place("half.csv"), &counted));
-    assert_eq!(judged["policies"][0]["overlap"]["share_of_places_never_shown"], 0.5);
+    for (policy, share) in [(0, 0.5), (1, 1.0)] {
+        let of = &judged["policies"][policy];
+        assert_eq!(of["overlap"]["share_of_places_never_shown"], share);
+        assert!(of["notes"][0].as_str().unwrap().contains("nothing of 1 of its items"), "{of}");
+        // q̂ knows nothing of z.
+        assert!(of["left_out"].as_array().unwrap().iter().any(|of| of["estimator"] == "DM"));
+    }
 }
 
 /// A uniform log of 3,000 sessions in which item `hat` earns 0.5 a slate and all others 0.1: who

@@ -152,6 +152,12 @@ impl PolicyFile {
         &self.rows
     }
 
+    /// Takes out what it holds, for whoever needs to own it; what is wrong with it can still be
+    /// said.
+    pub fn take_rows(&mut self) -> PolicyRows {
+        std::mem::replace(&mut self.rows, PolicyRows::Logged(Vec::new()))
+    }
+
     /// What is wrong with a row beside a log.
     pub fn error(&self, line: u64, fault: &Fault) -> Error {
         Error::row(&self.path, line, fault, None)

@@ -99,6 +99,12 @@ impl<'a> Actor<'a> {
         own && self.acting.epsilon == 0.0
     }
 
+    /// Whether all slates are alike to it, so that every item has the same chance at every place.
+    pub fn is_uniform(&self) -> bool {
+        let likes_all = self.recommender.kind() == Recommender::UNIFORM;
+        (likes_all && self.acting.way != Way::Top) || self.acting.epsilon == 1.0
+    }
+
     /// As [`Recommender::propensities`].
     ///
     /// # Errors

@@ -25,6 +25,9 @@ pub struct Recommender {
 }
 
 impl Recommender {
+    /// The kind to which all slates are alike.
+    pub const UNIFORM: &'static str = "random";
+
     /// The recommender that `content` makes over these items, whose networks run on `device`.
     ///
     /// # Errors

@@ -44,15 +44,16 @@ impl Found {
     /// Reads a policy. Items that are not among `items` become new ones where `rule` allows them,
     /// and are refused else.
     pub fn read(path: &Path, items: &mut Items, rule: UnknownItems) -> anyhow::Result<Self> {
-        let file = PolicyFile::read(path)?;
+        let mut file = PolicyFile::read(path)?;
+        let rows = file.take_rows();
         let mut unknown = BTreeSet::new();
         let mut find = |line: u64, raw: &str, field: &'static str| match items.get(raw) {
-            Some(item) => Ok(item),
-            None if rule == UnknownItems::DropSteps => {
+            Some(item) if items.knows(item) => Ok(item),
+            _ if rule == UnknownItems::DropSteps => {
                 unknown.insert(raw.to_owned());
                 Ok(items.add(raw))
             }
-            None => {
+            _ => {
                 let expected = "an item that the log or the reward model knows";
                 let advice = "a policy of other items cannot be judged; where it is meant to show \
                               new ones, --unknown-items drop-steps counts them as what the log \
@@ -60,14 +61,14 @@ impl Found {
                 Err(file.error(line, &Fault::value(field, expected, raw).advise(advice)))
             }
         };
-        let policy = match file.rows() {
-            PolicyRows::Logged(rows) => Policy::Logged(rows.clone()),
+        let policy = match rows {
+            PolicyRows::Logged(rows) => Policy::Logged(rows),
             PolicyRows::Slates(rows) => {
                 let mut slates = Vec::with_capacity(rows.len());
                 for row in rows {
                     let places = row.places.iter().map(|raw| find(row.line, raw, "slate"));
                     let places = places.collect::<Result<_, _>>()?;
-                    let (line, session, step) = (row.line, row.session.clone(), row.step);
+                    let OfSlate { line, session, step, .. } = row;
                     slates.push(OfSlate { line, session, step, places });
                 }
                 Policy::Slates(slates)
@@ -376,7 +377,7 @@ impl Found {
 }
 
 /// A model of the rewards in a file, in which every item of `items` must stand; items that only it
-/// knows become new ones.
+/// knows become known.
 pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardModels> {
     let rows = ExpectedReward::read(path)?;
     let of: HashMap<ItemId, f64> =
@@ -392,6 +393,7 @@ pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardMode
         };
         rewards.push(reward);
     }
+    items.know_all();
     Ok(RewardModels::given(rewards))
 }
 

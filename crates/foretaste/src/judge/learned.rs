@@ -56,7 +56,7 @@ pub fn columns(
         }
         (PropensityKind::Marginal, _) => Err(
             "its own probability of an item at a place, whatever stands at the others, is known \
-             only where it draws nothing"
+             only where it draws nothing, or all alike"
                 .to_owned(),
         ),
         _ => Err(NO_MARGINALS.to_owned()),
@@ -168,7 +168,13 @@ impl Asked<'_> {
             answers.unseen_slates += f64::from(u8::from(unseen)) / draws;
         }
         answers.expected.push(shown.iter().map(|own| model.of_slate(own)).sum::<f64>() / draws);
-        if let ([own], true) = (&shown[..], self.actor.is_certain()) {
+        if self.actor.is_uniform() {
+            let admitted = |item: &ItemId| {
+                *item != unknown && allowed.is_none_or(|allowed| allowed.admits(0, *item))
+            };
+            let alike = |item: &ItemId| if admitted(item) { 1.0 / most as f64 } else { 0.0 };
+            answers.alone.extend(slate.iter().map(alike));
+        } else if let ([own], true) = (&shown[..], self.actor.is_certain()) {
             let agrees =
                 |(at, item): (usize, &ItemId)| f64::from(u8::from(own.get(at) == Some(item)));
             answers.alone.extend(step.slate.iter().enumerate().map(agrees));

@@ -152,8 +152,10 @@ pub fn paid<'a>(step: Step<'a>, extras: Extras<'a>) -> impl Iterator<Item = f64>
 /// The items of the log, and behind them those that only somebody's file names.
 #[derive(Default)]
 pub struct Items {
-    known: HashMap<String, ItemId>,
+    ids: HashMap<String, ItemId>,
     names: Vec<String>,
+    /// How many are more than a name in a file.
+    known: usize,
 }
 
 impl Items {
@@ -163,12 +165,23 @@ impl Items {
         catalogue.names().iter().for_each(|name| {
             items.add(name);
         });
+        items.know_all();
         items
+    }
+
+    /// From now on all that there are count as known.
+    pub fn know_all(&mut self) {
+        self.known = self.names.len();
+    }
+
+    /// Whether the log or a model of the rewards knows the item.
+    pub fn knows(&self, item: ItemId) -> bool {
+        item.index() < self.known
     }
 
     /// The item of this raw id.
     pub fn get(&self, raw: &str) -> Option<ItemId> {
-        self.known.get(raw).copied()
+        self.ids.get(raw).copied()
     }
 
     /// The same, which is new if need be.
@@ -177,7 +190,7 @@ impl Items {
             return item;
         }
         let item = ItemId(self.names.len() as u32);
-        self.known.insert(raw.to_owned(), item);
+        self.ids.insert(raw.to_owned(), item);
         self.names.push(raw.to_owned());
         item
     }

@@ -231,6 +231,9 @@ fn propensities_of_places_alone_leave_estimators_of_slates_out() {
     let deciding = judged.estimates.deciding(Assume::Nothing).err().unwrap();
     assert!(deciding.contains("marginal"), "{deciding}");
     assert!(judged.estimates.deciding(Assume::PlacesAlone).is_ok());
+    let uniform = Judged::new(&recommender(Content::random().unwrap(), ITEMS), &log, ITEMS);
+    assert!((uniform.value("SNIIPS").estimate.mean - 1.0).abs() < 1e-9);
+    assert!((uniform.value("IIPS").estimate.mean - 1.0).abs() < 1e-6);
     let drawn = Judged::new(&agent(), &log, ITEMS);
     assert_eq!(drawn.names(), ["DM, whole slates"]);
 }

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{Kind, for_everyone};
 use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
-use crate::{Content, Erased, Result};
+use crate::{Content, Erased, Recommender, Result};
 
 pub(super) const KIND: Kind = Kind {
-    name: "random",
+    name: Recommender::UNIFORM,
     model: "random/1",
     networks: &[],
     build: |_, catalogue, _| {
