@@ -96,7 +96,7 @@ enum Candidate {
 /// Whom to judge, beside the log.
 enum Ready {
     Ours(Box<Recommender>),
-    File(Columns, Vec<String>),
+    File(Box<Columns>, Vec<String>),
 }
 
 /// Estimates what the policies would have earned, with what speaks against it.
@@ -144,7 +144,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
             }
             Candidate::File(path) => {
                 let file = Found::read(&path, &mut items, args.unknown_items)?;
-                Ready::File(file.columns(&beside, &items)?, file.notes())
+                Ready::File(Box::new(file.columns(&beside, &items)?), file.notes())
             }
         });
     }
@@ -155,7 +155,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let against = estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against);
     let found = specs.iter().zip(ready).map(|((called, spec), policy)| {
         let (columns, notes) = match policy {
-            Ready::File(columns, notes) => (columns, notes),
+            Ready::File(columns, notes) => (*columns, notes),
             Ready::Ours(recommender) => {
                 let callback = || shown.advance("sessions");
                 (judging.ask(called, spec, &recommender, name, callback)?, Vec::new())
