@@ -6,7 +6,7 @@ use foretaste_eval::counterfactual::{
     SequentialSlates, cascade_dr, clipped_dr, clipped_ips, dm, dr, iips, ips, pbm, rips, sips,
     sndr, sniips, snips, snpbm, snrips,
 };
-use foretaste_eval::{Error, NoInterval};
+use foretaste_eval::{Error, Estimate, NoInterval};
 
 use super::columns::{Columns, Known};
 use super::logged::Logged;
@@ -186,7 +186,9 @@ impl Estimates {
         let places =
             SequentialSlates::new(&logged.lengths, &logged.by_place, &logged.logging, given)?;
         let slates = places.whole(&logged.earned)?;
-        let diagnostics = slates.diagnostics()?;
+        let ones = vec![1.0; logged.slates()];
+        let mean_weight = of_sessions(logged, ips(&places.whole(&ones)?))?;
+        let diagnostics = Diagnostics { mean_weight, ..slates.diagnostics()? };
         let nothing = diagnostics.largest_weight == 0.0;
         let (zero, opinion) = match nothing {
             true => {
@@ -266,7 +268,10 @@ impl Estimates {
             }
             Err(why) => self.leave_out(&[with_model], why.clone()),
         }
-        self.diagnostics[1] = Ok(places.diagnostics_by_place()?);
+        let shares = shares(logged);
+        let weights = SequentialSlates::new(&logged.lengths, &shares, &logged.logging, given)?;
+        let mean_weight = of_sessions(logged, rips(&weights))?;
+        self.diagnostics[1] = Ok(Diagnostics { mean_weight, ..places.diagnostics_by_place()? });
         Ok(())
     }
 
@@ -286,12 +291,11 @@ impl Estimates {
             self.diagnostics[2] = Err(why);
             return Ok(());
         };
-        let marginal =
-            |reward| MarginalSlates::new(&logged.lengths, reward, &alone.logging, &alone.policy);
         let by_place = self.of_places(logged, |reward| {
             iips(&MarginalSlates::new(&logged.lengths, reward, &alone.logging, &alone.policy)?)
         })?;
-        let places = marginal(&logged.by_place)?;
+        let places =
+            MarginalSlates::new(&logged.lengths, &logged.by_place, &alone.logging, &alone.policy)?;
         self.add(logged, plain, iips(&places), by_place, None)?;
         self.add(logged, normalised, sniips(&places), None, None)?;
         match &alone.everywhere {
@@ -304,7 +308,10 @@ impl Estimates {
             }
             Err(why) => self.leave_out(&examined, why.clone()),
         }
-        self.diagnostics[2] = Ok(places.diagnostics()?);
+        let shares = shares(logged);
+        let weights = MarginalSlates::new(&logged.lengths, &shares, &alone.logging, &alone.policy)?;
+        let mean_weight = of_sessions(logged, iips(&weights))?;
+        self.diagnostics[2] = Ok(Diagnostics { mean_weight, ..places.diagnostics()? });
         Ok(())
     }
 
@@ -325,6 +332,20 @@ impl Estimates {
         };
         Ok(Some((0..logged.longest()).map(of_place).collect::<foretaste_eval::Result<_>>()?))
     }
+}
+
+/// A reward of 1 a slate, shared by its places: what weighs it is the mean weight.
+fn shares(logged: &Logged<'_>) -> Vec<f64> {
+    let of_slate = |&length: &usize| std::iter::repeat_n(1.0 / length as f64, length);
+    logged.lengths.iter().flat_map(of_slate).collect()
+}
+
+/// A mean with the interval of independent sessions.
+fn of_sessions(
+    logged: &Logged<'_>,
+    value: foretaste_eval::Result<PolicyValue>,
+) -> anyhow::Result<Estimate> {
+    Ok(logged.sessions.value(&value?)?.estimate)
 }
 
 /// Whether an estimate knows nothing of the log's rewards but through q̂.
