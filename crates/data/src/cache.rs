@@ -3,7 +3,8 @@
 //! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64),
 //! BLAKE3 of the payload (32 bytes), payload. The payload is bincode and changes with the version;
 //! files for other programs are written by `foretaste-import`. Version 2 had no ids
-//! of sessions, version 3 one choice a slate and nothing beside slates; both are still read.
+//! of sessions, version 3 one choice a slate and nothing beside slates, version 4 no context and no
+//! user features; all are still read.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -11,12 +12,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::log::LogBefore4;
-use crate::{Catalogue, Dataset, Error, Result, SessionIds, Split, Vocabulary};
+use crate::log::{OldLog, RestBefore4, RestOf4};
+use crate::{Catalogue, Dataset, Error, Log, Result, SessionIds, Split, Vocabulary};
 
 /// From the project's first name, Understudy.
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const HEADER: usize = 8 + 4 + 8 + 32;
 /// The decoder never takes more than this from a payload: 64 GiB.
 const LIMIT: usize = 1 << 36;
@@ -102,14 +103,16 @@ pub fn load(path: &Path) -> Result<Dataset> {
         return wrong("is damaged, its checksum does not match; import the log again");
     }
     reader.seek(SeekFrom::Start(HEADER as u64)).map_err(io)?;
-    let dataset =
-        match version {
-            2 => bincode::serde::decode_from_std_read(&mut reader, config())
-                .map(Version2::into_dataset),
-            3 => bincode::serde::decode_from_std_read(&mut reader, config())
-                .map(Version3::into_dataset),
-            _ => bincode::serde::decode_from_std_read(&mut reader, config()),
-        };
+    let dataset = match version {
+        2 => {
+            bincode::serde::decode_from_std_read(&mut reader, config()).map(Version2::into_dataset)
+        }
+        3 => bincode::serde::decode_from_std_read(&mut reader, config())
+            .map(Before5::<RestBefore4>::into_dataset),
+        4 => bincode::serde::decode_from_std_read(&mut reader, config())
+            .map(Before5::<RestOf4>::into_dataset),
+        _ => bincode::serde::decode_from_std_read(&mut reader, config()),
+    };
     let dataset =
         dataset.map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
     if reader.stream_position().map_err(io)? != length {
@@ -123,7 +126,7 @@ pub fn load(path: &Path) -> Result<Dataset> {
 #[derive(Deserialize)]
 struct Version2 {
     name: String,
-    log: LogBefore4,
+    log: OldLog<RestBefore4>,
     catalogue: Catalogue,
     users: Vocabulary,
     split: Option<Split>,
@@ -132,26 +135,28 @@ struct Version2 {
 impl Version2 {
     fn into_dataset(self) -> Dataset {
         let Self { name, log, catalogue, users, split } = self;
-        let sessions = SessionIds::default();
-        Dataset { name, log: log.into(), catalogue, users, split, sessions }
+        Dataset { name, log: log.into(), catalogue, users, split, ..Dataset::default() }
     }
 }
 
-/// The payload of version 3.
+/// The payload of versions 3 and 4, which differ in the rest of the log.
 #[derive(Deserialize)]
-struct Version3 {
+struct Before5<Rest> {
     name: String,
-    log: LogBefore4,
+    log: OldLog<Rest>,
     catalogue: Catalogue,
     users: Vocabulary,
     split: Option<Split>,
     sessions: SessionIds,
 }
 
-impl Version3 {
+impl<Rest> Before5<Rest>
+where
+    Log: From<OldLog<Rest>>,
+{
     fn into_dataset(self) -> Dataset {
         let Self { name, log, catalogue, users, split, sessions } = self;
-        Dataset { name, log: log.into(), catalogue, users, split, sessions }
+        Dataset { name, log: log.into(), catalogue, users, split, sessions, ..Dataset::default() }
     }
 }
 

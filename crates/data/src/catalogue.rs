@@ -1,4 +1,4 @@
-use crate::{Error, ItemId, Result, Vocabulary};
+use crate::{Error, Features, ItemId, Result, Vocabulary};
 use serde::{Deserialize, Serialize};
 
 /// The items that can be recommended: raw ids to dense [`ItemId`]s and back, and item features
@@ -7,12 +7,6 @@ use serde::{Deserialize, Serialize};
 pub struct Catalogue {
     names: Vocabulary,
     features: Option<Features>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Features {
-    dim: usize,
-    values: Vec<f32>,
 }
 
 impl Catalogue {
@@ -70,7 +64,7 @@ impl Catalogue {
 
     /// Item features, row-major `[items, dim]`, and `dim`.
     pub fn features(&self) -> Option<(&[f32], usize)> {
-        self.features.as_ref().map(|features| (&features.values[..], features.dim))
+        self.features.as_ref().map(|features| (features.values(), features.dim()))
     }
 
     /// The raw ids as JSON Lines: one string a line, in the order of the items.
@@ -120,10 +114,7 @@ impl Catalogue {
 
     /// Checks the features of a catalogue that was read from a file.
     pub(crate) fn check(&self) -> Result<()> {
-        match &self.features {
-            Some(Features { dim, values }) => check_features(values, *dim, self.len()),
-            None => Ok(()),
-        }
+        self.features.as_ref().map_or(Ok(()), |features| features.check(self.len(), "item"))
     }
 
     /// The same catalogue with item features, row-major `[items, dim]`.
@@ -131,8 +122,8 @@ impl Catalogue {
     /// # Errors
     /// [`Error::Log`] if `values` is not `items · dim` long or holds a number that is not finite.
     pub fn with_features(self, values: Vec<f32>, dim: usize) -> Result<Self> {
-        check_features(&values, dim, self.len())?;
-        Ok(Self { names: self.names, features: Some(Features { dim, values }) })
+        let features = Features::new(values, dim, self.len(), "item")?;
+        Ok(Self { names: self.names, features: Some(features) })
     }
 }
 
@@ -149,17 +140,4 @@ fn lines<T: for<'a> Deserialize<'a>>(what: &str, bytes: &[u8]) -> Result<Vec<T>>
         .zip(text.lines())
         .map(|(line, text)| serde_json::from_str(text).map_err(|reason| wrong(line, &reason)))
         .collect()
-}
-
-fn check_features(values: &[f32], dim: usize, items: usize) -> Result<()> {
-    if dim == 0 || items.checked_mul(dim) != Some(values.len()) {
-        let found = values.len();
-        return Err(Error::Log(format!(
-            "{found} feature values for {items} items of {dim} features"
-        )));
-    }
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        return Err(Error::Log(format!("feature {} of item {} is not finite", at % dim, at / dim)));
-    }
-    Ok(())
 }

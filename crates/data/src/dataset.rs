@@ -3,7 +3,7 @@ use std::borrow::Cow;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Catalogue, Error, Log, Result, SessionIds, Split, Vocabulary};
+use crate::{Catalogue, Category, Error, Features, Log, Result, SessionIds, Split, Vocabulary};
 
 /// A log with what its numbers stand for: what an import returns and what a cache file holds.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,26 @@ pub struct Dataset {
     pub split: Option<Split>,
     /// The sessions' raw ids; empty where they are the sessions' indices, as in a simulated log.
     pub sessions: SessionIds,
+    /// Features of the users, in the order of their numbers, where they are known.
+    pub user_features: Option<Features>,
+    /// The columns of the steps' context ([`Extras::context`](crate::Extras::context)).
+    pub contexts: Vec<Context>,
+}
+
+/// A column of what slates were shown in, such as the device: its name and its values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Context {
+    /// The column's name.
+    pub name: String,
+    /// Its values, of which none is empty.
+    pub values: Vocabulary,
+}
+
+impl Context {
+    /// A value's text; `None` where it is not known.
+    pub fn text(&self, category: Category) -> Option<&str> {
+        category.number().map(|number| self.values.name(number))
+    }
 }
 
 /// A part of a [`Dataset`] that not every format can hold.
@@ -36,29 +56,36 @@ pub enum Part {
     Propensities,
     /// The item features.
     Features,
+    /// The user features.
+    #[serde(rename = "user-features")]
+    UserFeatures,
     /// The clicks of a slate beyond the first.
     Clicks,
     /// The items that slates were drawn from.
     Candidates,
     /// The organic events.
     Events,
+    /// What slates were shown in.
+    Context,
 }
 
 impl Part {
     /// All parts.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Split,
         Self::Users,
         Self::Timestamps,
         Self::Propensities,
         Self::Features,
+        Self::UserFeatures,
         Self::Clicks,
         Self::Candidates,
         Self::Events,
+        Self::Context,
     ];
 
-    /// The part's name: `split`, `users`, `timestamps`, `propensities`, `features`, `clicks`,
-    /// `candidates` or `events`.
+    /// The part's name: `split`, `users`, `timestamps`, `propensities`, `features`,
+    /// `user-features`, `clicks`, `candidates`, `events` or `context`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Split => "split",
@@ -66,9 +93,11 @@ impl Part {
             Self::Timestamps => "timestamps",
             Self::Propensities => "propensities",
             Self::Features => "features",
+            Self::UserFeatures => "user-features",
             Self::Clicks => "clicks",
             Self::Candidates => "candidates",
             Self::Events => "events",
+            Self::Context => "context",
         }
     }
 }
@@ -84,7 +113,9 @@ impl Dataset {
             Part::Features => self.catalogue.features().is_some(),
             Part::Clicks => self.log.several_clicks().0 > 0,
             Part::Candidates => self.log.steps_with_candidates() > 0,
+            Part::UserFeatures => self.user_features.is_some(),
             Part::Events => self.log.events() > 0,
+            Part::Context => !self.contexts.is_empty(),
         }
     }
 
@@ -95,13 +126,19 @@ impl Dataset {
             Part::Users => {
                 self.log.forget_users();
                 self.users = Vocabulary::default();
+                self.user_features = None;
             }
             Part::Timestamps => self.log.forget_timestamps(),
             Part::Propensities => self.log.forget_propensities(),
             Part::Features => self.catalogue = self.catalogue.without_features(),
+            Part::UserFeatures => self.user_features = None,
             Part::Clicks => self.log.forget_clicks(),
             Part::Candidates => self.log.forget_candidates(),
             Part::Events => self.log.forget_events(),
+            Part::Context => {
+                self.log.forget_context();
+                self.contexts.clear();
+            }
         }
         self
     }
@@ -121,7 +158,8 @@ impl Dataset {
     }
 
     /// The data set of the given sessions, in the given order: with their raw ids, in their parts
-    /// of the split, and with the whole catalogue and all users, whose numbers stay.
+    /// of the split, and with the whole catalogue, all users and all categories, whose numbers
+    /// stay.
     ///
     /// # Errors
     /// [`Error::Setting`] if there is no such session, or one is named twice: its id would be no id
@@ -152,6 +190,8 @@ impl Dataset {
             catalogue: self.catalogue.clone(),
             users: self.users.clone(),
             sessions: ids,
+            user_features: self.user_features.clone(),
+            contexts: self.contexts.clone(),
             split: self.split.as_ref().map(|split| split.select(sessions)),
         })
     }
@@ -160,11 +200,18 @@ impl Dataset {
     pub(crate) fn check(&self) -> Result<()> {
         let users = (!self.users.is_empty()).then_some(self.users.len());
         self.sessions.check(self.log.sessions())?;
-        self.log.check(self.catalogue.len(), users, |session| self.session_name(session))?;
+        let categories: Vec<usize> =
+            self.contexts.iter().map(|context| context.values.len()).collect();
+        self.log.check(self.catalogue.len(), users, &categories, |session| {
+            self.session_name(session)
+        })?;
         if users.is_some() && self.log.sessions_with_users() == 0 {
             return Err(Error::Log("a vocabulary of users, but no user of a session".into()));
         }
         self.catalogue.check()?;
+        if let Some(features) = &self.user_features {
+            features.check(self.users.len(), "user")?;
+        }
         self.split.as_ref().map_or(Ok(()), |split| split.check(self.log.sessions()))
     }
 }

@@ -8,8 +8,9 @@
 //!   [`cache`] keeps it between runs; `foretaste-import` reads and writes it in other formats.
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge
 //!   to tensors.
-//! * Some logs hold more: several clicks of a slate and the items it was drawn from ([`Extras`]),
-//!   and what users did beside slates ([`Event`]). [`Facts`] say what a log's numbers mean.
+//! * Some logs hold more: several clicks of a slate, the items it was drawn from and what it was
+//!   shown in ([`Extras`]), and what users did beside slates ([`Event`]). [`Facts`] say what a log's
+//!   numbers mean. Items and users may have [`Features`].
 //! * An [`Origin`] says what a model was fitted on, and a [`Mapping`] where the items of a log
 //!   stand in the catalogue of a model.
 //!
@@ -46,6 +47,7 @@ mod catalogue;
 mod dataset;
 mod error;
 mod fault;
+mod features;
 mod log;
 mod mapping;
 mod origin;
@@ -58,11 +60,12 @@ mod vocabulary;
 
 pub use batch::{Batches, PaddedBatch};
 pub use catalogue::Catalogue;
-pub use dataset::{Dataset, Part};
+pub use dataset::{Context, Dataset, Part};
 pub use error::{Error, Result};
 pub use fault::Fault;
+pub use features::Features;
 pub use log::{
-    Choice, Columns, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder, LogSlice,
+    Category, Choice, Columns, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder, LogSlice,
     PropensityKind, Session, Step, TimeUnit,
 };
 pub use mapping::{Mapping, Unknown, UnknownItems};
@@ -71,5 +74,5 @@ pub use recent_clicks::RecentClicks;
 pub use saved::{Provenance, Saved};
 pub use sessions::SessionIds;
 pub use split::{Fractions, Split, Subset};
-pub use summary::Summary;
+pub use summary::{ContextSummary, Summary};
 pub use vocabulary::Vocabulary;

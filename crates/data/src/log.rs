@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 pub use builder::LogBuilder;
 pub use columns::Columns;
-pub use extras::{Event, EventKind, Extras};
+pub use extras::{Category, Event, EventKind, Extras};
 pub use facts::{Facts, PropensityKind, TimeUnit};
 pub use slice::LogSlice;
 
-use extras::{CandidateSets, Clicks, Events};
+use extras::{CandidateSets, Categories, Clicks, Events};
 
 /// A dense index of an item in its [`Catalogue`](crate::Catalogue), from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -157,11 +157,12 @@ struct Rest {
     clicks: Option<Clicks>,
     candidates: Option<CandidateSets>,
     events: Option<Events>,
+    context: Option<Categories>,
 }
 
-/// A log as the cache kept it before version 4.
+/// A log as the cache kept it before version 5: `Before` is what stood in the place of the rest.
 #[derive(Deserialize)]
-pub(crate) struct LogBefore4 {
+pub(crate) struct OldLog<Before> {
     session_offsets: Vec<u64>,
     slate_offsets: Vec<u64>,
     shown: Vec<ItemId>,
@@ -169,12 +170,41 @@ pub(crate) struct LogBefore4 {
     reward: Vec<f32>,
     propensity: Option<Vec<f32>>,
     timestamp: Option<Vec<i64>>,
-    user: Option<Vec<u32>>,
+    rest: Before,
 }
 
-impl From<LogBefore4> for Log {
-    fn from(log: LogBefore4) -> Self {
-        let LogBefore4 {
+/// The users, which were all that a log had beside its steps before version 4.
+pub(crate) type RestBefore4 = Option<Vec<u32>>;
+
+/// The rest of a log of version 4.
+#[derive(Deserialize)]
+pub(crate) struct RestOf4 {
+    user: Option<Vec<u32>>,
+    facts: Facts,
+    clicks: Option<Clicks>,
+    candidates: Option<CandidateSets>,
+    events: Option<Events>,
+}
+
+impl From<RestBefore4> for Rest {
+    fn from(user: RestBefore4) -> Self {
+        Self { user, ..Self::default() }
+    }
+}
+
+impl From<RestOf4> for Rest {
+    fn from(rest: RestOf4) -> Self {
+        let RestOf4 { user, facts, clicks, candidates, events } = rest;
+        Self { user, facts, clicks, candidates, events, context: None }
+    }
+}
+
+impl<Before> From<OldLog<Before>> for Log
+where
+    Rest: From<Before>,
+{
+    fn from(log: OldLog<Before>) -> Self {
+        let OldLog {
             session_offsets,
             slate_offsets,
             shown,
@@ -182,7 +212,7 @@ impl From<LogBefore4> for Log {
             reward,
             propensity,
             timestamp,
-            user,
+            rest,
         } = log;
         Self {
             session_offsets,
@@ -192,7 +222,7 @@ impl From<LogBefore4> for Log {
             reward,
             propensity,
             timestamp,
-            rest: Box::new(Rest { user, ..Rest::default() }),
+            rest: Box::new(rest.into()),
         }
     }
 }
@@ -299,6 +329,12 @@ impl Log {
         self.rest.events.as_ref().map_or(0, Events::len)
     }
 
+    /// Number of steps of which a category of this column of the context is known.
+    pub fn steps_with_context(&self, column: usize) -> usize {
+        let known = |categories: &Categories| categories.known(column);
+        self.rest.context.as_ref().map_or(0, known)
+    }
+
     /// Bytes of all columns, without the spare capacity of a log that is still growing.
     pub fn bytes(&self) -> usize {
         let optional = |len: Option<usize>, width: usize| len.unwrap_or(0) * width;
@@ -310,6 +346,7 @@ impl Log {
             + self.rest.clicks.as_ref().map_or(0, Clicks::bytes)
             + self.rest.candidates.as_ref().map_or(0, CandidateSets::bytes)
             + self.rest.events.as_ref().map_or(0, Events::bytes)
+            + self.rest.context.as_ref().map_or(0, Categories::bytes)
     }
 
     pub(crate) fn forget_users(&mut self) {
@@ -334,6 +371,10 @@ impl Log {
 
     pub(crate) fn forget_events(&mut self) {
         self.rest.events = None;
+    }
+
+    pub(crate) fn forget_context(&mut self) {
+        self.rest.context = None;
     }
 
     /// The log of the given sessions, in the given order.
@@ -415,6 +456,7 @@ impl<'a> Session<'a> {
         Extras {
             clicks: self.log.rest.clicks.as_ref().map_or(&[], |clicks| clicks.of_step(step)),
             candidates: self.candidates(t).unwrap_or_default(),
+            context: self.log.rest.context.as_ref().map_or(&[], |known| known.of_step(step)),
         }
     }
 

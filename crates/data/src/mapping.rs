@@ -116,7 +116,7 @@ impl Dataset {
                     .collect();
                 let candidates: Vec<_> =
                     extras.candidates.iter().filter_map(|&item| mapping.item(item)).collect();
-                let extras = Extras { clicks: &clicks, candidates: &candidates };
+                let extras = Extras { clicks: &clicks, candidates: &candidates, ..extras };
                 builder.append(&Step { slate: &slate, choice, ..step }, &extras);
             }
             for event in events {

@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Dataset, Part};
+use crate::{Dataset, Features, Part};
 
 /// What a data set holds: counts and means, and as text a table for people.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,6 +38,21 @@ pub struct Summary {
     pub candidates: usize,
     /// Organic events.
     pub events: usize,
+    /// Features of every item, and of every user; 0 where there are none.
+    pub features: [usize; 2],
+    /// The columns of the context.
+    pub contexts: Vec<ContextSummary>,
+}
+
+/// What a column of the context holds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ContextSummary {
+    /// The column's name.
+    pub name: String,
+    /// Number of different values.
+    pub values: usize,
+    /// Steps of which the value is known.
+    pub steps: usize,
 }
 
 impl Summary {
@@ -80,6 +95,20 @@ impl Summary {
             several_clicks: log.several_clicks(),
             candidates: log.steps_with_candidates(),
             events: log.events(),
+            features: [
+                catalogue.features().map_or(0, |(_, dim)| dim),
+                dataset.user_features.as_ref().map_or(0, Features::dim),
+            ],
+            contexts: dataset
+                .contexts
+                .iter()
+                .enumerate()
+                .map(|(column, context)| ContextSummary {
+                    name: context.name.clone(),
+                    values: context.values.len(),
+                    steps: log.steps_with_context(column),
+                })
+                .collect(),
         }
     }
 }
@@ -120,6 +149,18 @@ impl Summary {
         if self.events > 0 {
             rows.push(("organic events", self.events.to_string()));
         }
+        for (label, dim) in ["item features", "user features"].into_iter().zip(self.features) {
+            if dim > 0 {
+                rows.push((label, dim.to_string()));
+            }
+        }
+        rows.extend(self.contexts.iter().map(|ContextSummary { name, values, steps }| {
+            let known = match *steps == self.steps {
+                true => String::new(),
+                false => format!(", known of {steps} of {} steps", self.steps),
+            };
+            ("context", format!("{name}: {values} values{known}"))
+        }));
         if let Some([train, validation, test]) = self.split {
             rows.push(("split", format!("{train} / {validation} / {test} sessions")));
         }

@@ -15,7 +15,7 @@ use foretaste_import::{Format, Report};
 use self::findings::Finding;
 use self::profile::Profile;
 use crate::answer::Answer;
-use crate::log::{LogArgs, inputs_of};
+use crate::log::LogArgs;
 
 /// Options of `describe`.
 #[derive(Debug, clap::Args)]
@@ -35,7 +35,7 @@ pub struct Args {
 
 /// Counts what the log holds, and looks for what is wrong with it; whether anything is.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<(Answer, bool)> {
-    let inputs = || inputs_of(&args.log.paths);
+    let inputs = || args.log.inputs();
     let target =
         args.html.as_ref().map(|path| Target::new(path, inputs(), args.force)).transpose()?;
     let (dataset, report) = args.log.read(args.format, quiet)?;

@@ -1,15 +1,15 @@
 //! `foretaste export`: a log in a format that other programs read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::Part;
 use foretaste_files::Target;
-use foretaste_import::{Format, export, replaced_ids};
+use foretaste_import::{Format, Whose, export, export_features, replaced_ids};
 use serde_json::json;
 
 use crate::answer::Answer;
-use crate::log::{LogArgs, inputs_of};
+use crate::log::LogArgs;
 
 /// Options of `export`.
 #[derive(Debug, clap::Args)]
@@ -24,19 +24,41 @@ pub struct Args {
     #[arg(long)]
     pub format: Format,
     /// Parts to leave out, for a format that cannot hold them: split, users, timestamps,
-    /// propensities, features, clicks, candidates, events.
+    /// propensities, features, user-features, clicks, candidates, events, context.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
     pub without: Vec<Part>,
+    /// Write the features of the items, which no format holds, as CSV for --item-features.
+    #[arg(long, value_name = "FILE")]
+    pub item_features_to: Option<PathBuf>,
+    /// The same of users, for --user-features.
+    #[arg(long, value_name = "FILE")]
+    pub user_features_to: Option<PathBuf>,
     #[command(flatten)]
     pub log: LogArgs,
 }
 
 /// Reads the log and writes it.
 pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
-    let Args { to, force, format, without, log } = args;
-    let target = Target::new(to, inputs_of(&log.paths), *force)?;
+    let Args { to, force, format, without, log, item_features_to, user_features_to } = args;
+    let target = |path: &Path| Target::new(path, log.inputs(), *force);
+    let beside = [
+        (item_features_to, Whose::Items, Part::Features),
+        (user_features_to, Whose::Users, Part::UserFeatures),
+    ];
+    let beside = beside
+        .into_iter()
+        .filter_map(|(path, whose, part)| {
+            path.as_ref().map(|path| Ok((target(path)?, whose, part)))
+        })
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    let target = target(to)?;
     let (dataset, report) = log.read(None, quiet)?;
-    let dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
+    let mut dataset = without.iter().fold(dataset, |dataset, &part| dataset.without(part));
+    for (target, whose, part) in beside {
+        target.check()?;
+        export_features(&dataset, whose, target.path())?;
+        dataset = dataset.without(part);
+    }
     target.check()?;
     export(&dataset, *format, target.path())?;
     let replaced = replaced_ids(&dataset, *format);

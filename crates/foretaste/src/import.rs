@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::answer::Answer;
 use crate::describe::of_import;
-use crate::log::{LogArgs, inputs_of};
+use crate::log::LogArgs;
 
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
@@ -44,7 +44,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
         return propose(args, to.as_deref());
     }
     let Some(to) = &args.to else { bail!("--to names the cached log to write") };
-    let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
+    let target = Target::new(to, args.log.inputs(), args.force)?;
     let (dataset, report) = args.log.read(args.format, quiet)?;
     target.check()?;
     cache::save(&dataset, target.path())?;
@@ -60,7 +60,7 @@ fn propose(args: &Args, to: Option<&Path>) -> anyhow::Result<Answer> {
     let name = input.given().file_name().context("the log has no name: --guess=FILE names one")?;
     let beside = Path::new(name).with_extension("toml");
     let to = to.unwrap_or(&beside);
-    let target = Target::new(to, inputs_of(&args.log.paths), args.force)?;
+    let target = Target::new(to, args.log.inputs(), args.force)?;
     target.check()?;
     foretaste_files::write(target.path(), layout.as_bytes())?;
     let text =

@@ -106,6 +106,11 @@ impl LayoutArgs {
             || order_window.is_some()
     }
 
+    /// The files that these options name.
+    pub fn inputs(&self) -> impl Iterator<Item = PathBuf> {
+        [&self.layout, &self.clicks_file, &self.orders_file].into_iter().flatten().cloned()
+    }
+
     /// The layout: what the file of `--layout` says, and the options before it.
     pub fn settle(&self) -> anyhow::Result<Layout> {
         let file = self.layout.as_deref().map(Layout::read).transpose()?.unwrap_or_default();

@@ -34,6 +34,9 @@ pub struct LogArgs {
     /// CSV or Parquet file with a row of features per item: numbers, and texts as categories.
     #[arg(long, value_name = "FILE")]
     pub item_features: Option<PathBuf>,
+    /// The same of users: a row for each.
+    #[arg(long, value_name = "FILE")]
+    pub user_features: Option<PathBuf>,
     #[command(flatten)]
     pub layout: LayoutArgs,
     #[command(flatten)]
@@ -49,6 +52,7 @@ impl LogArgs {
             skip_bad_rows: false,
             max_bad: None,
             item_features: None,
+            user_features: None,
             layout: LayoutArgs::default(),
             slates: SlateArgs::default(),
         }
@@ -82,6 +86,7 @@ impl LogArgs {
             max_bad: self.max_bad.unwrap_or(defaults.max_bad),
             layout,
             item_features: self.item_features.clone(),
+            user_features: self.user_features.clone(),
             slates,
             seed,
             progress: Some(Box::new(move |read, _| {
@@ -121,12 +126,24 @@ impl LogArgs {
         Ok(Input::open_all(&self.paths)?)
     }
 
+    /// All files that may be read: what a command must not write over.
+    pub fn inputs(&self) -> Vec<PathBuf> {
+        let named = [&self.item_features, &self.user_features].into_iter().flatten().cloned();
+        self.paths
+            .iter()
+            .flat_map(|log| inputs(log))
+            .chain(named)
+            .chain(self.layout.inputs())
+            .collect()
+    }
+
     fn load(&self, input: &Input, format: Option<Format>) -> anyhow::Result<Dataset> {
-        let given = self.slates.given() || self.layout.given() || self.item_features.is_some();
+        let features = self.item_features.is_some() || self.user_features.is_some();
+        let given = self.slates.given() || self.layout.given() || features;
         if format.is_some() || self.skips_bad_rows() || given {
             bail!(
-                "{} is a cached log: --format, --skip-bad-rows, --max-bad, how files are laid out \
-                 and how to simulate slates are for other files",
+                "{} is a cached log: --format, --skip-bad-rows, --max-bad, features, how files are \
+                 laid out and how to simulate slates are for other files",
                 input.given().display()
             );
         }
@@ -146,11 +163,6 @@ impl LogArgs {
 pub fn inputs(log: &Path) -> Vec<PathBuf> {
     let beside = if log.as_os_str() == "-" { &[][..] } else { &BESIDE };
     [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
-}
-
-/// The same of several.
-pub fn inputs_of(logs: &[PathBuf]) -> Vec<PathBuf> {
-    logs.iter().flat_map(|log| inputs(log)).collect()
 }
 
 /// A bar for files that take a moment, on a terminal.
@@ -181,7 +193,11 @@ mod tests {
 
     fn export(log: LogArgs, to: &Path, force: bool) -> anyhow::Result<()> {
         let (to, format, without) = (to.to_owned(), Format::Csv, vec![]);
-        export::run(&export::Args { to, force, format, without, log }, true)?;
+        let (item_features_to, user_features_to) = (None, None);
+        export::run(
+            &export::Args { to, force, format, without, item_features_to, user_features_to, log },
+            true,
+        )?;
         Ok(())
     }
 

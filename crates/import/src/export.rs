@@ -14,11 +14,14 @@ use crate::{Error, Format, Result};
 ///
 /// | format | cannot hold |
 /// |---|---|
-/// | GAN-CDQN | propensities, features, several clicks, candidates, events; steps without a click, rewards other than 1, times that do not rise in a session |
-/// | IRecGAN | users, times, propensities, splits, features, several clicks, candidates, events; steps without a click, rewards other than 0 and 1 |
+/// | GAN-CDQN | propensities, features, several clicks, candidates, events, context; steps without a click, rewards other than 1, times that do not rise in a session |
+/// | IRecGAN | users, times, propensities, splits, features, several clicks, candidates, events, context; steps without a click, rewards other than 0 and 1 |
 /// | CSV | splits, features; ids that are empty or hold a line break |
 /// | JSON Lines, Parquet | splits, features; ids that are empty |
 /// | the formats of public data sets | any log: they are read only |
+///
+/// Features, of items and of users, go into files of their own:
+/// [`export_features`](crate::export_features).
 ///
 /// Ids of sessions are numbers in the files of the papers: where those of a data set are not all
 /// whole numbers, its sessions are written as their indices, see [`replaced_ids`]. The GAN-CDQN
@@ -32,29 +35,44 @@ use crate::{Error, Format, Result};
 /// for a file, or when the system refuses.
 pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     let unheld: &[Part] = match format {
-        Format::GanCdqn => {
-            &[Part::Propensities, Part::Features, Part::Clicks, Part::Candidates, Part::Events]
-        }
+        Format::GanCdqn => &[
+            Part::Propensities,
+            Part::Features,
+            Part::UserFeatures,
+            Part::Clicks,
+            Part::Candidates,
+            Part::Events,
+            Part::Context,
+        ],
         Format::IRecGan => &[
             Part::Users,
             Part::Timestamps,
             Part::Propensities,
             Part::Split,
             Part::Features,
+            Part::UserFeatures,
             Part::Clicks,
             Part::Candidates,
             Part::Events,
+            Part::Context,
         ],
-        Format::Csv | Format::JsonLines | Format::Parquet => &[Part::Split, Part::Features],
+        Format::Csv | Format::JsonLines | Format::Parquet => {
+            &[Part::Split, Part::Features, Part::UserFeatures]
+        }
         _ => return Err(read_only(format, path)),
     };
-    let lost: Vec<&str> =
-        unheld.iter().filter(|&&part| dataset.has(part)).map(|part| part.name()).collect();
+    let lost: Vec<Part> = unheld.iter().copied().filter(|&part| dataset.has(part)).collect();
     if !lost.is_empty() {
-        let (parts, option) = (lost.join(", "), lost.join(","));
+        let names: Vec<&str> = lost.iter().map(|part| part.name()).collect();
+        let (parts, option) = (names.join(", "), names.join(","));
+        let beside: String = [(Part::Features, "item"), (Part::UserFeatures, "user")]
+            .iter()
+            .filter(|(part, _)| lost.contains(part))
+            .map(|(_, one)| format!(", --{one}-features-to FILE writes those of {one}s beside it"))
+            .collect();
         let problem = format!(
             "the format {format} cannot hold the data set's {parts}; --without {option} exports \
-             the rest"
+             the rest{beside}"
         );
         return Err(Error::file(path, problem));
     }

@@ -1,10 +1,11 @@
-//! Features of items from a file of somebody's own: numbers, and categories as one number each.
+//! Features of items and users, in files of their own: numbers, and categories as one number each.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::path::Path;
 
-use foretaste_data::Catalogue;
+use foretaste_data::{Dataset, Features, Vocabulary};
 
+use crate::formats::check_ids;
 use crate::reader::arrow_columns::Ids;
 use crate::reader::parquet::{column_names, for_each_row};
 use crate::reader::record::whole;
@@ -14,52 +15,156 @@ use crate::{Error, Result};
 /// A column of more different texts than this is no category.
 const CATEGORIES: usize = 64;
 
-/// The names of the column that tells items apart; without any of them it is the first.
-const KEYS: [&str; 4] = ["item", "item_id", "itemid", "id"];
+/// Whose features a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The items'.
+    Items,
+    /// The users'.
+    Users,
+}
 
-/// The catalogue with the features of a CSV or Parquet file, a row per item. A column of numbers is
-/// a feature; of a column of at most 64 texts each is one, which is 1 for the items that have it.
-/// What is empty is 0, and so are all features of an item that has no row; the count of these is
-/// returned.
-///
-/// # Errors
-/// [`Error::File`] for a file without other columns, with an item twice, or with a column of too
-/// many texts; [`Error::Files`] when the system refuses.
-pub(crate) fn with_features(path: &Path, catalogue: Catalogue) -> Result<(Catalogue, usize)> {
-    let table = Cells::read(path)?;
-    let key = table
-        .names
-        .iter()
-        .position(|name| KEYS.contains(&&*name.to_ascii_lowercase()))
-        .unwrap_or_default();
-    let mut row_of: BTreeMap<&str, usize> = BTreeMap::new();
-    for (row, id) in table.columns[key].iter().enumerate() {
-        if row_of.insert(whole(id), row).is_some() {
-            return Err(Error::file(path, format!("has two rows of item {id:?}")));
+impl Whose {
+    /// One of them.
+    fn one(self) -> &'static str {
+        match self {
+            Self::Items => "item",
+            Self::Users => "user",
         }
     }
-    let mut features: Vec<Vec<f32>> = Vec::new();
+
+    /// The names of the column that tells them apart; without any of them it is the first.
+    fn keys(self) -> &'static [&'static str] {
+        match self {
+            Self::Items => &["item", "item_id", "itemid", "id"],
+            Self::Users => &["user", "user_id", "userid", "uid", "id"],
+        }
+    }
+}
+
+/// Gives a data set the features of a CSV or Parquet file, a row per item or user; what is to be
+/// said of them. A column of numbers is a feature; of a column of at most 64 texts each is one,
+/// which is 1 for those that have it. What is empty is 0, and so are all features of an item or
+/// user that has no row; rows of others are not used.
+///
+/// # Errors
+/// [`Error::File`] for a file without other columns, with an item or user twice, or with a column
+/// of too many texts, and for users of a log that names none; [`Error::Files`] when the system
+/// refuses.
+pub(crate) fn add(path: &Path, whose: Whose, dataset: &mut Dataset) -> Result<Vec<String>> {
+    let one = whose.one();
+    if whose == Whose::Users && dataset.users.is_empty() {
+        let problem = "has features of users, and the log names none: --column user=NAME does";
+        return Err(Error::file(path, problem));
+    }
+    let names = match whose {
+        Whose::Items => dataset.catalogue.names(),
+        Whose::Users => &dataset.users,
+    };
+    let Read { features, columns, missing } = read(path, whose, names)?;
+    let (count, dim) = (names.len(), features.dim());
+    match whose {
+        Whose::Items => {
+            let catalogue = std::mem::take(&mut dataset.catalogue);
+            dataset.catalogue = catalogue.with_features(features.values().to_vec(), dim)?;
+        }
+        Whose::Users => dataset.user_features = Some(features),
+    }
+    const SHOWN: usize = 12;
+    let more = if columns.len() > SHOWN { ", …" } else { "" };
+    let shown = columns[..columns.len().min(SHOWN)].join(", ");
+    let mut notes = vec![format!("{dim} features of every {one}: {shown}{more}")];
+    if missing > 0 {
+        notes.push(format!(
+            "{missing} of {count} {one}s have no row in {}: their features are 0",
+            path.display()
+        ));
+    }
+    Ok(notes)
+}
+
+struct Read {
+    features: Features,
+    /// What each feature is called: its column, and the text that it stands for.
+    columns: Vec<String>,
+    /// How many have no row.
+    missing: usize,
+}
+
+fn read(path: &Path, whose: Whose, names: &Vocabulary) -> Result<Read> {
+    let one = whose.one();
+    let table = Cells::read(path)?;
+    let is_key = |name: &String| whose.keys().contains(&&*name.to_ascii_lowercase());
+    let key = table.names.iter().position(is_key).unwrap_or_default();
+    let (mut row_of, mut row_of_whole) = (HashMap::new(), HashMap::new());
+    for (row, id) in table.columns[key].iter().enumerate() {
+        if row_of.insert(id.as_str(), row).is_some() {
+            return Err(Error::file(path, format!("has two rows of {one} {id:?}")));
+        }
+        row_of_whole.entry(whole(id)).or_insert(row);
+    }
+    let mut features: Vec<(String, Vec<f32>)> = Vec::new();
     for (at, cells) in table.columns.iter().enumerate().filter(|(at, _)| *at != key) {
         features.extend(columns(path, &table.names[at], cells)?);
     }
     if features.is_empty() {
-        return Err(Error::file(path, "has no column beside the items"));
+        return Err(Error::file(path, format!("has no column beside the {one}s")));
     }
     let (mut values, mut missing) = (Vec::new(), 0);
-    for name in catalogue.names().iter() {
-        match row_of.get(name) {
-            Some(&row) => values.extend(features.iter().map(|feature| feature[row])),
+    for name in names.iter() {
+        match row_of.get(name).or_else(|| row_of_whole.get(name)) {
+            Some(&row) => values.extend(features.iter().map(|(_, feature)| feature[row])),
             None => {
                 missing += 1;
                 values.resize(values.len() + features.len(), 0.0);
             }
         }
     }
-    Ok((catalogue.with_features(values, features.len())?, missing))
+    let columns: Vec<String> = features.into_iter().map(|(name, _)| name).collect();
+    let features = Features::new(values, columns.len(), names.len(), one)?;
+    Ok(Read { features, columns, missing })
 }
 
-/// The features that a column makes: one of numbers, or one for each text.
-fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<Vec<f32>>> {
+/// Writes the features of the items or users of a data set as CSV, atomically: a row for each, as
+/// [`Options::item_features`](crate::Options::item_features) and
+/// [`Options::user_features`](crate::Options::user_features) read it.
+///
+/// # Errors
+/// [`Error::File`] if there are none, or an id is empty or holds a line break; [`Error::Files`] if
+/// `path` is no place for a file, or when the system refuses.
+pub fn export_features(dataset: &Dataset, whose: Whose, path: &Path) -> Result<()> {
+    let one = whose.one();
+    let (names, features) = match whose {
+        Whose::Items => (dataset.catalogue.names(), dataset.catalogue.features()),
+        Whose::Users => {
+            let features = dataset.user_features.as_ref();
+            (&dataset.users, features.map(|features| (features.values(), features.dim())))
+        }
+    };
+    let Some((values, dim)) = features else {
+        let problem = format!("cannot be written: the data set has no features of {one}s");
+        return Err(Error::file(path, problem));
+    };
+    check_ids(path, names.iter(), |c| matches!(c, '\n' | '\r'))?;
+    foretaste_files::write_with(path, |file| {
+        let mut write = || -> csv::Result<()> {
+            let mut writer = csv::Writer::from_writer(&mut *file);
+            writer.write_field(one)?;
+            (0..dim).try_for_each(|at| writer.write_field(format!("feature_{at}")))?;
+            writer.write_record(None::<&[u8]>)?;
+            for (name, row) in names.iter().zip(values.chunks(dim)) {
+                writer.write_field(name)?;
+                row.iter().try_for_each(|value| writer.write_field(value.to_string()))?;
+                writer.write_record(None::<&[u8]>)?;
+            }
+            Ok(writer.flush()?)
+        };
+        write().map_err(|error| Error::file(path, format!("cannot be written: {error}")))
+    })
+}
+
+/// The features that a column makes, each with its name: one of numbers, or one for each text.
+fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<(String, Vec<f32>)>> {
     let number = |cell: &String| match cell.as_str() {
         "" => Some(0.0),
         "true" | "True" => Some(1.0),
@@ -67,7 +172,7 @@ fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<Vec<f32>>> {
         text => text.trim().parse::<f32>().ok().filter(|number| number.is_finite()),
     };
     if let Some(numbers) = cells.iter().map(number).collect::<Option<Vec<f32>>>() {
-        return Ok(vec![numbers]);
+        return Ok(vec![(name.to_owned(), numbers)]);
     }
     let mut texts: Vec<&str> =
         cells.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
@@ -82,7 +187,7 @@ fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<Vec<f32>>> {
         return Err(Error::file(path, problem));
     }
     let one = |text: &&str| cells.iter().map(|cell| f32::from(u8::from(cell == text))).collect();
-    Ok(texts.iter().map(one).collect())
+    Ok(texts.iter().map(|text| (format!("{name} = {text}"), one(text))).collect())
 }
 
 /// A small table, by columns.

@@ -30,6 +30,7 @@ use foretaste_data::{Facts, Split};
 use foretaste_random::Seed;
 
 use self::steps::Steps;
+pub(crate) use self::writing::check_ids;
 use crate::joins::Joins;
 use crate::parts::Part;
 use crate::reader::times::Times;

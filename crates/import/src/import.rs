@@ -5,11 +5,11 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
 use crate::detect::format_of;
-use crate::features::with_features;
+use crate::features;
 use crate::formats::{self, coat};
 use crate::parts::Part;
 use crate::reader::{Collector, Progress};
-use crate::{Clicks, Expected, Format, Layout, Report, Result, SimulatedSlates};
+use crate::{Clicks, Expected, Format, Layout, Report, Result, SimulatedSlates, Whose};
 
 /// How to import.
 pub struct Options<'a> {
@@ -32,6 +32,8 @@ pub struct Options<'a> {
     /// A CSV or Parquet file with a row of features per item: numbers, and texts as categories. The
     /// column that tells items apart is called item, item_id, itemid or id, or is the first.
     pub item_features: Option<PathBuf>,
+    /// The same of users, whose column is called user, user_id, userid, uid or id.
+    pub user_features: Option<PathBuf>,
     /// How to simulate slates, for a format that holds none; `None` takes the paper's, see
     /// [`SimulatedSlates::of`].
     pub slates: Option<SimulatedSlates>,
@@ -51,6 +53,7 @@ impl Default for Options<'_> {
             max_bad: 0.05,
             layout: Layout::default(),
             item_features: None,
+            user_features: None,
             slates: None,
             seed: None,
             progress: None,
@@ -117,14 +120,10 @@ pub(crate) fn import_parts(
     if format == Format::Coat {
         dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
     }
-    if let Some(path) = &options.item_features {
-        let (catalogue, missing) = with_features(path, dataset.catalogue)?;
-        dataset.catalogue = catalogue;
-        if missing > 0 {
-            let (items, path) = (dataset.catalogue.len(), path.display());
-            reading.notes.push(format!(
-                "{missing} of {items} items have no row in {path}: their features are 0"
-            ));
+    let given = [(&options.item_features, Whose::Items), (&options.user_features, Whose::Users)];
+    for (path, whose) in given {
+        if let Some(path) = path {
+            reading.notes.extend(features::add(path, whose, &mut dataset)?);
         }
     }
     if layout.clicks == Clicks::Each {

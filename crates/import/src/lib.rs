@@ -4,7 +4,7 @@
 //!   it held. It knows the files of the papers, of public data sets and of your own logs: each is a
 //!   [`Format`].
 //! * [`export`](export()) writes a data set as such a file, and refuses what the format cannot
-//!   hold.
+//!   hold; [`export_features`] writes features into files of their own.
 //! * A [`Layout`] says how somebody's own files differ from our schema, and [`guess`](guess())
 //!   proposes one.
 //! * An [`Input`] is a file or a pipe, a folder, a pattern or an archive that a log is read from.
@@ -54,6 +54,7 @@ mod slates;
 pub use error::{Error, Result};
 pub use expected::Expected;
 pub use export::{export, replaced_ids};
+pub use features::{Whose, export_features};
 pub use format::Format;
 pub use formats::BESIDE;
 pub use guess::guess;

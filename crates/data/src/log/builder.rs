@@ -1,4 +1,4 @@
-use super::extras::{Clicks, Events, KnownSets};
+use super::extras::{Categories, Clicks, Events, KnownSets};
 use super::{
     CandidateSets, Choice, Event, Extras, Facts, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step,
 };
@@ -91,6 +91,7 @@ impl LogBuilder {
         let steps = self.closed_steps();
         self.log.rest.clicks.take_if(|clicks| !clicks.truncate(steps));
         self.log.rest.candidates.take_if(|sets| !sets.truncate(steps));
+        self.log.rest.context.take_if(|known| !known.truncate(steps));
         let impressions = self.log.slate_offsets[steps] as usize;
         let log = &mut self.log;
         log.slate_offsets.truncate(steps + 1);
@@ -259,6 +260,11 @@ impl LogBuilder {
             let sets = log.rest.candidates.get_or_insert_with(CandidateSets::default);
             self.sets.push(sets, steps, extras.candidates);
         }
+        let known = extras.context.iter().any(|value| value.number().is_some());
+        if known || log.rest.context.is_some() {
+            let categories = log.rest.context.get_or_insert_with(Categories::default);
+            categories.push(steps, extras.context);
+        }
         log.shown.extend_from_slice(step.slate);
         log.slate_offsets.push(log.shown.len() as u64);
         log.chosen.push(step.choice.code());
@@ -297,7 +303,7 @@ impl LogBuilder {
 }
 
 pub(super) fn check_extras(step: &Step<'_>, extras: &Extras<'_>) -> std::result::Result<(), Fault> {
-    let Extras { clicks, candidates } = *extras;
+    let Extras { clicks, candidates, context: _ } = *extras;
     if let Some((first, _)) = clicks.first() {
         let other = |at: usize| clicks[..at].iter().any(|(item, _)| *item == clicks[at].0);
         if clicks.len() < 2 || step.choice != Choice::Item(*first) {

@@ -7,12 +7,13 @@ use crate::{Error, Result};
 
 impl Log {
     /// Checks every invariant of a log that did not come from a [`LogBuilder`](super::LogBuilder),
-    /// so that a log read from a file cannot panic later: `items` and `users` bound the ids, `name`
-    /// is a session's.
+    /// so that a log read from a file cannot panic later: `items`, `users` and `categories` bound
+    /// the ids, `name` is a session's.
     pub(crate) fn check<'n>(
         &self,
         items: usize,
         users: Option<usize>,
+        categories: &[usize],
         name: impl Fn(usize) -> Cow<'n, str>,
     ) -> Result<()> {
         check_offsets("session", &self.session_offsets, self.chosen.len())?;
@@ -38,6 +39,10 @@ impl Log {
             (
                 "events",
                 self.rest.events.as_ref().is_none_or(|events| events.fits(self.sessions(), items)),
+            ),
+            (
+                "categories of the context",
+                self.rest.context.as_ref().is_none_or(|known| known.fits(self.steps(), categories)),
             ),
         ];
         if let Some((what, _)) = fits.iter().find(|(_, fits)| !fits) {

@@ -1,4 +1,5 @@
-//! What some logs hold beyond one choice a slate: further clicks, candidates, organic events.
+//! What some logs hold beyond one choice a slate: further clicks, candidates, context, organic
+//! events.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -74,6 +75,30 @@ pub struct Extras<'a> {
     pub clicks: &'a [(ItemId, f32)],
     /// The items that the slate was drawn from, each once; empty where they are not known.
     pub candidates: &'a [ItemId],
+    /// What the slate was shown in, such as the query and the device: a category for each column
+    /// of [`Dataset::contexts`](crate::Dataset::contexts); those that are missing at the end, or
+    /// [unknown](Category::UNKNOWN), are not known.
+    pub context: &'a [Category],
+}
+
+/// A value of a column of the context, as its number in the column's vocabulary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[repr(transparent)]
+pub struct Category(u32);
+
+impl Category {
+    /// The value of a step of which none is known.
+    pub const UNKNOWN: Self = Self(u32::MAX);
+
+    /// The value with this number, below 2^32 - 1, in its vocabulary.
+    pub fn new(number: u32) -> Self {
+        Self(number)
+    }
+
+    /// The number of the value in its vocabulary; `None` where it is not known.
+    pub fn number(self) -> Option<u32> {
+        (self != Self::UNKNOWN).then_some(self.0)
+    }
 }
 
 /// The slates with several clicks.
@@ -185,6 +210,69 @@ impl KnownSets {
             number
         });
         sets.set.push(number);
+    }
+}
+
+/// The context of all steps.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Categories {
+    columns: usize,
+    /// Row-major `[steps, columns]`.
+    values: Vec<Category>,
+}
+
+impl Categories {
+    /// Appends the context of the next step, after `steps` of them.
+    pub(super) fn push(&mut self, steps: usize, context: &[Category]) {
+        if context.len() > self.columns {
+            self.widen(steps, context.len());
+        }
+        self.values.extend_from_slice(context);
+        self.values.resize((steps + 1) * self.columns, Category::UNKNOWN);
+    }
+
+    fn widen(&mut self, steps: usize, columns: usize) {
+        let mut values = Vec::with_capacity((steps + 1) * columns);
+        for step in 0..steps {
+            values.extend_from_slice(self.of_step(step));
+            values.resize((step + 1) * columns, Category::UNKNOWN);
+        }
+        *self = Self { columns, values };
+    }
+
+    pub(super) fn of_step(&self, step: usize) -> &[Category] {
+        let start = step * self.columns;
+        self.values.get(start..start + self.columns).unwrap_or_default()
+    }
+
+    pub(super) fn known(&self, column: usize) -> usize {
+        let values = self.values.iter().skip(column).step_by(self.columns.max(1));
+        match column < self.columns {
+            true => values.filter(|&&value| value != Category::UNKNOWN).count(),
+            false => 0,
+        }
+    }
+
+    /// Forgets the steps from this one on; whether anything is left.
+    pub(super) fn truncate(&mut self, steps: usize) -> bool {
+        self.values.truncate(steps * self.columns);
+        self.values.iter().any(|&value| value != Category::UNKNOWN)
+    }
+
+    /// Whether it is the context of `steps` steps in columns of so many categories.
+    pub(super) fn fits(&self, steps: usize, categories: &[usize]) -> bool {
+        let Self { columns, values } = self;
+        let known = |(at, value): (usize, &Category)| {
+            let number = value.number();
+            number.is_none_or(|number| (number as usize) < categories[at % columns])
+        };
+        (1..=categories.len()).contains(columns)
+            && steps.checked_mul(*columns) == Some(values.len())
+            && values.iter().enumerate().all(known)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        4 * self.values.len()
     }
 }
 

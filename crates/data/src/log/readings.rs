@@ -21,6 +21,7 @@ impl Log {
                     log.event(event);
                 }
                 let extras = session.extras(t);
+                let context = extras.context;
                 slate.clear();
                 slate.extend_from_slice(step.slate);
                 candidates.clear();
@@ -35,7 +36,7 @@ impl Log {
                 for (place, &(item, reward)) in clicks.iter().enumerate() {
                     let reward = if place == 0 { reward + beyond } else { reward };
                     let choice = Choice::Item(item);
-                    let extras = Extras { clicks: &[], candidates: &candidates };
+                    let extras = Extras { clicks: &[], candidates: &candidates, context };
                     let one = Step { slate: &slate, choice, reward, propensity: None, timestamp };
                     log.append(&one, &extras);
                     slate.retain(|&other| other != item);
@@ -46,7 +47,7 @@ impl Log {
                         [] => (step.choice, step.reward),
                         _ => (Choice::Skip, 0.0),
                     };
-                    let extras = Extras { clicks: &[], candidates: &candidates };
+                    let extras = Extras { clicks: &[], candidates: &candidates, context };
                     let none = Step { slate: &slate, choice, reward, propensity: None, timestamp };
                     log.append(&none, &extras);
                 }

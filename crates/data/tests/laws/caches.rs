@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use foretaste_data::{
-    Catalogue, Choice, Columns, Dataset, Error, Facts, Fractions, ItemId, Log, Split, cache,
+    Catalogue, Choice, Columns, Context, Dataset, Error, Facts, Fractions, ItemId, Log, Part,
+    PropensityKind, Split, cache,
 };
 use foretaste_random::Seed;
 use proptest::prelude::*;
@@ -143,6 +144,25 @@ fn a_file_of_version_3_is_read_and_its_log_has_nothing_beside_slates() {
 }
 
 #[test]
+fn a_file_of_version_4_is_read_and_its_log_has_no_context() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let old = cache::load(&fixtures.join("version-4.log")).unwrap();
+    assert_eq!((old.log.sessions(), old.log.steps(), old.catalogue.len()), (2, 3, 3));
+    assert_eq!([0, 1].map(|session| old.session_name(session).into_owned()), ["monday", "tuesday"]);
+    let session = old.log.session(0);
+    assert_eq!(session.events().map(|event| event.after).collect::<Vec<_>>(), [0]);
+    assert_eq!(session.extras(0).clicks, [(ItemId(0), 1.0), (ItemId(1), 0.5)]);
+    assert_eq!(session.candidates(1).map(<[ItemId]>::len), Some(3));
+    assert_eq!(session.user().map(|user| old.user_name(user)), Some("ann".into()));
+    assert_eq!(old.log.facts().propensity, PropensityKind::Marginal);
+    let features = [2.5, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0];
+    assert_eq!(old.catalogue.features(), Some((&features[..], 3)));
+    assert!(!old.has(Part::Context) && !old.has(Part::UserFeatures));
+    let (_folder, path) = saved(&old);
+    assert_eq!(cache::load(&path).unwrap(), old);
+}
+
+#[test]
 fn what_is_beside_slates_that_does_not_fit_is_refused() {
     let (_folder, path) = saved(&crate::extras::rich());
     assert_eq!(cache::load(&path).unwrap(), crate::extras::rich());
@@ -150,6 +170,24 @@ fn what_is_beside_slates_that_does_not_fit_is_refused() {
     let (_folder, path) = saved(&few);
     let error = cache::load(&path).unwrap_err().to_string();
     assert!(error.contains("the candidates do not fit"), "{error}");
+    let rich = crate::extras::rich;
+    let one = |dataset: Dataset| dataset.contexts[..1].to_vec();
+    let damaged = [
+        (Dataset { contexts: one(rich()), ..rich() }, "the categories of the context do not fit"),
+        (
+            Dataset { contexts: vec![Context::default(); 2], ..rich() },
+            "the categories of the context do not fit",
+        ),
+        (
+            Dataset { users: ["ann", "bob", "eve"].into_iter().collect(), ..rich() },
+            "4 feature values for 3 users of 2 features",
+        ),
+    ];
+    for (dataset, problem) in damaged {
+        let (_folder, path) = saved(&dataset);
+        let error = cache::load(&path).unwrap_err().to_string();
+        assert!(error.contains(problem), "{error}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Several clicks, candidates, organic events and facts: kept by all that makes logs of logs.
+//! Several clicks, candidates, context, organic events and facts: kept by all that makes logs of
+//! logs.
 
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder, Part,
-    PropensityKind, Step, TimeUnit, UnknownItems,
+    Catalogue, Category, Choice, Context, Dataset, Event, EventKind, Extras, Facts, Features,
+    ItemId, Log, LogBuilder, Part, PropensityKind, Session, Step, TimeUnit, UnknownItems,
 };
 use proptest::prelude::*;
 
@@ -23,15 +24,35 @@ pub fn rich() -> Dataset {
     let (slate, pool) = (items(&[0, 1, 2]), items(&[0, 1, 2, 5, 7]));
     let clicks = [(ItemId(2), 1.0), (ItemId(0), 0.5)];
     let step = Step::new(&slate, Choice::Item(ItemId(2)), 1.5);
-    let extras = Extras { clicks: &clicks, candidates: &pool };
+    let context = [Category::new(0)];
+    let extras = Extras { clicks: &clicks, candidates: &pool, context: &context };
     log.try_push_with(&step, &extras).unwrap();
     log.event(event(3, EventKind::Order));
     let step = Step::new(&slate, Choice::Skip, 0.0);
-    log.try_push_with(&step, &Extras { clicks: &[], candidates: &pool }).unwrap();
-    log.end_session(None).unwrap();
+    let context = [Category::UNKNOWN, Category::new(1)];
+    let extras = Extras { candidates: &pool, context: &context, ..Extras::default() };
+    log.try_push_with(&step, &extras).unwrap();
+    log.end_session(Some(1)).unwrap();
     log.push(Step::new(&items(&[3, 4]), Choice::Item(ItemId(4)), 1.0)).unwrap();
     log.end_session(None).unwrap();
-    Dataset { log: log.build(), catalogue: Catalogue::numbered(8), ..Dataset::default() }
+    let context = |name: &str, values: &[&str]| Context {
+        name: name.into(),
+        values: values.iter().copied().collect(),
+    };
+    Dataset {
+        log: log.build(),
+        catalogue: Catalogue::numbered(8),
+        users: ["ann", "bob"].into_iter().collect(),
+        user_features: Some(Features::new(vec![0.5, 1.0, -2.0, 0.0], 2, 2, "user").unwrap()),
+        contexts: vec![context("device", &["phone"]), context("query", &["hats", "red hats"])],
+        ..Dataset::default()
+    }
+}
+
+/// The known values of a step's context, by column.
+fn context<'d>(dataset: &'d Dataset, session: Session<'d>, t: usize) -> Vec<(&'d str, &'d str)> {
+    let columns = dataset.contexts.iter().zip(session.extras(t).context);
+    columns.filter_map(|(column, &value)| Some((&*column.name, column.text(value)?))).collect()
 }
 
 #[test]
@@ -46,6 +67,11 @@ fn a_session_tells_what_it_holds() {
     assert_eq!(session.candidates(1), Some(&items(&[0, 1, 2, 5, 7])[..]));
     assert_eq!((log.session(1).candidates(0), log.session(1).events().count()), (None, 0));
     assert_eq!((log.several_clicks(), log.steps_with_candidates(), log.events()), ((1, 2), 2, 2));
+    let dataset = rich();
+    assert_eq!(context(&dataset, session, 0), [("device", "phone")]);
+    assert_eq!(context(&dataset, session, 1), [("query", "red hats")]);
+    assert_eq!(context(&dataset, log.session(1), 0), []);
+    assert_eq!([0, 1, 2].map(|column| log.steps_with_context(column)), [1, 1, 0]);
 }
 
 #[test]
@@ -54,6 +80,10 @@ fn a_selection_keeps_what_its_sessions_hold() {
     let back = dataset.select(&[1, 0]).unwrap().select(&[1, 0]).unwrap();
     assert_eq!(back.log, dataset.log);
     let second = dataset.select(&[1]).unwrap().log;
+    assert_eq!(dataset.log.slice(0..2).to_log(), dataset.log);
+    let selected = dataset.select(&[1, 0]).unwrap();
+    assert_eq!(context(&selected, selected.log.session(1), 1), [("query", "red hats")]);
+    assert_eq!(selected.user_features, dataset.user_features);
     assert_eq!(
         (second.events(), second.several_clicks(), second.facts()),
         (0, (0, 0), dataset.log.facts())
@@ -73,15 +103,27 @@ fn a_mapped_log_keeps_what_the_other_catalogue_knows() {
     let events: Vec<_> = session.events().map(|event| (raw(event.item), event.after)).collect();
     assert_eq!(events, [("3".to_owned(), 1)]);
     assert_eq!(mapped.log.facts(), rich().log.facts());
+    assert_eq!(context(&mapped, session, 0), [("device", "phone")]);
+    let dataset = rich();
+    let each = Dataset { log: dataset.log.each_click(), ..dataset };
+    let of_steps: Vec<_> = (0..3).map(|t| context(&each, each.log.session(0), t)).collect();
+    assert_eq!(of_steps, [[("device", "phone")]; 3]);
 }
 
 #[test]
 fn parts_beside_slates_can_be_left_out() {
-    for part in [Part::Clicks, Part::Candidates, Part::Events] {
+    let beside = [Part::Clicks, Part::Candidates, Part::Events, Part::Context, Part::UserFeatures];
+    for part in beside {
         let dataset = rich();
         assert!(dataset.has(part));
-        assert!(!dataset.without(part).has(part), "{}", part.name());
+        let without = dataset.without(part);
+        assert!(!without.has(part), "{}", part.name());
+        for other in beside.into_iter().filter(|other| *other != part) {
+            assert!(without.has(other), "{} went with {}", other.name(), part.name());
+        }
     }
+    assert!(!rich().without(Part::Users).has(Part::UserFeatures));
+    assert_eq!(rich().without(Part::Context).log.session(0).extras(0).context, []);
 }
 
 #[test]
@@ -91,7 +133,7 @@ fn clicks_and_candidates_that_do_not_fit_their_slate_are_refused() {
     let refused = |clicks: &[(u32, f32)], candidates: &[u32]| {
         let clicks: Vec<_> = clicks.iter().map(|&(item, reward)| (ItemId(item), reward)).collect();
         let candidates = items(candidates);
-        let extras = Extras { clicks: &clicks, candidates: &candidates };
+        let extras = Extras { clicks: &clicks, candidates: &candidates, ..Extras::default() };
         let mut log = LogBuilder::default();
         log.try_push_with(&step, &extras).unwrap_err().to_string()
     };
@@ -102,6 +144,41 @@ fn clicks_and_candidates_that_do_not_fit_their_slate_are_refused() {
     assert!(refused(&[(0, 1.0), (1, f32::NAN)], &[]).contains("NaN"));
     assert!(refused(&[], &[0, 1]).contains("not that at place 3"));
     assert!(refused(&[], &[0, 1, 2, 1]).contains("one twice"));
+}
+
+proptest! {
+    #[test]
+    fn every_step_keeps_its_context_whichever_steps_know_which_columns(
+        given in proptest::collection::vec(
+            proptest::collection::vec(proptest::option::of(0..3_u32), 0..4), 1..9),
+        kept in proptest::collection::vec(any::<bool>(), 9),
+    ) {
+        let (mut log, mut expected) = (LogBuilder::default(), Vec::new());
+        for (values, kept) in given.iter().zip(kept) {
+            let context: Vec<Category> =
+                values.iter().map(|value| value.map_or(Category::UNKNOWN, Category::new)).collect();
+            let extras = Extras { context: &context, ..Extras::default() };
+            log.try_push_with(&Step::new(&items(&[0]), Choice::Skip, 0.0), &extras).unwrap();
+            if kept {
+                log.end_session(None).unwrap();
+                expected.push(values);
+            } else {
+                log.abandon_session();
+            }
+        }
+        let log = log.build();
+        for (session, values) in log.iter().zip(&expected) {
+            let found = session.extras(0).context;
+            for column in 0..4 {
+                let found = found.get(column).and_then(|value| value.number());
+                prop_assert_eq!(found, values.get(column).copied().flatten());
+            }
+        }
+        for column in 0..4 {
+            let known = |values: &&&Vec<Option<u32>>| values.get(column).is_some_and(Option::is_some);
+            prop_assert_eq!(log.steps_with_context(column), expected.iter().filter(known).count());
+        }
+    }
 }
 
 /// Drawing without replacement in proportion to weights, until what stands for nothing is drawn:
@@ -147,7 +224,7 @@ proptest! {
         let choice = own.first().map_or(Choice::Skip, |(item, _)| Choice::Item(*item));
         let several = if own.len() > 1 { &own[..] } else { &[] };
         let mut log = LogBuilder::default();
-        let extras = Extras { clicks: several, candidates: &[] };
+        let extras = Extras { clicks: several, ..Extras::default() };
         log.try_push_with(&Step::new(&shown, choice, reward), &extras).unwrap();
         log.end_session(None).unwrap();
         let each = log.build().each_click();

@@ -91,7 +91,8 @@ pub fn datasets(holds: Holds) -> impl Strategy<Value = Dataset> {
             Vocabulary::default()
         };
         let catalogue = Catalogue::new(holds.names.into_iter().collect());
-        Dataset { name: "generated".into(), log, catalogue, users, sessions, split: None }
+        let name = "generated".into();
+        Dataset { name, log, catalogue, users, sessions, ..Dataset::default() }
     })
 }
 

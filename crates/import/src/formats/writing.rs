@@ -50,7 +50,7 @@ pub(super) fn unheld(
 }
 
 /// Raw ids must not hold a character that the format gives another meaning.
-pub(super) fn check_ids<'a>(
+pub(crate) fn check_ids<'a>(
     path: &Path,
     ids: impl Iterator<Item = &'a str>,
     forbidden: impl Fn(char) -> bool,

@@ -248,7 +248,7 @@ impl Collector {
             return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
         }
         let step = Step { slate: &self.slate, choice, reward, propensity, timestamp };
-        let extras = Extras { clicks, candidates: &self.pool };
+        let extras = Extras { clicks, candidates: &self.pool, ..Extras::default() };
         self.log.try_push_with(&step, &extras).map_err(|fault| {
             // The builder knows the numbers of items only.
             let mut seen = HashSet::new();
@@ -409,7 +409,7 @@ impl Collector {
             catalogue,
             users: self.users,
             sessions: self.sessions,
-            split: None,
+            ..Dataset::default()
         };
         Ok((dataset, self.reading))
     }

@@ -384,7 +384,7 @@ fn long_sessions_are_left_out_and_leave_no_items() {
     assert_eq!(report.reading.long_sessions, 1);
 }
 
-fn folder_of(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+pub fn folder_of(files: &[(&str, &[u8])]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         let path = folder.path().join(name);
@@ -642,32 +642,6 @@ fn clicks_and_orders_in_files_of_their_own_join_their_slates() {
     let orders = "customer_id,product_id,bought_at,amount\nann,k1,2024-03-10 11:00:00,4\n";
     std::fs::write(at("orders.csv"), orders).unwrap();
     assert_eq!(shown(&read(&layout).unwrap().0)[0], "s1: k1 k2 k3>k1=4, k1 k4>!=0");
-}
-
-#[test]
-fn items_have_features_from_a_file() {
-    let csv = format!("{HEADER}a,0,k1 k2 7,k2,1\n");
-    let features = |text: &str| {
-        let folder = folder_of(&[("shop.csv", csv.as_bytes()), ("items.csv", text.as_bytes())]);
-        let item_features = Some(folder.path().join("items.csv"));
-        import(&folder.path().join("shop.csv"), Options { item_features, ..Options::default() })
-    };
-    let text = "price,item_id,colour,new\n2.5,k2,red,True\n-1,7.0,,False\n0,k9,blue,True\n";
-    let (dataset, report) = features(text).unwrap();
-    // Price, blue, red, new; of k1, k2, 7.
-    let expected = [0.0, 0.0, 0.0, 0.0, 2.5, 0.0, 1.0, 1.0, -1.0, 0.0, 0.0, 0.0];
-    assert_eq!(dataset.catalogue.features(), Some((&expected[..], 4)));
-    assert!(report.to_string().contains("1 of 3 items have no row in"), "{report}");
-    let many: String = (0..70).map(|row| format!("k{row},text {row}\n")).collect();
-    for (text, part) in [
-        ("item\nk1\n".to_owned(), "no column beside"),
-        ("item,a\nk1,1\nk1,2\n".to_owned(), "two rows of item \"k1\""),
-        (format!("item,title\n{many}"), "column \"title\" has 70 different texts"),
-        ("item,a\nk1\n".to_owned(), "items.csv:2: row"),
-    ] {
-        let error = features(&text).unwrap_err().to_string();
-        assert!(error.contains("items.csv") && error.contains(part), "{error}");
-    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod bad_shares;
 mod dependencies;
+mod features;
 mod formats;
 #[path = "../../../data/tests/laws/generate.rs"]
 mod generate;
