@@ -42,7 +42,8 @@ fn an_export_with_columns_of_its_own_takes_three_commands() {
     for (key, value) in expected {
         assert_eq!(imported[key], value, "{key}");
     }
-    assert_eq!(imported["reading"]["ignored_columns"], serde_json::json!(["query"]));
+    let query = serde_json::json!([{ "name": "query", "values": 2, "steps": 3 }]);
+    assert_eq!(imported["contexts"], query);
     let (described, code) = json(at, &["describe", "clicks.log"]);
     assert_eq!((code, &described["time_unit"]), (Some(0), &"s".into()));
     assert_eq!(described["findings"][0]["code"], "no-propensities");

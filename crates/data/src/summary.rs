@@ -38,8 +38,10 @@ pub struct Summary {
     pub candidates: usize,
     /// Organic events.
     pub events: usize,
-    /// Features of every item, and of every user; 0 where there are none.
-    pub features: [usize; 2],
+    /// Features of every item; 0 where there are none.
+    pub item_features: usize,
+    /// Features of every user; 0 where there are none.
+    pub user_features: usize,
     /// The columns of the context.
     pub contexts: Vec<ContextSummary>,
 }
@@ -95,10 +97,8 @@ impl Summary {
             several_clicks: log.several_clicks(),
             candidates: log.steps_with_candidates(),
             events: log.events(),
-            features: [
-                catalogue.features().map_or(0, |(_, dim)| dim),
-                dataset.user_features.as_ref().map_or(0, Features::dim),
-            ],
+            item_features: catalogue.features().map_or(0, |(_, dim)| dim),
+            user_features: dataset.user_features.as_ref().map_or(0, Features::dim),
             contexts: dataset
                 .contexts
                 .iter()
@@ -149,17 +149,17 @@ impl Summary {
         if self.events > 0 {
             rows.push(("organic events", self.events.to_string()));
         }
-        for (label, dim) in ["item features", "user features"].into_iter().zip(self.features) {
-            if dim > 0 {
-                rows.push((label, dim.to_string()));
-            }
-        }
+        let features =
+            [("item features", self.item_features), ("user features", self.user_features)];
+        let features = features.into_iter().filter(|(_, dim)| *dim > 0);
+        rows.extend(features.map(|(label, dim)| (label, dim.to_string())));
         rows.extend(self.contexts.iter().map(|ContextSummary { name, values, steps }| {
             let known = match *steps == self.steps {
                 true => String::new(),
                 false => format!(", known of {steps} of {} steps", self.steps),
             };
-            ("context", format!("{name}: {values} values{known}"))
+            let noun = if *values == 1 { "value" } else { "values" };
+            ("context", format!("{name}: {values} {noun}{known}"))
         }));
         if let Some([train, validation, test]) = self.split {
             rows.push(("split", format!("{train} / {validation} / {test} sessions")));

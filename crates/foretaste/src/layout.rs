@@ -34,9 +34,14 @@ pub struct LayoutArgs {
     pub time_zone: Option<String>,
     /// What the propensities are: conditional (each place's, given those before it), cumulative
     /// (their products along the slate), slate (one number for all of it) or marginal (each
-    /// place's, whatever stands at the others) [default: conditional].
+    /// place's, whatever stands at the others) [default: by the name of the column, or
+    /// conditional].
     #[arg(long, value_name = "MEANING")]
     pub propensities: Option<Propensities>,
+    /// Columns to keep as categories of each step: what the slate was shown in, such as
+    /// query,device; those called context_NAME are kept without a word.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub context: Vec<String>,
     /// Ids that stand for no item at the end of a slate.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     pub padding: Vec<String>,
@@ -84,7 +89,7 @@ impl LayoutArgs {
             self;
         let Self { time_zone, propensities, padding, no_click, off_slate, repeated, .. } = self;
         let Self { clicks, sort, session_gap, max_session_steps, .. } = self;
-        let Self { clicks_file, orders_file, order_window, .. } = self;
+        let Self { clicks_file, orders_file, order_window, context, .. } = self;
         layout.is_some()
             || !column.is_empty()
             || !ignore_columns.is_empty()
@@ -104,6 +109,7 @@ impl LayoutArgs {
             || clicks_file.is_some()
             || orders_file.is_some()
             || order_window.is_some()
+            || !context.is_empty()
     }
 
     /// The files that these options name.
@@ -128,7 +134,8 @@ impl LayoutArgs {
             list_separator: self.list_separator.or(file.list_separator),
             time_unit: self.time_unit.or(file.time_unit),
             time_zone: self.time_zone.clone().or(file.time_zone),
-            propensities: self.propensities.unwrap_or(file.propensities),
+            propensities: self.propensities.or(file.propensities),
+            context: [file.context, self.context.clone()].concat(),
             padding: or(&self.padding, file.padding),
             no_click: or(&self.no_click, file.no_click),
             off_slate: self.off_slate.unwrap_or(file.off_slate),

@@ -137,9 +137,10 @@ fn read_schema(
         }
         before += lengths[index];
     }
+    let propensity = steps.propensities().unwrap_or_default().kind();
     steps.finish(to)?;
     times.note().into_iter().for_each(|note| to.note(note));
-    to.declare(Facts { time_unit: times.unit(), propensity: layout.propensities.kind() });
+    to.declare(Facts { time_unit: times.unit(), propensity });
     Ok(())
 }
 

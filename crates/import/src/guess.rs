@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
 use crate::reader::{Source, Table, parquet, read_error};
-use crate::{Error, Format, Input, Result};
+use crate::{Error, Format, Input, Propensities, Result};
 
 /// Rows that are looked at.
 const ROWS: usize = 1000;
@@ -61,6 +61,18 @@ pub fn guess(input: &Input) -> Result<String> {
     if let Some(none) = role("chosen").and_then(|at| sample.no_click(at)) {
         line(format_args!("no-click = [{none:?}] # chosen, and never shown"));
     }
+    let named = |at: &usize| roles.iter().any(|(_, taken)| taken == at);
+    let unread: Vec<usize> = (0..sample.names.len()).filter(|at| !named(at)).collect();
+    let (context, unread): (Vec<usize>, Vec<usize>) =
+        unread.into_iter().partition(|&at| CONTEXTS.contains(&&*plain(&sample.names[at])));
+    if !context.is_empty() {
+        let names: Vec<&str> = context.iter().map(|&at| &*sample.names[at]).collect();
+        line(format_args!("context = {names:?} # what slates were shown in, as categories"));
+    }
+    if let Some(kind) = role("propensity").and_then(|at| Propensities::of_column(&sample.names[at]))
+    {
+        line(format_args!("propensities = \"{kind}\""));
+    }
     let session = role("session");
     if session.is_none() && role("timestamp").is_some() {
         line(format_args!("session-gap = \"30m\" # no column names sessions: users' rows are cut"));
@@ -79,10 +91,8 @@ pub fn guess(input: &Input) -> Result<String> {
             line(format_args!("{name} = {shown:?}{}", sample.examples(at)));
         }
     }
-    let unread: Vec<String> = (0..sample.names.len())
-        .filter(|at| roles.iter().all(|(_, taken)| taken != at))
-        .map(|at| format!("{:?}", sample.names[at]))
-        .collect();
+    let unread: Vec<String> =
+        unread.into_iter().map(|at| format!("{:?}", sample.names[at])).collect();
     if !unread.is_empty() {
         line(format_args!("# not read: {}", unread.join(", ")));
     }
@@ -289,6 +299,27 @@ fn plain(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// What columns are called that say what a slate was shown in.
+const CONTEXTS: [&str; 17] = [
+    "query",
+    "searchquery",
+    "keyword",
+    "device",
+    "devicetype",
+    "platform",
+    "os",
+    "browser",
+    "app",
+    "locale",
+    "language",
+    "country",
+    "region",
+    "city",
+    "channel",
+    "surface",
+    "referrer",
+];
+
 /// What others call the columns of the schema, the likelier first.
 const ALIASES: [(&str, &str); 15] = [
     ("session", "session_id sessionid sess_id sess visit_id visit session_num session_key"),
@@ -316,7 +347,7 @@ const ALIASES: [(&str, &str); 15] = [
     ),
     (
         "propensity",
-        "propensity_score propensities pscore prob probability probs logging_prob ps p behavior_prob",
+        "propensity_score slate_propensity marginal_propensity propensities pscore prob probability probs logging_prob ps p behavior_prob",
     ),
     ("position", "pos rank place slot index_in_slate"),
     ("event", "event_type action_type action type event_name"),

@@ -35,8 +35,12 @@ pub struct Layout {
     pub time_unit: Option<TimeUnit>,
     /// The time zone of times that name none, such as `Europe/Berlin`; `None` is UTC.
     pub time_zone: Option<String>,
-    /// What the propensities are.
-    pub propensities: Propensities,
+    /// What the propensities are; `None` goes by the name of their column: `slate_propensity`,
+    /// `marginal_propensity`, or else conditional.
+    pub propensities: Option<Propensities>,
+    /// Columns of the file that are kept as categories of each step: what the slate was shown in,
+    /// such as query and device. Those called `context_NAME` are kept without a word.
+    pub context: Vec<String>,
     /// Ids that stand for no item at the end of a slate.
     pub padding: Vec<String>,
     /// Ids that stand for no choice.
@@ -118,6 +122,15 @@ choices! {
 }
 
 impl Propensities {
+    /// What a column called so holds, whatever else is said; `None` for other names.
+    pub(crate) fn of_column(name: &str) -> Option<Self> {
+        match name {
+            "slate_propensity" => Some(Self::Slate),
+            "marginal_propensity" => Some(Self::Marginal),
+            _ => None,
+        }
+    }
+
     /// What they are in a log: products are taken apart.
     pub(crate) fn kind(self) -> PropensityKind {
         match self {

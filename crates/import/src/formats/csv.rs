@@ -7,11 +7,13 @@ use std::path::Path;
 
 use foretaste_data::{Choice, Dataset, Fault, ItemId, Part};
 
-use super::schema::{COLUMNS, Column, Places};
+use super::schema::{COLUMNS, Column, Places, Stands};
 use super::steps::{Key, Steps};
-use super::writing::{check_ids, own_rewards, written_propensity};
+use super::writing::{
+    check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
+};
 use crate::parts::Part as File;
-use crate::reader::record::{List, Record, whole};
+use crate::reader::record::{List, Record, Strings, whole};
 use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Source, Table, Text, WHOLE, ahead};
 use crate::{Error, Layout, Result};
@@ -32,11 +34,21 @@ pub(crate) fn read(
         Error::file(&part.path, format!("cannot be split at {delimiter:?}, which is not ASCII"))
     })?;
     let mut table = Table::open(source, delimiter, true, &COLUMNS)?;
-    let places = Places::find(table.path(), table.header(), &part.partition, layout)?;
+    let mut places = Places::find(table.path(), table.header(), &part.partition, layout)?;
     table.rename(|at| places.name_at(at));
     collector.ignore(&places.ignored);
+    if let Some(kind) = places.propensities {
+        steps.declare(kind).map_err(|fault| Error::file(&part.path, fault.to_string()))?;
+    }
+    let context = collector.in_order(std::mem::take(&mut places.context));
     let named_by = places.of(Column::Session).or(places.of(Column::User));
-    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new() };
+    let mut scratch = Scratch {
+        times,
+        numbers: Default::default(),
+        flags: Vec::new(),
+        context,
+        texts: Strings::default(),
+    };
     ahead::for_each(table, |row| {
         collector.count_row(row.fraction);
         let text = row.text();
@@ -59,6 +71,9 @@ struct Scratch<'t> {
     /// Rewards and propensities.
     numbers: [Vec<f32>; 2],
     flags: Vec<bool>,
+    /// Where the columns of the context stand, in the order of their numbers.
+    context: Vec<Option<Stands>>,
+    texts: Strings,
 }
 
 /// What programs write for a number that is none.
@@ -86,7 +101,7 @@ impl Scratch<'_> {
         places: &Places,
         layout: &Layout,
     ) -> Checked {
-        let Self { times, numbers: [rewards, propensities], flags } = self;
+        let Self { times, numbers: [rewards, propensities], flags, context, texts } = self;
         let field = |column: Column| -> Checked<Option<&'r str>> {
             match places.of(column) {
                 None => Ok(None),
@@ -136,6 +151,19 @@ impl Scratch<'_> {
             record.propensity = Some(propensities);
         }
         record.left = field(Column::Left)?.map(|text| flag(text, "left")).transpose()?;
+        if !context.is_empty() {
+            texts.clear();
+            for stands in context {
+                texts.push(match stands {
+                    None => "",
+                    Some(Stands::Says(text)) => text,
+                    Some(Stands::At(at)) => row
+                        .field(*at, "context")
+                        .map(|text| if text == "\\N" { "" } else { text })?,
+                });
+            }
+            record.context = Some(texts);
+        }
         Ok(())
     }
 }
@@ -240,12 +268,17 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     let [timestamps, users, propensities, candidates, events] =
         [Part::Timestamps, Part::Users, Part::Propensities, Part::Candidates, Part::Events]
             .map(|part| dataset.has(part));
+    let context = context_columns(dataset);
+    for column in &dataset.contexts {
+        check_ids(path, column.values.iter().chain([&*column.name]), breaks)?;
+    }
     let mut header = vec!["session", "step", "shown", "chosen", "reward", "left"];
     header.extend(timestamps.then_some("timestamp"));
     header.extend(users.then_some("user"));
-    header.extend(propensities.then_some("propensity"));
+    header.extend(propensities.then_some(propensity_column(dataset)));
     header.extend(candidates.then_some("candidates"));
     header.extend(events.then_some("event"));
+    header.extend(context.iter().map(String::as_str));
     let mut writer = csv::Writer::from_writer(file);
     writer.write_record(&header).map_err(failed)?;
     let mut text = String::new();
@@ -264,6 +297,7 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                 fields.extend(propensities.then_some(""));
                 fields.extend(candidates.then_some(""));
                 fields.push(event.kind.name());
+                fields.extend(context.iter().map(|_| ""));
                 writer.write_record(&fields).map_err(failed)?;
             }
             if t == session.len() {
@@ -299,6 +333,9 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             }
             if events {
                 writer.write_field("").map_err(failed)?;
+            }
+            for text in context_texts(dataset, &extras) {
+                writer.write_field(text.unwrap_or_default()).map_err(failed)?;
             }
             writer.write_record(None::<&[u8]>).map_err(failed)?;
         }

@@ -5,19 +5,21 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use foretaste_data::{Choice, Dataset, Fault};
-use serde::Serialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use foretaste_data::{Choice, Dataset, Fault, PropensityKind};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::schema::{COLUMNS, Column, Names};
+use super::schema::{COLUMNS, Column, Names, context_name, meaning};
 use super::steps::{Key, Steps};
-use super::writing::{check_ids, own_rewards, written_propensity};
+use super::writing::{
+    check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
+};
 use crate::parts::Part as File;
-use crate::reader::record::{List, Record, json_id, whole};
+use crate::reader::record::{List, Record, Strings, json_id, whole};
 use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error};
-use crate::{Layout, Result};
+use crate::{Layout, Propensities, Result};
 
 /// What some programs write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -40,6 +42,7 @@ pub(crate) fn read(
         numbers: Default::default(),
         flags: Vec::new(),
         texts: Default::default(),
+        context: Strings::default(),
         chosen: String::new(),
         rewarded: false,
     };
@@ -62,7 +65,11 @@ pub(crate) fn read(
         }
         collector.count_row(fraction.get());
         let mut fields = Fields::default();
-        let ids = fields.read(&line, &names, layout, &mut ignored).and_then(|()| fields.key(part));
+        let read = fields.read(&line, &names, layout, &mut ignored, collector);
+        let ids = read.and_then(|()| {
+            fields.propensities.map_or(Ok(()), |kind| steps.declare(kind))?;
+            fields.key(part)
+        });
         let key = ids
             .as_ref()
             .map_err(Clone::clone)
@@ -131,7 +138,13 @@ fn next_object(reader: &mut impl BufRead, object: &mut Vec<u8>) -> io::Result<us
 
 /// A line before its values are looked at, so that a fault can name its field.
 #[derive(Default)]
-struct Fields<'a>([Option<&'a RawValue>; COLUMNS.len()]);
+struct Fields<'a> {
+    values: [Option<&'a RawValue>; COLUMNS.len()],
+    /// The context by the numbers of its columns.
+    context: Vec<Option<&'a RawValue>>,
+    /// What the propensities are, if there are any.
+    propensities: Option<Propensities>,
+}
 
 type Ids<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
 
@@ -142,6 +155,7 @@ impl<'a> Fields<'a> {
         names: &Names,
         layout: &Layout,
         ignored: &mut Vec<String>,
+        collector: &mut Collector,
     ) -> Checked {
         let text = std::str::from_utf8(line).map_err(|error| {
             let at = error.valid_up_to();
@@ -149,7 +163,7 @@ impl<'a> Fields<'a> {
             Fault::new("row", "UTF-8 text", found)
         })?;
         let mut slip = None;
-        let seed = Wanted { names, layout, ignored, slip: &mut slip, fields: &mut self.0 };
+        let seed = Wanted { names, layout, ignored, collector, slip: &mut slip, fields: self };
         let mut reader = serde_json::Deserializer::from_str(text);
         let read = seed.deserialize(&mut reader).and_then(|()| reader.end());
         if let Some((name, column)) = slip {
@@ -166,7 +180,7 @@ impl<'a> Fields<'a> {
     }
 
     fn get(&self, column: Column) -> Option<&'a RawValue> {
-        self.0[column as usize]
+        self.values[column as usize]
     }
 
     fn key(&self, part: &File) -> Checked<Ids<'a>> {
@@ -186,10 +200,11 @@ impl<'a> Fields<'a> {
 
 /// Reads the fields of an object that the schema has.
 struct Wanted<'w, 'a> {
-    fields: &'w mut [Option<&'a RawValue>; COLUMNS.len()],
+    fields: &'w mut Fields<'a>,
     names: &'w Names,
     layout: &'w Layout,
     ignored: &'w mut Vec<String>,
+    collector: &'w mut Collector,
     slip: &'w mut Option<(String, &'static str)>,
 }
 
@@ -215,42 +230,50 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
         self,
         mut map: A,
     ) -> std::result::Result<Self::Value, A::Error> {
-        let Self { fields, names, layout, ignored, slip } = self;
-        while let Some(key) = map.next_key_seed(Field(names))? {
-            match key {
-                Ok(column) => {
-                    let value: &RawValue = map.next_value()?;
-                    let field: &mut Option<&RawValue> = &mut fields[column];
+        use serde::de::Error;
+
+        let Self { fields, names, layout, ignored, collector, slip } = self;
+        while let Some((column, name)) = map.next_key_seed(Field(names, layout))? {
+            let value: &RawValue = map.next_value()?;
+            let given = (value.get() != "null").then_some(value);
+            let name = name.as_deref().unwrap_or_default();
+            let context = context_name(name, layout);
+            if let Some(context) = context {
+                let at = collector.context_column(context);
+                fields.context.resize(fields.context.len().max(at + 1), None);
+                fields.context[at] = given;
+            }
+            match column {
+                Some(column) => {
+                    if column == Column::Propensity as usize && given.is_some() {
+                        let kind = meaning(name, layout).map_err(A::Error::custom)?;
+                        fields.propensities = Some(kind);
+                    }
+                    let field = &mut fields.values[column];
                     if field.is_some() {
                         let problem = format!("duplicate field `{}`", COLUMNS[column]);
-                        return Err(serde::de::Error::custom(problem));
+                        return Err(A::Error::custom(problem));
                     }
-                    *field = (value.get() != "null").then_some(value);
+                    *field = given;
                 }
-                Err(name) => {
-                    map.next_value::<IgnoredAny>()?;
-                    if ignored.contains(&name) {
-                        continue;
+                None if context.is_some() || ignored.iter().any(|known| known == name) => {}
+                None => match Names::slip(name) {
+                    Some(column) if !layout.ignore_columns.iter().any(|known| known == name) => {
+                        *slip = Some((name.to_owned(), column));
                     }
-                    if !layout.ignore_columns.contains(&name)
-                        && let Some(column) = Names::slip(&name)
-                    {
-                        *slip = Some((name, column));
-                    } else {
-                        ignored.push(name);
-                    }
-                }
+                    _ => ignored.push(name.to_owned()),
+                },
             }
         }
         Ok(())
     }
 }
 
-/// A column of the schema, or the name of another field.
-struct Field<'w>(&'w Names);
+/// A column of the schema, and the name of a field of which the column does not say everything.
+struct Field<'w>(&'w Names, &'w Layout);
 
 impl<'de> DeserializeSeed<'de> for Field<'_> {
-    type Value = std::result::Result<usize, String>;
+    type Value = (Option<usize>, Option<String>);
 
     fn deserialize<D: Deserializer<'de>>(
         self,
@@ -261,14 +284,18 @@ impl<'de> DeserializeSeed<'de> for Field<'_> {
 }
 
 impl Visitor<'_> for Field<'_> {
-    type Value = std::result::Result<usize, String>;
+    type Value = (Option<usize>, Option<String>);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the name of a field")
     }
 
     fn visit_str<E>(self, name: &str) -> std::result::Result<Self::Value, E> {
-        Ok(self.0.column(name).ok_or_else(|| name.to_owned()))
+        let Self(names, layout) = self;
+        let column = names.column(name);
+        let known = column.is_some_and(|column| column != Column::Propensity as usize);
+        let name = (!known || !layout.context.is_empty()).then(|| name.to_owned());
+        Ok((column, name))
     }
 }
 
@@ -287,6 +314,7 @@ struct Scratch<'t> {
     numbers: [Vec<f32>; 2],
     flags: Vec<bool>,
     texts: [String; 3],
+    context: Strings,
     chosen: String,
     /// Whether a line before had a reward.
     rewarded: bool,
@@ -294,7 +322,15 @@ struct Scratch<'t> {
 
 impl Scratch<'_> {
     fn fill<'r>(&'r mut self, record: &mut Record<'r>, fields: &Fields<'r>) -> Checked {
-        let Self { times, numbers: [rewards, propensities], flags, texts, chosen, rewarded } = self;
+        let Self {
+            times,
+            numbers: [rewards, propensities],
+            flags,
+            texts,
+            context,
+            chosen,
+            rewarded,
+        } = self;
         let present = |column: Column| fields.get(column);
         if let Some(raw) = present(Column::Step) {
             record.number =
@@ -361,6 +397,13 @@ impl Scratch<'_> {
         if let Some(raw) = present(Column::Candidates) {
             record.candidates = ids(raw, "candidates")?;
         }
+        if !fields.context.is_empty() {
+            context.clear();
+            for raw in &fields.context {
+                context.push(&raw.map_or(Ok(Cow::Borrowed("")), category)?);
+            }
+            record.context = Some(context);
+        }
         match present(Column::Shown) {
             Some(raw) => record.shown = ids(raw, "shown")?,
             None if record.item.is_none() && record.event.is_none() => {
@@ -410,6 +453,17 @@ fn numbers(
     Ok(())
 }
 
+/// A text, or the digits of a number, or a truth value.
+fn category(raw: &RawValue) -> Checked<Cow<'_, str>> {
+    match raw.get() {
+        text if text.starts_with('"') => json_id(raw, "context"),
+        text if text.starts_with(['{', '[']) => {
+            Err(Fault::value("context", "a text, a number or a truth value", text))
+        }
+        text => Ok(Cow::Borrowed(whole(text))),
+    }
+}
+
 fn truth(raw: &RawValue, field: &'static str) -> Checked<bool> {
     match raw.get() {
         "true" => Ok(true),
@@ -443,12 +497,32 @@ struct Written<'a> {
     timestamp: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    propensity: Option<&'a [f32]>,
+    /// Under the name that says what they are.
+    #[serde(flatten)]
+    propensity: Named<'a, Numbers<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     candidates: Option<&'a [&'a str]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'static str>,
+    #[serde(flatten)]
+    context: Named<'a, Option<&'a str>>,
+}
+
+/// Fields whose names the log decides.
+struct Named<'a, T>(Vec<(&'a str, T)>);
+
+impl<T: Serialize> Serialize for Named<'_, T> {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// Propensities: of slates one number.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Numbers<'a> {
+    OfSlate(Option<f32>),
+    OfPlaces(&'a [f32]),
 }
 
 /// A number where the ids of all sessions are.
@@ -482,6 +556,8 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let numbers = dataset.sessions.are_numbers();
     let raw = |item| dataset.catalogue.raw(item);
+    let of_slates = dataset.log.facts().propensity == PropensityKind::Slate;
+    let columns = context_columns(dataset);
     let mut line = |line: &Written<'_>| -> Result<()> {
         serde_json::to_writer(&mut *file, line).map_err(|error| io(error.into()))?;
         Ok(file.write_all(b"\n").map_err(io)?)
@@ -505,9 +581,10 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                     left: None,
                     timestamp: event.timestamp,
                     user: user.as_deref(),
-                    propensity: None,
+                    propensity: Named(Vec::new()),
                     candidates: None,
                     event: Some(event.kind.name()),
+                    context: Named(Vec::new()),
                 })?;
             }
             if t == session.len() {
@@ -521,6 +598,11 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             };
             let reward = own_rewards(&step, &extras);
             let pool: Vec<&str> = extras.candidates.iter().map(|&item| raw(item)).collect();
+            let propensity = written_propensity(dataset, &step).map(|numbers| match of_slates {
+                true => Numbers::OfSlate(numbers.first().copied()),
+                false => Numbers::OfPlaces(numbers),
+            });
+            let context = columns.iter().map(String::as_str);
             line(&Written {
                 session: id,
                 step: t,
@@ -530,9 +612,15 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
                 left: Some(step.choice == Choice::Leave),
                 timestamp: step.timestamp,
                 user: user.as_deref(),
-                propensity: written_propensity(dataset, &step),
+                propensity: Named(
+                    propensity
+                        .map(|numbers| (propensity_column(dataset), numbers))
+                        .into_iter()
+                        .collect(),
+                ),
                 candidates: (!pool.is_empty()).then_some(&pool),
                 event: None,
+                context: Named(context.zip(context_texts(dataset, &extras)).collect()),
             })?;
         }
     }

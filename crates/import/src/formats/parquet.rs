@@ -1,6 +1,5 @@
 //! Our schema as Parquet, read by record batches.
 
-use std::cell::OnceCell;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,20 +13,22 @@ use arrow_array::{
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray,
 };
-use foretaste_data::{Choice, Dataset, Event, Fault, Part, Session, TimeUnit};
+use foretaste_data::{Choice, Dataset, Event, Fault, Part, PropensityKind, Session, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::schema::{COLUMNS, Column, Places};
+use super::schema::{COLUMNS, Column, Places, Stands};
 use super::steps::{Key, Steps};
-use super::writing::{check_ids, own_rewards, written_propensity};
+use super::writing::{
+    check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
+};
 use crate::parts::Part as File;
 use crate::reader::arrow_columns::{
     Ids, Lists, Moments, Typed, booleans, floats, integers, is_list,
 };
-use crate::reader::parquet::{Batch, for_each_row};
-use crate::reader::record::{List, Record};
+use crate::reader::parquet::{Batch, column_names, for_each_row};
+use crate::reader::record::{List, Record, Strings};
 use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Place, Progress, WHOLE};
 use crate::{Error, Layout, Result};
@@ -41,28 +42,35 @@ pub(crate) fn read(
     collector: &mut Collector,
 ) -> Result<()> {
     let path = &part.path;
-    let places = OnceCell::new();
-    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new() };
-    let check = |names: &[&str]| {
-        places.set(Places::find(path, names, &part.partition, layout)?).ok();
-        Ok(())
-    };
-    let columns = |batch: &Batch<'_>| match places.get() {
-        Some(places) => Columns::new(batch, places),
-        None => Err(Error::file(path, "has no columns")),
-    };
-    for_each_row(path, progress, check, columns, |columns, index, row, fraction| {
-        collector.count_row(fraction);
-        let constant = |column| places.get().and_then(|places| places.constant(column));
-        let key = Ok(Key {
-            session: columns.session.as_ref().map_or(constant(Column::Session), |c| c.get(index)),
-            user: columns.user.as_ref().map_or(constant(Column::User), |c| c.get(index)),
-        });
-        steps.row(collector, Place::Line(row), key, None, |record| {
-            scratch.fill(record, columns, index)
-        })
-    })?;
-    places.get().iter().for_each(|places| collector.ignore(&places.ignored));
+    let mut places = Places::find(path, &column_names(path)?, &part.partition, layout)?;
+    collector.ignore(&places.ignored);
+    if let Some(kind) = places.propensities {
+        steps.declare(kind).map_err(|fault| Error::file(path, fault.to_string()))?;
+    }
+    let context = collector.in_order(std::mem::take(&mut places.context));
+    let texts = Strings::default();
+    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new(), texts };
+    let columns = |batch: &Batch<'_>| Columns::new(batch, &places, &context);
+    for_each_row(
+        path,
+        progress,
+        |_| Ok(()),
+        columns,
+        |columns, index, row, fraction| {
+            collector.count_row(fraction);
+            let constant = |column| places.constant(column);
+            let key = Ok(Key {
+                session: columns
+                    .session
+                    .as_ref()
+                    .map_or(constant(Column::Session), |c| c.get(index)),
+                user: columns.user.as_ref().map_or(constant(Column::User), |c| c.get(index)),
+            });
+            steps.row(collector, Place::Line(row), key, None, |record| {
+                scratch.fill(record, columns, index)
+            })
+        },
+    )?;
     steps.set_unit(scratch.times.unit());
     Ok(())
 }
@@ -121,10 +129,28 @@ struct Columns {
     event: Option<Ids>,
     slate: Option<Ids>,
     position: Option<Vec<Option<i64>>>,
+    context: Vec<Texts>,
+}
+
+/// A column of the context.
+enum Texts {
+    Lacking,
+    Says(String),
+    Of(Ids),
+}
+
+impl Texts {
+    fn get(&self, row: usize) -> &str {
+        match self {
+            Self::Lacking => "",
+            Self::Says(text) => text,
+            Self::Of(ids) => ids.get(row).unwrap_or_default(),
+        }
+    }
 }
 
 impl Columns {
-    fn new(batch: &Batch<'_>, places: &Places) -> Result<Self> {
+    fn new(batch: &Batch<'_>, places: &Places, context: &[Option<Stands>]) -> Result<Self> {
         fn column<T>(
             batch: &Batch<'_>,
             places: &Places,
@@ -137,6 +163,13 @@ impl Columns {
         let lists = |array: &dyn Array| Values::of_lists(array, Ids::new);
         let numbers = |array: &dyn Array| Values::new(array, floats);
         let flags = |array: &dyn Array| Values::new(array, booleans);
+        let texts = |stands: &Option<Stands>| {
+            Ok(match stands {
+                None => Texts::Lacking,
+                Some(Stands::Says(text)) => Texts::Says(text.clone()),
+                Some(Stands::At(at)) => Texts::Of(batch.at(*at, "context", Ids::new)?),
+            })
+        };
         Ok(Self {
             session: column(batch, places, Column::Session, Ids::new)?,
             user: column(batch, places, Column::User, Ids::new)?,
@@ -153,6 +186,7 @@ impl Columns {
             event: column(batch, places, Column::Event, Ids::new)?,
             slate: column(batch, places, Column::Slate, Ids::new)?,
             position: column(batch, places, Column::Position, integers)?,
+            context: context.iter().map(texts).collect::<Result<_>>()?,
         })
     }
 }
@@ -162,6 +196,7 @@ struct Scratch<'t> {
     times: &'t mut Times,
     numbers: [Vec<f32>; 2],
     flags: Vec<bool>,
+    texts: Strings,
 }
 
 impl Scratch<'_> {
@@ -171,7 +206,7 @@ impl Scratch<'_> {
         columns: &'r Columns,
         index: usize,
     ) -> Checked {
-        let Self { times, numbers: [rewards, propensities], flags } = self;
+        let Self { times, numbers: [rewards, propensities], flags, texts } = self;
         if let Some(step) = &columns.step {
             let number = step[index].ok_or_else(|| Fault::new("step", WHOLE, "null"))?;
             record.number = Some(number);
@@ -224,6 +259,11 @@ impl Scratch<'_> {
         record.item = columns.item.as_ref().and_then(|ids| ids.get(index));
         record.slate = columns.slate.as_ref().and_then(|ids| ids.get(index));
         record.position = columns.position.as_ref().and_then(|column| column[index]);
+        if !columns.context.is_empty() {
+            texts.clear();
+            columns.context.iter().for_each(|column| texts.push(column.get(index)));
+            record.context = Some(texts);
+        }
         Ok(())
     }
 }
@@ -301,9 +341,33 @@ struct Rows {
     timestamp: Optional<Int64Builder>,
     unit: Option<TimeUnit>,
     user: Optional<StringBuilder>,
-    propensity: Optional<ListBuilder<Float32Builder>>,
+    propensity: Option<Propensities>,
+    propensity_column: &'static str,
+    /// Whether some of the rows have none.
+    unknown_propensity: bool,
     candidates: Option<ListBuilder<StringBuilder>>,
     event: Option<StringBuilder>,
+    context: Vec<(String, StringBuilder)>,
+}
+
+/// Propensities: of slates one number each.
+enum Propensities {
+    OfSlates(Float32Builder),
+    OfPlaces(ListBuilder<Float32Builder>),
+}
+
+impl Propensities {
+    fn append(&mut self, numbers: Option<&[f32]>) {
+        match self {
+            Self::OfSlates(column) => {
+                column.append_option(numbers.and_then(|n| n.first().copied()))
+            }
+            Self::OfPlaces(column) => {
+                column.values().append_slice(numbers.unwrap_or_default());
+                column.append(numbers.is_some());
+            }
+        }
+    }
 }
 
 /// Numbers where the ids of all sessions are.
@@ -359,13 +423,18 @@ impl Rows {
             timestamp: Optional::new(dataset, Part::Timestamps, log.has_timestamps() && !events),
             unit: log.facts().time_unit,
             user: Optional::new(dataset, Part::Users, log.has_users()),
-            propensity: Optional::new(
-                dataset,
-                Part::Propensities,
-                log.has_propensities() && !events,
-            ),
+            propensity: dataset.has(Part::Propensities).then(|| match log.facts().propensity {
+                PropensityKind::Slate => Propensities::OfSlates(Float32Builder::new()),
+                _ => Propensities::OfPlaces(ListBuilder::new(Float32Builder::new())),
+            }),
+            unknown_propensity: events || !log.has_propensities(),
             candidates: dataset.has(Part::Candidates).then(ListBuilder::default),
             event: events.then(StringBuilder::new),
+            context: context_columns(dataset)
+                .into_iter()
+                .map(|name| (name, StringBuilder::new()))
+                .collect(),
+            propensity_column: propensity_column(dataset),
         }
     }
 
@@ -418,9 +487,10 @@ impl Rows {
             Rewards::Several(column) => column.append(false),
         }
         self.left.append_null();
-        if let Some(column) = &mut self.propensity.column {
-            column.append(false);
+        if let Some(column) = &mut self.propensity {
+            column.append(None);
         }
+        self.context.iter_mut().for_each(|(_, column)| column.append_null());
         if let Some(column) = &mut self.candidates {
             column.append(false);
         }
@@ -447,11 +517,14 @@ impl Rows {
             }
         }
         self.left.append_value(step.choice == Choice::Leave);
-        if let Some(column) = &mut self.propensity.column {
-            let numbers = written_propensity(dataset, &step).unwrap_or_default();
-            column.values().append_slice(numbers);
-            column.append(step.propensity.is_some());
+        if let Some(column) = &mut self.propensity {
+            column.append(written_propensity(dataset, &step));
         }
+        let texts = context_texts(dataset, &extras);
+        self.context
+            .iter_mut()
+            .zip(texts)
+            .for_each(|((_, column), text)| column.append_option(text));
         if let Some(column) = &mut self.candidates {
             extras.candidates.iter().for_each(|&item| column.values().append_value(raw(item)));
             column.append(!extras.candidates.is_empty());
@@ -507,14 +580,21 @@ impl Rows {
         if let Optional { column: Some(column), nullable } = &mut self.user {
             columns.push(("user", Arc::new(column.finish()), *nullable));
         }
-        if let Optional { column: Some(column), nullable } = &mut self.propensity {
-            columns.push(("propensity", Arc::new(column.finish()), *nullable));
+        if let Some(column) = &mut self.propensity {
+            let column: ArrayRef = match column {
+                Propensities::OfSlates(column) => Arc::new(column.finish()),
+                Propensities::OfPlaces(column) => Arc::new(column.finish()),
+            };
+            columns.push((self.propensity_column, column, self.unknown_propensity));
         }
         if let Some(column) = &mut self.candidates {
             columns.push(("candidates", Arc::new(column.finish()), true));
         }
         if let Some(column) = &mut self.event {
             columns.push(("event", Arc::new(column.finish()), true));
+        }
+        for (name, column) in &mut self.context {
+            columns.push((name, Arc::new(column.finish()), true));
         }
         RecordBatch::try_from_iter_with_nullable(columns)
     }

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::cell::Cell;
 use std::path::Path;
 
-use crate::{Error, Layout, Result};
+use crate::{Error, Layout, Propensities, Result};
 
 /// The schema's columns.
 pub(crate) const COLUMNS: [&str; 15] = [
@@ -24,6 +24,12 @@ pub(crate) const COLUMNS: [&str; 15] = [
     "slate",
     "position",
 ];
+
+/// What the names of columns begin with that are context.
+pub(crate) const CONTEXT: &str = "context_";
+
+/// The columns of propensities whose names say what they are.
+pub(crate) const MEANING: [&str; 2] = ["slate_propensity", "marginal_propensity"];
 
 /// A column of the schema, as an index into [`COLUMNS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +61,19 @@ pub(crate) struct Places {
     rare: bool,
     /// The file's columns that are not read.
     pub(crate) ignored: Vec<String>,
+    /// What the propensities are, where the file has any.
+    pub(crate) propensities: Option<Propensities>,
+    /// The columns of the context by their names.
+    pub(crate) context: Vec<(String, Stands)>,
+}
+
+/// Where a column of the context stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Stands {
+    /// In the file.
+    At(usize),
+    /// In the names of its folders.
+    Says(String),
 }
 
 impl Places {
@@ -76,9 +95,23 @@ impl Places {
         let mut constants = [const { None }; COLUMNS.len()];
         for (column, name) in COLUMNS.iter().enumerate() {
             let named = layout.columns.get(*name);
-            let wanted = named.map_or(*name, String::as_str);
+            let mut wanted = named.map_or(*name, String::as_str);
             if named.is_none() && taken(layout, wanted) {
                 continue;
+            }
+            if column == Column::Propensity as usize && named.is_none() {
+                let names = [&[*name][..], &MEANING].concat();
+                let here = |name: &&str| found.contains(name) && !taken(layout, name);
+                let here: Vec<&str> =
+                    names.into_iter().filter(here).filter(|name| !ignored(name)).collect();
+                if let [first, second, ..] = here[..] {
+                    let problem = format!(
+                        "has the columns {first:?} and {second:?}, and a log has one kind of \
+                         propensities: --ignore-columns leaves one out"
+                    );
+                    return Err(Error::file(path, problem));
+                }
+                wanted = here.first().copied().unwrap_or(wanted);
             }
             let mut at = (0..found.len()).filter(|&at| found[at] == wanted && !ignored(wanted));
             places[column] = at.next();
@@ -97,10 +130,12 @@ impl Places {
                 return Err(Error::file(path, problem));
             }
         }
-        let rest: Vec<String> = (0..found.len())
-            .filter(|at| !places.contains(&Some(*at)))
-            .map(|at| found[at].to_owned())
-            .collect();
+        let context = context(path, &found, partition, layout)?;
+        let read = |at: usize| {
+            places.contains(&Some(at)) || context.iter().any(|(_, is)| *is == Stands::At(at))
+        };
+        let rest: Vec<String> =
+            (0..found.len()).filter(|&at| !read(at)).map(|at| found[at].to_owned()).collect();
         if let Some((name, column)) = rest
             .iter()
             .filter(|name| !ignored(name))
@@ -113,10 +148,17 @@ impl Places {
             return Err(Error::file(path, problem));
         }
         let mut rest = rest;
-        let read = |value: &String| constants.iter().flatten().any(|constant| constant == value);
+        let read = |value: &String| {
+            constants.iter().flatten().any(|constant| constant == value)
+                || context.iter().any(|(_, is)| *is == Stands::Says(value.clone()))
+        };
         rest.extend(partition.iter().filter(|(_, value)| !read(value)).map(|(key, _)| key.clone()));
         let rare = places[Column::Clicked as usize..].iter().any(Option::is_some);
-        let places = Self { places, constants, rare, ignored: rest };
+        let propensities = places[Column::Propensity as usize]
+            .map(|at| meaning(found[at], layout))
+            .transpose()
+            .map_err(|problem| Error::file(path, problem))?;
+        let places = Self { places, constants, rare, ignored: rest, propensities, context };
         places.check(path, &found, layout)?;
         Ok(places)
     }
@@ -186,9 +228,64 @@ impl Places {
     }
 }
 
+/// The columns of a file, and the folders above it, that are context.
+fn context(
+    path: &Path,
+    found: &[&str],
+    partition: &[(String, String)],
+    layout: &Layout,
+) -> Result<Vec<(String, Stands)>> {
+    let in_file = found.iter().enumerate().map(|(at, name)| (*name, Stands::At(at)));
+    let in_folders = partition.iter().map(|(key, value)| (&**key, Stands::Says(value.clone())));
+    let mut context: Vec<(String, Stands)> = Vec::new();
+    for (column, stands) in in_file.chain(in_folders) {
+        let Some(name) = context_name(column, layout) else { continue };
+        if context.iter().any(|(other, _)| other == name) {
+            return Err(Error::file(path, format!("has the context {name:?} twice")));
+        }
+        context.push((name.to_owned(), stands));
+    }
+    let lacks = |name: &&String| {
+        let folder = partition.iter().any(|(key, _)| key == *name);
+        !found.contains(&name.as_str()) && !folder
+    };
+    match layout.context.iter().find(lacks) {
+        None => Ok(context),
+        Some(name) => {
+            let problem = format!(
+                "has no column {name:?}, which is to be context; its columns are {}",
+                found.join(", ")
+            );
+            Err(Error::file(path, problem))
+        }
+    }
+}
+
+/// What the context in a column is called; `None` for a column that is none.
+pub(crate) fn context_name<'c>(column: &'c str, layout: &Layout) -> Option<&'c str> {
+    let own = column.strip_prefix(CONTEXT).filter(|name| !name.is_empty());
+    let listed = |names: &[String]| names.iter().any(|name| name == column);
+    match own {
+        _ if listed(&layout.context) => Some(own.unwrap_or(column)),
+        own => own.filter(|_| !listed(&layout.ignore_columns) && !taken(layout, column)),
+    }
+}
+
+/// What the propensities in a column are, or what is wrong with what is said of them.
+pub(crate) fn meaning(column: &str, layout: &Layout) -> std::result::Result<Propensities, String> {
+    match (Propensities::of_column(column), layout.propensities) {
+        (Some(own), Some(said)) if own != said => Err(format!(
+            "has {own} propensities in the column {column:?}, and they are said to be {said}"
+        )),
+        (own, said) => Ok(own.or(said).unwrap_or_default()),
+    }
+}
+
 /// The schema's columns by the names that a file without a header gives its fields.
 pub(crate) struct Names {
     names: [Option<String>; COLUMNS.len()],
+    /// The fields that are propensities, too, and say of which kind.
+    meaning: Vec<&'static str>,
     /// The column behind the last one that was found: objects mostly have one order.
     next: Cell<usize>,
 }
@@ -204,7 +301,10 @@ impl Names {
         };
         let ignored = |field: &String| layout.ignore_columns.contains(field);
         let names = COLUMNS.map(|name| of(name).filter(|field| !ignored(field)));
-        Ok(Self { names, next: Cell::new(0) })
+        let named = layout.columns.contains_key(COLUMNS[Column::Propensity as usize]);
+        let known = |name: &&str| !named && !taken(layout, name) && !ignored(&(*name).to_owned());
+        let meaning = MEANING.into_iter().filter(known).collect();
+        Ok(Self { names, meaning, next: Cell::new(0) })
     }
 
     /// The column that a field is.
@@ -213,6 +313,8 @@ impl Names {
             |at: usize| self.names.get(at).is_some_and(|name| name.as_deref() == Some(field));
         let next = self.next.get();
         let found = if is_at(next) { Some(next) } else { (0..COLUMNS.len()).find(|&at| is_at(at)) };
+        let meaning = || self.meaning.contains(&field).then_some(Column::Propensity as usize);
+        let found = found.or_else(meaning);
         self.next.set(found.map_or(next, |at| at + 1));
         found
     }

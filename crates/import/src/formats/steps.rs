@@ -9,7 +9,7 @@ use foretaste_data::{Fault, TimeUnit};
 use self::joiner::Joiner;
 use self::sessions::Sessions;
 use crate::joins::Joins;
-use crate::layout::Layout;
+use crate::layout::{Layout, Propensities};
 use crate::reader::record::{List, Record, Strings, whole};
 use crate::reader::sort::{Sorted, Sorter};
 use crate::reader::{Checked, Collector, Place};
@@ -22,6 +22,8 @@ pub(crate) struct Steps<'l> {
     layout: &'l Layout,
     /// The unit of the times, known once one was read.
     unit: Option<TimeUnit>,
+    /// What the propensities are, known once a file with some was found.
+    propensities: Option<Propensities>,
     sorter: Option<Sorter>,
     joins: Option<Joins>,
     joiner: Joiner,
@@ -40,6 +42,7 @@ impl<'l> Steps<'l> {
             joins: None,
             layout,
             unit: None,
+            propensities: None,
             sorter: layout.sorts().then(|| Sorter::new(Sorter::LIMIT)),
             joiner: Joiner::default(),
             sessions: Sessions::new(layout),
@@ -54,6 +57,28 @@ impl<'l> Steps<'l> {
     /// The unit of the times of the rows that follow.
     pub(crate) fn set_unit(&mut self, unit: Option<TimeUnit>) {
         self.unit = unit;
+    }
+
+    /// Says what the propensities of the rows that follow are. A log has one kind.
+    pub(crate) fn declare(&mut self, kind: Propensities) -> Checked {
+        match self.propensities.replace(kind) {
+            Some(before) if before != kind => {
+                self.propensities = Some(before);
+                let fault = Fault::new("propensity", "one kind of propensities in a log", {
+                    format!("{kind} ones after {before} ones")
+                });
+                Err(fault.advise("--propensities and --column propensity=NAME say what they are"))
+            }
+            _ => {
+                self.sessions.propensities = kind;
+                Ok(())
+            }
+        }
+    }
+
+    /// What the propensities are, where there are any.
+    pub(crate) fn propensities(&self) -> Option<Propensities> {
+        self.propensities
     }
 
     /// Takes a row: its key, and then the rest of it, which `rest` fills in. `named` is the session

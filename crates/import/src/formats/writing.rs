@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::path::Path;
 
-use foretaste_data::{Dataset, Extras, PropensityKind, Session, Step};
+use foretaste_data::{Context, Dataset, Extras, PropensityKind, Session, Step};
 
+use super::schema::CONTEXT;
 use crate::{Error, Result};
 
 /// What a format of the papers writes as the id of a session: its own where all ids are `numbers`,
@@ -29,6 +30,30 @@ pub(super) fn own_rewards(step: &Step<'_>, extras: &Extras<'_>) -> Vec<f32> {
         }
         _ => vec![step.reward],
     }
+}
+
+/// The column of our schema that holds the propensities: its name says what they are.
+pub(super) fn propensity_column(dataset: &Dataset) -> &'static str {
+    match dataset.log.facts().propensity {
+        PropensityKind::Conditional => "propensity",
+        PropensityKind::Slate => "slate_propensity",
+        PropensityKind::Marginal => "marginal_propensity",
+    }
+}
+
+/// The columns of the context as our schema writes them.
+pub(super) fn context_columns(dataset: &Dataset) -> Vec<String> {
+    dataset.contexts.iter().map(|context| format!("{CONTEXT}{}", context.name)).collect()
+}
+
+/// What stands in each column of the context; `None` where it is not known.
+pub(super) fn context_texts<'d>(
+    dataset: &'d Dataset,
+    extras: &Extras<'d>,
+) -> impl Iterator<Item = Option<&'d str>> {
+    let known = extras.context;
+    let text = |(column, context): (usize, &'d Context)| context.text(*known.get(column)?);
+    dataset.contexts.iter().enumerate().map(text)
 }
 
 /// The propensities of a step as our schema writes them: one number where they are of slates.

@@ -4,14 +4,14 @@ use std::hash::{BuildHasher, BuildHasherDefault};
 use std::path::{Path, PathBuf};
 
 use foretaste_data::{
-    Catalogue, Choice, Dataset, Event, Extras, Facts, Fault, ItemId, LogBuilder, SessionIds, Step,
-    Vocabulary,
+    Catalogue, Category, Choice, Context, Dataset, Event, Extras, Facts, Fault, ItemId, LogBuilder,
+    SessionIds, Step, Vocabulary,
 };
 use hashbrown::HashSet;
 
 use super::Reading;
 use super::bad_rows::BadRows;
-use super::record::{List, whole};
+use super::record::{List, Strings, whole};
 use super::{Checked, Place, Row, Table};
 use crate::{Error, Result};
 
@@ -33,6 +33,8 @@ pub(crate) struct Taken<'a> {
     /// All clicks, where there are several.
     pub(crate) clicks: &'a [(ItemId, f32)],
     pub(crate) candidates: &'a List<'a>,
+    /// A text for each column of the context, empty where it is not known.
+    pub(crate) context: Option<&'a Strings>,
 }
 
 /// What every reader builds: the log, its vocabularies, and the count of what was dropped.
@@ -61,6 +63,9 @@ pub(crate) struct Collector {
     named: HashSet<String>,
     slate: Vec<ItemId>,
     pool: Vec<ItemId>,
+    contexts: Vec<KnownContext>,
+    /// The categories of the step about to be collected.
+    categories: Vec<Category>,
     /// How many items were known when the open session began.
     items_before: usize,
     /// How many items the collected steps know; those beyond belong to a step that may yet be
@@ -96,6 +101,8 @@ impl Collector {
             named: HashSet::new(),
             slate: Vec::new(),
             pool: Vec::new(),
+            contexts: Vec::new(),
+            categories: Vec::new(),
             items_before: 0,
             known_items: 0,
             seen: Seen::default(),
@@ -132,6 +139,28 @@ impl Collector {
         self.log.declare(facts);
     }
 
+    /// The number of a column of the context, which is added if it is new.
+    pub(crate) fn context_column(&mut self, name: &str) -> usize {
+        let known = self.contexts.iter().position(|known| known.context.name == name);
+        known.unwrap_or_else(|| {
+            let context = Context { name: name.to_owned(), values: Vocabulary::default() };
+            self.contexts.push(KnownContext { context, known: 0, before: 0 });
+            self.contexts.len() - 1
+        })
+    }
+
+    /// Columns of the context in the order of their numbers; `None` for those that are not among
+    /// them.
+    pub(crate) fn in_order<T>(&mut self, columns: Vec<(String, T)>) -> Vec<Option<T>> {
+        let mut ordered: Vec<Option<T>> = Vec::new();
+        for (name, column) in columns {
+            let at = self.context_column(&name);
+            ordered.resize_with(ordered.len().max(at + 1), || None);
+            ordered[at] = Some(column);
+        }
+        ordered
+    }
+
     /// Counts a row, and makes room for the rest of the file once in a while: `fraction` of it has
     /// been read.
     pub(crate) fn count_row(&mut self, fraction: f64) {
@@ -149,6 +178,7 @@ impl Collector {
         self.session.push_str(session);
         self.spoiled = false;
         self.items_before = self.items.len();
+        self.contexts.iter_mut().for_each(|known| known.before = known.known);
         if !self.seen.insert(session) {
             self.reading.refused_sessions += 1;
             return Err(Fault::value("session", "all rows of a session together", session));
@@ -231,14 +261,14 @@ impl Collector {
             Err(choice) => choice,
         };
         let Answer { reward, propensity, timestamp, .. } = *answer;
-        let (clicks, candidates) = (&[][..], &List::Empty);
-        self.collect(&Taken { choice, reward, propensity, timestamp, clicks, candidates })
+        let (clicks, candidates, context) = (&[][..], &List::Empty, None);
+        self.collect(&Taken { choice, reward, propensity, timestamp, clicks, candidates, context })
     }
 
     /// Collects a step of the slate.
     pub(crate) fn collect(&mut self, taken: &Taken<'_>) -> Checked {
-        let Taken { choice, reward, propensity, timestamp, clicks, candidates } = *taken;
-        let Self { items, pool, .. } = self;
+        let Taken { choice, reward, propensity, timestamp, clicks, candidates, context } = *taken;
+        let Self { items, pool, contexts, categories, .. } = self;
         pool.clear();
         candidates.each("candidates", |item| {
             pool.push(ItemId(items.intern(item)));
@@ -247,8 +277,14 @@ impl Collector {
         if self.items.len() > ItemId::MAX_ITEMS {
             return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
         }
+        categories.clear();
+        let texts = context.into_iter().flat_map(Strings::iter).zip(contexts);
+        categories.extend(texts.map(|(text, known)| match text {
+            "" => Category::UNKNOWN,
+            text => Category::new(known.context.values.intern(text)),
+        }));
         let step = Step { slate: &self.slate, choice, reward, propensity, timestamp };
-        let extras = Extras { clicks, candidates: &self.pool, ..Extras::default() };
+        let extras = Extras { clicks, candidates: &self.pool, context: &self.categories };
         self.log.try_push_with(&step, &extras).map_err(|fault| {
             // The builder knows the numbers of items only.
             let mut seen = HashSet::new();
@@ -261,6 +297,7 @@ impl Collector {
             }
         })?;
         self.known_items = self.items.len();
+        self.contexts.iter_mut().for_each(|known| known.known = known.context.values.len());
         Ok(())
     }
 
@@ -282,6 +319,8 @@ impl Collector {
             self.log.abandon_session();
             self.items.truncate(self.items_before);
             self.known_items = self.items.len();
+            self.contexts.iter_mut().for_each(|known| known.known = known.before);
+            self.forget_categories();
             self.reading.long_sessions += 1;
             return Ok(());
         }
@@ -307,6 +346,7 @@ impl Collector {
         fault: Fault,
     ) -> Result<()> {
         self.items.truncate(self.known_items);
+        self.forget_categories();
         match session.filter(|session| *session != self.session) {
             Some(other) => _ = self.named.insert(other.to_owned()),
             None => self.spoiled = true,
@@ -344,6 +384,11 @@ impl Collector {
         Ok(())
     }
 
+    /// Forgets the categories of a step that is not collected.
+    fn forget_categories(&mut self) {
+        self.contexts.iter_mut().for_each(|known| known.context.values.truncate(known.known));
+    }
+
     fn count_dropped(&mut self, bad: BadRows) {
         let dropped = &mut self.reading.dropped;
         bad.into_reasons()
@@ -355,6 +400,7 @@ impl Collector {
     /// never an error.
     pub(crate) fn leave_out(&mut self, fault: &Fault) {
         self.items.truncate(self.known_items);
+        self.forget_categories();
         *self.reading.dropped.entry(fault.reason()).or_default() += 1;
     }
 
@@ -409,6 +455,7 @@ impl Collector {
             catalogue,
             users: self.users,
             sessions: self.sessions,
+            contexts: self.contexts.into_iter().map(|known| known.context).collect(),
             ..Dataset::default()
         };
         Ok((dataset, self.reading))
@@ -428,6 +475,15 @@ fn nothing_left(reading: &Reading) -> String {
     let reasons: Vec<String> =
         reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();
     format!("none of its {} rows could be used ({})", reading.rows, reasons.join("; "))
+}
+
+/// A column of the context, and how many of its values the collected steps know; those beyond
+/// belong to a step that may yet be rejected.
+struct KnownContext {
+    context: Context,
+    known: usize,
+    /// How many were known when the open session began.
+    before: usize,
 }
 
 /// The sessions seen so far.

@@ -33,6 +33,9 @@ pub(crate) struct Record<'a> {
     pub(crate) slate: Option<&'a str>,
     /// The place of a row of one place.
     pub(crate) position: Option<i64>,
+    /// What the slate was shown in: a text for each column of the context that is known so far,
+    /// empty where it is not given.
+    pub(crate) context: Option<&'a Strings>,
 }
 
 /// A list of ids, as the file has it.

@@ -46,6 +46,7 @@ pub(crate) struct Sorted<'a> {
 #[derive(Default)]
 struct Decoded {
     lists: [Strings; 3],
+    context: Strings,
     floats: [Vec<f32>; 2],
     flags: Vec<bool>,
 }
@@ -234,6 +235,11 @@ fn encode(to: &mut Vec<u8>, user: u32, part: usize, place: Place, record: &Recor
         put_number(to, text.map_or(0, |text| text.len() as u64 + 1));
         to.extend(text.unwrap_or_default().bytes());
     }
+    put_number(to, record.context.map_or(0, |texts| texts.len() as u64 + 1));
+    for text in record.context.into_iter().flat_map(Strings::iter) {
+        put_number(to, text.len() as u64);
+        to.extend(text.bytes());
+    }
     let length = (to.len() - start - 4) as u32;
     to[start..start + 4].copy_from_slice(&length.to_le_bytes());
     Ok(())
@@ -335,6 +341,12 @@ fn decode<'a>(
         }
     }
     let [event, item, slate] = texts;
+    let context = take_number(from)?.checked_sub(1);
+    to.context.clear();
+    for _ in 0..context.unwrap_or(0) {
+        let length = take_number(from)?;
+        to.context.push(take_text(from, length as usize)?);
+    }
     let [shown, chosen, candidates] = &to.lists;
     let record = Record {
         number: Some(key.number).filter(|&number| number != i64::MIN),
@@ -351,6 +363,7 @@ fn decode<'a>(
         item,
         slate,
         position: has_position.then_some(position),
+        context: context.map(|_| &to.context),
     };
     let user = (user != u32::MAX).then(|| users.name(user));
     Some(Sorted { session, user, part, place, record })
@@ -368,6 +381,8 @@ mod tests {
             limit in prop_oneof![Just(1_usize), Just(700), Just(Sorter::LIMIT)],
         ) {
             let mut sorter = Sorter::new(limit);
+            let mut context = Strings::default();
+            ["phone", "", "ü"].into_iter().for_each(|text| context.push(text));
             for (line, &(session, time, number)) in rows.iter().enumerate() {
                 let item = format!("item {line}");
                 let record = Record {
@@ -381,6 +396,7 @@ mod tests {
                     left: Some(line.is_multiple_of(3)),
                     event: Some("view"),
                     position: Some(-4),
+                    context: (line.is_multiple_of(2)).then_some(&context),
                     ..Record::default()
                 };
                 let user = (session > 2).then_some("ann");
@@ -405,6 +421,8 @@ mod tests {
                 assert_eq!(row.record.propensity, (line.is_multiple_of(2)).then_some(&[0.25_f32][..]));
                 assert_eq!((row.record.left, row.record.event), (Some(line.is_multiple_of(3)), Some("view")));
                 assert_eq!(row.record.clicked, Some(&[true, false][..]));
+                let context: Option<Vec<&str>> = row.record.context.map(|texts| texts.iter().collect());
+                assert_eq!(context, (line.is_multiple_of(2)).then(|| vec!["phone", "", "ü"]));
                 assert_eq!((row.record.time, row.record.number), (rows[line].1, Some(rows[line].2)));
                 found.push(line);
                 Ok(())

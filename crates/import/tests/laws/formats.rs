@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use foretaste_data::{Catalogue, Choice, Dataset, Part, Split};
+use foretaste_data::{
+    Catalogue, Category, Choice, Context, Dataset, Extras, Facts, LogBuilder, Part, PropensityKind,
+    Split, Step,
+};
 use foretaste_import::{Error, Format, Options, export, import, replaced_ids};
 use proptest::prelude::*;
 
@@ -111,6 +114,61 @@ proptest! {
         let (first, second) = there_and_back(&dataset, Format::GanCdqn);
         prop_assert_eq!(raw(&first), raw(&dataset));
         prop_assert_eq!(&first.split, &dataset.split);
+        prop_assert_eq!(first, second);
+    }
+}
+
+/// Values and names that a file may stumble over.
+const VALUES: [&str; 6] = ["phone", "7", "7.0", "a b,c\"", "true", "NaN"];
+const COLUMNS: [&str; 3] = ["device", "a,b \"q\"", "ü"];
+
+/// A data set whose propensities mean this, and each of whose steps has a context: of the steps in
+/// order, the numbers of the values.
+fn with_more(dataset: &Dataset, kind: PropensityKind, context: &[[Option<u32>; 3]]) -> Dataset {
+    let mut log = LogBuilder::new(Facts { propensity: kind, ..Facts::default() });
+    let mut context = context.iter().cycle();
+    for session in dataset.log.iter() {
+        for step in session.steps() {
+            let mut numbers = step.propensity.map(<[f32]>::to_vec);
+            if kind == PropensityKind::Slate {
+                numbers.iter_mut().for_each(|numbers| numbers[1..].fill(1.0));
+            }
+            let values = context.next().unwrap();
+            let values = values.map(|value| value.map_or(Category::UNKNOWN, Category::new));
+            let extras = Extras { context: &values, ..Extras::default() };
+            let step = Step { propensity: numbers.as_deref(), ..step };
+            log.try_push_with(&step, &extras).unwrap();
+        }
+        log.end_session(session.user()).unwrap();
+    }
+    let values = || VALUES.into_iter().collect();
+    let columns = COLUMNS.map(|name| Context { name: name.into(), values: values() });
+    Dataset { log: log.build(), contexts: columns.into(), ..dataset.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn an_export_says_what_propensities_are_and_what_slates_were_shown_in(
+        dataset in any_dataset(),
+        kind in proptest::sample::select(vec![
+            PropensityKind::Conditional, PropensityKind::Slate, PropensityKind::Marginal]),
+        context in proptest::collection::vec(
+            proptest::array::uniform3(proptest::option::of(0..6_u32)), 1..9),
+        format in proptest::sample::select(vec![Format::Csv, Format::JsonLines, Format::Parquet]),
+    ) {
+        let dataset = with_more(&dataset, kind, &context);
+        let (first, second) = there_and_back(&dataset, format);
+        prop_assert_eq!(raw(&first), raw(&dataset));
+        if dataset.has(Part::Propensities) {
+            prop_assert_eq!(first.log.facts().propensity, kind);
+        }
+        prop_assert_eq!(crate::context::shown(&first), crate::context::shown(&dataset));
+        let names = |dataset: &Dataset| -> Vec<String> {
+            dataset.contexts.iter().map(|column| column.name.clone()).collect()
+        };
+        prop_assert_eq!(names(&first), names(&dataset));
         prop_assert_eq!(first, second);
     }
 }

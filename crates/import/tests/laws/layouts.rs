@@ -30,7 +30,7 @@ fn refused(csv: &str, layout: Layout) -> String {
     read_as("shop.csv", csv.as_bytes(), layout).unwrap_err().to_string()
 }
 
-fn columns(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub fn columns(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(ours, theirs)| (ours.to_string(), theirs.to_string())).collect()
 }
 
@@ -311,13 +311,13 @@ fn any_delimiter_is_found() {
 fn propensities_mean_what_is_declared() {
     let csv = "session,step,shown,chosen,reward,propensity\na,0,x y z,,0,0.5 0.25 0.0625\n";
     let (dataset, _) =
-        read(csv, Layout { propensities: Propensities::Cumulative, ..Layout::default() });
+        read(csv, Layout { propensities: Some(Propensities::Cumulative), ..Layout::default() });
     assert_eq!(dataset.log.session(0).step(0).propensity, Some(&[0.5, 0.5, 0.25][..]));
     assert_eq!(dataset.log.facts().propensity, PropensityKind::Conditional);
     let (dataset, _) =
-        read(csv, Layout { propensities: Propensities::Marginal, ..Layout::default() });
+        read(csv, Layout { propensities: Some(Propensities::Marginal), ..Layout::default() });
     assert_eq!(dataset.log.facts().propensity, PropensityKind::Marginal);
-    let slate = Layout { propensities: Propensities::Slate, ..Layout::default() };
+    let slate = Layout { propensities: Some(Propensities::Slate), ..Layout::default() };
     assert!(refused(csv, slate.clone()).contains("one number for the whole slate"));
     let csv = csv.replace("0.5 0.25 0.0625", "0.125");
     let error = refused(&csv, Layout::default());
@@ -328,9 +328,43 @@ fn propensities_mean_what_is_declared() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("back");
         export(&dataset, format, &path).unwrap();
-        let layout = slate.clone();
-        let (back, _) = import(&path, Options { layout, ..Options::default() }).unwrap();
-        assert_eq!(back.log, dataset.log, "{format}");
+        // The name of the column says what they are, with the option and without.
+        for layout in [slate.clone(), Layout::default()] {
+            let (back, _) = import(&path, Options { layout, ..Options::default() }).unwrap();
+            assert_eq!(back.log, dataset.log, "{format}");
+        }
+        let layout = Layout { propensities: Some(Propensities::Marginal), ..Layout::default() };
+        let error = import(&path, Options { layout, ..Options::default() }).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("slate propensities in the column \"slate_propensity\"")
+                && error.contains("said to be marginal"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_log_has_one_kind_of_propensities() {
+    let row = |column: &str, session: &str| {
+        format!("session,shown,chosen,{column}\n{session},x y,,0.5 0.5\n")
+    };
+    let both = "session,shown,chosen,propensity,marginal_propensity\na,x y,,0.5 1,0.5 0.5\n";
+    assert!(refused(both, Layout::default()).contains("--ignore-columns leaves one out"));
+    let layout = Layout { ignore_columns: vec!["propensity".into()], ..Layout::default() };
+    assert_eq!(read(both, layout).0.log.facts().propensity, PropensityKind::Marginal);
+    let lines = "{\"session\":1,\"shown\":[1],\"chosen\":1,\"marginal_propensity\":0.5}\n\
+        {\"session\":2,\"shown\":[1],\"chosen\":1,\"propensity\":0.5}\n";
+    let folder = folder_of(&[
+        ("two/a.csv", row("marginal_propensity", "a").as_bytes()),
+        ("two/b.csv", row("propensity", "b").as_bytes()),
+        ("two.jsonl", lines.as_bytes()),
+    ]);
+    for (name, place) in [("two", "two/b.csv: "), ("two.jsonl", "two.jsonl:2: ")] {
+        let error = import_at(&folder.path().join(name)).unwrap_err().to_string();
+        let what = "expected one kind of propensities in a log, found conditional ones after \
+                    marginal ones";
+        assert!(error.contains(place) && error.contains(what), "{error}");
     }
 }
 

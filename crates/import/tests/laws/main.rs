@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_shares;
+mod context;
 mod dependencies;
 mod features;
 mod formats;

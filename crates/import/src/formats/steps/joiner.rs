@@ -20,6 +20,7 @@ pub(super) struct Joiner {
     items: Vec<Shown>,
     propensities: bool,
     left: Option<bool>,
+    context: Option<Strings>,
     /// Why the slate cannot be used: one of its rows cannot.
     spoiled: Option<Fault>,
 }
@@ -70,6 +71,7 @@ impl Joiner {
             self.slate = record.slate.map(str::to_owned);
             (self.number, self.time, self.place) = (record.number, record.time, Some(place));
             (self.open, self.propensities, self.left) = (true, false, None);
+            self.context = record.context.cloned();
         }
         self.propensities |= record.propensity.is_some();
         self.left = self.left.or(record.left);
@@ -124,6 +126,7 @@ impl Joiner {
             reward: &reward,
             propensity: self.propensities.then_some(&propensity),
             left: self.left,
+            context: self.context.as_ref(),
             ..Record::default()
         };
         let taken = sessions.step(collector, &record);

@@ -92,15 +92,15 @@ pub(super) fn rewards(
 }
 
 /// The propensities of a slate, from those of the row's list.
-pub(super) fn propensities(
-    layout: &Layout,
+pub(super) fn of_places(
+    kind: Propensities,
     numbers: &[f32],
     removed: &[usize],
     places: usize,
     to: &mut Vec<f32>,
 ) -> Checked {
     to.clear();
-    if layout.propensities == Propensities::Slate {
+    if kind == Propensities::Slate {
         let [slate] = numbers else {
             let found = format!("{} numbers", numbers.len());
             return Err(Fault::new("propensity", "one number for the whole slate", found));
@@ -109,7 +109,7 @@ pub(super) fn propensities(
         to.iter_mut().take(1).for_each(|first| *first = *slate);
         return Ok(());
     }
-    if layout.propensities == Propensities::Cumulative {
+    if kind == Propensities::Cumulative {
         let mut before = 1.0;
         to.extend(numbers.iter().map(|&number| {
             let own = number / before;

@@ -2,15 +2,17 @@
 
 use foretaste_data::{Choice, Event, EventKind, Fault, ItemId};
 
-use super::rules::{OFF_SLATE_REASON, advised, no_reward, off_slate, propensities, rewards};
+use super::rules::{OFF_SLATE_REASON, advised, no_reward, of_places, off_slate, rewards};
 use crate::Result;
-use crate::layout::{Layout, OffSlate, Repeated};
+use crate::layout::{Layout, OffSlate, Propensities, Repeated};
 use crate::reader::record::{List, Record, whole};
 use crate::reader::{Checked, Collector, Place, Taken};
 
 /// Sessions, step by step.
 pub(super) struct Sessions<'l> {
     layout: &'l Layout,
+    /// What the propensities are.
+    pub(super) propensities: Propensities,
     /// Whether slates are taken as they stand.
     plain: bool,
     session: String,
@@ -43,6 +45,7 @@ impl<'l> Sessions<'l> {
     pub(super) fn new(layout: &'l Layout) -> Self {
         Self {
             layout,
+            propensities: Propensities::default(),
             plain: layout.padding.is_empty() && layout.repeated == Repeated::Refuse,
             session: String::new(),
             user: None,
@@ -173,8 +176,8 @@ impl<'l> Sessions<'l> {
         let propensity = match record.propensity {
             None => None,
             Some(numbers) => {
-                propensities(
-                    self.layout,
+                of_places(
+                    self.propensities,
                     numbers,
                     &self.removed,
                     collector.places(),
@@ -191,6 +194,7 @@ impl<'l> Sessions<'l> {
                 timestamp: record.time,
                 clicks: if self.clicks.len() > 1 { &self.clicks } else { &[] },
                 candidates: &record.candidates,
+                context: record.context,
             })
             .map_err(|fault| advised(fault, record.propensity.map(<[f32]>::len)))?;
         open.says_left = Some(record.left.is_some());
