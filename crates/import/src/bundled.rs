@@ -30,9 +30,10 @@ const LOGS: [(&str, &[u8]); 5] = files![include_bytes:
 
 /// Where to get public data sets, how to import them, and what they are known to hold: file name
 /// and Markdown.
-pub const RECIPES: [(&str, &str); 17] = files![include_str:
+pub const RECIPES: [(&str, &str); 18] = files![include_str:
     "cikm.md",
     "coat.md",
+    "criteo.md",
     "gan-cdqn.md",
     "irecgan-cikm.md",
     "kuairand.md",

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use crate::formats::{coat, recbole, recogym, shop_events, trivago};
+use crate::formats::{coat, criteo, recbole, recogym, shop_events, trivago};
 use crate::reader::{Source, parquet};
 use crate::{Error, Format, Layout, Result};
 
@@ -36,6 +36,8 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         Ok(if otto { Format::Otto } else { Format::JsonLines })
     } else if header.starts_with("shared |") || header.starts_with("ccb shared") {
         Ok(Format::VowpalWabbit)
+    } else if header.starts_with(criteo::START) {
+        Ok(Format::Criteo)
     } else if have('\t', &recbole::COLUMNS) {
         Ok(Format::RecBole)
     } else if have(',', &shop_events::RETAIL_ROCKET) {

@@ -13,7 +13,10 @@ use crate::reader::{Source, Table};
 use crate::{Error, Result};
 
 /// A column of more different texts than this is no category.
-const CATEGORIES: usize = 64;
+pub(crate) const CATEGORIES: usize = 64;
+
+/// What pandas calls the column of a table's row numbers.
+const INDEX: [&str; 3] = ["", "Unnamed: 0", "__index_level_0__"];
 
 /// Whose features a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,15 +46,20 @@ impl Whose {
 }
 
 /// Gives a data set the features of a CSV or Parquet file, a row per item or user; what is to be
-/// said of them. A column of numbers is a feature; of a column of at most 64 texts each is one,
-/// which is 1 for those that have it. What is empty is 0, and so are all features of an item or
+/// said of them. A column of numbers is a feature; of a column of at most `most` texts each is
+/// one, which is 1 for those that have it. What is empty is 0, and so are all features of an item or
 /// user that has no row; rows of others are not used.
 ///
 /// # Errors
 /// [`Error::File`] for a file without other columns, with an item or user twice, or with a column
 /// of too many texts, and for users of a log that names none; [`Error::Files`] when the system
 /// refuses.
-pub(crate) fn add(path: &Path, whose: Whose, dataset: &mut Dataset) -> Result<Vec<String>> {
+pub(crate) fn add(
+    path: &Path,
+    whose: Whose,
+    most: usize,
+    dataset: &mut Dataset,
+) -> Result<Vec<String>> {
     let one = whose.one();
     if whose == Whose::Users && dataset.users.is_empty() {
         let problem = "has features of users, and the log names none: --column user=NAME does";
@@ -61,7 +69,7 @@ pub(crate) fn add(path: &Path, whose: Whose, dataset: &mut Dataset) -> Result<Ve
         Whose::Items => dataset.catalogue.names(),
         Whose::Users => &dataset.users,
     };
-    let Read { features, columns, missing } = read(path, whose, names)?;
+    let Read { features, columns, missing } = read(path, whose, most, names)?;
     let (count, dim) = (names.len(), features.dim());
     match whose {
         Whose::Items => {
@@ -91,7 +99,7 @@ struct Read {
     missing: usize,
 }
 
-fn read(path: &Path, whose: Whose, names: &Vocabulary) -> Result<Read> {
+fn read(path: &Path, whose: Whose, most: usize, names: &Vocabulary) -> Result<Read> {
     let one = whose.one();
     let table = Cells::read(path)?;
     let is_key = |name: &String| whose.keys().contains(&&*name.to_ascii_lowercase());
@@ -104,8 +112,11 @@ fn read(path: &Path, whose: Whose, names: &Vocabulary) -> Result<Read> {
         row_of_whole.entry(whole(id)).or_insert(row);
     }
     let mut features: Vec<(String, Vec<f32>)> = Vec::new();
-    for (at, cells) in table.columns.iter().enumerate().filter(|(at, _)| *at != key) {
-        features.extend(columns(path, &table.names[at], cells)?);
+    for (at, cells) in table.columns.iter().enumerate() {
+        let name = &table.names[at];
+        if at != key && !INDEX.contains(&&**name) {
+            features.extend(columns(path, name, most, cells)?);
+        }
     }
     if features.is_empty() {
         return Err(Error::file(path, format!("has no column beside the {one}s")));
@@ -164,7 +175,12 @@ pub fn export_features(dataset: &Dataset, whose: Whose, path: &Path) -> Result<(
 }
 
 /// The features that a column makes, each with its name: one of numbers, or one for each text.
-fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<(String, Vec<f32>)>> {
+fn columns(
+    path: &Path,
+    name: &str,
+    most: usize,
+    cells: &[String],
+) -> Result<Vec<(String, Vec<f32>)>> {
     let number = |cell: &String| match cell.as_str() {
         "" => Some(0.0),
         "true" | "True" => Some(1.0),
@@ -178,9 +194,9 @@ fn columns(path: &Path, name: &str, cells: &[String]) -> Result<Vec<(String, Vec
         cells.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
     texts.sort_unstable();
     texts.dedup();
-    if texts.len() > CATEGORIES {
+    if texts.len() > most {
         let problem = format!(
-            "column {name:?} has {} different texts, expected numbers or at most {CATEGORIES} \
+            "column {name:?} has {} different texts, expected numbers or at most {most} \
              categories; take it out of the file, or make groups of them",
             texts.len()
         );

@@ -31,7 +31,8 @@ pub enum Format {
     YooChoose,
     /// The actions of trivago's RecSys Challenge 2019, as CSV or Parquet. Read only.
     Trivago,
-    /// A log of the Open Bandit Dataset: one row per item shown at a position. Read only.
+    /// A log of the Open Bandit Dataset: one row per item shown at a position, with
+    /// `item_context.csv` beside it if it is there. Read only.
     OpenBandit,
     /// A matrix of ratings of the Coat data set: `train.ascii`, with `propensities.ascii` beside
     /// it, or `test.ascii`. Read only.
@@ -57,6 +58,8 @@ pub enum Format {
     RecoGym,
     /// Vowpal Wabbit's text, with actions of their own features or with slots. Read only.
     VowpalWabbit,
+    /// Criteo's banners for counterfactual learning: an impression is several lines. Read only.
+    Criteo,
     /// A search log of Yandex, as PyClick reads it: queries with results, and clicks. Read only.
     SearchLog,
     /// Our schema, comma-separated: one row per step.
@@ -69,7 +72,7 @@ pub enum Format {
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::GanCdqn,
         Self::IRecGan,
         Self::MovieLens100k,
@@ -89,6 +92,7 @@ impl Format {
         Self::Events,
         Self::RecoGym,
         Self::VowpalWabbit,
+        Self::Criteo,
         Self::SearchLog,
         Self::Csv,
         Self::JsonLines,
@@ -97,8 +101,8 @@ impl Format {
 
     /// The format's name on a command line: `gan-cdqn`, `irecgan`, `movielens-100k`, `movielens`,
     /// `lastfm`, `cikm`, `yoochoose`, `trivago`, `open-bandit`, `coat`, `movielens-1m`, `mind`,
-    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `events`, `recogym`, `vw`, `search-log`,
-    /// `csv`, `jsonl` or `parquet`.
+    /// `kuairand`, `otto`, `retailrocket`, `recbole`, `events`, `recogym`, `vw`, `criteo`,
+    /// `search-log`, `csv`, `jsonl` or `parquet`.
     pub fn name(self) -> &'static str {
         match self {
             Self::GanCdqn => "gan-cdqn",
@@ -120,6 +124,7 @@ impl Format {
             Self::Events => "events",
             Self::RecoGym => "recogym",
             Self::VowpalWabbit => "vw",
+            Self::Criteo => "criteo",
             Self::SearchLog => "search-log",
             Self::Csv => "csv",
             Self::JsonLines => "jsonl",

@@ -2,6 +2,7 @@
 
 pub(crate) mod cikm;
 pub(crate) mod coat;
+pub(crate) mod criteo;
 pub(crate) mod csv;
 pub(crate) mod events;
 pub(crate) mod gan_cdqn;
@@ -38,7 +39,7 @@ use crate::reader::{Collector, Progress, Source};
 use crate::{Error, Format, Layout, Result, SimulatedSlates};
 
 /// The files that the importers read beside a log, as paths from its folder.
-pub const BESIDE: [&str; 8] = [
+pub const BESIDE: [&str; 9] = [
     movielens::releases::U_ITEM,
     movielens::releases::MOVIES_CSV,
     movielens::releases::MOVIES_DAT,
@@ -47,6 +48,7 @@ pub const BESIDE: [&str; 8] = [
     cikm::PURCHASES_FILE,
     coat::PROPENSITIES,
     coat::ITEM_FEATURES,
+    open_bandit::ITEM_CONTEXT,
 ];
 
 /// What a format is read with.
@@ -93,6 +95,7 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         Format::RetailRocket => shop_events::read_retail_rocket(open(progress)?, slates, to)?,
         Format::RecBole => recbole::read(open(progress)?, slates, to)?,
         Format::RecoGym => recogym::read(open(progress)?, to)?,
+        Format::Criteo => criteo::read(open(progress)?, to)?,
         Format::VowpalWabbit => vw::read(open(progress)?, to)?,
         Format::SearchLog => search_log::read(open(progress)?, to)?,
         Format::KuaiRand | Format::Csv | Format::JsonLines | Format::Parquet => {}

@@ -5,8 +5,8 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
 use crate::detect::format_of;
-use crate::features;
-use crate::formats::{self, coat};
+use crate::features::{self, CATEGORIES};
+use crate::formats::{self, coat, open_bandit};
 use crate::parts::Part;
 use crate::reader::{Collector, Progress};
 use crate::{Clicks, Expected, Format, Layout, Report, Result, SimulatedSlates, Whose};
@@ -120,10 +120,13 @@ pub(crate) fn import_parts(
     if format == Format::Coat {
         dataset.catalogue = coat::with_features(path, dataset.catalogue)?;
     }
+    if format == Format::OpenBandit {
+        reading.notes.extend(open_bandit::add_features(path, &mut dataset)?);
+    }
     let given = [(&options.item_features, Whose::Items), (&options.user_features, Whose::Users)];
     for (path, whose) in given {
         if let Some(path) = path {
-            reading.notes.extend(features::add(path, whose, &mut dataset)?);
+            reading.notes.extend(features::add(path, whose, CATEGORIES, &mut dataset)?);
         }
     }
     if layout.clicks == Clicks::Each {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::formats::open_bandit::ITEM_CONTEXT;
 use crate::{Error, Result};
 
 /// A file of a log, and what the folders above it say of its rows.
@@ -27,6 +28,9 @@ const MAIN_FILES: [&str; 8] = [
     "user_taggedartists.dat",
     "train.ascii",
 ];
+
+/// The logs of the Open Bandit Dataset, one of which lies in a folder beside its items.
+const CAMPAIGNS: [&str; 3] = ["all.csv", "men.csv", "women.csv"];
 
 /// The parts of a path: a file, a folder with all below it, or a pattern such as `day=*/part-*`.
 ///
@@ -53,7 +57,9 @@ pub(crate) fn of_path(path: &Path) -> Result<Vec<Part>> {
     if !path.is_dir() {
         return Ok(vec![Part { path: path.to_owned(), partition: Vec::new() }]);
     }
-    if let Some(main) = MAIN_FILES.iter().map(|name| path.join(name)).find(|path| path.is_file()) {
+    let campaigns = if path.join(ITEM_CONTEXT).is_file() { &CAMPAIGNS[..] } else { &[] };
+    let main = MAIN_FILES.iter().chain(campaigns);
+    if let Some(main) = main.map(|name| path.join(name)).find(|path| path.is_file()) {
         return Ok(vec![Part { path: main, partition: Vec::new() }]);
     }
     let mut parts = Vec::new();

@@ -4,6 +4,7 @@
 pub(crate) mod ahead;
 pub(crate) mod arrow_columns;
 mod bad_rows;
+pub(crate) mod blocks;
 mod collector;
 pub(crate) mod date;
 pub(crate) mod parquet;
@@ -32,6 +33,15 @@ pub(crate) type Checked<T = ()> = std::result::Result<T, Fault>;
 
 /// What numbers without a fraction are called in errors.
 pub(crate) const WHOLE: &str = "a whole number";
+
+/// A text as a number; `expected` says which.
+pub(crate) fn number<T: std::str::FromStr>(
+    text: &str,
+    name: &'static str,
+    expected: &'static str,
+) -> Checked<T> {
+    text.trim_ascii().parse().map_err(|_| Fault::value(name, expected, text))
+}
 
 /// The place of a column that must be there.
 pub(crate) fn column(path: &Path, found: &[impl Borrow<str>], name: &str) -> Result<usize> {

@@ -1,14 +1,21 @@
 //! The Open Bandit Dataset: one row per item shown at one of three positions, with the probability
-//! that the policy showed it.
+//! that the policy showed it and features of the user.
 //!
 //! Saito, Aihara, Matsutani, Narita, "Open Bandit Dataset and Pipeline", 2020 (arXiv 2008.07146).
 
-use foretaste_data::{Choice, Fault};
+use std::path::Path;
 
-use crate::Result;
-use crate::reader::{Answer, Checked, Collector, Source, Table, Text, date};
+use foretaste_data::{Choice, Dataset, Fault};
 
-/// The columns that are read; the features of users and their affinities to items are not.
+use crate::features;
+use crate::reader::record::{List, Strings};
+use crate::reader::{Checked, Collector, Source, Table, Taken, Text, date};
+use crate::{Result, Whose};
+
+/// The features of the items, which lie beside a log.
+pub(crate) const ITEM_CONTEXT: &str = "item_context.csv";
+
+/// The columns that are read beside the features of users; affinities to items are not.
 const COLUMNS: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
 
 /// What stands in a log for the user: that the places of one page are different problems must not
@@ -18,13 +25,17 @@ const POSITIONS: [&str; 3] = ["position 1", "position 2", "position 3"];
 pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let mut table = Table::open(source, b',', false, &COLUMNS)?;
     let columns = table.columns(COLUMNS)?;
+    let header = table.header().iter().enumerate();
+    let features = header.clone().filter(|(_, name)| name.starts_with("user_feature_"));
+    let features = collector.in_order(features.map(|(at, name)| (name.clone(), at)).collect());
+    let affinities = header.filter(|(_, name)| name.starts_with("user-item_affinity_")).count();
     let mut shown = [0_u64; POSITIONS.len()];
     let mut rows = 0_u64;
     while let Some(row) = table.next()? {
         collector.count_row(row.fraction);
         collector.open(&rows.to_string())?;
         rows += 1;
-        match row.text().and_then(|text| step(text, columns, collector)) {
+        match row.text().and_then(|text| step(text, columns, &features, collector)) {
             Ok(position) => {
                 collector.close(Some(POSITIONS[position]))?;
                 shown[position] += 1;
@@ -39,13 +50,24 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         POSITIONS.iter().zip(shown).map(|(name, count)| format!("{name}: {count}")).collect();
     collector
         .note(format!("the users of this log are positions on the page: {}", counts.join(", ")));
+    if affinities > 0 {
+        collector.note(format!("{affinities} columns of users' affinities to items are not read"));
+    }
     Ok(())
+}
+
+/// Gives the items the features of the file beside the log, if it is there; what is to be said of
+/// them. The largest campaign has 80 items, so that no column has more different texts.
+pub(crate) fn add_features(path: &Path, dataset: &mut Dataset) -> Result<Vec<String>> {
+    let path = path.with_file_name(ITEM_CONTEXT);
+    if path.exists() { features::add(&path, Whose::Items, 80, dataset) } else { Ok(Vec::new()) }
 }
 
 /// Collects a step; its position, counted from 0.
 fn step(
     row: Text<'_>,
     [time, item, position, click, propensity]: [usize; COLUMNS.len()],
+    features: &[Option<usize>],
     collector: &mut Collector,
 ) -> Checked<usize> {
     let time = row.field(time, "timestamp")?;
@@ -59,18 +81,23 @@ fn step(
         "3" => 2,
         other => return Err(Fault::value("position", "1, 2 or 3", other)),
     };
-    let (choice, reward) = match row.flag(click, "click")? {
-        false => (Err(Choice::Skip), 0.0),
-        true => (Ok(item), 1.0),
-    };
+    let clicked = row.flag(click, "click")?;
     let propensity = row.number::<f32>(propensity, "propensity_score", "a number")?;
+    let mut context = Strings::default();
+    for column in features {
+        context.push(column.map_or(Ok(""), |at| row.field(at, "user_feature"))?);
+    }
     collector.begin_slate();
     collector.show(item);
-    collector.push(&Answer {
+    let choice = collector.at(0).filter(|_| clicked).map_or(Choice::Skip, Choice::Item);
+    collector.collect(&Taken {
         choice,
-        reward,
+        reward: f32::from(u8::from(clicked)),
         propensity: Some(&[propensity]),
         timestamp: Some(timestamp),
+        clicks: &[],
+        candidates: &List::Empty,
+        context: Some(&context),
     })?;
     Ok(position)
 }

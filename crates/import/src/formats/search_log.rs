@@ -13,6 +13,8 @@ use crate::{Layout, Result};
 
 /// A query's columns; those behind are its results.
 const QUERY: [&str; 5] = ["SessionID", "TimePassed", "TypeOfRecord", "QueryID", "RegionID"];
+/// What a query's session, time and type are followed by is its context.
+const CONTEXT: [&str; 2] = ["query", "region"];
 const CLICK: [&str; 4] = ["SessionID", "TimePassed", "TypeOfRecord", "URLID"];
 
 pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
@@ -20,6 +22,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     let mut steps = Steps::new(&layout);
     let mut table = Table::without_header(source, b'\t', &QUERY);
     let mut open = Session::default();
+    CONTEXT.iter().for_each(|name| _ = collector.context_column(name));
     while let Some(row) = table.next()? {
         collector.count_row(row.fraction);
         if open.id.as_deref() != row.lone_field(0) {
@@ -48,6 +51,7 @@ struct Query {
     time: i64,
     results: Strings,
     clicks: Strings,
+    context: Strings,
 }
 
 impl Session {
@@ -76,8 +80,11 @@ impl Session {
         for at in QUERY.len()..names.len() {
             results.push(text.id(at, "URLID")?);
         }
+        let mut context = Strings::default();
+        context.push(text.id(3, QUERY[3])?);
+        context.push(text.field(4, QUERY[4])?);
         let (time, clicks) = (text.number(1, QUERY[1], WHOLE)?, Strings::default());
-        self.queries.push(Query { place: row.place(), time, results, clicks });
+        self.queries.push(Query { place: row.place(), time, results, clicks, context });
         Ok(())
     }
 
@@ -89,6 +96,7 @@ impl Session {
                     time: Some(query.time),
                     shown: List::Owned(&query.results),
                     chosen: List::Owned(&query.clicks),
+                    context: Some(&query.context),
                     ..Record::default()
                 };
                 Ok(())

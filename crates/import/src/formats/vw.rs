@@ -4,52 +4,35 @@
 //! A block of lines is a decision, an empty line ends it. The label `action:cost:probability`
 //! stands at the action that was taken, or at the slot that it was put in.
 
-use std::io::{BufRead, BufReader};
-
 use foretaste_data::Fault;
 
 use super::steps::{Key, Steps};
+use crate::reader::blocks::Blocks;
 use crate::reader::record::{List, Record, Strings};
-use crate::reader::{Checked, Collector, Place, Source, read_error};
+use crate::reader::{Checked, Collector, Source};
 use crate::{Layout, Result};
 
 pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
-    let (path, fraction) = (source.path().to_owned(), source.fraction());
     let layout = Layout::default();
-    let mut steps = Steps::new(&layout);
-    let mut lines = BufReader::new(source).lines();
-    let (mut block, mut number, mut decisions) = (Block::default(), 0, 0_u64);
-    loop {
-        let line = lines.next().transpose().map_err(|source| read_error(&path, source))?;
-        number += 1;
-        if let Some(line) = line.as_deref().filter(|line| !line.trim().is_empty()) {
-            block.first = block.first.or(Some(number));
-            block.take(line);
-            continue;
-        }
-        if let Some(first) = block.first {
-            collector.count_row(fraction.get());
-            let session = decisions.to_string();
-            decisions += 1;
-            let key = Ok(Key { session: Some(&session), user: None });
-            let (place, record) = (Place::Line(first), block.record());
-            steps.row(collector, place, key, None, |to| {
-                *to = record?;
-                Ok(())
-            })?;
-            block = Block::default();
-        }
-        if line.is_none() {
-            break;
-        }
-    }
+    let (mut steps, mut decisions) = (Steps::new(&layout), 0_u64);
+    Blocks::ByEmptyLines.read(source, |place, lines, fraction| {
+        collector.count_row(fraction);
+        let mut block = Block::default();
+        lines.iter().for_each(|line| block.take(line));
+        let session = decisions.to_string();
+        decisions += 1;
+        let key = Ok(Key { session: Some(&session), user: None });
+        steps.row(collector, place, key, None, |to| {
+            *to = block.record()?;
+            Ok(())
+        })
+    })?;
     steps.finish(collector)
 }
 
 /// The lines of a decision.
 #[derive(Default)]
 struct Block {
-    first: Option<u64>,
     actions: Strings,
     /// The actions of the slots, or the one that was taken.
     shown: Strings,

@@ -281,8 +281,7 @@ impl<'r> Text<'r> {
         name: &'static str,
         expected: &'static str,
     ) -> Checked<T> {
-        let text = self.field(column, name)?;
-        text.trim_ascii().parse().map_err(|_| Fault::value(name, expected, text))
+        super::number(self.field(column, name)?, name, expected)
     }
 }
 

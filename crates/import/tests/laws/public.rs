@@ -121,7 +121,9 @@ fn formats_of_public_data_sets_are_read_only() {
 fn what_importers_read_beside_a_log_is_listed() {
     let (ratings, clicks) = ("0 3\n", "queryId;itemId\n1;1\n");
     let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;0;2016-05-09;1\n";
-    let cases: [(Format, &[(&str, &str)]); 8] = [
+    let bandit = "timestamp,item_id,position,click,propensity_score\n\
+        2019-11-24 00:01:29+00:00,2,1,0,0.3\n";
+    let cases: [(Format, &[(&str, &str)]); 9] = [
         (Format::MovieLens100k, &[("u.data", "1\t1\t3\t5\n"), ("u.item", "")]),
         (
             Format::MovieLens,
@@ -150,6 +152,7 @@ fn what_importers_read_beside_a_log_is_listed() {
                 ("features/item_features.ascii", ""),
             ],
         ),
+        (Format::OpenBandit, &[("men.csv", bandit), ("item_context.csv", "")]),
     ];
     let mut named = Vec::new();
     for (format, files) in cases {

@@ -1,6 +1,6 @@
 //! Formats that are one small file each: small logs of our own making in their shape.
 
-use foretaste_data::{Choice, Dataset, EventKind, TimeUnit};
+use foretaste_data::{Choice, Dataset, EventKind, PropensityKind, TimeUnit};
 use foretaste_import::{Clicks, Format, Layout, Options};
 
 use super::{read, read_with, refused, step, steps};
@@ -185,6 +185,51 @@ fn vowpal_wabbit_says_what_could_have_been_shown() {
     assert!(error.contains("one action with a label"), "{error}");
 }
 
+const BANNERS: &str = "example 77: 9f 1 0.0625 2 3 1:300 2:250 9:7\n1 exid:77 11:1 12:a\n\
+    0 exid:77 11:2 12:b\n0 exid:77 11:1 12:a\nexample 78: a0 0 0.5 1 2 1:728 2:90\n\
+    0 exid:78 11:3\n0 exid:78 11:2 12:b\n";
+
+#[test]
+fn criteo_banners_are_slates_of_their_candidates() {
+    let (dataset, report) = read(&[("banners.txt", BANNERS)]);
+    assert_eq!(names(&dataset), ["77", "78"]);
+    assert_eq!(
+        steps(&dataset),
+        [
+            [(vec!["11:1 12:a".into(), "11:2 12:b".into()], Some("11:1 12:a".into()), 1.0)],
+            [step("11:3", "", 0.0)]
+        ]
+    );
+    let pools = [0, 1].map(|session| {
+        let pool = dataset.log.session(session).candidates(0).unwrap();
+        pool.iter().map(|&item| dataset.catalogue.raw(item)).collect::<Vec<_>>()
+    });
+    assert_eq!(pools[0], ["11:1 12:a", "11:2 12:b", "11:1 12:a #2"]);
+    assert_eq!(pools[1], ["11:3", "11:2 12:b"]);
+    assert_eq!(dataset.log.facts().propensity, PropensityKind::Slate);
+    let first = |session: usize| dataset.log.session(session).step(0);
+    assert_eq!(first(0).propensity, Some(&[0.0625, 1.0][..]));
+    assert_eq!(first(1).choice, Choice::Skip, "leaving is not observed");
+    let context = ["display_1=300 display_2=250 display_9=7", "display_1=728 display_2=90"];
+    assert_eq!(crate::context::shown(&dataset), context);
+    assert_eq!((report.reading.rows, dataset.catalogue.len()), (2, 4));
+    for (from, to, problem) in [
+        (
+            "1 2 1:728",
+            "1 3 1:728",
+            "banners.txt:5: candidates: expected as many lines as the first",
+        ),
+        ("2 3 1:300", "4 3 1:300", "found 3 of 3, for 4 slots"),
+        ("0 exid:78 11:3", "no exid:78 11:3", "banners.txt:5: clicked: expected 0 or 1"),
+        ("0.5 1", "half 1", "propensity: expected a number"),
+        ("a0 0 0.5 1 2 1:728 2:90", "a0", "clicked: expected a value, found nothing"),
+        ("0 exid:78 11:2", "1 exid:78 11:2", "chosen: expected an item of the slate"),
+    ] {
+        let error = refused(&[("banners.txt", &BANNERS.replace(from, to))]);
+        assert!(error.contains(problem), "{error}");
+    }
+}
+
 #[test]
 fn a_search_log_gives_clicks_to_the_query_that_showed_them() {
     let rows = "0\t0\tQ\t8\t0\t7\t103\t51\n0\t9\tC\t103\n0\t20\tQ\t9\t0\t4\t5\n0\t30\tC\t51\n\
@@ -195,6 +240,8 @@ fn a_search_log_gives_clicks_to_the_query_that_showed_them() {
         [vec![step("7 103 51", "103", 2.0), step("4 5", "", 0.0)], vec![step("7 103", "", 0.0)]]
     );
     assert_eq!(dataset.log.session(0).extras(0).clicks.len(), 2);
+    let queries = ["query=8 region=0", "query=9 region=0", "query=8 region=0"];
+    assert_eq!(crate::context::shown(&dataset), queries);
     assert!(report.to_string().contains("1 clicks are on no result"), "{report}");
     let error = refused(&[("clicks.txt", &rows.replace("9\tC", "9\tX"))]);
     assert!(error.contains("clicks.txt:2: TypeOfRecord"), "{error}");

@@ -1,5 +1,7 @@
 //! The Open Bandit Dataset: a row per item shown at a position.
 
+use foretaste_import::{Options, import};
+
 use super::{read, refused, skipping, step, steps};
 
 /// The header of a campaign of so many items: the first column, of row numbers, has no name.
@@ -50,6 +52,28 @@ fn a_row_is_a_session_with_one_item_its_propensity_and_its_position() {
         "users of this log are positions on the page: position 1: 1, position 2: 0, position 3: 2"
     ));
     assert!(table.contains("steps                 3  (expected 10000)"), "{table}");
+}
+
+#[test]
+fn features_of_users_are_context_and_those_of_items_lie_beside() {
+    let items = ",item_id,item_feature_0,item_feature_1\n0,0,-0.5,a1\n1,1,0.25,b2\n2,2,2,a1\n";
+    let files = [("men/men.csv", &*log()), ("men/item_context.csv", items)];
+    let folder = crate::layouts::folder_of(&files.map(|(name, text)| (name, text.as_bytes())));
+    for path in ["men", "men/men.csv"] {
+        let (dataset, report) = import(&folder.path().join(path), Options::default()).unwrap();
+        let names: Vec<&str> = dataset.contexts.iter().map(|context| &*context.name).collect();
+        let features = ["81ce123cbb5bd8ce818f60fb3586bba5", "f1c2d6a32ec39249160cf784b63f4c6f"];
+        assert_eq!(names, [0, 1, 2, 3].map(|at| format!("user_feature_{at}")));
+        let known = |column: usize| dataset.contexts[column].values.iter().collect::<Vec<_>>();
+        assert_eq!([known(0), known(3)], [[features[0]], [features[1]]]);
+        assert_eq!(dataset.log.steps_with_context(3), 3);
+        // Items 2 and 0: feature 0, whether feature 1 is a1.
+        let expected = [2.0, 1.0, -0.5, 1.0];
+        let (values, dim) = dataset.catalogue.features().unwrap();
+        assert_eq!((dim, [values[0], values[1], values[3], values[4]]), (3, expected));
+        let text = report.to_string();
+        assert!(text.contains("3 columns of users' affinities to items are not read"), "{text}");
+    }
 }
 
 #[test]
