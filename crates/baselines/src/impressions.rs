@@ -6,10 +6,10 @@ use foretaste_settings::Setting;
 use crate::Result;
 
 /// The slates that the users of some sessions were shown, in order, each with what its user had
-/// clicked before it in the session.
+/// clicked before it in the session. An organic event is a click of the history, and on no slate.
 #[derive(Clone, Debug)]
 pub struct Impressions<'a> {
-    /// All clicks of each session.
+    /// All clicks of each session, on slates and elsewhere.
     clicks: Vec<Vec<ItemId>>,
     impressions: Vec<Impression<'a>>,
 }
@@ -34,8 +34,12 @@ impl<'a> Impressions<'a> {
     pub fn new(log: &'a Log, sessions: &[usize]) -> Self {
         let (mut clicks, mut impressions) = (Vec::with_capacity(sessions.len()), Vec::new());
         for (session, &index) in sessions.iter().enumerate() {
-            let mut clicked_items = Vec::new();
-            for step in log.session(index).steps() {
+            let (mut clicked_items, session_of_log) = (Vec::new(), log.session(index));
+            let mut events = session_of_log.events().peekable();
+            for (t, step) in session_of_log.steps().enumerate() {
+                while let Some(event) = events.next_if(|event| event.after as usize <= t) {
+                    clicked_items.push(event.item);
+                }
                 let clicked = step.slate.iter().position(|item| step.choice.item() == Some(*item));
                 impressions.push(Impression {
                     slate: step.slate,
@@ -45,6 +49,7 @@ impl<'a> Impressions<'a> {
                 });
                 clicked_items.extend(step.choice.item());
             }
+            clicked_items.extend(events.map(|event| event.item));
             clicks.push(clicked_items);
         }
         Self { clicks, impressions }
@@ -140,6 +145,7 @@ impl<'a> Impressions<'a> {
             .impressions
             .iter()
             .flat_map(|impression| impression.slate)
+            .chain(self.clicks.iter().flatten())
             .find(|item| item.index() >= items)
         {
             Some(item) => {
@@ -148,5 +154,37 @@ impl<'a> Impressions<'a> {
             }
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use foretaste_data::{Choice, Event, EventKind, LogBuilder, Step};
+
+    use super::*;
+    use crate::counts::Counts;
+
+    #[test]
+    fn events_are_history_of_the_slates_after_them_and_count_on_no_slate() {
+        let mut log = LogBuilder::default();
+        let event =
+            |item| Event { item: ItemId(item), kind: EventKind::View, after: 0, timestamp: None };
+        log.event(event(3));
+        log.push(Step::new(&[ItemId(0), ItemId(1)], Choice::Item(ItemId(1)), 1.0)).unwrap();
+        log.event(event(2));
+        log.push(Step::new(&[ItemId(0)], Choice::Skip, 0.0)).unwrap();
+        log.event(event(0));
+        log.end_session(None).unwrap();
+        let log = log.build();
+        let impressions = Impressions::new(&log, &[0]);
+        let histories: Vec<&[ItemId]> =
+            impressions.iter().map(|shown| impressions.history(shown)).collect();
+        let items = [3, 1, 2, 0].map(ItemId);
+        assert_eq!(histories, [&items[..1], &items[..3]]);
+        assert_eq!(impressions.clicks(), [items]);
+        let counts = Counts::new(&impressions, 4).unwrap();
+        assert_eq!((counts.clicks, counts.shown), (vec![0, 1, 0, 0], vec![2, 1, 0, 0]));
+        assert_eq!(counts.rate, 1.0 / 3.0);
+        assert!(impressions.check(3).unwrap_err().to_string().contains("item 3"));
     }
 }

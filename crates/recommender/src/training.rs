@@ -3,7 +3,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Log, Origin, Step};
+use foretaste_data::{Dataset, Event, Log, Origin, Step};
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
 use foretaste_user_model::behaviour::clicked_sessions;
@@ -218,6 +218,12 @@ impl<'a> TrainingLog<'a> {
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         let log = &self.dataset.log;
         self.sessions.iter().flat_map(|&session| log.session(session).steps())
+    }
+
+    /// Every organic event to learn from.
+    pub(crate) fn events(&self) -> impl Iterator<Item = Event> {
+        let log = &self.dataset.log;
+        self.sessions.iter().flat_map(|&session| log.session(session).events())
     }
 
     /// The sessions as [`clicked_sessions`], with a warning of the rewards that `learner` does not

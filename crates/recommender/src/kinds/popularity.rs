@@ -18,7 +18,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::drawn(Popularity::new(weights)?).by_scores(for_everyone(scores))))
     },
     training: Some(Training {
-        about: "items drawn in proportion to their clicks; takes any rewards",
+        about: "items drawn in proportion to their clicks and organic events; takes any rewards",
         takes: &[],
         learns: true,
         settings,
@@ -38,9 +38,12 @@ fn settings(_: &TrainingLog<'_>, _: &Effort) -> Result<Value> {
     Ok(json!({}))
 }
 
-/// How often each item was clicked, and once more, so that every item can be shown.
+/// How often each item was clicked, or seen or bought without a slate, and once more, so that every
+/// item can be shown.
 fn train(log: &TrainingLog<'_>, _: &Job<'_>, _: &mut dyn Watch) -> Result<Trained> {
     let mut weights = vec![1.0; log.dataset.catalogue.len()];
-    log.steps().filter_map(|step| step.choice.item()).for_each(|item| weights[item.index()] += 1.0);
+    let clicks = log.steps().filter_map(|step| step.choice.item());
+    let events = log.events().map(|event| event.item);
+    clicks.chain(events).for_each(|item| weights[item.index()] += 1.0);
     Ok(Trained { content: Content::popularity(weights)?, sessions: log.sessions.len() })
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Choice, Dataset};
+use foretaste_data::{Dataset, Event, EventKind, ItemId, LogBuilder};
 use foretaste_recommender::{
     Effort, Error, Job, Method, Progress, Recommender, Trained, TrainingLog, Watch,
 };
@@ -18,7 +18,7 @@ const EFFORT: Effort = Effort { epochs: 2, adversarial: 1, hidden: 4 };
 
 /// The log of [`shop`] without rewards that are neither 0 nor 1.
 fn purchases() -> Dataset {
-    let mut log = foretaste_data::LogBuilder::default();
+    let mut log = LogBuilder::default();
     let shop = shop(24);
     for session in shop.log.iter() {
         for (t, step) in session.steps().enumerate() {
@@ -157,21 +157,26 @@ fn rewards_that_are_not_learned_from_are_told() {
 }
 
 #[test]
-fn popularity_draws_by_clicks_and_once_more() {
-    let dataset = purchases();
+fn popularity_draws_by_clicks_and_events_and_once_more() {
+    let clicks = purchases();
+    let mut log = LogBuilder::default();
+    for session in clicks.log.iter() {
+        let item = ItemId(session.index() as u32 % 3);
+        log.event(Event { item, kind: EventKind::View, after: 0, timestamp: None });
+        session.steps().for_each(|step| log.push(step).unwrap());
+        log.end_session(None).unwrap();
+    }
+    let dataset = Dataset { log: log.build(), ..clicks };
     let trained = train("popularity", &dataset, None, &mut ()).unwrap();
     let mut clicks = [1.0; ITEMS];
     for session in dataset.log.iter().take(20) {
-        for step in session.steps() {
-            if let Choice::Item(item) = step.choice {
-                clicks[item.index()] += 1.0;
-            }
-        }
+        let events = session.events().map(|event| event.item);
+        session.clicks().chain(events).for_each(|item| clicks[item.index()] += 1.0);
     }
     let policy = recommender(trained, &dataset);
     let memory = foretaste_sim::Policy::begin(&policy, ITEMS).unwrap();
     let mut slates = foretaste_sim::Slates::with_k(1);
-    (0..ITEMS as u32).for_each(|item| slates.push(&[foretaste_data::ItemId(item)], None));
+    (0..ITEMS as u32).for_each(|item| slates.push(&[ItemId(item)], None));
     let said = policy.propensities(&memory, None, &slates).unwrap();
     let all: f64 = clicks.iter().sum();
     assert!(all > ITEMS as f64);
