@@ -115,3 +115,100 @@ fn options_that_make_no_sense_are_refused_by_name() {
     let text = refused(temp.path(), &["describe", "bundled:simulated-choice.tsv", "--sort"]);
     assert!(text.contains("columns and rules of its own"), "{text}");
 }
+
+/// What the uniform policy would have earned a slate by IPS, and what the log earned.
+fn uniform(at: &Path, log: &str) -> (f64, f64) {
+    json(at, &["train", log, "--method", "random", "--to", "random"]);
+    let (judged, _) = json(at, &["judge", "--log", log, "--policy", "random"]);
+    let (described, _) = json(at, &["describe", log]);
+    let ips = judged["estimators"][0]["reward_per_slate"].as_f64().unwrap();
+    (ips, described["reward_rate"].as_f64().unwrap())
+}
+
+/// Slates of one of a pool of 5 of 50 items that changes from row to row, each as likely: where the
+/// pool is given, every row weighs 1.
+#[test]
+fn a_pool_that_changes_from_row_to_row_restricts_the_policy_that_is_judged() {
+    let temp = TempDir::new().unwrap();
+    let at = temp.path();
+    let row = |row: u32| {
+        let item = 7 * row % 50;
+        let pool: Vec<String> = (0..5).map(|k| ((item + 10 * k) % 50).to_string()).collect();
+        let chosen = if row % 9 == 0 { item.to_string() } else { String::new() };
+        let reward = u8::from(row % 9 == 0);
+        format!("{row},{item},{chosen},{reward},0.2,{}\n", pool.join(" "))
+    };
+    let rows: String = (0..500).map(row).collect();
+    let csv = format!("session,shown,chosen,reward,propensity,candidates\n{rows}");
+    std::fs::write(at.join("pools.csv"), csv).unwrap();
+    let (ips, earned) = uniform(at, "pools.csv");
+    assert!((ips - earned).abs() < 1e-6, "{ips}, {earned}");
+}
+
+/// Uniform slates of one of five items, of which an unclicked one costs 1.
+#[test]
+fn a_penalty_for_what_is_not_clicked_can_be_trained_on_and_judged() {
+    let temp = TempDir::new().unwrap();
+    let at = temp.path();
+    let row = |row: u32| {
+        let (item, clicked) = (row % 5, row % 3 == 0);
+        let (chosen, reward) = if clicked { (item.to_string(), 1) } else { (String::new(), -1) };
+        format!("{},{},{item},{chosen},{reward},0.2\n", row / 2, row % 2)
+    };
+    let rows: String = (0..600).map(row).collect();
+    let csv = format!("session,step,shown,chosen,reward,propensity\n{rows}");
+    std::fs::write(at.join("bounces.csv"), csv).unwrap();
+    let (ips, earned) = uniform(at, "bounces.csv");
+    assert!((ips - earned).abs() < 1e-6 && earned < -0.3, "{ips}, {earned}");
+    for method in ["popularity", "lstm", "irecgan"] {
+        let quick: &[&str] = match method {
+            "popularity" => &[],
+            "lstm" => &["--epochs", "1", "--hidden", "4"],
+            _ => &["--epochs", "1", "--hidden", "4", "--adversarial", "1"],
+        };
+        let train = ["train", "bounces.csv", "--method", method, "--to", method];
+        json(at, &[&train[..], quick].concat());
+        let (judged, _) = json(at, &["judge", "--log", "bounces.csv", "--policy", method]);
+        assert!(judged["estimators"][0]["reward_per_slate"].is_number(), "{method}: {judged}");
+    }
+}
+
+#[test]
+fn features_and_context_survive_the_program() {
+    let temp = TempDir::new().unwrap();
+    let at = temp.path();
+    let log = "session,shown,chosen,user,device,slate_propensity\n\
+        a,k1 k2,k1,ann,phone,0.25\nb,k2 k1,,bob,,0.5\n";
+    std::fs::write(at.join("log.csv"), log).unwrap();
+    std::fs::write(at.join("items.csv"), "item,price\nk1,2\nk2,0.5\n").unwrap();
+    std::fs::write(at.join("users.csv"), "user,country,age\nann,de,41\nbob,fr,30\n").unwrap();
+    let features = ["--item-features", "items.csv", "--user-features", "users.csv"];
+    let import = ["import", "log.csv", "--context", "device", "--to", "log.log"];
+    let (imported, _) = json(at, &[&import[..], &features].concat());
+    let device = serde_json::json!([{ "name": "device", "values": 1, "steps": 1 }]);
+    let expected = [
+        ("item_features", 1.into()),
+        ("user_features", 3.into()),
+        ("contexts", device),
+        ("propensity_kind", "slate".into()),
+    ];
+    for (key, value) in &expected {
+        assert_eq!(imported[key], *value, "{key}");
+    }
+    let over = ["import", "log.csv", "--to", "users.csv", "--force"];
+    assert!(refused(at, &[&over[..], &features].concat()).contains("the input itself"));
+    let export = ["export", "log.log", "--to", "back.jsonl", "--format", "jsonl"];
+    assert!(refused(at, &export).contains("--user-features-to FILE"));
+    let to = ["--item-features-to", "i.csv", "--user-features-to", "u.csv"];
+    json(at, &[&export[..], &to].concat());
+    let features = ["--item-features", "i.csv", "--user-features", "u.csv"];
+    let (described, _) = json(at, &[&["describe", "back.jsonl"], &features[..]].concat());
+    for (key, value) in &expected {
+        assert_eq!(described[key], *value, "{key}");
+    }
+    let text = String::from_utf8(run(at, &["describe", "log.log"]).stdout).unwrap();
+    for row in ["user features         3", "context               device: 1 value, known of 1 of 2"]
+    {
+        assert!(text.contains(row), "{text}");
+    }
+}

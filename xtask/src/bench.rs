@@ -4,6 +4,7 @@ mod argmax;
 mod import;
 mod irecgan;
 mod nn;
+mod peer;
 mod sim;
 
 use clap::Subcommand;
@@ -20,7 +21,7 @@ enum HotPath {
     /// Choose slates from whole catalogues: milliseconds, beside reading the cache once and
     /// candle's tensor operations.
     Argmax(argmax::Args),
-    /// Import a generated log: megabytes a second and peak memory.
+    /// Import a generated log: megabytes a second and peak memory, beside polars and pyarrow.
     Import(import::Args),
     /// Simulate and train IRecGAN at its published size: seconds, a public run's, and those of the
     /// products alone.

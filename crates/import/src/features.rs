@@ -46,8 +46,8 @@ impl Whose {
 }
 
 /// Gives a data set the features of a CSV or Parquet file, a row per item or user; what is to be
-/// said of them. A column of numbers is a feature; of a column of at most `most` texts each is
-/// one, which is 1 for those that have it. What is empty is 0, and so are all features of an item or
+/// said of them. A column of numbers is a feature; of a column of at most `most` texts each is one,
+/// which is 1 for those that have it. What is empty is 0, and so are all features of an item or
 /// user that has no row; rows of others are not used.
 ///
 /// # Errors

@@ -3,7 +3,6 @@
 
 mod case;
 mod ours;
-mod peer;
 
 use std::io::{stdin, stdout};
 use std::path::PathBuf;
@@ -13,7 +12,7 @@ use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 
 use crate::bench::nn::case::{Case, Request};
-use crate::bench::nn::peer::Peer;
+use crate::bench::peer::Peer;
 use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the network benchmark.
@@ -76,12 +75,12 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         return ours::serve(stdin().lock(), stdout().lock());
     }
     let mut peer = match args.peer {
-        Some(Library::Torch) => Some(Peer::torch(&args.peer_python)?),
+        Some(Library::Torch) => Some(Peer::script(&args.peer_python, "torch_nn.py")?),
         None => None,
     };
     let mut results = Vec::new();
     for &threads in &args.threads {
-        let mut ours = Peer::ours(threads)?;
+        let mut ours = Peer::ours("nn", threads)?;
         for case in cases(args) {
             let labels =
                 LABELS.iter().zip(labels(case, threads)).filter(|(_, value)| value != NOTHING);
@@ -134,9 +133,9 @@ impl Measured {
 fn measure(request: Request, ours: &mut Peer, peer: &mut Option<Peer>) -> anyhow::Result<Measured> {
     let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
     for _ in 0..TURNS {
-        our_times.push(ours.ask(&request)?);
+        our_times.push(ours.ask(&request, request.case)?);
         if let Some(peer) = peer {
-            peer_times.push(peer.ask(&request)?);
+            peer_times.push(peer.ask(&request, request.case)?);
         }
     }
     let peer = peer.as_ref().map(|_| median(peer_times));

@@ -1,15 +1,33 @@
 //! A process that measures cases on request: another library's script, or this program again,
 //! because candle reads its number of threads from the environment once.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, anyhow, bail};
+use serde::{Deserialize, Serialize};
 
-use crate::bench::nn::case::{Answer, Hello, Request};
 use crate::workspace_root;
+
+/// A peer's first line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Hello {
+    /// What answers.
+    pub name: String,
+}
+
+/// A peer's line for a request.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The median time of a run.
+    Seconds(f64),
+    /// Why there is none.
+    Error(String),
+}
 
 /// A running process. It ends with this value.
 #[derive(Debug)]
@@ -22,32 +40,32 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// This program, with so many threads.
-    pub fn ours(threads: usize) -> anyhow::Result<Self> {
+    /// This program, serving the benchmark of this name with so many threads.
+    pub fn ours(benchmark: &str, threads: usize) -> anyhow::Result<Self> {
         let mut command =
             Command::new(std::env::current_exe().context("cannot find this program's own file")?);
-        command.args(["bench", "nn", "--serve"]);
+        command.args(["bench", benchmark, "--serve"]);
         for pool in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
             command.env(pool, threads.to_string());
         }
         Self::start(command)
     }
 
-    /// PyTorch on the processor.
+    /// A script of `benches/peers`, on the processor.
     ///
     /// # Errors
-    /// Where Python does not start or has no PyTorch: what to do, and why.
-    pub fn torch(python: &Path) -> anyhow::Result<Self> {
+    /// Where Python does not start or lacks a package: what to do, and why.
+    pub fn script(python: &Path, name: &str) -> anyhow::Result<Self> {
         let mut command = Command::new(python);
-        command
-            .arg(workspace_root().join("benches/peers/torch_nn.py"))
-            .arg("--serve")
-            .env("CUDA_VISIBLE_DEVICES", "");
-        Self::start(command).context(
-            "PyTorch cannot be measured; `python3 -m venv target/peers && target/peers/bin/pip \
-             install -r benches/peers/requirements.txt` installs it for `--peer-python \
-             target/peers/bin/python`",
-        )
+        let script = workspace_root().join("benches/peers").join(name);
+        command.arg(script).arg("--serve").env("CUDA_VISIBLE_DEVICES", "");
+        Self::start(command).with_context(|| {
+            format!(
+                "{name} cannot measure; `python3 -m venv target/peers && target/peers/bin/pip \
+                 install -r benches/peers/requirements.txt` installs what it needs for \
+                 `--peer-python target/peers/bin/python`"
+            )
+        })
     }
 
     fn start(mut command: Command) -> anyhow::Result<Self> {
@@ -68,19 +86,19 @@ impl Peer {
         &self.name
     }
 
-    /// The median seconds of a run of a case.
-    pub fn ask(&mut self, request: &Request) -> anyhow::Result<f64> {
+    /// The median seconds of a run of what is asked for, which errors call `case`.
+    pub fn ask(&mut self, request: &impl Serialize, case: impl Display) -> anyhow::Result<f64> {
         let line = serde_json::to_string(request)?;
         if writeln!(self.requests, "{line}").is_err() {
             return Err(self.ended());
         }
         match self.read()? {
             Answer::Seconds(seconds) => Ok(seconds),
-            Answer::Error(problem) => bail!("{} on {}: {problem}", self.name, request.case),
+            Answer::Error(problem) => bail!("{} on {case}: {problem}", self.name),
         }
     }
 
-    fn read<T: serde::de::DeserializeOwned>(&mut self) -> anyhow::Result<T> {
+    fn read<T: for<'a> Deserialize<'a>>(&mut self) -> anyhow::Result<T> {
         let mut line = String::new();
         if self
             .answers
@@ -117,12 +135,11 @@ impl Drop for Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::nn::case::Case;
     use foretaste_console::terminal::reasons;
 
     #[test]
     fn a_python_that_is_not_there_is_named_with_the_remedy() {
-        let error = Peer::torch(Path::new("/no/such/python")).unwrap_err();
+        let error = Peer::script(Path::new("/no/such/python"), "torch_nn.py").unwrap_err();
         let message = reasons(&error);
         for part in
             ["pip install -r benches/peers/requirements.txt", "cannot start /no/such/python"]
@@ -146,13 +163,12 @@ mod tests {
             "{message}"
         );
 
-        let request = Request { case: Case::Softmax { rows: 1 }, threads: 1, seconds: 0.0 };
         let mut peer = start(
             r#"echo '{"name": "x"}'; read line; echo '{"seconds": 2}'; read line; echo gone >&2"#,
         )
         .unwrap();
         assert_eq!(peer.name(), "x");
-        assert_eq!(peer.ask(&request).unwrap(), 2.0);
-        assert!(peer.ask(&request).unwrap_err().to_string().ends_with("gone"));
+        assert_eq!(peer.ask(&(), "sums").unwrap(), 2.0);
+        assert!(peer.ask(&(), "sums").unwrap_err().to_string().ends_with("gone"));
     }
 }

@@ -37,8 +37,14 @@ pub(crate) fn read(
     let fraction = source.fraction();
     let mut reader = BufReader::with_capacity(1 << 18, source);
     let mut line = Vec::new();
+    let folders = part
+        .partition
+        .iter()
+        .filter_map(|(key, value)| Some((context_name(key, layout)?.to_owned(), value.clone())));
+    let folders = collector.in_order(folders.collect());
     let mut scratch = Scratch {
         times,
+        folders,
         numbers: Default::default(),
         flags: Vec::new(),
         texts: Default::default(),
@@ -315,6 +321,8 @@ struct Scratch<'t> {
     flags: Vec<bool>,
     texts: [String; 3],
     context: Strings,
+    /// What the folders above the file say of the context, by the numbers of its columns.
+    folders: Vec<Option<String>>,
     chosen: String,
     /// Whether a line before had a reward.
     rewarded: bool,
@@ -328,6 +336,7 @@ impl Scratch<'_> {
             flags,
             texts,
             context,
+            folders,
             chosen,
             rewarded,
         } = self;
@@ -397,10 +406,13 @@ impl Scratch<'_> {
         if let Some(raw) = present(Column::Candidates) {
             record.candidates = ids(raw, "candidates")?;
         }
-        if !fields.context.is_empty() {
+        let columns = fields.context.len().max(folders.len());
+        if columns > 0 {
             context.clear();
-            for raw in &fields.context {
-                context.push(&raw.map_or(Ok(Cow::Borrowed("")), category)?);
+            for at in 0..columns {
+                let folder = folders.get(at).and_then(Option::as_deref).unwrap_or_default();
+                let given = fields.context.get(at).copied().flatten();
+                context.push(&given.map_or(Ok(Cow::Borrowed(folder)), category)?);
             }
             record.context = Some(context);
         }

@@ -48,23 +48,6 @@ pub struct Request {
     pub seconds: f64,
 }
 
-/// A peer's first line.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Hello {
-    /// What answers.
-    pub name: String,
-}
-
-/// A peer's line for a request.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answer {
-    /// The median time of a run.
-    Seconds(f64),
-    /// Why there is none.
-    Error(String),
-}
-
 impl Case {
     /// Floating-point operations of the case's products; nothing where it has no products.
     pub fn operations(self) -> Option<f64> {

@@ -14,7 +14,8 @@ use foretaste_nn::{Adam, Init, Params, backward};
 use foretaste_random::Seed;
 use rand::Rng;
 
-use crate::bench::nn::case::{Answer, Case, Hello, Request};
+use crate::bench::nn::case::{Case, Request};
+use crate::bench::peer::{Answer, Hello};
 
 /// One run of a case; what it needs is built before.
 type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
