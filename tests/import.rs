@@ -134,8 +134,9 @@ fn a_pool_that_changes_from_row_to_row_restricts_the_policy_that_is_judged() {
     let row = |row: u32| {
         let item = 7 * row % 50;
         let pool: Vec<String> = (0..5).map(|k| ((item + 10 * k) % 50).to_string()).collect();
-        let chosen = if row % 9 == 0 { item.to_string() } else { String::new() };
-        let reward = u8::from(row % 9 == 0);
+        let clicked = row.is_multiple_of(9);
+        let chosen = if clicked { item.to_string() } else { String::new() };
+        let reward = u8::from(clicked);
         format!("{row},{item},{chosen},{reward},0.2,{}\n", pool.join(" "))
     };
     let rows: String = (0..500).map(row).collect();
@@ -151,7 +152,7 @@ fn a_penalty_for_what_is_not_clicked_can_be_trained_on_and_judged() {
     let temp = TempDir::new().unwrap();
     let at = temp.path();
     let row = |row: u32| {
-        let (item, clicked) = (row % 5, row % 3 == 0);
+        let (item, clicked) = (row % 5, row.is_multiple_of(3));
         let (chosen, reward) = if clicked { (item.to_string(), 1) } else { (String::new(), -1) };
         format!("{},{},{item},{chosen},{reward},0.2\n", row / 2, row % 2)
     };

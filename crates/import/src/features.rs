@@ -81,7 +81,7 @@ pub(crate) fn add(
     const SHOWN: usize = 12;
     let more = if columns.len() > SHOWN { ", …" } else { "" };
     let shown = columns[..columns.len().min(SHOWN)].join(", ");
-    let mut notes = vec![format!("{dim} features of every {one}: {shown}{more}")];
+    let mut notes = vec![format!("features of every {one}, {dim} in all: {shown}{more}")];
     if missing > 0 {
         notes.push(format!(
             "{missing} of {count} {one}s have no row in {}: their features are 0",
@@ -93,7 +93,7 @@ pub(crate) fn add(
 
 struct Read {
     features: Features,
-    /// What each feature is called: its column, and the text that it stands for.
+    /// The columns, each with how many categories it has, if it has any.
     columns: Vec<String>,
     /// How many have no row.
     missing: usize,
@@ -111,11 +111,13 @@ fn read(path: &Path, whose: Whose, most: usize, names: &Vocabulary) -> Result<Re
         }
         row_of_whole.entry(whole(id)).or_insert(row);
     }
-    let mut features: Vec<(String, Vec<f32>)> = Vec::new();
+    let (mut features, mut columns) = (Vec::<Vec<f32>>::new(), Vec::new());
     for (at, cells) in table.columns.iter().enumerate() {
         let name = &table.names[at];
         if at != key && !INDEX.contains(&&**name) {
-            features.extend(columns(path, name, most, cells)?);
+            let (column, of_column) = features_of(path, name, most, cells)?;
+            columns.push(column);
+            features.extend(of_column);
         }
     }
     if features.is_empty() {
@@ -124,15 +126,14 @@ fn read(path: &Path, whose: Whose, most: usize, names: &Vocabulary) -> Result<Re
     let (mut values, mut missing) = (Vec::new(), 0);
     for name in names.iter() {
         match row_of.get(name).or_else(|| row_of_whole.get(name)) {
-            Some(&row) => values.extend(features.iter().map(|(_, feature)| feature[row])),
+            Some(&row) => values.extend(features.iter().map(|feature| feature[row])),
             None => {
                 missing += 1;
                 values.resize(values.len() + features.len(), 0.0);
             }
         }
     }
-    let columns: Vec<String> = features.into_iter().map(|(name, _)| name).collect();
-    let features = Features::new(values, columns.len(), names.len(), one)?;
+    let features = Features::new(values, features.len(), names.len(), one)?;
     Ok(Read { features, columns, missing })
 }
 
@@ -174,13 +175,14 @@ pub fn export_features(dataset: &Dataset, whose: Whose, path: &Path) -> Result<(
     })
 }
 
-/// The features that a column makes, each with its name: one of numbers, or one for each text.
-fn columns(
+/// What a column is called, and the features that it makes: one of numbers, or one for each text,
+/// in the order of the texts.
+fn features_of(
     path: &Path,
     name: &str,
     most: usize,
     cells: &[String],
-) -> Result<Vec<(String, Vec<f32>)>> {
+) -> Result<(String, Vec<Vec<f32>>)> {
     let number = |cell: &String| match cell.as_str() {
         "" => Some(0.0),
         "true" | "True" => Some(1.0),
@@ -188,7 +190,7 @@ fn columns(
         text => text.trim().parse::<f32>().ok().filter(|number| number.is_finite()),
     };
     if let Some(numbers) = cells.iter().map(number).collect::<Option<Vec<f32>>>() {
-        return Ok(vec![(name.to_owned(), numbers)]);
+        return Ok((name.to_owned(), vec![numbers]));
     }
     let mut texts: Vec<&str> =
         cells.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
@@ -203,7 +205,8 @@ fn columns(
         return Err(Error::file(path, problem));
     }
     let one = |text: &&str| cells.iter().map(|cell| f32::from(u8::from(cell == text))).collect();
-    Ok(texts.iter().map(|text| (format!("{name} = {text}"), one(text))).collect())
+    let column = format!("{name} ({} categories)", texts.len());
+    Ok((column, texts.iter().map(one).collect()))
 }
 
 /// A small table, by columns.

@@ -89,6 +89,10 @@ pub(crate) fn import_parts(
         );
         return Err(Setting::new("layout", problem).into());
     }
+    if format == Format::Events && !layout.context.is_empty() {
+        let problem = "events have none: it is for csv, jsonl and parquet, whose rows are slates";
+        return Err(Setting::new("context", problem).into());
+    }
     let name = options.name.unwrap_or_else(|| name_of(name));
     let max_bad = options.skip_bad_rows.then_some(options.max_bad);
     let paths = parts.iter().map(|part| part.path.clone()).collect();

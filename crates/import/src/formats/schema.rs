@@ -247,7 +247,8 @@ fn context(
     }
     let lacks = |name: &&String| {
         let folder = partition.iter().any(|(key, _)| key == *name);
-        !found.contains(&name.as_str()) && !folder
+        let known = context.iter().any(|(known, _)| known == *name);
+        !found.contains(&name.as_str()) && !folder && !known
     };
     match layout.context.iter().find(lacks) {
         None => Ok(context),

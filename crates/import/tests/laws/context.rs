@@ -51,8 +51,10 @@ fn columns_are_kept_as_categories_where_they_are_named() {
     // An export names them so that they are known again, and another name is no context.
     for format in [Format::Csv, Format::JsonLines, Format::Parquet] {
         export(&dataset, format, &at("back")).unwrap();
-        let (back, _) = read(&at("back"), Layout::default()).unwrap();
-        assert_eq!(Dataset { name: "shop".into(), ..back }, dataset, "{format}");
+        for layout in [Layout::default(), of(&["query"])] {
+            let (back, _) = read(&at("back"), layout).unwrap();
+            assert_eq!(Dataset { name: "shop".into(), ..back }, dataset, "{format}");
+        }
         let ignoring = Layout { ignore_columns: vec!["context_query".into()], ..Layout::default() };
         let (back, _) = read(&at("back"), ignoring).unwrap();
         assert_eq!(shown(&back), ["device=phone", "-", "-"], "{format}");
@@ -75,6 +77,9 @@ fn a_column_that_is_not_there_or_there_twice_is_an_error() {
         let error = read(&folder.path().join(name), of(&[context])).unwrap_err().to_string();
         assert!(error.contains(problem), "{error}");
     }
+    let events = Layout { format: Some(Format::Events), ..of(&["device"]) };
+    let error = read(&folder.path().join("shop.csv"), events).unwrap_err().to_string();
+    assert!(error.contains("context: events have none"), "{error}");
     let irecgan = "session_num;query_num;click_item;rec_list;purchase\n1;1;5;4,5;0\n";
     let folder = folder_of(&[("log.csv", irecgan.as_bytes())]);
     let error = read(&folder.path().join("log.csv"), of(&["query_num"])).unwrap_err();

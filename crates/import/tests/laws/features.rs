@@ -49,7 +49,12 @@ fn users_have_features_from_a_file_and_both_kinds_survive_a_cache_and_an_export(
             .unwrap()
     };
     let (dataset, report) = read("shop.csv", "items.csv", "users.csv");
-    assert!(report.to_string().contains("3 features of every user: country = de"), "{report}");
+    assert!(
+        report
+            .to_string()
+            .contains("features of every user, 3 in all: country (2 categories), age"),
+        "{report}"
+    );
     let features = dataset.user_features.as_ref().unwrap();
     let expected: Vec<(&str, &[f32])> = vec![("ann", &[0.0, 0.0, 30.5]), ("3", &[1.0, 0.0, 41.0])];
     assert_eq!(dataset.users.iter().zip(features.rows()).collect::<Vec<_>>(), expected);
