@@ -138,6 +138,13 @@ mod tests {
     use foretaste_console::terminal::reasons;
 
     #[test]
+    fn answers_are_read_as_they_are_written() {
+        let read = |text| serde_json::from_str::<Answer>(text).unwrap();
+        assert_eq!(read(r#"{"seconds": 0.25}"#), Answer::Seconds(0.25));
+        assert_eq!(read(r#"{"error": "no"}"#), Answer::Error("no".to_owned()));
+    }
+
+    #[test]
     fn a_python_that_is_not_there_is_named_with_the_remedy() {
         let error = Peer::script(Path::new("/no/such/python"), "torch_nn.py").unwrap_err();
         let message = reasons(&error);

@@ -118,13 +118,6 @@ mod tests {
         assert_eq!(serde_json::to_value(request).unwrap(), expected);
     }
 
-    #[test]
-    fn answers_are_read_as_they_are_written() {
-        let read = |text| serde_json::from_str::<Answer>(text).unwrap();
-        assert_eq!(read(r#"{"seconds": 0.25}"#), Answer::Seconds(0.25));
-        assert_eq!(read(r#"{"error": "no"}"#), Answer::Error("no".to_owned()));
-    }
-
     /// Against the shapes of all products, one by one: of 2 layers at hidden 3 and 5 rows of 7
     /// steps.
     #[test]
