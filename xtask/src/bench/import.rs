@@ -222,3 +222,44 @@ fn peak_memory() -> Option<f64> {
     let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse().ok()?;
     Some(kibibytes * 1024.0 / MEGABYTE)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::json;
+
+    use super::*;
+
+    /// The example in the peers' script.
+    #[test]
+    fn a_request_is_what_the_script_says() {
+        let path = Path::new("log.csv");
+        let request = Request { library: "polars", work: "lists", path, rows: 1000, items: 10 };
+        let expected = json!({
+            "library": "polars", "work": "lists", "path": "log.csv", "rows": 1000, "items": 10
+        });
+        assert_eq!(serde_json::to_value(request).unwrap(), expected);
+    }
+
+    #[test]
+    fn events_are_sessions_of_five_slates_of_three_places_in_another_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.csv");
+        let rows = events(&path, 35_000).unwrap();
+        assert_eq!(rows, 1024);
+        let mut slates: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let fields: Vec<Vec<&str>> =
+            text.lines().skip(1).map(|row| row.split(',').collect()).collect();
+        for row in &fields {
+            let slate = slates.entry((row[0].to_owned(), row[1].to_owned())).or_default();
+            slate.insert(row[2].to_owned());
+        }
+        assert_eq!(fields.len() as u64, rows);
+        // 68 sessions of 15 rows, and 4 rows of another: its second slate is cut short.
+        assert_eq!(slates.values().filter(|items| items.len() != 3).count(), 1);
+        let moved = fields.windows(2).filter(|pair| pair[0][0] != pair[1][0]).count();
+        assert!(moved > 900, "{moved}");
+    }
+}
