@@ -1,16 +1,19 @@
 """The times of polars and pyarrow for reading a log of our schema, for comparison with ours.
 
     tables.py --serve
-        answers requests until its input ends. The first line it writes is {"name": "polars VERSION, pyarrow VERSION"}.
+        answers requests until its input ends. The first line it writes is
+            {"name": "polars VERSION, pyarrow VERSION"}
         A request is one line of JSON:
             {"library": "polars", "work": "lists", "path": "log.csv", "rows": 1000, "items": 10}
-        The answer is one line: {"seconds": TIME} of one run, or {"error": WHY}. `cargo xtask bench import` speaks this.
+        The answer is one line: {"seconds": TIME} of one run, or {"error": WHY}.
+        `cargo xtask bench import` speaks this.
 
 Work, of a CSV file whose lists are separated by blanks, or a Parquet file of lists of strings:
     lists      read the file, and split the lists of a CSV file
     codes      the same, and code the ids of the lists and of `chosen` as categories, numbers from 0
 
-Both libraries use all cores. What comes out is checked: as many rows, and as many different ids, as the log has.
+Both libraries use all cores. What comes out is checked: as many rows, and as many different ids,
+as the log has.
 """
 
 import argparse
@@ -27,7 +30,8 @@ import pyarrow.parquet
 
 def main():
     parser = argparse.ArgumentParser(description="Times of polars and pyarrow for reading a log.")
-    parser.add_argument("--serve", action="store_true", required=True, help="answer requests from the standard input")
+    about = "answer requests from the standard input"
+    parser.add_argument("--serve", action="store_true", required=True, help=about)
     parser.parse_args()
     say({"name": f"polars {pl.__version__}, pyarrow {pa.__version__}"})
     for line in sys.stdin:
@@ -61,7 +65,8 @@ def with_polars(path, codes):
     if not codes:
         return table.height, None
     categories = pl.Categorical()
-    coded = table.with_columns(pl.col("shown").cast(pl.List(categories)), pl.col("chosen").cast(categories))
+    lists, chosen = pl.col("shown"), pl.col("chosen")
+    coded = table.with_columns(lists.cast(pl.List(categories)), chosen.cast(categories))
     numbers = coded["shown"].explode().to_physical()
     coded["chosen"].to_physical()
     return coded.height, numbers.max() + 1

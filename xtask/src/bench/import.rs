@@ -1,5 +1,5 @@
-//! `cargo xtask bench import`: how fast a large log is read, in how much memory, and how fast polars
-//! and pyarrow read the same file.
+//! `cargo xtask bench import`: how fast a large log is read, in how much memory, and how fast
+//! polars and pyarrow read the same file.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -32,7 +32,7 @@ pub struct Args {
     /// Keep the CSV file here and end, to import it under a limit of memory, say.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["peer_python", "turns"])]
     write: Option<PathBuf>,
-    /// Write one row per place, in random order, with times: what --sort is for. Needs --write.
+    /// Write one row per place, in no order, with times: what --sort is for. Needs --write.
     #[arg(long, requires = "write")]
     events: bool,
 }
@@ -191,8 +191,8 @@ fn generate(path: &Path, bytes: u64) -> std::io::Result<u64> {
     Ok(rows)
 }
 
-/// Writes rows of one place each, of sessions of 5 slates of 3 places, in random order: the number of
-/// rows.
+/// Writes rows of one place each, of sessions of 5 slates of 3 places, in an order without a
+/// pattern; the number of rows.
 fn events(path: &Path, bytes: u64) -> std::io::Result<u64> {
     /// About the bytes of a row.
     const ROW: u64 = 35;
@@ -200,7 +200,7 @@ fn events(path: &Path, bytes: u64) -> std::io::Result<u64> {
     let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
     writeln!(file, "session,timestamp,item,clicked")?;
     let rows = (bytes / ROW).next_power_of_two();
-    // An odd multiplier modulo a power of two puts numbers in an order without a pattern, each once.
+    // An odd multiplier modulo a power of two gives every number once.
     let multiplier = stream.random_range(rows / 3..rows / 2) | 1;
     for row in 0..rows {
         let number = row.wrapping_mul(multiplier) % rows;

@@ -421,7 +421,7 @@ mod tests {
                 assert_eq!(row.record.propensity, (line.is_multiple_of(2)).then_some(&[0.25_f32][..]));
                 assert_eq!((row.record.left, row.record.event), (Some(line.is_multiple_of(3)), Some("view")));
                 assert_eq!(row.record.clicked, Some(&[true, false][..]));
-                let context: Option<Vec<&str>> = row.record.context.map(|texts| texts.iter().collect());
+                let context = row.record.context.map(|texts| texts.iter().collect::<Vec<_>>());
                 assert_eq!(context, (line.is_multiple_of(2)).then(|| vec!["phone", "", "ü"]));
                 assert_eq!((row.record.time, row.record.number), (rows[line].1, Some(rows[line].2)));
                 found.push(line);
