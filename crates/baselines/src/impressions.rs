@@ -162,7 +162,7 @@ mod tests {
     use foretaste_data::{Choice, Event, EventKind, LogBuilder, Step};
 
     use super::*;
-    use crate::counts::Counts;
+    use crate::counts::counts;
 
     #[test]
     fn events_are_history_of_the_slates_after_them_and_count_on_no_slate() {
@@ -182,7 +182,7 @@ mod tests {
         let items = [3, 1, 2, 0].map(ItemId);
         assert_eq!(histories, [&items[..1], &items[..3]]);
         assert_eq!(impressions.clicks(), [items]);
-        let counts = Counts::new(&impressions, 4).unwrap();
+        let counts = counts(&impressions, 4).unwrap();
         assert_eq!((counts.clicks, counts.shown), (vec![0, 1, 0, 0], vec![2, 1, 0, 0]));
         assert_eq!(counts.rate, 1.0 / 3.0);
         assert!(impressions.check(3).unwrap_err().to_string().contains("item 3"));

@@ -20,10 +20,14 @@ pub trait ContextFeatures: Debug + Send + Sync {
     /// clicks so far are `history`, oldest first.
     fn rows(&self, history: &[ItemId], slate: &[ItemId], rows: &mut Vec<f32>);
 
-    /// The numbers of every item that a session was shown, in order.
+    /// The numbers of every item that a session was shown, in order. An organic event is a click of
+    /// the history.
     fn session_rows(&self, session: Session<'_>, rows: &mut Vec<f32>) {
-        let mut history = Vec::new();
-        for step in session.steps() {
+        let (mut history, mut events) = (Vec::new(), session.events().peekable());
+        for (t, step) in session.steps().enumerate() {
+            while let Some(event) = events.next_if(|event| event.after as usize <= t) {
+                history.push(event.item);
+            }
             self.rows(&history, step.slate, rows);
             history.extend(step.choice.item());
         }
@@ -76,7 +80,9 @@ impl CountFeatures {
             items,
         )?;
         let clicks = |&session: &usize| {
-            log.session(session).steps().filter_map(|step| step.choice.item()).collect::<Vec<_>>()
+            let session = log.session(session);
+            let on_slates = session.steps().filter_map(|step| step.choice.item());
+            on_slates.chain(session.events().map(|event| event.item)).collect::<Vec<_>>()
         };
         let clicks: Vec<_> = sessions.iter().map(clicks).collect();
         Ok(Self { counts, co_clicks: CoClicks::new(clicks.iter().map(Vec::as_slice), items)? })
