@@ -143,6 +143,7 @@ metrics! {
     Shortfall, "shortfall", "reward", Smaller, "How far the inner maximum of the min-max is from solved, mean over validation slates.";
     SimulatorCtr, "simulator_ctr", "share, 0 to 1", Larger, "`ctr` in the users that the policy was trained in.";
     SimulatorReward, "simulator_reward", "reward per session", Larger, "`reward` in the users that the policy was trained in.";
+    Transfer, "transfer", "-1 to 1", Larger, "[`rank_correlation`](crate::metrics::rank_correlation) of r_θ of the users that a policy was trained in and of those that judge, over the items that may be shown.";
     TrueCtr, "true_ctr", "share, 0 to 1", Larger, "`ctr` in the simulated users themselves.";
     TrueOptimum, "true_optimum", "reward per session", Neither, "The most that any policy earns in the simulated users, exactly.";
     TrueReward, "true_reward", "reward per session", Larger, "`reward` in the simulated users themselves.";

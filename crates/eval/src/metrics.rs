@@ -47,6 +47,42 @@ pub fn precision_at<'a>(
     mean("precision@k", slates.into_iter().map(|(scores, chosen)| expected_hit(k, scores, chosen)))
 }
 
+/// Spearman's rank correlation of two lists of numbers, -1 to 1: Pearson's of their ranks, equal
+/// numbers sharing the mean of theirs.
+///
+/// # Errors
+/// Where the lists differ in length or hold fewer than 2 numbers, one is not finite, or all of a list
+/// are equal, which leaves it without an order.
+pub fn rank_correlation(a: &[f64], b: &[f64]) -> Result<f64> {
+    const WHAT: &str = "rank correlation";
+    if a.len() != b.len() {
+        return Err(Error::Lengths { what: WHAT, left: a.len(), right: b.len() });
+    }
+    let [a, b] = [centred_ranks(WHAT, a)?, centred_ranks(WHAT, b)?];
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let squares = dot(&a, &a) * dot(&b, &b);
+    if squares > 0.0 {
+        return Ok(dot(&a, &b) / squares.sqrt());
+    }
+    Err(Error::NotPositive { what: "variance of ranks", value: squares })
+}
+
+/// The ranks of some numbers, less their mean.
+fn centred_ranks(what: &'static str, values: &[f64]) -> Result<Vec<f64>> {
+    if let Some((index, &value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+        return Err(Error::NotFinite { what, index, value });
+    }
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let (mut ranks, mut below) = (vec![0.0; values.len()], 0);
+    for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let mean = below as f64 + (equal.len() as f64 - 1.0) / 2.0;
+        equal.iter().for_each(|&at| ranks[at] = mean - (values.len() as f64 - 1.0) / 2.0);
+        below += equal.len();
+    }
+    Ok(ranks)
+}
+
 /// coverage@k: the share, 0 to 1, of the `k` truly most relevant items that are among the
 /// recommended ones; the caller averages over time steps.
 ///

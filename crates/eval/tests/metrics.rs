@@ -1,7 +1,9 @@
 //! Laws of the metrics.
 
 use foretaste_eval::Error;
-use foretaste_eval::metrics::{coverage_at, ctr, cumulative_reward, mean_nll, precision_at};
+use foretaste_eval::metrics::{
+    coverage_at, ctr, cumulative_reward, mean_nll, precision_at, rank_correlation,
+};
 use proptest::prelude::*;
 
 /// Scores with many ties, and a chosen position.
@@ -159,4 +161,26 @@ fn what_has_no_value_is_an_error() {
     ));
     assert!(matches!(cumulative_reward([&[f32::INFINITY][..]]), Err(Error::NotFinite { .. })));
     assert!(matches!(ctr([]), Err(Error::Empty { .. })));
+}
+
+/// By hand: centred ranks -1.5, 0, 0, 1.5 and -0.5, -1.5, 0.5, 1.5; 3 / √(4.5 · 5).
+#[test]
+fn numbers_that_are_equal_share_the_mean_of_their_ranks() {
+    let found = rank_correlation(&[1.0, 2.0, 2.0, 7.0], &[5.0, -1.0, 6.0, 9.0]).unwrap();
+    assert!((found - 3.0 / 22.5f64.sqrt()).abs() < 1e-12, "{found}");
+}
+
+#[test]
+fn an_order_correlates_with_itself_whatever_the_scale() {
+    let values: [f64; 5] = [3.0, -1.0, 0.5, 10.0, 2.0];
+    let exponentials = values.map(f64::exp);
+    assert!((rank_correlation(&values, &exponentials).unwrap() - 1.0).abs() < 1e-12);
+    let opposite = values.map(|value| -value);
+    assert!((rank_correlation(&values, &opposite).unwrap() + 1.0).abs() < 1e-12);
+    assert!(matches!(rank_correlation(&values, &[1.0; 5]), Err(Error::NotPositive { .. })));
+    assert!(matches!(rank_correlation(&values, &values[1..]), Err(Error::Lengths { .. })));
+    assert!(matches!(
+        rank_correlation(&[f64::NAN, 1.0], &[0.0, 1.0]),
+        Err(Error::NotFinite { .. })
+    ));
 }

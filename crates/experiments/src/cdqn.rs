@@ -153,6 +153,7 @@ impl Experiment for Cdqn {
                 }
                 Method::Random => judge.judge(&UniformRandom { items: users.assortment.len() })?,
             };
+            metrics.insert(Metric::Transfer, users.transfer);
             if let Some(truth) = &world.truth {
                 let steps = judging.steps;
                 let optimum = self
@@ -173,6 +174,7 @@ impl Experiment for Cdqn {
             Metric::TrueReward,
             Metric::TrueCtr,
             Metric::TrueOptimum,
+            Metric::Transfer,
         ]
     }
 
@@ -226,8 +228,10 @@ impl Experiment for Cdqn {
             "reward: sum of the rewards of a session, mean over sessions; ctr: clicks per slate \
              shown; both in the users that judge. simulator_*: the same in the users that the \
              policy was trained in; true_*: in the simulated users themselves. true_optimum: the \
-             most that any policy can earn there, by dynamic programming. All policies meet the \
-             same sessions."
+             most that any policy can earn there, by dynamic programming. transfer: rank \
+             correlation of the items' rewards in the users that judge and in those of training; \
+             where it is below a half the reward in the users that judge says little of a policy, \
+             and no difference in it is decidable. All policies meet the same sessions."
                 .into(),
         );
         notes

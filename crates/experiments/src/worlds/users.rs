@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Split};
+use foretaste_data::{Choice, Dataset, ItemId, LogBuilder, Split, Step};
+use foretaste_eval::choice::ChoiceModel;
+use foretaste_eval::metrics;
 use foretaste_lab::{Scale, Shared, Watch};
 use foretaste_random::Seed;
 use foretaste_user_model::level::RANDOM_CLICK_RATE;
@@ -46,6 +48,9 @@ pub struct Users {
     /// What the training users' model knows of each item that may be recommended, `[items, d]`:
     /// centred, of mean square 1.
     pub features: Vec<f32>,
+    /// How far both models order the items alike: Spearman's correlation of their rewards, before
+    /// any click and after one, mean over clicks.
+    pub transfer: f64,
 }
 
 /// The users who were learned in this run, by log and seed.
@@ -140,11 +145,13 @@ impl Fitting<'_> {
         let assortment =
             Assortment::most_shown(log, &split.train, catalogue.len(), self.config.items);
         let features = standardised(assortment.rows(&training.item_vectors()?, width), width);
+        let transfer = transfer(&training, &evaluation, &assortment)?;
         Ok(Users {
             training: assortment.shoppers(planned_in(training)?),
             evaluation: assortment.shoppers(planned_in(evaluation)?),
             assortment,
             features,
+            transfer,
         })
     }
 
@@ -161,6 +168,34 @@ impl Fitting<'_> {
         }
         Ok(model)
     }
+}
+
+/// Clicks after which two models are compared.
+const CLICKS: usize = 20;
+
+/// [`Users::transfer`].
+fn transfer(a: &UserModel, b: &UserModel, assortment: &Assortment) -> anyhow::Result<f64> {
+    let all: Vec<ItemId> = (0..assortment.len() as u32).map(ItemId).collect();
+    let clicks = all.iter().step_by(all.len().div_ceil(CLICKS).max(1));
+    let mut log = LogBuilder::default();
+    for click in [None].into_iter().chain(clicks.map(Some)) {
+        if let Some(&click) = click {
+            log.push(Step::new(&[click], Choice::Item(click), 0.0))?;
+        }
+        log.push(Step::new(&all, Choice::Skip, 0.0))?;
+        log.end_session(None)?;
+    }
+    let log = assortment.log(&log.build())?;
+    let sessions: Vec<usize> = (0..log.sessions()).collect();
+    let rewards = |model: &UserModel| -> anyhow::Result<Vec<Vec<f64>>> {
+        let predicted = model.predict(&log, &sessions)?.into_iter();
+        let of_all = predicted.filter(|slate| slate.scores.len() == all.len());
+        Ok(of_all.map(|slate| slate.scores.into_iter().map(f64::from).collect()).collect())
+    };
+    let (a, b) = (rewards(a)?, rewards(b)?);
+    let correlations = a.iter().zip(&b).map(|(a, b)| Ok(metrics::rank_correlation(a, b)?));
+    let correlations = correlations.collect::<anyhow::Result<Vec<f64>>>()?;
+    Ok(correlations.iter().sum::<f64>() / correlations.len() as f64)
 }
 
 /// GAN-CDQN's users: they pay r_θ, and leave on steps without a click alone.
