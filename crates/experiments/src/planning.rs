@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use candle_core::Device;
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
@@ -72,6 +73,8 @@ enum Method {
     Greedy(Users),
     /// The optimal policy, by dynamic programming.
     Plan(Users),
+    /// The plan, in these users or those, that earns most in a model of further users.
+    ChosenPlan(Vec<Users>),
     Networks {
         users: Users,
         networks: QConfig,
@@ -98,6 +101,8 @@ struct World {
     optimum: f64,
     learned: LearnedUsers,
     members: Arc<[LearnedUsers]>,
+    /// A model of further users of the log, who choose among plans.
+    held_out: LearnedUsers,
     /// The reward tables of both.
     table: RewardTable,
     tables: Vec<RewardTable>,
@@ -281,6 +286,10 @@ fn methods(family: &Family, scale: Scale) -> Vec<(&'static str, Method)> {
         ("plan, mean of models", Method::Plan(mean)),
         ("plan, mean less one deviation", Method::Plan(cautious)),
         ("plan, least of models", Method::Plan(minimum)),
+        (
+            "plan, chosen by held-out users",
+            Method::ChosenPlan(vec![Users::Learned, mean, cautious, minimum]),
+        ),
         ("GAN-CDQN", learner(Users::Learned, &networks, &training)),
         ("GAN-GDQN", learner(Users::Learned, &single, &training)),
         ("GAN-RWD1", learner(Users::Learned, &networks, &clicks)),
@@ -314,6 +323,7 @@ impl Experiment for Planning {
                 Method::Greedy(users) => judge.greedy(&world.table(*users)?)?,
                 Method::Plan(Users::True) => judge.plan(&world.users)?,
                 Method::Plan(users) => judge.plan(&world.table(*users)?)?,
+                Method::ChosenPlan(candidates) => judge.plan(&judge.chosen(candidates)?)?,
                 Method::Networks { users, networks, training, iterations } => {
                     let features = Some(world.users.features());
                     let networks = QNetworks::new(networks.clone(), features, judge.seed)?;
@@ -419,10 +429,16 @@ impl World {
         let catalogue = Catalogue::numbered(items).with_features(users.features().to_vec(), dim)?;
         let split = Split::by_session(&log, Fractions::default(), seed.derive("split"))?;
         let model = UserModelConfig { outside: Outside::observed(&log), ..config.model.clone() };
-        let mut single = UserModel::new(model.clone(), &catalogue, seed, device)?;
-        let callback = |_| watch.control_flow();
-        let (fitting, of_fit) = (&config.fitting, seed.derive("training"));
-        interruptible(fit(&mut single, &log, &split, fitting, of_fit, callback))?;
+        let fitting = &config.fitting;
+        let fitted = |split: &Split, seed: Seed| -> anyhow::Result<UserModel> {
+            let mut users = UserModel::new(model.clone(), &catalogue, seed, device)?;
+            let (seed, callback) = (seed.derive("training"), |_| watch.control_flow());
+            interruptible(fit(&mut users, &log, split, fitting, seed, callback))?;
+            Ok(users)
+        };
+        let single = fitted(&split, seed)?;
+        let further = Split { train: split.test.clone(), ..split.clone() };
+        let held_out = planned_in(fitted(&further, seed.derive("held-out users"))?)?;
         let members = interruptible(fit_ensemble(
             &model,
             &catalogue,
@@ -441,6 +457,7 @@ impl World {
             table: single.reward_table()?,
             tables,
             learned: planned_in(single)?,
+            held_out,
             members: members.into_iter().map(planned_in).collect::<anyhow::Result<_>>()?,
         })
     }
@@ -475,6 +492,22 @@ impl Judge<'_> {
     fn plan<U: ShortMemory>(&self, users: &U) -> anyhow::Result<Figures> {
         let Config { k, judging, .. } = self.config;
         self.judge(&ChoiceBelief::new(ChoiceOracle::new(users, *k, judging.steps)?))
+    }
+
+    /// The candidate whose plan earns most in the held-out users.
+    fn chosen(&self, candidates: &[Users]) -> anyhow::Result<RewardTable> {
+        let Self { world, config, seed, watch } = *self;
+        let Config { k, judging, .. } = config;
+        let mut best: Option<(f64, RewardTable)> = None;
+        for &candidate in candidates {
+            let table = world.table(candidate)?;
+            let plan = ChoiceBelief::new(ChoiceOracle::new(&table, *k, judging.steps)?);
+            let earned = judging.play(&world.held_out, &plan, *k, seed, watch)?.reward;
+            if best.as_ref().is_none_or(|(most, _)| earned > *most) {
+                best = Some((earned, table));
+            }
+        }
+        Ok(best.context("a plan to choose")?.1)
     }
 
     fn judge<P: Policy>(&self, policy: &P) -> anyhow::Result<Figures> {
