@@ -121,7 +121,7 @@ fn uniform(at: &Path, log: &str) -> (f64, f64) {
     json(at, &["train", log, "--method", "random", "--to", "random"]);
     let (judged, _) = json(at, &["judge", "--log", log, "--policy", "random"]);
     let (described, _) = json(at, &["describe", log]);
-    let ips = judged["estimators"][0]["reward_per_slate"].as_f64().unwrap();
+    let ips = judged["policies"][0]["estimators"][0]["reward_per_slate"].as_f64().unwrap();
     (ips, described["reward_rate"].as_f64().unwrap())
 }
 
@@ -169,8 +169,12 @@ fn a_penalty_for_what_is_not_clicked_can_be_trained_on_and_judged() {
         };
         let train = ["train", "bounces.csv", "--method", method, "--to", method];
         json(at, &[&train[..], quick].concat());
-        let (judged, _) = json(at, &["judge", "--log", "bounces.csv", "--policy", method]);
-        assert!(judged["estimators"][0]["reward_per_slate"].is_number(), "{method}: {judged}");
+        let folder = format!("./{method}");
+        let (judged, _) = json(at, &["judge", "--log", "bounces.csv", "--policy", &folder]);
+        assert!(
+            judged["policies"][0]["estimators"][0]["reward_per_slate"].is_number(),
+            "{method}: {judged}"
+        );
     }
 }
 

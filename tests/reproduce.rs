@@ -58,7 +58,8 @@ fn events_hold_the_curves_and_metrics_of_the_tables() {
         csv::Reader::from_reader(table.as_bytes()).records().map(Result::unwrap).collect()
     };
     let cell = |row: &csv::StringRecord| {
-        format!("{}/{}/{}, {}/seed-{}", &row[0], &row[1], &row[2], &row[3], &row[4])
+        let method = row[2].replace(',', "%2C");
+        format!("{}/{}/{method}, {}/seed-{}", &row[0], &row[1], &row[3], &row[4])
     };
     let mut step = 0;
     // A row's figures are sorted by name, and in this experiment none sorts before `iteration`.
@@ -493,9 +494,9 @@ fn a_run_ends_with_claims_and_plots() {
     let (run, others): (Vec<_>, Vec<_>) = lines.partition(|line| {
         [",user-model,", ",regularisers,"].iter().any(|experiment| line.contains(experiment))
     });
-    // Both learned users against each of seven baselines and their best, and L2 against Shannon;
-    // one data set.
-    assert_eq!(run.len(), 2 * 8 + 2);
+    // Both learned users against each of seven baselines and their best, both with context features
+    // against all baselines' best and themselves without, and L2 against Shannon; one data set.
+    assert_eq!(run.len(), 2 * 8 + 4 + 2);
     for line in run {
         assert!(!line.contains(",not run,") && line.contains(",simulated,precision@1,"), "{line}");
         assert!(line.contains("simulated users, not the paper's"), "{line}");
