@@ -13,7 +13,7 @@ use foretaste_files::Target;
 use foretaste_import::{Format, Report};
 
 use self::findings::Finding;
-use self::profile::Profile;
+pub use self::profile::Profile;
 use crate::answer::Answer;
 use crate::log::LogArgs;
 

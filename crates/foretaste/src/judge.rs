@@ -22,7 +22,7 @@ use candle_core::Device;
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Mapping, UnknownItems};
 use foretaste_nn::DeviceKind;
-use foretaste_recommender::{Content, Effort, Job, Method, Recommender, TrainingLog};
+use foretaste_recommender::{Content, Recommender};
 use indicatif::MultiProgress;
 
 use self::columns::Columns;
@@ -37,7 +37,7 @@ use self::reward_model::RewardModels;
 use self::sessions::Chosen;
 use crate::answer::Answer;
 use crate::log::LogArgs;
-use crate::policy::{PolicySpec, Source};
+use crate::policy::{self, PolicySpec, Source};
 use crate::progress::Progress;
 
 /// Options of `judge`.
@@ -277,12 +277,7 @@ fn popularity(
             args.log.display()
         );
     }
-    let log = TrainingLog { dataset, sessions: others };
-    let method = Method::named("popularity")?;
-    let settings = method.settings(&log, &Effort { epochs: 1, adversarial: 1, hidden: 1 })?;
-    let job = Job { settings: &settings, seed: 0, device, origin: None, unfinished: None };
-    let trained = method.train(&log, &job, &mut ())?;
-    Ok(Recommender::new(trained.content, &dataset.catalogue, device)?)
+    policy::popularity(dataset, others, device)
 }
 
 /// The raw ids of all sessions, with their number among the judged; none where no file asks.

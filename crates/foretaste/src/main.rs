@@ -9,6 +9,7 @@
 mod answer;
 mod describe;
 mod export;
+mod fit;
 mod import;
 mod judge;
 mod layout;
@@ -17,6 +18,8 @@ mod log;
 mod policy;
 mod progress;
 mod recommend;
+mod saved;
+mod simulate;
 mod slates;
 mod train;
 
@@ -37,8 +40,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// changed since, or `unknown`.
 const REVISION: &str = env!("FORETASTE_REVISION");
 
-/// What a recommender would earn, before your users meet it: read interaction logs, train
-/// recommenders on them, judge policies by them, and recommend.
+/// What a recommender would earn, before your users meet it: read interaction logs, learn users and
+/// train recommenders from them, judge policies by them, simulate, and recommend.
 ///
 /// Results go to the standard output, progress and warnings to the standard error. The exit code is
 /// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, 3 where
@@ -69,12 +72,16 @@ enum Command {
     Export(export::Args),
     /// List the logs and the recipes for public data sets that are inside this program.
     List(list::Args),
+    /// Learn users from a log, and say how well they are predicted beside simpler models.
+    Fit(fit::Args),
     /// Train a recommender on a log: IRecGAN's agent, if no other method is named.
     Train(train::Args),
     /// Estimate from a log with propensities what policies would have earned.
     Judge(judge::Args),
     /// Ask a recommender what to show: for one history, or for requests line by line.
     Recommend(recommend::Args),
+    /// Play a policy against learned users, and write what happened as a log.
+    Simulate(simulate::Args),
 }
 
 /// The exit code where all is done, and something is wrong with the data.
@@ -95,9 +102,11 @@ fn main() -> ExitCode {
         }),
         Command::Export(args) => export::run(args, cli.quiet),
         Command::List(args) => list::run(args),
+        Command::Fit(args) => fit::run(args, &bars, cli.quiet),
         Command::Train(args) => train::run(args, &bars, cli.quiet),
         Command::Judge(args) => judge::run(args, &bars, cli.quiet),
         Command::Recommend(args) => recommend::run(args),
+        Command::Simulate(args) => simulate::run(args, &bars, cli.quiet),
     };
     let done = done.map(|answer: Answer| answer.print(cli.json));
     if wrong && done.is_ok() {

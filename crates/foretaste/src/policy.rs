@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use foretaste_recommender::{Acting, Way};
+use candle_core::Device;
+use foretaste_data::Dataset;
+use foretaste_recommender::{Acting, Effort, Job, Method, Recommender, TrainingLog, Way};
 
 /// A policy as it is asked for: `[NAME=]WHAT[,act=WAY][,temperature=T][,epsilon=E]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +50,20 @@ impl PolicySpec {
         let epsilon = if epsilon > 0.0 { format!(",epsilon={epsilon}") } else { String::new() };
         own + &way + &epsilon
     }
+}
+
+/// Items drawn in proportion to their clicks in these sessions.
+pub fn popularity(
+    dataset: &Dataset,
+    sessions: &[usize],
+    device: &Device,
+) -> anyhow::Result<Recommender> {
+    let log = TrainingLog { dataset, sessions };
+    let method = Method::named("popularity")?;
+    let settings = method.settings(&log, &Effort { epochs: 1, adversarial: 1, hidden: 1 })?;
+    let job = Job { settings: &settings, seed: 0, device, origin: None, unfinished: None };
+    let trained = method.train(&log, &job, &mut ())?;
+    Ok(Recommender::new(trained.content, &dataset.catalogue, device)?)
 }
 
 fn file_name(path: &Path) -> String {

@@ -95,9 +95,8 @@ fn sessions(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
 }
 
 fn choices(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
-    let share = profile.at_best_place as f64 / profile.clicked.max(1) as f64;
-    // What a place reaches by chance is half where slates have two.
-    if profile.clicked >= 100 && share > 0.9 {
+    if profile.place_tells() {
+        let share = profile.at_best_place as f64 / profile.clicked as f64;
         to.push(Finding::wrong(
             "place-tells",
             format!("one place of the slate is right for {:.1} % of the clicks", 100.0 * share),

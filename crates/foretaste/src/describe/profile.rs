@@ -126,6 +126,12 @@ impl Profile {
         profile
     }
 
+    /// Whether one place of the slate is right for so many clicks that the order gives them away.
+    pub fn place_tells(&self) -> bool {
+        // What a place reaches by chance is half where slates have two.
+        self.clicked >= 100 && self.at_best_place as f64 > 0.9 * self.clicked as f64
+    }
+
     /// The shapes as lines for a terminal.
     pub fn lines(&self) -> Vec<String> {
         let shape = |name: &str, shape: &Shape| {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use foretaste_files::locks::{self, Guard};
-use foretaste_files::{check_folder, is_unfinished, what_is_at};
-use foretaste_nn::checkpoint::{MANIFEST, is_saved_as};
+use foretaste_files::{check_folder, what_is_at};
+use foretaste_nn::checkpoint::MANIFEST;
 use foretaste_recommender::RECOMMENDER;
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::saved::{is_part_of_saved, is_regular};
 
 /// Where a recommender is to be, which holds nothing that is not ours to replace.
 ///
@@ -37,8 +39,6 @@ const UNFINISHED: &str = "unfinished-";
 const DIGITS: usize = 32;
 /// What a training locks.
 const LOCK: &str = ".training";
-/// More than any file that we wrote there holds.
-const LIMIT: u64 = 64 << 20;
 
 impl<'a> Folder<'a> {
     /// The folder at `path`, filled from `inputs`; with `force` a recommender that is there may be
@@ -154,19 +154,11 @@ fn remove(place: &Path) -> anyhow::Result<()> {
     fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))
 }
 
-/// Whether something is ours: the manifest of a saved recommender, what that names by a digest, an
-/// unfinished training, a lock, or what was left half-written.
+/// Whether something is ours: what a saved recommender consists of, an unfinished training, or a
+/// lock.
 fn is_ours(path: &Path) -> bool {
-    const FILES: [&str; 4] =
-        ["tensors.safetensors", "vocabulary.jsonl", "features.jsonl", "origin.jsonl"];
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let named = || FILES.iter().any(|file| is_saved_as(&name, file));
-    let regular = || path.symlink_metadata().is_ok_and(|found| found.is_file());
-    match name.as_ref() {
-        LOCK => regular(),
-        name if MANIFESTS.contains(&name) => regular() && is_manifest(path),
-        _ => is_training(path) || regular() && (named() || is_unfinished(path)),
-    }
+    let is_lock = path.file_name().is_some_and(|name| name == LOCK) && is_regular(path);
+    is_lock || is_training(path) || is_part_of_saved(path, &MANIFESTS)
 }
 
 fn is_training(path: &Path) -> bool {
@@ -175,15 +167,6 @@ fn is_training(path: &Path) -> bool {
     digest.len() == DIGITS
         && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
         && path.symlink_metadata().is_ok_and(|found| found.is_dir())
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let manifest = object(path);
-    manifest.is_some_and(|content| ["model", "digest"].iter().all(|key| content.contains_key(*key)))
-}
-
-fn object(path: &Path) -> Option<Map<String, Value>> {
-    serde_json::from_slice(&foretaste_files::read(path, LIMIT).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -42,6 +42,11 @@ impl BehaviourTrainer {
         &self.model
     }
 
+    /// The model, as it is.
+    pub fn into_model(self) -> BehaviourModel {
+        self.model
+    }
+
     /// The learning rate, and what decides when it falls.
     pub fn learning_rate(&self) -> &LearningRate {
         &self.learning_rate

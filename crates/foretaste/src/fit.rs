@@ -1,0 +1,213 @@
+//! `foretaste fit`: learned users of a log of one's own.
+
+mod calibration;
+mod compare;
+mod learn;
+mod page;
+mod settings;
+mod simpler;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use foretaste_console::Interrupted;
+use foretaste_console::terminal::eprint_line;
+use foretaste_data::{Choice, Dataset, Fractions, Log, Origin, Provenance, Split};
+use foretaste_files::check_folder;
+use foretaste_nn::DeviceKind;
+use foretaste_random::Seed;
+use foretaste_recommender::{USERS, Users};
+use indicatif::MultiProgress;
+use serde_json::json;
+
+use self::compare::Comparison;
+use self::page::Grid;
+use self::settings::{Asked, Kind, Settings};
+use self::watch::Watch;
+use crate::REVISION;
+use crate::answer::Answer;
+use crate::describe::Profile;
+use crate::log::{LogArgs, inputs};
+use crate::saved::is_part_of_saved;
+
+/// What the settings in the origin call the number of items that most slates have, which `simulate`
+/// shows unless it is told otherwise.
+pub const SLATE: &str = "slate";
+
+/// Options of `fit`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
+    log: PathBuf,
+    /// Folder to write the users into.
+    #[arg(long, value_name = "USERS")]
+    to: PathBuf,
+    /// How users are modelled.
+    #[arg(long, value_enum, default_value_t)]
+    model: Kind,
+    /// Fit pw and lstm as they were published, which know items by their identity alone: without
+    /// counts of the log beside them.
+    #[arg(long)]
+    no_features: bool,
+    /// Leave the place on the slate out of what pw and lstm are given. It is left out unasked where
+    /// one place is right for more than nine clicks in ten.
+    #[arg(long)]
+    no_place: bool,
+    /// How many percent of the sessions to learn from, drawn at random, all of a user together. Of
+    /// the rest, half chooses settings and the moment to stop, and half tests.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 50,
+        value_parser = clap::value_parser!(u8).range(1..99)
+    )]
+    percent: u8,
+    /// Passes over the log at most, for every setting that is tried [default: 10, or as many as
+    /// make 2,000 updates].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    epochs: Option<u64>,
+    /// Replace users that are there.
+    #[arg(long)]
+    force: bool,
+    /// What everything is drawn from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where networks run: auto, cpu, cuda or metal.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceKind::Auto)]
+    device: DeviceKind,
+}
+
+/// Fits users to a log, compares them with simpler models on held-out sessions, and writes them.
+///
+/// # Errors
+/// [`Interrupted`] after Ctrl-C; where the log or the folder do not allow it.
+pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
+    args.model.check(args.no_features, args.no_place);
+    let check = || {
+        let ours = |path: &Path| is_part_of_saved(path, &[USERS]);
+        check_folder(&args.to, &inputs(&args.log), args.force, ours)
+    };
+    check()?;
+    let device = args.device.resolve()?.open()?;
+    let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    let cannot_learn = || format!("cannot learn from {}", args.log.display());
+    let seed = Seed::new(args.seed);
+    let split = split(&dataset, args.percent, seed).with_context(cannot_learn)?;
+    let asked = Asked {
+        kind: args.model,
+        features: !args.no_features,
+        place: !args.no_place && !place_tells(&dataset, args),
+        epochs: args.epochs,
+    };
+    let grid = asked.grid(&dataset, &split);
+    if args.model == Kind::Irecgan {
+        warn_of_skips(&dataset.log);
+    }
+
+    let total = grid.iter().map(Settings::iterations).sum::<u64>() + simpler::points();
+    let mut watch = Watch::new(bars, quiet, total)?;
+    let fitted = learn::best_of(&grid, &dataset, &split, seed, &device, &mut watch);
+    let compared = fitted.and_then(|fitted| {
+        let origin = origin(args, &dataset, &split, &grid[fitted.chosen]);
+        let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
+        let users = Users::new(fitted.model, provenance);
+        let rivals = simpler::fit(&dataset, &split, seed, &mut watch)?;
+        let comparison = Comparison::new(&users, args.model.name(), &rivals, &dataset, &split)?;
+        Ok((users, fitted.chosen, fitted.validation, comparison))
+    });
+    watch.end();
+    let (users, chosen, validation, comparison) =
+        compared.map_err(|error| match error.is::<Interrupted>() {
+            true => error.context("interrupted: nothing was written"),
+            false => error.context(cannot_learn()),
+        })?;
+    check()?;
+    users.save(&args.to)?;
+    let grid = Grid { points: &grid, validation: &validation, chosen };
+    Ok(page::answer(&args.to, &grid, &split, &comparison))
+}
+
+/// The sessions to learn from, those that choose, and those that test. Where the log names users,
+/// all sessions of a user are on one side.
+///
+/// # Errors
+/// Where a side would have no click.
+fn split(dataset: &Dataset, percent: u8, seed: Seed) -> anyhow::Result<Split> {
+    let log = &dataset.log;
+    let train = f64::from(percent) / 100.0;
+    let fractions = Fractions { train, validation: (1.0 - train) / 2.0 };
+    let split = match log.sessions_with_users() {
+        0 => Split::by_session(log, fractions, seed)?,
+        _ => Split::by_user(log, fractions, seed)?,
+    };
+    let clicks = |sessions: &[usize]| -> usize {
+        sessions.iter().map(|&session| log.session(session).clicks().count()).sum()
+    };
+    let sides = [
+        ("learn from", &split.train),
+        ("choose settings by", &split.validation),
+        ("test by", &split.test),
+    ];
+    if sides.iter().all(|(_, sessions)| clicks(sessions) == 0) {
+        bail!("nothing is ever chosen in it; `foretaste describe` says what it holds");
+    }
+    for (what, sessions) in sides {
+        if clicks(sessions) == 0 {
+            bail!(
+                "{} sessions are too few: the {} to {what} have no click, at --percent {percent}",
+                log.sessions(),
+                sessions.len(),
+            );
+        }
+    }
+    Ok(split)
+}
+
+/// Whether the place must be left out, which is said.
+fn place_tells(dataset: &Dataset, args: &Args) -> bool {
+    let tells = Profile::new(dataset).place_tells();
+    if tells && !args.no_features && args.model.takes_features() {
+        eprint_line(
+            "the order of the slates gives the click away: the place is left out of what the users \
+             are given",
+        );
+    }
+    tells
+}
+
+/// IRecGAN's users know no third thing beside a click and leaving.
+fn warn_of_skips(log: &Log) {
+    let steps = || log.iter().flat_map(|session| session.steps());
+    let skips = steps().filter(|step| step.choice == Choice::Skip).count();
+    if skips > 0 {
+        eprint_line(format_args!(
+            "warning: {skips} of {} slates are passed over, and left out: IRecGAN's users leave \
+             where they click nothing, so they click more often and leave sooner than in the log; \
+             pw and lstm can pass over",
+            log.steps()
+        ));
+    }
+}
+
+/// What the users learned from: the sessions that chose their settings count too.
+fn origin(args: &Args, dataset: &Dataset, split: &Split, settings: &Settings) -> Origin {
+    let settings = json!({
+        "percent": args.percent,
+        SLATE: usual_slate(&dataset.log, &split.train),
+        args.model.name(): settings,
+    });
+    let mut sessions = [&split.train[..], &split.validation].concat();
+    sessions.sort_unstable();
+    Origin::new(dataset, &sessions, settings, args.seed, REVISION)
+}
+
+/// The number of items that most slates have.
+fn usual_slate(log: &Log, sessions: &[usize]) -> usize {
+    let mut slates: BTreeMap<usize, usize> = BTreeMap::new();
+    for step in sessions.iter().flat_map(|&session| log.session(session).steps()) {
+        *slates.entry(step.slate.len()).or_default() += 1;
+    }
+    slates.into_iter().max_by_key(|&(_, slates)| slates).map_or(1, |(items, _)| items)
+}

@@ -1,0 +1,189 @@
+//! The settings that are tried, of which the validation sessions choose.
+
+use std::fmt;
+
+use clap::error::ErrorKind;
+use foretaste_data::{Dataset, Log, Split};
+use foretaste_nn::AdamConfig;
+use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
+use foretaste_user_model::{
+    Context, ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig,
+};
+use serde::Serialize;
+
+/// How users are modelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    /// GAN-CDQN's users, who remember clicks by position weights.
+    #[default]
+    Pw,
+    /// GAN-CDQN's users, who remember clicks by an LSTM.
+    Lstm,
+    /// IRecGAN's users, who leave where they click nothing; takes rewards of 0 and 1.
+    Irecgan,
+}
+
+/// What was asked for.
+pub struct Asked {
+    pub kind: Kind,
+    /// Whether items may be known by more than their identity.
+    pub features: bool,
+    /// Whether the place on the slate is among what is known of an item.
+    pub place: bool,
+    pub epochs: Option<u64>,
+}
+
+/// A point of the grid.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settings {
+    /// GAN-CDQN's.
+    Gan { model: Box<UserModelConfig>, training: TrainConfig },
+    /// IRecGAN's.
+    Behaviour { model: BehaviourConfig, training: BehaviourTraining, epochs: u64, patience: u64 },
+}
+
+/// The learning rates that are tried: the published one and four times it.
+const LEARNING_RATES: [f64; 2] = [5e-4, 2e-3];
+/// Updates that a fit may take at least, unless so many epochs are asked for.
+const UPDATES: u64 = 2_000;
+/// Epochs that a fit may take at least.
+const EPOCHS: u64 = 10;
+/// A fit ends after so many validations in a row without a new best.
+const PATIENCE: u64 = 20;
+/// Sessions of a batch at most, and about how many slates it holds where sessions are long.
+const BATCH: (usize, f64) = (50, 500.0);
+
+impl Kind {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pw => "GAN-PW",
+            Self::Lstm => "GAN-LSTM",
+            Self::Irecgan => "IRecGAN's U",
+        }
+    }
+
+    /// Whether they can know items by more than their identity.
+    pub fn takes_features(self) -> bool {
+        self != Self::Irecgan
+    }
+
+    /// Refuses options that make no difference.
+    pub fn check(self, no_features: bool, no_place: bool) {
+        let given = [("--no-features", no_features), ("--no-place", no_place)];
+        let problem = match given.into_iter().find(|(_, given)| *given) {
+            Some((name, _)) if !self.takes_features() => {
+                format!("{name} makes no difference to --model irecgan; leave it out")
+            }
+            _ if no_features && no_place => {
+                "--no-place makes no difference to --no-features; leave it out".to_owned()
+            }
+            _ => return,
+        };
+        clap::Command::new("foretaste fit").error(ErrorKind::ArgumentConflict, problem).exit();
+    }
+}
+
+impl Asked {
+    /// What is tried for a log that is split so: learning rates, with context features and without,
+    /// and with the features of the items where the catalogue has them.
+    pub fn grid(&self, dataset: &Dataset, split: &Split) -> Vec<Settings> {
+        let (log, items) = (&dataset.log, dataset.catalogue.len());
+        let state = match self.kind {
+            Kind::Pw => StateEncoder::position_weights(),
+            Kind::Lstm => StateEncoder::lstm(),
+            Kind::Irecgan => {
+                return LEARNING_RATES.map(|rate| self.behaviour(items, split, rate)).into();
+            }
+        };
+        let counts = self.features.then_some(Some(Context::Counts { place: self.place }));
+        let given = self.features && dataset.catalogue.features().is_some();
+        let given = given.then_some(ItemFeatures::Given);
+        let outside = outside(log, &split.train);
+        let mut grid = Vec::new();
+        for context in counts.into_iter().chain([None]) {
+            for features in [ItemFeatures::OneHot].into_iter().chain(given) {
+                for rate in LEARNING_RATES {
+                    let published = UserModelConfig::new(items);
+                    let state = state.clone();
+                    let model = UserModelConfig { features, context, state, outside, ..published };
+                    let training = self.training(log, split, rate);
+                    grid.push(Settings::Gan { model: Box::new(model), training });
+                }
+            }
+        }
+        grid
+    }
+
+    fn training(&self, log: &Log, split: &Split, learning_rate: f64) -> TrainConfig {
+        let train = split.train.len();
+        let slates: usize = split.train.iter().map(|&session| log.session(session).len()).sum();
+        let fitting = BATCH.1 * train as f64 / slates.max(1) as f64;
+        let batch = (fitting as usize).clamp(1, BATCH.0);
+        let (epoch, published) = (train.div_ceil(batch) as u64, TrainConfig::default());
+        TrainConfig {
+            optimiser: AdamConfig { learning_rate, ..published.optimiser },
+            batch,
+            iterations: self.epochs(epoch) * epoch,
+            // Validations are to cost no more than the training.
+            validate_every: published.validate_every.max(epoch / 4),
+            patience: Some(PATIENCE),
+        }
+    }
+
+    fn behaviour(&self, items: usize, split: &Split, learning_rate: f64) -> Settings {
+        let published = BehaviourTraining::default();
+        let epochs = self.epochs(split.train.len().div_ceil(published.batch) as u64);
+        let optimiser = AdamConfig { learning_rate, ..published.optimiser };
+        let training = BehaviourTraining { optimiser, ..published };
+        let model = BehaviourConfig::small(items);
+        Settings::Behaviour { model, training, epochs, patience: PATIENCE }
+    }
+
+    /// How many, where an epoch has so many updates.
+    fn epochs(&self, updates: u64) -> u64 {
+        self.epochs.unwrap_or_else(|| EPOCHS.max(UPDATES.div_ceil(updates)))
+    }
+}
+
+impl Settings {
+    /// Iterations at most: updates, or epochs.
+    pub fn iterations(&self) -> u64 {
+        match self {
+            Self::Gan { training, .. } => training.iterations,
+            Self::Behaviour { epochs, .. } => *epochs,
+        }
+    }
+}
+
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Behaviour { training, .. } => {
+                write!(f, "learning rate {}", training.optimiser.learning_rate)
+            }
+            Self::Gan { model, training } => {
+                let context = match model.context {
+                    Some(Context::Counts { place: true }) => "with context features and the place",
+                    Some(Context::Counts { place: false }) => "with context features",
+                    None => "without context features",
+                };
+                let given = match model.features {
+                    ItemFeatures::Given => ", items by the catalogue's features",
+                    _ => "",
+                };
+                write!(f, "learning rate {}, {context}{given}", training.optimiser.learning_rate)
+            }
+        }
+    }
+}
+
+/// Choosing nothing as the sessions to learn from show it; it is an option wherever the log has it.
+fn outside(log: &Log, train: &[usize]) -> Outside {
+    match (Outside::observed(log), Outside::observed(&log.select(train))) {
+        (Outside::Absent, _) => Outside::Absent,
+        (_, Outside::Absent) => Outside::Nothing { leaving: 0.0 },
+        (_, observed) => observed,
+    }
+}
