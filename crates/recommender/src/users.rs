@@ -17,7 +17,7 @@ use crate::{Content, Error, Result};
 #[derive(Debug)]
 pub enum Model {
     /// GAN-CDQN's.
-    Gan(UserModel),
+    Gan(Box<UserModel>),
     /// IRecGAN's U.
     Behaviour(BehaviourModel),
 }
@@ -45,7 +45,7 @@ impl Users {
     /// [`Error::Network`] if the folder cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let content = match &self.model {
-            Model::Gan(model) => Content::of(UserModel::KIND, model),
+            Model::Gan(model) => Content::of(UserModel::KIND, &**model),
             Model::Behaviour(model) => Content::of(BehaviourModel::KIND, model),
         }?;
         let written = Written {
@@ -89,7 +89,8 @@ impl Users {
         };
         let catalogue = read.saved.catalogue;
         let model = if kind == UserModel::KIND {
-            Model::Gan(network(content.settings()?, &content.weights, &catalogue, device)?)
+            let model = network(content.settings()?, &content.weights, &catalogue, device)?;
+            Model::Gan(Box::new(model))
         } else {
             let model: BehaviourModel = content.network(&catalogue, device)?;
             check_items(model.config().items, &catalogue)?;
@@ -119,7 +120,7 @@ impl Users {
     /// [`Error::Users`] if the model was fitted on no log.
     pub fn into_environment(self) -> Result<UsersEnvironment> {
         Ok(UsersEnvironment(match self.model {
-            Model::Gan(model) => Either::Gan(LearnedUsers::new(model)?),
+            Model::Gan(model) => Either::Gan(LearnedUsers::new(*model)?),
             Model::Behaviour(model) => Either::Behaviour(BehaviourUsers::new(&model)?.as_logged()),
         }))
     }

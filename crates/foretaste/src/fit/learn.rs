@@ -93,7 +93,7 @@ fn fit(
                 training_seed,
                 callback,
             )?;
-            Ok((Model::Gan(model), fitted.best.validation_nll))
+            Ok((Model::Gan(Box::new(model)), fitted.best.validation_nll))
         }
         Settings::Behaviour { model, training, epochs, patience } => {
             let clicked = |sessions: &[usize]| {

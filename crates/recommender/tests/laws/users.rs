@@ -14,7 +14,7 @@ use crate::support::{ITEMS, K, behaviour, catalogue, shop, user_model};
 fn gan() -> Model {
     let (mut model, shop) = (user_model(), shop(30));
     model.learn_outcomes(&shop.log, &(0..30).collect::<Vec<_>>()).unwrap();
-    Model::Gan(model)
+    Model::Gan(Box::new(model))
 }
 
 #[test]
