@@ -104,7 +104,7 @@ impl<'a> Test<'a> {
         let (mut numbers, mut slates) = (HashMap::new(), 0);
         for &index in sessions {
             let session = dataset.log.session(index);
-            let whose = session.user().map_or(Err(index), Ok);
+            let whose = session.user().ok_or(index);
             for step in session.steps() {
                 let clicked = step.choice.item();
                 let place = step.slate.iter().position(|item| Some(*item) == clicked);
