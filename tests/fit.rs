@@ -198,7 +198,11 @@ fn random_slates_are_clicked_as_often_by_the_users_as_in_their_log() {
     let simulated = place.cached("new.log");
     let [there, here] = [&logged.log, &simulated.log].map(click_rate);
     assert!((there - here).abs() < 0.035, "logged {there}, simulated {here}");
-    assert!(simulated.log.iter().all(|session| session.left()));
+    // The few that would be longer than the longest of the log are cut.
+    let lengths = |log: &Log| log.iter().map(|session| session.len()).max().unwrap();
+    assert!(lengths(&simulated.log) <= lengths(&logged.log));
+    let left = simulated.log.iter().filter(|session| session.left()).count();
+    assert!(left > 3_900, "{left} of 4000 left");
     assert_eq!(simulated.catalogue.names(), logged.catalogue.names());
 
     // It is a log like any other.

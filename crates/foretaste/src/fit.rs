@@ -35,6 +35,8 @@ use crate::saved::is_part_of_saved;
 /// What the settings in the origin call the number of items that most slates have, which `simulate`
 /// shows unless it is told otherwise.
 pub const SLATE: &str = "slate";
+/// The same of the number of steps of the longest session, after which `simulate` cuts.
+pub const LONGEST: &str = "longest_session";
 
 /// Options of `fit`.
 #[derive(Debug, clap::Args)]
@@ -196,7 +198,8 @@ fn origin(args: &Args, dataset: &Dataset, split: &Split, settings: &Settings) ->
     let settings = json!({
         "percent": args.percent,
         SLATE: usual_slate(&dataset.log, &split.train),
-        args.model.name(): settings,
+        LONGEST: longest_session(&dataset.log, &split.train),
+        "fit": settings,
     });
     let mut sessions = [&split.train[..], &split.validation].concat();
     sessions.sort_unstable();
@@ -210,4 +213,8 @@ fn usual_slate(log: &Log, sessions: &[usize]) -> usize {
         *slates.entry(step.slate.len()).or_default() += 1;
     }
     slates.into_iter().max_by_key(|&(_, slates)| slates).map_or(1, |(items, _)| items)
+}
+
+fn longest_session(log: &Log, sessions: &[usize]) -> usize {
+    sessions.iter().map(|&session| log.session(session).len()).max().unwrap_or(1)
 }

@@ -92,6 +92,9 @@ fn main() -> ExitCode {
     if let Some(threads) = cli.threads {
         threads::use_at_most(threads);
     }
+    if matches!(cli.command, Command::Fit(_) | Command::Simulate(_)) {
+        threads::for_small_networks();
+    }
     let bars = logging::start();
     let mut wrong = false;
     let done = match &cli.command {

@@ -21,7 +21,7 @@ use indicatif::MultiProgress;
 use self::player::Player;
 use crate::answer::Answer;
 use crate::describe::of_import;
-use crate::fit::SLATE;
+use crate::fit::{LONGEST, SLATE};
 use crate::log::{LogArgs, inputs};
 use crate::policy::{self, PolicySpec, Source};
 use crate::progress::Progress;
@@ -48,14 +48,14 @@ pub struct Args {
     /// Items on a slate [default: as most slates have that the users learned from].
     #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: Option<usize>,
-    /// Sessions that are longer than so many slates are cut.
+    /// Sessions that are longer than so many slates are cut [default: the length of the longest
+    /// that the users learned from, or 1,000 if they do not say].
     #[arg(
         long,
         value_name = "STEPS",
-        default_value_t = 1_000,
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
     )]
-    max_steps: usize,
+    max_steps: Option<usize>,
     /// Replace a log that is there.
     #[arg(long)]
     force: bool,
@@ -69,6 +69,8 @@ pub struct Args {
 
 /// Sessions that are played together, each chunk on one thread.
 const CHUNK: usize = 256;
+/// Steps after which sessions are cut where nothing else is known.
+const LONG: usize = 1_000;
 /// Items that a message names at most.
 const NAMED: usize = 5;
 
@@ -83,7 +85,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let users = Users::load(&args.users, &device)
         .with_context(|| format!("cannot load the users {}", args.users.display()))?;
     let catalogue = users.catalogue().clone();
-    let k = match args.k.or_else(|| usual_slate(&users)) {
+    let max_steps = args.max_steps.or_else(|| learned_from(&users, LONGEST)).unwrap_or(LONG);
+    let k = match args.k.or_else(|| learned_from(&users, SLATE)) {
         Some(k) => k,
         None => bail!(
             "{} does not say how many items the slates had that it learned from; -k says how many \
@@ -102,7 +105,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let shown = Progress::new(bars, quiet, 0, args.sessions);
     let player = Player::new(actor, &catalogue, &stop, shown);
     let rollout = Rollout::new(Seed::new(args.seed).derive("simulate"), 0..args.sessions, k);
-    let rollout = rollout.max_steps(args.max_steps).chunk(CHUNK);
+    let rollout = rollout.max_steps(max_steps).chunk(CHUNK);
     let environment = users.into_environment()?;
     let played = rollout.run(&environment, &player);
     let ended = player.end();
@@ -114,10 +117,9 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     };
     if ended < args.sessions {
         eprint_line(format_args!(
-            "warning: {} of {} sessions were cut after {} slates",
+            "{} of {} sessions were cut after {max_steps} slates",
             args.sessions - ended,
-            args.sessions,
-            args.max_steps
+            args.sessions
         ));
     }
     let name = args.to.file_stem().map(|name| name.to_string_lossy().into_owned());
@@ -203,8 +205,8 @@ fn listed(names: &[&str]) -> String {
     names[..names.len().min(NAMED)].join(", ") + rest
 }
 
-/// The number of items that most slates had that the users learned from, if they say so.
-fn usual_slate(users: &Users) -> Option<usize> {
-    let slate = users.origin()?.settings.get(SLATE)?.as_u64()?;
-    usize::try_from(slate).ok().filter(|&slate| slate > 0)
+/// A number above 0 of the log that the users learned from, if they say so.
+fn learned_from(users: &Users, what: &str) -> Option<usize> {
+    let number = users.origin()?.settings.get(what)?.as_u64()?;
+    usize::try_from(number).ok().filter(|&number| number > 0)
 }
