@@ -185,17 +185,10 @@ fn random_slates_are_clicked_as_often_by_the_users_as_in_their_log() {
     let fitted = place.json(&[&fit[..], &["--device", "cpu", "--threads", "1"]].concat());
     assert_eq!(fitted["grid"].as_array().unwrap().len(), 2);
     assert!(fitted["chosen"].as_str().unwrap().contains("without context features"), "{fitted}");
-    place.text(&[
-        "simulate",
-        "users",
-        "--policy",
-        "uniform",
-        "--sessions",
-        "4000",
-        "--to",
-        "new.log",
-    ]);
+    let simulate = ["simulate", "users", "--policy", "uniform", "--sessions", "4000"];
+    let said = place.json(&[&simulate[..], &["--to", "new.log"]].concat());
     let simulated = place.cached("new.log");
+    assert_eq!((&said["steps"], &said["to"]), (&simulated.log.steps().into(), &"new.log".into()));
     let [there, here] = [&logged.log, &simulated.log].map(click_rate);
     assert!((there - here).abs() < 0.035, "logged {there}, simulated {here}");
     // The few that would be longer than the longest of the log are cut.
