@@ -101,7 +101,8 @@ impl EnsembleUsers {
     /// The users of these members.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is none, or they differ in more than parameters and counts.
+    /// [`Error::Setting`](crate::Error::Setting) if there is none, or they differ in more than
+    /// parameters and counts.
     pub fn new(members: Arc<[LearnedUsers]>, combining: Combining) -> Result<Self> {
         let config = |users: &LearnedUsers| UserModelConfig {
             outcomes: None,
