@@ -55,8 +55,8 @@ macro_rules! models {
             /// All kinds.
             pub const ALL: [Self; [$($($name,)*)*].len()] = [$($(Self::$kind,)*)*];
 
-            /// The name in GAN-CDQN's tables; `popularity`, `position` and the kinds with `features` are not
-        /// in them.
+            /// The name in GAN-CDQN's tables; `popularity`, `position` and the kinds with
+            /// `features` are not in them.
             pub fn name(self) -> &'static str {
                 match self {
                     $($(Self::$kind => $name,)*)*

@@ -51,8 +51,8 @@ pub fn precision_at<'a>(
 /// numbers sharing the mean of theirs.
 ///
 /// # Errors
-/// Where the lists differ in length or hold fewer than 2 numbers, one is not finite, or all of a list
-/// are equal, which leaves it without an order.
+/// Where the lists differ in length or hold fewer than 2 numbers, one is not finite, or all of a
+/// list are equal, which leaves it without an order.
 pub fn rank_correlation(a: &[f64], b: &[f64]) -> Result<f64> {
     const WHAT: &str = "rank correlation";
     if a.len() != b.len() {

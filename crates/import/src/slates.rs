@@ -14,10 +14,10 @@ use crate::{Error, Format, Result};
 /// How slates are simulated for a log that recorded choices and no slates: MovieLens and LastFM,
 /// as in experiment A of the GAN-CDQN paper, and YooChoose.
 ///
-/// The slate of a choice holds the chosen item and the others that lie nearest in time, in an
-/// order drawn at random. Where no user of the file chooses an item twice, a slate shows none that
-/// its user chose before: that it is not chosen again would give it away. `docs/data-formats.md` gives the rule, and says what such slates cannot
-/// show.
+/// The slate of a choice holds the chosen item and the others that lie nearest in time, in an order
+/// drawn at random. Where no user of the file chooses an item twice, a slate shows none that its
+/// user chose before: that it is not chosen again would give it away. `docs/data-formats.md` gives
+/// the rule, and says what such slates cannot show.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimulatedSlates {
     /// Items of a slate, the chosen one included; at least 1. A slate is smaller where the file

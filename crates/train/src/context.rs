@@ -166,8 +166,8 @@ impl Folds {
     }
 }
 
-/// [`CountFeatures`], and the place if it is wanted, each less its mean and in units of its standard
-/// deviation over the training sessions.
+/// [`CountFeatures`], and the place if it is wanted, each less its mean and in units of its
+/// standard deviation over the training sessions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CountContext {
     features: CountFeatures,
@@ -231,9 +231,9 @@ impl CountContext {
         self.features.items()
     }
 
-    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions with
-    /// a click), `together` `[pairs, 3]` (two items, sessions that clicked both), `scale`
-    /// `[2, dim]` (means and standard deviations).
+    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions
+    /// with a click), `together` `[pairs, 3]` (two items, sessions that clicked both), `scale` `[2,
+    /// dim]` (means and standard deviations).
     ///
     /// # Errors
     /// An error of the network if there is no memory for them.

@@ -7,8 +7,8 @@
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training so that it can go on as if it had not stopped.
 //! * [`LearningRate`] is a schedule.
-//! * [`ContextFeatures`] are numbers of a shown item after some clicks, which a model may take beside
-//!   the item's own features; [`CountContext`] are those of a log's counts.
+//! * [`ContextFeatures`] are numbers of a shown item after some clicks, which a model may take
+//!   beside the item's own features; [`CountContext`] are those of a log's counts.
 //! * [`ClickEncoder`] and [`Head`] are the parts that IRecGAN's networks share: a state for each
 //!   step of a session from the clicks before it, and a linear layer on states.
 //!

@@ -68,8 +68,8 @@ pub trait Network: Sized {
     }
 
     /// A network of this configuration with the tables of these weights, whose parameters are still
-    /// to be [put into it](Params::restore). No more memory is taken than weights of their number need,
-    /// whatever the configuration says.
+    /// to be [put into it](Params::restore). No more memory is taken than weights of their number
+    /// need, whatever the configuration says.
     ///
     /// # Errors
     /// Where the configuration asks for more than there is; as [`build`](Self::build).

@@ -65,12 +65,13 @@ pub enum ItemFeatures {
     Given,
 }
 
-/// Numbers of the clicks before and a shown item that r_θ takes beside the item's features; they are
-/// ours, not the paper's, whose baselines had them.
+/// Numbers of the clicks before and a shown item that r_θ takes beside the item's features; they
+/// are ours, not the paper's, whose baselines had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Context {
-    /// Those that the training sessions' counts give: [`CountContext`](foretaste_train::CountContext).
+    /// Those that the training sessions' counts give:
+    /// [`CountContext`](foretaste_train::CountContext).
     Counts {
         /// Whether the item's place on the slate is one of them. Where slates were put together
         /// afterwards, their order may give the click away.

@@ -26,8 +26,8 @@ impl UserModel {
         let Some(Context::Counts { place }) = self.config().context else {
             return Ok(TrainingRows::new());
         };
-        // A session that is named twice, as when they are drawn with replacement, counts once, so that
-        // it is in one fold.
+        // A session that is named twice, as when they are drawn with replacement, counts once, so
+        // that it is in one fold.
         let mut sessions = sessions.to_vec();
         sessions.sort_unstable();
         sessions.dedup();
@@ -60,8 +60,8 @@ impl UserModel {
         Ok(impressions)
     }
 
-    /// The context features of slates, each after some clicks, oldest first, `[shown, dim]`; none for
-    /// a model that takes none.
+    /// The context features of slates, each after some clicks, oldest first, `[shown, dim]`; none
+    /// for a model that takes none.
     pub(crate) fn slate_context<'a>(
         &self,
         slates: impl Iterator<Item = (&'a [ItemId], &'a [ItemId])>,

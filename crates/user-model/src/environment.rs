@@ -54,7 +54,8 @@ pub struct LearnedState {
     memory: Memory,
     /// Of each session.
     steps: Vec<usize>,
-    /// All clicks of each session, oldest first, where the model takes context features; else empty.
+    /// All clicks of each session, oldest first, where the model takes context features; else
+    /// empty.
     clicks: Vec<Vec<ItemId>>,
 }
 
@@ -128,8 +129,8 @@ impl LearnedUsers {
         self.model.slate_rewards(&states, &items, context.as_ref(), slates.k())
     }
 
-    /// On the host: rewards and log-probabilities of slates of these rewards, `[rows · k]` each, and
-    /// log-probabilities of choosing nothing, `[rows]`.
+    /// On the host: rewards and log-probabilities of slates of these rewards, `[rows · k]` each,
+    /// and log-probabilities of choosing nothing, `[rows]`.
     fn utilities(&self, rewards: &Tensor) -> Result<[Vec<f32>; 3]> {
         let device = self.model.params().device();
         let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
@@ -160,7 +161,8 @@ impl LearnedUsers {
         }
     }
 
-    /// What users choose from slates of these rewards `[rows, k]`, are paid, and whether they leave.
+    /// What users choose from slates of these rewards `[rows, k]`, are paid, and whether they
+    /// leave.
     pub(crate) fn respond(
         &self,
         rewards: &Tensor,

@@ -31,8 +31,8 @@ impl UserModel {
     /// and under Shannon's entropy.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if it is another, or the table would be larger than
-    /// 50 million entries.
+    /// [`Error::Setting`](crate::Error::Setting) if it is another, or the table would be larger
+    /// than 50 million entries.
     pub fn reward_table(&self) -> Result<RewardTable> {
         let config = self.config();
         let StateEncoder::PositionWeights { history: memory, .. } = config.state else {
@@ -73,8 +73,8 @@ impl RewardTable {
     /// The tables of several models of the same users as one.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if there is none, they differ in more than rewards,
-    /// or each session has a member of its own, which is no table.
+    /// [`Error::Setting`](crate::Error::Setting) if there is none, they differ in more than
+    /// rewards, or each session has a member of its own, which is no table.
     pub fn combined(tables: &[Self], combining: Combining) -> Result<Self> {
         let shape = |table: &Self| (table.items, table.memory, table.eta, table.outside);
         let Some((first, others)) = tables.split_first() else {

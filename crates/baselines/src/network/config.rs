@@ -8,8 +8,9 @@ use crate::{Result, Training};
 ///
 /// The fields of a shown item are the item, the last clicks before the slate (a field of several
 /// values, averaged), ln(1 + the number of clicks before) and, where asked for, the place in the
-/// slate and the numbers that boosted trees are given. No one-hot vector is built. The papers' networks use ReLU and dropout, wide & deep FTRL
-/// and AdaGrad; ours use ELU and Adam with early stopping.
+/// slate and the numbers that boosted trees are given. No one-hot vector is built. The papers'
+/// networks use ReLU and dropout, wide & deep FTRL and AdaGrad; ours use ELU and Adam with early
+/// stopping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {

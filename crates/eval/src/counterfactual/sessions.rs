@@ -240,9 +240,9 @@ mod tests {
     }
 
     /// 200 logs of 100 sessions of ten rows, whose users are alike in nothing but themselves: u in
-    /// [0, 0.8], and an action of two earns 0.2 more. The log takes both alike, the judged policy the
-    /// better one in four of five rows: it earns 0.4 + 0.16. Exact intervals cover in 190 of 200;
-    /// 179 to 199 are allowed (false alarms: 1 in 900). Those of independent rows do not.
+    /// [0, 0.8], and an action of two earns 0.2 more. The log takes both alike, the judged policy
+    /// the better one in four of five rows: it earns 0.4 + 0.16. Exact intervals cover in 190 of
+    /// 200; 179 to 199 are allowed (false alarms: 1 in 900). Those of independent rows do not.
     #[test]
     fn intervals_of_sessions_cover_where_those_of_rows_do_not() {
         let sessions = Sessions::new(&[10; 100]).unwrap();
