@@ -22,7 +22,7 @@ use foretaste_sim::{
     Blind, ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Policy, Rollout,
 };
 use foretaste_user_model::{
-    Combining, EnsembleUsers, ItemFeatures, LearnedUsers, Outside, Pays, RewardTable, StateEncoder,
+    Combining, EnsembleUsers, ItemFeatures, LearnedUsers, Outside, RewardTable, StateEncoder,
     TrainConfig, UserModel, UserModelConfig, fit, fit_ensemble,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use crate::Settings;
 use crate::learned::interruptible;
 use crate::policies::{self, Judging};
+use crate::worlds::planned_in;
 
 /// The experiment `planning`.
 pub struct Planning {
@@ -469,11 +470,6 @@ impl World {
             Users::True | Users::Learned => self.table.clone(),
         })
     }
-}
-
-/// Users who pay r_θ and leave on steps without a click alone, as the simulated ones do.
-fn planned_in(model: UserModel) -> anyhow::Result<LearnedUsers> {
-    Ok(LearnedUsers::paying(model, Pays::Utility)?.leaving_by_choice_alone())
 }
 
 /// Plays one policy.

@@ -9,7 +9,7 @@ use foretaste_lab::Scale;
 use foretaste_sim::ChoiceUsers;
 
 use self::users::FittedUsers;
-pub use self::users::{Simulator, Users, UsersConfig};
+pub use self::users::{Simulator, Users, UsersConfig, planned_in};
 use crate::Settings;
 use crate::sources::{self, Source};
 

@@ -49,7 +49,7 @@ pub struct Args {
     log: PathBuf,
     /// Whom to judge, once for each: a recommender that `foretaste train` wrote; a file of anyone's
     /// probabilities or slates, CSV or Parquet; logger, popularity (fitted on the sessions that
-    /// nobody is judged by) or uniform. NAME= before it is what it is called; behind it may stand
+    /// do not judge) or uniform. NAME= before it is what it is called; behind it may stand
     /// ,act=top (its likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many of
     /// its slates are drawn uniformly).
     #[arg(long = "policy", value_name = "[NAME=]POLICY", required = true)]

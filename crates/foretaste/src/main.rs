@@ -72,7 +72,7 @@ enum Command {
     Export(export::Args),
     /// List the logs and the recipes for public data sets that are inside this program.
     List(list::Args),
-    /// Learn users from a log, and say how well they are predicted beside simpler models.
+    /// Learn users from a log, and compare how well they are predicted with simpler models.
     Fit(fit::Args),
     /// Train a recommender on a log: IRecGAN's agent, if no other method is named.
     Train(train::Args),

@@ -199,7 +199,7 @@ fn transfer(a: &UserModel, b: &UserModel, assortment: &Assortment) -> anyhow::Re
 }
 
 /// GAN-CDQN's users: they pay r_θ, and leave on steps without a click alone.
-fn planned_in(model: UserModel) -> anyhow::Result<LearnedUsers> {
+pub fn planned_in(model: UserModel) -> anyhow::Result<LearnedUsers> {
     Ok(LearnedUsers::paying(model, Pays::Utility)?.leaving_by_choice_alone())
 }
 

@@ -1,4 +1,4 @@
-//! Learned users beside simpler models, on the test sessions.
+//! Learned users compared with simpler models, on the test sessions.
 
 use std::collections::HashMap;
 
