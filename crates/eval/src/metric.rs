@@ -1,7 +1,9 @@
 //! The names of the figures that experiments report.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +16,13 @@ pub enum Direction {
     Smaller,
     /// Neither: it describes the run, or is best near a value.
     Neither,
+    /// It is a figure of others, and only they know.
+    Unknown,
 }
+
+/// The name of a figure that is none of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OtherName(&'static str);
 
 /// A name that no metric has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,34 +42,43 @@ macro_rules! metrics {
         /// A figure that a run of an experiment reports: its name in `results.csv`, the ledger and
         /// stored outcomes.
         ///
-        /// The order is that of the names, in which tables are sorted.
+        /// The order is that of the names, in which tables are sorted; figures of others come last.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Metric {
             $(#[doc = $description] #[serde(rename = $name)] $variant,)*
+            /// A figure of others, of which no more than its name is known. It is never stored.
+            #[serde(skip)]
+            Other(OtherName),
         }
 
         impl Metric {
-            /// All of them, by name.
+            /// All that are ours, by name.
             pub const ALL: &'static [Self] = &[$(Self::$variant),*];
 
             /// The name.
             pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
+                match self { $(Self::$variant => $name,)* Self::Other(OtherName(name)) => name }
             }
 
             /// What it is, one sentence; `docs/metrics.md` has the formulas.
             pub const fn description(self) -> &'static str {
-                match self { $(Self::$variant => $description),* }
+                match self {
+                    $(Self::$variant => $description,)*
+                    Self::Other(_) => "A figure of others, as they define it.",
+                }
             }
 
             /// Its unit, and range where it has one.
             pub const fn unit(self) -> &'static str {
-                match self { $(Self::$variant => $unit),* }
+                match self { $(Self::$variant => $unit,)* Self::Other(_) => "as its table has it" }
             }
 
             /// What is better.
             pub const fn better(self) -> Direction {
-                match self { $(Self::$variant => Direction::$better),* }
+                match self {
+                    $(Self::$variant => Direction::$better,)*
+                    Self::Other(_) => Direction::Unknown,
+                }
             }
         }
     };
@@ -154,6 +171,19 @@ metrics! {
 }
 
 impl Metric {
+    /// The metric that a table of anyone's calls so: ours of that name, or [`Other`](Self::Other).
+    /// Every further name is kept in memory until the program ends.
+    pub fn of_anyone(name: &str) -> Self {
+        static NAMES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        name.parse().unwrap_or_else(|_| {
+            let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = names.get(name).copied();
+            let kept = known.unwrap_or_else(|| Box::leak(name.into()));
+            names.insert(kept);
+            Self::Other(OtherName(kept))
+        })
+    }
+
     /// coverage@1 to coverage@10, slates drawn.
     pub const COVERAGE_AT: [Self; 10] = [
         Self::CoverageAt1,

@@ -56,6 +56,16 @@ fn likelihoods_are_to_be_small_and_rewards_large() {
     );
 }
 
+#[test]
+fn a_name_of_others_is_one_metric_however_often_it_is_met() {
+    let theirs = Metric::of_anyone("HR@20");
+    assert_eq!(theirs, Metric::of_anyone(&String::from("HR@20")));
+    assert_ne!(theirs, Metric::of_anyone("HR@21"));
+    assert_eq!((theirs.name(), theirs.better()), ("HR@20", Direction::Unknown));
+    assert_eq!(Metric::of_anyone("nll"), Metric::Nll);
+    assert!(serde_json::to_string(&theirs).is_err());
+}
+
 proptest! {
     /// A name with one letter more is nearest to itself, or to another that is one letter away.
     #[test]

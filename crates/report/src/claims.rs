@@ -19,6 +19,7 @@ pub use self::power::{Power, Seeds};
 use self::row::Row;
 pub use self::verdict::{Rule, Verdict};
 use crate::patterns::{Patterns, split};
+use crate::results::Named;
 use crate::{Arm, Design, Error, Result, Results};
 
 /// A sentence of a paper that results can speak to: a row of the ledger's file.
@@ -131,6 +132,18 @@ impl Claim {
     /// Where a row is not such a row, names no metric, method or rival, lacks the margin that its
     /// rule needs, or calls better what of its metric is worse.
     pub fn read(reader: impl Read, file: &str) -> Result<Vec<Self>> {
+        Self::rows(reader, file, |name| name.parse())
+    }
+
+    /// The same of anyone's claims: a metric may be any that their results have.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_anyones(reader: impl Read, file: &str) -> Result<Vec<Self>> {
+        Self::rows(reader, file, |name| Ok(Metric::of_anyone(name)))
+    }
+
+    fn rows(reader: impl Read, file: &str, named: Named) -> Result<Vec<Self>> {
         let mut table = csv::Reader::from_reader(reader);
         let rows = table.deserialize::<Row>().enumerate();
         rows.map(|(at, row)| {
@@ -141,7 +154,7 @@ impl Claim {
             if let Some((column, _)) = empty.iter().find(|(_, list)| split(list).next().is_none()) {
                 return Err(wrong(format!("`{column}` of \"{}\" is empty", row.sentence)));
             }
-            Self::new(row, line).map_err(wrong)
+            Self::new(row, line, named).map_err(wrong)
         })
         .collect()
     }
@@ -323,8 +336,8 @@ impl Better {
     /// Whether it is what is better of a metric.
     fn suits(self, direction: Direction) -> bool {
         match self {
-            Self::Larger => direction == Direction::Larger,
-            Self::Smaller => direction == Direction::Smaller,
+            Self::Larger => matches!(direction, Direction::Larger | Direction::Unknown),
+            Self::Smaller => matches!(direction, Direction::Smaller | Direction::Unknown),
             Self::Steadier => true,
         }
     }

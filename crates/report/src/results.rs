@@ -1,6 +1,6 @@
 //! The results table and the learning curves: tidy, one figure a row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 
 use foretaste_eval::interval::{self, Estimate};
@@ -48,6 +48,9 @@ pub struct Curves {
     runs: BTreeMap<Key, Vec<Point>>,
 }
 
+/// How the name of a metric in a table is read.
+pub(crate) type Named = fn(&str) -> std::result::Result<Metric, UnknownMetric>;
+
 const HEADER: [&str; 7] = ["experiment", "dataset", "method", "setting", "seed", "metric", "value"];
 const CURVES_HEADER: [&str; 8] =
     ["experiment", "dataset", "method", "setting", "seed", "point", "metric", "value"];
@@ -65,6 +68,18 @@ impl Results {
     /// Where a row is not such a row, there is no such metric, a value is not finite, or a figure
     /// is there twice.
     pub fn read(reader: impl Read, file: &str) -> Result<Self> {
+        Self::rows(reader, file, |name| name.parse())
+    }
+
+    /// The same of a table of anyone's, whose metrics may have any name.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but for the names of metrics.
+    pub fn read_anyones(reader: impl Read, file: &str) -> Result<Self> {
+        Self::rows(reader, file, |name| Ok(Metric::of_anyone(name)))
+    }
+
+    fn rows(reader: impl Read, file: &str, named: Named) -> Result<Self> {
         let at_fault = |source| Error::Csv { file: file.into(), source };
         let mut table = csv::Reader::from_reader(reader);
         let header = table.headers().map_err(at_fault)?;
@@ -90,8 +105,7 @@ impl Results {
             let [dataset, method, setting] = [1, 2, 3].map(|at| record[at].to_owned());
             let key =
                 Key { experiment: record[0].into(), arm: Arm { dataset, method, setting }, seed };
-            let metric: Metric =
-                record[5].parse().map_err(|unknown: UnknownMetric| wrong(unknown.to_string()))?;
+            let metric = named(&record[5]).map_err(|unknown| wrong(unknown.to_string()))?;
             if results.runs.entry(key).or_default().insert(metric, value).is_some() {
                 return Err(wrong(format!("`{metric}` of this run is there twice")));
             }
@@ -111,6 +125,14 @@ impl Results {
                 .map(|(metric, value)| row(key, [metric.name().into(), value.to_string()]))
         });
         write("results.csv", &HEADER, rows)
+    }
+
+    /// The metrics that runs of an experiment have, each once, in order.
+    pub fn metrics(&self, experiment: &str) -> Vec<Metric> {
+        let runs = self.runs.iter().filter(|(key, _)| key.experiment == experiment);
+        let metrics: BTreeSet<Metric> =
+            runs.flat_map(|(_, figures)| figures.keys()).copied().collect();
+        metrics.into_iter().collect()
     }
 
     /// A metric of an arm by seed, in ascending order of the seeds; empty where the arm has none.

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{Amount, Better, Claim, Contender, Rule};
 use crate::patterns::{Patterns, split};
+use crate::results::Named;
 
 /// A row of the ledger's file.
 #[derive(Deserialize)]
@@ -29,10 +30,11 @@ pub(super) struct Row {
 
 impl Claim {
     /// The claim of a row, or what is wrong with it.
-    pub(super) fn new(row: Row, line: u64) -> std::result::Result<Self, String> {
+    pub(super) fn new(row: Row, line: u64, named: Named) -> std::result::Result<Self, String> {
         let contenders = |list: &str| split(list).map(Contender::from).collect();
-        let named = |name: String| name.parse::<Metric>().map_err(|unknown| unknown.to_string());
-        let metrics = split(&row.metrics).map(named).collect::<std::result::Result<Vec<_>, _>>()?;
+        let metric = |name: String| named(&name).map_err(|unknown| unknown.to_string());
+        let metrics =
+            split(&row.metrics).map(metric).collect::<std::result::Result<Vec<Metric>, _>>()?;
         if let Some(metric) = metrics.iter().find(|metric| !row.better.suits(metric.better())) {
             return Err(format!(
                 "`{}` is not what is better of `{metric}`: {}",
