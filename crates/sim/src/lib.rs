@@ -7,8 +7,8 @@
 //! and branches into many futures. A rollout takes what may look at the users' state,
 //! [`Privileged`]; a policy, which cannot, plays as [`Blind`].
 //!
-//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1) and [`ChoiceUsers`] (the users
-//!   that GAN-CDQN assumes).
+//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1), [`ChoiceUsers`] (the users that
+//!   GAN-CDQN assumes) and [`Shop`] (visitors of a taste who read slates from the top).
 //! * Logging [`policies`], with the propensity of every place of every slate.
 //! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be
 //!   reached.
@@ -47,6 +47,7 @@ pub mod policies;
 mod population;
 mod rollout;
 mod sessions;
+mod shop;
 mod slates;
 mod tape;
 mod traits;
@@ -59,5 +60,6 @@ pub use mdp::{Mdp, MdpConfig, MdpState, Transitions};
 pub use population::{Moment, Observer, Population};
 pub use rollout::{Outcome, Rollout};
 pub use sessions::Sessions;
+pub use shop::{Shop, ShopConfig, ShopState};
 pub use slates::{Responses, Slates};
 pub use traits::{Environment, Policy, Privileged, Propensities};

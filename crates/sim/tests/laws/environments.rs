@@ -3,7 +3,7 @@ use foretaste_random::{Seed, Stream};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{
     Blind, ChoiceUsers, ChoiceUsersConfig, ClickReward, Environment, Error, Mdp, MdpConfig,
-    MdpState, Outside, Population, Responses, Rollout, Slates, Transitions,
+    MdpState, Outside, Population, Responses, Rollout, Shop, ShopConfig, Slates, Transitions,
 };
 use proptest::prelude::*;
 
@@ -211,6 +211,8 @@ proptest! {
     fn a_replaced_row_is_a_new_session_and_the_others_go_on(outside in outside(), seed: u64, rows in prop::sample::subsequence((0..6).collect::<Vec<usize>>(), 0..=6)) {
         replacing_rows_changes_no_other(&mdp(3, 9, seed), &rows, seed);
         replacing_rows_changes_no_other(&choice_users(2, 9, outside, seed), &rows, seed);
+        let shop = ShopConfig { items: 9, appeal: 0.2, seed, ..ShopConfig::default() };
+        replacing_rows_changes_no_other(&Shop::new(&shop).unwrap(), &rows, seed);
     }
 
     #[test]
