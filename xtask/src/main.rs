@@ -1,4 +1,5 @@
-//! The runner of the workspace: `cargo xtask reproduce | claims | docs | bench | ci | generate`.
+//! The runner of the workspace: `cargo xtask reproduce | claims | docs | bench | ci | generate |
+//! shop`.
 
 #![deny(
     clippy::print_stdout,
@@ -12,6 +13,7 @@ mod claims;
 mod docs;
 mod generate;
 mod reproduce;
+mod shop;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,6 +54,8 @@ enum Command {
     Ci,
     /// Simulate the bundled logs anew.
     Generate(generate::Args),
+    /// Simulate a shop, and check by its truth what the program says of its logs.
+    Shop(shop::Args),
 }
 
 /// The root of the sources that this program was built from.
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),
+        Command::Shop(args) => shop::run(args),
     };
     interrupt::exit_code(done)
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use indicatif::MultiProgress;
@@ -17,21 +17,41 @@ pub struct Interrupted;
 /// The exit code of a program that was interrupted.
 const INTERRUPTED: u8 = 130;
 
+/// Who watches for Ctrl-C: there is one for the whole process.
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+
+struct Watch {
+    stop: Arc<AtomicBool>,
+    bars: MultiProgress,
+    saying: &'static str,
+}
+
 /// The flag that the first Ctrl-C sets; the second ends the process. `saying` is shown then, and
-/// the bars step aside for it.
+/// the bars step aside for it. A program that does several things one after the other may ask
+/// again: the flag is the same, and the last `saying` is shown.
 ///
 /// # Errors
-/// Where the system lets nobody watch, or somebody watches already.
+/// Where the system does not let the process watch.
 pub fn on_ctrl_c(bars: &MultiProgress, saying: &'static str) -> anyhow::Result<Arc<AtomicBool>> {
+    let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(watch) = &mut *watch {
+        watch.bars = bars.clone();
+        watch.saying = saying;
+        return Ok(Arc::clone(&watch.stop));
+    }
     let stop = Arc::new(AtomicBool::new(false));
-    let (flag, bars) = (Arc::clone(&stop), bars.clone());
+    let flag = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(INTERRUPTED.into());
         }
-        bars.suspend(|| eprint_line(saying));
+        let watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Watch { bars, saying, .. }) = &*watch {
+            bars.suspend(|| eprint_line(saying));
+        }
     })
     .context("cannot watch for Ctrl-C")?;
+    *watch = Some(Watch { stop: Arc::clone(&stop), bars: bars.clone(), saying });
     Ok(stop)
 }
 

@@ -66,6 +66,14 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..99)
     )]
     percent: u8,
+    /// Use the first so many percent of the sessions alone: the rest is left to `judge` by.
+    #[arg(
+        long,
+        value_name = "PERCENT",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u8).range(1..=100)
+    )]
+    first: u8,
     /// Passes over the log at most, for every setting that is tried [default: 10, or as many as
     /// make 2,000 updates].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -96,7 +104,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let cannot_learn = || format!("cannot learn from {}", args.log.display());
     let seed = Seed::new(args.seed);
-    let split = split(&dataset, args.percent, seed).with_context(cannot_learn)?;
+    let split = split(&dataset, args, seed).with_context(cannot_learn)?;
     let asked = Asked {
         kind: args.model,
         features: !args.no_features,
@@ -131,13 +139,15 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     Ok(page::answer(&args.to, &grid, &split, &comparison))
 }
 
-/// The sessions to learn from, those that choose, and those that test. Where the log names users,
-/// all sessions of a user are on one side.
+/// The sessions to learn from, those that choose, and those that test, out of the first ones that
+/// are used. Where the log names users, all these sessions of a user are on one side.
 ///
 /// # Errors
 /// Where a side would have no click.
-fn split(dataset: &Dataset, percent: u8, seed: Seed) -> anyhow::Result<Split> {
-    let log = &dataset.log;
+fn split(dataset: &Dataset, args: &Args, seed: Seed) -> anyhow::Result<Split> {
+    let percent = args.percent;
+    let used = dataset.log.sessions() * usize::from(args.first) / 100;
+    let log = &dataset.log.select(&(0..used).collect::<Vec<_>>());
     let train = f64::from(percent) / 100.0;
     let fractions = Fractions { train, validation: (1.0 - train) / 2.0 };
     let split = match log.sessions_with_users() {
@@ -197,6 +207,7 @@ fn warn_of_skips(log: &Log) {
 fn origin(args: &Args, dataset: &Dataset, split: &Split, settings: &Settings) -> Origin {
     let settings = json!({
         "percent": args.percent,
+        "first": args.first,
         SLATE: usual_slate(&dataset.log, &split.train),
         LONGEST: longest_session(&dataset.log, &split.train),
         "fit": settings,

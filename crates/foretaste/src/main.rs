@@ -7,6 +7,7 @@
 )]
 
 mod answer;
+mod claims;
 mod describe;
 mod export;
 mod fit;
@@ -18,6 +19,7 @@ mod log;
 mod policy;
 mod progress;
 mod recommend;
+mod run;
 mod saved;
 mod simulate;
 mod slates;
@@ -28,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use foretaste_console::{interrupt, logging, threads};
+use indicatif::MultiProgress;
 
 use crate::answer::Answer;
 
@@ -82,6 +85,10 @@ enum Command {
     Recommend(recommend::Args),
     /// Play a policy against learned users, and write what happened as a log.
     Simulate(simulate::Args),
+    /// From a log to one page: check it, learn users, train recommenders, judge them.
+    Run(run::Args),
+    /// Decide claims by a table of results: yours, or anyone's.
+    Claims(claims::Args),
 }
 
 /// The exit code where all is done, and something is wrong with the data.
@@ -92,28 +99,35 @@ fn main() -> ExitCode {
     if let Some(threads) = cli.threads {
         threads::use_at_most(threads);
     }
-    if matches!(cli.command, Command::Fit(_) | Command::Simulate(_)) {
+    if matches!(cli.command, Command::Fit(_) | Command::Simulate(_) | Command::Run(_)) {
         threads::for_small_networks();
     }
     let bars = logging::start();
-    let mut wrong = false;
-    let done = match &cli.command {
-        Command::Import(args) => import::run(args, cli.quiet),
-        Command::Describe(args) => describe::run(args, cli.quiet).map(|(answer, found)| {
-            wrong = found;
-            answer
-        }),
-        Command::Export(args) => export::run(args, cli.quiet),
-        Command::List(args) => list::run(args),
-        Command::Fit(args) => fit::run(args, &bars, cli.quiet),
-        Command::Train(args) => train::run(args, &bars, cli.quiet),
-        Command::Judge(args) => judge::run(args, &bars, cli.quiet),
-        Command::Recommend(args) => recommend::run(args),
-        Command::Simulate(args) => simulate::run(args, &bars, cli.quiet),
-    };
-    let done = done.map(|answer: Answer| answer.print(cli.json));
-    if wrong && done.is_ok() {
+    let done = cli.command.run(&bars, cli.quiet);
+    let wrong = matches!(done, Ok((_, true)));
+    let done = done.map(|(answer, _)| answer.print(cli.json));
+    if wrong {
         return ExitCode::from(SOMETHING_WRONG);
     }
     interrupt::exit_code(done)
+}
+
+impl Command {
+    /// The answer, and whether something is wrong with the data.
+    fn run(&self, bars: &MultiProgress, quiet: bool) -> anyhow::Result<(Answer, bool)> {
+        let answer = match self {
+            Self::Describe(args) => return describe::run(args, quiet),
+            Self::Import(args) => import::run(args, quiet),
+            Self::Export(args) => export::run(args, quiet),
+            Self::List(args) => list::run(args),
+            Self::Fit(args) => fit::run(args, bars, quiet),
+            Self::Train(args) => train::run(args, bars, quiet),
+            Self::Judge(args) => judge::run(args, bars, quiet),
+            Self::Recommend(args) => recommend::run(args),
+            Self::Simulate(args) => simulate::run(args, bars, quiet),
+            Self::Run(args) => run::run(args, bars, quiet),
+            Self::Claims(args) => claims::run(args),
+        };
+        Ok((answer?, false))
+    }
 }

@@ -1,0 +1,410 @@
+//! What a run found, in sentences.
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::stages::Done;
+
+/// What came of all stages.
+pub struct Findings {
+    /// The log as it was given.
+    pub log: String,
+    /// What `describe` says of it.
+    pub describe: Done,
+    /// The learned users, or why there are none.
+    pub fit: Outcome,
+    /// The recommenders by their methods.
+    pub trained: Vec<(String, Outcome)>,
+    /// What they would earn.
+    pub judge: Outcome,
+}
+
+/// A question with its answer.
+pub struct Answered {
+    pub question: &'static str,
+    pub sentences: Vec<String>,
+}
+
+/// A policy as it was judged.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub policy: String,
+    /// What the log says that it earns on a slate.
+    pub by_log: Option<Figure>,
+    /// The same less what the logging policy earned.
+    pub difference: Option<Figure>,
+    /// What the learned users pay on a slate.
+    pub by_users: Option<Figure>,
+    pub verdict: String,
+    /// Why the log does not decide.
+    pub reasons: Vec<String>,
+}
+
+/// A figure with its interval, where there is one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Figure {
+    pub value: f64,
+    pub interval: Option<[f64; 2]>,
+}
+
+/// What the policies are put in order by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By the log: it can decide on all of them.
+    Log,
+    /// By the learned users, who may be asked.
+    Users,
+    /// By nothing.
+    Nothing,
+}
+
+const BETTER: &str = "better";
+const WORSE: &str = "worse";
+const UNDECIDED: &str = "do not decide by this log";
+
+impl Findings {
+    /// The rows of all policies, in the order of [`by`](Self::by), the best first.
+    pub fn rows(&self) -> Vec<Row> {
+        let Ok(judge) = &self.judge else { return Vec::new() };
+        let policies = judge.answer.json["policies"].as_array();
+        let mut rows: Vec<Row> = policies.into_iter().flatten().map(Row::new).collect();
+        let by = self.by();
+        rows.sort_by(|a, b| b.key(by).total_cmp(&a.key(by)));
+        rows
+    }
+
+    /// What the policies are put in order by.
+    pub fn by(&self) -> By {
+        let Ok(judge) = &self.judge else { return By::Nothing };
+        let policies = judge.answer.json["policies"].as_array();
+        let rows: Vec<Row> = policies.into_iter().flatten().map(Row::new).collect();
+        if rows.iter().all(|row| row.verdict != UNDECIDED && row.by_log.is_some()) {
+            By::Log
+        } else if self.users_may_rank() && rows.iter().all(|row| row.by_users.is_some()) {
+            By::Users
+        } else {
+            By::Nothing
+        }
+    }
+
+    /// What the logging policy earned on a judged slate.
+    pub fn logger(&self) -> Option<Figure> {
+        let judge = self.judge.as_ref().ok()?;
+        figure(&judge.answer.json["logger"], "reward_per_slate", "interval")
+    }
+
+    fn users_may_rank(&self) -> bool {
+        false
+    }
+
+    /// The questions that a reader has, in order, with their answers.
+    pub fn answers(&self) -> Vec<Answered> {
+        vec![
+            Answered { question: "What is the log?", sentences: self.of_log() },
+            Answered { question: "How good are the learned users?", sentences: self.of_users() },
+            Answered {
+                question: "What would each recommender earn?",
+                sentences: self.of_policies(),
+            },
+            Answered { question: "Whom to believe?", sentences: self.of_belief() },
+            Answered { question: "What next?", sentences: self.of_next_step() },
+        ]
+    }
+
+    /// The answers as lines.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for Answered { question, sentences } in self.answers() {
+            lines.push(question.to_owned());
+            lines.extend(sentences.into_iter().map(|sentence| format!("  {sentence}")));
+        }
+        lines
+    }
+
+    /// The same for programs, with the answers of all stages.
+    pub fn json(&self) -> Value {
+        let answers = self.answers();
+        let answers =
+            answers.iter().map(|of| json!({ "question": of.question, "answer": of.sentences }));
+        let stage = |outcome: &Outcome| match outcome {
+            Ok(done) => json!({ "command": done.command, "answer": done.answer.json }),
+            Err(reason) => json!({ "failed": reason }),
+        };
+        let of = |figure: Option<Figure>| {
+            figure.map(
+                |figure| json!({ "reward_per_slate": figure.value, "interval": figure.interval }),
+            )
+        };
+        let rows = self.rows();
+        let ranking = rows.iter().map(|row| {
+            json!({
+                "policy": row.policy,
+                "by_log": of(row.by_log),
+                "less_the_logger": of(row.difference),
+                "by_users": of(row.by_users),
+                "verdict": row.verdict,
+            })
+        });
+        let trained = self.trained.iter().map(|(name, outcome)| {
+            let mut stage = stage(outcome);
+            stage["method"] = name.as_str().into();
+            stage
+        });
+        json!({
+            "answers": answers.collect::<Vec<_>>(),
+            "ranked_by": self.by().name(),
+            "policies": ranking.collect::<Vec<_>>(),
+            "describe": { "command": self.describe.command, "answer": self.describe.answer.json },
+            "fit": stage(&self.fit),
+            "train": trained.collect::<Vec<_>>(),
+            "judge": stage(&self.judge),
+        })
+    }
+
+    fn of_log(&self) -> Vec<String> {
+        let log = &self.describe.answer.json;
+        let number = |name: &str| log[name].as_f64().unwrap_or(f64::NAN);
+        let mut sentences = vec![format!(
+            "{} sessions with {} slates of {:.1} items on average, out of {} items; {:.2}% of the \
+             slates are clicked, and a slate earns {:.4}.",
+            log["sessions"],
+            log["steps"],
+            number("mean_slate"),
+            log["items"],
+            100.0 * number("click_rate"),
+            number("reward_rate"),
+        )];
+        for finding in self.wrong() {
+            let [found, advice] = ["found", "advice"].map(|name| text(&finding[name]));
+            sentences.push(format!("Something is wrong: {found}; {advice}."));
+        }
+        if self.wrong().is_empty() {
+            sentences.push("Nothing is found that is wrong with it.".into());
+        }
+        sentences
+    }
+
+    /// What is wrong with the log.
+    fn wrong(&self) -> Vec<&Value> {
+        let findings = self.describe.answer.json["findings"].as_array();
+        findings.into_iter().flatten().filter(|finding| finding["wrong"] == true).collect()
+    }
+
+    fn of_users(&self) -> Vec<String> {
+        let fit = match &self.fit {
+            Ok(fit) => &fit.answer.json,
+            Err(reason) => return vec![format!("There are none: {reason}.")],
+        };
+        let users = &fit["users"];
+        let mut sentences = Vec::new();
+        if let Some(precision) = users["precision_at_1"].as_f64() {
+            sentences.push(format!(
+                "{} name the clicked item first on {:.1}% of {} clicked slates that they did not \
+                 learn from.",
+                text(&users["name"]),
+                100.0 * precision,
+                users["clicks"],
+            ));
+        }
+        let better = names(&fit["predict_better"]);
+        sentences.push(match better.is_empty() {
+            true => "No simpler model predicts these clicks better beyond chance.".into(),
+            false => format!("Simpler models predict these clicks better: {}.", better.join(", ")),
+        });
+        let rate = |name: &str| fit["click_rate"][name].as_f64();
+        if let (Some(expected), Some(logged)) = (rate("expected"), rate("logged")) {
+            sentences.push(format!(
+                "On the logged slates they click at a rate of {expected:.4}, real users at {logged:.4}."
+            ));
+        }
+        sentences
+    }
+
+    fn of_policies(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
+        for (name, outcome) in &self.trained {
+            if let Err(reason) = outcome {
+                sentences.push(format!("{name} is left out: {reason}."));
+            }
+        }
+        match &self.judge {
+            Err(reason) => {
+                sentences.push(format!("That cannot be said: {reason}."));
+                return sentences;
+            }
+            Ok(judge) => {
+                if judge.answer.json.get("estimated_propensities").is_some() {
+                    sentences.push(
+                        "The log does not say how likely its slates were. That is guessed here, and \
+                         is right only where the logging policy looked at nothing but the place and \
+                         the item."
+                            .into(),
+                    );
+                }
+            }
+        }
+        if let Some(logger) = self.logger() {
+            sentences.push(format!("The policy that made the log earned {logger} a slate."));
+        }
+        for row in self.rows() {
+            let by_log = row.by_log.map_or("no figure".to_owned(), |figure| figure.to_string());
+            let by_users = row
+                .by_users
+                .map_or(String::new(), |figure| format!("; by the learned users {figure}"));
+            let doubt =
+                if row.verdict == UNDECIDED { ", which is not to be relied on" } else { "" };
+            sentences.push(format!("{}: {by_log} by the log{doubt}{by_users}.", row.policy));
+        }
+        sentences
+    }
+
+    fn of_belief(&self) -> Vec<String> {
+        let rows = self.rows();
+        if rows.is_empty() {
+            return vec!["Nobody: no policy could be judged.".into()];
+        }
+        let with = |verdict: &str| -> Vec<String> {
+            rows.iter().filter(|row| row.verdict == verdict).map(|row| row.policy.clone()).collect()
+        };
+        let mut sentences = Vec::new();
+        for (verdict, says) in [
+            (BETTER, "earns more than the logging policy, beyond chance"),
+            (WORSE, "earns less than the logging policy, beyond chance"),
+            ("cannot be told", "cannot be told from the logging policy"),
+            (UNDECIDED, "cannot be judged by this log"),
+        ] {
+            let names = with(verdict);
+            if !names.is_empty() {
+                sentences.push(format!("By the log, this {says}: {}.", names.join(", ")));
+            }
+        }
+        sentences.push(
+            match self.by() {
+                By::Log => "The log speaks for every policy, so they are put in order by the log.",
+                By::Users => {
+                    "The log does not speak for every policy, so they are put in order by the \
+                     learned users."
+                }
+                By::Nothing => {
+                    "The policies are not put in order: the log does not speak for all of them, and \
+                     what learned users say of the others has not been shown to be right."
+                }
+            }
+            .into(),
+        );
+        sentences
+    }
+
+    fn of_next_step(&self) -> Vec<String> {
+        let rows = self.rows();
+        let best = rows.iter().filter(|row| row.verdict == BETTER).max_by(|a, b| {
+            let mean = |row: &Row| row.difference.map_or(f64::NEG_INFINITY, |figure| figure.value);
+            mean(a).total_cmp(&mean(b))
+        });
+        if !self.wrong().is_empty() {
+            return vec!["Mend what is wrong with the log first; the rest rests on it.".into()];
+        }
+        if let Some(best) = best {
+            let gain =
+                best.difference.map_or(String::new(), |figure| format!(" of {figure} a slate"));
+            return vec![format!(
+                "Show {} to a part of your users, and log the probability of every place of every \
+                 slate: the log expects a gain{gain} over the logging policy.",
+                best.policy
+            )];
+        }
+        if self.describe.answer.json["propensity_kind"].is_null() {
+            return vec![
+                "Log the probability with which every item was shown at its place, and show some \
+                 slates at random: without that, no other policy can be judged."
+                    .into(),
+            ];
+        }
+        if !rows.is_empty() && rows.iter().all(|row| row.verdict == UNDECIDED) {
+            return vec![
+                "Show a share of the slates by the policies that are to be judged, mixed with the \
+                 logging policy, and log the probabilities: this log says nothing of their slates."
+                    .into(),
+            ];
+        }
+        let open = rows.iter().filter(|row| row.verdict == "cannot be told");
+        let needed = open
+            .filter_map(|row| Some((row, row.more_sessions()?)))
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        match needed {
+            Some((row, times)) => vec![format!(
+                "No policy is better beyond chance. If {}'s difference is what it seems, about \
+                 {times:.0} times as many sessions would show it.",
+                row.policy
+            )],
+            None => vec!["No policy is better beyond chance: keep the one that you have.".into()],
+        }
+    }
+}
+
+impl By {
+    fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Log => Some("log"),
+            Self::Users => Some("users"),
+            Self::Nothing => None,
+        }
+    }
+}
+
+impl Row {
+    fn new(policy: &Value) -> Self {
+        let decided = &policy["decided"];
+        Self {
+            policy: text(&policy["policy"]).to_owned(),
+            by_log: figure(decided, "reward_per_slate", "interval"),
+            difference: figure(decided, "less_the_logger", "interval_of_difference"),
+            by_users: figure(&policy["users"], "reward_per_slate", "interval"),
+            verdict: text(&policy["verdict"]).to_owned(),
+            reasons: names(&policy["reasons"]),
+        }
+    }
+
+    /// By what it is put in order.
+    fn key(&self, by: By) -> f64 {
+        let decided = self.verdict != UNDECIDED;
+        let figure = match by {
+            By::Users => self.by_users,
+            By::Log => self.by_log,
+            By::Nothing => self.by_log.filter(|_| decided),
+        };
+        figure.map_or(f64::NEG_INFINITY, |figure| figure.value)
+    }
+
+    /// How many times as many sessions would show a difference above 0 that is as large as it seems.
+    fn more_sessions(&self) -> Option<f64> {
+        let Figure { value, interval } = self.difference?;
+        let [low, high] = interval?;
+        let half = (high - low) / 2.0;
+        (value > 0.0 && half > value).then(|| (half / value).powi(2).ceil())
+    }
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some([low, high]) = self.interval else { return write!(f, "{:.4}", self.value) };
+        // Two digits of the interval's width.
+        let digits = (1.0 - ((high - low).max(1e-12)).log10().floor()).clamp(0.0, 8.0) as usize;
+        write!(f, "{:.digits$} ({low:.digits$} to {high:.digits$})", self.value)
+    }
+}
+
+fn figure(of: &Value, value: &str, interval: &str) -> Option<Figure> {
+    let ends = of[interval]
+        .as_array()
+        .and_then(|ends| Some([ends.first()?.as_f64()?, ends.get(1)?.as_f64()?]));
+    Some(Figure { value: of[value].as_f64()?, interval: ends })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn names(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|name| text(name).to_owned()).collect()
+}

@@ -1,0 +1,132 @@
+//! The page of a run: one HTML file, without a network.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::Outcome;
+use super::findings::{Figure, Findings, Row};
+use super::settings::Settings;
+
+const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;\
+    color:#222}h1{line-height:1.2}h2{margin:1.4em 0 .3em}p{margin:.3em 0}table{border-collapse:\
+    collapse;margin:1em 0}td,th{padding:.3em 1em .3em 0;text-align:left;vertical-align:top;\
+    border-bottom:1px solid #ddd}.wide{overflow-x:auto}pre{background:#f4f4f4;padding:1em;\
+    overflow-x:auto;font-size:13px}small{color:#555}svg{max-width:100%;height:auto}";
+
+/// The page.
+pub fn html(findings: &Findings, settings: &Settings) -> String {
+    let answers = findings.answers();
+    let rows = findings.rows();
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "Foretaste: " (findings.log) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                h1 { "What recommenders would earn: " (findings.log) }
+                @for answered in &answers {
+                    h2 { (answered.question) }
+                    @for sentence in &answered.sentences { p { (sentence) } }
+                    @if answered.question.starts_with("What would") && !rows.is_empty() {
+                        (chart(findings, &rows))
+                        (table(&rows))
+                    }
+                }
+                h2 { "Every step, with its command" }
+                p { "Each command can be repeated by hand. Seed " (settings.seed) "." }
+                (stage("The log", &findings.describe.command, &findings.describe.answer.text))
+                (outcome("The learned users", &findings.fit))
+                @for (name, trained) in &findings.trained {
+                    (outcome(&format!("The recommender {name}"), trained))
+                }
+                (outcome("The judgement", &findings.judge))
+                p { small { "Made by foretaste, revision " (crate::REVISION) "." } }
+            }
+        }
+    };
+    page.into_string() + "\n"
+}
+
+fn outcome(title: &str, outcome: &Outcome) -> Markup {
+    match outcome {
+        Ok(done) => stage(title, &done.command, &done.answer.text),
+        Err(reason) => html! { h3 { (title) } p { "There is none: " (reason) } },
+    }
+}
+
+fn stage(title: &str, command: &str, answer: &str) -> Markup {
+    html! {
+        details {
+            summary { (title) ": " code { (command) } }
+            pre { (answer.trim_end()) }
+        }
+    }
+}
+
+fn table(rows: &[Row]) -> Markup {
+    let shown =
+        |figure: Option<Figure>| figure.map_or("none".to_owned(), |figure| figure.to_string());
+    html! {
+        div.wide { table {
+            thead { tr {
+                @for head in ["policy", "reward a slate by the log", "less the logging policy's", "by the learned users", "verdict of the log"] {
+                    th scope="col" { (head) }
+                }
+            } }
+            tbody { @for row in rows { tr {
+                th scope="row" { (row.policy) }
+                td { (shown(row.by_log)) }
+                td { (shown(row.difference)) }
+                td { (shown(row.by_users)) }
+                td { (row.verdict) @for reason in &row.reasons { br; small { (reason) } } }
+            } } }
+        } }
+    }
+}
+
+/// What every policy earns by the log, with its interval, and the logging policy as a line.
+fn chart(findings: &Findings, rows: &[Row]) -> Markup {
+    const LEFT: f64 = 170.0;
+    const WIDTH: f64 = 520.0;
+    const HEIGHT: f64 = 28.0;
+    let logger = findings.logger();
+    let figures = || rows.iter().filter_map(|row| row.by_log).chain(logger);
+    let ends = figures().flat_map(|figure| figure.interval.unwrap_or([figure.value; 2]));
+    let (low, high) = ends
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
+    if low >= high || !(high - low).is_finite() {
+        return html! {};
+    }
+    let x = |value: f64| LEFT + WIDTH * (value - low) / (high - low);
+    let height = HEIGHT * (rows.len() + 2) as f64;
+    let bottom = HEIGHT * (rows.len() as f64 + 0.8);
+    let label = "Reward a slate of every policy by the log, with 95% intervals";
+    html! {
+        svg viewBox={ "0 0 " (LEFT + WIDTH + 60.0) " " (height) } width=(LEFT + WIDTH + 60.0) role="img" aria-label=(label) {
+            title { (label) }
+            @if let Some(logger) = logger {
+                line x1=(x(logger.value)) x2=(x(logger.value)) y1="8" y2=(bottom) stroke="#888" stroke-dasharray="4 3" {}
+                text x=(x(logger.value) + 4.0) y="14" font-size="12" fill="#555" { "logging policy" }
+            }
+            @for (at, row) in (1..).zip(rows) {
+                @let y = HEIGHT * f64::from(at);
+                text x="0" y=(y + 4.0) font-size="14" { (row.policy) }
+                @if let Some(figure) = row.by_log {
+                    @let sure = row.verdict != "do not decide by this log";
+                    @let color = if sure { "#0072b2" } else { "#999999" };
+                    @if let Some([low, high]) = figure.interval {
+                        line x1=(x(low)) x2=(x(high)) y1=(y) y2=(y) stroke=(color) stroke-width="3" {}
+                    }
+                    circle cx=(x(figure.value)) cy=(y) r="5" fill=(color) {}
+                }
+            }
+            line x1=(LEFT) x2=(LEFT + WIDTH) y1=(bottom) y2=(bottom) stroke="#222" {}
+            text x=(LEFT) y=(bottom + 16.0) font-size="12" { (format!("{low:.4}")) }
+            text x=(LEFT + WIDTH - 40.0) y=(bottom + 16.0) font-size="12" { (format!("{high:.4}")) }
+            text x=(LEFT + WIDTH / 2.0 - 70.0) y=(bottom + 16.0) font-size="12" { "reward a slate; grey: not to be relied on" }
+        }
+    }
+}
