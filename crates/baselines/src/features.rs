@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
 use foretaste_data::ItemId;
 use foretaste_train::CountFeatures;
 
@@ -16,6 +19,16 @@ impl Features {
     /// Features whose counts come from these slates.
     pub fn new(counted: &Impressions<'_>, items: usize) -> Result<Self> {
         Ok(Self(CountFeatures::new(counts(counted, items)?, co_clicks(counted, items)?)))
+    }
+
+    /// The counts as tensors, to be saved.
+    pub fn tables(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(self.0.tables()?)
+    }
+
+    /// What [`tables`](Self::tables) made.
+    pub fn from_tables(weights: &BTreeMap<String, Tensor>, items: usize) -> Result<Self> {
+        Ok(Self(CountFeatures::from_tables(weights, items)?))
     }
 
     /// Number of items that the features know.

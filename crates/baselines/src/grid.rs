@@ -1,6 +1,11 @@
 //! The hyper-parameters that a selection chooses among.
 
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use foretaste_data::Catalogue;
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 
 use crate::training::Callback;
 use crate::{ClickModel, Data, Result, Training};
@@ -14,6 +19,11 @@ pub(crate) trait Configured {
         seed: Seed,
         callback: Callback<'_>,
     ) -> Result<Box<dyn ClickModel>>;
+
+    /// The model that [`ClickModel::weights`] are of, for these items.
+    fn restore(&self, _: &Catalogue, _: &BTreeMap<String, Tensor>) -> Result<Box<dyn ClickModel>> {
+        Err(Setting::new("click model", "its kind is not saved").into())
+    }
 }
 
 /// The settings of a kind of click model among which one is chosen.

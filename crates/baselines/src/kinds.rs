@@ -1,7 +1,10 @@
 //! The kinds of click models: one line each in the table.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use candle_core::Tensor;
+use foretaste_data::Catalogue;
 use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -151,5 +154,19 @@ impl Settings {
         mut callback: impl FnMut(foretaste_train::Progress<CurvePoint>) -> ControlFlow<()>,
     ) -> Result<Box<dyn ClickModel>> {
         self.config().fit(data, seed, &mut callback)
+    }
+
+    /// The model of these settings with what [`ClickModel::weights`] gave of it, which scores as it
+    /// did. Of what comes from outside, no more memory is taken than there is.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if models of this kind are not saved, or the
+    /// weights do not fit; an error of the network if parameters lack.
+    pub fn restore(
+        &self,
+        catalogue: &Catalogue,
+        weights: &BTreeMap<String, Tensor>,
+    ) -> Result<Box<dyn ClickModel>> {
+        self.config().restore(catalogue, weights)
     }
 }

@@ -50,6 +50,7 @@ mod counts;
 mod data;
 mod error;
 mod features;
+mod forest;
 mod grid;
 mod impressions;
 mod item_knn;

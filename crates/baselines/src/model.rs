@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
 use foretaste_data::Log;
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};
 use foretaste_eval::metrics;
@@ -19,6 +22,16 @@ pub trait ClickModel: Send + Sync {
 
     /// What the scores mean beyond their order.
     fn likelihood(&self) -> Likelihood;
+
+    /// What was fitted, to be saved beside the settings ([`Settings::restore`](crate::Settings)):
+    /// parameters, and tables under names that start with [`TABLE`](foretaste_nn::TABLE). `None` if
+    /// models of its kind are not saved; networks and trees are.
+    ///
+    /// # Errors
+    /// An error of the network if there is no memory for them.
+    fn weights(&self) -> Result<Option<BTreeMap<String, Tensor>>> {
+        Ok(None)
+    }
 
     /// How the fit went; empty for models that are counted, not trained.
     fn curve(&self) -> &[CurvePoint] {
@@ -52,6 +65,12 @@ impl ChoiceModel for dyn ClickModel + '_ {
             scores,
         };
         Ok(scores.into_iter().map(predict).collect())
+    }
+}
+
+impl ChoiceModel for Box<dyn ClickModel> {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        (**self).predict(log, sessions)
     }
 }
 

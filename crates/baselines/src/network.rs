@@ -7,7 +7,10 @@ mod fields;
 mod tests;
 mod wide_deep;
 
+use std::collections::BTreeMap;
+
 use candle_core::{DType, Device, Tensor};
+use foretaste_data::Catalogue;
 use foretaste_nn::{Params, masked_log_softmax};
 use foretaste_random::Seed;
 
@@ -76,6 +79,23 @@ impl Configured for NetworkConfig {
     ) -> Result<Box<dyn ClickModel>> {
         Ok(Box::new(Network::fit(self, data, seed, callback)?))
     }
+
+    fn restore(
+        &self,
+        catalogue: &Catalogue,
+        weights: &BTreeMap<String, Tensor>,
+    ) -> Result<Box<dyn ClickModel>> {
+        // However large the settings say that it is.
+        let entries = weights.values().map(Tensor::elem_count).sum();
+        let params = Params::new(Seed::new(0), DType::F32, &Device::Cpu).at_most(entries);
+        let mut network = Network::with_params(self, catalogue.len(), params)?;
+        network.params.restore(weights)?;
+        if self.context {
+            let items = catalogue.len();
+            network.context = Some(Context::from_tables(weights, items, self.place)?);
+        }
+        Ok(Box::new(network))
+    }
 }
 
 #[derive(Debug)]
@@ -125,8 +145,11 @@ impl Network {
     }
 
     fn untrained(config: &NetworkConfig, items: usize, seed: Seed, dtype: DType) -> Result<Self> {
+        Self::with_params(config, items, Params::new(seed, dtype, &Device::Cpu))
+    }
+
+    fn with_params(config: &NetworkConfig, items: usize, mut params: Params) -> Result<Self> {
         config.check()?;
-        let mut params = Params::new(seed, dtype, &Device::Cpu);
         let scope = params.scope("network");
         let layers = match config.architecture {
             Architecture::WideDeep => Layers::WideDeep(WideDeep::new(config, items, scope)?),
@@ -203,6 +226,14 @@ impl ClickModel for Network {
             scores.extend(sizes.map(|size| logits.by_ref().take(size).collect::<Vec<_>>()));
         }
         Ok(scores)
+    }
+
+    fn weights(&self) -> Result<Option<BTreeMap<String, Tensor>>> {
+        let mut weights = self.params.snapshot()?;
+        if let Some(context) = &self.context {
+            weights.extend(context.tables()?);
+        }
+        Ok(Some(weights))
     }
 
     fn curve(&self) -> &[CurvePoint] {

@@ -1,12 +1,17 @@
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+use foretaste_data::Catalogue;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_train::Folds;
+use foretaste_train::{CountFeatures, Folds};
 use forust_ml::objective::ObjectiveType;
 use forust_ml::{GradientBooster, Matrix};
 use serde::{Deserialize, Serialize};
 
 use crate::data::sample_shown;
 use crate::features::{FEATURES, Features};
+use crate::forest::Forest;
 use crate::grid::{Configured, Grid, cross};
 use crate::training::Callback;
 use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
@@ -22,8 +27,8 @@ use crate::{ClickModel, CurvePoint, Data, Impressions, Likelihood, Result};
 /// | feature | |
 /// |---|---|
 /// | those of [`CountFeatures`](foretaste_train::CountFeatures) | |
-/// | share of rate | the rate of a over the sum of rates in the slate |
-/// | slate size | number of items shown |
+/// | share of rate | the rate of a over the sum of rates in the slate; not where items are [alone](Self::alone) |
+/// | slate size | number of items shown; not where items are alone |
 /// | place | place of a in the slate, from 0, where asked for |
 ///
 /// Rows of training are counted out of fold: the training sessions are dealt into 10 folds, from
@@ -54,6 +59,10 @@ pub struct TreesConfig {
     /// Whether the place in the slate is a feature. Off by default: where slates were put
     /// together afterwards, their order may give the click away.
     pub place: bool,
+    /// Whether an item is judged without what compares it with its slate, so that the items of a
+    /// whole catalogue can be ranked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub alone: bool,
 }
 
 impl Default for TreesConfig {
@@ -65,6 +74,7 @@ impl Default for TreesConfig {
             patience: 20,
             max_rows: 100_000,
             place: false,
+            alone: false,
         }
     }
 }
@@ -93,12 +103,22 @@ impl Configured for TreesConfig {
     ) -> Result<Box<dyn ClickModel>> {
         Ok(Box::new(Trees::fit(self, data, seed)?))
     }
+
+    fn restore(
+        &self,
+        catalogue: &Catalogue,
+        weights: &BTreeMap<String, Tensor>,
+    ) -> Result<Box<dyn ClickModel>> {
+        check(self)?;
+        let features = Features::from_tables(weights, catalogue.len())?;
+        let forest = Forest::from_tables(weights, columns(self))?;
+        Ok(Box::new(Trees { features, forest, curve: Vec::new() }))
+    }
 }
 
 pub(crate) struct Trees {
     features: Features,
-    booster: GradientBooster,
-    columns: usize,
+    forest: Forest,
     curve: Vec<CurvePoint>,
 }
 
@@ -146,7 +166,7 @@ impl Trees {
             .set_early_stopping_rounds(Some(config.patience));
         booster.fit_unweighted(&Matrix::new(&train, rows, columns), &train_labels, Some(judged))?;
         let curve = curve(&booster);
-        Ok(Self { features, booster, columns, curve })
+        Ok(Self { features, forest: Forest::of(&booster), curve })
     }
 }
 
@@ -158,15 +178,18 @@ impl ClickModel for Trees {
         let mut scores = Vec::with_capacity(impressions.len());
         for chunk in all.chunks(CHUNK) {
             let rows = self.features.rows(impressions, chunk);
-            let values = transpose(&rows, self.columns);
-            let margins =
-                self.booster.predict(&Matrix::new(&values, rows.len(), self.columns), true);
-            let mut margins = margins.into_iter().map(|margin| margin as f32);
+            let mut margins = rows.iter().map(|row| self.forest.predict(row) as f32);
             scores.extend(chunk.iter().map(|&impression| {
                 margins.by_ref().take(impressions.get(impression).slate.len()).collect::<Vec<_>>()
             }));
         }
         Ok(scores)
+    }
+
+    fn weights(&self) -> Result<Option<BTreeMap<String, Tensor>>> {
+        let mut weights = self.features.tables()?;
+        weights.extend(self.forest.tables()?);
+        Ok(Some(weights))
     }
 
     fn curve(&self) -> &[CurvePoint] {
@@ -221,9 +244,14 @@ fn transpose(rows: &[Row], columns: usize) -> Vec<f64> {
     (0..columns).flat_map(|column| rows.iter().map(move |row| row[column])).collect()
 }
 
-/// Number of features in use: the place is the last of them.
+/// Number of features in use, the first ones: what compares an item with its slate stands behind
+/// the others, and the place is the last.
 fn columns(config: &TreesConfig) -> usize {
-    if config.place { FEATURES } else { FEATURES - 1 }
+    match (config.alone, config.place) {
+        (true, _) => CountFeatures::DIM,
+        (false, true) => FEATURES,
+        (false, false) => FEATURES - 1,
+    }
 }
 
 fn check(config: &TreesConfig) -> Result<()> {
@@ -231,6 +259,10 @@ fn check(config: &TreesConfig) -> Result<()> {
     if counts.contains(&0) || !(config.learning_rate > 0.0 && config.learning_rate <= 1.0) {
         let problem =
             format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
+        return Err(Setting::new("gradient-boosted trees", problem).into());
+    }
+    if config.alone && config.place {
+        let problem = "an item that is judged alone has no place: expected one of both";
         return Err(Setting::new("gradient-boosted trees", problem).into());
     }
     Ok(())
@@ -303,6 +335,29 @@ mod tests {
             }
             assert_ne!(before, after);
         }
+    }
+
+    /// By the booster that grew them, bit for bit.
+    #[test]
+    fn trees_predict_as_they_were_grown() {
+        let rows: Vec<Row> = (0..400)
+            .map(|at| std::array::from_fn(|column| f64::from((at * (column as u32 + 3)) % 17)))
+            .collect();
+        let labels: Vec<f64> =
+            rows.iter().map(|row| f64::from(u8::from(row[0] + row[3] > 15.0))).collect();
+        let values = transpose(&rows, FEATURES);
+        let matrix = Matrix::new(&values, rows.len(), FEATURES);
+        let judged =
+            vec![(Matrix::new(&values, rows.len(), FEATURES), &labels[..], &[1.0; 400][..])];
+        let mut booster = GradientBooster::default()
+            .set_objective_type(ObjectiveType::LogLoss)
+            .set_iterations(60)
+            .set_early_stopping_rounds(Some(3));
+        booster.fit_unweighted(&matrix, &labels, Some(judged)).unwrap();
+        let forest = Forest::of(&booster);
+        let found: Vec<f64> = rows.iter().map(|row| forest.predict(row)).collect();
+        assert!(found.iter().any(|margin| *margin != found[0]));
+        assert_eq!(found, booster.predict(&matrix, false));
     }
 
     #[test]

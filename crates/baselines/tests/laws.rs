@@ -8,7 +8,7 @@ use foretaste_baselines::{
     ModelKind, NetworkConfig, PopularityConfig, PositionConfig, Selection, SessionKnnConfig,
     SessionRnnConfig, Settings, Training, TreesConfig, select, select_among,
 };
-use foretaste_data::{Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
+use foretaste_data::{Catalogue, Choice, Fractions, ItemId, Log, LogBuilder, Split, Step};
 use foretaste_eval::choice::{ChoiceModel, evaluate};
 use foretaste_random::Seed;
 use foretaste_sim::policies::UniformRandom;
@@ -632,4 +632,55 @@ fn a_diverging_fit_says_so() {
     let diverged =
         |error: &Error| matches!(error, Error::Training(foretaste_train::Error::Diverged { .. }));
     assert!(result.as_ref().is_err_and(diverged), "{:?}", result.err());
+}
+
+#[test]
+fn a_saved_model_scores_as_it_did_and_needs_all_its_weights() {
+    let (log, catalogue) =
+        (simulate(120, Outside::Skip { leaving: 0.2 }), Catalogue::numbered(ITEMS));
+    let (train, validation): (Vec<usize>, Vec<usize>) = ((0..90).collect(), (90..120).collect());
+    let data = Data { log: &log, items: ITEMS, train: &train, validation: &validation };
+    let alone = TreesConfig { alone: true, trees: 20, ..TreesConfig::default() };
+    let mut saved = 0;
+    for settings in grids(30).into_iter().flatten().chain([Settings::Trees(alone)]) {
+        let model = settings.fit(&data, Seed::new(5), go_on).unwrap();
+        let Some(weights) = model.weights().unwrap() else {
+            assert!(settings.restore(&catalogue, &Default::default()).is_err(), "{settings:?}");
+            continue;
+        };
+        let shown = Impressions::new(&log, &validation);
+        let restored = settings.restore(&catalogue, &weights).unwrap();
+        assert_eq!(restored.scores(&shown).unwrap(), model.scores(&shown).unwrap(), "{settings:?}");
+        for name in weights.keys() {
+            let mut lacking = weights.clone();
+            lacking.remove(name);
+            // Without a pair that was clicked together there is no such table.
+            let refused = settings.restore(&catalogue, &lacking).is_err();
+            assert!(refused || name == "table.context.together" || name == "table.trees.roots");
+        }
+        assert!(settings.restore(&Catalogue::numbered(ITEMS + 1), &weights).is_err());
+        saved += 1;
+    }
+    assert!(saved >= 7);
+}
+
+/// An item that is judged alone has the score that it has on any slate after the same clicks.
+#[test]
+fn items_that_are_judged_alone_score_the_same_on_any_slate() {
+    let log = simulate(120, Outside::Skip { leaving: 0.2 });
+    let (train, validation): (Vec<usize>, Vec<usize>) = ((0..90).collect(), (90..120).collect());
+    let data = Data { log: &log, items: ITEMS, train: &train, validation: &validation };
+    let settings =
+        Settings::Trees(TreesConfig { alone: true, trees: 20, ..TreesConfig::default() });
+    let model = settings.fit(&data, Seed::new(5), go_on).unwrap();
+    let scores = |slate: &[u32]| {
+        let after = self::log(&vec![vec![(vec![3, 4], Some(3)), (slate.to_vec(), None)]]);
+        model.scores(&Impressions::new(&after, &[0])).unwrap()[1].clone()
+    };
+    let all: Vec<u32> = (0..ITEMS as u32).collect();
+    let whole = scores(&all);
+    assert!(whole.iter().any(|score| *score != whole[0]));
+    for item in all {
+        assert_eq!(scores(&[item]), [whole[item as usize]]);
+    }
 }

@@ -89,7 +89,10 @@ impl<M: ChoiceModel> Greedy<M> {
                 builder.push(step(&[item], Choice::Item(item)))?;
                 steps += 1;
             }
-            builder.push(step(&self.items_of(allowed, row), Choice::Skip))?;
+            // What is chosen from the last makes no difference, and some users must choose.
+            let last_slate = self.items_of(allowed, row);
+            let chosen = last_slate.first().map_or(Choice::Skip, |&item| Choice::Item(item));
+            builder.push(step(&last_slate, chosen))?;
             builder.end_session(None)?;
             last.push(steps);
             steps += 1;

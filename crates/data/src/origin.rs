@@ -1,6 +1,6 @@
 //! What a model was fitted on, so that it is not judged on the same sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -87,6 +87,25 @@ impl Origin {
         let prints = sessions.iter().map(|&index| Fingerprint::of(dataset, index)).collect();
         let (dataset, log) = (dataset.name.clone(), log_digest(dataset));
         Self { dataset, log, settings, seed, revision: revision.to_owned(), sessions: prints }
+    }
+
+    /// The same model, which learned besides from what another one did that it is made of, such as
+    /// users that a recommender was trained in. `dataset` is the data set of this origin.
+    #[must_use]
+    pub fn including(mut self, other: &Self, dataset: &Dataset) -> Self {
+        let mut own: HashSet<usize> = self.sessions.iter().map(|print| print.index).collect();
+        let seen = other.overlap(dataset).seen;
+        let also = (0..seen.len()).filter(|&index| seen[index] && own.insert(index));
+        self.sessions.extend(also.map(|index| Fingerprint::of(dataset, index)));
+        self.sessions.sort_by_key(|print| print.index);
+        if other.log != self.log {
+            // Sessions that this log does not hold have no place in it.
+            let known: HashSet<u64> = self.sessions.iter().map(|print| print.name).collect();
+            let elsewhere = other.sessions.iter().filter(|print| !known.contains(&print.name));
+            self.sessions
+                .extend(elsewhere.map(|print| Fingerprint { index: usize::MAX, ..*print }));
+        }
+        self
     }
 
     /// Number of sessions that were learned from.

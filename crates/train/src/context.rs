@@ -123,6 +123,59 @@ impl CountFeatures {
         })
     }
 
+    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions with
+    /// a click) and `together` `[pairs, 3]` (two items, sessions that clicked both).
+    ///
+    /// # Errors
+    /// An error of the network if there is no memory for them.
+    pub fn tables(&self) -> Result<BTreeMap<String, Tensor>> {
+        let Self { counts, co_clicks } = self;
+        let of_item =
+            |item: usize| [counts.clicks[item], counts.shown[item], co_clicks.sessions[item]];
+        let of_items: Vec<u32> = (0..self.items()).flat_map(of_item).collect();
+        let pairs = co_clicks.together.iter().zip(0u32..).flat_map(|(others, item)| {
+            let rising = others.iter().filter(move |&&(other, _)| other > item);
+            rising.flat_map(move |&(other, both)| [item, other, both])
+        });
+        let pairs: Vec<u32> = pairs.collect();
+        let of_items = Tensor::from_vec(of_items, (self.items(), 3), &Device::Cpu)?;
+        let mut tables = BTreeMap::from([(COUNTS.to_owned(), of_items)]);
+        if !pairs.is_empty() {
+            let shape = (pairs.len() / 3, 3);
+            tables.insert(TOGETHER.to_owned(), Tensor::from_vec(pairs, shape, &Device::Cpu)?);
+        }
+        Ok(tables)
+    }
+
+    /// What [`tables`](Self::tables) made, found among saved weights, for so many items.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if a table is missing or its content does not fit.
+    pub fn from_tables(weights: &BTreeMap<String, Tensor>, items: usize) -> Result<Self> {
+        let counts = table(weights, COUNTS, [Some(items), Some(3)], DType::U32)?;
+        let counts = counts.to_vec2::<u32>()?;
+        let pairs = match weights.contains_key(TOGETHER) {
+            true => table(weights, TOGETHER, [None, Some(3)], DType::U32)?.to_vec2::<u32>()?,
+            false => Vec::new(),
+        };
+        let mut together = vec![Vec::new(); items];
+        for pair in &pairs {
+            let [a, b] = [pair[0], pair[1]];
+            if a >= b || b as usize >= items {
+                let problem = format!("clicks on {a} and {b}, expected two of {items} items");
+                return Err(Setting::new(TOGETHER, problem).into());
+            }
+            together[a as usize].push((b, pair[2]));
+            together[b as usize].push((a, pair[2]));
+        }
+        together.iter_mut().for_each(|others| others.sort_unstable());
+        let column = |at: usize| counts.iter().map(|row| row[at]).collect::<Vec<u32>>();
+        Ok(Self {
+            counts: Counts::of(column(0), column(1)),
+            co_clicks: CoClicks { sessions: column(2), together },
+        })
+    }
+
     fn rate(&self, item: usize) -> f64 {
         (f64::from(self.counts.clicks[item]) + PRIOR * self.counts.rate)
             / (f64::from(self.counts.shown[item]) + PRIOR)
@@ -174,6 +227,7 @@ pub struct CountContext {
     place: bool,
     mean: Vec<f64>,
     sd: Vec<f64>,
+    places_alike: bool,
 }
 
 /// A context that was counted in training sessions.
@@ -198,8 +252,10 @@ impl CountContext {
         seed: Seed,
     ) -> Result<CountedContext> {
         let dim = Self::width(place);
-        let unscaled =
-            |features| Self { features, place, mean: vec![0.0; dim], sd: vec![1.0; dim] };
+        let unscaled = |features| {
+            let (mean, sd) = (vec![0.0; dim], vec![1.0; dim]);
+            Self { features, place, mean, sd, places_alike: false }
+        };
         let folds = Folds::deal(sessions.len(), seed);
         let mut training = vec![Vec::new(); sessions.len()];
         for fold in 0..folds.len() {
@@ -231,31 +287,16 @@ impl CountContext {
         self.features.items()
     }
 
-    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions
-    /// with a click), `together` `[pairs, 3]` (two items, sessions that clicked both), `scale` `[2,
+    /// It as tensors on the CPU, to be saved: those of [`CountFeatures::tables`] and `scale` `[2,
     /// dim]` (means and standard deviations).
     ///
     /// # Errors
     /// An error of the network if there is no memory for them.
     pub fn tables(&self) -> Result<BTreeMap<String, Tensor>> {
-        let CountFeatures { counts, co_clicks } = &self.features;
-        let of_item =
-            |item: usize| [counts.clicks[item], counts.shown[item], co_clicks.sessions[item]];
-        let of_items: Vec<u32> = (0..self.items()).flat_map(of_item).collect();
-        let pairs = co_clicks.together.iter().zip(0u32..).flat_map(|(others, item)| {
-            let rising = others.iter().filter(move |&&(other, _)| other > item);
-            rising.flat_map(move |&(other, both)| [item, other, both])
-        });
-        let pairs: Vec<u32> = pairs.collect();
         let scale = [&self.mean[..], &self.sd[..]].concat();
-        let mut tables = BTreeMap::from([
-            (COUNTS.to_owned(), Tensor::from_vec(of_items, (self.items(), 3), &Device::Cpu)?),
-            (SCALE.to_owned(), Tensor::from_vec(scale, (2, self.dim()), &Device::Cpu)?),
-        ]);
-        if !pairs.is_empty() {
-            let shape = (pairs.len() / 3, 3);
-            tables.insert(TOGETHER.to_owned(), Tensor::from_vec(pairs, shape, &Device::Cpu)?);
-        }
+        let mut tables = self.features.tables()?;
+        let scale = Tensor::from_vec(scale, (2, self.dim()), &Device::Cpu)?;
+        tables.insert(SCALE.to_owned(), scale);
         Ok(tables)
     }
 
@@ -269,35 +310,21 @@ impl CountContext {
         place: bool,
     ) -> Result<Self> {
         let dim = Self::width(place);
-        let counts = table(weights, COUNTS, [Some(items), Some(3)], DType::U32)?;
-        let counts = counts.to_vec2::<u32>()?;
+        let features = CountFeatures::from_tables(weights, items)?;
         let scale = table(weights, SCALE, [Some(2), Some(dim)], DType::F64)?.to_vec2::<f64>()?;
-        let pairs = match weights.contains_key(TOGETHER) {
-            true => table(weights, TOGETHER, [None, Some(3)], DType::U32)?.to_vec2::<u32>()?,
-            false => Vec::new(),
-        };
-        let mut together = vec![Vec::new(); items];
-        for pair in &pairs {
-            let [a, b] = [pair[0], pair[1]];
-            if a >= b || b as usize >= items {
-                let problem = format!("clicks on {a} and {b}, expected two of {items} items");
-                return Err(Setting::new(TOGETHER, problem).into());
-            }
-            together[a as usize].push((b, pair[2]));
-            together[b as usize].push((a, pair[2]));
-        }
-        together.iter_mut().for_each(|others| others.sort_unstable());
         if let Some(sd) = scale[1].iter().find(|&&sd| !(sd > 0.0 && sd.is_finite())) {
             let problem = format!("a standard deviation of {sd}, expected a positive number");
             return Err(Setting::new(SCALE, problem).into());
         }
-        let column = |at: usize| counts.iter().map(|row| row[at]).collect::<Vec<u32>>();
-        let features = CountFeatures {
-            counts: Counts::of(column(0), column(1)),
-            co_clicks: CoClicks { sessions: column(2), together },
-        };
         let [mean, sd] = [scale[0].clone(), scale[1].clone()];
-        Ok(Self { features, place, mean, sd })
+        Ok(Self { features, place, mean, sd, places_alike: false })
+    }
+
+    /// The same, to which all places are the mean place of the training sessions: for a model that
+    /// is asked of items that stand at none.
+    #[must_use]
+    pub fn with_places_alike(self) -> Self {
+        Self { places_alike: true, ..self }
     }
 
     fn scaled(&self, at: usize, value: f64) -> f32 {
@@ -312,7 +339,8 @@ impl ContextFeatures for CountContext {
 
     fn rows(&self, history: &[ItemId], slate: &[ItemId], rows: &mut Vec<f32>) {
         for (place, features) in self.features.of_items(history, slate).enumerate() {
-            let values = features.into_iter().chain(self.place.then_some(place as f64));
+            let place = if self.places_alike { self.mean[self.dim() - 1] } else { place as f64 };
+            let values = features.into_iter().chain(self.place.then_some(place));
             rows.extend(values.enumerate().map(|(at, value)| self.scaled(at, value)));
         }
     }

@@ -141,6 +141,18 @@ impl Outside {
     }
 }
 
+impl Outside {
+    /// As [`observed`](Self::observed) in these sessions of a log; it is an option wherever the log
+    /// has it.
+    pub fn observed_in(log: &Log, sessions: &[usize]) -> Self {
+        match (Self::observed(log), Self::observed(&log.select(sessions))) {
+            (Self::Absent, _) => Self::Absent,
+            (_, Self::Absent) => Self::Nothing { leaving: 0.0 },
+            (_, observed) => observed,
+        }
+    }
+}
+
 impl StateEncoder {
     /// The position weights of the paper (σ = ELU, B learned) at the released sizes: m = 20, n = 4,
     /// W starting at 1e-4.
@@ -256,6 +268,42 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// Validations without a new best after which a fit to a log of one's own ends.
+    pub const USUAL_PATIENCE: u64 = 20;
+    /// Updates that a fit may take at least, unless so many epochs are asked for.
+    const UPDATES: u64 = 2_000;
+    /// Epochs that a fit may take at least.
+    const EPOCHS: u64 = 10;
+    /// Sessions of a batch at most, and about how many slates it holds where sessions are long.
+    const BATCH: (usize, f64) = (50, 500.0);
+
+    /// For a fit to these sessions of a log of one's own, with so many epochs at most, or
+    /// [`usual_epochs`](Self::usual_epochs).
+    pub fn for_sessions(
+        log: &Log,
+        train: &[usize],
+        learning_rate: f64,
+        epochs: Option<u64>,
+    ) -> Self {
+        let slates: usize = train.iter().map(|&session| log.session(session).len()).sum();
+        let fitting = Self::BATCH.1 * train.len() as f64 / slates.max(1) as f64;
+        let batch = (fitting as usize).clamp(1, Self::BATCH.0);
+        let (epoch, published) = (train.len().div_ceil(batch) as u64, Self::default());
+        Self {
+            optimiser: AdamConfig { learning_rate, ..published.optimiser },
+            batch,
+            iterations: epochs.unwrap_or_else(|| Self::usual_epochs(epoch)) * epoch,
+            // Validations are to cost no more than the training.
+            validate_every: published.validate_every.max(epoch / 4),
+            patience: Some(Self::USUAL_PATIENCE),
+        }
+    }
+
+    /// As many epochs of so many updates as make 2,000 of them, and at least 10.
+    pub fn usual_epochs(updates: u64) -> u64 {
+        Self::EPOCHS.max(Self::UPDATES.div_ceil(updates.max(1)))
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.batch == 0
             || self.validate_every == 0

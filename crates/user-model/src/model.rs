@@ -133,6 +133,14 @@ impl UserModel {
         Ok(self)
     }
 
+    /// The model with all places alike, where it takes the place on the slate: for items that are
+    /// scored where they stand at none.
+    #[must_use]
+    pub fn with_places_alike(mut self) -> Self {
+        self.context = self.context.map(CountContext::with_places_alike);
+        self
+    }
+
     /// The trainable parameters θ, which [`fit`](crate::fit) changes.
     pub fn params(&self) -> &Params {
         &self.params

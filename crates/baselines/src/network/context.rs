@@ -1,3 +1,6 @@
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
 use foretaste_random::Seed;
 use foretaste_train::{ContextFeatures, CountContext, CountedContext};
 
@@ -32,6 +35,21 @@ impl Context {
             starts.push(starts[starts.len() - 1] + slate.len() * context.dim());
         }
         Ok(Self { counted: context, training: training.concat(), starts })
+    }
+
+    /// It but for the rows of its training slates, as [`CountContext::tables`].
+    pub fn tables(&self) -> Result<BTreeMap<String, Tensor>> {
+        Ok(self.counted.tables()?)
+    }
+
+    /// What [`tables`](Self::tables) made.
+    pub fn from_tables(
+        weights: &BTreeMap<String, Tensor>,
+        items: usize,
+        place: bool,
+    ) -> Result<Self> {
+        let counted = CountContext::from_tables(weights, items, place)?;
+        Ok(Self { counted, training: Vec::new(), starts: vec![0] })
     }
 
     /// How many numbers an item has.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use clap::error::ErrorKind;
-use foretaste_data::{Dataset, Log, Split};
+use foretaste_data::{Dataset, Split};
 use foretaste_nn::AdamConfig;
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 use foretaste_user_model::{
@@ -45,14 +45,6 @@ pub enum Settings {
 
 /// The learning rates that are tried: the published one and four times it.
 const LEARNING_RATES: [f64; 2] = [5e-4, 2e-3];
-/// Updates that a fit may take at least, unless so many epochs are asked for.
-const UPDATES: u64 = 2_000;
-/// Epochs that a fit may take at least.
-const EPOCHS: u64 = 10;
-/// A fit ends after so many validations in a row without a new best.
-const PATIENCE: u64 = 20;
-/// Sessions of a batch at most, and about how many slates it holds where sessions are long.
-const BATCH: (usize, f64) = (50, 500.0);
 
 impl Kind {
     /// What it is called.
@@ -100,7 +92,7 @@ impl Asked {
         let counts = self.features.then_some(Some(Context::Counts { place: self.place }));
         let given = self.features && dataset.catalogue.features().is_some();
         let given = given.then_some(ItemFeatures::Given);
-        let outside = outside(log, &split.train);
+        let outside = Outside::observed_in(log, &split.train);
         let mut grid = Vec::new();
         for context in counts.into_iter().chain([None]) {
             for features in [ItemFeatures::OneHot].into_iter().chain(given) {
@@ -108,7 +100,7 @@ impl Asked {
                     let published = UserModelConfig::new(items);
                     let state = state.clone();
                     let model = UserModelConfig { features, context, state, outside, ..published };
-                    let training = self.training(log, split, rate);
+                    let training = TrainConfig::for_sessions(log, &split.train, rate, self.epochs);
                     grid.push(Settings::Gan { model: Box::new(model), training });
                 }
             }
@@ -116,34 +108,14 @@ impl Asked {
         grid
     }
 
-    fn training(&self, log: &Log, split: &Split, learning_rate: f64) -> TrainConfig {
-        let train = split.train.len();
-        let slates: usize = split.train.iter().map(|&session| log.session(session).len()).sum();
-        let fitting = BATCH.1 * train as f64 / slates.max(1) as f64;
-        let batch = (fitting as usize).clamp(1, BATCH.0);
-        let (epoch, published) = (train.div_ceil(batch) as u64, TrainConfig::default());
-        TrainConfig {
-            optimiser: AdamConfig { learning_rate, ..published.optimiser },
-            batch,
-            iterations: self.epochs(epoch) * epoch,
-            // Validations are to cost no more than the training.
-            validate_every: published.validate_every.max(epoch / 4),
-            patience: Some(PATIENCE),
-        }
-    }
-
     fn behaviour(&self, items: usize, split: &Split, learning_rate: f64) -> Settings {
         let published = BehaviourTraining::default();
-        let epochs = self.epochs(split.train.len().div_ceil(published.batch) as u64);
+        let updates = split.train.len().div_ceil(published.batch) as u64;
+        let epochs = self.epochs.unwrap_or_else(|| TrainConfig::usual_epochs(updates));
         let optimiser = AdamConfig { learning_rate, ..published.optimiser };
         let training = BehaviourTraining { optimiser, ..published };
         let model = BehaviourConfig::small(items);
-        Settings::Behaviour { model, training, epochs, patience: PATIENCE }
-    }
-
-    /// How many, where an epoch has so many updates.
-    fn epochs(&self, updates: u64) -> u64 {
-        self.epochs.unwrap_or_else(|| EPOCHS.max(UPDATES.div_ceil(updates)))
+        Settings::Behaviour { model, training, epochs, patience: TrainConfig::USUAL_PATIENCE }
     }
 }
 
@@ -176,14 +148,5 @@ impl fmt::Display for Settings {
                 write!(f, "learning rate {}, {context}{given}", training.optimiser.learning_rate)
             }
         }
-    }
-}
-
-/// Choosing nothing as the sessions to learn from show it; it is an option wherever the log has it.
-fn outside(log: &Log, train: &[usize]) -> Outside {
-    match (Outside::observed(log), Outside::observed(&log.select(train))) {
-        (Outside::Absent, _) => Outside::Absent,
-        (_, Outside::Absent) => Outside::Nothing { leaving: 0.0 },
-        (_, observed) => observed,
     }
 }
