@@ -10,15 +10,18 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// The arguments of every method that trains by epochs, of which there are many.
-const METHODS: [&[&str]; 2] = [
-    &["--method", "irecgan", "--epochs", "100", "--adversarial", "2"],
-    &["--method", "lstm", "--epochs", "200"],
+const METHODS: [&[&str]; 5] = [
+    &["--method", "irecgan", "--epochs", "100", "--adversarial", "2", "--hidden", "16"],
+    &["--method", "pg", "--epochs", "200", "--hidden", "16"],
+    &["--method", "lstm", "--epochs", "200", "--hidden", "16"],
+    &["--method", "cdqn", "--users", "users", "--iterations", "60", "--hidden", "16"],
+    &["--method", "linucb", "--users", "users", "--iterations", "200"],
 ];
 
 fn train(method: &[&str], folder: &Path, to: &str, seed: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_foretaste"));
     command.args(["train", "bundled:simulated-mdp.csv", "--to", to, "--seed", seed]);
-    command.args(["--hidden", "16", "--device", "cpu"]).args(method);
+    command.args(["--device", "cpu"]).args(method);
     command.current_dir(folder);
     command
 }
@@ -52,6 +55,11 @@ fn a_training_that_is_stopped_goes_on_with_the_same_command() {
 fn goes_on(method: &[&str]) {
     let temp = TempDir::new().unwrap();
     let folder = temp.path();
+    if method.contains(&"--users") {
+        let mut fit = Command::new(env!("CARGO_BIN_EXE_foretaste"));
+        fit.args(["fit", "bundled:simulated-mdp.csv", "--to", "users", "--epochs", "1"]);
+        assert!(fit.args(["--device", "cpu"]).current_dir(folder).status().unwrap().success());
+    }
     assert!(train(method, folder, "whole", "1").output().unwrap().status.success());
 
     let mut running = train(method, folder, "stopped", "1").stderr(Stdio::piped()).spawn().unwrap();

@@ -8,7 +8,6 @@ mod settings;
 mod simpler;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -18,7 +17,7 @@ use foretaste_data::{Choice, Dataset, Fractions, Log, Origin, Provenance, Split}
 use foretaste_files::check_folder;
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
-use foretaste_recommender::{USERS, Users};
+use foretaste_recommender::{TrainingLog, USERS, Users};
 use indicatif::MultiProgress;
 use serde_json::json;
 
@@ -31,12 +30,7 @@ use crate::answer::Answer;
 use crate::describe::Profile;
 use crate::log::{LogArgs, inputs};
 use crate::saved::is_part_of_saved;
-
-/// What the settings in the origin call the number of items that most slates have, which `simulate`
-/// shows unless it is told otherwise.
-pub const SLATE: &str = "slate";
-/// The same of the number of steps of the longest session, after which `simulate` cuts.
-pub const LONGEST: &str = "longest_session";
+use crate::users::{LONGEST, SLATE};
 
 /// Options of `fit`.
 #[derive(Debug, clap::Args)]
@@ -205,27 +199,15 @@ fn warn_of_skips(log: &Log) {
 
 /// What the users learned from: the sessions that chose their settings count too.
 fn origin(args: &Args, dataset: &Dataset, split: &Split, settings: &Settings) -> Origin {
+    let log = TrainingLog { dataset, sessions: &split.train, users: None };
     let settings = json!({
         "percent": args.percent,
         "first": args.first,
-        SLATE: usual_slate(&dataset.log, &split.train),
-        LONGEST: longest_session(&dataset.log, &split.train),
+        SLATE: log.usual_slate(),
+        LONGEST: log.longest_session(),
         "fit": settings,
     });
     let mut sessions = [&split.train[..], &split.validation].concat();
     sessions.sort_unstable();
     Origin::new(dataset, &sessions, settings, args.seed, REVISION)
-}
-
-/// The number of items that most slates have.
-fn usual_slate(log: &Log, sessions: &[usize]) -> usize {
-    let mut slates: BTreeMap<usize, usize> = BTreeMap::new();
-    for step in sessions.iter().flat_map(|&session| log.session(session).steps()) {
-        *slates.entry(step.slate.len()).or_default() += 1;
-    }
-    slates.into_iter().max_by_key(|&(_, slates)| slates).map_or(1, |(items, _)| items)
-}
-
-fn longest_session(log: &Log, sessions: &[usize]) -> usize {
-    sessions.iter().map(|&session| log.session(session).len()).max().unwrap_or(1)
 }

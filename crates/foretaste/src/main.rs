@@ -24,6 +24,7 @@ mod saved;
 mod simulate;
 mod slates;
 mod train;
+mod users;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -77,7 +78,8 @@ enum Command {
     List(list::Args),
     /// Learn users from a log, and compare how well they are predicted with simpler models.
     Fit(fit::Args),
-    /// Train a recommender on a log: IRecGAN's agent, if no other method is named.
+    /// Train a recommender on a log, or in users learned from it: IRecGAN's agent, if no other
+    /// method is named.
     Train(train::Args),
     /// Estimate from a log with propensities what policies would have earned.
     Judge(judge::Args),
@@ -99,7 +101,7 @@ fn main() -> ExitCode {
     if let Some(threads) = cli.threads {
         threads::use_at_most(threads);
     }
-    if matches!(cli.command, Command::Fit(_) | Command::Simulate(_) | Command::Run(_)) {
+    if cli.command.runs_small_networks() {
         threads::for_small_networks();
     }
     let bars = logging::start();
@@ -113,6 +115,15 @@ fn main() -> ExitCode {
 }
 
 impl Command {
+    /// Whether its work is that of learned users, who are small networks.
+    fn runs_small_networks(&self) -> bool {
+        match self {
+            Self::Fit(_) | Self::Simulate(_) | Self::Run(_) => true,
+            Self::Train(args) => args.learns_in_users(),
+            _ => false,
+        }
+    }
+
     /// The answer, and whether something is wrong with the data.
     fn run(&self, bars: &MultiProgress, quiet: bool) -> anyhow::Result<(Answer, bool)> {
         let answer = match self {

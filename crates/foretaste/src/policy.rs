@@ -58,9 +58,9 @@ pub fn popularity(
     sessions: &[usize],
     device: &Device,
 ) -> anyhow::Result<Recommender> {
-    let log = TrainingLog { dataset, sessions };
+    let log = TrainingLog { dataset, sessions, users: None };
     let method = Method::named("popularity")?;
-    let settings = method.settings(&log, &Effort { epochs: 1, adversarial: 1, hidden: 1 })?;
+    let settings = method.settings(&log, &Effort::default())?;
     let job = Job { settings: &settings, seed: 0, device, origin: None, unfinished: None };
     let trained = method.train(&log, &job, &mut ())?;
     Ok(Recommender::new(trained.content, &dataset.catalogue, device)?)

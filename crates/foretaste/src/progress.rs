@@ -56,7 +56,12 @@ impl Progress {
 
     /// One more unit is done, of this kind.
     pub fn advance(&mut self, kind: &'static str) {
-        self.done += 1;
+        self.reach(self.done + 1, kind);
+    }
+
+    /// So many units are done, and the last, or the one that is worked on, is of this kind.
+    pub fn reach(&mut self, done: u64, kind: &'static str) {
+        self.done = done;
         let (done, total) = (self.done, self.total);
         match &mut self.show {
             Show::Nothing => {}
@@ -72,6 +77,7 @@ impl Progress {
                 let each = self.begin.elapsed().as_secs_f64() / (done - self.before) as f64;
                 let to_go = match total.saturating_sub(done) {
                     0 => String::new(),
+                    _ if done == self.before => String::new(),
                     left => format!(", about {} to go", duration(each * left as f64)),
                 };
                 eprint_line(format_args!("[{done}/{total}] {kind}{to_go}"));

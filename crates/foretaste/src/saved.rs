@@ -7,7 +7,7 @@ use foretaste_nn::checkpoint::is_saved_as;
 use serde_json::{Map, Value};
 
 /// More than any manifest that we wrote holds.
-const LIMIT: u64 = 64 << 20;
+pub const LIMIT: u64 = 64 << 20;
 
 /// Whether a path is a manifest of one of these names, a file that a manifest names by its digest,
 /// or one that was left half-written.

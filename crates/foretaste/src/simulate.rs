@@ -1,6 +1,6 @@
 //! `foretaste simulate`: a policy played against learned users, as a log.
 
-mod player;
+pub mod player;
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -14,17 +14,17 @@ use foretaste_data::{Catalogue, Dataset, UnknownItems, cache};
 use foretaste_files::Target;
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
-use foretaste_recommender::{Content, Recommender, Users};
+use foretaste_recommender::{Content, Recommender};
 use foretaste_sim::Rollout;
 use indicatif::MultiProgress;
 
 use self::player::Player;
 use crate::answer::Answer;
 use crate::describe::of_import;
-use crate::fit::{LONGEST, SLATE};
 use crate::log::{LogArgs, inputs};
 use crate::policy::{self, PolicySpec, Source};
 use crate::progress::Progress;
+use crate::users::{self, check_known, listed, unknown};
 
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
@@ -68,11 +68,7 @@ pub struct Args {
 }
 
 /// Sessions that are played together, each chunk on one thread.
-const CHUNK: usize = 256;
-/// Steps after which sessions are cut where nothing else is known.
-const LONG: usize = 1_000;
-/// Items that a message names at most.
-const NAMED: usize = 5;
+pub const CHUNK: usize = 256;
 
 /// Plays a policy against learned users, and writes the log.
 ///
@@ -82,11 +78,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let read = args.log.as_deref().map_or(Vec::new(), inputs);
     let target = Target::new(&args.to, read, args.force)?;
     let device = args.device.resolve()?.open()?;
-    let users = Users::load(&args.users, &device)
-        .with_context(|| format!("cannot load the users {}", args.users.display()))?;
+    let users = users::load(&args.users, &device)?;
     let catalogue = users.catalogue().clone();
-    let max_steps = args.max_steps.or_else(|| learned_from(&users, LONGEST)).unwrap_or(LONG);
-    let k = match args.k.or_else(|| learned_from(&users, SLATE)) {
+    let max_steps = args.max_steps.unwrap_or_else(|| users::longest_session(&users));
+    let k = match args.k.or_else(|| users::usual_slate(&users)) {
         Some(k) => k,
         None => bail!(
             "{} does not say how many items the slates had that it learned from; -k says how many \
@@ -179,34 +174,4 @@ fn recommender(args: &Args, known: &Catalogue, device: &Device) -> anyhow::Resul
         ));
     }
     Ok(recommender)
-}
-
-/// Refuses items that the users do not know.
-fn check_known(items: &Catalogue, known: &Catalogue, whose: &str) -> anyhow::Result<()> {
-    let unknown = unknown(items, known);
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    bail!(
-        "{whose} has {} items that the users never saw, so that nobody knows what they would do: \
-         {}; fit users on a log that shows them",
-        unknown.len(),
-        listed(&unknown)
-    )
-}
-
-fn unknown<'a>(items: &'a Catalogue, known: &Catalogue) -> Vec<&'a str> {
-    items.names().iter().filter(|raw| known.item(raw).is_none()).collect()
-}
-
-/// The first of these names.
-fn listed(names: &[&str]) -> String {
-    let rest = if names.len() > NAMED { ", .." } else { "" };
-    names[..names.len().min(NAMED)].join(", ") + rest
-}
-
-/// A number above 0 of the log that the users learned from, if they say so.
-fn learned_from(users: &Users, what: &str) -> Option<usize> {
-    let number = users.origin()?.settings.get(what)?.as_u64()?;
-    usize::try_from(number).ok().filter(|&number| number > 0)
 }

@@ -1,31 +1,37 @@
 //! `foretaste train`: a recommender from a log of one's own.
 
 mod folder;
+mod learned;
 mod watch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use candle_core::Device;
 use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
+use foretaste_console::terminal::eprint_line;
 use foretaste_console::{Interrupted, interrupt};
 use foretaste_data::{Dataset, Log, Origin, Provenance};
 use foretaste_nn::DeviceKind;
-use foretaste_recommender::{Effort, Error, Job, Method, Recommender, TrainingLog};
+use foretaste_nn::checkpoint::MANIFEST;
+use foretaste_recommender::{Effort, Error, Job, Method, Recommender, TrainingLog, USERS, Users};
+use foretaste_train::run;
 use indicatif::MultiProgress;
 use serde_json::json;
 
 use self::folder::Folder;
+use self::learned::Learned;
 use self::watch::Watched;
 use crate::REVISION;
 use crate::answer::Answer;
 use crate::log::{LogArgs, inputs};
+use crate::{saved, users};
 
 /// Options of `train`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Log in any format, with rewards of 0 and 1: a file, a cached log, a pipe, - for the standard
-    /// input, or bundled:NAME.
+    /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
     log: PathBuf,
     /// Folder to write the recommender into. A training that was interrupted is kept there: the
     /// same command goes on with it.
@@ -34,6 +40,11 @@ pub struct Args {
     /// What to train.
     #[arg(long, default_value = "irecgan", value_parser = methods())]
     method: Method,
+    /// What `foretaste fit` wrote: learned users of the log's items, for the methods that learn in
+    /// such. Without it, cdqn, gdqn, greedy and linucb fit GAN-PW's users to the sessions that they
+    /// learn from.
+    #[arg(long, value_name = "USERS")]
+    users: Option<PathBuf>,
     /// Replace a recommender that is there.
     #[arg(long)]
     force: bool,
@@ -48,15 +59,23 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..100)
     )]
     percent: u8,
-    /// Passes over the log for the user model and for the agent, each [default: 10].
+    /// Passes over the log for the user model and for the agent, each [default: 10], or at most for
+    /// users that are fitted to it [default: 10, or as many as make 2,000 updates].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     epochs: Option<u64>,
     /// Rounds of adversarial training after that [default: 5].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     adversarial: Option<u64>,
-    /// Width of the LSTMs' states; the paper's is 512 [default: 64].
+    /// Width of the LSTMs' states, of which the paper's is 512, or of the Q-networks [default: 64].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     hidden: Option<usize>,
+    /// Iterations of learning in users, each of 64 sessions [default: 150].
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    iterations: Option<u64>,
+    /// Items on a slate, for the methods that learn slates of one length [default: as most slates of
+    /// the log have].
+    #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
+    k: Option<usize>,
     /// What everything is drawn from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -65,33 +84,50 @@ pub struct Args {
     device: DeviceKind,
 }
 
-/// Trains a recommender on the first sessions of a log and writes it.
+impl Args {
+    /// Whether the method learns in users.
+    pub fn learns_in_users(&self) -> bool {
+        self.method.learns_in_users()
+    }
+}
+
+/// Trains a recommender on the first sessions of a log, or in users, and writes it.
 ///
 /// # Errors
-/// [`Interrupted`], with what to do, after Ctrl-C; where the log or the folder do not allow it.
+/// [`Interrupted`], with what to do, after Ctrl-C; where the log, the users or the folder do not
+/// allow it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let effort = effort(args);
     let folder = Folder::new(&args.to, inputs(&args.log), args.force)?;
     let device = args.device.resolve()?;
-    let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    let opened = device.open()?;
+    let users = args.users.as_deref().map(|path| Given::load(path, &opened)).transpose()?;
+    let (mut dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    if let Some(given) = &users {
+        dataset = users::in_items_of(&given.users, dataset, given.path)?;
+    }
     let chosen = first(&dataset, args.percent)?;
-    let log = TrainingLog { dataset: &dataset, sessions: &chosen };
+    let given = users.as_ref().map(|given| &given.users);
+    let log = TrainingLog { dataset: &dataset, sessions: &chosen, users: given };
     let cannot_learn =
         || format!("cannot learn from the first {}% of {}", args.percent, args.log.display());
     let settings = args.method.settings(&log, &effort).with_context(cannot_learn)?;
     let mut of_origin = json!({ "percent": args.percent });
     of_origin[args.method.name()] = settings.clone();
     let learned_from = args.method.learns_from(&log);
-    let origin = Origin::new(&dataset, learned_from, of_origin, args.seed, REVISION);
-    let command = json!({
+    let mut origin = Origin::new(&dataset, learned_from, of_origin, args.seed, REVISION);
+    let mut command = json!({
         "log": origin.log,
         "rewards": digest_of_rewards(&dataset.log),
         "settings": origin.settings,
         "seed": args.seed,
         "device": device.to_string(),
     });
+    if let Some(given) = &users {
+        origin = origin.including(given.origin()?, &dataset);
+        command["users"] = given.digest.clone().into();
+    }
 
-    let opened = device.open()?;
     let _held = folder.hold()?;
     let unfinished = folder.unfinished(&command, args.fresh)?;
     let job = Job {
@@ -117,18 +153,52 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     };
     let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
     let recommender = Recommender::new(trained.content, provenance, &opened)?;
+    let of_users = users.as_ref().map(|given| Ok::<_, anyhow::Error>(given.origin()?.sessions()));
+    let of_users = of_users.transpose()?.unwrap_or(0);
+    let learned = Learned::new(args.method, &log, trained.sessions, &recommender, of_users);
+    let warnings = learned.warnings()?;
     folder.finish(|place| Ok(recommender.save(place)?))?;
-    let sessions = trained.sessions;
-    let text = format!("learned from {sessions} sessions; written to {}", args.to.display());
-    let json = json!({
+    warnings.iter().for_each(|warning| eprint_line(format_args!("warning: {warning}")));
+    let mut json = json!({
         "method": args.method.name(),
-        "sessions": sessions,
+        "sessions": trained.sessions,
         "of_sessions": dataset.log.sessions(),
         "items": dataset.catalogue.len(),
         "epochs": epochs.1,
+        "warnings": warnings,
+        "first_place": learned.first_place()?,
         "to": args.to.display().to_string(),
     });
+    if let Some(given) = &users {
+        json["users"] = given.path.display().to_string().into();
+        json["users_learned_from"] = given.origin()?.sessions().into();
+    }
+    let text = format!("{}; written to {}", learned.from(), args.to.display());
     Ok(Answer { text, json })
+}
+
+/// Users that were named on the command line.
+struct Given<'a> {
+    path: &'a Path,
+    users: Users,
+    /// What tells these users from others.
+    digest: String,
+}
+
+impl<'a> Given<'a> {
+    /// Those at `path`, who say what they learned from.
+    fn load(path: &'a Path, device: &Device) -> anyhow::Result<Self> {
+        let users = users::load(path, device)?;
+        users::origin(&users, path)?;
+        let manifest = [USERS, MANIFEST].map(|name| path.join(name));
+        let manifest = manifest.iter().find(|path| path.exists()).unwrap_or(&manifest[0]);
+        let digest = run::digest(&foretaste_files::read(manifest, saved::LIMIT)?);
+        Ok(Self { path, users, digest })
+    }
+
+    fn origin(&self) -> anyhow::Result<&Origin> {
+        users::origin(&self.users, self.path)
+    }
 }
 
 fn methods() -> impl TypedValueParser<Value = Method> {
@@ -143,17 +213,24 @@ fn effort(args: &Args) -> Effort {
         ("epochs", args.epochs.is_some()),
         ("adversarial", args.adversarial.is_some()),
         ("hidden", args.hidden.is_some()),
+        ("iterations", args.iterations.is_some()),
+        ("k", args.k.is_some()),
+        ("users", args.users.is_some()),
     ];
     let takes = args.method.takes();
     if let Some((name, _)) = given.iter().find(|(name, given)| *given && !takes.contains(name)) {
         let method = args.method.name();
-        let problem = format!("--{name} makes no difference to --method {method}; leave it out");
+        let dashes = if name.len() == 1 { "-" } else { "--" };
+        let problem =
+            format!("{dashes}{name} makes no difference to --method {method}; leave it out");
         clap::Command::new("foretaste train").error(ErrorKind::ArgumentConflict, problem).exit();
     }
     Effort {
-        epochs: args.epochs.unwrap_or(10),
-        adversarial: args.adversarial.unwrap_or(5),
-        hidden: args.hidden.unwrap_or(64),
+        epochs: args.epochs,
+        adversarial: args.adversarial,
+        hidden: args.hidden,
+        iterations: args.iterations,
+        k: args.k,
     }
 }
 

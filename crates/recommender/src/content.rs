@@ -16,8 +16,9 @@ pub(crate) type Weights = BTreeMap<String, Tensor>;
 /// [`Recommender`](crate::Recommender) together with its items.
 ///
 /// Every kind has a function here that takes what was trained: [`Content::agent`],
-/// [`Content::ranking`], [`Content::q_networks`], [`Content::lin_ucb`], [`Content::greedy`],
-/// [`Content::popularity`], [`Content::top_items`], [`Content::random`].
+/// [`Content::policy_gradient`], [`Content::ranking`], [`Content::q_networks`],
+/// [`Content::lin_ucb`], [`Content::greedy`], [`Content::click_model`], [`Content::popularity`],
+/// [`Content::top_items`], [`Content::random`].
 #[derive(Clone, Debug)]
 pub struct Content {
     pub(crate) kind: &'static str,

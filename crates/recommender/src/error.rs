@@ -24,6 +24,9 @@ pub enum Error {
     /// Q-networks, LinUCB or a greedy policy failed.
     #[error(transparent)]
     Networks(#[from] foretaste_cascade_dqn::Error),
+    /// A click model failed.
+    #[error(transparent)]
+    ClickModels(#[from] foretaste_baselines::Error),
     /// A training diverged, or what is kept of it cannot be written or read.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),

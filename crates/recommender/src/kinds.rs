@@ -1,6 +1,7 @@
 //! The kinds of recommenders: one file each, and one line in the table.
 
 mod cdqn;
+mod click_models;
 mod greedy;
 mod irecgan;
 mod lin_ucb;
@@ -26,17 +27,21 @@ pub(crate) struct Kind {
     pub networks: &'static [&'static str],
     /// The policy of some content.
     pub build: fn(&Content, &Catalogue, &Device) -> Result<Box<dyn DynPolicy>>,
-    /// How it is trained on a log, where that takes no more than a log.
+    /// How it is trained on a log, if it is.
     pub training: Option<Training>,
 }
 
-pub(crate) const KINDS: [&Kind; 9] = [
+pub(crate) const KINDS: [&Kind; 13] = [
     &irecgan::DRAWN,
     &irecgan::TOP,
+    &irecgan::POLICY_GRADIENT,
     &lstm::KIND,
-    &cdqn::KIND,
-    &lin_ucb::KIND,
+    &cdqn::CASCADE,
+    &cdqn::SINGLE,
     &greedy::KIND,
+    &click_models::WIDE_DEEP,
+    &click_models::TREES,
+    &lin_ucb::KIND,
     &popularity::KIND,
     &top_items::KIND,
     &random::KIND,

@@ -47,8 +47,9 @@
 //! let shop = Dataset { log, catalogue: Catalogue::numbered(20), ..Dataset::default() };
 //!
 //! let method = Method::named("popularity")?;
-//! let log = TrainingLog { dataset: &shop, sessions: &(0..50).collect::<Vec<_>>() };
-//! let settings = method.settings(&log, &Effort { epochs: 1, adversarial: 1, hidden: 8 })?;
+//! let sessions: Vec<usize> = (0..50).collect();
+//! let log = TrainingLog { dataset: &shop, sessions: &sessions, users: None };
+//! let settings = method.settings(&log, &Effort::default())?;
 //! let (device, origin, unfinished) = (&Device::Cpu, None, None);
 //! let job = Job { settings: &settings, seed: 2, device, origin, unfinished };
 //! let trained = method.train(&log, &job, &mut ())?;
@@ -68,6 +69,7 @@ mod content;
 mod dynamic;
 mod error;
 mod folder;
+mod in_users;
 mod kinds;
 mod recommender;
 mod requests;

@@ -99,6 +99,11 @@ impl Recommender {
         Self::built(content, saved.catalogue, saved.origin, device)
     }
 
+    /// What it is made of.
+    pub(crate) fn into_content(self) -> Content {
+        self.content
+    }
+
     /// The policy behind it.
     pub(crate) fn dynamic(&self) -> &dyn DynPolicy {
         &*self.policy
@@ -162,6 +167,24 @@ impl Recommender {
         Ok(all)
     }
 
+    /// The mean entropy, in nats, of the first item of its slates after each of these histories of
+    /// clicks, the oldest first: ln n where all n items are alike to it. `None` if it draws nothing,
+    /// draws by no scores, or there is no history.
+    ///
+    /// # Errors
+    /// As [`recommend`](Self::recommend).
+    pub fn first_place_entropy(&self, histories: &[Vec<ItemId>]) -> Result<Option<f64>> {
+        if !self.policy.draws() || histories.is_empty() {
+            return Ok(None);
+        }
+        let mut sum = 0.0;
+        for history in histories {
+            let Some(scores) = self.policy.scores(&self.after(history)?)? else { return Ok(None) };
+            sum += entropy(&scores[0]);
+        }
+        Ok(Some(sum / histories.len() as f64))
+    }
+
     /// The slate of `k` items for a user who clicked these items, the oldest first; none but those
     /// that `allowed` admits to row 0, if it is given.
     ///
@@ -175,6 +198,13 @@ impl Recommender {
         k: usize,
         stream: Stream,
     ) -> Result<Vec<ItemId>> {
+        let (memory, mut slates) = (self.after(clicked)?, Slates::default());
+        self.rank(&memory, allowed, k, &mut [stream], &mut slates)?;
+        Ok(slates.items().to_vec())
+    }
+
+    /// What it remembers of a user who clicked these items.
+    fn after(&self, clicked: &[ItemId]) -> Result<Memory> {
         if let Some(item) = clicked.iter().find(|item| item.index() >= self.catalogue.len()) {
             let problem = format!("item {} of {}", item.0, self.catalogue.len());
             return Err(Error::setting("history", problem));
@@ -187,8 +217,7 @@ impl Recommender {
             responses.push(Choice::Item(item), 0.0, false);
             self.policy.observe(&mut memory, &slates, &responses)?;
         }
-        self.rank(&memory, allowed, k, &mut [stream], &mut slates)?;
-        Ok(slates.items().to_vec())
+        Ok(memory)
     }
 
     /// As [`recommend`](Self::recommend), by raw ids. Clicks on items that the recommender does not
@@ -258,4 +287,13 @@ impl fmt::Debug for Recommender {
 fn kind(name: &str) -> Result<&'static Kind> {
     let found = KINDS.into_iter().find(|kind| kind.name == name);
     found.ok_or_else(|| Error::setting("kind", format!("{name:?} is not known")))
+}
+
+/// Of softmax(scores), in nats.
+fn entropy(scores: &[f64]) -> f64 {
+    let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let weights = || scores.iter().map(|score| (score - largest).exp());
+    let all: f64 = weights().sum();
+    let part = |weight: f64| if weight > 0.0 { weight / all * (weight / all).ln() } else { 0.0 };
+    -weights().map(part).sum::<f64>()
 }

@@ -1,9 +1,10 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Event, Log, Origin, Step};
+use foretaste_data::{Dataset, Event, Log, Origin, Split, Step};
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
 use foretaste_user_model::behaviour::clicked_sessions;
@@ -12,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::kinds::{KINDS, Kind};
-use crate::{Content, Error, Result};
+use crate::{Content, Error, Result, Users};
 
 /// What is learned from: some sessions of a data set.
 #[derive(Clone, Copy, Debug)]
@@ -21,17 +22,27 @@ pub struct TrainingLog<'a> {
     pub dataset: &'a Dataset,
     /// The sessions to learn from.
     pub sessions: &'a [usize],
+    /// Learned users of the same items, in the same order, for the methods that learn in such.
+    /// Without any these fit their own to the sessions.
+    pub users: Option<&'a Users>,
 }
 
-/// How much work a training is to be; what is not asked for is the published setting.
-#[derive(Clone, Copy, Debug)]
+/// How much work a training is to be, and of what size; what is not asked for is as the method has
+/// it, or the published setting.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Effort {
-    /// Passes over the log, of each network that is trained by passes.
-    pub epochs: u64,
-    /// Rounds of adversarial training.
-    pub adversarial: u64,
-    /// Width of the networks' states.
-    pub hidden: usize,
+    /// Passes over the log, of each network that is trained by passes: 10, and for learned users as
+    /// many as [`usual_epochs`](foretaste_user_model::TrainConfig::usual_epochs).
+    pub epochs: Option<u64>,
+    /// Rounds of adversarial training: 5.
+    pub adversarial: Option<u64>,
+    /// Width of the networks' states: 64.
+    pub hidden: Option<usize>,
+    /// Iterations of learning in users: 150.
+    pub iterations: Option<u64>,
+    /// Items on a slate, of the kinds that show slates of one length: as most slates of the log
+    /// have.
+    pub k: Option<usize>,
 }
 
 /// One training.
@@ -54,11 +65,11 @@ pub struct Job<'a> {
 /// How far a training is.
 #[derive(Clone, Copy)]
 pub struct Progress<'a> {
-    /// Epochs done.
+    /// Epochs done, as far as they are kept by [`save`](Self::save).
     pub done: u64,
     /// Of so many, or fewer where one of the fits ends early.
     pub total: u64,
-    /// What was trained in the last epoch; empty before the first.
+    /// What is trained, or was in the last epoch; empty before the first.
     pub stage: &'static str,
     /// Writes into a folder what is needed to go on from here later.
     pub save: &'a Save<'a>,
@@ -72,7 +83,7 @@ pub trait Watch {
     /// Told what the user should know of the log.
     fn warn(&mut self, _text: &str) {}
 
-    /// Told before the first epoch and after each.
+    /// Told before the first epoch and after each, and from time to time within one that is long.
     fn progress(&mut self, _progress: Progress<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -136,14 +147,21 @@ impl Method {
         self.training.about
     }
 
-    /// The fields of [`Effort`] that make a difference to it.
+    /// The fields of [`Effort`] that make a difference to it, and `users` if it learns in such.
     pub fn takes(self) -> &'static [&'static str] {
         self.training.takes
     }
 
-    /// The sessions of a log that it learns from: all that are given to it, or none.
+    /// Whether it learns in learned users, such as may be given to it.
+    pub fn learns_in_users(self) -> bool {
+        self.takes().contains(&"users")
+    }
+
+    /// The sessions of a log that it learns from: all that are given to it, or none. It learns
+    /// nothing from a log where it learns in users who are given.
     pub fn learns_from<'a>(self, log: &TrainingLog<'a>) -> &'a [usize] {
-        if self.training.learns { log.sessions } else { &[] }
+        let in_given_users = self.learns_in_users() && log.users.is_some();
+        if self.training.learns && !in_given_users { log.sessions } else { &[] }
     }
 
     /// All settings of a training on this log, but its seed.
@@ -190,16 +208,9 @@ impl HeldOut {
     /// # Errors
     /// [`Error::Setting`] if there are fewer than two.
     pub fn of(sessions: &Log, one_of: usize, seed: Seed) -> Result<Self> {
-        let mut order: Vec<usize> = (0..sessions.sessions()).collect();
-        if order.len() < 2 {
-            let problem = format!("{} sessions with a click, expected at least 2", order.len());
-            return Err(Error::setting("log", problem));
-        }
-        order.shuffle(&mut seed.derive("validation").stream(0));
-        let (validation, train) = order.split_at_mut((sessions.sessions() / one_of.max(1)).max(1));
-        validation.sort_unstable();
-        train.sort_unstable();
-        Ok(Self { train: sessions.select(train), validation: sessions.select(validation) })
+        let all: Vec<usize> = (0..sessions.sessions()).collect();
+        let Split { train, validation, .. } = held_out(&all, one_of, seed)?;
+        Ok(Self { train: sessions.select(&train), validation: sessions.select(&validation) })
     }
 
     /// Number of all sessions.
@@ -208,12 +219,49 @@ impl HeldOut {
     }
 }
 
+/// Of these sessions one of `one_of` is drawn to validate by, and at least one; none tests.
+///
+/// # Errors
+/// [`Error::Setting`] if there are fewer than two.
+pub(crate) fn held_out(sessions: &[usize], one_of: usize, seed: Seed) -> Result<Split> {
+    let mut validation = sessions.to_vec();
+    if validation.len() < 2 {
+        let problem = format!("{} sessions with a click, expected at least 2", validation.len());
+        return Err(Error::setting("log", problem));
+    }
+    validation.shuffle(&mut seed.derive("validation").stream(0));
+    let mut train = validation.split_off((sessions.len() / one_of.max(1)).max(1));
+    validation.sort_unstable();
+    train.sort_unstable();
+    Ok(Split { train, validation, test: Vec::new() })
+}
+
 /// A fit of U by epochs, each of them validated.
 pub(crate) fn by_epochs(epochs: u64, patience: Option<u64>) -> FitConfig {
     FitConfig { iterations: epochs, validate_every: 1, patience, candidates: Candidates::All }
 }
 
 impl<'a> TrainingLog<'a> {
+    /// The number of items that most slates have.
+    pub fn usual_slate(&self) -> usize {
+        let mut slates: BTreeMap<usize, usize> = BTreeMap::new();
+        self.steps().for_each(|step| *slates.entry(step.slate.len()).or_default() += 1);
+        slates.into_iter().max_by_key(|&(_, slates)| slates).map_or(1, |(items, _)| items)
+    }
+
+    /// The number of slates of the longest session.
+    pub fn longest_session(&self) -> usize {
+        let log = &self.dataset.log;
+        self.sessions.iter().map(|&session| log.session(session).len()).max().unwrap_or(1)
+    }
+
+    /// Those of the sessions in which something was chosen.
+    pub fn with_click(&self) -> Vec<usize> {
+        let log = &self.dataset.log;
+        let clicked = |&session: &usize| log.session(session).clicks().next().is_some();
+        self.sessions.iter().copied().filter(clicked).collect()
+    }
+
     /// Every step to learn from.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         let log = &self.dataset.log;

@@ -9,7 +9,7 @@ use foretaste_train::Network;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourState, BehaviourUsers};
 use foretaste_user_model::{LearnedState, LearnedUsers, UserModel};
 
-use crate::content::{check_items, network};
+use crate::content::{check_items, network, weights_of};
 use crate::folder::{self, USERS, Written};
 use crate::{Content, Error, Result};
 
@@ -112,6 +112,22 @@ impl Users {
     /// What they were fitted on, if they say so.
     pub fn origin(&self) -> Option<&Origin> {
         self.origin.as_ref()
+    }
+
+    /// A copy of the users as an environment, which pays in the log's unit.
+    ///
+    /// # Errors
+    /// [`Error::Users`] if the model was fitted on no log.
+    pub fn environment(&self) -> Result<UsersEnvironment> {
+        Ok(UsersEnvironment(match &self.model {
+            Model::Gan(model) => {
+                let (config, params) = model.parts();
+                let (weights, device) = (weights_of(&**model)?, params.device());
+                let copy = network(config.clone(), &weights, &self.catalogue, device)?;
+                Either::Gan(LearnedUsers::new(copy)?)
+            }
+            Model::Behaviour(model) => Either::Behaviour(BehaviourUsers::new(model)?.as_logged()),
+        }))
     }
 
     /// The users as an environment, which pays in the log's unit.

@@ -74,7 +74,7 @@ impl Watch for Watched<'_> {
             return ControlFlow::Continue(());
         };
         shown.set_total(total);
-        shown.advance(stage);
+        shown.reach(done, stage);
         let stopped = self.stop.load(Ordering::Relaxed) && done < total;
         if stopped || self.kept.elapsed() > PERIOD {
             self.failed = self.folder.keep(self.command, |place| Ok(save(place)?));

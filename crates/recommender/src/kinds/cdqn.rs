@@ -1,21 +1,46 @@
-//! Trained Q-networks, which run on the CPU whatever the device.
+//! Trained Q-networks, which run on the CPU whatever the device: cascading ones, and a single one.
 
-use foretaste_cascade_dqn::{QNetworks, QPolicy, Storage};
+mod training;
+
+use candle_core::Device;
+use foretaste_cascade_dqn::{Architecture, QNetworks, QPolicy, Storage};
+use foretaste_data::Catalogue;
 use foretaste_train::Network;
 
 use super::Kind;
-use crate::{Content, Erased, Result};
+use crate::training::Training;
+use crate::{Content, DynPolicy, Erased, Error, Result};
 
-pub(super) const KIND: Kind = Kind {
+/// GAN-CDQN; of networks that were saved for themselves, and by earlier versions, also GAN-GDQN.
+pub(super) const CASCADE: Kind = Kind {
     name: "cdqn",
     model: "cdqn/1",
     networks: &[QNetworks::KIND],
+    build: |content, catalogue, device| build(content, catalogue, device, None),
+    training: Some(Training {
+        about: "cascading Q-networks, which plan in learned users; any rewards",
+        takes: training::TAKES,
+        learns: true,
+        settings: |log, effort| training::settings(log, effort, Architecture::Cascade),
+        train: training::train,
+    }),
+};
+
+/// GAN-GDQN.
+pub(super) const SINGLE: Kind = Kind {
+    name: "gdqn",
+    model: "gdqn/1",
+    networks: &[],
     build: |content, catalogue, device| {
-        let networks: QNetworks = content.network(catalogue, device)?;
-        let policy = Erased::certain(QPolicy::new(&networks, Storage::Single)?);
-        Ok(Box::new(policy.of_length(networks.config().k)))
+        build(content, catalogue, device, Some(Architecture::Greedy))
     },
-    training: None,
+    training: Some(Training {
+        about: "a Q-network of single items, which plans in learned users; any rewards",
+        takes: training::TAKES,
+        learns: true,
+        settings: |log, effort| training::settings(log, effort, Architecture::Greedy),
+        train: training::train,
+    }),
 };
 
 impl Content {
@@ -23,6 +48,26 @@ impl Content {
     /// were given are those of the catalogue. They run on the CPU, on whatever device the
     /// recommender is to be.
     pub fn q_networks(networks: &QNetworks) -> Result<Self> {
-        Self::of(KIND.name, networks)
+        let kind = match networks.config().architecture {
+            Architecture::Cascade => &CASCADE,
+            Architecture::Greedy => &SINGLE,
+        };
+        Self::of(kind.name, networks)
     }
+}
+
+/// Networks of this architecture, if one is asked for.
+fn build(
+    content: &Content,
+    catalogue: &Catalogue,
+    device: &Device,
+    expected: Option<Architecture>,
+) -> Result<Box<dyn DynPolicy>> {
+    let networks: QNetworks = content.network(catalogue, device)?;
+    let (found, k) = (networks.config().architecture, networks.config().k);
+    if let Some(expected) = expected.filter(|&expected| expected != found) {
+        return Err(Error::setting("networks", format!("{found:?}, expected {expected:?}")));
+    }
+    let policy = Erased::certain(QPolicy::new(&networks, Storage::Single)?);
+    Ok(Box::new(policy.of_length(k)))
 }

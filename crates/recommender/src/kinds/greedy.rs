@@ -1,13 +1,19 @@
 //! Greedy on a learned user model: GAN-Greedy.
 
+use std::path::Path;
+
 use foretaste_cascade_dqn::Greedy;
-use foretaste_train::Network;
-use foretaste_user_model::{UserModel, UserModelConfig};
+use foretaste_random::Seed;
+use foretaste_train::{Network, run};
+use foretaste_user_model::{StateEncoder, UserModel, UserModelConfig};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::Kind;
 use crate::content::{network, weights_of};
-use crate::{Content, Erased, Result};
+use crate::in_users::UsersFrom;
+use crate::training::{Effort, Job, Progress, Trained, Training, TrainingLog, Watch};
+use crate::{Content, Erased, Error, Model, Result};
 
 pub(super) const KIND: Kind = Kind {
     name: "greedy",
@@ -16,10 +22,18 @@ pub(super) const KIND: Kind = Kind {
     build: |content, catalogue, device| {
         let Settings { history, users } = content.settings()?;
         let model: UserModel = network(users, &content.weights, catalogue, device)?;
+        // It is asked of all items at once, which stand at no place.
+        let model = model.with_places_alike();
         let greedy = Erased::certain(Greedy::new(model, catalogue.len(), history));
         Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))
     },
-    training: None,
+    training: Some(Training {
+        about: "what learned users like best, whatever it pays; any rewards",
+        takes: &["users", "epochs"],
+        learns: true,
+        settings,
+        train,
+    }),
 };
 
 #[derive(Serialize, Deserialize)]
@@ -32,9 +46,54 @@ struct Settings {
 
 impl Content {
     /// The items of the largest reward by a learned user model, which is told the last `history`
-    /// clicks.
+    /// clicks. Where it takes the place on a slate, all places are alike.
     pub fn greedy(model: &UserModel, history: usize) -> Result<Self> {
         let settings = Settings { history, users: model.parts().0.clone() };
         Self::new(KIND.name, settings, weights_of(model)?)
     }
 }
+
+/// How many clicks back a model that remembers all of them is given.
+const HISTORY: usize = 100;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Learning {
+    users: UsersFrom,
+}
+
+fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
+    Ok(json!({ "users": UsersFrom::of(log, effort) }))
+}
+
+/// The users are all that is learned.
+fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
+    let Learning { users } = job.settings()?;
+    // An unfinished training has kept nothing.
+    let save = |place: &Path| run::save(place, Seed::new(job.seed), |_| Ok::<_, Error>(Nothing {}));
+    let epoch = |done, watch: &mut dyn Watch| {
+        let progress = Progress { done, total: 1, stage: "users", save: &save };
+        if watch.progress(progress).is_break() { Err(Error::Interrupted) } else { Ok(()) }
+    };
+    epoch(0, watch)?;
+    let (users, sessions) = users.users(log, job, 1, watch)?;
+    epoch(1, watch)?;
+    let Model::Gan(model) = users.model() else {
+        let problem = "IRecGAN's, which rate no single items; greedy takes those that `fit --model \
+                       pw` or lstm writes, and `train --method lstm` shows what IRecGAN's like best";
+        return Err(Error::setting("users", problem));
+    };
+    let remembered = match model.config() {
+        UserModelConfig {
+            context: None,
+            state: StateEncoder::PositionWeights { history, .. },
+            ..
+        } => *history,
+        _ => HISTORY,
+    };
+    let content = Content::greedy(model, remembered)?.after(1);
+    Ok(Trained { content, sessions })
+}
+
+#[derive(Serialize)]
+struct Nothing {}

@@ -1,6 +1,8 @@
-//! IRecGAN's agent, as it draws its slates and by its likeliest items.
+//! IRecGAN's agent, as it draws its slates and by its likeliest items, and after its pretraining
+//! alone: PG.
 
 mod algorithm;
+mod policy_gradient;
 
 use candle_core::Device;
 use foretaste_data::Catalogue;
@@ -18,7 +20,7 @@ pub(super) const DRAWN: Kind = Kind {
     networks: &[Agent::KIND],
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
-        about: "IRecGAN's agent, which draws its slates",
+        about: "IRecGAN's agent, which draws its slates; rewards of 0 and 1",
         takes: &["epochs", "adversarial", "hidden"],
         learns: true,
         settings: algorithm::settings,
@@ -34,7 +36,26 @@ pub(super) const TOP: Kind = Kind {
     training: None,
 };
 
+pub(super) const POLICY_GRADIENT: Kind = Kind {
+    name: "pg",
+    model: "pg/1",
+    networks: &[],
+    build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
+    training: Some(Training {
+        about: "the same agent by policy gradient on the log alone; rewards of 0 and 1",
+        takes: &["epochs", "hidden"],
+        learns: true,
+        settings: policy_gradient::settings,
+        train: policy_gradient::train,
+    }),
+};
+
 impl Content {
+    /// IRecGAN's agent after line 4 of Algorithm 1, which draws its slates: PG.
+    pub fn policy_gradient(agent: &Agent) -> Result<Self> {
+        Self::of(POLICY_GRADIENT.name, agent)
+    }
+
     /// IRecGAN's agent: slates that it draws, or its likeliest items.
     pub fn agent(agent: &Agent, selection: Selection) -> Result<Self> {
         let kind = match selection {

@@ -60,10 +60,10 @@ struct Settings {
 /// The published settings, in the size that was asked for.
 fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
     let users = BehaviourConfig {
-        hidden: effort.hidden,
+        hidden: effort.hidden.unwrap_or(64),
         ..BehaviourConfig::new(log.dataset.catalogue.len())
     };
-    let (training, epochs) = (BehaviourTraining::default(), effort.epochs);
+    let (training, epochs) = (BehaviourTraining::default(), effort.epochs.unwrap_or(10));
     let settings = Settings { users, training, epochs, one_validates_of: HeldOut::ONE_OF };
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))
 }

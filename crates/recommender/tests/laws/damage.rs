@@ -112,8 +112,14 @@ fn another_kind_than_was_saved_is_an_error() {
     for saved in &policies {
         for other in &policies {
             // An agent draws or takes the likeliest; whoever needs no weights takes any.
-            let alike = |kind: &str| kind.trim_end_matches("-top").to_owned();
-            if alike(saved.kind()) == alike(other.kind()) || other.kind() == "random" {
+            let alike = |kind: &str| match kind {
+                "irecgan-top" | "pg" => "irecgan".to_owned(),
+                kind => kind.to_owned(),
+            };
+            let takes_any = other.kind() == "random";
+            // Earlier versions saved a single network as they did cascading ones.
+            let earlier = (saved.kind(), other.kind()) == ("gdqn", "cdqn");
+            if alike(saved.kind()) == alike(other.kind()) || takes_any || earlier {
                 continue;
             }
             saved.save(folder.path()).unwrap();
@@ -154,6 +160,7 @@ fn with_counts(settings: &mut Value, count: u64) {
     for (name, value) in settings.as_object_mut().into_iter().flatten() {
         match value {
             Value::Object(_) => with_counts(value, count),
+            Value::Array(counts) if name == "hidden" => counts.fill(json!(count)),
             value if COUNTS.contains(&name.as_str()) => *value = json!(count),
             _ => {}
         }

@@ -5,4 +5,5 @@ mod damage;
 mod policies;
 mod support;
 mod training;
+mod truth;
 mod users;

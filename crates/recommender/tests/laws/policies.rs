@@ -195,7 +195,8 @@ fn a_slate_of_no_items_is_refused() {
 #[test]
 fn a_memory_belongs_to_its_policy() {
     let policies = recommenders();
-    let (drawn, popularity) = (&policies[0], &policies[8]);
+    let of_kind = |kind| policies.iter().find(|policy| policy.kind() == kind).unwrap();
+    let (drawn, popularity) = (of_kind("irecgan"), of_kind("popularity"));
     let mut memory = popularity.begin(3).unwrap();
     let refused = slates(drawn, &memory, None).unwrap_err().to_string();
     assert!(refused.contains("another policy's"), "{refused}");

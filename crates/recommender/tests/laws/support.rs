@@ -1,8 +1,13 @@
 //! A recommender of every kind.
 
+use std::ops::ControlFlow;
+
 use candle_core::Device;
-use foretaste_cascade_dqn::{ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks};
-use foretaste_data::{Catalogue, Choice, Dataset, ItemId, Origin};
+use foretaste_baselines::{
+    Data, Loss, NetworkConfig, Settings as ClickModelSettings, Training, TreesConfig,
+};
+use foretaste_cascade_dqn::{Architecture, ItemFeatures, LinUcb, LinUcbConfig, QConfig, QNetworks};
+use foretaste_data::{Catalogue, Choice, Dataset, ItemId, Origin, Split};
 use foretaste_irecgan::{Agent, AgentConfig, Selection};
 use foretaste_random::Seed;
 use foretaste_recommender::{Content, Memory, Recommender};
@@ -11,7 +16,7 @@ use foretaste_sim::{
     Blind, Candidates, ChoiceUsers, ChoiceUsersConfig, Policy, Responses, Rollout, Slates,
 };
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourModel};
-use foretaste_user_model::{UserModel, UserModelConfig};
+use foretaste_user_model::{Context, StateEncoder, TrainConfig, UserModel, UserModelConfig, fit};
 
 pub const ITEMS: usize = 8;
 /// Items on a slate, for the kinds that are made for one length.
@@ -61,6 +66,54 @@ pub fn q_networks(given: bool) -> QNetworks {
     QNetworks::new(config, values, Seed::new(4)).unwrap()
 }
 
+fn single_network() -> QNetworks {
+    let architecture = Architecture::Greedy;
+    let config = QConfig { architecture, hidden: 5, ..QConfig::new(ITEMS, K) };
+    QNetworks::new(config, None, Seed::new(4)).unwrap()
+}
+
+fn network() -> ClickModelSettings {
+    let training = Training { iterations: 10, ..Training::default() };
+    ClickModelSettings::Network(NetworkConfig {
+        loss: Loss::Logistic,
+        dim: 4,
+        buckets: 64,
+        context: true,
+        training,
+        ..NetworkConfig::default()
+    })
+}
+
+fn trees() -> ClickModelSettings {
+    ClickModelSettings::Trees(TreesConfig { trees: 10, alone: true, ..TreesConfig::default() })
+}
+
+fn click_model(settings: ClickModelSettings) -> foretaste_recommender::Result<Content> {
+    let (shop, split) = (shop(40), split(40));
+    let data = Data::new(&shop.log, ITEMS, &split);
+    let go_on = |_| ControlFlow::Continue(());
+    let model = settings.fit(&data, Seed::new(6), go_on)?;
+    Content::click_model(&settings, &*model, 5)
+}
+
+fn split(sessions: usize) -> Split {
+    let train = (0..sessions - 10).collect();
+    Split { train, validation: (sessions - 10..sessions).collect(), test: Vec::new() }
+}
+
+/// Users who know items by counts and places too.
+pub fn fitted_users() -> UserModel {
+    let shop = shop(40);
+    let context = Some(Context::Counts { place: true });
+    let state = StateEncoder::position_weights();
+    let config = UserModelConfig { head: vec![5], context, state, ..UserModelConfig::new(ITEMS) };
+    let mut model = UserModel::new(config, &catalogue(), Seed::new(3), &Device::Cpu).unwrap();
+    let training = TrainConfig { iterations: 5, ..TrainConfig::default() };
+    let go_on = |_| ControlFlow::Continue(());
+    fit(&mut model, &shop.log, &split(40), &training, Seed::new(4), go_on).unwrap();
+    model
+}
+
 fn lin_ucb(features: &[f32]) -> LinUcb {
     let mut policy = LinUcb::new(LinUcbConfig::default(), K, ITEMS, features).unwrap();
     policy.learn(&simulated(), 10, 4, Seed::new(5)).unwrap();
@@ -74,12 +127,17 @@ pub fn contents() -> Vec<Content> {
     [
         Content::agent(&agent(), Selection::Sampled),
         Content::agent(&agent(), Selection::Top),
+        Content::policy_gradient(&agent()),
         Content::ranking(&behaviour()),
         Content::q_networks(&q_networks(false)),
         Content::q_networks(&q_networks(true)),
+        Content::q_networks(&single_network()),
         Content::lin_ucb(&lin_ucb(catalogue().features().unwrap().0)),
         Content::lin_ucb(&lin_ucb(&[])),
         Content::greedy(&user_model(), 5),
+        Content::greedy(&fitted_users(), 5),
+        click_model(network()),
+        click_model(trees()),
         Content::popularity(weights),
         Content::top_items(scores),
         Content::random(),

@@ -5,16 +5,25 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Event, EventKind, ItemId, LogBuilder};
+use foretaste_data::{Catalogue, Dataset, Event, EventKind, ItemId, LogBuilder};
+use foretaste_random::Seed;
 use foretaste_recommender::{
-    Effort, Error, Job, Method, Progress, Recommender, Trained, TrainingLog, Watch,
+    Effort, Error, Job, Method, Model, Progress, Recommender, Trained, TrainingLog, Users, Watch,
 };
 use serde_json::Value;
 use tempfile::tempdir;
 
-use crate::support::{ITEMS, memory, shop, slates};
+use crate::support::{ITEMS, K, behaviour, catalogue, fitted_users, memory, shop, slates};
 
-const EFFORT: Effort = Effort { epochs: 2, adversarial: 1, hidden: 4 };
+const EFFORT: Effort = Effort {
+    epochs: Some(EPOCHS),
+    adversarial: Some(1),
+    hidden: Some(4),
+    iterations: Some(ITERATIONS),
+    k: None,
+};
+const EPOCHS: u64 = 2;
+const ITERATIONS: u64 = 3;
 
 /// The log of [`shop`] without rewards that are neither 0 nor 1.
 fn purchases() -> Dataset {
@@ -41,8 +50,19 @@ fn train(
     unfinished: Option<&Path>,
     watch: &mut dyn Watch,
 ) -> Result<Trained, Error> {
+    train_in(method, dataset, None, unfinished, watch)
+}
+
+fn train_in(
+    method: &str,
+    dataset: &Dataset,
+    users: Option<&Users>,
+    unfinished: Option<&Path>,
+    watch: &mut dyn Watch,
+) -> Result<Trained, Error> {
     let sessions: Vec<usize> = (0..20).collect();
-    let (method, log) = (Method::named(method)?, TrainingLog { dataset, sessions: &sessions });
+    let method = Method::named(method)?;
+    let log = TrainingLog { dataset, sessions: &sessions, users };
     let settings = settings(method, &log);
     let (device, origin) = (&Device::Cpu, None);
     method.train(&log, &Job { settings: &settings, seed: 3, device, origin, unfinished }, watch)
@@ -84,20 +104,24 @@ fn every_method_gives_a_recommender_of_its_kind_that_ranks() {
     for method in Method::all() {
         let mut watch = Counted::default();
         let trained = train(method.name(), &dataset, None, &mut watch).unwrap();
-        let epochs: Vec<u64> = watch.seen.iter().map(|(done, _)| *done).collect();
+        // Of a long epoch there is more than one sign.
+        let mut epochs: Vec<u64> = watch.seen.iter().map(|(done, _)| *done).collect();
+        epochs.dedup();
         let total = watch.seen.first().map_or(0, |(_, total)| total + 1);
         assert_eq!(epochs, (0..total).collect::<Vec<_>>(), "{}", method.name());
         let sessions: Vec<usize> = (0..20).collect();
-        let learned = method.learns_from(&TrainingLog { dataset: &dataset, sessions: &sessions });
+        let log = TrainingLog { dataset: &dataset, sessions: &sessions, users: None };
+        let learned = method.learns_from(&log);
         assert_eq!(learned.is_empty(), trained.sessions == 0, "{}", method.name());
         let policy = recommender(trained, &dataset);
         assert_eq!(policy.kind(), method.name());
         assert_eq!(slates(&policy, &memory(&policy), None).unwrap().rows(), 3);
         methods += 1;
     }
-    assert!(methods >= 4);
+    assert!(methods >= 11);
     let message = Method::named("bandit").err().unwrap().to_string();
-    assert!(message.contains("irecgan, lstm, popularity, random"), "{message}");
+    let all = "irecgan, pg, lstm, cdqn, gdqn, greedy, wide-deep, trees, linucb, popularity, random";
+    assert!(message.contains(all), "{message}");
 }
 
 /// The files of a recommender, with their contents.
@@ -111,19 +135,110 @@ fn files(trained: Trained, dataset: &Dataset) -> BTreeMap<OsString, Vec<u8>> {
 #[test]
 fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
     let (dataset, folder) = (purchases(), tempdir().unwrap());
-    let total = 2 * EFFORT.epochs + 1 + EFFORT.adversarial;
-    for (method, total) in [("irecgan", total), ("lstm", EFFORT.epochs)] {
-        let whole = files(train(method, &dataset, None, &mut ()).unwrap(), &dataset);
+    let algorithm = 2 * EPOCHS + 1 + 1;
+    for (method, given, total) in [
+        ("irecgan", false, algorithm),
+        ("pg", false, EPOCHS),
+        ("lstm", false, EPOCHS),
+        ("cdqn", false, 1 + ITERATIONS),
+        ("cdqn", true, ITERATIONS),
+        ("gdqn", true, ITERATIONS),
+        ("linucb", false, 1 + ITERATIONS),
+        ("greedy", false, 1),
+        ("trees", false, 1),
+        ("wide-deep", false, 1),
+    ] {
+        let users = given.then(users);
+        let train = |unfinished: Option<&Path>, watch: &mut dyn Watch| {
+            train_in(method, &dataset, users.as_ref(), unfinished, watch)
+        };
+        let whole = files(train(None, &mut ()).unwrap(), &dataset);
         for after in 0..=total {
-            let place = folder.path().join(format!("{method}-{after}"));
+            let place = folder.path().join(format!("{method}-{given}-{after}"));
             let mut watch = Counted { stop: Some((after, &place)), ..Counted::default() };
-            let stopped = train(method, &dataset, None, &mut watch);
+            let stopped = train(None, &mut watch);
             assert!(matches!(stopped, Err(Error::Interrupted)));
             let mut watch = Counted::default();
-            let resumed = train(method, &dataset, Some(&place), &mut watch).unwrap();
-            assert_eq!(watch.seen[0], (after, total));
+            let resumed = train(Some(&place), &mut watch).unwrap();
+            // What is one epoch begins anew.
+            let kept = if total == 1 { 0 } else { after };
+            assert_eq!(watch.seen[0], (kept, total), "{method}");
             assert_eq!(files(resumed, &dataset), whole, "{method} after {after}");
         }
+    }
+}
+
+fn users() -> Users {
+    Users::new(Model::Gan(Box::new(fitted_users())), &catalogue())
+}
+
+/// Nothing of the log is learned then, and other users teach otherwise.
+#[test]
+fn users_who_are_given_are_those_that_are_learned_in() {
+    let (dataset, users) = (shop(24), users());
+    let sessions: Vec<usize> = (0..20).collect();
+    let log = TrainingLog { dataset: &dataset, sessions: &sessions, users: Some(&users) };
+    let mut methods = 0;
+    for method in Method::all().filter(|method| method.learns_in_users()) {
+        assert!(method.learns_from(&log).is_empty());
+        let train = |users| {
+            train_in(method.name(), &dataset, users, None, &mut ())
+                .map_err(|error| error.to_string())
+        };
+        let given = train(Some(&users)).unwrap();
+        assert_eq!(given.sessions, 0);
+        assert_eq!(train(None).unwrap().sessions, 20);
+        let again = files(train(Some(&users)).unwrap(), &dataset);
+        assert!(again == files(given, &dataset) && again != files(train(None).unwrap(), &dataset));
+        let others = Users::new(Model::Gan(Box::new(fitted_users())), &Catalogue::numbered(ITEMS));
+        assert!(train(Some(&others)).unwrap_err().contains("other items"));
+        let behaviour = Users::new(Model::Behaviour(behaviour()), &catalogue());
+        match (method.name(), train(Some(&behaviour))) {
+            ("greedy", refused) => assert!(refused.unwrap_err().contains("train --method lstm")),
+            (_, trained) => assert_eq!(trained.unwrap().sessions, 0),
+        }
+        methods += 1;
+    }
+    assert_eq!(methods, 4);
+}
+
+/// The place on a slate is no feature of an item that is looked for.
+#[test]
+fn greedy_does_not_depend_on_the_order_of_the_items() {
+    let dataset = shop(24);
+    let policy =
+        recommender(train_in("greedy", &dataset, Some(&users()), None, &mut ()).unwrap(), &dataset);
+    let memory = foretaste_sim::Policy::begin(&policy, 1).unwrap();
+    let first = |sets: &[u32]| {
+        let allowed = foretaste_sim::Candidates::only(sets.iter().copied().map(ItemId).collect());
+        let (mut slates, mut streams) =
+            (foretaste_sim::Slates::default(), Seed::new(1).streams(0..1));
+        foretaste_sim::Policy::rank(&policy, &memory, Some(&allowed), 1, &mut streams, &mut slates)
+            .unwrap();
+        slates.row(0)[0].0
+    };
+    let best = first(&(0..ITEMS as u32).collect::<Vec<_>>());
+    // Whoever is best is best beside any other, which stands before it or behind it.
+    for other in (0..ITEMS as u32).filter(|&other| other != best) {
+        assert_eq!(first(&[other, best]), best);
+    }
+    assert_eq!(slates(&policy, &crate::support::memory(&policy), None).unwrap().k(), K);
+}
+
+/// A log on which every slate is clicked has users who must choose.
+#[test]
+fn users_who_must_choose_are_learned_in() {
+    let clicked = |step: &foretaste_data::Step<'_>| step.choice.item().is_some();
+    let mut log = LogBuilder::default();
+    for session in shop(60).log.iter().filter(|session| session.steps().any(|step| clicked(&step)))
+    {
+        session.steps().filter(clicked).for_each(|step| log.push(step).unwrap());
+        log.end_session(None).unwrap();
+    }
+    let dataset = Dataset { log: log.build(), ..shop(60) };
+    for method in Method::all().filter(|method| method.learns_in_users()) {
+        let policy = recommender(train(method.name(), &dataset, None, &mut ()).unwrap(), &dataset);
+        assert_eq!(slates(&policy, &memory(&policy), None).unwrap().rows(), 3);
     }
 }
 
@@ -142,7 +257,9 @@ fn rewards_that_are_not_learned_from_are_told() {
     }
     let rewarded = Dataset { log: log.build(), ..purchases() };
     assert!(ignored > 0);
-    for (method, learns) in [("irecgan", false), ("lstm", false), ("popularity", true)] {
+    let methods =
+        [("irecgan", false), ("pg", false), ("lstm", false), ("popularity", true), ("trees", true)];
+    for (method, learns) in methods {
         let warnings = |dataset| {
             let mut watch = Counted::default();
             train(method, dataset, None, &mut watch).unwrap();

@@ -33,10 +33,11 @@ pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> 
     let shown = log.steps().filter(|step| step.choice != foretaste_data::Choice::Skip);
     let widest = shown.map(|step| step.slate.len()).max().unwrap_or(1);
     let mut algorithm = IRecGanConfig::new(items, widest.min(items));
+    let (hidden, epochs) = (effort.hidden.unwrap_or(64), effort.epochs.unwrap_or(10));
     (algorithm.users.hidden, algorithm.agent.hidden, algorithm.discriminator.hidden) =
-        (effort.hidden, effort.hidden, effort.hidden);
+        (hidden, hidden, hidden);
     (algorithm.users_epochs, algorithm.agent_epochs, algorithm.epochs) =
-        (effort.epochs, effort.epochs, effort.adversarial);
+        (epochs, epochs, effort.adversarial.unwrap_or(5));
     algorithm.discriminator.leaving = log.dataset.log.iter().any(|session| session.left());
     let settings = Settings { algorithm, one_validates_of: HeldOut::ONE_OF, patience: 5 };
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))

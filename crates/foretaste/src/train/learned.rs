@@ -1,0 +1,144 @@
+//! What a training learned from, and what is to be said of it.
+
+use foretaste_data::ItemId;
+use foretaste_recommender::{Method, Recommender, TrainingLog};
+use serde_json::{Value, json};
+
+/// A recommender that was trained.
+pub struct Learned<'a> {
+    method: Method,
+    log: &'a TrainingLog<'a>,
+    /// How many sessions of the log taught it anything.
+    sessions: usize,
+    /// How many taught the users anything that it learned in, if these were given.
+    of_users: usize,
+    recommender: &'a Recommender,
+}
+
+/// A share of the log below this is little.
+const LITTLE: f64 = 0.1;
+/// Fewer sessions with a click than this are few.
+const FEW: usize = 100;
+/// Slates whose first place has so much of the entropy of a uniform draw are nearly uniform.
+const NEARLY_UNIFORM: f64 = 0.98;
+/// Held-out histories that are asked about at most.
+const HISTORIES: usize = 200;
+
+impl<'a> Learned<'a> {
+    /// By `method` from `sessions` sessions of a log, or in its users, who learned from `of_users`.
+    pub fn new(
+        method: Method,
+        log: &'a TrainingLog<'a>,
+        sessions: usize,
+        recommender: &'a Recommender,
+        of_users: usize,
+    ) -> Self {
+        Self { method, log, sessions, of_users, recommender }
+    }
+
+    /// What of the log was used.
+    pub fn from(&self) -> String {
+        let all = thousands(self.log.dataset.log.sessions());
+        match self.in_given_users() {
+            true => format!("learned in users who learned from {}", self.sessions_of_users()),
+            false => format!("learned from {} of {all} sessions", thousands(self.sessions)),
+        }
+    }
+
+    /// What speaks against what was learned.
+    pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
+        let mut warnings = self.little();
+        warnings.extend(self.nearly_uniform()?);
+        Ok(warnings)
+    }
+
+    /// The entropy of the first place over held-out histories, where the recommender draws.
+    pub fn first_place(&self) -> anyhow::Result<Value> {
+        let uniform = (self.recommender.catalogue().len() as f64).ln();
+        let entropy = self.entropy()?;
+        Ok(entropy.map_or(Value::Null, |(entropy, histories)| {
+            json!({ "entropy": entropy, "of_uniform": uniform, "histories": histories })
+        }))
+    }
+
+    fn in_given_users(&self) -> bool {
+        self.method.learns_in_users() && self.log.users.is_some()
+    }
+
+    fn sessions_of_users(&self) -> String {
+        format!("{} sessions", thousands(self.of_users))
+    }
+
+    /// Where hardly anything was used. Who learns nothing, or in given users, used none by design.
+    fn little(&self) -> Vec<String> {
+        if self.method.learns_from(self.log).is_empty() {
+            return Vec::new();
+        }
+        let mut warnings = Vec::new();
+        let (all, with_click) = (self.log.dataset.log.sessions(), self.log.with_click().len());
+        if (self.sessions as f64) < LITTLE * all as f64 {
+            warnings.push(format!(
+                "it learned from {} of {} sessions, less than a tenth: --percent says how many are \
+                 given to it, and sessions without a click teach some methods nothing",
+                thousands(self.sessions),
+                thousands(all)
+            ));
+        }
+        if with_click < FEW {
+            warnings.push(format!(
+                "only {with_click} of the sessions that it learned from have a click, fewer than \
+                 {FEW}: what it shows may be chance"
+            ));
+        }
+        warnings
+    }
+
+    fn nearly_uniform(&self) -> anyhow::Result<Option<String>> {
+        let items = self.recommender.catalogue().len();
+        let uniform = (items as f64).ln();
+        let near = |&(entropy, _): &(f64, usize)| entropy >= NEARLY_UNIFORM * uniform;
+        Ok(self.entropy()?.filter(near).map(|(entropy, histories)| {
+            format!(
+                "its drawn slates are nearly uniform: over {histories} held-out histories the first \
+                 place has {entropy:.3} of at most {uniform:.3} nats, as if any of {:.0} of {items} \
+                 items could stand there, so that its slates are worth little more than random \
+                 ones. \
+                 Behind its name in judge, simulate and recommend, ,act=top shows its likeliest \
+                 items instead; longer training, more sessions or fewer items sharpen what it draws",
+                entropy.exp()
+            )
+        }))
+    }
+
+    /// The mean entropy of the first place, in nats, and over how many histories; none where the
+    /// recommender does not draw, draws uniformly on purpose, or nothing is held out.
+    fn entropy(&self) -> anyhow::Result<Option<(f64, usize)>> {
+        if self.recommender.kind() == Recommender::UNIFORM {
+            return Ok(None);
+        }
+        let histories = self.held_out();
+        let entropy = self.recommender.first_place_entropy(&histories)?;
+        Ok(entropy.map(|entropy| (entropy, histories.len())))
+    }
+
+    /// The clicks before the last slate of sessions that were not learned from.
+    fn held_out(&self) -> Vec<Vec<ItemId>> {
+        let log = &self.log.dataset.log;
+        let mut learned = vec![false; log.sessions()];
+        self.log.sessions.iter().for_each(|&session| learned[session] = true);
+        let others = (0..log.sessions()).filter(|&session| !learned[session]).take(HISTORIES);
+        let clicks = |session: usize| {
+            let session = log.session(session);
+            let before = session.steps().take(session.len().saturating_sub(1));
+            before.filter_map(|step| step.choice.item()).collect()
+        };
+        others.map(clicks).collect()
+    }
+}
+
+/// With commas: 5,000.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let parts = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
+    parts.collect::<Vec<_>>().join(",")
+}
