@@ -576,3 +576,76 @@ fn a_trained_recommender_is_judged_on_the_rest_of_its_log() {
     fs::write(&manifest, "{").unwrap();
     assert!(refused(&log).contains("recommender.json"));
 }
+
+/// Users who click a hat wherever one is shown, and nothing else; a click pays 2.
+fn hats() -> String {
+    let mut log = String::from("session,step,shown,chosen,reward,propensity\n");
+    for session in 0..400 {
+        for step in 0..2 {
+            let first = (session + step) % 6;
+            let second = (first + 1 + (session / 6 + step) % 5) % 6;
+            let hat = if first == 0 || second == 0 { "hat,2" } else { ",0" };
+            let [first, second] = [first, second].map(|item| ITEMS[item]);
+            log += &format!("s{session},{step},{first} {second},{hat},0.16666667 0.2\n");
+        }
+    }
+    log
+}
+
+/// Who shows a hat on every slate earns about 2 a slate from users who learned of them, and what
+/// the log says of it is beside it. Of random slates every third has a hat; so have the logged ones.
+#[test]
+fn the_word_of_learned_users_stands_beside_the_log() {
+    let temp = TempDir::new().unwrap();
+    let path = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
+    let (log, users, slates) = (path("log.csv"), path("users"), path("slates.csv"));
+    fs::write(&log, hats()).unwrap();
+    succeeds(foretaste(&["fit", &log, "--to", &users, "--device", "cpu"]));
+    let rows =
+        (0..400).flat_map(|session| [0, 1].map(|step| format!("s{session},{step},hat shoe")));
+    let rows: Vec<String> = rows.collect();
+    fs::write(&slates, format!("session,step,slate\n{}\n", rows.join("\n"))).unwrap();
+    let judge = |more: &[&str]| {
+        let policies =
+            ["--policy", "uniform", "--policy", "popularity,act=top", "--policy", &slates];
+        foretaste(&[&["judge", "--log", &log][..], &policies, more].concat())
+    };
+    // Half of the sessions taught them, a quarter chose their settings.
+    let output = judge(&["--users", &users, "--users-sessions", "2000", "--percent", "0"]);
+    assert!(fails(output).contains("the users"), "learned from judged sessions");
+    let output = judge(&["--users", &users, "--users-sessions", "2000", "--json"]);
+    let said: Value = serde_json::from_str(&succeeds(output)).unwrap();
+    assert_eq!(said["sessions"], 100);
+    let word = |at: usize| &said["policies"][at]["users"];
+    let number = |at: usize, key: &str| word(at)[key].as_f64().unwrap();
+    assert!(word(2)["reason"].as_str().unwrap().contains("cannot be played"), "{said}");
+    assert_eq!((&word(0)["slate"], &word(0)["sessions"]), (&2.into(), &2_000.into()));
+    let [uniform, always] = [0, 1].map(|at| number(at, "reward_per_slate"));
+    assert!((uniform - 2.0 / 3.0).abs() < 0.15, "{uniform}");
+    assert!(always > 1.7 && always < 2.05, "{always}");
+    let earned = said["logger"]["reward_per_slate"].as_f64().unwrap();
+    for at in [0, 1] {
+        let difference = number(at, "less_the_logger");
+        assert!((difference - (number(at, "reward_per_slate") - earned)).abs() < 1e-9);
+        let [low, high] = [0, 1].map(|end| word(at)["interval_of_difference"][end].as_f64());
+        assert!(low < Some(difference) && Some(difference) < high);
+        let slates = number(at, "slates_per_session");
+        let session = number(at, "reward_per_session");
+        assert!((session - slates * number(at, "reward_per_slate")).abs() < 1e-6, "{said}");
+        assert!(slates > 1.0 && slates <= 2.0, "{slates}");
+    }
+    let text = succeeds(judge(&["--users", &users, "--users-sessions", "2000"]));
+    assert!(text.contains("which is no evidence of the log"), "{text}");
+    assert!(text.contains("slates: a file answers for the slates of its log alone"), "{text}");
+
+    // Without users nothing is said of them, and users of other items are refused.
+    let plain: Value =
+        serde_json::from_str(&succeeds(judge(&["--json", "--percent", "50"]))).unwrap();
+    assert_eq!(plain["policies"][0]["users"], Value::Null);
+    let other = path("other");
+    fs::write(path("gloves.csv"), hats().replace("shoe", "glove")).unwrap();
+    succeeds(foretaste(&["fit", &path("gloves.csv"), "--to", &other, "--epochs", "1"]));
+    assert!(fails(judge(&["--users", &other])).contains("items that the users never saw"));
+    let misused = judge(&["--users-sessions", "10"]);
+    assert_eq!(misused.status.code(), Some(2));
+}

@@ -11,6 +11,7 @@ mod page;
 mod propensities;
 mod reward_model;
 mod sessions;
+mod simulated;
 #[cfg(test)]
 mod tests;
 
@@ -20,9 +21,9 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use candle_core::Device;
 use foretaste_console::terminal::eprint_line;
-use foretaste_data::{Dataset, Mapping, UnknownItems};
+use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
 use foretaste_nn::DeviceKind;
-use foretaste_recommender::{Content, Recommender};
+use foretaste_recommender::{Content, Recommender, TrainingLog};
 use indicatif::MultiProgress;
 
 use self::columns::Columns;
@@ -35,6 +36,7 @@ use self::page::Judged;
 use self::propensities::EstimatedPropensities;
 use self::reward_model::RewardModels;
 use self::sessions::Chosen;
+use self::simulated::{Length, Simulated};
 use crate::answer::Answer;
 use crate::log::LogArgs;
 use crate::policy::{self, PolicySpec, Source};
@@ -62,6 +64,20 @@ pub struct Args {
     /// a log can say, if it is true.
     #[arg(long, value_enum, default_value_t)]
     assume: Assume,
+    /// What `foretaste fit` wrote: learned users, in whom each policy of ours is played. Their word
+    /// stands beside the log, is no evidence of it, and enters no verdict. The log is not judged by
+    /// the sessions that they learned from.
+    #[arg(long, value_name = "USERS")]
+    users: Option<PathBuf>,
+    /// How many sessions of learned users each policy is played in.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000,
+        requires = "users",
+        value_parser = clap::value_parser!(u64).range(2..=1_000_000)
+    )]
+    users_sessions: u64,
     /// Judge by the sessions after the first so many percent; refused if a recommender learned from
     /// any of them [default: judge by all sessions that none of them learned from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
@@ -86,6 +102,13 @@ pub struct Args {
     device: DeviceKind,
 }
 
+impl Args {
+    /// Whether learned users are asked.
+    pub fn asks_users(&self) -> bool {
+        self.users.is_some()
+    }
+}
+
 /// Whom to judge, as far as that is known without the log.
 enum Candidate {
     Ours(Box<Recommender>),
@@ -104,6 +127,15 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let specs = specs(&args.policies)?;
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
+    let users = args
+        .users
+        .as_deref()
+        .map(|path| Simulated::load(path, args.users_sessions, args.seed, &device))
+        .transpose()?;
+    let of_users = users.as_ref().map(Simulated::name);
+    if let Some(users) = &users {
+        users.check(&dataset.catalogue, &format!("the log {}", args.log.display()))?;
+    }
     let candidates = specs
         .iter()
         .map(|(_, spec)| candidate(spec, &dataset, &device))
@@ -111,10 +143,13 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let ours = specs.iter().zip(&candidates).filter_map(|((name, spec), candidate)| {
         let loaded = matches!(spec.source, Source::At(_));
         let Candidate::Ours(recommender) = candidate else { return None };
-        loaded.then_some((name.as_str(), &**recommender))
+        loaded.then_some((name.as_str(), recommender.origin()))
     });
-    let ours: Vec<(&str, &Recommender)> = ours.collect();
-    let chosen = Chosen::new(&dataset, &args.log, args.percent, &ours)?;
+    let mut learners: Vec<(&str, Option<&Origin>)> = ours.collect();
+    if let (Some(users), Some(name)) = (&users, &of_users) {
+        learners.push((name, Some(users.origin()?)));
+    }
+    let chosen = Chosen::new(&dataset, &args.log, args.percent, &learners)?;
     let chosen = match args.estimate_propensities {
         true => chosen.without_propensities(&dataset, &args.log)?,
         false => chosen.with_propensities(&dataset, &args.log)?,
@@ -153,7 +188,24 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let judging =
         Judging { args, dataset: &dataset, logged: &logged, models: &models, items: &items };
     let against = estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against);
+    let log = TrainingLog { dataset: &dataset, sessions: &chosen.judged, users: None };
+    let asked = users.as_ref().map(|users| (users, users.length(log.usual_slate())));
+    let word = |called: &str, spec: &PolicySpec, policy: &Ready| {
+        let played = |(users, length): (&Simulated, Length)| match policy {
+            Ready::File(..) => {
+                Ok(Err("a file answers for the slates of its log alone, and cannot \
+                                       be played"
+                    .to_owned()))
+            }
+            Ready::Ours(recommender) => {
+                let shown = Progress::new(bars, quiet, 0, users.sessions());
+                users.play(called, spec, recommender, length, shown).map(Ok)
+            }
+        };
+        asked.map(played).transpose()
+    };
     let found = specs.iter().zip(ready).map(|((called, spec), policy)| {
+        let word = word(called, spec, &policy)?;
         let (columns, notes) = match policy {
             Ready::File(columns, notes) => (*columns, notes),
             Ready::Ours(recommender) => {
@@ -164,7 +216,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         let estimates = Estimates::new(&logged, &columns, &models, args.cap)?;
         let overlap = Overlap::new(&logged, &estimates, &columns.unseen, args.assume, args.cap);
         let (name, against) = (called.clone(), against.clone());
-        Ok(Judged { name, estimates, overlap, notes, against })
+        Ok(Judged { name, estimates, overlap, notes, against, word })
     });
     let found = found.collect::<anyhow::Result<Vec<_>>>();
     shown.end();
@@ -174,7 +226,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         .map(|of| (of.estimates.deciding(args.assume), &of.overlap, of.against.clone()))
         .collect();
     let comparison = Comparison::new(&logged, &compared, args.seed)?;
-    let mut answer = page::answer(&logged, &found, &comparison, args.assume);
+    let mut answer = page::answer(&logged, &found, &comparison, args.assume, asked);
     if let Some(estimated) = estimated {
         let notes = estimated.notes();
         answer.text = [notes, vec![answer.text]].concat().join("\n");

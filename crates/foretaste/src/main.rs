@@ -120,6 +120,7 @@ impl Command {
         match self {
             Self::Fit(_) | Self::Simulate(_) | Self::Run(_) => true,
             Self::Train(args) => args.learns_in_users(),
+            Self::Judge(args) => args.asks_users(),
             _ => false,
         }
     }

@@ -11,6 +11,7 @@ use super::compare::{Compared, Comparison, DRIFT, Decided, Verdict, assumption};
 use super::estimates::{Assume, Estimated, Estimates};
 use super::logged::Logged;
 use super::overlap::Overlap;
+use super::simulated::{self, Length, Simulated, Word};
 use crate::answer::Answer;
 
 /// A policy and what was found of it.
@@ -25,7 +26,12 @@ pub struct Judged {
     pub notes: Vec<String>,
     /// What speaks against deciding, beside the weights.
     pub against: Vec<String>,
+    /// What learned users say of it, if any are asked.
+    pub word: Option<Word>,
 }
+
+/// Learned users who are asked beside the log, and the sessions that are played in them.
+pub type Asked<'a> = Option<(&'a Simulated, Length)>;
 
 /// The whole answer.
 pub fn answer(
@@ -33,10 +39,11 @@ pub fn answer(
     policies: &[Judged],
     comparison: &Comparison,
     assume: Assume,
+    users: Asked<'_>,
 ) -> Answer {
     Answer {
-        text: text(logged, policies, comparison, assume),
-        json: object(logged, policies, comparison, assume),
+        text: text(logged, policies, comparison, assume, users),
+        json: object(logged, policies, comparison, assume, users),
     }
 }
 
@@ -45,6 +52,7 @@ fn text(
     policies: &[Judged],
     comparison: &Comparison,
     assume: Assume,
+    users: Asked<'_>,
 ) -> String {
     let (slates, sessions) = (logged.slates(), logged.log.sessions());
     let mut lines = vec![
@@ -61,6 +69,12 @@ fn text(
         lines.push(String::new());
         lines.extend(section(judged, compared, comparison.by_time));
     }
+    if let Some((users, length)) = users {
+        let words = policies.iter().filter_map(|of| Some((of.name.as_str(), of.word.as_ref()?)));
+        let words: Vec<(&str, &Word)> = words.collect();
+        lines.push(String::new());
+        lines.extend(users.section(&words, length, &comparison.logger));
+    }
     if !policies.is_empty() {
         lines.push(String::new());
     }
@@ -70,7 +84,8 @@ fn text(
     lines.join("\n")
 }
 
-fn table() -> Table {
+/// In the style of the page.
+pub fn table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table
@@ -124,7 +139,7 @@ fn pairs(count: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// All that is known of one policy.
 fn section(judged: &Judged, compared: &Compared, by_time: bool) -> Vec<String> {
-    let Judged { name, estimates, overlap, notes, against } = judged;
+    let Judged { name, estimates, overlap, notes, against, .. } = judged;
     let mut table = table();
     table.set_header(["estimator", "reward a slate", "standard error"]);
     for Estimated { name, value, mark, .. } in &estimates.values {
@@ -217,7 +232,7 @@ fn verdict(compared: &Compared, assume: Assume) -> String {
 }
 
 /// With its sign, also where it is a gain.
-fn signed(difference: &Estimate) -> String {
+pub fn signed(difference: &Estimate) -> String {
     if difference.mean == 0.0 && difference.interval.is_err() {
         return "0".to_owned();
     }
@@ -232,7 +247,7 @@ fn reward(earned: f64) -> String {
 }
 
 /// The interval, where there is a spread to tell it by.
-fn interval(estimate: &Estimate) -> Option<[f64; 2]> {
+pub fn interval(estimate: &Estimate) -> Option<[f64; 2]> {
     let Interval { low, high, .. } = estimate.half_width().and(estimate.interval).ok()?;
     Some([low, high])
 }
@@ -250,9 +265,13 @@ fn object(
     policies: &[Judged],
     comparison: &Comparison,
     assume: Assume,
+    users: Asked<'_>,
 ) -> Value {
     let policy = |(judged, compared): (&Judged, &Compared)| {
-        let Judged { name, estimates, overlap, notes, against } = judged;
+        let Judged { name, estimates, overlap, notes, against, word } = judged;
+        let length = users.map(|(_, length)| length);
+        let word = word.as_ref().zip(length);
+        let word = word.map(|(word, length)| simulated::json(word, length, &comparison.logger));
         let left_out =
             |(name, reason): &(String, String)| json!({ "estimator": name, "reason": reason });
         let notes = [notes.clone(), overlap.notes()].concat();
@@ -272,6 +291,7 @@ fn object(
             "decided": compared.decided.as_ref().ok().map(decided),
             "verdict": compared.verdict.name(),
             "reasons": reasons,
+            "users": word,
         })
     };
     let difference = |(policy, other): (usize, usize)| {

@@ -1,11 +1,11 @@
-//! Which sessions policies are judged by: none that one of them learned from.
+//! Which sessions policies are judged by: none that one of them, or users who are asked, learned
+//! from.
 
 use std::path::Path;
 
 use anyhow::bail;
 use foretaste_console::terminal::eprint_line;
-use foretaste_data::Dataset;
-use foretaste_recommender::Recommender;
+use foretaste_data::{Dataset, Origin};
 
 /// The sessions to judge by, and the others, which may be learned from.
 pub struct Chosen {
@@ -14,13 +14,13 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// Of a log, for these recommenders beside their names: the sessions after the first `percent`,
-    /// or all that none of them learned from.
+    /// Of a log, for what these recommenders and users, by their names, learned from, as far as they
+    /// say so: the sessions after the first `percent`, or all that none of them learned from.
     pub fn new(
         dataset: &Dataset,
         log: &Path,
         percent: Option<u8>,
-        recommenders: &[(&str, &Recommender)],
+        learners: &[(&str, Option<&Origin>)],
     ) -> anyhow::Result<Self> {
         let (all, shown) = (dataset.log.sessions(), log.display());
         let mut allowed = vec![true; all];
@@ -32,8 +32,8 @@ impl Chosen {
             bail!("{shown}: {all} sessions are too few to leave out the first {percent}%");
         }
         let mut learned_from = Vec::new();
-        for &(name, recommender) in recommenders {
-            let Some(origin) = recommender.origin() else {
+        for &(name, origin) in learners {
+            let Some(origin) = origin else {
                 if percent.is_none() {
                     bail!(
                         "{name}: the recommender does not say what it learned from, since an \
@@ -83,7 +83,7 @@ impl Chosen {
             (0..all).partition(|&session| allowed[session]);
         if judged.is_empty() {
             bail!(
-                "{shown}: every session is one that a recommender learned from; judge them one by \
+                "{shown}: every session is one that a recommender, or the users, learned from; judge them one by \
                  one, or by a log that holds others"
             );
         }
