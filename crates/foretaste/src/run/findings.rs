@@ -60,6 +60,7 @@ pub enum By {
 
 const BETTER: &str = "better";
 const WORSE: &str = "worse";
+const ALIKE: &str = "cannot be told";
 const UNDECIDED: &str = "do not decide by this log";
 
 impl Findings {
@@ -268,26 +269,26 @@ impl Findings {
         };
         let mut sentences = Vec::new();
         for (verdict, says) in [
-            (BETTER, "earns more than the logging policy, beyond chance"),
-            (WORSE, "earns less than the logging policy, beyond chance"),
-            ("cannot be told", "cannot be told from the logging policy"),
-            (UNDECIDED, "cannot be judged by this log"),
+            (BETTER, "Earns more than the logging policy by the log, beyond chance"),
+            (WORSE, "Earns less than the logging policy by the log, beyond chance"),
+            (ALIKE, "Cannot be told from the logging policy by the log"),
+            (UNDECIDED, "Cannot be judged by this log"),
         ] {
             let names = with(verdict);
             if !names.is_empty() {
-                sentences.push(format!("By the log, this {says}: {}.", names.join(", ")));
+                sentences.push(format!("{says}: {}.", names.join(", ")));
             }
         }
         sentences.push(
             match self.by() {
-                By::Log => "The log speaks for every policy, so they are put in order by the log.",
+                By::Log => "The log can judge every policy, so they are ordered by the log.",
                 By::Users => {
-                    "The log does not speak for every policy, so they are put in order by the \
-                     learned users."
+                    "The log cannot judge every policy. Learned users may be asked to rank these, \
+                     so they are ordered by what the learned users pay."
                 }
                 By::Nothing => {
-                    "The policies are not put in order: the log does not speak for all of them, and \
-                     what learned users say of the others has not been shown to be right."
+                    "The policies are not ordered: the log cannot judge all of them, and learned \
+                     users may not be asked to rank them."
                 }
             }
             .into(),
@@ -322,21 +323,22 @@ impl Findings {
         }
         if !rows.is_empty() && rows.iter().all(|row| row.verdict == UNDECIDED) {
             return vec![
-                "Show a share of the slates by the policies that are to be judged, mixed with the \
-                 logging policy, and log the probabilities: this log says nothing of their slates."
+                "Let the policies that are to be judged choose a share of the slates, and log the \
+                 probabilities: this log holds too few slates like theirs."
                     .into(),
             ];
         }
-        let open = rows.iter().filter(|row| row.verdict == "cannot be told");
+        let open = rows.iter().filter(|row| row.verdict == ALIKE);
         let needed = open
             .filter_map(|row| Some((row, row.more_sessions()?)))
             .min_by(|a, b| a.1.total_cmp(&b.1));
         match needed {
             Some((row, times)) => vec![format!(
-                "No policy is better beyond chance. If {}'s difference is what it seems, about \
-                 {times:.0} times as many sessions would show it.",
+                "No policy is better beyond chance. If the true difference of {} is the estimated \
+                 one, about {times:.0} times as many sessions would show it.",
                 row.policy
             )],
+            None if rows.is_empty() => vec!["See above why no policy could be judged.".into()],
             None => vec!["No policy is better beyond chance: keep the one that you have.".into()],
         }
     }
