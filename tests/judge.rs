@@ -638,6 +638,14 @@ fn the_word_of_learned_users_stands_beside_the_log() {
     assert!(text.contains("which is no evidence of the log"), "{text}");
     assert!(text.contains("slates: a file answers for the slates of its log alone"), "{text}");
 
+    // Whoever was trained in these very users is named.
+    let greedy = path("greedy");
+    let train = ["train", &log, "--to", &greedy, "--method", "greedy", "--users", &users];
+    succeeds(foretaste(&train));
+    let text = succeeds(judge(&["--users", &users, "--policy", &greedy]));
+    let flattered: Vec<&str> = text.lines().filter(|line| line.contains("flatter")).collect();
+    assert!(flattered.len() == 1 && flattered[0].ends_with("errors: greedy"), "{flattered:?}");
+
     // Without users nothing is said of them, and users of other items are refused.
     let plain: Value =
         serde_json::from_str(&succeeds(judge(&["--json", "--percent", "50"]))).unwrap();

@@ -203,6 +203,31 @@ fn what_was_used_of_a_log_is_said_and_little_is_a_warning() {
     assert!(!warned.contains("warning"), "{warned}");
 }
 
+/// U learns whether a click is a purchase, and the agents are paid for it; the others learn from
+/// clicks, and learned users pay what the log does.
+#[test]
+fn rewards_that_cannot_be_learned_from_are_refused_and_others_are_taken() {
+    let place = Place::new();
+    let log: Vec<String> =
+        clicks().lines().take(400).map(|row| row.replace(",1", ",2.5")).collect();
+    fs::write(place.path().join("paid.csv"), log.join("\n")).unwrap();
+    for (method, small) in METHODS {
+        let train = ["train", "paid.csv", "--to", method, "--method", method, "--device", "cpu"];
+        let train = [&train[..], small].concat();
+        match method {
+            "irecgan" | "pg" | "lstm" => {
+                let refused = place.fails(1, &train);
+                assert!(
+                    refused.contains("the reward is 2.5, expected 0 or 1"),
+                    "{method}: {refused}"
+                );
+                assert!(!place.path().join(method).exists());
+            }
+            _ => drop(place.said(&train)),
+        }
+    }
+}
+
 /// After one epoch an agent draws its slates as it did before any, when all items are alike to it;
 /// a clear favourite is another thing.
 #[test]

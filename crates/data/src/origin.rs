@@ -100,8 +100,9 @@ impl Origin {
         self.sessions.sort_by_key(|print| print.index);
         if other.log != self.log {
             // Sessions that this log does not hold have no place in it.
-            let known: HashSet<u64> = self.sessions.iter().map(|print| print.name).collect();
-            let elsewhere = other.sessions.iter().filter(|print| !known.contains(&print.name));
+            let key = |print: &Fingerprint| (print.name, print.whole);
+            let known: HashSet<(u64, u64)> = self.sessions.iter().map(key).collect();
+            let elsewhere = other.sessions.iter().filter(|print| !known.contains(&key(print)));
             self.sessions
                 .extend(elsewhere.map(|print| Fingerprint { index: usize::MAX, ..*print }));
         }

@@ -14,9 +14,7 @@ use foretaste_console::terminal::eprint_line;
 use foretaste_console::{Interrupted, interrupt};
 use foretaste_data::{Dataset, Log, Origin, Provenance};
 use foretaste_nn::DeviceKind;
-use foretaste_nn::checkpoint::MANIFEST;
-use foretaste_recommender::{Effort, Error, Job, Method, Recommender, TrainingLog, USERS, Users};
-use foretaste_train::run;
+use foretaste_recommender::{Effort, Error, Job, Method, Recommender, TrainingLog, Users};
 use indicatif::MultiProgress;
 use serde_json::json;
 
@@ -26,7 +24,7 @@ use self::watch::Watched;
 use crate::REVISION;
 use crate::answer::Answer;
 use crate::log::{LogArgs, inputs};
-use crate::{saved, users};
+use crate::users;
 
 /// Options of `train`.
 #[derive(Debug, clap::Args)]
@@ -114,19 +112,21 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let settings = args.method.settings(&log, &effort).with_context(cannot_learn)?;
     let mut of_origin = json!({ "percent": args.percent });
     of_origin[args.method.name()] = settings.clone();
+    if let Some(given) = &users {
+        of_origin[users::LEARNED_IN] = given.digest.clone().into();
+    }
     let learned_from = args.method.learns_from(&log);
     let mut origin = Origin::new(&dataset, learned_from, of_origin, args.seed, REVISION);
-    let mut command = json!({
+    if let Some(given) = &users {
+        origin = origin.including(given.origin()?, &dataset);
+    }
+    let command = json!({
         "log": origin.log,
         "rewards": digest_of_rewards(&dataset.log),
         "settings": origin.settings,
         "seed": args.seed,
         "device": device.to_string(),
     });
-    if let Some(given) = &users {
-        origin = origin.including(given.origin()?, &dataset);
-        command["users"] = given.digest.clone().into();
-    }
 
     let _held = folder.hold()?;
     let unfinished = folder.unfinished(&command, args.fresh)?;
@@ -190,10 +190,7 @@ impl<'a> Given<'a> {
     fn load(path: &'a Path, device: &Device) -> anyhow::Result<Self> {
         let users = users::load(path, device)?;
         users::origin(&users, path)?;
-        let manifest = [USERS, MANIFEST].map(|name| path.join(name));
-        let manifest = manifest.iter().find(|path| path.exists()).unwrap_or(&manifest[0]);
-        let digest = run::digest(&foretaste_files::read(manifest, saved::LIMIT)?);
-        Ok(Self { path, users, digest })
+        Ok(Self { path, users, digest: users::digest(path)? })
     }
 
     fn origin(&self) -> anyhow::Result<&Origin> {

@@ -5,12 +5,20 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use candle_core::Device;
 use foretaste_data::{Catalogue, Dataset, Origin, UnknownItems};
-use foretaste_recommender::Users;
+use foretaste_nn::checkpoint::MANIFEST;
+use foretaste_recommender::{USERS, Users};
+use foretaste_train::run;
+
+use crate::saved::LIMIT;
 
 /// What the settings in the origin call the number of items that most slates have.
 pub const SLATE: &str = "slate";
 /// The same of the number of steps of the longest session.
 pub const LONGEST: &str = "longest_session";
+
+/// What the settings in the origin of a recommender call the [`digest`] of the users whom it was
+/// given to learn in.
+pub const LEARNED_IN: &str = "users";
 
 /// Steps after which sessions are cut where the users do not say how long the longest was.
 const LONG: usize = 1_000;
@@ -20,6 +28,13 @@ const NAMED: usize = 5;
 /// What `foretaste fit` wrote.
 pub fn load(path: &Path, device: &Device) -> anyhow::Result<Users> {
     Users::load(path, device).with_context(|| format!("cannot load the users {}", path.display()))
+}
+
+/// What tells the users at this place from others.
+pub fn digest(path: &Path) -> anyhow::Result<String> {
+    let manifest = [USERS, MANIFEST].map(|name| path.join(name));
+    let manifest = manifest.iter().find(|path| path.exists()).unwrap_or(&manifest[0]);
+    Ok(run::digest(&foretaste_files::read(manifest, LIMIT)?))
 }
 
 /// What users learned from, which must be known wherever somebody is judged.

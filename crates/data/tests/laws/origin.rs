@@ -73,6 +73,34 @@ fn with_ids(dataset: Dataset, prefix: &str) -> Dataset {
     Dataset { sessions: ids.iter().map(String::as_str).collect(), ..dataset }
 }
 
+/// Of the same log, of another that holds some of the sessions, and of one that holds none: what
+/// either learned from is found in both logs, also once it was written and read.
+#[test]
+fn an_origin_that_includes_another_finds_the_sessions_of_both() {
+    let (shop, later) = (with_ids(log(1, 60, 3, true), "s"), with_ids(log(2, 40, 3, true), "t"));
+    let own = origin(&shop, &[0, 2, 4]);
+    let part = shop.clone().select(&(30..60).collect::<Vec<_>>()).unwrap();
+    let seen = |origin: &Origin, of: &Dataset| -> Vec<usize> {
+        let seen = origin.overlap(of).seen;
+        (0..seen.len()).filter(|&session| seen[session]).collect()
+    };
+    for (other, expected, expected_later) in [
+        (origin(&shop, &[2, 7]), vec![0, 2, 4, 7], vec![]),
+        (origin(&part, &[0, 5]), vec![0, 2, 4, 30, 35], vec![]),
+        (origin(&later, &[1, 3]), vec![0, 2, 4], vec![1, 3]),
+    ] {
+        let both = own.clone().including(&other, &shop);
+        let files = Provenance { catalogue: &shop.catalogue, origin: Some(&both) }.files();
+        let file =
+            |name: &str| files.iter().find(|(of, _)| *of == name).map(|(_, bytes)| &bytes[..]);
+        let read = Saved::read(file, &shop.catalogue, || false).unwrap().origin.unwrap();
+        for both in [both, read] {
+            assert_eq!(seen(&both, &shop), expected);
+            assert_eq!(seen(&both, &later), expected_later);
+        }
+    }
+}
+
 /// Reordered, in part, beside others, and with other items: each session that was learned from is
 /// found, and no other. Both logs have ids of their own, or number their sessions alike.
 #[test]

@@ -20,12 +20,13 @@ use crate::policy::PolicySpec;
 use crate::progress::Progress;
 use crate::simulate::CHUNK;
 use crate::simulate::player::Player;
-use crate::users::{self, check_known};
+use crate::users::{self, LEARNED_IN, check_known};
 
 /// Learned users in whom policies are played.
 pub struct Simulated {
     path: PathBuf,
     users: Users,
+    digest: String,
     environment: UsersEnvironment,
     sessions: u64,
     seed: Seed,
@@ -48,6 +49,8 @@ pub struct Played {
     session: Estimate,
     /// Slates of a session, on average.
     slates: f64,
+    /// Whether it was trained in these very users, who then flatter it.
+    trained_in_them: bool,
 }
 
 /// What is said of a policy, or why nothing is.
@@ -63,7 +66,8 @@ impl Simulated {
         users::origin(&users, path)?;
         let environment = users.environment()?;
         let seed = Seed::new(seed).derive("learned users");
-        Ok(Self { path: path.to_owned(), users, environment, sessions, seed })
+        let (path, digest) = (path.to_owned(), users::digest(path)?);
+        Ok(Self { path, users, digest, environment, sessions, seed })
     }
 
     /// What they are called.
@@ -121,7 +125,8 @@ impl Simulated {
         let outcomes = outcomes.with_context(|| {
             format!("cannot play {called} in the users {}", self.path.display())
         })?;
-        Played::of(&outcomes)
+        let learned_in = recommender.origin().and_then(|of| of.settings.get(LEARNED_IN)?.as_str());
+        Played::of(&outcomes, learned_in == Some(&self.digest))
     }
 
     /// The word on every policy, which is headed as what it is.
@@ -147,10 +152,13 @@ impl Simulated {
             length.k,
             length.max_steps
         )];
-        let mut silent = Vec::new();
+        let (mut silent, mut flattered) = (Vec::new(), Vec::new());
         for (name, word) in words {
             match word {
-                Ok(played) => played.row(name, logger, &mut table),
+                Ok(played) => {
+                    played.row(name, logger, &mut table);
+                    flattered.extend(played.trained_in_them.then_some(*name));
+                }
                 Err(why) => silent.push(format!("{name}: {why}")),
             }
         }
@@ -158,6 +166,12 @@ impl Simulated {
             lines.push(table.to_string());
         }
         lines.extend(silent);
+        if !flattered.is_empty() {
+            lines.push(format!(
+                "trained in these very users, who flatter whoever learned their errors: {}",
+                flattered.join(", ")
+            ));
+        }
         lines
     }
 }
@@ -165,14 +179,15 @@ impl Simulated {
 impl Played {
     /// Of independent sessions. The reward of a slate is a ratio of sums, whose interval is that of
     /// its linear terms.
-    fn of(outcomes: &[Outcome]) -> anyhow::Result<Self> {
+    fn of(outcomes: &[Outcome], trained_in_them: bool) -> anyhow::Result<Self> {
         let count = outcomes.len() as f64;
         let rewards: Vec<f64> = outcomes.iter().map(|outcome| outcome.reward).collect();
         let slates = outcomes.iter().map(|outcome| f64::from(outcome.steps)).sum::<f64>() / count;
         let ratio = rewards.iter().sum::<f64>() / count / slates;
         let term = |of: &Outcome| ratio + (of.reward - ratio * f64::from(of.steps)) / slates;
         let terms: Vec<f64> = outcomes.iter().map(term).collect();
-        Ok(Self { slate: student_t(&terms)?, session: student_t(&rewards)?, slates })
+        let (slate, session) = (student_t(&terms)?, student_t(&rewards)?);
+        Ok(Self { slate, session, slates, trained_in_them })
     }
 
     /// The reward of a slate less what the logger earned, whose sessions are others.
@@ -214,6 +229,7 @@ pub fn json(word: &Word, length: Length, logger: &Estimate) -> Value {
                 "reward_per_session": played.session.mean,
                 "interval_of_session": interval(&played.session),
                 "slates_per_session": played.slates,
+                "trained_in_them": played.trained_in_them,
             })
         }
     }
@@ -229,7 +245,7 @@ mod tests {
     #[test]
     fn a_slate_earns_the_ratio_of_sums_with_the_error_of_its_linear_terms() {
         let outcome = |steps| Outcome { steps, clicks: 1, reward: 1.0, left: true };
-        let played = Played::of(&[outcome(1), outcome(3)]).unwrap();
+        let played = Played::of(&[outcome(1), outcome(3)], false).unwrap();
         assert_eq!((played.slate.mean, played.session.mean, played.slates), (0.5, 1.0, 2.0));
         let half = played.slate.half_width().unwrap();
         assert!((half - 12.706_204_7 / 4.0).abs() < 1e-6, "{half}");
