@@ -1,7 +1,7 @@
 use foretaste_random::Seed;
 use rand::seq::SliceRandom;
 
-use crate::Log;
+use crate::{Event, Log};
 
 /// Some sessions of a log as dense arrays with explicit masks: rows `B`, time `T`, places `K`,
 /// row-major.
@@ -49,6 +49,9 @@ pub struct PaddedBatch {
     pub clicked_mask: Vec<bool>,
     /// Reward, `[B, T]`.
     pub reward: Vec<f32>,
+    /// Organic events before a step, after the step before it: the cell `[B, T]` and the item, in
+    /// order. Events after the last step are left out.
+    pub events: Vec<(usize, u32)>,
 }
 
 impl PaddedBatch {
@@ -78,10 +81,18 @@ impl PaddedBatch {
             clicked: vec![0; rows * steps],
             clicked_mask: vec![false; rows * steps],
             reward: vec![0.0; rows * steps],
+            events: Vec::new(),
         };
         for (row, &session) in sessions.iter().enumerate() {
+            let skipped = log.session(session).len() - kept(session).len();
+            let later = |event: &Event| event.after as usize >= skipped;
+            let mut events = log.session(session).events().filter(later).peekable();
             for (t, step) in kept(session).enumerate() {
                 let cell = row * steps + t;
+                while let Some(event) = events.next_if(|event| event.after as usize <= skipped + t)
+                {
+                    batch.events.push((cell, event.item.0));
+                }
                 for (place, item) in step.slate.iter().enumerate() {
                     batch.shown[cell * places + place] = item.0;
                     batch.shown_mask[cell * places + place] = true;

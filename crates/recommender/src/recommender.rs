@@ -114,6 +114,12 @@ impl Recommender {
         self.content.kind
     }
 
+    /// Whether organic events are clicks of its history, as they were where it learned. The kinds
+    /// that IRecGAN's networks are know choices from slates alone.
+    pub fn reads_events(&self) -> bool {
+        !["irecgan", "irecgan-top", "pg", "lstm"].contains(&self.content.kind)
+    }
+
     /// Its items, in its own numbering.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue
@@ -211,13 +217,20 @@ impl Recommender {
         }
         let (mut memory, mut slates) = (self.policy.begin(1)?, Slates::default());
         for &item in clicked {
-            slates.clear(1);
-            slates.push(&[item], None);
-            let mut responses = Responses::default();
-            responses.push(Choice::Item(item), 0.0, false);
-            self.policy.observe(&mut memory, &slates, &responses)?;
+            self.observe_click(&mut memory, item)?;
         }
         Ok(memory)
+    }
+
+    /// Takes note of a click, or an organic event, whatever else was shown, in a memory of one row.
+    ///
+    /// # Errors
+    /// What the policy returns.
+    pub fn observe_click(&self, memory: &mut Memory, item: ItemId) -> foretaste_sim::Result<()> {
+        let (mut slates, mut responses) = (Slates::with_k(1), Responses::default());
+        slates.push(&[item], None);
+        responses.push(Choice::Item(item), 0.0, false);
+        self.policy.observe(memory, &slates, &responses)
     }
 
     /// As [`recommend`](Self::recommend), by raw ids. Clicks on items that the recommender does not

@@ -28,7 +28,8 @@ pub(crate) struct Impressions {
     pub histories: Histories,
 }
 
-/// The clicks of some sessions, and how many of which session lie before each slate.
+/// The clicks of some sessions, and how many of which session lie before each slate. An organic
+/// event is a click of the history.
 #[derive(Default)]
 pub(crate) struct Histories {
     /// The clicks of each session, oldest first, as far as some slate needs them; none is empty.
@@ -53,6 +54,7 @@ impl Impressions {
         let (mut shown, mut slate_of_entry, mut entry_of_place) =
             (Vec::new(), Vec::new(), Vec::new());
         let (mut mask, mut choices, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut events = batch.events.iter().peekable();
         for row in 0..batch.rows {
             let mut clicks = Vec::new();
             let session = histories.sessions.len();
@@ -60,6 +62,9 @@ impl Impressions {
             for cell in row * batch.steps..(row + 1) * batch.steps {
                 if !batch.step_mask[cell] {
                     continue;
+                }
+                while let Some((_, item)) = events.next_if(|(before, _)| *before == cell) {
+                    clicks.push(*item);
                 }
                 histories.before.push((!clicks.is_empty()).then_some((session, clicks.len())));
                 needed = clicks.len();

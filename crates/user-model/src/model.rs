@@ -418,7 +418,7 @@ mod tests {
     use crate::Error;
     use crate::config::StateEncoder;
     use crate::testing::{catalogue, configs, log};
-    use foretaste_data::{LogBuilder, PaddedBatch, Saved};
+    use foretaste_data::{Choice, Event, EventKind, ItemId, LogBuilder, PaddedBatch, Saved, Step};
     use foretaste_nn::check_gradients;
 
     #[test]
@@ -637,6 +637,26 @@ mod tests {
                 .map(f64::from)
                 .sum();
             assert!((loss + sum / together.len() as f64).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn an_organic_event_is_a_click_of_the_history() {
+        let slate = [ItemId(3), ItemId(4), ItemId(0)];
+        let (mut clicked, mut seen) = (LogBuilder::default(), LogBuilder::default());
+        clicked.push(Step::new(&[ItemId(1), ItemId(2)], Choice::Item(ItemId(2)), 0.0)).unwrap();
+        seen.push(Step::new(&[ItemId(1), ItemId(2)], Choice::Skip, 0.0)).unwrap();
+        let kind = EventKind::View;
+        seen.event(Event { item: ItemId(2), kind, after: 0, timestamp: None });
+        for log in [&mut clicked, &mut seen] {
+            log.push(Step::new(&slate, Choice::Skip, 0.0)).unwrap();
+            log.end_session(None).unwrap();
+        }
+        let (clicked, seen) = (clicked.build(), seen.build());
+        for config in configs() {
+            let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+            let second = |log| model.slate_choices(log, &[0]).unwrap()[1].clone();
+            assert_eq!(second(&clicked), second(&seen));
         }
     }
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use candle_core::Device;
 use foretaste_console::terminal::print_line;
-use foretaste_data::{Catalogue, cache};
+use foretaste_data::{Origin, Provenance, cache};
 use foretaste_random::Seed;
 use foretaste_recommender::{Content, Recommender};
 use foretaste_sim::policies::Popularity;
@@ -44,13 +44,16 @@ struct Held {
 /// Judges the policies by every log, and prints how often each interval held the truth.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let size = Size { sessions: args.sessions, items: args.items };
-    let catalogue = Catalogue::numbered(args.items);
     // Of the value and of the difference from the logger: decided, and not to be decided.
     let mut held = [[[Held::default(); 2]; 2]; POWERS.len()];
     for seed in 1..=args.seeds {
         let folder = tempfile::tempdir()?;
         let (shop, place) = (shop(&size, seed)?, |name: &str| folder.path().join(name));
-        cache::save(&log(&shop, &size, seed)?, &place("shop.log"))?;
+        let dataset = log(&shop, &size, seed)?;
+        cache::save(&dataset, &place("shop.log"))?;
+        // They learned from nothing.
+        let origin = Origin::new(&dataset, &[], Value::Null, seed, crate::REVISION);
+        let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
         let truths = Seed::new(seed).derive("truth");
         let of_logger = truth::after_the_logger(&shop, &logger(&shop)?, truths)?;
         let mut values = Vec::new();
@@ -63,7 +66,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 truths,
             )?);
             let recommender =
-                Recommender::new(Content::popularity(weights)?, &catalogue, &Device::Cpu)?;
+                Recommender::new(Content::popularity(weights)?, provenance, &Device::Cpu)?;
             recommender.save(&place(&format!("power-{power}")))?;
         }
         let found =

@@ -1,10 +1,32 @@
 //! Laws of padded batches.
 
-use foretaste_data::{Batches, PaddedBatch};
+use foretaste_data::{Batches, Choice, Event, EventKind, ItemId, LogBuilder, PaddedBatch, Step};
 use foretaste_random::Seed;
 use proptest::prelude::*;
 
 use crate::generate::any_dataset;
+
+#[test]
+fn an_event_stands_before_the_step_that_comes_after_it() {
+    let mut log = LogBuilder::default();
+    let event =
+        |item| Event { item: ItemId(item), kind: EventKind::View, after: 0, timestamp: None };
+    let slate = [ItemId(0), ItemId(1)];
+    log.push(Step::new(&slate, Choice::Skip, 0.0)).unwrap();
+    log.end_session(None).unwrap();
+    log.event(event(7));
+    log.push(Step::new(&slate, Choice::Skip, 0.0)).unwrap();
+    log.event(event(8));
+    log.event(event(9));
+    log.push(Step::new(&slate, Choice::Skip, 0.0)).unwrap();
+    log.event(event(6));
+    log.end_session(None).unwrap();
+    let log = log.build();
+    // Cells of two rows of two steps: the second session is cells 2 and 3.
+    assert_eq!(PaddedBatch::new(&log, &[0, 1], None).events, [(2, 7), (3, 8), (3, 9)]);
+    // Of its last step alone, what came between the two.
+    assert_eq!(PaddedBatch::new(&log, &[1], Some(1)).events, [(0, 8), (0, 9)]);
+}
 
 proptest! {
     #[test]

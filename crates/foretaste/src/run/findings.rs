@@ -264,9 +264,6 @@ impl Findings {
         if rows.is_empty() {
             return vec!["Nobody: no policy could be judged.".into()];
         }
-        let with = |verdict: &str| -> Vec<String> {
-            rows.iter().filter(|row| row.verdict == verdict).map(|row| row.policy.clone()).collect()
-        };
         let mut sentences = Vec::new();
         for (verdict, says) in [
             (BETTER, "Earns more than the logging policy by the log, beyond chance"),
@@ -274,9 +271,9 @@ impl Findings {
             (ALIKE, "Cannot be told from the logging policy by the log"),
             (UNDECIDED, "Cannot be judged by this log"),
         ] {
-            let names = with(verdict);
+            let names = names_of(rows.iter().filter(|row| row.verdict == verdict));
             if !names.is_empty() {
-                sentences.push(format!("{says}: {}.", names.join(", ")));
+                sentences.push(format!("{says}: {names}."));
             }
         }
         sentences.push(
@@ -321,12 +318,16 @@ impl Findings {
                     .into(),
             ];
         }
-        if !rows.is_empty() && rows.iter().all(|row| row.verdict == UNDECIDED) {
-            return vec![
-                "Let the policies that are to be judged choose a share of the slates, and log the \
-                 probabilities: this log holds too few slates like theirs."
-                    .into(),
-            ];
+        let undecided = rows.iter().filter(|row| row.verdict == UNDECIDED);
+        let promising = undecided.max_by(|a, b| a.key(By::Users).total_cmp(&b.key(By::Users)));
+        if let Some(promising) = promising {
+            return vec![format!(
+                "Let {} choose a share of the slates, mixed with random ones, and log the \
+                 probability of every place: this log holds too few slates like those of {} to say \
+                 what they earn.",
+                promising.policy,
+                names_of(rows.iter().filter(|row| row.verdict == UNDECIDED)),
+            )];
         }
         let open = rows.iter().filter(|row| row.verdict == ALIKE);
         let needed = open
@@ -401,6 +402,10 @@ fn figure(of: &Value, value: &str, interval: &str) -> Option<Figure> {
         .as_array()
         .and_then(|ends| Some([ends.first()?.as_f64()?, ends.get(1)?.as_f64()?]));
     Some(Figure { value: of[value].as_f64()?, interval: ends })
+}
+
+fn names_of<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
+    rows.map(|row| row.policy.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn text(value: &Value) -> &str {
