@@ -5,9 +5,10 @@ use std::path::Path;
 
 use foretaste_data::Provenance;
 use foretaste_random::Seed;
-use foretaste_train::run;
+use foretaste_train::run::{self, Resumed};
+use foretaste_train::{Fitting, Network};
 use foretaste_user_model::{
-    Context, Error as Failed, Outside, StateEncoder, TrainConfig, UserModel, UserModelConfig,
+    Context, Outside, StateEncoder, TrainConfig, Updates, UserModel, UserModelConfig,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,16 +71,30 @@ const STEPS: usize = 20;
 /// Iterations, unless so many are asked for.
 const ITERATIONS: u64 = 150;
 
-/// What is kept of an unfinished training beside [`USERS`], where they are its own, and
-/// [`LEARNER`].
+/// What is kept of an unfinished training: [`USERS`], where they are its own, and [`LEARNER`]; or,
+/// while the users are fitted, [`MODEL`] and [`FIT`].
 #[derive(Serialize, Deserialize)]
-struct Unfinished {
-    /// Whether the users are there; if not, the training begins anew.
+pub(crate) struct Unfinished {
+    /// Whether the users are there.
     begun: bool,
 }
 
 const USERS: &str = "users";
 const LEARNER: &str = "learner";
+/// The model of users with its optimiser.
+const MODEL: &str = "model";
+/// How far its fit is, and its best parameters so far.
+const FIT: &str = "fit";
+
+impl Unfinished {
+    /// What is kept before the users are there.
+    pub const USERS: Self = Self { begun: false };
+
+    /// What a training kept, if it was begun before.
+    pub fn of(job: &Job<'_>) -> Result<Option<Resumed<Self>>> {
+        Ok(job.unfinished.map(|place| run::resume(place, Seed::new(job.seed))).transpose()?)
+    }
+}
 
 /// How many iterations were asked for.
 pub(crate) fn iterations(effort: &Effort) -> u64 {
@@ -116,11 +131,12 @@ impl UsersFrom {
     }
 
     /// The users, and how many sessions of the log taught them anything. While they are fitted,
-    /// none of `total` epochs is done.
+    /// from where `kept` left them, none of `total` epochs is done.
     pub fn users<'a>(
         &self,
         log: &TrainingLog<'a>,
         job: &Job<'_>,
+        kept: Option<&Path>,
         total: u64,
         watch: &mut dyn Watch,
     ) -> Result<(Known<'a>, usize)> {
@@ -132,35 +148,72 @@ impl UsersFrom {
             }
             (Self::Fitted(fit), _) => fit,
         };
+        let provenance = Provenance { catalogue: &log.dataset.catalogue, origin: job.origin };
+        let model = fit.model(log, job, kept, total, provenance, watch)?;
+        let users = Users::new(Model::Gan(Box::new(model)), provenance);
+        Ok((Known::Own(Box::new(users)), log.sessions.len()))
+    }
+}
+
+impl Fit {
+    fn model(
+        &self,
+        log: &TrainingLog<'_>,
+        job: &Job<'_>,
+        kept: Option<&Path>,
+        total: u64,
+        provenance: Provenance<'_>,
+        watch: &mut dyn Watch,
+    ) -> Result<UserModel> {
         if log.with_click().is_empty() {
             let problem =
                 "nothing is ever chosen in these sessions, so that users cannot be fitted";
             return Err(Error::setting("log", problem));
         }
         let seed = Seed::new(job.seed);
-        let split = held_out(log.sessions, fit.one_validates_of, seed)?;
+        let split = held_out(log.sessions, self.one_validates_of, seed)?;
         let (dataset, of_fit) = (log.dataset, seed.derive("users"));
-        let mut model = UserModel::new(fit.model.clone(), &dataset.catalogue, of_fit, job.device)?;
-        let save =
-            |place: &Path| run::save(place, seed, |_| Ok::<_, Error>(Unfinished { begun: false }));
-        let callback = |_| watch.progress(Progress { done: 0, total, stage: "users", save: &save });
-        let fitted = foretaste_user_model::fit(
-            &mut model,
-            &dataset.log,
-            &split,
-            &fit.training,
-            of_fit.derive("training"),
-            callback,
-        );
-        match fitted {
-            Err(Failed::Training(foretaste_train::Error::Interrupted)) => {
+        let kept = kept.filter(|folder| folder.join(MODEL).exists());
+        let (mut model, saved) = match kept {
+            None => {
+                let items = &dataset.catalogue;
+                (UserModel::new(self.model.clone(), items, of_fit, job.device)?, None)
+            }
+            Some(folder) => {
+                let place = folder.join(MODEL);
+                let (model, saved) = UserModel::resume(&place, &dataset.catalogue, job.device)?;
+                (model, Some((saved, folder)))
+            }
+        };
+        let (training, draws) = (&self.training, of_fit.derive("training"));
+        let mut updates = Updates::new(&mut model, &dataset.log, &split, training, draws)?;
+        let mut fitting = match saved {
+            None => Fitting::start(&mut updates, training.fit())?,
+            Some((saved, folder)) => {
+                let fitting = Fitting::load(&folder.join(FIT), &updates)?;
+                updates = updates.after(&saved, fitting.iteration())?;
+                fitting
+            }
+        };
+        loop {
+            let save = |place: &Path| {
+                run::save(place, seed, |place| {
+                    let (done, seed) = (fitting.iteration(), run::fingerprint(seed));
+                    updates.save(&place.join(MODEL), provenance, done, seed)?;
+                    fitting.save(&place.join(FIT))?;
+                    Ok::<_, Error>(Unfinished::USERS)
+                })
+            };
+            let progress = Progress { done: 0, total, stage: "users", save: &save };
+            if watch.progress(progress).is_break() {
                 return Err(Error::Interrupted);
             }
-            fitted => fitted?,
-        };
-        let provenance = Provenance { catalogue: &dataset.catalogue, origin: job.origin };
-        let users = Users::new(Model::Gan(Box::new(model)), provenance);
-        Ok((Known::Own(Box::new(users)), log.sessions.len()))
+            if fitting.advance(&mut updates)?.is_none() {
+                break;
+            }
+        }
+        fitting.finish(&updates)?;
+        Ok(model)
     }
 }
 
@@ -186,23 +239,21 @@ pub(crate) fn train<L: Learner>(
     // Users of its own are an epoch before the iterations.
     let before = u64::from(fits);
     let total = before + iterations;
-    let unfinished = job
-        .unfinished
-        .map(|place| run::resume::<Unfinished>(place, seed))
-        .transpose()?
-        .filter(|unfinished| unfinished.state.begun);
-    let (users, taught, mut learner) = match unfinished {
+    let unfinished = Unfinished::of(job)?;
+    let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
+    let begun = unfinished.as_ref().is_some_and(|unfinished| unfinished.state.begun);
+    let (users, taught, mut learner) = match kept.filter(|_| begun) {
         None => {
-            let (users, taught) = from.users(log, job, total, watch)?;
+            let (users, taught) = from.users(log, job, kept, total, watch)?;
             (users, taught, start()?)
         }
-        Some(run::Resumed { folder, .. }) => {
+        Some(folder) => {
             let (users, taught) = match fits {
                 true => {
                     let own = Users::load(&folder.join(USERS), job.device)?;
                     (Known::Own(Box::new(own)), log.sessions.len())
                 }
-                false => from.users(log, job, total, watch)?,
+                false => from.users(log, job, None, total, watch)?,
             };
             (users, taught, resume(&folder.join(LEARNER))?)
         }

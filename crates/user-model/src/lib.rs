@@ -73,4 +73,4 @@ pub use model::UserModel;
 pub use regulariser::Regulariser;
 pub use reward_head::RewardHead;
 pub use table::RewardTable;
-pub use train::{CurvePoint, MostPrecise, fit, fit_for_both};
+pub use train::{CurvePoint, MostPrecise, Updates, fit, fit_for_both};

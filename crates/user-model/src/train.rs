@@ -1,18 +1,20 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use candle_core::Tensor;
-use foretaste_data::{Log, Split};
+use foretaste_data::{Log, Provenance, Split};
 use foretaste_eval::metrics;
+use foretaste_nn::checkpoint::Checkpoint;
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
 use foretaste_train::{
-    Candidates, Descent, EndlessBatches, Fit, FitConfig, Fitted, Means, Progress, descend,
+    Candidates, Descent, EndlessBatches, Fit, FitConfig, Fitted, Means, Network, Progress, descend,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::context::TrainingRows;
-use crate::{Error, Result, TrainConfig, UserModel};
+use crate::{Error, Result, TrainConfig, UserModel, UserModelConfig};
 
 /// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
 /// Shannon they are negative log-likelihoods.
@@ -70,17 +72,9 @@ pub fn fit_for_both(
     seed: Seed,
     callback: impl FnMut(Progress<CurvePoint>) -> ControlFlow<()>,
 ) -> Result<(Fitted<CurvePoint>, Option<MostPrecise>)> {
-    config.check()?;
-    model.learn_outcomes(log, &split.train)?;
-    let rows = model.learn_context(log, &split.train, seed)?;
-    let model = &*model;
-    let adam = Adam::new(model.params(), config.optimiser)?;
-    let batches = EndlessBatches::new(&split.train, config.batch, seed)?;
-    let train = Means::default();
-    let mut learner =
-        Likelihood { model, adam, batches, log, split, rows, train, most_precise: None };
-    let fitted = foretaste_train::fit(&mut learner, config.fit(), callback)?;
-    Ok((fitted, learner.most_precise))
+    let mut updates = Updates::new(model, log, split, config, seed)?;
+    let fitted = foretaste_train::fit(&mut updates, config.fit(), callback)?;
+    Ok((fitted, updates.most_precise))
 }
 
 /// The validation of a fit with the highest precision@1.
@@ -101,7 +95,8 @@ impl MostPrecise {
 }
 
 impl TrainConfig {
-    pub(crate) fn fit(&self) -> FitConfig {
+    /// The same for the loop over [`Updates`].
+    pub fn fit(&self) -> FitConfig {
         FitConfig {
             iterations: self.iterations,
             validate_every: self.validate_every,
@@ -111,8 +106,9 @@ impl TrainConfig {
     }
 }
 
-/// A model that learns by its own loss.
-struct Likelihood<'a> {
+/// What [`fit`] trains: an iteration is an update on one batch. For a
+/// [`Fitting`](foretaste_train::Fitting), which can be saved between two iterations beside it.
+pub struct Updates<'a> {
     model: &'a UserModel,
     adam: Adam,
     batches: EndlessBatches<'a>,
@@ -124,7 +120,56 @@ struct Likelihood<'a> {
     most_precise: Option<MostPrecise>,
 }
 
-impl Fit for Likelihood<'_> {
+impl<'a> Updates<'a> {
+    /// Of a model, which counts in the training sessions what it takes from them.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if a setting is outside its range or there is no training session.
+    pub fn new(
+        model: &'a mut UserModel,
+        log: &'a Log,
+        split: &'a Split,
+        config: &TrainConfig,
+        seed: Seed,
+    ) -> Result<Self> {
+        config.check()?;
+        model.learn_outcomes(log, &split.train)?;
+        let rows = model.learn_context(log, &split.train, seed)?;
+        let model = &*model;
+        let adam = Adam::new(model.params(), config.optimiser)?;
+        let batches = EndlessBatches::new(&split.train, config.batch, seed)?;
+        let train = Means::default();
+        Ok(Self { model, adam, batches, log, split, rows, train, most_precise: None })
+    }
+
+    /// Writes model and optimiser, to go on later after so many iterations.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if they cannot be written.
+    pub fn save<'b>(
+        &self,
+        folder: &Path,
+        provenance: impl Into<Provenance<'b>>,
+        iteration: u64,
+        seed: u64,
+    ) -> Result<()> {
+        self.model.save(folder, provenance, iteration, seed, Some(&self.adam))
+    }
+
+    /// The same, of the model that was [saved](Self::save) and [resumed](Network::resume), after
+    /// the iterations that were done then. All that differs from a fit that was not stopped are the
+    /// means of a validation in whose midst it was stopped, which tell of the batches since.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if what was saved is of other parameters, or has no optimiser.
+    pub fn after(mut self, saved: &Checkpoint<UserModelConfig>, iterations: u64) -> Result<Self> {
+        saved.restore_optimiser(&mut self.adam)?;
+        (0..iterations).for_each(|_| drop(self.batches.next_batch()));
+        Ok(self)
+    }
+}
+
+impl Fit for Updates<'_> {
     type Point = CurvePoint;
     type Error = Error;
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Kind;
 use crate::content::{network, weights_of};
-use crate::in_users::UsersFrom;
+use crate::in_users::{Unfinished, UsersFrom};
 use crate::training::{Effort, Job, Progress, Trained, Training, TrainingLog, Watch};
 use crate::{Content, Erased, Error, Model, Result};
 
@@ -69,15 +69,15 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
 /// The users are all that is learned.
 fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
     let Learning { users } = job.settings()?;
-    // An unfinished training has kept nothing.
-    let save = |place: &Path| run::save(place, Seed::new(job.seed), |_| Ok::<_, Error>(Nothing {}));
-    let epoch = |done, watch: &mut dyn Watch| {
-        let progress = Progress { done, total: 1, stage: "users", save: &save };
-        if watch.progress(progress).is_break() { Err(Error::Interrupted) } else { Ok(()) }
-    };
-    epoch(0, watch)?;
-    let (users, sessions) = users.users(log, job, 1, watch)?;
-    epoch(1, watch)?;
+    let unfinished = Unfinished::of(job)?;
+    let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
+    let (users, sessions) = users.users(log, job, kept, 1, watch)?;
+    // Nothing is worth keeping any more.
+    let save =
+        |place: &Path| run::save(place, Seed::new(job.seed), |_| Ok::<_, Error>(Unfinished::USERS));
+    if watch.progress(Progress { done: 1, total: 1, stage: "users", save: &save }).is_break() {
+        return Err(Error::Interrupted);
+    }
     let Model::Gan(model) = users.model() else {
         let problem = "IRecGAN's, which rate no single items; greedy takes those that `fit --model \
                        pw` or lstm writes, and `train --method lstm` shows what IRecGAN's like best";
@@ -94,6 +94,3 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
     let content = Content::greedy(model, remembered)?.after(1);
     Ok(Trained { content, sessions })
 }
-
-#[derive(Serialize)]
-struct Nothing {}

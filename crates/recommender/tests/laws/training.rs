@@ -168,6 +168,39 @@ fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
     }
 }
 
+/// Stops at a sign of progress, of which users that are fitted give one after each update.
+struct Signs<'a>(usize, &'a Path);
+
+impl Watch for Signs<'_> {
+    fn progress(&mut self, progress: Progress<'_>) -> ControlFlow<()> {
+        self.0 -= 1;
+        if self.0 > 0 {
+            return ControlFlow::Continue(());
+        }
+        (progress.save)(self.1).unwrap();
+        ControlFlow::Break(())
+    }
+}
+
+/// Of two updates, each of all sessions.
+#[test]
+fn users_who_are_fitted_are_gone_on_with_in_the_midst_of_their_fit() {
+    let (dataset, folder) = (purchases(), tempdir().unwrap());
+    for method in ["greedy", "cdqn"] {
+        let whole = files(train(method, &dataset, None, &mut ()).unwrap(), &dataset);
+        for signs in [1, 2] {
+            let place = folder.path().join(format!("{method}-{signs}"));
+            let stopped = train(method, &dataset, None, &mut Signs(signs, &place));
+            assert!(matches!(stopped, Err(Error::Interrupted)));
+            // And once more.
+            let stopped = train(method, &dataset, Some(&place), &mut Signs(2, &place));
+            assert!(matches!(stopped, Err(Error::Interrupted)));
+            let resumed = train(method, &dataset, Some(&place), &mut ()).unwrap();
+            assert!(files(resumed, &dataset) == whole, "{method} after {signs} signs");
+        }
+    }
+}
+
 fn users() -> Users {
     Users::new(Model::Gan(Box::new(fitted_users())), &catalogue())
 }
