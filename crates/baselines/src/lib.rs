@@ -24,6 +24,8 @@
 //! `nll_given_choice`, and precision is over clicks. Only the models of single items (popularity
 //! per slate, XGBOOST, DFM, W&D-LR) learn from such slates, that their items were not clicked.
 //!
+//! [`told_apart`] lets boosted trees tell two samples apart: simulated sessions from real ones, say.
+//!
 //! ```
 //! use std::ops::ControlFlow;
 //! use foretaste_baselines::{Data, ModelKind, select};
@@ -63,6 +65,7 @@ mod session_knn;
 mod session_rnn;
 #[cfg(test)]
 mod testing;
+mod told_apart;
 mod training;
 mod trees;
 
@@ -77,5 +80,6 @@ pub use popularity::{PopularityConfig, PositionConfig};
 pub use select::{Candidate, Progress, Selection, select, select_among};
 pub use session_knn::SessionKnnConfig;
 pub use session_rnn::SessionRnnConfig;
+pub use told_apart::told_apart;
 pub use training::{CurvePoint, Training};
 pub use trees::TreesConfig;

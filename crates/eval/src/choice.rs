@@ -1,9 +1,13 @@
 //! Models of what users choose, and how well they predict it.
 
+mod clicks;
+
 use foretaste_data::{ItemId, Log};
 
 use crate::metrics::{mean_nll, precision_at};
 use crate::{Error, Result};
+
+pub use clicks::{Clicks, users};
 
 /// A model of what a user chooses from a slate, given the session so far.
 ///

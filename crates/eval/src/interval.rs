@@ -147,6 +147,57 @@ pub fn resampled_difference(
     Ok((Estimate { interval: Ok(interval), ..plain }, Some(p)))
 }
 
+/// Σ a / Σ b over independent clusters (a, b), a user's clicks and slates say, with Student's
+/// interval of its linearisation (Cochran 1977, Sampling Techniques, §6.3).
+///
+/// # Errors
+/// Where there is no cluster, a number is not finite, or Σ b is not positive.
+pub fn ratio(clusters: &[(f64, f64)]) -> Result<Estimate> {
+    student_t(&linearised(clusters)?)
+}
+
+/// The [`ratio`] of `a` less that of `b`, where `a[i]` and `b[i]` are of one cluster.
+///
+/// # Errors
+/// As [`ratio`], and where the lengths differ.
+pub fn ratio_difference(a: &[(f64, f64)], b: &[(f64, f64)]) -> Result<Estimate> {
+    paired_difference(&linearised(a)?, &linearised(b)?)
+}
+
+/// Numbers whose mean is the ratio, and whose spread is that of its linearisation.
+fn linearised(clusters: &[(f64, f64)]) -> Result<Vec<f64>> {
+    const WHAT: &str = "ratio";
+    if clusters.is_empty() {
+        return Err(Error::Empty { what: WHAT });
+    }
+    let sum = |of: fn(&(f64, f64)) -> f64| clusters.iter().map(of).sum::<f64>();
+    let (above, below) = (sum(|cluster| cluster.0), sum(|cluster| cluster.1));
+    // A denominator that is no number is not positive either.
+    if below.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater) {
+        return Err(Error::NotPositive { what: "denominator of a ratio", value: below });
+    }
+    let (ratio, mean) = (above / below, below / clusters.len() as f64);
+    Ok(clusters.iter().map(|(a, b)| ratio + (a - ratio * b) / mean).collect())
+}
+
+/// The figure `whole` of all data, with the interval that a jackknife gives it: `without[g]` is the
+/// figure without group g of several groups of one size, of independent data (Efron & Tibshirani
+/// 1993, An Introduction to the Bootstrap, §11).
+///
+/// # Errors
+/// Where there is no group, or a figure is not finite.
+pub fn jackknife(whole: f64, without: &[f64]) -> Result<Estimate> {
+    let groups = without.len() as f64;
+    let pseudo: Vec<f64> =
+        without.iter().map(|without| groups * whole - (groups - 1.0) * without).collect();
+    let of_pseudo = student_t(&pseudo)?;
+    let interval = of_pseudo.interval.map(|Interval { low, high, method }| {
+        let half = (high - low) / 2.0;
+        Interval { low: whole - half, high: whole + half, method }
+    });
+    Ok(Estimate { mean: whole, interval, ..of_pseudo })
+}
+
 impl Estimate {
     /// Half the width of the interval, or why it says nothing: also where all values are equal, but
     /// for rounding.

@@ -5,6 +5,7 @@
 //! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
 //! lies with 95% confidence. One seed gives a mean and no interval. [`equivalence()`] tells whether
 //! a difference is too small to matter, and [`power`] what a comparison of so many seeds can show.
+//! [`auc()`] says how well scores tell two samples apart.
 //! [`text`] writes figures with the digits that their errors allow. [`choice`] evaluates whatever
 //! predicts what users choose from a slate. [`counterfactual`] estimates from one policy's log what
 //! another would have earned.
@@ -22,6 +23,7 @@
 //! # Ok::<(), foretaste_eval::Error>(())
 //! ```
 
+mod auc;
 pub mod choice;
 pub mod counterfactual;
 mod equivalence;
@@ -32,6 +34,7 @@ pub mod metrics;
 pub mod power;
 pub mod text;
 
+pub use auc::auc;
 pub use equivalence::{Equivalence, TWO_ONE_SIDED, equivalence};
 pub use error::{Error, Result};
 pub use interval::{Estimate, Interval, Method, NoInterval};

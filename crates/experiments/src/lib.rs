@@ -36,6 +36,7 @@ mod simulated;
 mod sources;
 mod studies;
 mod study_training;
+mod trust;
 mod user_model;
 mod worlds;
 
@@ -54,6 +55,7 @@ pub const NAMES: &[&str] = &[
     "regularisers",
     "cdqn",
     "planning",
+    "trust",
     "adaptation",
     "online-eval",
     "irecgan-parts",
@@ -96,6 +98,7 @@ impl Common {
             "regularisers" => Ok(Box::new(regularisers::Regularisers::new(settings)?)),
             "cdqn" => Ok(Box::new(cdqn::Cdqn::new(settings, self.worlds(settings)?)?)),
             "planning" => Ok(Box::new(planning::Planning::new(settings)?)),
+            "trust" => Ok(Box::new(trust::Trust::new(settings)?)),
             "adaptation" => {
                 Ok(Box::new(adaptation::Adaptation::new(settings, self.worlds(settings)?)?))
             }

@@ -1,12 +1,11 @@
 //! `foretaste fit`: learned users of a log of one's own.
 
-mod calibration;
-mod compare;
-mod learn;
-mod page;
-mod settings;
-mod simpler;
-mod watch;
+pub mod compare;
+pub mod learn;
+pub mod page;
+pub mod settings;
+pub mod simpler;
+pub mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -30,7 +29,7 @@ use crate::answer::Answer;
 use crate::describe::Profile;
 use crate::log::{LogArgs, inputs};
 use crate::saved::is_part_of_saved;
-use crate::users::{LONGEST, SLATE};
+use crate::users::{LONGEST, SETTINGS, SLATE};
 
 /// Options of `fit`.
 #[derive(Debug, clap::Args)]
@@ -118,7 +117,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
         let users = Users::new(fitted.model, provenance);
         let rivals = simpler::fit(&dataset, &split, seed, &mut watch)?;
-        let comparison = Comparison::new(&users, args.model.name(), &rivals, &dataset, &split)?;
+        let comparison =
+            Comparison::new(&users, args.model.name(), &rivals, &dataset.log, &split.test)?;
         Ok((users, fitted.chosen, fitted.validation, comparison))
     });
     watch.end();
@@ -205,7 +205,7 @@ fn origin(args: &Args, dataset: &Dataset, split: &Split, settings: &Settings) ->
         "first": args.first,
         SLATE: log.usual_slate(),
         LONGEST: log.longest_session(),
-        "fit": settings,
+        SETTINGS: settings,
     });
     let mut sessions = [&split.train[..], &split.validation].concat();
     sessions.sort_unstable();

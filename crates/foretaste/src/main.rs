@@ -24,6 +24,7 @@ mod saved;
 mod simulate;
 mod slates;
 mod train;
+mod trust;
 mod users;
 
 use std::num::NonZeroUsize;
@@ -87,6 +88,8 @@ enum Command {
     Recommend(recommend::Args),
     /// Play a policy against learned users, and write what happened as a log.
     Simulate(simulate::Args),
+    /// Say how far learned users may be trusted, and what may be asked of them.
+    Trust(trust::Args),
     /// From a log to one page: check it, learn users, train recommenders, judge them.
     Run(run::Args),
     /// Decide claims by a table of results: yours, or anyone's.
@@ -118,7 +121,7 @@ impl Command {
     /// Whether its work is that of learned users, who are small networks.
     fn runs_small_networks(&self) -> bool {
         match self {
-            Self::Fit(_) | Self::Simulate(_) | Self::Run(_) => true,
+            Self::Fit(_) | Self::Simulate(_) | Self::Trust(_) | Self::Run(_) => true,
             Self::Train(args) => args.learns_in_users(),
             Self::Judge(args) => args.asks_users(),
             _ => false,
@@ -137,6 +140,7 @@ impl Command {
             Self::Judge(args) => judge::run(args, bars, quiet),
             Self::Recommend(args) => recommend::run(args),
             Self::Simulate(args) => simulate::run(args, bars, quiet),
+            Self::Trust(args) => trust::run(args, bars, quiet),
             Self::Run(args) => run::run(args, bars, quiet),
             Self::Claims(args) => claims::run(args),
         };

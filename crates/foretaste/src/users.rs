@@ -15,6 +15,8 @@ use crate::saved::LIMIT;
 pub const SLATE: &str = "slate";
 /// The same of the number of steps of the longest session.
 pub const LONGEST: &str = "longest_session";
+/// And the settings that the users were fitted with, with which `trust` fits others.
+pub const SETTINGS: &str = "fit";
 
 /// What the settings in the origin of a recommender call the [`digest`] of the users whom it was
 /// given to learn in.

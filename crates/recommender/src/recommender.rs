@@ -215,7 +215,7 @@ impl Recommender {
             let problem = format!("item {} of {}", item.0, self.catalogue.len());
             return Err(Error::setting("history", problem));
         }
-        let (mut memory, mut slates) = (self.policy.begin(1)?, Slates::default());
+        let mut memory = self.policy.begin(1)?;
         for &item in clicked {
             self.observe_click(&mut memory, item)?;
         }

@@ -119,15 +119,19 @@ impl Users {
     /// # Errors
     /// [`Error::Users`] if the model was fitted on no log.
     pub fn environment(&self) -> Result<UsersEnvironment> {
-        Ok(UsersEnvironment(match &self.model {
-            Model::Gan(model) => {
-                let (config, params) = model.parts();
-                let (weights, device) = (weights_of(&**model)?, params.device());
-                let copy = network(config.clone(), &weights, &self.catalogue, device)?;
-                Either::Gan(LearnedUsers::new(copy)?)
-            }
-            Model::Behaviour(model) => Either::Behaviour(BehaviourUsers::new(model)?.as_logged()),
-        }))
+        let model = match &self.model {
+            Model::Gan(model) => Model::Gan(Box::new(self.copy(&**model)?)),
+            Model::Behaviour(model) => Model::Behaviour(self.copy(model)?),
+        };
+        Self { model, catalogue: self.catalogue.clone(), origin: None }.into_environment()
+    }
+
+    fn copy<N: Network<Config: Clone>>(&self, model: &N) -> Result<N>
+    where
+        Error: From<N::Error>,
+    {
+        let (config, params) = model.parts();
+        network(config.clone(), &weights_of(model)?, &self.catalogue, params.device())
     }
 
     /// The users as an environment, which pays in the log's unit.
@@ -137,7 +141,10 @@ impl Users {
     pub fn into_environment(self) -> Result<UsersEnvironment> {
         Ok(UsersEnvironment(match self.model {
             Model::Gan(model) => Either::Gan(LearnedUsers::new(*model)?),
-            Model::Behaviour(model) => Either::Behaviour(BehaviourUsers::new(&model)?.as_logged()),
+            Model::Behaviour(model) => {
+                let users = BehaviourUsers::new(&model)?.as_logged();
+                Either::Behaviour(Behaviour { model, users })
+            }
         }))
     }
 }
@@ -151,9 +158,25 @@ impl ChoiceModel for Users {
     }
 }
 
-/// Learned users of any kind, as an environment.
+/// Learned users of any kind, as an environment, and as what they say of choices.
 #[derive(Debug)]
-pub struct UsersEnvironment(Either<LearnedUsers, BehaviourUsers>);
+pub struct UsersEnvironment(Either<LearnedUsers, Behaviour>);
+
+/// IRecGAN's U in both forms.
+#[derive(Debug)]
+struct Behaviour {
+    model: BehaviourModel,
+    users: BehaviourUsers,
+}
+
+impl ChoiceModel for UsersEnvironment {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        match &self.0 {
+            Either::Gan(users) => users.predict(log, sessions),
+            Either::Behaviour(both) => both.model.predict(log, sessions),
+        }
+    }
+}
 
 /// The hidden state of [`UsersEnvironment`].
 #[derive(Debug)]
@@ -171,14 +194,14 @@ impl Environment for UsersEnvironment {
     fn items(&self) -> usize {
         match &self.0 {
             Either::Gan(users) => users.items(),
-            Either::Behaviour(users) => users.items(),
+            Either::Behaviour(both) => both.users.items(),
         }
     }
 
     fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<UsersState> {
         Ok(UsersState(match &self.0 {
             Either::Gan(users) => Either::Gan(users.reset(streams)?),
-            Either::Behaviour(users) => Either::Behaviour(users.reset(streams)?),
+            Either::Behaviour(both) => Either::Behaviour(both.users.reset(streams)?),
         }))
     }
 
@@ -193,8 +216,8 @@ impl Environment for UsersEnvironment {
             (Either::Gan(users), Either::Gan(state)) => {
                 users.step(state, slates, streams, responses)
             }
-            (Either::Behaviour(users), Either::Behaviour(state)) => {
-                users.step(state, slates, streams, responses)
+            (Either::Behaviour(both), Either::Behaviour(state)) => {
+                both.users.step(state, slates, streams, responses)
             }
             _ => Err(another()),
         }
@@ -205,8 +228,8 @@ impl Environment for UsersEnvironment {
             (Either::Gan(users), Either::Gan(state)) => {
                 Either::Gan(Environment::select(users, state, rows)?)
             }
-            (Either::Behaviour(users), Either::Behaviour(state)) => {
-                Either::Behaviour(Environment::select(users, state, rows)?)
+            (Either::Behaviour(both), Either::Behaviour(state)) => {
+                Either::Behaviour(Environment::select(&both.users, state, rows)?)
             }
             _ => return Err(another()),
         }))
@@ -220,8 +243,8 @@ impl Environment for UsersEnvironment {
     ) -> foretaste_sim::Result<()> {
         match (&self.0, &mut state.0) {
             (Either::Gan(users), Either::Gan(state)) => users.replace(state, rows, streams),
-            (Either::Behaviour(users), Either::Behaviour(state)) => {
-                users.replace(state, rows, streams)
+            (Either::Behaviour(both), Either::Behaviour(state)) => {
+                both.users.replace(state, rows, streams)
             }
             _ => Err(another()),
         }

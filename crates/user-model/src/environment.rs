@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use foretaste_data::{Choice, ItemId, RecentClicks};
+use foretaste_data::{Choice, ItemId, Log, RecentClicks};
+use foretaste_eval::choice::{ChoiceModel, Prediction};
 use foretaste_nn::{FrozenLstm, LstmState};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;
@@ -282,6 +283,12 @@ impl Environment for LearnedUsers {
             }
         }
         Ok(())
+    }
+}
+
+impl ChoiceModel for LearnedUsers {
+    fn predict(&self, log: &Log, sessions: &[usize]) -> foretaste_eval::Result<Vec<Prediction>> {
+        self.model.predict(log, sessions)
     }
 }
 

@@ -13,6 +13,12 @@ pub enum Error {
     /// A setting is outside its range, or does not fit the data.
     #[error(transparent)]
     Setting(#[from] Setting),
+    /// An environment or a policy failed.
+    #[error(transparent)]
+    Simulation(#[from] foretaste_sim::Error),
+    /// A figure could not be computed.
+    #[error(transparent)]
+    Figure(#[from] foretaste_eval::Error),
     /// Training diverged, or the callback stopped it.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),

@@ -9,7 +9,7 @@
 //! [`evaluate`](foretaste_eval::choice::evaluate) gives its held-out figures, and [`LearnedUsers`]
 //! is the model as an [`Environment`](foretaste_sim::Environment), which pays the log's own reward
 //! ([`RewardHead`]) and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user
-//! model is in [`behaviour`].
+//! model is in [`behaviour`]; [`trust`] says how far learned users may be trusted.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -59,6 +59,7 @@ mod table;
 #[cfg(test)]
 mod testing;
 mod train;
+pub mod trust;
 
 pub use adversarial::{AdversarialPoint, fit_adversarial};
 pub use config::{

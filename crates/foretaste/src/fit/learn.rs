@@ -71,7 +71,7 @@ pub fn best_of(
 }
 
 /// The model of these settings, and its validation loss in nats a slate.
-fn fit(
+pub fn fit(
     settings: &Settings,
     dataset: &Dataset,
     split: &Split,
@@ -116,7 +116,7 @@ fn fit(
 }
 
 /// What was fitted, or nothing where the training diverged.
-fn unless_diverged<T>(fitted: Result<T, Error>) -> anyhow::Result<Option<T>> {
+pub fn unless_diverged<T>(fitted: Result<T, Error>) -> anyhow::Result<Option<T>> {
     match fitted {
         Ok(fitted) => Ok(Some(fitted)),
         Err(Error::Training(foretaste_train::Error::Diverged { .. })) => Ok(None),

@@ -7,7 +7,7 @@ use comfy_table::{LineStyle, Table};
 use foretaste_data::Split;
 use serde_json::{Value, json};
 
-use super::compare::{Better, Comparison, Figures};
+use super::compare::{Beside, Better, Comparison, Figures};
 use super::settings::Settings;
 use crate::answer::Answer;
 
@@ -39,28 +39,33 @@ pub fn answer(to: &Path, grid: &Grid<'_>, split: &Split, comparison: &Comparison
     lines.extend(verdicts(comparison));
     lines.push(format!("written to {}", to.display()));
     let tried = |(point, loss): (&Settings, &Option<f64>)| json!({ "settings": point.to_string(), "validation_loss": loss });
-    let better: Vec<&str> = named(comparison, Better::Simpler);
-    let others = comparison.others.iter().map(|beside| {
-        let mut figures = figures(&beside.figures);
-        figures["nll_less_the_users"] = beside.difference.mean.into();
-        let ends = beside.difference.interval.ok().map(|interval| [interval.low, interval.high]);
-        figures["interval"] = json!(ends);
-        figures
-    });
     let json = json!({
         "sessions": { "train": train, "validation": validation, "test": test },
         "grid": grid.points.iter().zip(grid.validation).map(tried).collect::<Vec<_>>(),
         "chosen": chosen.to_string(),
         "users": figures(users),
-        "simpler_models": others.collect::<Vec<_>>(),
-        "predict_better": better,
+        "simpler_models": others(comparison),
+        "predict_better": named(comparison, Better::Simpler),
         "click_rate": { "expected": expected, "logged": logged },
         "to": to.display().to_string(),
     });
     Answer { text: lines.join("\n"), json }
 }
 
-fn table(comparison: &Comparison) -> Table {
+/// The simpler models with what they lack of the users, or have beyond them.
+pub fn others(comparison: &Comparison) -> Vec<Value> {
+    let other = |beside: &Beside| {
+        let mut figures = figures(&beside.figures);
+        figures["nll_less_the_users"] = beside.difference.mean.into();
+        let ends = beside.difference.interval.ok().map(|interval| [interval.low, interval.high]);
+        figures["interval"] = json!(ends);
+        figures
+    };
+    comparison.others.iter().map(other).collect()
+}
+
+/// The users and the simpler models, a row each.
+pub fn table(comparison: &Comparison) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table.set_header([
@@ -92,7 +97,7 @@ fn table(comparison: &Comparison) -> Table {
 }
 
 /// Who predicts clicks better, in sentences.
-fn verdicts(comparison: &Comparison) -> Vec<String> {
+pub fn verdicts(comparison: &Comparison) -> Vec<String> {
     let mut lines = Vec::new();
     let better = named(comparison, Better::Simpler);
     if !better.is_empty() {
@@ -112,12 +117,14 @@ fn verdicts(comparison: &Comparison) -> Vec<String> {
     lines
 }
 
-fn named(comparison: &Comparison, better: Better) -> Vec<&'static str> {
+/// The simpler models of which this is so.
+pub fn named(comparison: &Comparison, better: Better) -> Vec<&'static str> {
     let of_kind = comparison.others.iter().filter(|beside| beside.better() == better);
     of_kind.map(|beside| beside.figures.name).collect()
 }
 
-fn figures(figures: &Figures) -> Value {
+/// The figures of a model.
+pub fn figures(figures: &Figures) -> Value {
     let evaluation = &figures.evaluation;
     json!({
         "name": figures.name,

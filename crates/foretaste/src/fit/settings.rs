@@ -9,7 +9,7 @@ use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 use foretaste_user_model::{
     Context, ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How users are modelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,7 +34,7 @@ pub struct Asked {
 }
 
 /// A point of the grid.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Settings {
     /// GAN-CDQN's.

@@ -1,0 +1,175 @@
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use candle_core::Device;
+use foretaste_cascade_dqn::Greedy;
+use foretaste_console::terminal::eprint_line;
+use foretaste_data::{Dataset, UnknownItems};
+use foretaste_random::Seed;
+use foretaste_recommender::{Model, Users, UsersEnvironment};
+use foretaste_user_model::trust::{Asking, ByItem};
+use foretaste_user_model::{Outside, StateEncoder};
+
+use super::{Args, Known};
+use crate::fit::settings::{Kind, Settings};
+use crate::log::LogArgs;
+use crate::users::{SETTINGS, longest_session, usual_slate};
+
+/// Users, and the log that they are judged by.
+pub struct Case {
+    pub users: UsersEnvironment,
+    /// What they are called.
+    pub name: &'static str,
+    asking: Asking,
+    /// The log, in the items of the users.
+    pub dataset: Dataset,
+    /// Its sessions that the users learned from, rising.
+    pub learned: Vec<usize>,
+    /// The others.
+    pub held_out: Vec<usize>,
+    /// Others that show and choose the same as a session that was learned from.
+    pub alike: usize,
+    /// What the users were fitted with.
+    pub settings: Known<Settings>,
+    /// The log of another policy, in the items of the users, and its sessions that the users did not
+    /// learn from.
+    pub against: Option<(Dataset, Vec<usize>)>,
+    /// Items on the slates of policies.
+    pub k: usize,
+    /// Steps after which sessions of policies are cut.
+    pub max_steps: usize,
+    pub seed: Seed,
+    pub device: Device,
+}
+
+/// Clicks that greed looks back.
+const HISTORY: usize = 20;
+
+impl Case {
+    /// Reads the users and the logs.
+    ///
+    /// # Errors
+    /// Where they cannot be read or do not fit each other, or no session is left to judge by.
+    pub fn read(args: &Args, quiet: bool) -> anyhow::Result<Self> {
+        let device = args.device.resolve()?.open()?;
+        let users = Users::load(&args.users, &device)
+            .with_context(|| format!("cannot load the users {}", args.users.display()))?;
+        let Some(origin) = users.origin().cloned() else {
+            bail!(
+                "{} does not say which sessions it learned from, so that nothing can judge it; fit \
+                 users with `foretaste fit`",
+                args.users.display()
+            );
+        };
+        let dataset = read(&args.log, &users, quiet)?;
+        let overlap = origin.overlap(&dataset);
+        let of = |seen: bool| -> Vec<usize> {
+            (0..overlap.seen.len()).filter(|&session| overlap.seen[session] == seen).collect()
+        };
+        let (learned, held_out) = (of(true), of(false));
+        let shown = args.log.display();
+        if held_out.is_empty() {
+            bail!(
+                "the users learned from all {} sessions of {shown}: none is left to judge them by; \
+                 fit them on fewer (`foretaste fit --percent`), or name a log that holds more",
+                learned.len()
+            );
+        }
+        let clicks = |&session: &usize| dataset.log.session(session).clicks().next().is_some();
+        if !held_out.iter().any(clicks) {
+            bail!(
+                "nothing is chosen in the {} sessions of {shown} that the users did not learn from: \
+                 they cannot judge; name a log that holds more",
+                held_out.len()
+            );
+        }
+        let against = args.against.as_deref().map(|path| -> anyhow::Result<_> {
+            let other = read(path, &users, quiet)?;
+            let seen = origin.overlap(&other).seen;
+            let sessions: Vec<usize> = (0..seen.len()).filter(|&session| !seen[session]).collect();
+            if sessions.is_empty() {
+                bail!(
+                    "the users learned from all sessions of {}: it is no log of another policy",
+                    path.display()
+                );
+            }
+            Ok((other, sessions))
+        });
+        let settings = origin.settings.get(SETTINGS).cloned();
+        let settings = match settings.map(serde_json::from_value) {
+            Some(Ok(settings)) => Ok(settings),
+            _ => Err("the users do not say what they were fitted with".to_owned()),
+        };
+        let usual = dataset.log.session(0).step(0).slate.len();
+        let (name, asking) = kind(&users);
+        Ok(Self {
+            k: args.k.or_else(|| usual_slate(&users)).unwrap_or(usual),
+            max_steps: longest_session(&users),
+            against: against.transpose()?,
+            seed: Seed::new(args.seed).derive("trust"),
+            users: users.into_environment()?,
+            alike: overlap.alike,
+            name,
+            asking,
+            dataset,
+            learned,
+            held_out,
+            settings,
+            device,
+        })
+    }
+
+    /// Who shows what these users find likeliest.
+    pub fn greedy<'a>(&self, users: &'a UsersEnvironment) -> Greedy<ByItem<&'a UsersEnvironment>> {
+        let items = self.dataset.catalogue.len();
+        Greedy::new(ByItem { model: users, asking: self.asking }, items, HISTORY)
+    }
+}
+
+/// A log in the items of the users.
+fn read(path: &Path, users: &Users, quiet: bool) -> anyhow::Result<Dataset> {
+    let (dataset, _) = LogArgs::of(path).read(None, quiet)?;
+    if dataset.log.steps() == 0 {
+        bail!("{} holds no slate", path.display());
+    }
+    let found = dataset.mapped_to(users.catalogue(), UnknownItems::Refuse).with_context(|| {
+        format!(
+            "the users do not know all items of {}; fit users on a log that shows them",
+            path.display()
+        )
+    });
+    Ok(found?.0)
+}
+
+/// What users of this kind are called, and how they are asked for scores.
+fn kind(users: &Users) -> (&'static str, Asking) {
+    match users.model() {
+        Model::Behaviour(_) => (Kind::Irecgan.name(), Asking::Together),
+        Model::Gan(model) => {
+            let kind = match model.config().state {
+                StateEncoder::PositionWeights { .. } => Kind::Pw,
+                StateEncoder::Lstm { .. } => Kind::Lstm,
+            };
+            let config = model.config();
+            // Only a user who may choose nothing can be asked of a single item.
+            let by_place =
+                config.context == Some(foretaste_user_model::Context::Counts { place: true });
+            let asking = match config.outside {
+                Outside::Nothing { .. } if by_place => Asking::OneByOne,
+                _ => Asking::Together,
+            };
+            (kind.name(), asking)
+        }
+    }
+}
+
+/// Says on the standard error that sessions may be known to the users under other names.
+pub fn warn_of_alike(case: &Case) {
+    if case.alike > 0 {
+        eprint_line(format_args!(
+            "warning: {} sessions show and choose the same as one that was learned from, under \
+             another id; where they are the same, the users are judged too well",
+            case.alike
+        ));
+    }
+}
