@@ -164,6 +164,13 @@ impl Plan<'_> {
         ];
         let fit = words(&fit, &[&learning, &settings.fit.options]);
         let fit = kept(stages.run("fit", &[&import], &[&users], &fit))?;
+        let trust = match &fit {
+            Err(_) => Err("there are no learned users".to_owned()),
+            Ok(fit) => {
+                let trust = words(&["trust", &users, "--log", &log], &[&learning]);
+                kept(stages.run("trust", &[&import, fit], &[], &trust))?
+            }
+        };
 
         let mut recommenders = Vec::new();
         for method in &settings.train.methods {
@@ -189,7 +196,7 @@ impl Plan<'_> {
             &describe,
         )?;
         let trained = recommenders.into_iter().map(|(name, _, trained)| (name, trained)).collect();
-        Ok(Findings { log: self.log.display().to_string(), describe, fit, trained, judge })
+        Ok(Findings { log: self.log.display().to_string(), describe, fit, trust, trained, judge })
     }
 
     /// The log as it is read once for all: by its content, wherever it lies.

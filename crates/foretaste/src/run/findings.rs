@@ -13,6 +13,8 @@ pub struct Findings {
     pub describe: Done,
     /// The learned users, or why there are none.
     pub fit: Outcome,
+    /// What may be asked of them, or why that is not known.
+    pub trust: Outcome,
     /// The recommenders by their methods.
     pub trained: Vec<(String, Outcome)>,
     /// What they would earn.
@@ -95,14 +97,22 @@ impl Findings {
     }
 
     fn users_may_rank(&self) -> bool {
-        false
+        self.permitted().is_some_and(|verdict| ["rank_policies", "tune"].contains(&verdict))
+    }
+
+    /// What may be asked of the learned users, by the rule of `trust`.
+    fn permitted(&self) -> Option<&str> {
+        self.trust.as_ref().ok()?.answer.json["verdict"].as_str()
     }
 
     /// The questions that a reader has, in order, with their answers.
     pub fn answers(&self) -> Vec<Answered> {
         vec![
             Answered { question: "What is the log?", sentences: self.of_log() },
-            Answered { question: "How good are the learned users?", sentences: self.of_users() },
+            Answered {
+                question: "How good are the learned users, and what may they be asked?",
+                sentences: self.of_users(),
+            },
             Answered {
                 question: "What would each recommender earn?",
                 sentences: self.of_policies(),
@@ -157,6 +167,7 @@ impl Findings {
             "policies": ranking.collect::<Vec<_>>(),
             "describe": { "command": self.describe.command, "answer": self.describe.answer.json },
             "fit": stage(&self.fit),
+            "trust": stage(&self.trust),
             "train": trained.collect::<Vec<_>>(),
             "judge": stage(&self.judge),
         })
@@ -217,6 +228,47 @@ impl Findings {
             sentences.push(format!(
                 "On the logged slates they click at a rate of {expected:.4}, real users at {logged:.4}."
             ));
+        }
+        sentences.extend(self.of_trust());
+        sentences
+    }
+
+    /// What may be asked of the learned users, and what holds more back.
+    fn of_trust(&self) -> Vec<String> {
+        let trust = match &self.trust {
+            Ok(trust) => &trust.answer.json,
+            Err(reason) => {
+                return vec![format!("What may be asked of them is not known: {reason}.")];
+            }
+        };
+        let verdict = self.permitted().unwrap_or_default();
+        let mut sentences = vec![match verdict {
+            "tune" => "Nothing in the log speaks against training policies in them.".to_owned(),
+            "rank_policies" => {
+                "Nothing in the log speaks against ranking clearly different policies by them, but \
+                 they are not to be trained in."
+                    .into()
+            }
+            "only_simulate" => {
+                "They may be asked for click rates and session lengths on slates like the logged \
+                 ones, and for nothing else."
+                    .into()
+            }
+            _ => "They may be asked for nothing: the figures do not allow it.".into(),
+        }];
+        let failed = trust["conditions"].as_array().into_iter().flatten();
+        let failed = failed.filter(|condition| condition["holds"] == false);
+        let mut shown: Vec<String> = Vec::new();
+        for condition in failed {
+            let found = condition["found"].as_f64();
+            let found = found.map_or("not known".into(), |found| format!("{found:.3}"));
+            let least = if condition["limit_is"] == "least" { "at least" } else { "at most" };
+            let asked = text(&condition["asked"]).trim_end_matches(", at least");
+            let limit = condition["limit"].as_f64().unwrap_or(f64::NAN);
+            shown.push(format!("{asked} {found}, where {least} {limit} is asked"));
+        }
+        if !shown.is_empty() {
+            sentences.push(format!("What holds more back: {}.", shown.join("; ")));
         }
         sentences
     }

@@ -39,6 +39,7 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
                 p { "Each command can be repeated by hand. Seed " (settings.seed) "." }
                 (stage("The log", &findings.describe.command, &findings.describe.answer.text))
                 (outcome("The learned users", &findings.fit))
+                (outcome("What may be asked of them", &findings.trust))
                 @for (name, trained) in &findings.trained {
                     (outcome(&format!("The recommender {name}"), trained))
                 }
