@@ -352,7 +352,7 @@ fn a_data_folder_without_data_is_an_error() {
 fn recommenders_are_judged_and_meet_new_users() {
     let temp = TempDir::new().unwrap();
     let (out, again) = (temp.path().join("one"), temp.path().join("two"));
-    let experiments = ["cdqn", "planning", "adaptation"];
+    let experiments = ["cdqn", "planning", "trust", "adaptation"];
     run_experiments(&experiments, &out, &["--seeds", "1", "--jobs", "2"]).succeeds();
     run_experiments(&experiments, &again, &["--seeds", "1", "--jobs", "1"]).succeeds();
     let tables = Tables::read(&out);
@@ -393,6 +393,11 @@ fn recommenders_are_judged_and_meet_new_users() {
     // The optimum is an expectation, of which 20 sessions may earn a little more.
     let planned = share("\"plan, true users\"");
     assert!(share("random") < planned && planned < 1.3, "{planned}");
+    for level in ["trust_verdict", "trust_rightful"] {
+        let level =
+            tables.figure(&format!("trust,boredom,\"uniform, features\",80 sessions,0,{level}"));
+        assert!([0.0, 1.0, 2.0, 3.0].contains(&level), "{level}");
+    }
 
     let claims = fs::read_to_string(out.join("claims.csv")).unwrap();
     for sentence in [

@@ -148,7 +148,11 @@ impl Kind {
     }
 
     fn sessions(&self, scale: Scale) -> u64 {
-        if scale == Scale::Smoke { 80 } else { self.sessions }
+        match scale {
+            Scale::Smoke => 80,
+            Scale::Quick => self.sessions.min(1_000),
+            Scale::Decide | Scale::Paper => self.sessions,
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use foretaste_data::{Dataset, UnknownItems};
 use foretaste_random::Seed;
 use foretaste_recommender::{Model, Users, UsersEnvironment};
 use foretaste_user_model::trust::{Asking, ByItem};
-use foretaste_user_model::{Outside, StateEncoder};
+use foretaste_user_model::{Context as ItemContext, Outside, StateEncoder};
 
 use super::{Args, Known};
 use crate::fit::settings::{Kind, Settings};
@@ -152,8 +152,7 @@ fn kind(users: &Users) -> (&'static str, Asking) {
             };
             let config = model.config();
             // Only a user who may choose nothing can be asked of a single item.
-            let by_place =
-                config.context == Some(foretaste_user_model::Context::Counts { place: true });
+            let by_place = config.context == Some(ItemContext::Counts { place: true });
             let asking = match config.outside {
                 Outside::Nothing { .. } if by_place => Asking::OneByOne,
                 _ => Asking::Together,

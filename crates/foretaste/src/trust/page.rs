@@ -4,7 +4,9 @@ use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{LineStyle, Table};
 use foretaste_data::Catalogue;
 use foretaste_eval::{Estimate, text};
-use foretaste_user_model::trust::{Compared, Condition, Group, Halves, ItemRates, Replay, Value};
+use foretaste_user_model::trust::{
+    Compared, Condition, Evidence, Group, Halves, ItemRates, Replay, Value,
+};
 use serde_json::{Value as Json, json};
 
 use super::Known;
@@ -60,7 +62,12 @@ fn lines(case: &Case, report: &Report) -> Vec<String> {
     let halves = report.halves.as_ref().map_err(own);
     section("two halves", halves.map(|halves| agreement(halves, &case.dataset.catalogue)));
     section("another policy's log", Ok(other(&report.other)));
+    let (wrong, worlds) = Evidence::RECORD;
     lines.push(format!("\nverdict: {}", report.evidence.verdict()));
+    lines.push(format!(
+        "in {wrong} of {worlds} simulated worlds of known truth this rule permitted too much: \
+         docs/trust.md"
+    ));
     lines.push(conditions(&report.evidence.conditions()).to_string());
     lines
 }

@@ -106,6 +106,10 @@ impl Condition {
 }
 
 impl Evidence {
+    /// In how many of how many simulated worlds of known truth the rule permitted too much: the record
+    /// of `docs/trust.md`.
+    pub const RECORD: (usize, usize) = (15, 100);
+
     /// Users who cannot be told from uniform choice stand in for nobody.
     pub const UNIFORM_GAIN: f64 = 0.0;
     /// Users who predict clicks clearly worse than counts or trees do have missed what those know; a
