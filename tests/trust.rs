@@ -15,7 +15,7 @@ use tempfile::TempDir;
 const CHOICE: &str = "bundled:simulated-choice.tsv";
 const MDP: &str = "bundled:simulated-mdp.csv";
 const ITEMS: usize = 15;
-const FIT: [&str; 7] = ["--to", "users", "--epochs", "10", "--device", "cpu", "--no-features"];
+const FIT: [&str; 6] = ["--to", "users", "--epochs", "10", "--device", "cpu"];
 
 /// A folder in which commands are run.
 struct Place(TempDir);

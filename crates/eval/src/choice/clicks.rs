@@ -69,13 +69,18 @@ impl Clicks {
     }
 }
 
+/// With fewer users than this in a log, they are no sample of users: groups of them, as a rule.
+const FEWEST_USERS: usize = 10;
+
 /// Whose each of these sessions is: users are numbered from 0 in the order of their first session,
-/// and a session without a user is a user of its own.
+/// and a session without a user is a user of its own. Where there are fewer than ten, which say
+/// nothing of other users, each session counts as one.
 pub fn users(log: &Log, sessions: &[usize]) -> Vec<usize> {
     let mut numbers = HashMap::new();
     let number = |&session: &usize| {
         let next = numbers.len();
         *numbers.entry(log.session(session).user().ok_or(session)).or_insert(next)
     };
-    sessions.iter().map(number).collect()
+    let users: Vec<usize> = sessions.iter().map(number).collect();
+    if numbers.len() < FEWEST_USERS { (0..sessions.len()).collect() } else { users }
 }
