@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const HEADER: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,settings,margin,effect\n";
+const HEADER: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,\
+                      datasets,settings,margin,effect\n";
 
 /// Two methods with six seeds, in a metric that no paper of ours has.
 fn results() -> String {

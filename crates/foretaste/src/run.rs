@@ -42,8 +42,8 @@ const LOCK: &str = ".running";
 /// them, and writes the page.
 ///
 /// # Errors
-/// [`Interrupted`] after Ctrl-C; where the folder holds other things, the settings make no sense, or
-/// the log cannot be read. What fails later is said on the page.
+/// [`Interrupted`] after Ctrl-C; where the folder holds other things, the settings make no sense,
+/// or the log cannot be read. What fails later is said on the page.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let folder = args.to.clone().unwrap_or_else(|| folder_of(&args.log));
     check(&folder, &args.log)?;

@@ -51,8 +51,8 @@ impl Default for ShopConfig {
 ///
 /// A visitor of taste u who looks at item i clicks it with probability a(u, i) = min(1/2, appeal ·
 /// quality(i) · (affinity if i is of taste u)), and looks at the next place with probability
-/// patience unless it was clicked. At most one item of a slate is clicked, and earns 1. The truth is
-/// known: [`click_probability`](Self::click_probability).
+/// patience unless it was clicked. At most one item of a slate is clicked, and earns 1. The truth
+/// is known: [`click_probability`](Self::click_probability).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shop {
     config: ShopConfig,

@@ -81,7 +81,7 @@ impl Findings {
         let Ok(judge) = &self.judge else { return By::Nothing };
         let policies = judge.answer.json["policies"].as_array();
         let rows: Vec<Row> = policies.into_iter().flatten().map(Row::new).collect();
-        if rows.iter().all(|row| row.verdict != UNDECIDED && row.by_log.is_some()) {
+        if rows.iter().all(|row| row.is_decided() && row.by_log.is_some()) {
             By::Log
         } else if self.users_may_rank() && rows.iter().all(|row| row.by_users.is_some()) {
             By::Users
@@ -211,8 +211,8 @@ impl Findings {
         let mut sentences = Vec::new();
         if let Some(precision) = users["precision_at_1"].as_f64() {
             sentences.push(format!(
-                "{} name the clicked item first on {:.1}% of {} clicked slates that they did not \
-                 learn from.",
+                "The learned users ({}) name the clicked item first on {:.1}% of {} clicked slates \
+                 that they did not learn from.",
                 text(&users["name"]),
                 100.0 * precision,
                 users["clicks"],
@@ -226,7 +226,8 @@ impl Findings {
         let rate = |name: &str| fit["click_rate"][name].as_f64();
         if let (Some(expected), Some(logged)) = (rate("expected"), rate("logged")) {
             sentences.push(format!(
-                "On the logged slates they click at a rate of {expected:.4}, real users at {logged:.4}."
+                "On the logged slates they click at a rate of {expected:.4}, real users at \
+                 {logged:.4}."
             ));
         }
         sentences.extend(self.of_trust());
@@ -288,9 +289,9 @@ impl Findings {
             Ok(judge) => {
                 if judge.answer.json.get("estimated_propensities").is_some() {
                     sentences.push(
-                        "The log does not say how likely its slates were. That is guessed here, and \
-                         is right only where the logging policy looked at nothing but the place and \
-                         the item."
+                        "The log does not say how likely its slates were. That is guessed here, \
+                         and is right only where the logging policy looked at nothing but the \
+                         place and the item."
                             .into(),
                     );
                 }
@@ -300,13 +301,16 @@ impl Findings {
             sentences.push(format!("The policy that made the log earned {logger} a slate."));
         }
         for row in self.rows() {
-            let by_log = row.by_log.map_or("no figure".to_owned(), |figure| figure.to_string());
-            let by_users = row
-                .by_users
-                .map_or(String::new(), |figure| format!("; by the learned users {figure}"));
-            let doubt =
-                if row.verdict == UNDECIDED { ", which is not to be relied on" } else { "" };
-            sentences.push(format!("{}: {by_log} by the log{doubt}{by_users}.", row.policy));
+            let by_log = match row.by_log {
+                None => "the log has no figure".to_owned(),
+                Some(figure) if !row.is_decided() => {
+                    format!("{figure} by the log, which is not to be relied on")
+                }
+                Some(figure) => format!("{figure} by the log"),
+            };
+            let by_users = row.by_users;
+            let by_users = by_users.map(|figure| format!("; {figure} by the learned users"));
+            sentences.push(format!("{}: {by_log}{}.", row.policy, by_users.unwrap_or_default()));
         }
         sentences
     }
@@ -370,15 +374,15 @@ impl Findings {
                     .into(),
             ];
         }
-        let undecided = rows.iter().filter(|row| row.verdict == UNDECIDED);
-        let promising = undecided.max_by(|a, b| a.key(By::Users).total_cmp(&b.key(By::Users)));
+        let undecided = || rows.iter().filter(|row| !row.is_decided());
+        let promising = undecided().max_by(|a, b| a.key(By::Users).total_cmp(&b.key(By::Users)));
         if let Some(promising) = promising {
             return vec![format!(
                 "Let {} choose a share of the slates, mixed with random ones, and log the \
                  probability of every place: this log holds too few slates like those of {} to say \
                  what they earn.",
                 promising.policy,
-                names_of(rows.iter().filter(|row| row.verdict == UNDECIDED)),
+                names_of(undecided()),
             )];
         }
         let open = rows.iter().filter(|row| row.verdict == ALIKE);
@@ -420,18 +424,23 @@ impl Row {
         }
     }
 
+    /// Whether the log decides on it.
+    pub fn is_decided(&self) -> bool {
+        self.verdict != UNDECIDED
+    }
+
     /// By what it is put in order.
     fn key(&self, by: By) -> f64 {
-        let decided = self.verdict != UNDECIDED;
         let figure = match by {
             By::Users => self.by_users,
             By::Log => self.by_log,
-            By::Nothing => self.by_log.filter(|_| decided),
+            By::Nothing => self.by_log.filter(|_| self.is_decided()),
         };
         figure.map_or(f64::NEG_INFINITY, |figure| figure.value)
     }
 
-    /// How many times as many sessions would show a difference above 0 that is as large as it seems.
+    /// How many times as many sessions would show a difference above 0 that is as large as it
+    /// seems.
     fn more_sessions(&self) -> Option<f64> {
         let Figure { value, interval } = self.difference?;
         let [low, high] = interval?;

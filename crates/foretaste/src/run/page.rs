@@ -67,15 +67,21 @@ fn stage(title: &str, command: &str, answer: &str) -> Markup {
     }
 }
 
+const HEADS: [&str; 5] = [
+    "policy",
+    "reward a slate by the log",
+    "less the logging policy's",
+    "by the learned users",
+    "verdict of the log",
+];
+
 fn table(rows: &[Row]) -> Markup {
     let shown =
         |figure: Option<Figure>| figure.map_or("none".to_owned(), |figure| figure.to_string());
     html! {
         div.wide { table {
             thead { tr {
-                @for head in ["policy", "reward a slate by the log", "less the logging policy's", "by the learned users", "verdict of the log"] {
-                    th scope="col" { (head) }
-                }
+                @for head in HEADS { th scope="col" { (head) } }
             } }
             tbody { @for row in rows { tr {
                 th scope="row" { (row.policy) }
@@ -88,46 +94,64 @@ fn table(rows: &[Row]) -> Markup {
     }
 }
 
-/// What every policy earns by the log, with its interval, and the logging policy as a line.
+const LEGEND: &str = "filled: by the log, grey where it is not to be relied on; rings: by the \
+    learned users, which is no evidence of the log";
+
+/// What every policy earns by the log and by the learned users, with its interval, and the logging
+/// policy as a line.
 fn chart(findings: &Findings, rows: &[Row]) -> Markup {
     const LEFT: f64 = 170.0;
     const WIDTH: f64 = 520.0;
     const HEIGHT: f64 = 28.0;
     let logger = findings.logger();
-    let figures = || rows.iter().filter_map(|row| row.by_log).chain(logger);
-    let ends = figures().flat_map(|figure| figure.interval.unwrap_or([figure.value; 2]));
+    let of_rows = rows.iter().flat_map(|row| [row.by_log, row.by_users]).flatten();
+    let ends =
+        of_rows.chain(logger).flat_map(|figure| figure.interval.unwrap_or([figure.value; 2]));
     let (low, high) = ends
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), end| (low.min(end), high.max(end)));
     if low >= high || !(high - low).is_finite() {
         return html! {};
     }
     let x = |value: f64| LEFT + WIDTH * (value - low) / (high - low);
-    let height = HEIGHT * (rows.len() + 2) as f64;
+    let (width, height) = (LEFT + WIDTH + 60.0, HEIGHT * (rows.len() + 3) as f64);
     let bottom = HEIGHT * (rows.len() as f64 + 0.8);
-    let label = "Reward a slate of every policy by the log, with 95% intervals";
+    let label =
+        "Reward a slate of every policy by the log and by the learned users, with 95% intervals";
     html! {
-        svg viewBox={ "0 0 " (LEFT + WIDTH + 60.0) " " (height) } width=(LEFT + WIDTH + 60.0) role="img" aria-label=(label) {
+        svg viewBox={ "0 0 " (width) " " (height) } width=(width) role="img" aria-label=(label) {
             title { (label) }
             @if let Some(logger) = logger {
-                line x1=(x(logger.value)) x2=(x(logger.value)) y1="8" y2=(bottom) stroke="#888" stroke-dasharray="4 3" {}
-                text x=(x(logger.value) + 4.0) y="14" font-size="12" fill="#555" { "logging policy" }
+                @let x = x(logger.value);
+                line x1=(x) x2=(x) y1="8" y2=(bottom) stroke="#888" stroke-dasharray="4 3" {}
+                text x=(x + 4.0) y="14" font-size="12" fill="#555" { "logging policy" }
             }
             @for (at, row) in (1..).zip(rows) {
                 @let y = HEIGHT * f64::from(at);
                 text x="0" y=(y + 4.0) font-size="14" { (row.policy) }
                 @if let Some(figure) = row.by_log {
-                    @let sure = row.verdict != "do not decide by this log";
-                    @let color = if sure { "#0072b2" } else { "#999999" };
-                    @if let Some([low, high]) = figure.interval {
-                        line x1=(x(low)) x2=(x(high)) y1=(y) y2=(y) stroke=(color) stroke-width="3" {}
+                    @let color = if row.is_decided() { "#0072b2" } else { "#999999" };
+                    @if let Some([low, high]) = figure.interval.map(|ends| ends.map(x)) {
+                        line x1=(low) x2=(high) y1=(y) y2=(y) stroke=(color) stroke-width="3" {}
                     }
                     circle cx=(x(figure.value)) cy=(y) r="5" fill=(color) {}
                 }
+                @if let Some(figure) = row.by_users {
+                    @let y = y + 8.0;
+                    @if let Some([low, high]) = figure.interval.map(|ends| ends.map(x)) {
+                        line x1=(low) x2=(high) y1=(y) y2=(y) stroke="#d55e00" {}
+                    }
+                    circle cx=(x(figure.value)) cy=(y) r="4" fill="#fff" stroke="#d55e00" {}
+                }
             }
             line x1=(LEFT) x2=(LEFT + WIDTH) y1=(bottom) y2=(bottom) stroke="#222" {}
-            text x=(LEFT) y=(bottom + 16.0) font-size="12" { (format!("{low:.4}")) }
-            text x=(LEFT + WIDTH - 40.0) y=(bottom + 16.0) font-size="12" { (format!("{high:.4}")) }
-            text x=(LEFT + WIDTH / 2.0 - 70.0) y=(bottom + 16.0) font-size="12" { "reward a slate; grey: not to be relied on" }
+            @for (x, words) in [
+                (LEFT, format!("{low:.4}")),
+                (LEFT + WIDTH / 2.0 - 40.0, "reward a slate".to_owned()),
+                (LEFT + WIDTH - 40.0, format!("{high:.4}")),
+            ] {
+                text x=(x) y=(bottom + 16.0) font-size="12" { (words) }
+            }
+            text x=(LEFT) y=(bottom + 34.0) font-size="12" { (LEGEND) }
         }
     }
 }
