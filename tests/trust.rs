@@ -58,8 +58,8 @@ impl Place {
         cache::save(&dataset, &self.path().join(name)).unwrap();
     }
 
-    fn fit(&self, log: &str) {
-        self.text(&[&["fit", log], &FIT[..]].concat());
+    fn fit(&self, log: &str, more: &[&str]) {
+        self.text(&[&["fit", log], &FIT[..], more].concat());
     }
 }
 
@@ -114,7 +114,7 @@ fn good_users_may_be_asked_and_those_of_a_shuffled_log_may_not() {
     let log = uniform(1, 2_000);
     place.keep("shuffled.log", shuffled(&log));
     place.keep("good.log", log);
-    place.fit("good.log");
+    place.fit("good.log", &[]);
     let found = place.json(&["trust", "users", "--log", "good.log"]);
     assert!(["rank_policies", "tune"].contains(&found["verdict"].as_str().unwrap()), "{found}");
     assert_eq!(found["sessions"], serde_json::json!({ "learned": 1_500, "held_out": 500 }));
@@ -141,7 +141,7 @@ fn good_users_may_be_asked_and_those_of_a_shuffled_log_may_not() {
     };
     assert_eq!((tenths.len(), places.len(), shown(tenths)), (10, 3, shown(places)));
 
-    place.text(&[&["fit", "shuffled.log", "--force"], &FIT[..]].concat());
+    place.fit("shuffled.log", &["--force", "--no-features"]);
     let found = place.json(&["trust", "users", "--log", "shuffled.log"]);
     assert_eq!(found["verdict"], "nothing", "{found}");
 }
@@ -156,7 +156,7 @@ fn the_log_of_another_policy_is_what_users_are_held_against() {
     let clicks = theirs.iter().flat_map(|session| session.clicks()).count();
     let rate = clicks as f64 / theirs.steps() as f64;
     place.keep("theirs.log", theirs);
-    place.fit("ours.log");
+    place.fit("ours.log", &["--no-features"]);
     let trust = ["trust", "users", "--log", "ours.log"];
     let found = place.json(&[&trust[..], &["--against", "theirs.log"]].concat());
     let other = &found["other_log"];
