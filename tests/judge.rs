@@ -593,7 +593,8 @@ fn hats() -> String {
 }
 
 /// Who shows a hat on every slate earns about 2 a slate from users who learned of them, and what
-/// the log says of it is beside it. Of random slates every third has a hat; so have the logged ones.
+/// the log says of it is beside it. Of random slates every third has a hat; so have the logged
+/// ones.
 #[test]
 fn the_word_of_learned_users_stands_beside_the_log() {
     let temp = TempDir::new().unwrap();

@@ -234,7 +234,7 @@ impl Plan<'_> {
             needs.push(fit);
             judge.extend(["--users".into(), users.into()]);
         }
-        if settings.judge.estimates(&describe.answer.json) {
+        if settings.judge.estimates(findings::has_propensities(describe)) {
             judge.push("--estimate-propensities".into());
         }
         judge.extend(["--seed".into(), settings.seed.to_string()]);

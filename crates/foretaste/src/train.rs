@@ -70,8 +70,8 @@ pub struct Args {
     /// Iterations of learning in users, each of 64 sessions [default: 150].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     iterations: Option<u64>,
-    /// Items on a slate, for the methods that learn slates of one length [default: as most slates of
-    /// the log have].
+    /// Items on a slate, for the methods that learn slates of one length [default: as most slates
+    /// of the log have].
     #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: Option<usize>,
     /// What everything is drawn from.

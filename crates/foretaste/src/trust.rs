@@ -57,8 +57,8 @@ fn known<T>(result: anyhow::Result<T>) -> anyhow::Result<Known<T>> {
 /// Examines users, and says what may be asked of them.
 ///
 /// # Errors
-/// [`Interrupted`] after Ctrl-C; where users and log do not fit each other, or no session is left to
-/// judge by.
+/// [`Interrupted`] after Ctrl-C; where users and log do not fit each other, or no session is left
+/// to judge by.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let case = Case::read(args, quiet)?;
     let mut watch = Watch::new(bars, quiet, examine::units(&case))?;

@@ -174,8 +174,8 @@ impl Recommender {
     }
 
     /// The mean entropy, in nats, of the first item of its slates after each of these histories of
-    /// clicks, the oldest first: ln n where all n items are alike to it. `None` if it draws nothing,
-    /// draws by no scores, or there is no history.
+    /// clicks, the oldest first: ln n where all n items are alike to it. `None` if it draws
+    /// nothing, draws by no scores, or there is no history.
     ///
     /// # Errors
     /// As [`recommend`](Self::recommend).

@@ -12,6 +12,7 @@ use foretaste_eval::interval::student_t;
 use foretaste_random::Seed;
 use foretaste_recommender::{Acting, Content, Recommender, Way};
 use foretaste_sim::Shop;
+use foretaste_user_model::trust::kendall;
 use serde_json::Value;
 
 use super::{Size, log, shop, truth};
@@ -67,8 +68,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             logged.push(number(&of_log["reward_per_slate"]));
             learned.push(number(&of_users["reward_per_slate"]));
         }
-        by_log.push(kendall(&truths, &logged));
-        by_users.push(kendall(&truths, &learned));
+        by_log.extend(kendall(&truths, &logged, 0.0));
+        by_users.extend(kendall(&truths, &learned, 0.0));
     }
     for (what, values) in [("the log", &by_log), ("the learned users", &by_users)] {
         let values: Vec<f64> = values.iter().copied().filter(|tau| tau.is_finite()).collect();
@@ -120,30 +121,4 @@ fn true_value(shop: &Shop, folder: &Path, name: &str, seed: u64) -> anyhow::Resu
         bail!("{name} does not know the items of the shop by their numbers");
     }
     truth::of_own_sessions(shop, &recommender.acting(acting)?, seed)
-}
-
-/// Kendall's τ of two lists of values: concordant less discordant pairs, as a share of all.
-fn kendall(a: &[f64], b: &[f64]) -> f64 {
-    let (mut sum, mut pairs) = (0.0, 0.0);
-    for i in 0..a.len() {
-        for j in 0..i {
-            sum += ((a[i] - a[j]) * (b[i] - b[j])).signum();
-            pairs += 1.0;
-        }
-    }
-    sum / pairs
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tau_is_one_for_the_same_order_and_minus_one_for_the_reverse() {
-        let values = [0.1, 0.5, 0.3, 0.9];
-        assert_eq!(kendall(&values, &values.map(|value| value * 2.0)), 1.0);
-        assert_eq!(kendall(&values, &values.map(|value| -value)), -1.0);
-        // One pair of six is discordant: (5 - 1) / 6.
-        assert!((kendall(&[1.0, 2.0, 3.0, 4.0], &[1.0, 3.0, 2.0, 4.0]) - 4.0 / 6.0).abs() < 1e-12);
-    }
 }

@@ -5,7 +5,8 @@
 //! * *only simulate*: in the learned users, the policy that made the log has click rate, reward a
 //!   slate and length of session within 5% of what it truly has.
 //! * *rank policies*: of eight policies, the one that is best in the learned users truly earns within
-//!   2% of the best, and Kendall's τ over the pairs that truly differ by more than 2% is at least 0.8.
+//!   2% of the best, and Kendall's τ over the pairs that truly differ by more than 2% is at least
+//!   0.8.
 //! * *tune*: the slates that the learned users find likeliest truly earn at least 98% of the best of
 //!   the policies that need no users: the one that made the log, uniform, drawn by clicks, most
 //!   clicked.

@@ -14,8 +14,8 @@ pub struct Chosen {
 }
 
 impl Chosen {
-    /// Of a log, for what these recommenders and users, by their names, learned from, as far as they
-    /// say so: the sessions after the first `percent`, or all that none of them learned from.
+    /// Of a log, for what these recommenders and users, by their names, learned from, as far as
+    /// they say so: the sessions after the first `percent`, or all that none of them learned from.
     pub fn new(
         dataset: &Dataset,
         log: &Path,

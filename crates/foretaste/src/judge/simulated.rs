@@ -240,8 +240,8 @@ mod tests {
     use super::*;
 
     /// By hand: two sessions, of one slate that earns 1 and of three that earn 1 together. R = 2/4,
-    /// the terms are .5 + (1 - .5) / 2 and .5 + (1 - 1.5) / 2: their deviation is √2/4, so the error
-    /// is 1/4, and Student's quantile of one degree of freedom 12.706.
+    /// the terms are .5 + (1 - .5) / 2 and .5 + (1 - 1.5) / 2: their deviation is √2/4, so the
+    /// error is 1/4, and Student's quantile of one degree of freedom 12.706.
     #[test]
     fn a_slate_earns_the_ratio_of_sums_with_the_error_of_its_linear_terms() {
         let outcome = |steps| Outcome { steps, clicks: 1, reward: 1.0, left: true };

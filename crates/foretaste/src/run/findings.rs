@@ -1,5 +1,6 @@
 //! What a run found, in sentences.
 
+use foretaste_user_model::trust::Evidence;
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -243,6 +244,7 @@ impl Findings {
             }
         };
         let verdict = self.permitted().unwrap_or_default();
+        let (wrong, worlds) = Evidence::RECORD;
         let mut sentences = vec![match verdict {
             "tune" => "Nothing in the log speaks against training policies in them.".to_owned(),
             "rank_policies" => {
@@ -271,6 +273,9 @@ impl Findings {
         if !shown.is_empty() {
             sentences.push(format!("What holds more back: {}.", shown.join("; ")));
         }
+        sentences.push(format!(
+            "The rule of this verdict permitted too much in {wrong} of {worlds} simulated worlds."
+        ));
         sentences
     }
 
@@ -367,7 +372,7 @@ impl Findings {
                 best.policy
             )];
         }
-        if self.describe.answer.json["propensity_kind"].is_null() {
+        if !has_propensities(&self.describe) {
             return vec![
                 "Log the probability with which every item was shown at its place, and show some \
                  slates at random: without that, no other policy can be judged."
@@ -463,6 +468,12 @@ fn figure(of: &Value, value: &str, interval: &str) -> Option<Figure> {
         .as_array()
         .and_then(|ends| Some([ends.first()?.as_f64()?, ends.get(1)?.as_f64()?]));
     Some(Figure { value: of[value].as_f64()?, interval: ends })
+}
+
+/// Whether a log that was described has propensities.
+pub fn has_propensities(describe: &Done) -> bool {
+    let findings = describe.answer.json["findings"].as_array();
+    findings.into_iter().flatten().all(|finding| finding["code"] != "no-propensities")
 }
 
 fn names_of<'a>(rows: impl Iterator<Item = &'a Row>) -> String {

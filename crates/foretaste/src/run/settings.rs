@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use anyhow::bail;
 use serde::Deserialize;
-use serde_json::Value;
 
 /// What is written where there are no settings: the defaults.
 pub const TEMPLATE: &str = include_str!("foretaste.toml");
@@ -107,10 +106,10 @@ impl Train {
 }
 
 impl Judge {
-    /// Whether propensities are estimated for a log that `describe` found to be so.
-    pub fn estimates(&self, described: &Value) -> bool {
+    /// Whether propensities are estimated for a log that has some, or has none.
+    pub fn estimates(&self, has_propensities: bool) -> bool {
         match self.propensities {
-            Propensities::Auto => described["propensity_kind"].is_null(),
+            Propensities::Auto => !has_propensities,
             Propensities::Logged => false,
             Propensities::Estimated => true,
         }

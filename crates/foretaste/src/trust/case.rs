@@ -31,8 +31,8 @@ pub struct Case {
     pub alike: usize,
     /// What the users were fitted with.
     pub settings: Known<Settings>,
-    /// The log of another policy, in the items of the users, and its sessions that the users did not
-    /// learn from.
+    /// The log of another policy, in the items of the users, and its sessions that the users did
+    /// not learn from.
     pub against: Option<(Dataset, Vec<usize>)>,
     /// Items on the slates of policies.
     pub k: usize,

@@ -28,8 +28,8 @@ pub struct Report {
     pub chances: Known<Chances>,
     /// Held-out slates, replayed.
     pub replay: Known<Replay>,
-    /// The area under the ROC curve of simulated against real sessions, and that of two halves of the
-    /// real ones.
+    /// The area under the ROC curve of simulated against real sessions, and that of two halves of
+    /// the real ones.
     pub told_apart: Known<[Estimate; 2]>,
     pub halves: Known<Halves>,
     /// What policies earn in the users.

@@ -1,5 +1,5 @@
-//! The items that a click model finds likeliest to be clicked, after the clicks before: wide & deep,
-//! boosted trees.
+//! The items that a click model finds likeliest to be clicked, after the clicks before: wide &
+//! deep, boosted trees.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -4,8 +4,8 @@ use foretaste_eval::choice::{ChoiceModel, Prediction};
 use crate::Error;
 
 /// A model of choice that is asked for scores of items, for greed to rank: what the items of a
-/// slate owe to their place on it is left out, and a model whose users always choose can be asked of
-/// a slate without a choice. It speaks of scores alone.
+/// slate owe to their place on it is left out, and a model whose users always choose can be asked
+/// of a slate without a choice. It speaks of scores alone.
 #[derive(Clone, Copy, Debug)]
 pub struct ByItem<M> {
     /// The model.

@@ -4,8 +4,8 @@ use foretaste_eval::{Estimate, interval};
 use foretaste_random::Seed;
 use rand::seq::SliceRandom;
 
-/// Deals these sessions of a log into so many parts, which `seed` draws: all sessions of a user into
-/// one, and as many users into each, up to one. The sessions of a part keep their order.
+/// Deals these sessions of a log into so many parts, which `seed` draws: all sessions of a user
+/// into one, and as many users into each, up to one. The sessions of a part keep their order.
 pub fn dealt(log: &Log, sessions: &[usize], parts: usize, seed: Seed) -> Vec<Vec<usize>> {
     let users = users(log, sessions);
     let mut order: Vec<usize> = (0..users.iter().max().map_or(0, |last| last + 1)).collect();

@@ -22,8 +22,8 @@ const GREED: [&str; 2] = ["greedy on the first half", "greedy on the second half
 const MARGIN: f64 = 0.02;
 
 impl Halves {
-    /// Of two models, on the slates of these sessions and on the policies of `arena`; `greedy` shows
-    /// what each finds likeliest.
+    /// Of two models, on the slates of these sessions and on the policies of `arena`; `greedy`
+    /// shows what each finds likeliest.
     ///
     /// # Errors
     /// What the models return.
@@ -40,15 +40,16 @@ impl Halves {
         Ok(Self { agreement, values: [first?, second?] })
     }
 
-    /// Kendall's τ between the orders that the two give the policies, over pairs that differ by more
-    /// than 2% in one of them: the smaller of the two ways. None where the policies are all alike.
+    /// Kendall's τ between the orders that the two give the policies, over pairs that differ by
+    /// more than 2% in one of them: the smaller of the two ways. None where the policies are all
+    /// alike.
     pub fn order(&self) -> Option<f64> {
         let [a, b] = self.rewards();
         Some(kendall(&a, &b, MARGIN)?.min(kendall(&b, &a, MARGIN)?))
     }
 
-    /// What the policy that is best in one of them loses in the other, as a share of the best there:
-    /// the larger of the two.
+    /// What the policy that is best in one of them loses in the other, as a share of the best
+    /// there: the larger of the two.
     pub fn regret(&self) -> f64 {
         let [a, b] = self.rewards();
         regret(&a, &b).max(regret(&b, &a))

@@ -52,8 +52,8 @@ const FIXED: usize = 3;
 const CHUNK: usize = 64;
 
 impl Arena {
-    /// Policies that show slates of `k` items which these sessions of the log show, `sessions` times,
-    /// cut after `max_steps`. All meet the same users.
+    /// Policies that show slates of `k` items which these sessions of the log show, `sessions`
+    /// times, cut after `max_steps`. All meet the same users.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the log shows fewer than `k` items, or one that

@@ -61,8 +61,8 @@ pub struct Compared {
     pub users: f64,
     /// Of the log.
     pub log: f64,
-    /// The first less the second, with the interval over the log's users, or over its sessions where
-    /// it names none; what is left of the simulation's own chance is in it.
+    /// The first less the second, with the interval over the log's users, or over its sessions
+    /// where it names none; what is left of the simulation's own chance is in it.
     pub difference: Estimate,
 }
 

@@ -106,14 +106,14 @@ impl Condition {
 }
 
 impl Evidence {
-    /// In how many of how many simulated worlds of known truth the rule permitted too much: the record
-    /// of `docs/trust.md`.
+    /// In how many of how many simulated worlds of known truth the rule permitted too much: the
+    /// record of `docs/trust.md`.
     pub const RECORD: (usize, usize) = (15, 100);
 
     /// Users who cannot be told from uniform choice stand in for nobody.
     pub const UNIFORM_GAIN: f64 = 0.0;
-    /// Users who predict clicks clearly worse than counts or trees do have missed what those know; a
-    /// hundredth of a nat is what the choice of settings moves.
+    /// Users who predict clicks clearly worse than counts or trees do have missed what those know;
+    /// a hundredth of a nat is what the choice of settings moves.
     pub const NLL_GAIN: f64 = -0.01;
     /// A rate is called right within 5%; as much again is left to the interval.
     pub const RATE_ERROR: f64 = 0.1;
@@ -121,8 +121,8 @@ impl Evidence {
     pub const LENGTH_ERROR: f64 = 0.15;
     /// Sessions that trees tell apart this well, two pairs in three, are of other users.
     pub const TOLD_APART: f64 = 0.65;
-    /// Halves that agree less have too few sessions, or a form that the users do not have: models of
-    /// users of several types, whom no such model can tell apart, agree to 0.9.
+    /// Halves that agree less have too few sessions, or a form that the users do not have: models
+    /// of users of several types, whom no such model can tell apart, agree to 0.9.
     pub const HALVES_AGREE: f64 = 0.93;
     /// The order of policies is called right at a τ of 0.8; halves, which know less, must have it.
     pub const ORDER: f64 = 0.8;

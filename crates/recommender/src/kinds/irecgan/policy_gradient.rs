@@ -1,8 +1,8 @@
 //! Line 4 of Algorithm 1 alone: A by the policy gradient of Eq 10 on the log, where nothing is
 //! generated and nothing judged.
 //!
-//! A is the one of its last epoch, as in [`algorithm`](super::algorithm), so that no session is kept
-//! to validate by.
+//! A is the one of its last epoch, as in [`algorithm`](super::algorithm), so that no session is
+//! kept to validate by.
 
 use std::path::Path;
 
