@@ -1,8 +1,9 @@
 //! From a log to one page: `foretaste run`.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -165,4 +166,29 @@ fn a_folder_of_something_else_a_missing_log_and_senseless_settings_are_refused()
     assert!(!Path::new(&place.folder().join("report.html")).exists());
     let place = Place::new(&QUICK.replace("percent = 50", "percent = 0"));
     refused(place.run("bundled:simulated-mdp.csv"), "expected 1 to 99");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_run_that_is_stopped_goes_on_with_the_same_command_to_the_same_page() {
+    let long = QUICK.replace("\"--epochs\", \"2\"", "\"--epochs\", \"150\"");
+    let (stopped, whole) = (Place::new(&long), Place::new(&long));
+    let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
+    program.args(["run", "bundled:simulated-mdp.csv", "--to"]).arg(stopped.folder());
+    let mut running = program.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    // The steps before have seen to it that Ctrl-C is caught.
+    lines.find(|line| line.as_ref().unwrap().starts_with("train-lstm")).unwrap().unwrap();
+    Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
+    let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
+    assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
+    assert!(rest.last().unwrap().contains("the same command goes on"), "{rest:?}");
+    assert!(!stopped.folder().join("report.html").exists());
+
+    let again = stopped.run("bundled:simulated-mdp.csv");
+    json(&again);
+    assert_eq!(stages(&again), ["import", "train-lstm", "judge"]);
+    json(&whole.run("bundled:simulated-mdp.csv"));
+    let without_paths = |place: &Place| place.page().replace(place.folder().to_str().unwrap(), "");
+    assert_eq!(without_paths(&stopped), without_paths(&whole));
 }

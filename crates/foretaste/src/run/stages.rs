@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Parser;
+use foretaste_console::Interrupted;
 use foretaste_console::terminal::eprint_line;
 use foretaste_files::what_is_at;
 use indicatif::MultiProgress;
@@ -123,9 +124,13 @@ impl<'a> Stages<'a> {
             let line = text.lines().next().unwrap_or_default();
             anyhow::anyhow!("{}", line.trim_start_matches("error: ").to_owned())
         });
-        let (answer, _) = cli
-            .and_then(|cli| cli.command.run(self.bars, self.quiet))
-            .with_context(|| format!("{name} failed"))?;
+        let (answer, _) =
+            cli.and_then(|cli| cli.command.run(self.bars, self.quiet)).map_err(|error| {
+                match error.is::<Interrupted>() {
+                    true => error.context("interrupted: the same command goes on from there"),
+                    false => error.context(format!("{name} failed")),
+                }
+            })?;
         let kept = (answer.text.clone(), answer.json.clone());
         self.write(name, &Kept { key: key.clone(), answer: Some(kept) })?;
         Ok(Done { key, command: shown, answer })
