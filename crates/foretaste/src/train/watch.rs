@@ -67,7 +67,7 @@ impl Watch for Watched<'_> {
         let foretaste_recommender::Progress { done, total, stage, save } = progress;
         self.epochs = (done, total);
         let Some(shown) = &mut self.shown else {
-            if done > 0 {
+            if done > 0 && done < total {
                 eprint_line(format_args!("going on after {done} of {total} epochs"));
             }
             self.shown = Some(Progress::new(self.bars, self.quiet, done, total));
