@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use foretaste_data::{Choice, ItemId, Log, LogBuilder, RecentClicks, Step};
 use foretaste_eval::choice::ChoiceModel;
@@ -21,13 +22,16 @@ pub struct Greedy<M> {
     model: M,
     items: usize,
     history: usize,
+    /// The scores of all items for a user who has clicked nothing, once they were asked for: most
+    /// slates of most logs come before any click.
+    fresh: OnceLock<Vec<f32>>,
 }
 
 impl<M: ChoiceModel> Greedy<M> {
     /// Greedy on `model` over a catalogue of `items`; the model is given the last `history` clicks
     /// of a user.
     pub fn new(model: M, items: usize, history: usize) -> Self {
-        Self { model, items, history }
+        Self { model, items, history, fresh: OnceLock::new() }
     }
 
     /// What the model makes of every item, a row for each of the memories.
@@ -55,6 +59,23 @@ impl<M: ChoiceModel> Greedy<M> {
 
     /// The scores of all items that may be shown, a row for each of the memories.
     fn scored(&self, clicks: &RecentClicks, allowed: Option<&Candidates>) -> Result<Vec<Vec<f32>>> {
+        // Of one user alone, so that no score depends on the batch that it was first asked in.
+        if allowed.is_some() || clicks.rows() != 1 || !clicks.row(0).is_empty() {
+            return self.predicted(clicks, allowed);
+        }
+        if let Some(scores) = self.fresh.get() {
+            return Ok(vec![scores.clone()]);
+        }
+        let scores = self.predicted(clicks, allowed)?;
+        let _ = self.fresh.set(scores[0].clone());
+        Ok(scores)
+    }
+
+    fn predicted(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+    ) -> Result<Vec<Vec<f32>>> {
         let (log, last) = self.log(clicks, allowed).map_err(foretaste_sim::Error::from)?;
         let sessions: Vec<usize> = (0..log.sessions()).collect();
         let predictions = self
