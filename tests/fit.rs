@@ -1,10 +1,12 @@
 //! Learned users of a log of one's own, and logs that policies make with them: `foretaste fit` and
 //! `foretaste simulate`.
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, Dataset, Log, cache};
@@ -13,49 +15,16 @@ use foretaste_recommender::Users;
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout};
 use serde_json::Value;
-use tempfile::TempDir;
+
+use self::place::Place;
 
 const CHOICE: &str = "bundled:simulated-choice.tsv";
 const MDP: &str = "bundled:simulated-mdp.csv";
 const ITEMS: [&str; 6] = ["hat", "shoe", "tie", "sock", "coat", "belt"];
 
-/// A folder in which commands are run.
-struct Place(TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
     fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
-        program.args(arguments).current_dir(self.path()).output().unwrap()
-    }
-
-    /// The standard output of a command that must succeed.
-    fn text(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.text(&[arguments, &["--json"]].concat())).unwrap()
-    }
-
-    /// The message of a command that must fail with this code.
-    fn fails(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stderr).unwrap()
     }
 
     fn cached(&self, name: &str) -> Dataset {

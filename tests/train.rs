@@ -1,52 +1,27 @@
 //! Recommenders of every method from a log of one's own, and in learned users: `foretaste train`.
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use candle_core::Device;
 use foretaste_data::{Dataset, cache};
 use foretaste_recommender::{Recommender, Users};
 use serde_json::Value;
-use tempfile::TempDir;
+
+use self::place::Place;
 
 const CHOICE: &str = "bundled:simulated-choice.tsv";
 const MDP: &str = "bundled:simulated-mdp.csv";
 
-/// A folder in which commands are run.
-struct Place(TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
-        program.args(arguments).current_dir(self.path()).output().unwrap()
-    }
-
     /// Both outputs of a command that must succeed.
     fn said(&self, arguments: &[&str]) -> (String, String) {
         let output = self.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         let text = |bytes| String::from_utf8(bytes).unwrap();
         (text(output.stdout), text(output.stderr))
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.said(&[arguments, &["--json"]].concat()).0).unwrap()
-    }
-
-    /// The message of a command that must fail with this code.
-    fn fails(&self, code: i32, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stderr).unwrap()
     }
 
     fn imported(&self, log: &str) -> Dataset {

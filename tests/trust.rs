@@ -1,8 +1,9 @@
 //! How far learned users may be trusted: `foretaste trust`.
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use foretaste_data::{Catalogue, Choice, Dataset, Log, LogBuilder, Step, cache};
 use foretaste_random::Seed;
@@ -10,48 +11,15 @@ use foretaste_sim::policies::{Popularity, UniformRandom};
 use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Outside, Rollout};
 use rand::Rng;
 use serde_json::Value;
-use tempfile::TempDir;
+
+use self::place::Place;
 
 const CHOICE: &str = "bundled:simulated-choice.tsv";
 const MDP: &str = "bundled:simulated-mdp.csv";
 const ITEMS: usize = 15;
 const FIT: [&str; 6] = ["--to", "users", "--epochs", "10", "--device", "cpu"];
 
-/// A folder in which commands are run.
-struct Place(TempDir);
-
 impl Place {
-    fn new() -> Self {
-        Self(TempDir::new().unwrap())
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
-        program.args(arguments).current_dir(self.path()).output().unwrap()
-    }
-
-    /// The standard output of a command that must succeed.
-    fn text(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.text(&[arguments, &["--json"]].concat())).unwrap()
-    }
-
-    /// The message of a command that must fail.
-    fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    }
-
     fn keep(&self, name: &str, log: Log) {
         let catalogue = Catalogue::numbered(ITEMS);
         let dataset = Dataset { name: name.into(), log, catalogue, ..Dataset::default() };
@@ -182,9 +150,9 @@ fn the_log_of_another_policy_is_what_users_are_held_against() {
 fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
     let place = Place::new();
     place.text(&["fit", MDP, "--to", "users", "--epochs", "1", "--device", "cpu", "--no-features"]);
-    let message = place.fails(&["trust", "users", "--log", CHOICE]);
+    let message = place.fails(1, &["trust", "users", "--log", CHOICE]);
     assert!(message.contains("do not know all items"), "{message}");
-    let message = place.fails(&["trust", "nobody", "--log", MDP]);
+    let message = place.fails(1, &["trust", "nobody", "--log", MDP]);
     assert!(message.contains("cannot load the users"), "{message}");
 
     // Users of another log with the same items: nothing of this one was learned from.
@@ -213,7 +181,7 @@ fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
     let seen = users.origin().unwrap().overlap(&dataset).seen;
     let kept: Vec<usize> = all.into_iter().filter(|&session| seen[session]).collect();
     place.keep("learned.log", learned.select(&kept));
-    let message = place.fails(&["trust", "users", "--log", "learned.log"]);
+    let message = place.fails(1, &["trust", "users", "--log", "learned.log"]);
     assert!(message.contains("learned from all"), "{message}");
 
     // Nobody clicks anything.
@@ -225,7 +193,7 @@ fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
         silent.end_session(None).unwrap();
     }
     place.keep("silent.log", silent.build());
-    let message = place.fails(&["trust", "users", "--log", "silent.log"]);
+    let message = place.fails(1, &["trust", "users", "--log", "silent.log"]);
     assert!(message.contains("nothing is chosen"), "{message}");
     assert!(fs::read_dir(place.path().join("users")).unwrap().count() > 0);
 }

@@ -4,7 +4,11 @@ mod check;
 mod coverage;
 mod truth;
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
 
 use foretaste_console::terminal::print_line;
 use foretaste_data::{Catalogue, Dataset};
@@ -13,16 +17,17 @@ use foretaste_import::{Format, export};
 use foretaste_random::Seed;
 use foretaste_sim::policies::Popularity;
 use foretaste_sim::{Blind, Rollout, Shop, ShopConfig};
+use serde_json::Value;
 
 /// Options of `shop`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(subcommand)]
-    command: Command,
+    command: Asked,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+enum Asked {
     /// Write a log of the shop, with propensities, as CSV.
     Log(LogArgs),
     /// Run `foretaste run` on logs of several shops, and compare its order of the recommenders with
@@ -69,9 +74,9 @@ const EPSILON: f64 = 0.2;
 /// Where a file cannot be written, or the program fails.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::Log(args) => write_log(args),
-        Command::Check(args) => check::run(args),
-        Command::Coverage(args) => coverage::run(args),
+        Asked::Log(args) => write_log(args),
+        Asked::Check(args) => check::run(args),
+        Asked::Coverage(args) => coverage::run(args),
     }
 }
 
@@ -108,4 +113,21 @@ fn logger(shop: &Shop) -> anyhow::Result<Popularity> {
     let uniform = 1.0 / popularity.len() as f64;
     let weight = |popularity: f64| (1.0 - EPSILON) * popularity / sum + EPSILON * uniform;
     Ok(Popularity::new(popularity.into_iter().map(weight).collect())?)
+}
+
+/// What the program answers, as JSON.
+fn ask<A: AsRef<OsStr>>(
+    program: &Path,
+    command: impl IntoIterator<Item = A>,
+) -> anyhow::Result<Value> {
+    let shown = program.display();
+    let mut command_line = Command::new(program);
+    let output = command_line.args(command).args(["--json", "--quiet"]).stderr(Stdio::inherit());
+    let output = output.output().with_context(|| {
+        format!("cannot start {shown}; cargo build --release -p foretaste makes it")
+    })?;
+    if !output.status.success() {
+        bail!("{shown} ended with {}", output.status);
+    }
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{shown} printed no JSON"))
 }

@@ -21,8 +21,8 @@ const FOLDS: usize = 5;
 /// session say, tells nothing of the sample. The folds are drawn from `seed`; 50 trees of depth 3.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if a sample has fewer than ten rows, or the rows differ
-/// in length.
+/// [`Error::Setting`](crate::Error::Setting) if a sample has fewer than ten rows, or the rows
+/// differ in length.
 pub fn told_apart(first: &[Vec<f64>], second: &[Vec<f64>], seed: Seed) -> Result<Estimate> {
     let rows = first.len().max(second.len());
     let columns = first.first().map_or(0, Vec::len);

@@ -9,9 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use candle_core::Device;
 use foretaste_console::Interrupted;
 use foretaste_console::terminal::{eprint_line, reasons};
 use foretaste_files::{locks, what_is_at};
+use foretaste_recommender::{Acting, Method, Recommender};
 use indicatif::MultiProgress;
 
 use self::findings::Findings;
@@ -176,13 +178,11 @@ impl Plan<'_> {
         for method in &settings.train.methods {
             let to = self.place(&format!("recommenders/{method}"));
             let train = ["train", &log, "--to", &to, "--method", method, "--percent", &first];
-            let of_users = match &fit {
-                Ok(_) if settings::takes_users(method) => vec!["--users".into(), users.clone()],
-                _ => Vec::new(),
-            };
+            let in_users = Method::named(method).is_ok_and(Method::learns_in_users);
+            let fit = fit.as_ref().ok().filter(|_| in_users);
+            let of_users = fit.map_or(Vec::new(), |_| vec!["--users".to_owned(), users.clone()]);
             let train = words(&train, &[&of_users, &learning, settings.train.of(method)]);
-            let needs =
-                [Some(&import), fit.as_ref().ok().filter(|_| settings::takes_users(method))];
+            let needs = [Some(&import), fit];
             let needs: Vec<&Done> = needs.into_iter().flatten().collect();
             let trained = kept(stages.run(&format!("train-{method}"), &needs, &[&to], &train))?;
             recommenders.push((method.clone(), to, trained));
@@ -245,11 +245,8 @@ impl Plan<'_> {
 
     /// Whether a recommender draws its slates: then its likeliest items are another policy.
     fn draws(&self, recommender: &str) -> anyhow::Result<bool> {
-        let recommender = foretaste_recommender::Recommender::load(
-            Path::new(recommender),
-            &candle_core::Device::Cpu,
-        )?;
-        Ok(!recommender.acting(foretaste_recommender::Acting::default())?.is_certain())
+        let recommender = Recommender::load(Path::new(recommender), &Device::Cpu)?;
+        Ok(!recommender.acting(Acting::default())?.is_certain())
     }
 
     fn place(&self, name: &str) -> String {

@@ -1,7 +1,6 @@
 //! `cargo xtask shop check`: does `foretaste run` put recommenders in the true order?
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -15,7 +14,7 @@ use foretaste_sim::Shop;
 use foretaste_user_model::trust::kendall;
 use serde_json::Value;
 
-use super::{Size, log, shop, truth};
+use super::{Size, ask, log, shop, truth};
 
 /// Options of `check`.
 #[derive(Debug, clap::Args)]
@@ -46,7 +45,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         let folder = args.out.join(format!("run-{seed}"));
         let began = Instant::now();
-        let found = program(&args.program, &file, &folder)?;
+        let command = [Path::new("run"), Path::new("--to"), &folder, &file];
+        let found = ask(&args.program, command)?;
         times.push(began.elapsed().as_secs_f64());
         let policies = found["policies"].as_array().context("the program names no policies")?;
         let (mut truths, mut logged, mut learned) = (Vec::new(), Vec::new(), Vec::new());
@@ -83,22 +83,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let longest = times.iter().copied().fold(0.0, f64::max);
     print_line(format_args!("a run took {longest:.0} s at most"));
     Ok(())
-}
-
-fn program(program: &Path, log: &Path, folder: &Path) -> anyhow::Result<Value> {
-    let shown = program.display();
-    let output = Command::new(program)
-        .args(["run", "--json", "--quiet", "--to"])
-        .args([folder, log])
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| {
-            format!("cannot start {shown}; cargo build --release -p foretaste makes it")
-        })?;
-    if !output.status.success() {
-        bail!("{shown} ended with {}", output.status);
-    }
-    serde_json::from_slice(&output.stdout).with_context(|| format!("{shown} printed no JSON"))
 }
 
 /// What a policy of a run truly earns on a slate of its own sessions.

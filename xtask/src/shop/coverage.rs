@@ -1,9 +1,8 @@
 //! `cargo xtask shop coverage`: how often the intervals of `foretaste judge` hold the truth.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use candle_core::Device;
 use foretaste_console::terminal::print_line;
 use foretaste_data::{Origin, Provenance, cache};
@@ -12,7 +11,7 @@ use foretaste_recommender::{Content, Recommender};
 use foretaste_sim::policies::Popularity;
 use serde_json::Value;
 
-use super::{Size, log, logger, shop, truth};
+use super::{Size, ask, log, logger, shop, truth};
 
 /// Options of `coverage`.
 #[derive(Debug, clap::Args)]
@@ -69,9 +68,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 Recommender::new(Content::popularity(weights)?, provenance, &Device::Cpu)?;
             recommender.save(&place(&format!("power-{power}")))?;
         }
-        let found =
-            judge(&args.program, &place("shop.log"), |power| place(&format!("power-{power}")))?;
-        for ((held, policy), value) in held.iter_mut().zip(&found).zip(values) {
+        let log = place("shop.log");
+        let mut command = vec!["judge".into(), "--log".into(), log.into_os_string()];
+        for power in POWERS {
+            command.push("--policy".into());
+            command.push(place(&format!("power-{power}")).into_os_string());
+        }
+        let found = ask(&args.program, command)?;
+        let found = found["policies"].as_array().context("the program names no policies")?;
+        for ((held, policy), value) in held.iter_mut().zip(found).zip(values) {
             let (decided, undecided) = (&policy["decided"], policy["supported"] != true);
             for (held, (interval, truth)) in held.iter_mut().zip([
                 (&decided["interval"], value),
@@ -99,27 +104,4 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ));
     }
     Ok(())
-}
-
-fn judge(
-    program: &Path,
-    log: &Path,
-    policy: impl Fn(f64) -> PathBuf,
-) -> anyhow::Result<Vec<Value>> {
-    let shown = program.display();
-    let mut command = Command::new(program);
-    command.args(["judge", "--json", "--quiet", "--log"]).arg(log).stderr(Stdio::inherit());
-    for power in POWERS {
-        command.arg("--policy").arg(policy(power));
-    }
-    let output = command.output();
-    let output = output.with_context(|| {
-        format!("cannot start {shown}; cargo build --release -p foretaste makes it")
-    })?;
-    if !output.status.success() {
-        bail!("{shown} ended with {}", output.status);
-    }
-    let found: Value = serde_json::from_slice(&output.stdout)?;
-    let policies = found["policies"].as_array().context("the program names no policies")?;
-    Ok(policies.clone())
 }

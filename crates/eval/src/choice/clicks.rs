@@ -42,8 +42,8 @@ impl Clicks {
         self.places.iter().map(loss).collect()
     }
 
-    /// The mean over clicks of `a - b`, both `[clicks]`, with Student's interval over users, or over
-    /// sessions where the log names no user: that of a [`ratio`](interval::ratio).
+    /// The mean over clicks of `a - b`, both `[clicks]`, with Student's interval over users, or
+    /// over sessions where the log names no user: that of a [`ratio`](interval::ratio).
     ///
     /// # Errors
     /// Where there is no click, a number is not finite, or the lengths differ.

@@ -1,7 +1,7 @@
 //! Recommenders of ours beside the judged slates.
 
 use anyhow::Context;
-use foretaste_data::{Choice, Event, ItemId, Mapping, PropensityKind, Session};
+use foretaste_data::{Choice, ItemId, Mapping, PropensityKind, Session};
 use foretaste_random::{Seed, Stream};
 use foretaste_recommender::{Actor, Memory};
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
@@ -124,8 +124,8 @@ impl Asked<'_> {
         let mut streams = seed.index(session.index() as u64).streams(0..DRAWS);
         let (mut answers, mut memory) = (Answers::default(), self.actor.begin(1)?);
         let recommender = self.actor.recommender();
-        let read = |_: &Event| recommender.reads_events();
-        let mut events = session.events().filter(read).peekable();
+        let reads = recommender.reads_events()?;
+        let mut events = session.events().filter(|_| reads).peekable();
         for t in 0..session.len() {
             while let Some(event) = events.next_if(|event| event.after as usize <= t) {
                 if let Some(item) = self.to.item(event.item) {

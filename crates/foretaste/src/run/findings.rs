@@ -323,7 +323,7 @@ impl Findings {
     fn of_belief(&self) -> Vec<String> {
         let rows = self.rows();
         if rows.is_empty() {
-            return vec!["Nobody: no policy could be judged.".into()];
+            return vec!["No policy could be judged.".into()];
         }
         let mut sentences = Vec::new();
         for (verdict, says) in [

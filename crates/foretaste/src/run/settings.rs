@@ -116,11 +116,6 @@ impl Judge {
     }
 }
 
-/// Whether a method is trained in learned users.
-pub fn takes_users(method: &str) -> bool {
-    ["greedy", "cdqn", "gdqn", "linucb"].contains(&method)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -313,7 +313,13 @@ fn groups(groups: &[(usize, Group)]) -> Vec<Json> {
 }
 
 fn replay(replay: &Replay) -> Json {
-    let compared = |of: &Compared| json!({ "users": of.users, "log": of.log, "difference": estimate(&of.difference) });
+    let compared = |of: &Compared| {
+        json!({
+            "users": of.users,
+            "log": of.log,
+            "difference": estimate(&of.difference),
+        })
+    };
     json!({
         "sessions": replay.sessions.len(),
         "click_rate": compared(&replay.click_rate),

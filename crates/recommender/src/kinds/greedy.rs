@@ -19,6 +19,7 @@ pub(super) const KIND: Kind = Kind {
     name: "greedy",
     model: "greedy/1",
     networks: &[],
+    reads_events: true,
     build: |content, catalogue, device| {
         let Settings { history, users } = content.settings()?;
         let model: UserModel = network(users, &content.weights, catalogue, device)?;

@@ -18,6 +18,7 @@ pub(super) const DRAWN: Kind = Kind {
     name: "irecgan",
     model: "irecgan/1",
     networks: &[Agent::KIND],
+    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
         about: "IRecGAN's agent, which draws its slates; rewards of 0 and 1",
@@ -32,6 +33,7 @@ pub(super) const TOP: Kind = Kind {
     name: "irecgan-top",
     model: "irecgan-top/1",
     networks: &[],
+    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Top),
     training: None,
 };
@@ -40,6 +42,7 @@ pub(super) const POLICY_GRADIENT: Kind = Kind {
     name: "pg",
     model: "pg/1",
     networks: &[],
+    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
         about: "the same agent by policy gradient on the log alone; rewards of 0 and 1",

@@ -25,6 +25,7 @@ pub(super) const KIND: Kind = Kind {
     name: "lstm",
     model: "lstm/1",
     networks: &[BehaviourModel::KIND],
+    reads_events: false,
     build: |content, catalogue, device| {
         let model: BehaviourModel = content.network(catalogue, device)?;
         check_items(model.config().items, catalogue)?;

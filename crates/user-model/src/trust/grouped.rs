@@ -78,7 +78,8 @@ mod tests {
                 let single = part.iter().filter(|&&at| owners[at].is_none()).count();
                 users_of.push(named.len() + single);
                 for other in dealt.iter().filter(|other| *other != part) {
-                    prop_assert!(other.iter().all(|&at| owners[at].is_none_or(|owner| !named.contains(&owner))));
+                    let apart = |&at: &usize| owners[at].is_none_or(|owner| !named.contains(&owner));
+                    prop_assert!(other.iter().all(apart));
                 }
             }
             let (least, most) = (users_of.iter().min().unwrap(), users_of.iter().max().unwrap());
