@@ -6,6 +6,9 @@ use foretaste_settings::Setting;
 use crate::Result;
 use crate::config::{ItemFeatures, QConfig, StateEncoder};
 
+/// The parameter that holds the item features where they are learned.
+pub(crate) const LEARNED: &str = "items.embedding";
+
 /// The table of item features `[K, d]`, a parameter if they are learned.
 pub(crate) fn features(
     config: &QConfig,

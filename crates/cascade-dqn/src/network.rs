@@ -66,6 +66,31 @@ impl QNetworks {
         Ok(Self { config, params, features, encoder, stages })
     }
 
+    /// The same networks, whose learned item features start with this number of every item, `[K]`,
+    /// in the place of a random one: what is known of the items before any user was met. It is
+    /// learned on like the others.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if features are given instead, or there is not one
+    /// finite number for each item.
+    pub fn knowing(self, items: &[f32]) -> Result<Self> {
+        let fits = items.len() == self.config.items && items.iter().all(|value| value.is_finite());
+        let Some(learned) = self.params.get(encoder::LEARNED).filter(|_| fits) else {
+            let problem = format!(
+                "{} numbers to start from, expected a finite one for each of {} items whose \
+                 features are learned",
+                items.len(),
+                self.config.items
+            );
+            return Err(Setting::new("item features", problem).into());
+        };
+        let first = Tensor::from_slice(items, (items.len(), 1), &Device::Cpu)?;
+        let first = first.to_dtype(learned.dtype())?;
+        let rest = learned.narrow(1, 1, self.config.features.dim() - 1)?;
+        learned.set(&Tensor::cat(&[&first, &rest], 1)?)?;
+        Ok(self)
+    }
+
     /// Networks of their own with the same parameters.
     pub fn copy(&self) -> Result<Self> {
         let given = self.given_features()?;
@@ -371,6 +396,23 @@ mod tests {
             bias.set(&(bias.as_tensor() + 1.0).unwrap()).unwrap();
             assert_ne!(value(&networks), before);
             assert_eq!(value(&copy), before);
+        }
+    }
+
+    #[test]
+    fn what_is_known_of_the_items_is_the_first_of_their_learned_features() {
+        let new = || QNetworks::new(QConfig::new(3, 2), None, Seed::new(1)).unwrap();
+        let table =
+            |of: &QNetworks| of.params.get(encoder::LEARNED).unwrap().to_vec2::<f32>().unwrap();
+        let known = new().knowing(&[0.5, -2.0, 1.0]).unwrap();
+        for ((before, after), first) in
+            table(&new()).iter().zip(table(&known)).zip([0.5, -2.0, 1.0])
+        {
+            assert_eq!((after[0], &after[1..]), (first, &before[1..]));
+        }
+        for bad in [&[1.0, 2.0][..], &[1.0, f32::NAN, 0.0]] {
+            let refused = new().knowing(bad).unwrap_err().to_string();
+            assert!(refused.contains("a finite one for each of 3 items"), "{refused}");
         }
     }
 

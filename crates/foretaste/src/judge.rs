@@ -7,7 +7,7 @@ mod files;
 mod learned;
 mod logged;
 mod overlap;
-mod page;
+pub mod page;
 mod propensities;
 mod reward_model;
 mod sessions;

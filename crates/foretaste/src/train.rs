@@ -67,7 +67,7 @@ pub struct Args {
     /// Width of the LSTMs' states, of which the paper's is 512, or of the Q-networks [default: 64].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     hidden: Option<usize>,
-    /// Iterations of learning in users, each of 64 sessions [default: 150].
+    /// Iterations of learning in users at most, each of 64 sessions [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     iterations: Option<u64>,
     /// Items on a slate, for the methods that learn slates of one length [default: as most slates
@@ -152,10 +152,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         })?,
     };
     let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
-    let recommender = Recommender::new(trained.content, provenance, &opened)?;
+    let recommender = Recommender::new(trained.content.clone(), provenance, &opened)?;
     let of_users = users.as_ref().map(|given| Ok::<_, anyhow::Error>(given.origin()?.sessions()));
     let of_users = of_users.transpose()?.unwrap_or(0);
-    let learned = Learned::new(args.method, &log, trained.sessions, &recommender, of_users);
+    let learned = Learned::new(args.method, &log, &trained, &recommender, of_users);
     let warnings = learned.warnings()?;
     folder.finish(|place| Ok(recommender.save(place)?))?;
     warnings.iter().for_each(|warning| eprint_line(format_args!("warning: {warning}")));
@@ -167,13 +167,15 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         "epochs": epochs.1,
         "warnings": warnings,
         "first_place": learned.first_place()?,
+        "earned_in_users": learned.earned(),
         "to": args.to.display().to_string(),
     });
     if let Some(given) = &users {
         json["users"] = given.path.display().to_string().into();
         json["users_learned_from"] = given.origin()?.sessions().into();
     }
-    let text = format!("{}; written to {}", learned.from(), args.to.display());
+    let earned = learned.earned_in_words().map(|words| format!("\n{words}")).unwrap_or_default();
+    let text = format!("{}; written to {}{earned}", learned.from(), args.to.display());
     Ok(Answer { text, json })
 }
 

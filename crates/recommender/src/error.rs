@@ -27,6 +27,9 @@ pub enum Error {
     /// A click model failed.
     #[error(transparent)]
     ClickModels(#[from] foretaste_baselines::Error),
+    /// What a recommender earned is no number.
+    #[error(transparent)]
+    Estimate(#[from] foretaste_eval::Error),
     /// A training diverged, or what is kept of it cannot be written or read.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),

@@ -1,5 +1,7 @@
 //! Learning in users: in those that are given, or in users that are fitted to the log first.
 
+mod validation;
+
 use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 
@@ -12,8 +14,10 @@ use foretaste_user_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::training::{Effort, HeldOut, Job, Progress, TrainingLog, Watch, held_out};
-use crate::{Error, Model, Result, Users, UsersEnvironment};
+use self::validation::Validated;
+pub(crate) use self::validation::Validation;
+use crate::training::{Effort, HeldOut, Job, Progress, Trained, TrainingLog, Watch, held_out};
+use crate::{Content, Error, Model, Recommender, Result, Users, UsersEnvironment};
 
 /// The users that a recommender learns in.
 #[derive(Serialize, Deserialize)]
@@ -60,19 +64,32 @@ pub(crate) trait Learner: Sized {
     /// One more.
     fn iterate(&mut self, users: &UsersEnvironment) -> Result<()>;
 
+    /// The recommender as it is now.
+    fn content(&self) -> Result<Content>;
+
     /// Writes what is needed to go on.
     fn save(&self, place: &Path, provenance: Provenance<'_>) -> Result<()>;
+}
+
+/// How a recommender learns in users.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LearningInUsers {
+    /// Who they are.
+    users: UsersFrom,
+    iterations: u64,
+    validation: Validation,
 }
 
 /// The rate of the fit: four times the published one, which a fit of few epochs needs.
 const LEARNING_RATE: f64 = 2e-3;
 /// Steps of an iteration at most.
 const STEPS: usize = 20;
-/// Iterations, unless so many are asked for.
-const ITERATIONS: u64 = 150;
+/// Iterations at most, unless so many are asked for.
+const ITERATIONS: u64 = 600;
 
-/// What is kept of an unfinished training: [`USERS`], where they are its own, and [`LEARNER`]; or,
-/// while the users are fitted, [`MODEL`] and [`FIT`].
+/// What is kept of an unfinished training: [`USERS`], where they are its own, [`LEARNER`], and
+/// [`BEST`] from the first validation on; or, while the users are fitted, [`MODEL`] and [`FIT`].
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Unfinished {
     /// Whether the users are there.
@@ -81,6 +98,8 @@ pub(crate) struct Unfinished {
 
 const USERS: &str = "users";
 const LEARNER: &str = "learner";
+/// The recommender that earned most so far.
+const BEST: &str = "best";
 /// The model of users with its optimiser.
 const MODEL: &str = "model";
 /// How far its fit is, and its best parameters so far.
@@ -96,11 +115,6 @@ impl Unfinished {
     }
 }
 
-/// How many iterations were asked for.
-pub(crate) fn iterations(effort: &Effort) -> u64 {
-    effort.iterations.unwrap_or(ITERATIONS)
-}
-
 /// How many slates the users of an iteration see at most: as many as the longest session has.
 pub(crate) fn steps(log: &TrainingLog<'_>) -> usize {
     log.longest_session().clamp(1, STEPS)
@@ -109,6 +123,29 @@ pub(crate) fn steps(log: &TrainingLog<'_>) -> usize {
 /// How many items a slate has.
 pub(crate) fn slate(log: &TrainingLog<'_>, effort: &Effort) -> usize {
     effort.k.unwrap_or_else(|| log.usual_slate())
+}
+
+/// How often each item is clicked where the log shows it, `[K]`: the logarithm of the rate, shrunk
+/// towards that of all items by the weight of one click, with mean 0 and deviation 1. It spares who
+/// learns in users finding out by trial what the log knows, which takes longer the more items there
+/// are.
+pub(crate) fn log_rates(log: &TrainingLog<'_>) -> Vec<f32> {
+    let mut counts = vec![(0.0, 0.0); log.dataset.catalogue.len()];
+    for step in log.steps() {
+        step.slate.iter().for_each(|item| counts[item.index()].0 += 1.0);
+        if let Some(item) = step.choice.item() {
+            counts[item.index()].1 += 1.0;
+        }
+    }
+    let all = counts.iter().fold((0.0, 0.0), |all, of| (all.0 + of.0, all.1 + of.1));
+    let usual = (all.1 + 1.0) / (all.0 + 1.0);
+    let rate = |(shown, clicked): (f64, f64)| ((clicked + 1.0) / (shown + 1.0 / usual)).ln();
+    let rates: Vec<f64> = counts.into_iter().map(rate).collect();
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+    let centre = mean(&rates);
+    let squares: Vec<f64> = rates.iter().map(|rate| (rate - centre).powi(2)).collect();
+    let deviation = mean(&squares).sqrt().max(f64::MIN_POSITIVE);
+    rates.into_iter().map(|rate| ((rate - centre) / deviation) as f32).collect()
 }
 
 impl UsersFrom {
@@ -225,60 +262,89 @@ fn given<'a>(users: &'a Users, log: &TrainingLog<'a>) -> Result<Known<'a>> {
     }
 }
 
-/// Trains what `start` begins, or `resume` goes on with, for so many iterations in users; also how
-/// many sessions of the log taught it anything.
-pub(crate) fn train<L: Learner>(
-    from: &UsersFrom,
-    iterations: u64,
-    (log, job): (&TrainingLog<'_>, &Job<'_>),
-    watch: &mut dyn Watch,
-    start: impl FnOnce() -> Result<L>,
-    resume: impl FnOnce(&Path) -> Result<L>,
-) -> Result<(L, usize)> {
-    let (seed, fits) = (Seed::new(job.seed), matches!(from, UsersFrom::Fitted(_)));
-    // Users of its own are an epoch before the iterations.
-    let before = u64::from(fits);
-    let total = before + iterations;
-    let unfinished = Unfinished::of(job)?;
-    let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
-    let begun = unfinished.as_ref().is_some_and(|unfinished| unfinished.state.begun);
-    let (users, taught, mut learner) = match kept.filter(|_| begun) {
-        None => {
-            let (users, taught) = from.users(log, job, kept, total, watch)?;
-            (users, taught, start()?)
+impl LearningInUsers {
+    /// In the log's users or in those that are given, with slates of `k` items.
+    pub fn new(log: &TrainingLog<'_>, effort: &Effort, k: usize) -> Self {
+        Self {
+            users: UsersFrom::of(log, effort),
+            iterations: effort.iterations.unwrap_or(ITERATIONS),
+            validation: Validation::new(k, steps(log)),
         }
-        Some(folder) => {
-            let (users, taught) = match fits {
-                true => {
-                    let own = Users::load(&folder.join(USERS), job.device)?;
-                    (Known::Own(Box::new(own)), log.sessions.len())
-                }
-                false => from.users(log, job, None, total, watch)?,
-            };
-            (users, taught, resume(&folder.join(LEARNER))?)
-        }
-    };
-    let environment = users.environment()?;
-    loop {
-        let save = |place: &Path| {
-            run::save(place, seed, |place| {
-                let provenance =
-                    Provenance { catalogue: &log.dataset.catalogue, origin: job.origin };
-                if let Known::Own(users) = &users {
-                    users.save(&place.join(USERS))?;
-                }
-                learner.save(&place.join(LEARNER), provenance)?;
-                Ok::<_, Error>(Unfinished { begun: true })
-            })
+    }
+
+    /// Trains what `start` begins, or `resume` goes on with, until nothing better comes. The
+    /// recommender is that of the iteration which earned most in sessions of the users that are the
+    /// same for all.
+    pub fn train<L: Learner>(
+        &self,
+        (log, job): (&TrainingLog<'_>, &Job<'_>),
+        watch: &mut dyn Watch,
+        start: impl FnOnce() -> Result<L>,
+        resume: impl FnOnce(&Path) -> Result<L>,
+    ) -> Result<Trained> {
+        let Self { users: from, iterations, validation } = self;
+        let (seed, fits) = (Seed::new(job.seed), matches!(from, UsersFrom::Fitted(_)));
+        let provenance = Provenance { catalogue: &log.dataset.catalogue, origin: job.origin };
+        let draws = (seed, job.device);
+        // Users of its own are an epoch before the iterations.
+        let before = u64::from(fits);
+        let total = before + iterations;
+        let unfinished = Unfinished::of(job)?;
+        let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
+        let begun =
+            kept.filter(|_| unfinished.as_ref().is_some_and(|unfinished| unfinished.state.begun));
+        let (users, sessions) = match begun.filter(|_| fits) {
+            None => from.users(log, job, kept, total, watch)?,
+            Some(folder) => {
+                let own = Users::load(&folder.join(USERS), job.device)?;
+                (Known::Own(Box::new(own)), log.sessions.len())
+            }
         };
-        let done = before + learner.done();
-        let progress = Progress { done, total, stage: "recommender", save: &save };
-        if let ControlFlow::Break(()) = watch.progress(progress) {
-            return Err(Error::Interrupted);
+        let mut learner = match begun {
+            None => start()?,
+            Some(folder) => resume(&folder.join(LEARNER))?,
+        };
+        let environment = users.environment()?;
+        let judge = |content| validation.of(content, &environment, provenance, draws);
+        let best = begun.map(|folder| folder.join(BEST)).filter(|place| place.exists());
+        let best = best.map(|place| judge(Recommender::load(&place, job.device)?.into_content()));
+        let mut best: Option<Validated> = best.transpose()?;
+        loop {
+            let save = |place: &Path| {
+                run::save(place, seed, |place| {
+                    if let Known::Own(users) = &users {
+                        users.save(&place.join(USERS))?;
+                    }
+                    learner.save(&place.join(LEARNER), provenance)?;
+                    if let Some(best) = &best {
+                        Recommender::new(best.content.clone(), provenance, job.device)?
+                            .save(&place.join(BEST))?;
+                    }
+                    Ok::<_, Error>(Unfinished { begun: true })
+                })
+            };
+            let done = learner.done();
+            let ends = done >= *iterations
+                || best.as_ref().is_some_and(|best| validation.is_enough(done, best));
+            let total = if ends { before + done } else { total };
+            let progress =
+                Progress { done: before + done, total, stage: "recommender", save: &save };
+            if let ControlFlow::Break(()) = watch.progress(progress) {
+                return Err(Error::Interrupted);
+            }
+            if ends {
+                break;
+            }
+            learner.iterate(&environment)?;
+            if validation.is_due(learner.done(), *iterations) {
+                let now = judge(learner.content()?)?;
+                if best.as_ref().is_none_or(|best| now.reward() > best.reward()) {
+                    best = Some(now);
+                }
+            }
         }
-        if learner.done() >= iterations {
-            return Ok((learner, taught));
-        }
-        learner.iterate(&environment)?;
+        let best = best.map_or_else(|| judge(learner.content()?), Ok)?;
+        let earned = validation.earned(&best, &environment, log, draws)?;
+        Ok(Trained { content: best.content, sessions, earned: Some(earned) })
     }
 }

@@ -83,5 +83,5 @@ pub use error::{Error, Result};
 pub use folder::{RECOMMENDER, USERS};
 pub use recommender::Recommender;
 pub use requests::{Recommended, Request, UnknownIds};
-pub use training::{Effort, Job, Method, Progress, Save, Trained, TrainingLog, Watch};
+pub use training::{Earned, Effort, Job, Method, Progress, Save, Trained, TrainingLog, Watch};
 pub use users::{Model, Users, UsersEnvironment, UsersState};

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use foretaste_data::{Dataset, Event, Log, Origin, Split, Step};
+use foretaste_eval::Estimate;
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
 use foretaste_user_model::behaviour::clicked_sessions;
@@ -38,7 +39,7 @@ pub struct Effort {
     pub adversarial: Option<u64>,
     /// Width of the networks' states: 64.
     pub hidden: Option<usize>,
-    /// Iterations of learning in users: 150.
+    /// Iterations of learning in users at most: 600.
     pub iterations: Option<u64>,
     /// Items on a slate, of the kinds that show slates of one length: as most slates of the log
     /// have.
@@ -99,6 +100,27 @@ pub struct Trained {
     pub content: Content,
     /// Number of sessions that taught it anything.
     pub sessions: usize,
+    /// What it earns in the users that it learned in, where it learned in such.
+    pub earned: Option<Earned>,
+}
+
+/// What a recommender earns in the users that it learned in, in sessions that it did not learn in:
+/// no evidence of what it earns in others, but one that earns little there learned little.
+#[derive(Clone, Copy, Debug)]
+pub struct Earned {
+    /// The reward of a session.
+    pub session: Estimate,
+    /// The same, less that of uniform slates in the same sessions.
+    pub less_uniform: Estimate,
+    /// The same, less that of the items that were clicked most often in the log.
+    pub less_popular: Estimate,
+}
+
+impl Trained {
+    /// By the log alone.
+    pub(crate) fn from_log(content: Content, sessions: usize) -> Self {
+        Self { content, sessions, earned: None }
+    }
 }
 
 /// How recommenders of a kind are trained on a log.

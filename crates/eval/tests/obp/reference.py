@@ -2,7 +2,8 @@
 
     pip install -r requirements.txt
     python reference.py synthetic                     # actions.csv, slates.csv and reference.json in this folder
-    python reference.py open-bandit DIR OUT.json      # DIR/{random,bts}/{men,women}/*.csv of the Open Bandit Dataset
+    python reference.py open-bandit DIR OUT.json      # DIR/{random,bts}/{men,women}/*.csv of the Open Bandit Dataset;
+                                                      # beside OUT.json also LOG-to-POLICY-CAMPAIGN.csv for `judge`
 """
 
 import csv
@@ -184,6 +185,16 @@ def open_bandit(folder):
     return runs
 
 
+def write_policies(folder, runs, place):
+    """What each policy gives the items of the other's log: policy files of `foretaste judge`."""
+    for run in runs:
+        logged, campaign = run["logged"], run["campaign"]
+        with open(folder / logged / campaign / f"{campaign}.csv", newline="") as file:
+            shown = [(int(row["item_id"]), int(row["position"]) - 1) for row in csv.DictReader(file)]
+        rows = ((session, 0, run["evaluation"][item][position]) for session, (item, position) in enumerate(shown))
+        write_csv(place / f"{logged}-to-{run['evaluated']}-{campaign}.csv", ["session", "step", "policy"], rows)
+
+
 def write_csv(path, header, rows):
     with open(path, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -202,6 +213,9 @@ if __name__ == "__main__":
             HERE / "reference.json", {"cap": CAP, "actions": synthetic_actions(), "slates": synthetic_slates()}
         )
     elif len(arguments) == 3 and arguments[0] == "open-bandit":
-        write_json(Path(arguments[2]), {"runs": open_bandit(Path(arguments[1]))})
+        folder, out = Path(arguments[1]), Path(arguments[2])
+        runs = open_bandit(folder)
+        write_json(out, {"runs": runs})
+        write_policies(folder, runs, out.parent)
     else:
         sys.exit(__doc__)

@@ -1,8 +1,11 @@
 //! What a training learned from, and what is to be said of it.
 
 use foretaste_data::ItemId;
-use foretaste_recommender::{Method, Recommender, TrainingLog};
+use foretaste_eval::Estimate;
+use foretaste_recommender::{Earned, Method, Recommender, Trained, TrainingLog};
 use serde_json::{Value, json};
+
+use crate::judge::page::{interval, signed};
 
 /// A recommender that was trained.
 pub struct Learned<'a> {
@@ -10,6 +13,8 @@ pub struct Learned<'a> {
     log: &'a TrainingLog<'a>,
     /// How many sessions of the log taught it anything.
     sessions: usize,
+    /// What it earns in the users that it learned in.
+    earned: Option<Earned>,
     /// How many taught the users anything that it learned in, if these were given.
     of_users: usize,
     recommender: &'a Recommender,
@@ -25,15 +30,16 @@ const NEARLY_UNIFORM: f64 = 0.98;
 const HISTORIES: usize = 200;
 
 impl<'a> Learned<'a> {
-    /// By `method` from `sessions` sessions of a log, or in its users, who learned from `of_users`.
+    /// By `method` from a log, or in its users, who learned from `of_users` sessions.
     pub fn new(
         method: Method,
         log: &'a TrainingLog<'a>,
-        sessions: usize,
+        trained: &Trained,
         recommender: &'a Recommender,
         of_users: usize,
     ) -> Self {
-        Self { method, log, sessions, of_users, recommender }
+        let Trained { sessions, earned, .. } = *trained;
+        Self { method, log, sessions, earned, of_users, recommender }
     }
 
     /// What of the log was used.
@@ -49,7 +55,32 @@ impl<'a> Learned<'a> {
     pub fn warnings(&self) -> anyhow::Result<Vec<String>> {
         let mut warnings = self.little();
         warnings.extend(self.nearly_uniform()?);
+        warnings.extend(self.earned.as_ref().and_then(earns_little));
         Ok(warnings)
+    }
+
+    /// What it earns in the users that it learned in.
+    pub fn earned_in_words(&self) -> Option<String> {
+        let Earned { session, less_uniform, less_popular } = self.earned?;
+        Some(format!(
+            "in the users that it learned in, it earns {session} a session; less what uniform \
+             slates earn there: {}; less what the most clicked items earn there: {}",
+            signed(&less_uniform),
+            signed(&less_popular)
+        ))
+    }
+
+    /// The same for machines.
+    pub fn earned(&self) -> Value {
+        self.earned.as_ref().map_or(Value::Null, |earned| {
+            let of = |of: &Estimate| json!({ "mean": of.mean, "interval": interval(of) });
+            json!({
+                "sessions": earned.session.n,
+                "session": of(&earned.session),
+                "less_uniform": of(&earned.less_uniform),
+                "less_popular": of(&earned.less_popular),
+            })
+        })
     }
 
     /// The entropy of the first place over held-out histories, where the recommender draws.
@@ -134,6 +165,22 @@ impl<'a> Learned<'a> {
         };
         others.map(clicks).collect()
     }
+}
+
+/// Whom it does not beat, who know nothing of the users.
+fn earns_little(earned: &Earned) -> Option<String> {
+    let interval = |of: &Estimate| of.interval.map_or((of.mean, of.mean), |of| (of.low, of.high));
+    let found = if interval(&earned.less_uniform).0 <= 0.0 {
+        "no more than uniform slates beyond chance"
+    } else if interval(&earned.less_popular).1 < 0.0 {
+        "less than the items that were clicked most often"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "in the very users that it learned in, it earns {found}: it learned little. More \
+         --iterations help, or another method; the fewer items, the less experience it needs"
+    ))
 }
 
 /// With commas: 5,000.

@@ -146,5 +146,5 @@ fn train(
     }
     let content = Content::click_model(&grid[selected.chosen], &*selected.model, history)?;
     let updates = selected.model.curve().last().map_or(0, |point| point.iteration);
-    Ok(Trained { content: content.after(updates), sessions: log.sessions.len() })
+    Ok(Trained::from_log(content.after(updates), log.sessions.len()))
 }

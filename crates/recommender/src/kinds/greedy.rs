@@ -93,5 +93,5 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
         _ => HISTORY,
     };
     let content = Content::greedy(model, remembered)?.after(1);
-    Ok(Trained { content, sessions })
+    Ok(Trained::from_log(content, sessions))
 }

@@ -1,5 +1,6 @@
 //! LinUCB as far as it learned.
 
+use std::iter;
 use std::path::Path;
 
 use foretaste_cascade_dqn::{LinUcb, LinUcbConfig};
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::Kind;
 use crate::content::check_items;
-use crate::in_users::{self, Learner, UsersFrom};
+use crate::in_users::{self, Learner, LearningInUsers};
 use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
 use crate::{Content, Erased, Error, Recommender, Result, UsersEnvironment};
 
@@ -60,26 +61,26 @@ fn of(content: &Content) -> Result<LinUcb> {
 struct Learning {
     config: LinUcbConfig,
     k: usize,
-    /// Item features: one-hot vectors under a projection to so many dimensions by random signs.
+    /// Item features beside how often the log's users click an item: one-hot vectors under a
+    /// projection to so many dimensions by random signs.
     features: usize,
     /// Users of an iteration.
     acting: usize,
     /// Steps of an iteration.
     steps: usize,
-    iterations: u64,
-    users: UsersFrom,
+    in_users: LearningInUsers,
 }
 
 /// As much experience as Q-networks have.
 fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
+    let k = in_users::slate(log, effort);
     let learning = Learning {
         config: LinUcbConfig::default(),
-        k: in_users::slate(log, effort),
+        k,
         features: 8,
         acting: 64,
         steps: in_users::steps(log),
-        iterations: in_users::iterations(effort),
-        users: UsersFrom::of(log, effort),
+        in_users: LearningInUsers::new(log, effort, k),
     };
     serde_json::to_value(learning).map_err(|reason| Error::setting("settings", reason))
 }
@@ -102,22 +103,19 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
         let mut stream = seed.derive("LinUCB features").stream(0);
         let entry = 1.0 / (features as f32).sqrt();
         let mut feature = || if stream.random::<bool>() { entry } else { -entry };
-        let features: Vec<f32> = (0..items * features).map(|_| feature()).collect();
+        let rates = in_users::log_rates(log).into_iter();
+        let features: Vec<f32> = rates
+            .flat_map(|rate| {
+                iter::once(rate).chain((0..features).map(|_| feature())).collect::<Vec<_>>()
+            })
+            .collect();
         Ok(bandit(LinUcb::new(config, k, items, &features)?, 0))
     };
     let resume = |folder: &Path| {
         let content = Recommender::load(folder, job.device)?.into_content();
         Ok(bandit(of(&content)?, content.iterations))
     };
-    let (users, iterations) = (&learning.users, learning.iterations);
-    let (bandit, sessions) = in_users::train(users, iterations, (log, job), watch, start, resume)?;
-    Ok(Trained { content: bandit.content()?, sessions })
-}
-
-impl Bandit<'_> {
-    fn content(&self) -> Result<Content> {
-        Ok(Content::lin_ucb(&self.policy)?.after(self.done))
-    }
+    learning.in_users.train((log, job), watch, start, resume)
 }
 
 impl Learner for Bandit<'_> {
@@ -130,6 +128,10 @@ impl Learner for Bandit<'_> {
         self.policy.learn(users, self.learning.acting, self.learning.steps, seed)?;
         self.done += 1;
         Ok(())
+    }
+
+    fn content(&self) -> Result<Content> {
+        Ok(Content::lin_ucb(&self.policy)?.after(self.done))
     }
 
     fn save(&self, place: &Path, provenance: Provenance<'_>) -> Result<()> {

@@ -124,5 +124,5 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
     }
     let best = fitting.finish(&learner)?.best;
     let content = Content::ranking(trainer.model())?.after(best.iteration);
-    Ok(Trained { content, sessions: sessions.sessions() })
+    Ok(Trained::from_log(content, sessions.sessions()))
 }

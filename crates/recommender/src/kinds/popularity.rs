@@ -46,5 +46,5 @@ fn train(log: &TrainingLog<'_>, _: &Job<'_>, _: &mut dyn Watch) -> Result<Traine
     let clicks = log.steps().filter_map(|step| step.choice.item());
     let events = log.events().map(|event| event.item);
     clicks.chain(events).for_each(|item| weights[item.index()] += 1.0);
-    Ok(Trained { content: Content::popularity(weights)?, sessions: log.sessions.len() })
+    Ok(Trained::from_log(Content::popularity(weights)?, log.sessions.len()))
 }

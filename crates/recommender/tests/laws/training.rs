@@ -168,6 +168,51 @@ fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
     }
 }
 
+/// A longer training sees all that a shorter one saw, in the same sessions.
+#[test]
+fn who_learns_in_users_keeps_what_earned_most_and_ends_where_nothing_better_comes() {
+    let (dataset, users, folder) = (shop(24), users(), tempdir().unwrap());
+    let sessions: Vec<usize> = (0..20).collect();
+    let log = TrainingLog { dataset: &dataset, sessions: &sessions, users: Some(&users) };
+    for (method, longest) in [("linucb", 400), ("cdqn", 20)] {
+        let method = Method::named(method).unwrap();
+        let train = |iterations, unfinished, watch: &mut dyn Watch| {
+            let effort = Effort { iterations: Some(iterations), ..EFFORT };
+            let settings = &method.settings(&log, &effort).unwrap();
+            let job = Job { settings, seed: 3, device: &Device::Cpu, origin: None, unfinished };
+            method.train(&log, &job, watch)
+        };
+        let mut earned = f64::NEG_INFINITY;
+        for iterations in [1, 10, 15, longest] {
+            let mut watch = Counted::default();
+            let trained = train(iterations, None, &mut watch).unwrap();
+            let now = trained.earned.unwrap().session;
+            assert!(now.mean >= earned && now.n == 512, "{now:?} after {earned}");
+            earned = now.mean;
+            let (done, total) = *watch.seen.last().unwrap();
+            assert_eq!(done, total);
+            let kept = kept(recommender(trained, &dataset));
+            assert!(kept % 10 == 0 || kept == iterations, "{kept} of {iterations}");
+            assert!(done == iterations || done == kept + 100, "{done} of {iterations}, {kept}");
+        }
+        let whole = files(train(20, None, &mut ()).unwrap(), &dataset);
+        let mut watch = Counted { stop: Some((13, folder.path())), ..Counted::default() };
+        assert!(matches!(train(20, None, &mut watch), Err(Error::Interrupted)));
+        let resumed = train(20, Some(folder.path()), &mut ()).unwrap();
+        assert!(files(resumed, &dataset) == whole, "{}", method.name());
+        fs::remove_dir_all(folder.path()).unwrap();
+    }
+}
+
+/// The iteration of a recommender.
+fn kept(recommender: Recommender) -> u64 {
+    let folder = tempdir().unwrap();
+    recommender.save(folder.path()).unwrap();
+    let manifest = fs::read_to_string(folder.path().join("recommender.json")).unwrap();
+    let manifest: Value = serde_json::from_str(&manifest).unwrap();
+    manifest["iteration"].as_u64().unwrap_or_else(|| panic!("{manifest}"))
+}
+
 /// Stops at a sign of progress, of which users that are fitted give one after each update.
 struct Signs<'a>(usize, &'a Path);
 

@@ -12,7 +12,7 @@ use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::in_users::{self, Learner, UsersFrom};
+use crate::in_users::{self, Learner, LearningInUsers};
 use crate::training::{Effort, Job, Trained, TrainingLog, Watch};
 use crate::{Content, Error, Result, UsersEnvironment};
 
@@ -24,8 +24,7 @@ pub(super) const TAKES: &[&str] = &["users", "iterations", "hidden", "k", "epoch
 struct Settings {
     networks: QConfig,
     training: TrainConfig,
-    iterations: u64,
-    users: UsersFrom,
+    learning: LearningInUsers,
 }
 
 pub(super) fn settings(
@@ -49,25 +48,25 @@ pub(super) fn settings(
         target_every: Some(200),
         ..base
     };
-    let (iterations, users) = (in_users::iterations(effort), UsersFrom::of(log, effort));
-    serde_json::to_value(Settings { networks, training, iterations, users })
+    let learning = LearningInUsers::new(log, effort, k);
+    serde_json::to_value(Settings { networks, training, learning })
         .map_err(|reason| Error::setting("settings", reason))
 }
 
-/// The algorithm of GAN-CDQN. The networks are those of the last iteration.
+/// The algorithm of GAN-CDQN.
 pub(super) fn train(
     log: &TrainingLog<'_>,
     job: &Job<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Trained> {
-    let Settings { networks, training, iterations, users } = job.settings()?;
+    let Settings { networks, training, learning } = job.settings()?;
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let start = || Ok(Trainer::new(QNetworks::new(networks, None, seed)?, training, seed)?);
+    let start = || {
+        let networks = QNetworks::new(networks, None, seed)?.knowing(&in_users::log_rates(log))?;
+        Ok(Trainer::new(networks, training, seed)?)
+    };
     let resume = |folder: &Path| Ok(Trainer::resume(folder, catalogue, seed)?);
-    let (trainer, sessions) =
-        in_users::train(&users, iterations, (log, job), watch, start, resume)?;
-    let content = Content::q_networks(trainer.networks())?.after(trainer.done());
-    Ok(Trained { content, sessions })
+    learning.train((log, job), watch, start, resume)
 }
 
 impl Learner for Trainer {
@@ -78,6 +77,10 @@ impl Learner for Trainer {
     fn iterate(&mut self, users: &UsersEnvironment) -> Result<()> {
         Trainer::iterate(self, users)?;
         Ok(())
+    }
+
+    fn content(&self) -> Result<Content> {
+        Ok(Content::q_networks(self.networks())?.after(self.done()))
     }
 
     fn save(&self, place: &Path, provenance: Provenance<'_>) -> Result<()> {

@@ -76,7 +76,7 @@ pub(super) fn train(
     }
     let (agent, stages) = (training.networks.agent(), training.done());
     let content = Content::agent(agent, Selection::Sampled)?.after(stages);
-    Ok(Trained { content, sessions: sessions.sessions() })
+    Ok(Trained::from_log(content, sessions.sessions()))
 }
 
 fn name(stage: Stage) -> &'static str {

@@ -85,5 +85,5 @@ pub(super) fn train(
         done += 1;
     }
     let content = Content::policy_gradient(trainer.agent())?.after(done);
-    Ok(Trained { content, sessions: buffer.log.sessions() })
+    Ok(Trained::from_log(content, buffer.log.sessions()))
 }
