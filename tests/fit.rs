@@ -4,8 +4,9 @@
 #[path = "common/place.rs"]
 mod place;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use candle_core::Device;
@@ -314,27 +315,61 @@ fn what_cannot_be_played_is_refused_by_name_and_nothing_is_written() {
     assert!(place.fails(1, &[&simulate[..], &["log.csv"]].concat()).contains("--force"));
 }
 
-/// A process that catches SIGINT, number 2, has begun its first fit.
-#[test]
+/// Starts a fit, and stops it by Ctrl-C once `ready` holds of its process and its folder.
 #[cfg(target_os = "linux")]
-fn a_fit_that_is_stopped_by_ctrl_c_writes_nothing() {
-    let place = Place::new();
+fn stopped(place: &Place, fit: &[&str], ready: impl Fn(u32) -> bool) -> String {
     let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
-    program.args(["fit", MDP, "--to", "users", "--epochs", "100000", "--device", "cpu"]);
-    program.current_dir(place.path()).stderr(std::process::Stdio::piped());
+    program.args(fit).current_dir(place.path()).stderr(std::process::Stdio::piped());
     let running = program.spawn().unwrap();
-    let pid = running.id().to_string();
-    let catches = || {
-        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
-        u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
-    };
-    while !catches() {
+    while !ready(running.id()) {
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap().success()
+    );
     let output = running.wait_with_output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(130), "{said}");
-    assert!(said.contains("nothing was written") && !place.path().join("users").exists(), "{said}");
+    said
+}
+
+/// A process that catches SIGINT, number 2, has begun its first fit.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_fit_that_is_stopped_in_its_first_settings_writes_nothing() {
+    let place = Place::new();
+    let fit = ["fit", MDP, "--to", "users", "--epochs", "100000", "--device", "cpu"];
+    let said = stopped(&place, &fit, |pid| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+        u64::from_str_radix(caught.trim(), 16).unwrap() & 0b10 != 0
+    });
+    assert!(said.contains("nothing is kept") && !place.path().join("users").exists(), "{said}");
+}
+
+/// The kept fits of a folder.
+fn kept(users: &Path) -> bool {
+    let entries = fs::read_dir(users).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).any(|path| path.join("latest.json").exists())
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_fit_that_is_stopped_later_goes_on_to_the_same_bytes() {
+    let place = Place::new();
+    let fit =
+        |to, seed| ["fit", MDP, "--to", to, "--epochs", "200", "--device", "cpu", "--seed", seed];
+    let files = |of: &str| -> BTreeMap<_, _> {
+        let entries = fs::read_dir(place.path().join(of)).unwrap().map(Result::unwrap);
+        entries.map(|entry| (entry.file_name(), fs::read(entry.path()).unwrap())).collect()
+    };
+    place.text(&fit("whole", "1"));
+    let users = place.path().join("users");
+    let said = stopped(&place, &fit("users", "1"), |_| kept(&users));
+    assert!(said.contains("the same command goes on"), "{said}");
+    assert!(place.fails(1, &fit("users", "2")).contains("another log or other settings"));
+    let output = place.run(&fit("users", "1"));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.contains("going on after"), "{said}");
+    assert_eq!(files("users"), files("whole"));
 }

@@ -7,28 +7,28 @@ pub mod settings;
 pub mod simpler;
 pub mod watch;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use foretaste_console::Interrupted;
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Choice, Dataset, Fractions, Log, Origin, Provenance, Split};
-use foretaste_files::check_folder;
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
 use foretaste_recommender::{TrainingLog, USERS, Users};
 use indicatif::MultiProgress;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::compare::Comparison;
+use self::learn::Fits;
 use self::page::Grid;
 use self::settings::{Asked, Kind, Settings};
 use self::watch::Watch;
 use crate::REVISION;
 use crate::answer::Answer;
 use crate::describe::Profile;
+use crate::folder::{self, Folder};
 use crate::log::{LogArgs, inputs};
-use crate::saved::is_part_of_saved;
 use crate::users::{LONGEST, SETTINGS, SLATE};
 
 /// Options of `fit`.
@@ -36,7 +36,8 @@ use crate::users::{LONGEST, SETTINGS, SLATE};
 pub struct Args {
     /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
     log: PathBuf,
-    /// Folder to write the users into.
+    /// Folder to write the users into. A fit that was interrupted is kept there: the same command
+    /// goes on with it.
     #[arg(long, value_name = "USERS")]
     to: PathBuf,
     /// How users are modelled.
@@ -74,6 +75,9 @@ pub struct Args {
     /// Replace users that are there.
     #[arg(long)]
     force: bool,
+    /// Start from the beginning, and drop an unfinished fit that is there.
+    #[arg(long)]
+    fresh: bool,
     /// What everything is drawn from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -85,15 +89,12 @@ pub struct Args {
 /// Fits users to a log, compares them with simpler models on held-out sessions, and writes them.
 ///
 /// # Errors
-/// [`Interrupted`] after Ctrl-C; where the log or the folder do not allow it.
+/// [`Interrupted`], with what to do, after Ctrl-C; where the log or the folder do not allow it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     args.model.check(args.no_features, args.no_place);
-    let check = || {
-        let ours = |path: &Path| is_part_of_saved(path, &[USERS]);
-        check_folder(&args.to, &inputs(&args.log), args.force, ours)
-    };
-    check()?;
-    let device = args.device.resolve()?.open()?;
+    let folder = Folder::new(&args.to, &[USERS], inputs(&args.log), args.force)?;
+    let device = args.device.resolve()?;
+    let opened = device.open()?;
     let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
     let cannot_learn = || format!("cannot learn from {}", args.log.display());
     let seed = Seed::new(args.seed);
@@ -109,9 +110,18 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         warn_of_skips(&dataset.log);
     }
 
+    let command = command(args, &dataset, &split, &grid, device);
+    let _held = folder.hold()?;
+    let unfinished = folder.unfinished(&command, args.fresh)?;
+    let mut fits = Fits::new(&folder, &command, &dataset, seed, &opened);
+    if let Some(place) = &unfinished {
+        fits.go_on(place).with_context(|| {
+            format!("cannot go on with {}; start again with --fresh", place.display())
+        })?;
+    }
     let total = grid.iter().map(Settings::iterations).sum::<u64>() + simpler::points();
     let mut watch = Watch::new(bars, quiet, total)?;
-    let fitted = learn::best_of(&grid, &dataset, &split, seed, &device, &mut watch);
+    let fitted = fits.best_of(&grid, &split, &mut watch);
     let compared = fitted.and_then(|fitted| {
         let origin = origin(args, &dataset, &split, &grid[fitted.chosen]);
         let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
@@ -124,11 +134,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     watch.end();
     let (users, chosen, validation, comparison) =
         compared.map_err(|error| match error.is::<Interrupted>() {
-            true => error.context("interrupted: nothing was written"),
+            true => error.context(interrupted(&folder, &command)),
             false => error.context(cannot_learn()),
         })?;
-    check()?;
-    users.save(&args.to)?;
+    folder.finish(|place| Ok(users.save(place)?))?;
     let grid = Grid { points: &grid, validation: &validation, chosen };
     Ok(page::answer(&args.to, &grid, &split, &comparison))
 }
@@ -195,6 +204,37 @@ fn warn_of_skips(log: &Log) {
             log.steps()
         ));
     }
+}
+
+/// What to say after Ctrl-C.
+fn interrupted(folder: &Folder<'_>, command: &Value) -> String {
+    match folder.unfinished(command, false) {
+        Ok(Some(place)) => format!(
+            "interrupted: the settings that were tried are kept in {}; the same command goes on \
+             with the next ones",
+            place.display()
+        ),
+        _ => "interrupted: no settings were tried to the end, and nothing is kept".to_owned(),
+    }
+}
+
+/// What fixes the fits: another command never goes on with them.
+fn command(
+    args: &Args,
+    dataset: &Dataset,
+    split: &Split,
+    grid: &[Settings],
+    device: DeviceKind,
+) -> Value {
+    let settings = json!({ "percent": args.percent, "first": args.first, "grid": grid });
+    let origin = Origin::new(dataset, &split.train, settings, args.seed, REVISION);
+    json!({
+        "log": origin.log,
+        "rewards": folder::digest_of_rewards(&dataset.log),
+        "settings": origin.settings,
+        "seed": args.seed,
+        "device": device.to_string(),
+    })
 }
 
 /// What the users learned from: the sessions that chose their settings count too.

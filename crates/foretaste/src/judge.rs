@@ -16,7 +16,7 @@ mod simulated;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use candle_core::Device;
@@ -47,8 +47,11 @@ use crate::progress::Progress;
 pub struct Args {
     /// Log with propensities in any format: a file, a cached log, a pipe, - for the standard input,
     /// or bundled:NAME.
-    #[arg(long)]
-    log: PathBuf,
+    #[arg(required_unless_present = "named")]
+    log: Option<PathBuf>,
+    /// The log, by the name of this option.
+    #[arg(long = "log", value_name = "LOG", conflicts_with = "log")]
+    named: Option<PathBuf>,
     /// Whom to judge, once for each: a recommender that `foretaste train` wrote; a file of anyone's
     /// probabilities or slates, CSV or Parquet; logger, popularity (fitted on the sessions that
     /// do not judge) or uniform. NAME= before it is what it is called; behind it may stand
@@ -107,6 +110,10 @@ impl Args {
     pub fn asks_users(&self) -> bool {
         self.users.is_some()
     }
+
+    fn log(&self) -> &Path {
+        self.log.as_deref().or(self.named.as_deref()).unwrap_or(Path::new("-"))
+    }
 }
 
 /// Whom to judge, as far as that is known without the log.
@@ -125,7 +132,7 @@ enum Ready {
 /// Estimates what the policies would have earned, with what speaks against it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let specs = specs(&args.policies)?;
-    let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    let (dataset, _) = LogArgs::of(args.log()).read(None, quiet)?;
     let device = args.device.resolve()?.open()?;
     let users = args
         .users
@@ -134,7 +141,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         .transpose()?;
     let of_users = users.as_ref().map(Simulated::name);
     if let Some(users) = &users {
-        users.check(&dataset.catalogue, &format!("the log {}", args.log.display()))?;
+        users.check(&dataset.catalogue, &format!("the log {}", args.log().display()))?;
     }
     let candidates = specs
         .iter()
@@ -149,46 +156,48 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     if let (Some(users), Some(name)) = (&users, &of_users) {
         learners.push((name, Some(users.origin()?)));
     }
-    let chosen = Chosen::new(&dataset, &args.log, args.percent, &learners)?;
+    let chosen = Chosen::new(&dataset, args.log(), args.percent, &learners)?;
     let chosen = match args.estimate_propensities {
-        true => chosen.without_propensities(&dataset, &args.log)?,
-        false => chosen.with_propensities(&dataset, &args.log)?,
+        true => chosen.without_propensities(&dataset, args.log())?,
+        false => chosen.with_propensities(&dataset, args.log())?,
     };
-    let (judged, others) = (dataset.log.select(&chosen.judged), dataset.log.select(&chosen.others));
-    let name = |session: usize| dataset.session_name(chosen.judged[session]).into_owned();
+    let names = session_names(&dataset, &chosen, &candidates);
+    let (judged, others) = (dataset.select(&chosen.judged)?, dataset.select(&chosen.others)?);
+    // A large log is not held twice.
+    drop(dataset);
+    let name = |session: usize| judged.session_name(session).into_owned();
     let estimated = args
         .estimate_propensities
-        .then(|| EstimatedPropensities::new(&judged, &others, dataset.catalogue.len()))
+        .then(|| EstimatedPropensities::new(&judged.log, &others.log, judged.catalogue.len()))
         .transpose()?;
     let of_places = estimated.as_ref().map(|estimated| &estimated.of_places[..]);
-    let logged = Logged::new(&judged, of_places, name)?;
-    let mut items = Items::new(&dataset.catalogue);
+    let logged = Logged::new(&judged.log, of_places, name)?;
+    let mut items = Items::new(&judged.catalogue);
     let models = match &args.reward_model {
         Some(path) => files::reward_model(path, &mut items)?,
-        None => RewardModels::fit(&judged, &others, dataset.catalogue.len()),
+        None => RewardModels::fit(&judged.log, &others.log, judged.catalogue.len()),
     };
     // Files first: what is wrong with them is said before anybody is asked for long.
-    let names = session_names(&dataset, &chosen, &candidates);
     let beside = Beside { logged: &logged, models: &models, sessions: &names };
     let mut ready = Vec::with_capacity(candidates.len());
     for candidate in candidates {
         ready.push(match candidate {
             Candidate::Ours(recommender) => Ready::Ours(recommender),
-            Candidate::Popularity => {
-                Ready::Ours(Box::new(popularity(&dataset, &chosen.others, args, &device)?))
-            }
+            Candidate::Popularity => Ready::Ours(Box::new(popularity(&others, args, &device)?)),
             Candidate::File(path) => {
                 let file = Found::read(&path, &mut items, args.unknown_items)?;
                 Ready::File(Box::new(file.columns(&beside, &items)?), file.notes())
             }
         });
     }
+    drop(others);
     let asked = ready.iter().filter(|of| matches!(of, Ready::Ours(_))).count();
-    let mut shown = Progress::new(bars, quiet, 0, (asked * judged.sessions()) as u64);
+    let mut shown = Progress::new(bars, quiet, 0, (asked * judged.log.sessions()) as u64);
     let judging =
-        Judging { args, dataset: &dataset, logged: &logged, models: &models, items: &items };
+        Judging { args, dataset: &judged, logged: &logged, models: &models, items: &items };
     let against = estimated.as_ref().map_or(Vec::new(), EstimatedPropensities::against);
-    let log = TrainingLog { dataset: &dataset, sessions: &chosen.judged, users: None };
+    let all: Vec<usize> = (0..judged.log.sessions()).collect();
+    let log = TrainingLog { dataset: &judged, sessions: &all, users: None };
     let asked = users.as_ref().map(|users| (users, users.length(log.usual_slate())));
     let word = |called: &str, spec: &PolicySpec, policy: &Ready| {
         let played = |(users, length): (&Simulated, Length)| match policy {
@@ -316,20 +325,16 @@ fn candidate(spec: &PolicySpec, dataset: &Dataset, device: &Device) -> anyhow::R
 }
 
 /// Popularity on the sessions that nobody is judged by.
-fn popularity(
-    dataset: &Dataset,
-    others: &[usize],
-    args: &Args,
-    device: &Device,
-) -> anyhow::Result<Recommender> {
-    if others.is_empty() {
+fn popularity(others: &Dataset, args: &Args, device: &Device) -> anyhow::Result<Recommender> {
+    let all: Vec<usize> = (0..others.log.sessions()).collect();
+    if all.is_empty() {
         bail!(
             "{}: popularity is fitted on sessions that nobody is judged by, and there are none; \
              --percent 50 leaves it the first half",
-            args.log.display()
+            args.log().display()
         );
     }
-    policy::popularity(dataset, others, device)
+    policy::popularity(others, &all, device)
 }
 
 /// The raw ids of all sessions, with their number among the judged; none where no file asks.

@@ -11,6 +11,7 @@ mod claims;
 mod describe;
 mod export;
 mod fit;
+mod folder;
 mod import;
 mod judge;
 mod layout;

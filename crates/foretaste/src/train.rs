@@ -1,6 +1,5 @@
 //! `foretaste train`: a recommender from a log of one's own.
 
-mod folder;
 mod learned;
 mod watch;
 
@@ -12,17 +11,17 @@ use clap::builder::{PossibleValue, PossibleValuesParser, RangedU64ValueParser, T
 use clap::error::ErrorKind;
 use foretaste_console::terminal::eprint_line;
 use foretaste_console::{Interrupted, interrupt};
-use foretaste_data::{Dataset, Log, Origin, Provenance};
+use foretaste_data::{Dataset, Origin, Provenance};
 use foretaste_nn::DeviceKind;
 use foretaste_recommender::{Effort, Error, Job, Method, Recommender, TrainingLog, Users};
 use indicatif::MultiProgress;
 use serde_json::json;
 
-use self::folder::Folder;
 use self::learned::Learned;
 use self::watch::Watched;
 use crate::REVISION;
 use crate::answer::Answer;
+use crate::folder::{self, Folder, RECOMMENDERS};
 use crate::log::{LogArgs, inputs};
 use crate::users;
 
@@ -96,7 +95,7 @@ impl Args {
 /// allow it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let effort = effort(args);
-    let folder = Folder::new(&args.to, inputs(&args.log), args.force)?;
+    let folder = Folder::new(&args.to, RECOMMENDERS, inputs(&args.log), args.force)?;
     let device = args.device.resolve()?;
     let opened = device.open()?;
     let users = args.users.as_deref().map(|path| Given::load(path, &opened)).transpose()?;
@@ -122,7 +121,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     }
     let command = json!({
         "log": origin.log,
-        "rewards": digest_of_rewards(&dataset.log),
+        "rewards": folder::digest_of_rewards(&dataset.log),
         "settings": origin.settings,
         "seed": args.seed,
         "device": device.to_string(),
@@ -240,15 +239,6 @@ fn interrupted(args: &Args, (done, total): (u64, u64)) -> anyhow::Error {
          from there",
         args.to.display()
     ))
-}
-
-/// What the origin does not see of a log.
-fn digest_of_rewards(log: &Log) -> String {
-    let mut hasher = blake3::Hasher::new();
-    for step in log.iter().flat_map(|session| session.steps()) {
-        hasher.update(&step.reward.to_le_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
 }
 
 /// The first sessions, which leave some to judge by.

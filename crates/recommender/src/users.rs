@@ -99,6 +99,11 @@ impl Users {
         Ok(Self { model, catalogue, origin: read.saved.origin })
     }
 
+    /// The model alone.
+    pub fn into_model(self) -> Model {
+        self.model
+    }
+
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model

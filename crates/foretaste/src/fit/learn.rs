@@ -1,6 +1,7 @@
 //! The fits of a grid, the best of which is kept.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use anyhow::{Context, bail};
 use candle_core::Device;
@@ -8,15 +9,18 @@ use foretaste_console::Interrupted;
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Split};
 use foretaste_random::Seed;
-use foretaste_recommender::Model;
-use foretaste_train::{Candidates, FitConfig};
+use foretaste_recommender::{Model, Users};
+use foretaste_train::{Candidates, FitConfig, run};
 use foretaste_user_model::behaviour::{
     BehaviourEpochs, BehaviourModel, BehaviourTrainer, clicked_sessions,
 };
 use foretaste_user_model::{Error, UserModel};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::settings::Settings;
 use super::watch::Watch;
+use crate::folder::Folder;
 
 /// What came of the fits of a grid.
 pub struct Best {
@@ -28,46 +32,121 @@ pub struct Best {
     pub validation: Vec<Option<f64>>,
 }
 
-/// Fits every point of the grid; point i draws from the i-th seed under `seed`.
-///
-/// # Errors
-/// [`Interrupted`] if the watch stopped it; where every fit diverged, or the log does not allow it.
-pub fn best_of(
-    grid: &[Settings],
-    dataset: &Dataset,
-    split: &Split,
+/// The fits of a grid, which are kept in a folder as they are done.
+pub struct Fits<'a> {
+    folder: &'a Folder<'a>,
+    command: &'a Value,
+    dataset: &'a Dataset,
     seed: Seed,
-    device: &Device,
-    watch: &mut Watch,
-) -> anyhow::Result<Best> {
-    let mut best: Option<(Model, usize, f64)> = None;
-    let mut validation = Vec::with_capacity(grid.len());
-    for (point, settings) in grid.iter().enumerate() {
-        let mut left = settings.iterations();
-        // The first call comes before any iteration.
-        let mut begun = false;
-        let callback = || match std::mem::replace(&mut begun, true) {
-            false => ControlFlow::Continue(()),
-            true => {
-                left -= 1;
-                watch.advance("steps of training")
-            }
-        };
-        let seed = seed.derive("users").index(point as u64);
-        let fitted = fit(settings, dataset, split, seed, device, callback);
-        watch.leave_out(left);
-        let fitted = unless_diverged(fitted)?;
-        validation.push(fitted.as_ref().map(|(_, loss)| *loss));
-        match fitted {
-            Some((model, loss)) if best.as_ref().is_none_or(|(.., least)| loss < *least) => {
-                best = Some((model, point, loss));
-            }
-            Some(_) => {}
-            None => eprint_line(format_args!("warning: the training at {settings} diverged")),
-        }
+    device: &'a Device,
+    /// What was found before.
+    done: Done,
+    best: Option<Model>,
+}
+
+/// Points of the grid that were tried.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Done {
+    validation: Vec<Option<f64>>,
+}
+
+/// Where the best users so far are kept.
+const BEST: &str = "best";
+
+impl Done {
+    /// The point of the lowest loss, the earlier of two that are equal.
+    fn chosen(&self) -> Option<usize> {
+        let found = self.validation.iter().enumerate();
+        let found = found.filter_map(|(point, loss)| Some((point, (*loss)?)));
+        found.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(point, _)| point)
     }
-    let (model, chosen, _) = best.context("the training diverged at all settings")?;
-    Ok(Best { model, chosen, validation })
+}
+
+impl<'a> Fits<'a> {
+    /// None yet of `command`; point i draws from the i-th seed under `seed`.
+    pub fn new(
+        folder: &'a Folder<'a>,
+        command: &'a Value,
+        dataset: &'a Dataset,
+        seed: Seed,
+        device: &'a Device,
+    ) -> Self {
+        Self { folder, command, dataset, seed, device, done: Done::default(), best: None }
+    }
+
+    /// Those that were kept in `place`.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn go_on(&mut self, place: &Path) -> anyhow::Result<()> {
+        let kept = run::resume::<Done>(place, self.seed)?;
+        if kept.state.chosen().is_some() {
+            self.best = Some(Users::load(&kept.folder.join(BEST), self.device)?.into_model());
+        }
+        self.done = kept.state;
+        Ok(())
+    }
+
+    /// Fits the points of the grid that were not tried before.
+    ///
+    /// # Errors
+    /// [`Interrupted`] if the watch stopped it; where every fit diverged, the log does not allow
+    /// it, or nothing can be kept.
+    pub fn best_of(
+        mut self,
+        grid: &[Settings],
+        split: &Split,
+        watch: &mut Watch,
+    ) -> anyhow::Result<Best> {
+        let before = self.done.validation.len();
+        if before > 0 {
+            eprint_line(format_args!("going on after {before} of {} settings", grid.len()));
+            watch.leave_out(grid.iter().take(before).map(Settings::iterations).sum());
+        }
+        for (point, settings) in grid.iter().enumerate().skip(before) {
+            let mut left = settings.iterations();
+            // The first call comes before any iteration.
+            let mut begun = false;
+            let callback = || match std::mem::replace(&mut begun, true) {
+                false => ControlFlow::Continue(()),
+                true => {
+                    left -= 1;
+                    watch.advance("steps of training")
+                }
+            };
+            let seed = self.seed.derive("users").index(point as u64);
+            let fitted = fit(settings, self.dataset, split, seed, self.device, callback);
+            watch.leave_out(left);
+            let fitted = unless_diverged(fitted)?;
+            self.done.validation.push(fitted.as_ref().map(|(_, loss)| *loss));
+            match fitted {
+                None => eprint_line(format_args!("warning: the training at {settings} diverged")),
+                Some((model, _)) if self.done.chosen() == Some(point) => self.best = Some(model),
+                Some(_) => {}
+            }
+            if grid.len() > 1 {
+                self.keep()?;
+            }
+        }
+        let chosen = self.done.chosen().context("the training diverged at all settings")?;
+        let model = self.best.context("the best users are lost")?;
+        Ok(Best { model, chosen, validation: self.done.validation })
+    }
+
+    fn keep(&mut self) -> anyhow::Result<()> {
+        let Self { folder, command, dataset, seed, done, .. } = self;
+        let users = self.best.take().map(|model| Users::new(model, &dataset.catalogue));
+        folder.keep(command, |place| {
+            run::save(place, *seed, |place| {
+                if let Some(users) = &users {
+                    users.save(&place.join(BEST))?;
+                }
+                Ok::<_, anyhow::Error>(done.clone())
+            })
+        })?;
+        self.best = users.map(Users::into_model);
+        Ok(())
+    }
 }
 
 /// The model of these settings, and its validation loss in nats a slate.

@@ -1,6 +1,7 @@
 //! What the judged sessions hold, as columns that all policies share.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use anyhow::Context;
 use foretaste_data::{Catalogue, Choice, Extras, ItemId, Log, PropensityKind, Step};
@@ -30,15 +31,24 @@ pub struct Logged<'a> {
 #[derive(Default)]
 pub struct Shown {
     places: HashSet<(u32, ItemId)>,
-    slates: HashSet<Vec<ItemId>>,
+    /// Their [`fingerprint`]s: the slates of a large log are a large part of it.
+    slates: HashSet<u128>,
+}
+
+/// Of 128 bits, so that no two slates of any log have the same one.
+fn fingerprint(slate: &[ItemId]) -> u128 {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, slate).hash(&mut hasher);
+        u128::from(hasher.finish())
+    };
+    half(0) << 64 | half(1)
 }
 
 impl Shown {
     fn add(&mut self, slate: &[ItemId]) {
         self.places.extend((0..).zip(slate.iter().copied()));
-        if !self.slates.contains(slate) {
-            self.slates.insert(slate.to_vec());
-        }
+        self.slates.insert(fingerprint(slate));
     }
 
     /// Whether the item stands at the place, from 0, of some slate.
@@ -48,7 +58,7 @@ impl Shown {
 
     /// Whether the slate is shown, whole and in this order.
     pub fn slate(&self, slate: &[ItemId]) -> bool {
-        self.slates.contains(slate)
+        self.slates.contains(&fingerprint(slate))
     }
 }
 

@@ -11,7 +11,7 @@ use foretaste_recommender::Watch;
 use indicatif::MultiProgress;
 use serde_json::Value;
 
-use super::folder::Folder;
+use crate::folder::Folder;
 use crate::progress::Progress;
 
 /// Time between two saves of an unfinished training.

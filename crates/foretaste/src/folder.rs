@@ -1,9 +1,10 @@
-//! The folder of a recommender, finished or in training.
+//! The folder of a recommender or of learned users, finished or in training.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use foretaste_data::Log;
 use foretaste_files::locks::{self, Guard};
 use foretaste_files::{check_folder, what_is_at};
 use foretaste_nn::checkpoint::MANIFEST;
@@ -12,12 +13,13 @@ use serde_json::Value;
 
 use crate::saved::{is_part_of_saved, is_regular};
 
-/// Where a recommender is to be, which holds nothing that is not ours to replace.
+/// Where what is trained is to be, which holds nothing that is not ours to replace.
 ///
 /// An unfinished training lies in a folder of its own there, whose name has a digest of the command
 /// that it is of: another command never takes it for its own.
 pub struct Folder<'a> {
     path: &'a Path,
+    manifests: &'static [&'static str],
     inputs: Vec<PathBuf>,
     force: bool,
 }
@@ -32,7 +34,7 @@ pub struct Held {
 }
 
 /// The manifest of a recommender, and that of one of an earlier version.
-const MANIFESTS: [&str; 2] = [RECOMMENDER, MANIFEST];
+pub const RECOMMENDERS: &[&str] = &[RECOMMENDER, MANIFEST];
 /// How the folder of an unfinished training begins, before the digest of its command.
 const UNFINISHED: &str = "unfinished-";
 /// Digits of that digest.
@@ -41,13 +43,18 @@ const DIGITS: usize = 32;
 const LOCK: &str = ".training";
 
 impl<'a> Folder<'a> {
-    /// The folder at `path`, filled from `inputs`; with `force` a recommender that is there may be
-    /// replaced.
+    /// The folder at `path` of what has these manifests, filled from `inputs`; with `force` one
+    /// that is there may be replaced.
     ///
     /// # Errors
     /// As [`check_folder`].
-    pub fn new(path: &'a Path, inputs: Vec<PathBuf>, force: bool) -> anyhow::Result<Self> {
-        let folder = Self { path, inputs, force };
+    pub fn new(
+        path: &'a Path,
+        manifests: &'static [&'static str],
+        inputs: Vec<PathBuf>,
+        force: bool,
+    ) -> anyhow::Result<Self> {
+        let folder = Self { path, manifests, inputs, force };
         folder.check()?;
         Ok(folder)
     }
@@ -102,13 +109,13 @@ impl<'a> Folder<'a> {
         save(&self.place(command))
     }
 
-    /// Keeps the recommender that `save` writes, and removes the unfinished training and the
+    /// Keeps what was trained, which `save` writes, and removes the unfinished training and the
     /// manifest of a recommender of an earlier version.
     pub fn finish(&self, save: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
         self.check()?;
         save(self.path)?;
         let earlier = self.path.join(MANIFEST);
-        if is_ours(&earlier) {
+        if self.manifests.contains(&MANIFEST) && is_ours(&earlier, self.manifests) {
             fs::remove_file(&earlier)
                 .with_context(|| format!("cannot remove {}", earlier.display()))?;
         }
@@ -117,10 +124,11 @@ impl<'a> Folder<'a> {
 
     fn check(&self) -> anyhow::Result<()> {
         // Whose unfinished training it is decides later.
-        let finished = MANIFESTS.iter().any(|name| self.path.join(name).exists());
+        let finished = self.manifests.iter().any(|name| self.path.join(name).exists());
         let begun = || self.trainings().is_ok_and(|trainings| !trainings.is_empty());
         let alone = !finished && (begun() || self.path.join(LOCK).exists());
-        Ok(check_folder(self.path, &self.inputs, self.force || alone, is_ours)?)
+        let ours = |path: &Path| is_ours(path, self.manifests);
+        Ok(check_folder(self.path, &self.inputs, self.force || alone, ours)?)
     }
 
     fn place(&self, command: &Value) -> PathBuf {
@@ -154,11 +162,20 @@ fn remove(place: &Path) -> anyhow::Result<()> {
     fs::remove_dir_all(place).with_context(|| format!("cannot remove {}", place.display()))
 }
 
-/// Whether something is ours: what a saved recommender consists of, an unfinished training, or a
+/// What an [`Origin`](foretaste_data::Origin) does not see of a log.
+pub fn digest_of_rewards(log: &Log) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for step in log.iter().flat_map(|session| session.steps()) {
+        hasher.update(&step.reward.to_le_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// Whether something is ours: what is saved under these manifests, an unfinished training, or a
 /// lock.
-fn is_ours(path: &Path) -> bool {
+fn is_ours(path: &Path, manifests: &[&str]) -> bool {
     let is_lock = path.file_name().is_some_and(|name| name == LOCK) && is_regular(path);
-    is_lock || is_training(path) || is_part_of_saved(path, &MANIFESTS)
+    is_lock || is_training(path) || is_part_of_saved(path, manifests)
 }
 
 fn is_training(path: &Path) -> bool {
@@ -182,9 +199,9 @@ mod tests {
         let ours = |name: &str, text: &str| {
             let path = folder.path().join(name);
             fs::write(&path, text).unwrap();
-            is_ours(&path)
+            is_ours(&path, RECOMMENDERS)
         };
-        for manifest in MANIFESTS {
+        for &manifest in RECOMMENDERS {
             assert!(ours(manifest, r#"{"model": "agent", "digest": "00"}"#));
             for text in ["mine", "[]", r#"{"model": "mine"}"#, r#"{"digest": "00"}"#] {
                 assert!(!ours(manifest, text), "{text}");
@@ -205,7 +222,7 @@ mod tests {
         }
         let place = folder.path().join(format!("origin-{}.jsonl", digest.replace('0', "1")));
         fs::create_dir(&place).unwrap();
-        assert!(!is_ours(&place));
+        assert!(!is_ours(&place, RECOMMENDERS));
     }
 
     #[test]
@@ -213,8 +230,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let content = r#"{"model": "agent", "digest": "00"}"#;
         fs::write(temp.path().join(MANIFEST), content).unwrap();
-        assert!(Folder::new(temp.path(), vec![], false).is_err());
-        let folder = Folder::new(temp.path(), vec![], true).unwrap();
+        assert!(Folder::new(temp.path(), RECOMMENDERS, vec![], false).is_err());
+        let folder = Folder::new(temp.path(), RECOMMENDERS, vec![], true).unwrap();
         folder.finish(|place| Ok(fs::write(place.join(RECOMMENDER), content)?)).unwrap();
         assert!(temp.path().join(RECOMMENDER).exists() && !temp.path().join(MANIFEST).exists());
     }
@@ -226,7 +243,7 @@ mod tests {
         let [link, file] = ["manifest.json", "elsewhere"].map(|name| folder.path().join(name));
         fs::write(&file, r#"{"model": "agent", "digest": "00"}"#).unwrap();
         std::os::unix::fs::symlink(&file, &link).unwrap();
-        assert!(!is_ours(&link));
+        assert!(!is_ours(&link, RECOMMENDERS));
     }
 
     #[test]
@@ -234,7 +251,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("policy");
         let command = |seed: u64| json!({ "settings": {}, "seed": seed });
-        let folder = |force| Folder::new(&path, vec![], force);
+        let folder = |force| Folder::new(&path, RECOMMENDERS, vec![], force);
         let save = |place: &Path| {
             fs::create_dir_all(place)?;
             Ok(fs::write(place.join("latest.json"), "{}")?)
@@ -266,15 +283,15 @@ mod tests {
     fn one_training_at_a_time_works_in_a_folder_and_leaves_nothing_half_written() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("policy");
-        let folder = Folder::new(&path, vec![], false).unwrap();
+        let folder = Folder::new(&path, RECOMMENDERS, vec![], false).unwrap();
         let held = folder.hold().unwrap();
-        let other = Folder::new(&path, vec![], false).unwrap();
+        let other = Folder::new(&path, RECOMMENDERS, vec![], false).unwrap();
         assert!(other.hold().unwrap_err().to_string().contains("another training"));
         drop(held);
         assert!(!path.exists());
         fs::create_dir(&path).unwrap();
         fs::write(path.join(".unfinished-abc123"), "half").unwrap();
-        let held = Folder::new(&path, vec![], true).unwrap().hold().unwrap();
+        let held = Folder::new(&path, RECOMMENDERS, vec![], true).unwrap().hold().unwrap();
         assert!(!path.join(".unfinished-abc123").exists());
         drop(held);
     }
