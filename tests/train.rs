@@ -35,13 +35,14 @@ impl Place {
 }
 
 /// Every method with options that keep it small.
-const METHODS: [(&str, &[&str]); 11] = [
+const METHODS: [(&str, &[&str]); 12] = [
     ("irecgan", &["--epochs", "1", "--adversarial", "1", "--hidden", "8"]),
     ("pg", &["--epochs", "1", "--hidden", "8"]),
     ("lstm", &["--epochs", "1", "--hidden", "8"]),
     ("cdqn", &["--epochs", "1", "--iterations", "3", "--hidden", "8"]),
     ("gdqn", &["--epochs", "1", "--iterations", "3", "--hidden", "8"]),
     ("greedy", &["--epochs", "1"]),
+    ("assortment", &["--epochs", "1"]),
     ("wide-deep", &[]),
     ("trees", &[]),
     ("linucb", &["--epochs", "1", "--iterations", "3"]),
@@ -95,6 +96,7 @@ fn who_learns_in_given_users_learned_from_their_sessions() {
         ("gdqn", &["--iterations", "3", "--hidden", "8", "-k", "4"]),
         ("linucb", &["--iterations", "3"]),
         ("greedy", &[]),
+        ("assortment", &[]),
     ] {
         let said = train(method, small);
         assert!(said.contains("learned in users who learned from 187 sessions"), "{said}");

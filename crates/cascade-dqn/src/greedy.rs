@@ -58,7 +58,11 @@ impl<M: ChoiceModel> Greedy<M> {
     }
 
     /// The scores of all items that may be shown, a row for each of the memories.
-    fn scored(&self, clicks: &RecentClicks, allowed: Option<&Candidates>) -> Result<Vec<Vec<f32>>> {
+    pub(crate) fn scored(
+        &self,
+        clicks: &RecentClicks,
+        allowed: Option<&Candidates>,
+    ) -> Result<Vec<Vec<f32>>> {
         // Of one user alone, so that no score depends on the batch that it was first asked in.
         if allowed.is_some() || clicks.rows() != 1 || !clicks.row(0).is_empty() {
             return self.predicted(clicks, allowed);
@@ -121,7 +125,11 @@ impl<M: ChoiceModel> Greedy<M> {
         Ok((builder.build(), last))
     }
 
-    fn items_of<'a>(&self, allowed: Option<&'a Candidates>, row: usize) -> Cow<'a, [ItemId]> {
+    pub(crate) fn items_of<'a>(
+        &self,
+        allowed: Option<&'a Candidates>,
+        row: usize,
+    ) -> Cow<'a, [ItemId]> {
         match allowed {
             Some(allowed) => allowed.of_row(row, self.items),
             None => (0..self.items as u32).map(ItemId).collect(),

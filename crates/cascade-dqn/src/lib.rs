@@ -38,6 +38,7 @@
 //! | GAN-GDQN | [`Architecture::Greedy`] |
 //! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
 //! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model or a click model |
+//! | the slate that pays most at once (not the papers') | [`Assortment`] on a user model |
 //! | LinUCB | [`LinUcb`] |
 //! | random | [`UniformRandom`](foretaste_sim::policies::UniformRandom) |
 //!
@@ -50,6 +51,7 @@
 
 pub mod anchor;
 mod argmax;
+mod assortment;
 mod checkpoint;
 mod config;
 mod encoder;
@@ -67,6 +69,7 @@ mod train;
 #[cfg(feature = "cuda")]
 pub use argmax::CudaCascade;
 pub use argmax::{Cascade, Chosen, Storage};
+pub use assortment::{Assortment, Pays};
 pub use config::{Architecture, ItemFeatures, QConfig, StateEncoder};
 pub use error::{Error, Result};
 pub use greedy::Greedy;

@@ -1,5 +1,6 @@
 //! The kinds of recommenders: one file each, and one line in the table.
 
+mod assortment;
 mod cdqn;
 mod click_models;
 mod greedy;
@@ -33,7 +34,7 @@ pub(crate) struct Kind {
     pub training: Option<Training>,
 }
 
-pub(crate) const KINDS: [&Kind; 13] = [
+pub(crate) const KINDS: [&Kind; 14] = [
     &irecgan::DRAWN,
     &irecgan::TOP,
     &irecgan::POLICY_GRADIENT,
@@ -41,6 +42,7 @@ pub(crate) const KINDS: [&Kind; 13] = [
     &cdqn::CASCADE,
     &cdqn::SINGLE,
     &greedy::KIND,
+    &assortment::KIND,
     &click_models::WIDE_DEEP,
     &click_models::TREES,
     &lin_ucb::KIND,

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use candle_core::Device;
 use foretaste_cascade_dqn::Greedy;
+use foretaste_data::Catalogue;
 use foretaste_random::Seed;
 use foretaste_train::{Network, run};
 use foretaste_user_model::{StateEncoder, UserModel, UserModelConfig};
@@ -13,7 +15,7 @@ use super::Kind;
 use crate::content::{network, weights_of};
 use crate::in_users::{Unfinished, UsersFrom};
 use crate::training::{Effort, Job, Progress, Trained, Training, TrainingLog, Watch};
-use crate::{Content, Erased, Error, Model, Result};
+use crate::{Content, Erased, Error, Result};
 
 pub(super) const KIND: Kind = Kind {
     name: "greedy",
@@ -21,21 +23,21 @@ pub(super) const KIND: Kind = Kind {
     networks: &[],
     reads_events: true,
     build: |content, catalogue, device| {
-        let Settings { history, users } = content.settings()?;
-        let model: UserModel = network(users, &content.weights, catalogue, device)?;
-        // It is asked of all items at once, which stand at no place.
-        let model = model.with_places_alike();
+        let Model { model, history } = Model::of(content, catalogue, device)?;
         let greedy = Erased::certain(Greedy::new(model, catalogue.len(), history));
         Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))
     },
     training: Some(Training {
         about: "what learned users like best, whatever it pays; any rewards",
-        takes: &["users", "epochs"],
+        takes: TAKES,
         learns: true,
         settings,
-        train,
+        train: |log, job, watch| train_as(Content::greedy, log, job, watch),
     }),
 };
+
+/// The options that make a difference.
+pub(super) const TAKES: &[&str] = &["users", "epochs"];
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,12 +47,33 @@ struct Settings {
     users: UserModelConfig,
 }
 
+/// A model of users that slates are made of, and how many clicks back it is given.
+pub(super) struct Model {
+    pub model: UserModel,
+    pub history: usize,
+}
+
+impl Model {
+    /// That of some content.
+    pub fn of(content: &Content, catalogue: &Catalogue, device: &Device) -> Result<Self> {
+        let Settings { history, users } = content.settings()?;
+        let model: UserModel = network(users, &content.weights, catalogue, device)?;
+        // It is asked of all items at once, which stand at no place.
+        Ok(Self { model: model.with_places_alike(), history })
+    }
+}
+
+/// What a [`Model`] is read from.
+pub(super) fn content(kind: &'static str, model: &UserModel, history: usize) -> Result<Content> {
+    let settings = Settings { history, users: model.parts().0.clone() };
+    Content::new(kind, settings, weights_of(model)?)
+}
+
 impl Content {
     /// The items of the largest reward by a learned user model, which is told the last `history`
     /// clicks. Where it takes the place on a slate, all places are alike.
     pub fn greedy(model: &UserModel, history: usize) -> Result<Self> {
-        let settings = Settings { history, users: model.parts().0.clone() };
-        Self::new(KIND.name, settings, weights_of(model)?)
+        content(KIND.name, model, history)
     }
 }
 
@@ -63,12 +86,17 @@ struct Learning {
     users: UsersFrom,
 }
 
-fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
+pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
     Ok(json!({ "users": UsersFrom::of(log, effort) }))
 }
 
-/// The users are all that is learned.
-fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
+/// The users are all that is learned; `make` makes slates of them.
+pub(super) fn train_as(
+    make: impl Fn(&UserModel, usize) -> Result<Content>,
+    log: &TrainingLog<'_>,
+    job: &Job<'_>,
+    watch: &mut dyn Watch,
+) -> Result<Trained> {
     let Learning { users } = job.settings()?;
     let unfinished = Unfinished::of(job)?;
     let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
@@ -79,8 +107,8 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
     if watch.progress(Progress { done: 1, total: 1, stage: "users", save: &save }).is_break() {
         return Err(Error::Interrupted);
     }
-    let Model::Gan(model) = users.model() else {
-        let problem = "IRecGAN's, which rate no single items; greedy takes those that `fit --model \
+    let crate::Model::Gan(model) = users.model() else {
+        let problem = "IRecGAN's, which rate no single items; it takes those that `fit --model \
                        pw` or lstm writes, and `train --method lstm` shows what IRecGAN's like best";
         return Err(Error::setting("users", problem));
     };
@@ -92,6 +120,6 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
         } => *history,
         _ => HISTORY,
     };
-    let content = Content::greedy(model, remembered)?.after(1);
+    let content = make(model, remembered)?.after(1);
     Ok(Trained::from_log(content, sessions))
 }

@@ -17,7 +17,7 @@ const WAYS: [Acting; 6] = [
 
 /// Q-networks choose a slate as a whole.
 fn has_scores(policy: &Recommender) -> bool {
-    !["cdqn", "gdqn"].contains(&policy.kind())
+    !["cdqn", "gdqn", "assortment"].contains(&policy.kind())
 }
 
 /// All ways in which a recommender can act.

@@ -1,6 +1,7 @@
 //! Laws of recommenders and learned users of all kinds.
 
 mod acting;
+mod assortment;
 mod damage;
 mod policies;
 mod support;

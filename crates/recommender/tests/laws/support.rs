@@ -136,6 +136,7 @@ pub fn contents() -> Vec<Content> {
         Content::lin_ucb(&lin_ucb(&[])),
         Content::greedy(&user_model(), 5),
         Content::greedy(&fitted_users(), 5),
+        Content::assortment(&fitted_users(), 5),
         click_model(network()),
         click_model(trees()),
         Content::popularity(weights),

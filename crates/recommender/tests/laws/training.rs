@@ -118,9 +118,10 @@ fn every_method_gives_a_recommender_of_its_kind_that_ranks() {
         assert_eq!(slates(&policy, &memory(&policy), None).unwrap().rows(), 3);
         methods += 1;
     }
-    assert!(methods >= 11);
+    assert!(methods >= 12);
     let message = Method::named("bandit").err().unwrap().to_string();
-    let all = "irecgan, pg, lstm, cdqn, gdqn, greedy, wide-deep, trees, linucb, popularity, random";
+    let all = "irecgan, pg, lstm, cdqn, gdqn, greedy, assortment, \
+               wide-deep, trees, linucb, popularity, random";
     assert!(message.contains(all), "{message}");
 }
 
@@ -145,6 +146,7 @@ fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
         ("gdqn", true, ITERATIONS),
         ("linucb", false, 1 + ITERATIONS),
         ("greedy", false, 1),
+        ("assortment", false, 1),
         ("trees", false, 1),
         ("wide-deep", false, 1),
     ] {
@@ -192,7 +194,7 @@ fn who_learns_in_users_keeps_what_earned_most_and_ends_where_nothing_better_come
             let (done, total) = *watch.seen.last().unwrap();
             assert_eq!(done, total);
             let kept = kept(recommender(trained, &dataset));
-            assert!(kept % 10 == 0 || kept == iterations, "{kept} of {iterations}");
+            assert!(kept.is_multiple_of(10) || kept == iterations, "{kept} of {iterations}");
             assert!(done == iterations || done == kept + 100, "{done} of {iterations}, {kept}");
         }
         let whole = files(train(20, None, &mut ()).unwrap(), &dataset);
@@ -272,12 +274,14 @@ fn users_who_are_given_are_those_that_are_learned_in() {
         assert!(train(Some(&others)).unwrap_err().contains("other items"));
         let behaviour = Users::new(Model::Behaviour(behaviour()), &catalogue());
         match (method.name(), train(Some(&behaviour))) {
-            ("greedy", refused) => assert!(refused.unwrap_err().contains("train --method lstm")),
+            ("greedy" | "assortment", refused) => {
+                assert!(refused.unwrap_err().contains("train --method lstm"))
+            }
             (_, trained) => assert_eq!(trained.unwrap().sessions, 0),
         }
         methods += 1;
     }
-    assert_eq!(methods, 4);
+    assert_eq!(methods, 5);
 }
 
 /// The place on a slate is no feature of an item that is looked for.

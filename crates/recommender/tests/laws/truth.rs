@@ -58,7 +58,7 @@ fn who_learned_of_users_earns_more_from_them_than_popularity_and_random() {
     let dataset = Dataset { name: "known".into(), log, catalogue, ..Dataset::default() };
     let [popularity, uniform] =
         ["popularity", "random"].map(|method| earned(&trained(method, &dataset), &users));
-    for method in ["greedy", "cdqn", "gdqn", "linucb", "wide-deep", "trees"] {
+    for method in ["greedy", "assortment", "cdqn", "gdqn", "linucb", "wide-deep", "trees"] {
         let own = earned(&trained(method, &dataset), &users);
         for (name, other) in [("popularity", &popularity), ("random", &uniform)] {
             let differences: Vec<f64> = own.iter().zip(other).map(|(a, b)| a - b).collect();
