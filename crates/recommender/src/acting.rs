@@ -287,11 +287,12 @@ impl<'a> Actor<'a> {
         }
     }
 
-    /// Up to `k` items of a kind that shows slates of one length. Where fewer are left than that,
-    /// others stand in for what lacks, and are struck out.
+    /// Up to `k` items of a kind that chooses its slates as a whole. Where it shows slates of one
+    /// length alone, and fewer items are left than that, others stand in for what lacks, and are
+    /// struck out.
     fn whole(&self, memory: &Memory, among: &[ItemId], k: usize) -> Result<Vec<ItemId>> {
         let items = self.recommender.catalogue().len();
-        let length = self.recommender.dynamic().length().unwrap_or(k);
+        let length = self.recommender.dynamic().length().unwrap_or(k.min(among.len()));
         let mut ranking: Vec<ItemId> = Vec::new();
         let mut left = among.to_vec();
         while ranking.len() < k && !left.is_empty() {

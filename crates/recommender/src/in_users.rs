@@ -2,6 +2,7 @@
 
 mod validation;
 
+use std::borrow::Cow;
 use std::ops::{ControlFlow, Deref};
 use std::path::Path;
 
@@ -126,12 +127,21 @@ pub(crate) fn slate(log: &TrainingLog<'_>, effort: &Effort) -> usize {
 }
 
 /// How often each item is clicked where the log shows it, `[K]`: the logarithm of the rate, shrunk
-/// towards that of all items by the weight of one click, with mean 0 and deviation 1. It spares who
-/// learns in users finding out by trial what the log knows, which takes longer the more items there
-/// are.
+/// towards that of all items by the weight of one click, with mean 0 and deviation 1. It spares
+/// recommenders that learn in users finding out by trial what the log knows, which takes longer the
+/// more items there are. With users that are given, these are the sessions of the log that taught
+/// them, so that the recommender has learned from no others.
 pub(crate) fn log_rates(log: &TrainingLog<'_>) -> Vec<f32> {
+    let taught = |users: &Users| {
+        let seen = users.origin().map_or(Vec::new(), |origin| origin.overlap(log.dataset).seen);
+        (0..seen.len()).filter(|&session| seen[session]).collect()
+    };
+    let sessions: Cow<'_, [usize]> = match log.users {
+        None => Cow::Borrowed(log.sessions),
+        Some(users) => Cow::Owned(taught(users)),
+    };
     let mut counts = vec![(0.0, 0.0); log.dataset.catalogue.len()];
-    for step in log.steps() {
+    for step in (TrainingLog { sessions: &sessions, ..*log }).steps() {
         step.slate.iter().for_each(|item| counts[item.index()].0 += 1.0);
         if let Some(item) = step.choice.item() {
             counts[item.index()].1 += 1.0;

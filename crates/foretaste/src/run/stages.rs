@@ -116,7 +116,7 @@ impl<'a> Stages<'a> {
             words.push("--force".into());
         }
         // What another command has begun is no use to this one.
-        if command[0] == "train" && !begun {
+        if ["fit", "train"].contains(&&*command[0]) && !begun {
             words.push("--fresh".into());
         }
         let cli = Cli::try_parse_from(words).map_err(|error| {

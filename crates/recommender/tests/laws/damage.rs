@@ -111,9 +111,11 @@ fn another_kind_than_was_saved_is_an_error() {
     let policies = recommenders();
     for saved in &policies {
         for other in &policies {
-            // An agent draws or takes the likeliest; whoever needs no weights takes any.
+            // An agent draws or takes the likeliest, and learned users make slates of two kinds;
+            // whoever needs no weights takes any.
             let alike = |kind: &str| match kind {
                 "irecgan-top" | "pg" => "irecgan".to_owned(),
+                "assortment" => "greedy".to_owned(),
                 kind => kind.to_owned(),
             };
             let takes_any = other.kind() == "random";

@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Catalogue, Dataset, Event, EventKind, ItemId, LogBuilder};
+use foretaste_data::{
+    Catalogue, Choice, Dataset, Event, EventKind, ItemId, LogBuilder, Origin, Provenance,
+};
 use foretaste_random::Seed;
 use foretaste_recommender::{
     Effort, Error, Job, Method, Model, Progress, Recommender, Trained, TrainingLog, Users, Watch,
@@ -282,6 +284,36 @@ fn users_who_are_given_are_those_that_are_learned_in() {
         methods += 1;
     }
     assert_eq!(methods, 5);
+}
+
+/// The users learned from the first ten sessions; all that is chosen later is changed.
+#[test]
+fn who_learns_in_given_users_learns_from_no_session_that_they_did_not_learn_from() {
+    let dataset = shop(24);
+    let mut log = LogBuilder::default();
+    for session in dataset.log.iter() {
+        for step in session.steps() {
+            let chosen = step.choice.item().filter(|_| session.index() >= 10);
+            let other = chosen.map(|_| Choice::Item(step.slate[0]));
+            log.push(foretaste_data::Step { choice: other.unwrap_or(step.choice), ..step })
+                .unwrap();
+        }
+        log.end_session(None).unwrap();
+    }
+    let changed = Dataset { log: log.build(), ..dataset.clone() };
+    assert_ne!(changed.log, dataset.log);
+    let taught: Vec<usize> = (0..10).collect();
+    let origin = Origin::new(&dataset, &taught, Value::Null, 1, "v1");
+    let provenance = Provenance { catalogue: &dataset.catalogue, origin: Some(&origin) };
+    let users = Users::new(Model::Gan(Box::new(fitted_users())), provenance);
+    for method in ["cdqn", "linucb"] {
+        let train = |users: &Users, dataset: &Dataset| {
+            files(train_in(method, dataset, Some(users), None, &mut ()).unwrap(), dataset)
+        };
+        assert!(train(&users, &changed) == train(&users, &dataset), "{method}");
+        // And those that taught them count.
+        assert!(train(&users, &dataset) != train(&self::users(), &dataset), "{method}");
+    }
 }
 
 /// The place on a slate is no feature of an item that is looked for.

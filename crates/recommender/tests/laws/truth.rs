@@ -2,8 +2,8 @@
 //! from the users who made it than who knows nothing of them, or only what is popular.
 
 use candle_core::Device;
-use foretaste_data::{Catalogue, Dataset};
-use foretaste_eval::interval::student_t;
+use foretaste_data::{Catalogue, Dataset, ItemId, Log, LogBuilder, Session, Step};
+use foretaste_eval::interval::{paired_difference, student_t};
 use foretaste_random::Seed;
 use foretaste_recommender::{Effort, Job, Method, Recommender, TrainingLog};
 use foretaste_sim::policies::UniformRandom;
@@ -70,4 +70,49 @@ fn who_learned_of_users_earns_more_from_them_than_popularity_and_random() {
             );
         }
     }
+}
+
+/// What a click on an item pays, whoever likes it.
+fn price(item: ItemId) -> f32 {
+    1.0 + 2.0 * (item.0 % 5) as f32
+}
+
+/// The same log where a click pays its price.
+fn priced(log: &Log) -> Log {
+    let mut priced = LogBuilder::default();
+    for session in log.iter() {
+        for step in session.steps() {
+            let reward = step.choice.item().map_or(0.0, price);
+            priced.push(Step { reward, ..step }).unwrap();
+        }
+        priced.end_session(None).unwrap();
+    }
+    priced.build()
+}
+
+/// Prices from 1 to 9 that have nothing to do with what is liked. The difference is 7.6 standard
+/// errors; the test asks for five, as above.
+#[test]
+fn an_assortment_earns_more_than_what_is_liked_best_where_items_differ_in_price() {
+    let users = users();
+    let random = Blind(UniformRandom { items: ITEMS });
+    let log = Rollout::new(Seed::new(1), 0..600, K).max_steps(STEPS).run(&users, &random).unwrap();
+    let catalogue = Catalogue::numbered(ITEMS);
+    let dataset =
+        Dataset { name: "priced".into(), log: priced(&log), catalogue, ..Dataset::default() };
+    let [paid, liked] = ["assortment", "greedy"].map(|method| -> Vec<f64> {
+        let policy = trained(method, &dataset);
+        let rollout = Rollout::new(Seed::new(3), 0..500, K).max_steps(STEPS);
+        let log = priced(&rollout.run(&users, &Blind(&policy)).unwrap());
+        let earned =
+            |session: Session<'_>| session.steps().map(|step| f64::from(step.reward)).sum();
+        log.iter().map(earned).collect()
+    });
+    let difference = paired_difference(&paid, &liked).unwrap();
+    let standard_error = difference.half_width().unwrap() / 1.96;
+    assert!(
+        difference.mean > 5.0 * standard_error,
+        "{difference}, standard error {standard_error}, of {:?}",
+        student_t(&liked)
+    );
 }
