@@ -192,3 +192,16 @@ fn a_run_that_is_stopped_goes_on_with_the_same_command_to_the_same_page() {
     let without_paths = |place: &Place| place.page().replace(place.folder().to_str().unwrap(), "");
     assert_eq!(without_paths(&stopped), without_paths(&whole));
 }
+
+/// What a fit of other settings kept is no use to this one, and keeps nothing from being done.
+#[test]
+fn a_fit_that_was_left_unfinished_under_other_settings_is_begun_afresh() {
+    let place = Place::new(QUICK);
+    let unfinished = place.folder().join("users/unfinished-0123456789abcdef0123456789abcdef");
+    fs::create_dir_all(&unfinished).unwrap();
+    fs::write(unfinished.join("latest.json"), "{}").unwrap();
+    let output = place.run("bundled:simulated-mdp.csv");
+    json(&output);
+    assert!(stages(&output).contains(&"fit".to_owned()) && !unfinished.exists(), "{output:?}");
+    assert!(place.folder().join("users/users.json").exists(), "{output:?}");
+}
