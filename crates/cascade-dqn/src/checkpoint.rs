@@ -71,6 +71,11 @@ impl Trainer {
         }
         let mut trainer = Self::new(networks, state.config, seed)?;
         saved.restore_optimiser(&mut trainer.adam)?;
+        if state.updates != trainer.adam.steps() {
+            let (found, steps) = (state.updates, trainer.adam.steps());
+            let problem = format!("{found} updates, but its optimiser took {steps} steps");
+            return Err(Error::checkpoint(&path, problem).into());
+        }
         if let Some(target) = &trainer.target {
             read(&folder.join(TARGET), catalogue)?.1.restore(target.params())?;
         }

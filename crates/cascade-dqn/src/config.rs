@@ -1,3 +1,4 @@
+use foretaste_data::RecentClicks;
 use foretaste_nn::Activation;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
@@ -131,6 +132,7 @@ impl QConfig {
                 self.hidden
             ));
         }
+        RecentClicks::check_window(self.state.history())?;
         match self.state {
             StateEncoder::PositionWeights { history: 0, .. }
             | StateEncoder::PositionWeights { columns: 0, .. }

@@ -64,6 +64,7 @@ impl LinUcb {
     /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range or the features
     /// are not K · d numbers.
     pub fn new(config: LinUcbConfig, k: usize, items: usize, features: &[f32]) -> Result<Self> {
+        RecentClicks::check_window(config.history)?;
         let dim = features.len() / items.max(1);
         let fine = k > 0
             && k <= items

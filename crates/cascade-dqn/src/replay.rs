@@ -82,6 +82,25 @@ const NOTHING: u32 = u32::MAX;
 const SMALLEST_ERROR: f64 = 1e-3;
 
 impl Replay {
+    /// More numbers than a memory is made for, 1 GiB of them.
+    const LARGEST: usize = 1 << 28;
+
+    /// Refuses a memory of too many transitions, each a slate of `k` items after `window` clicks.
+    pub fn check(capacity: usize, k: usize, window: usize) -> Result<()> {
+        const OTHERS: usize = 8;
+        let numbers = k.checked_add(window).and_then(|each| each.checked_add(OTHERS));
+        let numbers = numbers.and_then(|each| each.checked_mul(capacity));
+        if numbers.is_none_or(|numbers| numbers > Self::LARGEST) {
+            let problem = format!(
+                "{capacity} transitions of slates of {k} after {window} clicks, expected at most \
+                 {} numbers in all",
+                Self::LARGEST
+            );
+            return Err(Setting::new("replay memory", problem).into());
+        }
+        Ok(())
+    }
+
     pub fn new(capacity: usize, k: usize, window: usize, priority: Option<Priority>) -> Self {
         let priorities = priority.map(|settings| Priorities {
             settings,
@@ -217,6 +236,7 @@ impl Replay {
         let expected = [len * window, len, len * self.k, len, len, len, priorities];
         let known = |item: &u32| (*item as usize) < items;
         let fits = sizes == expected
+            && contents.stored < 1 << 53
             && contents.clicks.iter().chain(&contents.slates).all(known)
             && contents.chosen.iter().all(|item| *item == NOTHING || known(item))
             && contents.priorities.iter().all(|priority| priority.is_finite() && *priority > 0.0);

@@ -140,9 +140,10 @@ impl Trainer {
     /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(networks: QNetworks, config: TrainConfig, seed: Seed) -> Result<Self> {
         config.check()?;
+        let shape = networks.config();
+        Replay::check(config.capacity, shape.k, shape.state.history())?;
         let adam = Adam::new(networks.params(), config.optimiser)?;
         let target = config.target_every.map(|_| networks.copy()).transpose()?;
-        let shape = networks.config();
         let replay = Replay::new(config.capacity, shape.k, shape.state.history(), config.priority);
         Ok(Self {
             config,

@@ -1,3 +1,5 @@
+use foretaste_settings::Setting;
+
 use crate::{Choice, ItemId};
 
 /// The click histories of a batch of sessions, as far back as a model or a user looks: the last m
@@ -11,6 +13,23 @@ pub struct RecentClicks {
 }
 
 impl RecentClicks {
+    /// The longest window: memory is taken for all of it before anything is clicked.
+    pub const LONGEST: usize = 10_000;
+
+    /// Checks a window that settings ask for.
+    ///
+    /// # Errors
+    /// Where it is longer than [`LONGEST`](Self::LONGEST).
+    pub fn check_window(window: usize) -> Result<(), Setting> {
+        match window {
+            0..=Self::LONGEST => Ok(()),
+            _ => {
+                let problem = format!("{window} clicks, expected at most {}", Self::LONGEST);
+                Err(Setting::new("history", problem))
+            }
+        }
+    }
+
     /// `rows` sessions that begin, of which the last `window` clicks are remembered.
     pub fn new(rows: usize, window: usize) -> Self {
         Self { window, items: vec![ItemId(0); rows * window], known: vec![0; rows] }

@@ -149,8 +149,13 @@ impl Adam {
     /// Puts back what [`Adam::moments`] and [`Adam::steps`] gave.
     ///
     /// # Errors
-    /// [`Error::Setting`] if names, shapes or types differ; nothing is then changed.
+    /// [`Error::Setting`] if names, shapes or types differ, or if the steps are more than anybody
+    /// takes; nothing is then changed.
     pub fn restore(&mut self, moments: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
+        const MOST: u64 = 1 << 53;
+        if steps > MOST {
+            return Err(Setting::new("Adam", format!("{steps} steps, at most {MOST}")).into());
+        }
         let fits = |(name, slot): (&String, &Slot)| {
             let expected = (&[2, slot.var.elem_count()][..], slot.var.dtype());
             moments.get(name).is_some_and(|found| (found.dims(), found.dtype()) == expected)

@@ -298,7 +298,7 @@ impl LearningInUsers {
         let draws = (seed, job.device);
         // Users of its own are an epoch before the iterations.
         let before = u64::from(fits);
-        let total = before + iterations;
+        let total = before.saturating_add(*iterations);
         let unfinished = Unfinished::of(job)?;
         let kept = unfinished.as_ref().map(|unfinished| &*unfinished.folder);
         let begun =
@@ -336,9 +336,13 @@ impl LearningInUsers {
             let done = learner.done();
             let ends = done >= *iterations
                 || best.as_ref().is_some_and(|best| validation.is_enough(done, best));
-            let total = if ends { before + done } else { total };
-            let progress =
-                Progress { done: before + done, total, stage: "recommender", save: &save };
+            let total = if ends { before.saturating_add(done) } else { total };
+            let progress = Progress {
+                done: before.saturating_add(done),
+                total,
+                stage: "recommender",
+                save: &save,
+            };
             if let ControlFlow::Break(()) = watch.progress(progress) {
                 return Err(Error::Interrupted);
             }

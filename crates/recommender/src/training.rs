@@ -312,6 +312,17 @@ impl<'a> TrainingLog<'a> {
     }
 }
 
+/// Refuses what is kept of an unfinished training if it had other settings.
+pub(crate) fn check_kept<T: PartialEq>(kept: &T, asked: &T) -> Result<()> {
+    match kept == asked {
+        true => Ok(()),
+        false => {
+            let problem = "it had other settings than are asked for; begin again in a new folder";
+            Err(Error::setting("unfinished training", problem))
+        }
+    }
+}
+
 impl Job<'_> {
     pub(crate) fn settings<T: DeserializeOwned>(&self) -> Result<T> {
         T::deserialize(self.settings).map_err(|reason| Error::setting("settings", reason))

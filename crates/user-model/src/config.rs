@@ -1,4 +1,4 @@
-use foretaste_data::{Choice, Log};
+use foretaste_data::{Choice, Log, RecentClicks};
 use foretaste_nn::{Activation, AdamConfig};
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,9 @@ impl UserModelConfig {
             | StateEncoder::PositionWeights { columns: 0, .. } => {
                 let problem = "history and columns must be at least 1";
                 Err(Setting::new("position weights", problem).into())
+            }
+            StateEncoder::PositionWeights { history, .. } => {
+                Ok(RecentClicks::check_window(history)?)
             }
             StateEncoder::Lstm { hidden: 0, .. } | StateEncoder::Lstm { layers: 0, .. } => {
                 Err(Setting::new("LSTM", "hidden and layers must be at least 1").into())

@@ -1,3 +1,4 @@
+use foretaste_data::RecentClicks;
 use foretaste_settings::Setting;
 use foretaste_train::CountContext;
 use serde::{Deserialize, Serialize};
@@ -92,8 +93,16 @@ impl NetworkConfig {
         if self.context { CountContext::width(self.place) } else { 0 }
     }
 
+    /// The largest width of a layer: sums and products of widths stay far from the largest number.
+    const WIDEST: usize = 1 << 20;
+
     /// Whether every setting is in its range.
     pub(super) fn check(&self) -> Result<()> {
+        RecentClicks::check_window(self.history)?;
+        if let Some(width) = self.hidden.iter().chain([&self.dim]).find(|w| **w > Self::WIDEST) {
+            let problem = format!("a width of {width}, expected at most {}", Self::WIDEST);
+            return Err(Setting::new("network", problem).into());
+        }
         let counts = [self.dim, self.history, self.buckets as usize];
         if counts.contains(&0)
             || self.hidden.contains(&0)

@@ -50,7 +50,7 @@ impl Validation {
 
     /// Whether nothing better has come for long.
     pub fn is_enough(&self, done: u64, best: &Validated) -> bool {
-        done - best.content.iterations >= self.patience * self.every
+        done.saturating_sub(best.content.iterations) >= self.patience.saturating_mul(self.every)
     }
 
     /// Lets a recommender meet the users.

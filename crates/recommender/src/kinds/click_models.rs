@@ -8,7 +8,7 @@ use foretaste_baselines::{
     ClickModel, Data, Error as Failed, ModelKind, Settings as Model, TreesConfig, select_among,
 };
 use foretaste_cascade_dqn::Greedy;
-use foretaste_data::Catalogue;
+use foretaste_data::{Catalogue, RecentClicks};
 use foretaste_random::Seed;
 use foretaste_train::run;
 use serde::{Deserialize, Serialize};
@@ -89,6 +89,7 @@ fn build(
     if !is_of_kind(&model) {
         return Err(Error::setting("click model", format!("it is none of {}", content.kind)));
     }
+    RecentClicks::check_window(history)?;
     let model = model.restore(catalogue, &content.weights)?;
     let greedy = Erased::certain(Greedy::new(model, catalogue.len(), history));
     Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))

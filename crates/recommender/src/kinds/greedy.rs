@@ -4,7 +4,7 @@ use std::path::Path;
 
 use candle_core::Device;
 use foretaste_cascade_dqn::Greedy;
-use foretaste_data::Catalogue;
+use foretaste_data::{Catalogue, RecentClicks};
 use foretaste_random::Seed;
 use foretaste_train::{Network, run};
 use foretaste_user_model::{StateEncoder, UserModel, UserModelConfig};
@@ -57,6 +57,7 @@ impl Model {
     /// That of some content.
     pub fn of(content: &Content, catalogue: &Catalogue, device: &Device) -> Result<Self> {
         let Settings { history, users } = content.settings()?;
+        RecentClicks::check_window(history)?;
         let model: UserModel = network(users, &content.weights, catalogue, device)?;
         // It is asked of all items at once, which stand at no place.
         Ok(Self { model: model.with_places_alike(), history })

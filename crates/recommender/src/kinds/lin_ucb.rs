@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Kind;
 use crate::content::check_items;
 use crate::in_users::{self, Learner, LearningInUsers};
-use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch};
+use crate::training::{Effort, Job, Trained, Training, TrainingLog, Watch, check_kept};
 use crate::{Content, Erased, Error, Recommender, Result, UsersEnvironment};
 
 pub(super) const KIND: Kind = Kind {
@@ -113,7 +113,9 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
     };
     let resume = |folder: &Path| {
         let content = Recommender::load(folder, job.device)?.into_content();
-        Ok(bandit(of(&content)?, content.iterations))
+        let policy = of(&content)?;
+        check_kept(&(policy.config(), policy.k()), &(learning.config, learning.k))?;
+        Ok(bandit(policy, content.iterations))
     };
     learning.in_users.train((log, job), watch, start, resume)
 }

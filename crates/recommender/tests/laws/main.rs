@@ -3,6 +3,7 @@
 mod acting;
 mod assortment;
 mod damage;
+mod forged;
 mod policies;
 mod support;
 mod training;

@@ -28,7 +28,7 @@ const EPOCHS: u64 = 2;
 const ITERATIONS: u64 = 3;
 
 /// The log of [`shop`] without rewards that are neither 0 nor 1.
-fn purchases() -> Dataset {
+pub fn purchases() -> Dataset {
     let mut log = LogBuilder::default();
     let shop = shop(24);
     for session in shop.log.iter() {
@@ -46,7 +46,7 @@ fn settings(method: Method, log: &TrainingLog<'_>) -> Value {
     method.settings(log, &EFFORT).unwrap()
 }
 
-fn train(
+pub fn train(
     method: &str,
     dataset: &Dataset,
     unfinished: Option<&Path>,

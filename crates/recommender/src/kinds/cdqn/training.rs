@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::in_users::{self, Learner, LearningInUsers};
-use crate::training::{Effort, Job, Trained, TrainingLog, Watch};
+use crate::training::{Effort, Job, Trained, TrainingLog, Watch, check_kept};
 use crate::{Content, Error, Result, UsersEnvironment};
 
 /// The options that make a difference.
@@ -62,10 +62,14 @@ pub(super) fn train(
     let Settings { networks, training, learning } = job.settings()?;
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
     let start = || {
-        let networks = QNetworks::new(networks, None, seed)?.knowing(&in_users::log_rates(log))?;
-        Ok(Trainer::new(networks, training, seed)?)
+        let networks = QNetworks::new(networks.clone(), None, seed)?;
+        Ok(Trainer::new(networks.knowing(&in_users::log_rates(log))?, training.clone(), seed)?)
     };
-    let resume = |folder: &Path| Ok(Trainer::resume(folder, catalogue, seed)?);
+    let resume = |folder: &Path| {
+        let kept = Trainer::resume(folder, catalogue, seed)?;
+        check_kept(&(kept.networks().config(), kept.config()), &(&networks, &training))?;
+        Ok(kept)
+    };
     learning.train((log, job), watch, start, resume)
 }
 

@@ -14,7 +14,9 @@ use foretaste_train::{Fit, Fitting};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::training::{Effort, HeldOut, Job, Progress, Trained, TrainingLog, Watch, by_epochs};
+use crate::training::{
+    Effort, HeldOut, Job, Progress, Trained, TrainingLog, Watch, by_epochs, check_kept,
+};
 use crate::{Content, Error, Result};
 
 #[derive(Serialize, Deserialize)]
@@ -58,7 +60,11 @@ pub(super) fn train(
             let networks = IRecGan::new(algorithm, seed, job.device)?;
             Validated::start(networks, &sessions, patience)?
         }
-        Some(place) => Validated::resume(place, &sessions, catalogue, seed, job)?,
+        Some(place) => {
+            let kept = Validated::resume(place, &sessions, catalogue, seed, job)?;
+            check_kept(kept.networks.config(), &algorithm)?;
+            kept
+        }
     };
     let mut stage = "";
     loop {

@@ -78,7 +78,7 @@ pub(super) fn train(
         {
             return Err(Error::Interrupted);
         }
-        if done == epochs {
+        if done >= epochs {
             break;
         }
         trainer.epoch(&buffer, seed.derive("epochs").index(done))?;
