@@ -38,10 +38,10 @@ pub fn duration(seconds: f64) -> String {
 }
 
 /// An error with its causes, in one line. Many errors end with the text of their cause; it is not
-/// said twice.
+/// said twice. The numbers of the operating system are left out.
 pub fn reasons(error: &anyhow::Error) -> String {
     let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain().map(|cause| without_numbers(&cause.to_string())) {
         if line.is_empty() {
             line = cause;
         } else if !line.ends_with(&cause) {
@@ -49,6 +49,18 @@ pub fn reasons(error: &anyhow::Error) -> String {
         }
     }
     line
+}
+
+/// `denied (os error 13)` is `denied`.
+fn without_numbers(said: &str) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut parts = said.split(NUMBER);
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(')');
+        text.push_str(rest.unwrap_or(part));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -66,6 +78,12 @@ mod tests {
             reasons(&anyhow::Error::new(cause()).context("log.csv")),
             "log.csv: no such file"
         );
+    }
+
+    #[test]
+    fn numbers_of_the_system_are_left_out() {
+        let denied = anyhow::Error::msg("a: denied (os error 13), b: gone (os error 2)");
+        assert_eq!(reasons(&denied), "a: denied, b: gone");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use bincode::error::{DecodeError, EncodeError};
 use serde::Deserialize;
 
 use crate::log::{OldLog, RestBefore4, RestOf4};
@@ -37,19 +38,21 @@ fn config() -> Config {
 /// # Errors
 /// [`Error::Files`] when the system refuses, or `path` is no regular file.
 pub fn save(dataset: &Dataset, path: &Path) -> Result<()> {
-    foretaste_files::write_with(path, |file| {
-        let io = |source| foretaste_files::Error::io(path, source);
-        file.write_all(&[0; HEADER]).map_err(io)?;
-        let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
-        let mut buffered = BufWriter::with_capacity(1 << 16, &mut payload);
-        bincode::serde::encode_into_std_write(dataset, &mut buffered, config())
-            .map_err(|error| Error::file(path, format!("cannot encode: {error}")))?;
-        buffered.flush().map_err(io)?;
-        drop(buffered);
-        let header = header(VERSION, payload.bytes, &payload.hasher.finalize());
-        file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
-        Ok(())
-    })
+    foretaste_files::write_with(path, |file| write(dataset, path, file))
+}
+
+fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Seek)) -> Result<()> {
+    let io = |source| foretaste_files::Error::io(path, source);
+    file.write_all(&[0; HEADER]).map_err(io)?;
+    let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
+    let mut buffered = BufWriter::with_capacity(1 << 16, &mut payload);
+    bincode::serde::encode_into_std_write(dataset, &mut buffered, config())
+        .map_err(|error| not_encoded(path, error))?;
+    buffered.flush().map_err(io)?;
+    drop(buffered);
+    let header = header(VERSION, payload.bytes, &payload.hasher.finalize());
+    file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(&header)).map_err(io)?;
+    Ok(())
 }
 
 /// Whether a regular file begins with the magic of a cache file.
@@ -113,13 +116,32 @@ pub fn load(path: &Path) -> Result<Dataset> {
             .map(Before5::<RestOf4>::into_dataset),
         _ => bincode::serde::decode_from_std_read(&mut reader, config()),
     };
-    let dataset =
-        dataset.map_err(|error| Error::file(path, format!("does not hold a log: {error}")))?;
+    let dataset = dataset.map_err(|error| not_decoded(path, error))?;
     if reader.stream_position().map_err(io)? != length {
         return wrong("holds more than a log");
     }
     dataset.check().map_err(|error| Error::file(path, error.to_string()))?;
     Ok(dataset)
+}
+
+fn not_encoded(path: &Path, error: EncodeError) -> Error {
+    match error {
+        EncodeError::Io { inner, .. } => foretaste_files::Error::io(path, inner).into(),
+        _ => Error::file(path, "cannot hold this log"),
+    }
+}
+
+/// The checksum is right, so that whoever wrote the file wrote something else than a log.
+fn not_decoded(path: &Path, error: DecodeError) -> Error {
+    match error {
+        DecodeError::Io { inner, .. } if inner.kind() != io::ErrorKind::UnexpectedEof => {
+            foretaste_files::Error::io(path, inner).into()
+        }
+        DecodeError::LimitExceeded => {
+            Error::file(path, "does not hold a log: it asks for more than 64 GiB of memory")
+        }
+        _ => Error::file(path, "does not hold a log; import the log again"),
+    }
 }
 
 /// The payload of version 2.
@@ -208,5 +230,48 @@ impl<W: Write> Write for Hashing<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A disk that takes so many bytes.
+    struct Disk {
+        left: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            match bytes.len().min(self.left) {
+                0 => Err(io::ErrorKind::StorageFull.into()),
+                written => {
+                    self.left -= written;
+                    Ok(written)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Seek for Disk {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_full_says_so_wherever_it_is() {
+        let (path, name) = (Path::new("log.cache"), "n".repeat(1 << 17));
+        let dataset = Dataset { name, ..Dataset::default() };
+        for left in [0, 20, HEADER, HEADER + 1_000, HEADER + (1 << 16)] {
+            let full = write(&dataset, path, &mut Disk { left }).unwrap_err().to_string();
+            assert_eq!(full, "log.cache: the disk is full");
+        }
+        write(&dataset, path, &mut Disk { left: 1 << 18 }).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use foretaste_data::TimeUnit;
-use foretaste_import::{Clicks, Gap, Layout, OffSlate, Propensities, Repeated};
+use foretaste_import::{Clicks, Gap, Layout, Limits, OffSlate, Propensities, Repeated};
 
 /// Options for files of one's own; what is not given is as the schema has it.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -67,7 +67,8 @@ pub struct LayoutArgs {
     /// The pause that ends a session, such as 30m: cuts the rows of a user, or of a session.
     #[arg(long, value_name = "PAUSE")]
     pub session_gap: Option<Gap>,
-    /// Leave out sessions of more steps than this: bots.
+    /// Leave out sessions of more steps than this: bots [default: more than 1000000 steps are an
+    /// error].
     #[arg(long, value_name = "STEPS")]
     pub max_session_steps: Option<usize>,
     /// Clicks in a file of their own, CSV or Parquet: slate, item and perhaps timestamp.
@@ -80,6 +81,42 @@ pub struct LayoutArgs {
     /// For how long after a click an order counts for it, such as 1d [default: for ever].
     #[arg(long, value_name = "TIME", requires = "orders_file")]
     pub order_window: Option<Gap>,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// How large what is read may be, for files of all formats: what lies beyond ends the import.
+#[derive(Clone, Copy, Debug, Default, PartialEq, clap::Args)]
+#[command(next_help_heading = "Bounds")]
+pub struct LimitArgs {
+    /// Bytes of a row [default: 67108864].
+    #[arg(long, value_name = "BYTES")]
+    pub max_row_bytes: Option<u64>,
+    /// Bytes of a field [default: 16777216].
+    #[arg(long, value_name = "BYTES")]
+    pub max_field_bytes: Option<usize>,
+    /// Items on a slate, or among its candidates [default: 1000000].
+    #[arg(long, value_name = "ITEMS")]
+    pub max_slate_items: Option<usize>,
+    /// Different items, users, sessions, or values of a column [default: 100000000].
+    #[arg(long, value_name = "IDS")]
+    pub max_ids: Option<usize>,
+    /// Bytes that a byte of a compressed file unpacks to [default: 1000].
+    #[arg(long, value_name = "RATIO")]
+    pub max_unpacked: Option<u64>,
+}
+
+impl LimitArgs {
+    fn settle(self, file: Limits) -> Limits {
+        Limits {
+            row_bytes: self.max_row_bytes.unwrap_or(file.row_bytes),
+            field_bytes: self.max_field_bytes.unwrap_or(file.field_bytes),
+            slate_items: self.max_slate_items.unwrap_or(file.slate_items),
+            session_steps: file.session_steps,
+            ids: self.max_ids.unwrap_or(file.ids),
+            unpacked: self.max_unpacked.unwrap_or(file.unpacked),
+        }
+    }
 }
 
 impl LayoutArgs {
@@ -89,7 +126,7 @@ impl LayoutArgs {
             self;
         let Self { time_zone, propensities, padding, no_click, off_slate, repeated, .. } = self;
         let Self { clicks, sort, session_gap, max_session_steps, .. } = self;
-        let Self { clicks_file, orders_file, order_window, context, .. } = self;
+        let Self { clicks_file, orders_file, order_window, context, limits, .. } = self;
         layout.is_some()
             || !column.is_empty()
             || !ignore_columns.is_empty()
@@ -110,6 +147,7 @@ impl LayoutArgs {
             || orders_file.is_some()
             || order_window.is_some()
             || !context.is_empty()
+            || *limits != LimitArgs::default()
     }
 
     /// The files that these options name.
@@ -144,6 +182,7 @@ impl LayoutArgs {
             sort: self.sort || file.sort,
             session_gap: self.session_gap.or(file.session_gap),
             max_session_steps: self.max_session_steps.or(file.max_session_steps),
+            limits: self.limits.settle(file.limits),
             clicks_file: self.clicks_file.clone().or(file.clicks_file),
             orders_file: self.orders_file.clone().or(file.orders_file),
             order_window: self.order_window.or(file.order_window),

@@ -1,3 +1,4 @@
+use std::io::Write;
 use std::path::Path;
 
 use foretaste_data::{Dataset, Part};
@@ -76,14 +77,23 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         );
         return Err(Error::file(path, problem));
     }
-    foretaste_files::write_with(path, |file| match format {
+    foretaste_files::write_with(path, |file| write(dataset, format, path, file))
+}
+
+fn write(
+    dataset: &Dataset,
+    format: Format,
+    path: &Path,
+    file: &mut (impl Write + Send),
+) -> Result<()> {
+    match format {
         Format::GanCdqn => gan_cdqn::write(dataset, path, file),
         Format::IRecGan => irecgan::write(dataset, path, file),
         Format::Csv => csv::write(dataset, path, file),
         Format::JsonLines => json_lines::write(dataset, path, file),
         Format::Parquet => parquet::write(dataset, path, file),
         _ => Err(read_only(format, path)),
-    })
+    }
 }
 
 /// How many sessions an export to a format would give other ids, their indices: those of the papers
@@ -99,4 +109,25 @@ pub fn replaced_ids(dataset: &Dataset, format: Format) -> usize {
 /// The format of a public data set that is not ours to write.
 fn read_only(format: Format, path: &Path) -> Error {
     Error::file(path, format!("the format {format} can be read only"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Input, Options};
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_says_so_in_every_format() {
+        let log = b"session,step,shown,chosen,reward\n1,0,7 8,7,1\n";
+        let (dataset, _) = Input::of_bytes("log", log).unwrap().import(Options::default()).unwrap();
+        let path = Path::new("/dev/full");
+        for format in
+            [Format::GanCdqn, Format::IRecGan, Format::Csv, Format::JsonLines, Format::Parquet]
+        {
+            let mut full = std::fs::File::options().write(true).open(path).unwrap();
+            let said = write(&dataset, format, path, &mut full).unwrap_err().to_string();
+            assert_eq!(said, "/dev/full: the disk is full", "{format}");
+        }
+    }
 }

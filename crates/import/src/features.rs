@@ -6,6 +6,7 @@ use std::path::Path;
 use foretaste_data::{Dataset, Features, Vocabulary};
 
 use crate::formats::check_ids;
+use crate::limits::Limits;
 use crate::reader::arrow_columns::Ids;
 use crate::reader::parquet::{column_names, for_each_row};
 use crate::reader::record::whole;
@@ -249,6 +250,7 @@ impl Cells {
         };
         for_each_row(
             path,
+            &Limits::default(),
             None,
             |_| Ok(()),
             read,

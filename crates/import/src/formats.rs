@@ -25,7 +25,7 @@ mod writing;
 pub(crate) mod yoochoose;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use foretaste_data::{Facts, Split};
 use foretaste_random::Seed;
@@ -74,7 +74,7 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         return Err(Error::file(&parts[0].path, problem));
     };
     to.name_columns(&layout.columns);
-    let open = |progress| Source::open(path, progress);
+    let open = |progress| Source::open(path, progress).map(|source| source.within(&layout.limits));
     let slates =
         &slates.or_else(|| SimulatedSlates::of(format)).unwrap_or_else(SimulatedSlates::ten);
     match format {
@@ -131,7 +131,9 @@ fn read_schema(
                     }
                 })
             });
-        let open = |progress| Source::open(&part.path, progress);
+        let open = |progress| {
+            Source::open(&part.path, progress).map(|source| source.within(&layout.limits))
+        };
         let (times, steps) = (&mut times, &mut steps);
         match format {
             Format::JsonLines => json_lines::read(open(progress)?, part, layout, times, steps, to)?,
@@ -145,6 +147,11 @@ fn read_schema(
     times.note().into_iter().for_each(|note| to.note(note));
     to.declare(Facts { time_unit: times.unit(), propensity });
     Ok(())
+}
+
+/// Such a file, within the limits of the log.
+fn open_beside<'s>(collector: &Collector, path: &Path) -> Result<Source<'s>> {
+    Ok(Source::open(path, None)?.within(collector.limits()))
 }
 
 /// The path of a file that lies beside the one that is read, one of [`BESIDE`].

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::value::RawValue;
 
 use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
-use crate::reader::{Source, Table, parquet, read_error};
+use crate::reader::lines::Lines;
+use crate::reader::{Source, Table, parquet};
 use crate::{Error, Format, Input, Propensities, Result};
 
 /// Rows that are looked at.
@@ -151,10 +151,9 @@ impl Sample {
     }
 
     fn of_json(path: &Path) -> Result<Self> {
-        let reader = BufReader::new(Source::open(path, None)?);
         let (mut names, mut values): (Vec<String>, Vec<Vec<String>>) = Default::default();
-        for line in reader.lines().take(ROWS) {
-            let line = line.map_err(|source| read_error(path, source))?;
+        for line in Lines::of(Source::open(path, None)?).take(ROWS) {
+            let (_, line) = line?;
             let Ok(fields) = serde_json::from_str::<HashMap<String, &RawValue>>(&line) else {
                 continue;
             };

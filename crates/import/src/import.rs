@@ -96,7 +96,7 @@ pub(crate) fn import_parts(
     let name = options.name.unwrap_or_else(|| name_of(name));
     let max_bad = options.skip_bad_rows.then_some(options.max_bad);
     let paths = parts.iter().map(|part| part.path.clone()).collect();
-    let mut collector = Collector::new(paths, max_bad, layout.max_session_steps);
+    let mut collector = Collector::new(paths, max_bad, layout.max_session_steps, layout.limits);
     if slates.is_some() && SimulatedSlates::of(format).is_none() {
         let problem =
             format!("a log in the format {format} has its own slates, none are simulated");

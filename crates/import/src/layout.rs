@@ -9,7 +9,7 @@ use foretaste_data::{PropensityKind, TimeUnit};
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Format, Result};
+use crate::{Error, Format, Limits, Result};
 
 /// How a log of our schema (CSV, JSON Lines, Parquet) is laid out where it differs from the schema,
 /// and what to do with what a log cannot hold. By default nothing differs.
@@ -59,6 +59,8 @@ pub struct Layout {
     pub session_gap: Option<Gap>,
     /// Sessions of more steps than this are left out.
     pub max_session_steps: Option<usize>,
+    /// How large rows, slates and the like may be.
+    pub limits: Limits,
     /// A CSV or Parquet file of the clicks: `slate`, which the log's rows have too, `item`, and
     /// perhaps `timestamp`. It is held in memory.
     pub clicks_file: Option<PathBuf>,
@@ -228,8 +230,13 @@ impl Layout {
 
     /// Whether it says anything that concerns our own schema alone.
     pub fn concerns_schema(&self) -> bool {
-        let rest =
-            Self { format: None, max_session_steps: None, clicks: Clicks::First, ..self.clone() };
+        let rest = Self {
+            format: None,
+            max_session_steps: None,
+            limits: Limits::default(),
+            clicks: Clicks::First,
+            ..self.clone()
+        };
         rest != Self::default()
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::formats::open_bandit::ITEM_CONTEXT;
+use crate::limits::Limits;
 use crate::{Error, Result};
 
 /// A file of a log, and what the folders above it say of its rows.
@@ -133,16 +134,22 @@ pub(crate) fn is_archive(path: &Path) -> bool {
 /// Unpacks an archive into a temporary folder.
 ///
 /// # Errors
-/// [`Error::File`] if it is damaged, names a file outside itself, or does not fit on the disk.
+/// [`Error::File`] if it is damaged, names a file outside itself, holds far more than its size, or
+/// does not fit on the disk.
 pub(crate) fn unpack(path: &Path) -> Result<TempDir> {
     let wrong = |problem: &dyn std::fmt::Display| {
         Error::file(path, format!("cannot be unpacked as the zip archive that it is: {problem}"))
     };
-    let file = File::open(path).map_err(|source| foretaste_files::Error::io(path, source))?;
+    let io = |source| foretaste_files::Error::io(path, source);
+    let file = File::open(path).map_err(io)?;
+    let packed = file.metadata().map_err(io)?.len();
+    let ratio = Limits::default().unpacked;
+    let most = ratio.saturating_mul(packed).max(Limits::UNPACKED_ANYWAY);
+    let mut unpacked = 0;
     let mut archive = zip::ZipArchive::new(io::BufReader::new(file)).map_err(|e| wrong(&e))?;
     let folder = tempfile::Builder::new().prefix("foretaste-").tempdir().map_err(|e| wrong(&e))?;
     for index in 0..archive.len() {
-        let mut entry = archive.by_index(index).map_err(|e| wrong(&e))?;
+        let entry = archive.by_index(index).map_err(|e| wrong(&e))?;
         let Some(name) = entry.enclosed_name() else {
             return Err(wrong(&format!("{:?} lies outside it", entry.name())));
         };
@@ -154,7 +161,14 @@ pub(crate) fn unpack(path: &Path) -> Result<TempDir> {
             std::fs::create_dir_all(parent).map_err(|e| wrong(&e))?;
         }
         let mut file = File::create_new(&to).map_err(|e| wrong(&e))?;
-        io::copy(&mut entry, &mut file).map_err(|e| wrong(&e))?;
+        unpacked +=
+            io::copy(&mut entry.take(most - unpacked + 1), &mut file).map_err(|e| wrong(&e))?;
+        if unpacked > most {
+            return Err(wrong(&format!(
+                "it holds more than {ratio} times its size, as no log does; unpack it yourself and \
+                 name the folder"
+            )));
+        }
     }
     Ok(folder)
 }

@@ -7,6 +7,8 @@ mod bad_rows;
 pub(crate) mod blocks;
 mod collector;
 pub(crate) mod date;
+mod guarded;
+pub(crate) mod lines;
 pub(crate) mod parquet;
 mod reading;
 pub(crate) mod record;
@@ -25,7 +27,7 @@ pub(crate) use bad_rows::Place;
 pub(crate) use collector::{Answer, Collector, Taken};
 pub use reading::Reading;
 pub use source::Progress;
-pub(crate) use source::{Source, read_error};
+pub(crate) use source::{Source, read_error, row_error};
 pub(crate) use table::{Row, Table, Text};
 
 /// Something that was made of a row, or why the row cannot be used.

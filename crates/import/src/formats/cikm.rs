@@ -210,7 +210,7 @@ fn beside<const N: usize>(
     collector: &mut Collector,
     mut take: impl FnMut(Text<'_>, [usize; N]) -> Checked,
 ) -> Result<()> {
-    let source = Source::open(&super::beside(collector, name), None)?;
+    let source = super::open_beside(collector, &super::beside(collector, name))?;
     let table = Table::open(source, b';', false, &columns)?;
     let columns = table.columns(columns)?;
     collector.read_beside(table, |row| take(row.text()?, columns))

@@ -30,7 +30,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         });
     let mut chances = None;
     if !at_random {
-        let source = Source::open(&super::beside(collector, PROPENSITIES), None)?;
+        let source = super::open_beside(collector, &super::beside(collector, PROPENSITIES))?;
         chances =
             Some(Matrix::new(source, "propensity", "a probability above 0 and at most 1", |p| {
                 p > 0.0 && p <= 1.0

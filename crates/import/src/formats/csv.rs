@@ -10,7 +10,8 @@ use foretaste_data::{Choice, Dataset, Fault, ItemId, Part};
 use super::schema::{COLUMNS, Column, Places, Stands};
 use super::steps::{Key, Steps};
 use super::writing::{
-    check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
+    check_ids, context_columns, context_texts, not_written, own_rewards, propensity_column,
+    written_propensity,
 };
 use crate::parts::Part as File;
 use crate::reader::record::{List, Record, Strings, whole};
@@ -236,7 +237,7 @@ fn truth(text: &str) -> Option<bool> {
 }
 
 pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Result<()> {
-    let failed = |error: csv::Error| Error::file(path, format!("cannot be written: {error}"));
+    let failed = |error: csv::Error| not_written(path, error.into());
     let breaks = |c| matches!(c, '\n' | '\r');
     let log = &dataset.log;
     check_ids(path, dataset.catalogue.names().iter(), breaks)?;

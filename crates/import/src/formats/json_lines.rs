@@ -15,10 +15,11 @@ use super::steps::{Key, Steps};
 use super::writing::{
     check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
 };
+use crate::limits::beyond;
 use crate::parts::Part as File;
 use crate::reader::record::{List, Record, Strings, json_id, whole};
 use crate::reader::times::Times;
-use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error};
+use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error, row_error};
 use crate::{Layout, Propensities, Result};
 
 /// What some programs write before UTF-8 text.
@@ -34,7 +35,7 @@ pub(crate) fn read(
 ) -> Result<()> {
     let path = source.path().to_owned();
     let names = Names::new(&path, layout)?;
-    let fraction = source.fraction();
+    let (fraction, rows, limits) = (source.fraction(), source.rows(), *source.limits());
     let mut reader = BufReader::with_capacity(1 << 18, source);
     let mut line = Vec::new();
     let folders = part
@@ -56,11 +57,12 @@ pub(crate) fn read(
     let array = is_array(&mut reader).map_err(|source| read_error(&path, source))?;
     for number in 1.. {
         line.clear();
+        rows.begin();
         let read = match array {
             true => next_object(&mut reader, &mut line),
             false => reader.read_until(b'\n', &mut line),
         };
-        if read.map_err(|source| read_error(&path, source))? == 0 {
+        if read.map_err(|source| row_error(&path, || number, source))? == 0 {
             break;
         }
         if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
@@ -72,6 +74,7 @@ pub(crate) fn read(
         collector.count_row(fraction.get());
         let mut fields = Fields::default();
         let read = fields.read(&line, &names, layout, &mut ignored, collector);
+        let read = read.and_then(|()| fields.check_sizes(line.len(), limits.field_bytes));
         let ids = read.and_then(|()| {
             fields.propensities.map_or(Ok(()), |kind| steps.declare(kind))?;
             fields.key(part)
@@ -183,6 +186,22 @@ impl<'a> Fields<'a> {
         read.map_err(|error| {
             Fault::new("row", "one JSON object with the schema's fields", error.to_string())
         })
+    }
+
+    /// Refuses a value of more than so many bytes, of a line of these.
+    fn check_sizes(&self, line: usize, most: usize) -> Checked {
+        if line <= most {
+            return Ok(());
+        }
+        let context = self.context.iter().map(|value| ("context", value));
+        let values = COLUMNS.into_iter().zip(&self.values).chain(context);
+        for (name, value) in values {
+            let bytes = value.map_or(0, |value| value.get().len());
+            if bytes > most {
+                return Err(beyond(name, format!("{bytes} bytes"), most, "--max-field-bytes"));
+            }
+        }
+        Ok(())
     }
 
     fn get(&self, column: Column) -> Option<&'a RawValue> {

@@ -1,6 +1,6 @@
 //! Our schema as Parquet, read by record batches.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,12 +16,14 @@ use arrow_array::{
 use foretaste_data::{Choice, Dataset, Event, Fault, Part, PropensityKind, Session, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::schema::{COLUMNS, Column, Places, Stands};
 use super::steps::{Key, Steps};
 use super::writing::{
-    check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
+    check_ids, context_columns, context_texts, not_written, own_rewards, propensity_column,
+    written_propensity,
 };
 use crate::parts::Part as File;
 use crate::reader::arrow_columns::{
@@ -53,6 +55,7 @@ pub(crate) fn read(
     let columns = |batch: &Batch<'_>| Columns::new(batch, &places, &context);
     for_each_row(
         path,
+        &layout.limits,
         progress,
         |_| Ok(()),
         columns,
@@ -295,15 +298,14 @@ pub(crate) fn write(
     file: &mut (impl Write + Send),
 ) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
-    let failed =
-        |error: &dyn std::fmt::Display| Error::file(path, format!("cannot be written: {error}"));
+    let failed = |error: ParquetError| not_written(path, cause(error));
     let mut rows = Rows::new(dataset);
-    let empty = rows.finish().map_err(|error| failed(&error))?;
+    let empty = rows.finish().map_err(|error| failed(error.into()))?;
     let properties = WriterProperties::builder()
         .set_compression(Compression::SNAPPY)
         .set_created_by("foretaste".into());
     let writer = ArrowWriter::try_new(file, empty.schema(), Some(properties.build()));
-    let mut writer = writer.map_err(|error| failed(&error))?;
+    let mut writer = writer.map_err(failed)?;
     let mut pending = 0;
     for session in dataset.log.iter() {
         let name = dataset.session_name(session.index());
@@ -318,16 +320,27 @@ pub(crate) fn write(
                 pending += 1;
             }
             if pending >= BATCH {
-                let batch = rows.finish().map_err(|error| failed(&error))?;
-                writer.write(&batch).map_err(|error| failed(&error))?;
+                let batch = rows.finish().map_err(|error| failed(error.into()))?;
+                writer.write(&batch).map_err(failed)?;
                 pending = 0;
             }
         }
     }
-    let batch = rows.finish().map_err(|error| failed(&error))?;
-    writer.write(&batch).map_err(|error| failed(&error))?;
-    writer.close().map_err(|error| failed(&error))?;
+    let batch = rows.finish().map_err(|error| failed(error.into()))?;
+    writer.write(&batch).map_err(failed)?;
+    writer.close().map_err(failed)?;
     Ok(())
+}
+
+/// What the system said, where it was the system.
+fn cause(error: ParquetError) -> io::Error {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<io::Error>() {
+            Ok(said) => *said,
+            Err(inner) => io::Error::other(inner),
+        },
+        other => io::Error::other(other),
+    }
 }
 
 /// The columns of the batch being filled.

@@ -1,8 +1,6 @@
 //! Logs of events in shops, without slates: OTTO's sessions and RetailRocket's events. Every event
 //! is a choice; an order earns 1.
 
-use std::io::{BufRead, BufReader};
-
 use foretaste_data::{EventKind, Fault};
 use hashbrown::HashSet;
 use serde::Deserialize;
@@ -10,8 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::Result;
 use crate::nearest::Pool;
+use crate::reader::lines::Lines;
 use crate::reader::record::json_id;
-use crate::reader::{Checked, Collector, Place, Source, Table, Text, WHOLE, read_error};
+use crate::reader::{Checked, Collector, Place, Source, Table, Text, WHOLE};
 use crate::slates::{Choices, Pick, SimulatedSlates};
 
 /// The columns of RetailRocket's `events.csv` that are read.
@@ -26,10 +25,10 @@ pub(crate) fn read_otto(
     slates: &SimulatedSlates,
     collector: &mut Collector,
 ) -> Result<()> {
-    let (path, fraction) = (source.path().to_owned(), source.fraction());
+    let fraction = source.fraction();
     let (mut choices, mut orders) = (Choices::default(), HashSet::new());
-    for (number, line) in (1..).zip(BufReader::new(source).lines()) {
-        let line = line.map_err(|source| read_error(&path, source))?;
+    for line in Lines::of(source) {
+        let (number, line) = line?;
         if line.trim().is_empty() {
             continue;
         }

@@ -25,7 +25,7 @@ pub(crate) fn read(
 ) -> Result<()> {
     match Source::open(path, None)?.start(path)?.starts_with(b"PAR1") {
         true => read_parquet(path, progress, collector),
-        false => read_csv(Source::open(path, progress)?, collector),
+        false => read_csv(Source::open(path, progress)?.within(collector.limits()), collector),
     }
 }
 
@@ -61,7 +61,8 @@ fn read_parquet(
     let mut sessions = Sessions::default();
     let check =
         |names: &[&str]| COLUMNS.iter().try_for_each(|name| column(path, names, name).map(drop));
-    for_each_row(path, progress, check, Columns::new, |columns, index, row, fraction| {
+    let limits = *collector.limits();
+    for_each_row(path, &limits, progress, check, Columns::new, |columns, index, row, fraction| {
         collector.count_row(fraction);
         sessions.take(columns.row(index), || columns.id(index), Place::Line(row), collector)
     })?;

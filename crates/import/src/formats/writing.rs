@@ -1,6 +1,7 @@
 //! What the formats share that are ours to write.
 
 use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
 use foretaste_data::{Context, Dataset, Extras, PropensityKind, Session, Step};
@@ -86,4 +87,12 @@ pub(crate) fn check_ids<'a>(
         }
     }
     Ok(())
+}
+
+/// Why a file was not written: the system's reason, or what the format cannot hold.
+pub(super) fn not_written(path: &Path, reason: io::Error) -> Error {
+    match reason.kind() {
+        io::ErrorKind::Other => Error::file(path, format!("cannot be written: {reason}")),
+        _ => foretaste_files::Error::io(path, reason).into(),
+    }
 }

@@ -45,7 +45,7 @@ fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, 
             "is missing: it lies beside the clicks and has what was bought",
         ));
     }
-    let table = Table::without_header(Source::open(&path, None)?, b',', &BUYS);
+    let table = Table::without_header(super::open_beside(collector, &path)?, b',', &BUYS);
     let (mut bought, mut buys, mut unclicked) = (HashSet::new(), 0_u64, 0_u64);
     collector.read_beside(table, |row| {
         let (session, item, _) = event(row.text()?)?;

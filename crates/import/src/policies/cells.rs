@@ -5,6 +5,7 @@ use std::path::Path;
 use arrow_array::Array;
 use foretaste_data::Fault;
 
+use crate::limits::Limits;
 use crate::reader::arrow_columns::{Ids, Lists, Typed, is_list};
 use crate::reader::parquet::{Batch, column_names, for_each_row};
 use crate::reader::record::{List, whole};
@@ -114,6 +115,7 @@ pub(super) fn rows<const N: usize, T>(
         };
         for_each_row(
             path,
+            &Limits::default(),
             None,
             |_| Ok(()),
             read,

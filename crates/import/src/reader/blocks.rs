@@ -1,8 +1,7 @@
 //! Text in which several lines are one record.
 
-use std::io::{BufRead, BufReader};
-
-use super::{Place, Source, read_error};
+use super::lines::Lines;
+use super::{Place, Source};
 use crate::Result;
 
 /// How one record ends and the next begins.
@@ -22,10 +21,11 @@ impl Blocks {
         source: Source<'_>,
         mut take: impl FnMut(Place, &[String], f64) -> Result<()>,
     ) -> Result<()> {
-        let (path, fraction) = (source.path().to_owned(), source.fraction());
-        let (mut block, mut first) = (Vec::<String>::new(), 1);
-        for (number, line) in (1..).zip(BufReader::new(source).lines()) {
-            let line = line.map_err(|source| read_error(&path, source))?;
+        let fraction = source.fraction();
+        let (mut block, mut first, mut bytes) = (Vec::<String>::new(), 1, 0);
+        let mut lines = Lines::of(source);
+        while let Some(line) = lines.next() {
+            let (number, line) = line?;
             let is_empty = line.trim().is_empty();
             let ends = match self {
                 Self::ByEmptyLines => is_empty,
@@ -34,9 +34,12 @@ impl Blocks {
             if ends && !block.is_empty() {
                 take(Place::Line(first), &block, fraction.get())?;
                 block.clear();
+                bytes = 0;
             }
             if !is_empty {
                 first = if block.is_empty() { number } else { first };
+                bytes += (line.len() + size_of::<String>()) as u64;
+                lines.check_record(first, bytes)?;
                 block.push(line);
             }
         }

@@ -13,6 +13,7 @@ use super::Reading;
 use super::bad_rows::BadRows;
 use super::record::{List, Strings, whole};
 use super::{Checked, Place, Row, Table};
+use crate::limits::{Limits, beyond};
 use crate::{Error, Result};
 
 /// A step about to be collected; its slate has been shown by [`Collector::show`].
@@ -46,6 +47,7 @@ pub(crate) struct Collector {
     scale: (f64, f64),
     /// Sessions of more steps are left out.
     max_session_steps: Option<usize>,
+    limits: Limits,
     /// Whether the files say nothing of users who leave.
     leaving_is_unknown: bool,
     log: LogBuilder,
@@ -83,6 +85,7 @@ impl Collector {
         parts: Vec<PathBuf>,
         max_bad: Option<f64>,
         max_session_steps: Option<usize>,
+        limits: Limits,
     ) -> Self {
         let path = parts.first().cloned().unwrap_or_default();
         Self {
@@ -90,6 +93,7 @@ impl Collector {
             part: 0,
             scale: (0.0, 1.0),
             max_session_steps,
+            limits,
             leaving_is_unknown: false,
             log: LogBuilder::default(),
             items: Vocabulary::default(),
@@ -109,6 +113,11 @@ impl Collector {
             bad: BadRows::new(&path, max_bad),
             reading: Reading::default(),
         }
+    }
+
+    /// How large what is read may be.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The file that is read.
@@ -268,15 +277,14 @@ impl Collector {
     /// Collects a step of the slate.
     pub(crate) fn collect(&mut self, taken: &Taken<'_>) -> Checked {
         let Taken { choice, reward, propensity, timestamp, clicks, candidates, context } = *taken;
-        let Self { items, pool, contexts, categories, .. } = self;
+        let Self { items, pool, .. } = self;
         pool.clear();
         candidates.each("candidates", |item| {
             pool.push(ItemId(items.intern(item)));
             Ok(())
         })?;
-        if self.items.len() > ItemId::MAX_ITEMS {
-            return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
-        }
+        self.check_sizes()?;
+        let Self { contexts, categories, .. } = self;
         categories.clear();
         let texts = context.into_iter().flat_map(Strings::iter).zip(contexts);
         categories.extend(texts.map(|(text, known)| match text {
@@ -298,6 +306,29 @@ impl Collector {
         })?;
         self.known_items = self.items.len();
         self.contexts.iter_mut().for_each(|known| known.known = known.context.values.len());
+        Ok(())
+    }
+
+    /// Refuses a step of too many items, and an item beyond those that a log may have.
+    fn check_sizes(&self) -> Checked {
+        let Limits { slate_items, ids, session_steps, .. } = self.limits;
+        for (field, items) in [("shown", self.slate.len()), ("candidates", self.pool.len())] {
+            if items > slate_items {
+                let found = format!("{items} items");
+                return Err(beyond(field, found, slate_items, "--max-slate-items"));
+            }
+        }
+        if self.items.len() > ItemId::MAX_ITEMS {
+            return Err(Fault::new("shown", "fewer than 2^32 - 1 different items", "more"));
+        }
+        if self.items.len() > ids {
+            let found = format!("the {} of different items", self.items.len());
+            return Err(beyond("shown", found, ids, "--max-ids"));
+        }
+        if self.max_session_steps.is_none() && self.log.open_steps() >= session_steps {
+            let found = format!("step {} of a session", self.log.open_steps() + 1);
+            return Err(beyond("session", found, session_steps, "--max-session-steps"));
+        }
         Ok(())
     }
 
@@ -333,7 +364,19 @@ impl Collector {
         let user = user.map(|user| self.users.intern(user));
         self.log.end_session(user)?;
         self.sessions.push(self.log.sessions() - 1, &self.session);
-        Ok(())
+        let (path, ids) = (self.path(), self.limits.ids);
+        let context = self.contexts.iter().map(|known| known.context.values.len());
+        let different = context.chain([self.users.len(), self.log.sessions()]).max();
+        match different.filter(|&different| different > ids) {
+            None => Ok(()),
+            Some(_) => {
+                let problem = format!(
+                    "has more than {ids} different sessions, users or values of the context; \
+                     --max-ids raises the bound"
+                );
+                Err(Error::file(path, problem))
+            }
+        }
     }
 
     /// Takes note of `rows` rows that cannot be used, of a session if it is known: an error, or a

@@ -1,17 +1,25 @@
 //! Parquet files, batch by batch.
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
-use arrow_schema::Schema;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow_schema::{DataType, FieldRef, Schema};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::column::page::PageReader;
+use parquet::file::metadata::ParquetMetaData;
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::Progress;
 use super::arrow_columns::{Mistyped, Typed};
 use super::column;
+use super::guarded::guarded;
 use super::source::open_file;
+use crate::limits::Limits;
 use crate::{Error, Result};
 
 /// Some rows of a file, by columns.
@@ -65,26 +73,31 @@ pub(crate) fn column_names(path: &Path) -> Result<Vec<String>> {
 /// much of the file has been read by then.
 pub(crate) fn for_each_row<C>(
     path: &Path,
+    limits: &Limits,
     mut progress: Option<Progress<'_>>,
     check: impl FnOnce(&[&str]) -> Result<()>,
     columns: impl Fn(&Batch<'_>) -> Result<C>,
     mut take: impl FnMut(&C, usize, u64, f64) -> Result<()>,
 ) -> Result<()> {
     let (file, bytes) = open_file(path)?;
+    let again = file.try_clone().map_err(|source| foretaste_files::Error::io(path, source))?;
     let builder = open(path, file)?;
     check(&names(builder.schema()))?;
+    check_values(path, again, bytes, builder.metadata(), limits)?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let mut reader = guarded(path, || {
-        builder.with_batch_size(8192).build().map_err(|error| damaged(path, &error))
+    let mut reader = whole(path, || {
+        builder.with_batch_size(ROWS).build().map_err(|error| damaged(path, &error))
     })?;
     let mut row = 0;
     let mut next = || -> Result<_> {
         let batch = reader.next().transpose().map_err(|error| damaged(path, &error))?;
-        let read =
-            |batch| Ok((RecordBatch::num_rows(&batch), columns(&Batch { path, batch: &batch })?));
+        let read = |batch: RecordBatch| {
+            check_texts(path, &batch, limits)?;
+            Ok((batch.num_rows(), columns(&Batch { path, batch: &batch })?))
+        };
         batch.map(read).transpose()
     };
-    while let Some((rows, columns)) = guarded(path, &mut next)? {
+    while let Some((rows, columns)) = whole(path, &mut next)? {
         let fraction = (row + rows as u64) as f64 / total as f64;
         for index in 0..rows {
             row += 1;
@@ -97,24 +110,147 @@ pub(crate) fn for_each_row<C>(
     Ok(())
 }
 
+/// Rows of a batch.
+const ROWS: usize = 4_096;
+
 fn names(schema: &Schema) -> Vec<&str> {
     schema.fields().iter().map(|field| field.name().as_str()).collect()
 }
 
+/// Texts are views: a text of a dictionary is there once, however many rows point to it.
 fn open(path: &Path, file: File) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    guarded(path, || {
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| damaged(path, &error))
+    whole(path, || {
+        let plain = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|error| damaged(path, &error))?;
+        let fields: Vec<FieldRef> = plain.schema().fields().iter().map(as_views).collect();
+        let options = ArrowReaderOptions::new().with_schema(Arc::new(Schema::new(fields)));
+        let views = ArrowReaderMetadata::try_new(plain.metadata().clone(), options);
+        Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, views.unwrap_or(plain)))
     })
+}
+
+fn as_views(field: &FieldRef) -> FieldRef {
+    let viewed = match field.data_type() {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        DataType::List(value) => DataType::List(as_views(value)),
+        DataType::LargeList(value) => DataType::LargeList(as_views(value)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(as_views).collect()),
+        other => other.clone(),
+    };
+    Arc::new(field.as_ref().clone().with_data_type(viewed))
+}
+
+/// Refuses pages that say that they hold far more values than a file of so many bytes can.
+fn check_values(
+    path: &Path,
+    file: File,
+    bytes: u64,
+    metadata: &ParquetMetaData,
+    limits: &Limits,
+) -> Result<()> {
+    let most = limits.unpacked.saturating_mul(bytes).max(Limits::UNPACKED_ANYWAY / 8);
+    let file = Arc::new(file);
+    for group in metadata.row_groups() {
+        let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+        for column in group.columns() {
+            let levels = whole(path, || {
+                let pages = SerializedPageReader::new(Arc::clone(&file), column, rows, None);
+                levels(pages.map_err(|error| damaged(path, &error))?)
+                    .map_err(|error| damaged(path, &error))
+            })?;
+            if levels > most {
+                let problem = format!(
+                    "column {:?} holds {levels} values in a row group, which is more than {} for \
+                     each of the file's bytes; --max-unpacked raises the bound",
+                    column.column_path().string(),
+                    limits.unpacked
+                );
+                return Err(Error::file(path, problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many values the pages of a column hold.
+fn levels(mut pages: impl PageReader) -> parquet::errors::Result<u64> {
+    let mut levels = 0_u64;
+    while let Some(page) = pages.peek_next_page()? {
+        levels = levels.saturating_add(page.num_levels.or(page.num_rows).unwrap_or(0) as u64);
+        pages.skip_next_page()?;
+    }
+    Ok(levels)
+}
+
+/// Refuses texts of more bytes than a field may have, and more of them than rows should have.
+fn check_texts(path: &Path, batch: &RecordBatch, limits: &Limits) -> Result<()> {
+    let most = limits.row_bytes.saturating_mul(8);
+    let schema = batch.schema();
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        let Sizes { longest, all } = Sizes::of(column);
+        let (name, longest_allowed) = (field.name(), limits.field_bytes);
+        if longest > longest_allowed {
+            let problem = format!(
+                "column {name:?} has a value of {longest} bytes, expected at most \
+                 {longest_allowed}; --max-field-bytes raises the bound"
+            );
+            return Err(Error::file(path, problem));
+        }
+        if all > most {
+            let problem = format!(
+                "column {name:?} has {all} bytes of text in {} rows, expected at most {most}; \
+                 --max-row-bytes raises the bound",
+                batch.num_rows()
+            );
+            return Err(Error::file(path, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Of the texts of an array, in bytes.
+#[derive(Default)]
+struct Sizes {
+    longest: usize,
+    all: u64,
+}
+
+impl Sizes {
+    fn of(array: &dyn Array) -> Self {
+        fn of_lengths(lengths: impl Iterator<Item = usize>) -> Sizes {
+            lengths.fold(Sizes::default(), |sizes, length| Sizes {
+                longest: sizes.longest.max(length),
+                all: sizes.all + length as u64,
+            })
+        }
+        // The lower half of a view is the length of its text.
+        let views = |views: &[u128]| of_lengths(views.iter().map(|view| *view as u32 as usize));
+        match array.data_type() {
+            DataType::Utf8View => views(array.as_string_view().views()),
+            DataType::BinaryView => views(array.as_binary_view().views()),
+            DataType::List(_) => Self::of(array.as_list::<i32>().values()),
+            DataType::LargeList(_) => Self::of(array.as_list::<i64>().values()),
+            DataType::FixedSizeList(..) => Self::of(array.as_fixed_size_list().values()),
+            DataType::Struct(_) => {
+                let columns = array.as_struct().columns().iter();
+                columns.map(|column| Self::of(column)).fold(Self::default(), |a, b| Self {
+                    longest: a.longest.max(b.longest),
+                    all: a.all + b.all,
+                })
+            }
+            DataType::Dictionary(..) => Self::of(array.as_any_dictionary().values()),
+            _ => Self::default(),
+        }
+    }
 }
 
 fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::file(path, format!("is no whole Parquet file: {error}"))
 }
 
-/// Reads a part of the file. On some damaged files the decoder panics where it should fail; nothing
-/// that it leaves half done is used afterwards.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(Error::file(path, "is no whole Parquet file: it cannot be decoded"))
-    })
+/// Reads a part of the file, of which the decoder may make a panic.
+fn whole<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+    guarded(read)
+        .unwrap_or_else(|| Err(Error::file(path, "is no whole Parquet file: it cannot be decoded")))
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 
+use crate::limits::Limits;
 use crate::{Error, Result};
 
 /// Called now and then with the bytes of the files read so far and in all.
@@ -32,11 +33,48 @@ impl Packed {
 }
 
 /// A file that is being read, unpacked on the way if its first bytes say so.
+///
+/// No more of it is handed out for one row than the [limits](Self::within) allow, nor for one byte
+/// of a compressed file: whoever reads rows says where each [begins](Rows::begin).
 pub(crate) struct Source<'a> {
     path: PathBuf,
     stream: Box<dyn Read + 'a>,
     read: Rc<Cell<u64>>,
     total: u64,
+    is_packed: bool,
+    rows: Rows,
+    limits: Limits,
+}
+
+/// How much of a source was handed out, and how much of it before the row that is read.
+#[derive(Clone, Default)]
+pub(crate) struct Rows(Rc<Handed>);
+
+#[derive(Default)]
+struct Handed {
+    out: Cell<u64>,
+    before_row: Cell<u64>,
+}
+
+impl Rows {
+    /// Takes note that a row begins here, or behind what is buffered.
+    pub(crate) fn begin(&self) {
+        self.0.before_row.set(self.0.out.get());
+    }
+}
+
+/// A row, or a whole file, is larger than it may be.
+#[derive(Debug, thiserror::Error)]
+enum Exceeded {
+    #[error(
+        "more than {0} bytes: is a quote not closed, or a line break missing? --max-row-bytes \
+         raises the bound"
+    )]
+    Row(u64),
+    #[error(
+        "unpacks to more than {0} times its size, as no log does; --max-unpacked raises the bound"
+    )]
+    File(u64),
 }
 
 impl<'a> Source<'a> {
@@ -47,7 +85,9 @@ impl<'a> Source<'a> {
         let mut buffered = BufReader::with_capacity(1 << 18, counted);
         let io = |source| foretaste_files::Error::io(path, source);
         let start = io::BufRead::fill_buf(&mut buffered).map_err(io)?;
-        let stream: Box<dyn Read + 'a> = match Packed::of(start) {
+        let packed = Packed::of(start);
+        let is_packed = packed.is_some();
+        let stream: Box<dyn Read + 'a> = match packed {
             None => Box::new(buffered),
             Some(Packed::Gzip) => Box::new(MultiGzDecoder::new(buffered)),
             Some(Packed::Zstd) => {
@@ -55,13 +95,28 @@ impl<'a> Source<'a> {
             }
             Some(Packed::Bzip2) => Box::new(MultiBzDecoder::new(buffered)),
         };
-        Ok(Self { path: path.to_owned(), stream, read, total })
+        let (path, rows, limits) = (path.to_owned(), Rows::default(), Limits::default());
+        Ok(Self { path, stream, read, total, is_packed, rows, limits })
+    }
+
+    /// The same within these limits, and not the usual ones.
+    pub(crate) fn within(self, limits: &Limits) -> Self {
+        Self { limits: *limits, ..self }
+    }
+
+    /// Where rows begin, for whoever hands the source on.
+    pub(crate) fn rows(&self) -> Rows {
+        self.rows.clone()
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// What separates the fields of the first line, and the source as it was.
     pub(crate) fn delimiter(self) -> Result<(Self, char)> {
         const LONGEST: u64 = 1 << 16;
-        let Self { path, mut stream, read, total } = self;
+        let Self { path, mut stream, read, total, is_packed, rows, limits } = self;
         let mut start = Vec::new();
         (&mut stream)
             .take(LONGEST)
@@ -76,7 +131,7 @@ impl<'a> Source<'a> {
             }
         }
         let stream = Box::new(io::Cursor::new(start).chain(stream));
-        Ok((Self { path, stream, read, total }, best))
+        Ok((Self { path, stream, read, total, is_packed, rows, limits }, best))
     }
 
     /// The first bytes, for a look at the header.
@@ -101,7 +156,18 @@ impl<'a> Source<'a> {
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.read(buffer)
+        let count = self.stream.read(buffer)?;
+        let Handed { out, before_row } = &*self.rows.0;
+        out.set(out.get() + count as u64);
+        // What was buffered when the row began is not counted, so that none is refused too early.
+        if out.get() - before_row.get() > self.limits.row_bytes {
+            return Err(io::Error::other(Exceeded::Row(self.limits.row_bytes)));
+        }
+        let most = self.limits.unpacked.saturating_mul(self.read.get());
+        if self.is_packed && out.get() > most.max(Limits::UNPACKED_ANYWAY) {
+            return Err(io::Error::other(Exceeded::File(self.limits.unpacked)));
+        }
+        Ok(count)
     }
 }
 
@@ -131,9 +197,27 @@ pub(super) fn open_file(path: &Path) -> Result<(File, u64)> {
     Ok((file, length))
 }
 
+/// What a failed read of the row at this line means.
+pub(crate) fn row_error(path: &Path, line: impl FnOnce() -> u64, source: io::Error) -> Error {
+    match exceeded(&source) {
+        Some(beyond @ Exceeded::Row(_)) => {
+            let problem = beyond.to_string();
+            Error::Row { path: path.to_owned(), line: line(), field: "row", problem }
+        }
+        _ => read_error(path, source),
+    }
+}
+
+fn exceeded(source: &io::Error) -> Option<&Exceeded> {
+    source.get_ref()?.downcast_ref()
+}
+
 /// What a failed read means: a compressed stream that ends early is a fault of the file, not of the
 /// system.
 pub(crate) fn read_error(path: &Path, source: io::Error) -> Error {
+    if let Some(beyond) = exceeded(&source) {
+        return Error::file(path, beyond.to_string());
+    }
     match source.kind() {
         io::ErrorKind::UnexpectedEof => {
             Error::file(path, "ends early: the compressed file is truncated")

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use foretaste_data::Fault;
 
-use super::source::{Fraction, read_error};
+use super::source::{Fraction, Rows, read_error, row_error};
 use super::{Checked, Place, Source, column};
+use crate::limits::Limits;
 use crate::{Error, Result};
 
 /// A file of rows of fields that a delimiter separates.
@@ -15,6 +16,8 @@ pub(crate) struct Table<'a> {
     reader: csv::Reader<Source<'a>>,
     record: csv::ByteRecord,
     fraction: Fraction,
+    rows: Rows,
+    limits: Limits,
     header: Vec<String>,
     /// What faults call the columns.
     names: Vec<&'static str>,
@@ -31,7 +34,7 @@ impl<'a> Table<'a> {
     ) -> Result<Self> {
         let mut table = Self::new(source, delimiter, quoting, true);
         let path = &table.path;
-        let header = table.reader.byte_headers().map_err(|error| csv_error(path, error))?;
+        let header = table.reader.byte_headers().map_err(|error| csv_error(path, || 1, error))?;
         check_line_breaks(path, header)?;
         let header: Option<Vec<String>> = header
             .iter()
@@ -60,6 +63,7 @@ impl<'a> Table<'a> {
 
     fn new(source: Source<'a>, delimiter: u8, quoting: bool, has_header: bool) -> Self {
         let (path, fraction) = (source.path().to_owned(), source.fraction());
+        let (rows, limits) = (source.rows(), *source.limits());
         let reader = csv::ReaderBuilder::new()
             .delimiter(delimiter)
             .quoting(quoting)
@@ -68,7 +72,7 @@ impl<'a> Table<'a> {
             .buffer_capacity(1 << 18)
             .from_reader(source);
         let (record, header, names) = (csv::ByteRecord::new(), Vec::new(), Vec::new());
-        Self { path, reader, record, fraction, header, names }
+        Self { path, reader, record, fraction, rows, limits, header, names }
     }
 
     /// The file.
@@ -102,14 +106,31 @@ impl<'a> Table<'a> {
 
     /// The next row; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<Row<'_>>> {
-        let Self { path, reader, record, names, fraction, .. } = self;
-        let more = read(path, reader, record)?;
-        Ok(more.then(|| Row { record, names, fraction: fraction.get() }))
+        let mut record = std::mem::take(&mut self.record);
+        let more = self.read(&mut record);
+        self.record = record;
+        let Self { record, names, fraction, .. } = self;
+        Ok(more?.then(|| Row { record, names, fraction: fraction.get() }))
     }
 
     /// Reads the next row into `record`; `false` at the end.
     pub(super) fn read(&mut self, record: &mut csv::ByteRecord) -> Result<bool> {
-        read(&self.path, &mut self.reader, record)
+        let Self { path, reader, rows, limits, names, .. } = self;
+        rows.begin();
+        let before = reader.position().byte();
+        let line = || line_at(path, before);
+        let more = reader.read_byte_record(record).map_err(|e| csv_error(path, line, e))?;
+        // A row that takes no more bytes than its fields, their delimiters and one line break has
+        // no quotes but, at the end of the file, an unclosed one before its last field.
+        let length = reader.position().byte() - byte(record);
+        let plain = length <= (record.as_slice().len() + record.len()) as u64;
+        if !plain || record.iter().next_back().is_some_and(holds_line_break) {
+            check_line_breaks(path, record)?;
+        }
+        if record.as_slice().len() > limits.field_bytes {
+            check_fields(path, record, names, limits.field_bytes)?;
+        }
+        Ok(more)
     }
 
     /// How much of the file has been read.
@@ -165,20 +186,20 @@ impl<'r> Row<'r> {
     }
 }
 
-fn read(
+/// Refuses a field of more bytes than it may have.
+fn check_fields(
     path: &Path,
-    reader: &mut csv::Reader<Source<'_>>,
-    record: &mut csv::ByteRecord,
-) -> Result<bool> {
-    let more = reader.read_byte_record(record).map_err(|error| csv_error(path, error))?;
-    // A row that takes no more bytes than its fields, their delimiters and one line break has no
-    // quotes but, at the end of the file, an unclosed one before its last field.
-    let length = reader.position().byte() - byte(record);
-    let plain = length <= (record.as_slice().len() + record.len()) as u64;
-    if !plain || record.iter().next_back().is_some_and(holds_line_break) {
-        check_line_breaks(path, record)?;
-    }
-    Ok(more)
+    row: &csv::ByteRecord,
+    names: &[&'static str],
+    most: usize,
+) -> Result<()> {
+    let Some(column) = row.iter().position(|field| field.len() > most) else { return Ok(()) };
+    let problem = format!(
+        "{} bytes, expected at most {most}; --max-field-bytes raises the bound",
+        row[column].len()
+    );
+    let field = names.get(column).copied().unwrap_or("row");
+    Err(Error::Row { path: path.to_owned(), line: line_at(path, byte(row)), field, problem })
 }
 
 /// A field that spans lines is a quote that was not closed, and holds rows that must not vanish in
@@ -205,6 +226,7 @@ fn byte(row: &csv::ByteRecord) -> u64 {
 /// line breaks that it skips before a row. 0 if the file cannot be read a second time.
 pub(super) fn line_at(path: &Path, byte: u64) -> u64 {
     let Ok(source) = Source::open(path, None) else { return 0 };
+    let source = source.within(&Limits::NONE);
     let (mut line, mut last) = (1, 0);
     for (at, next) in (0..).zip(BufReader::with_capacity(1 << 18, source).bytes()) {
         match next {
@@ -302,10 +324,10 @@ fn not_text(record: &csv::ByteRecord, at: usize, names: &[&'static str]) -> Faul
     )
 }
 
-fn csv_error(path: &Path, error: csv::Error) -> Error {
+fn csv_error(path: &Path, line: impl FnOnce() -> u64, error: csv::Error) -> Error {
     let text = error.to_string();
     match error.into_kind() {
-        csv::ErrorKind::Io(source) => read_error(path, source),
+        csv::ErrorKind::Io(source) => row_error(path, line, source),
         _ => read_error(path, io::Error::other(text)),
     }
 }

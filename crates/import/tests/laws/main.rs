@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_shares;
+mod bounds;
 mod context;
 mod dependencies;
 mod features;

@@ -3,7 +3,7 @@
 use foretaste_data::{Fault, Vocabulary};
 
 use crate::formats::beside;
-use crate::reader::{Checked, Collector, Row, Source, Table, date};
+use crate::reader::{Checked, Collector, Row, Table, date};
 use crate::{Error, Result};
 
 /// How errors name a film's id: as the README of 100k and the header of the CSV do.
@@ -26,7 +26,7 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
             "is missing: it lies beside u.data and has the films' dates of release",
         ));
     }
-    let table = Table::without_header(Source::open(&path, None)?, b'|', &[]);
+    let table = Table::without_header(super::super::open_beside(collector, &path)?, b'|', &[]);
     read(table, films, collector, |row| {
         if row.len() != FIELDS {
             return Err(Fault::new("row", "24 fields separated by |", row.len().to_string()));
@@ -53,7 +53,7 @@ pub(super) fn movies_dat(
         collector.note("no movies.dat beside the ratings".to_owned());
         return Ok(vec![None; films.len()]);
     }
-    let table = Table::without_header(Source::open(&path, None)?, b':', &[]);
+    let table = Table::without_header(super::super::open_beside(collector, &path)?, b':', &[]);
     read(table, films, collector, |row| {
         let film = row.lone_field(0).ok_or_else(|| Fault::value(FILM, "an id", ""))?;
         // Behind the title stand two colons and the genres.
@@ -75,7 +75,7 @@ pub(super) fn movies_csv(
         return Ok(vec![None; films.len()]);
     }
     let columns = ["movieId", "title"];
-    let table = Table::open(Source::open(&path, None)?, b',', true, &columns)?;
+    let table = Table::open(super::super::open_beside(collector, &path)?, b',', true, &columns)?;
     let [movie, title] = table.columns(columns)?;
     read(table, films, collector, |row| {
         let row = row.text()?;

@@ -3,9 +3,10 @@
 use foretaste_data::Fault;
 
 use super::sessions::Sessions;
-use crate::Result;
+use crate::limits::beyond;
 use crate::reader::record::{List, Record, Strings};
 use crate::reader::{Collector, Place};
+use crate::{Error, Result};
 
 /// Joins rows of one item into the slates that they were: rows of a session with the same slate,
 /// step or time.
@@ -72,6 +73,12 @@ impl Joiner {
             (self.number, self.time, self.place) = (record.number, record.time, Some(place));
             (self.open, self.propensities, self.left) = (true, false, None);
             self.context = record.context.cloned();
+        }
+        let most = collector.limits().slate_items;
+        if self.items.len() >= most {
+            let found = format!("item {}", self.items.len() + 1);
+            let fault = beyond("item", found, most, "--max-slate-items");
+            return Err(Error::file(collector.path(), fault.to_string()));
         }
         self.propensities |= record.propensity.is_some();
         self.left = self.left.or(record.left);
