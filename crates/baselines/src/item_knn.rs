@@ -67,9 +67,8 @@ impl ItemKnn {
         if config.neighbours == 0
             || !(config.regularisation >= 0.0 && config.regularisation.is_finite())
         {
-            let problem =
-                format!("{config:?}: expected at least 1 neighbour and a regularisation from 0");
-            return Err(Setting::new("item kNN", problem).into());
+            let expected = "at least 1 neighbour and a regularisation from 0";
+            return Err(Setting::of("item kNN", config, expected).into());
         }
         let co_clicks = co_clicks(&data.training(), data.items)?;
         let mut neighbour_of = vec![Vec::new(); data.items];

@@ -144,8 +144,7 @@ impl SessionRnn {
         dtype: DType,
     ) -> Result<Self> {
         if [config.hidden, config.candidates, config.max_session_length].contains(&0) {
-            let problem = format!("{config:?}: expected every count to be at least 1");
-            return Err(Setting::new("session RNN", problem).into());
+            return Err(Setting::of("session RNN", config, "every count to be at least 1").into());
         }
         let mut params = Params::new(seed, dtype, &Device::Cpu);
         let init = Init::Normal { sd: 1.0 / (config.hidden as f64).sqrt() };

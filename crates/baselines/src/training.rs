@@ -47,8 +47,7 @@ impl Training {
     fn check(&self) -> Result<()> {
         let counts = [self.iterations, self.validate_every, self.patience];
         if self.batch == 0 || self.validation_items == 0 || counts.contains(&0) {
-            let problem = format!("{self:?}: expected every count to be at least 1");
-            return Err(Setting::new("training", problem).into());
+            return Err(Setting::of("training", self, "every count to be at least 1").into());
         }
         Ok(())
     }

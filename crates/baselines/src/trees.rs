@@ -257,9 +257,8 @@ fn columns(config: &TreesConfig) -> usize {
 fn check(config: &TreesConfig) -> Result<()> {
     let counts = [config.max_depth, config.trees, config.patience, config.max_rows];
     if counts.contains(&0) || !(config.learning_rate > 0.0 && config.learning_rate <= 1.0) {
-        let problem =
-            format!("{config:?}: expected counts of at least 1 and a learning rate in (0, 1]");
-        return Err(Setting::new("gradient-boosted trees", problem).into());
+        let expected = "counts of at least 1 and a learning rate in (0, 1]";
+        return Err(Setting::of("gradient-boosted trees", config, expected).into());
     }
     if config.alone && config.place {
         let problem = "an item that is judged alone has no place: expected one of both";

@@ -138,7 +138,7 @@ impl QConfig {
             | StateEncoder::PositionWeights { columns: 0, .. }
             | StateEncoder::Lstm { history: 0, .. }
             | StateEncoder::Lstm { hidden: 0, .. } => {
-                fail(format!("{:?}: expected sizes of at least 1", self.state))
+                Err(Setting::of("Q-networks", &self.state, "sizes of at least 1").into())
             }
             _ => Ok(()),
         }

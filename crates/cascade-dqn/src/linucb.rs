@@ -73,11 +73,12 @@ impl LinUcb {
             && config.ridge > 0.0
             && features.iter().all(|value| value.is_finite());
         if !fine {
-            let problem = format!(
-                "{config:?}, slates of {k} of {items} items with {} feature values",
-                features.len()
+            let values = features.len();
+            let expected = format!(
+                "for slates of {k} of {items} items with {values} feature values: an alpha from 0, \
+                 a ridge above 0, no more places than items, finite features of each"
             );
-            return Err(Setting::new("LinUCB", problem).into());
+            return Err(Setting::of("LinUCB", &config, &expected).into());
         }
         let c = dim + 1;
         let mut inverse = vec![0.0; items * c * c];
@@ -317,7 +318,9 @@ fn entries<T: WithDType>(
     let Some(tensor) = tensors.get(name) else { return fail("is missing".into()) };
     if tensor.dtype() != T::DTYPE || expected.is_some_and(|count| tensor.elem_count() != count) {
         let (found, count) = (tensor.dtype(), tensor.elem_count());
-        return fail(format!("has {count} entries of {found:?}, expected {expected:?}"));
+        let (found, of) = (found.as_str(), T::DTYPE.as_str());
+        let expected = expected.map_or_else(String::new, |count| format!("{count} entries "));
+        return fail(format!("has {count} entries of {found}, expected {expected}of {of}"));
     }
     let entries: Vec<T> = tensor.flatten_all()?.to_vec1()?;
     match entries.iter().all(|entry| entry.to_f64().is_finite()) {

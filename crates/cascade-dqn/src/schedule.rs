@@ -32,9 +32,7 @@ impl Epsilon {
     pub(crate) fn check(&self) -> Result<()> {
         match [self.start, self.end].iter().all(|epsilon| (0.0..=1.0).contains(epsilon)) {
             true => Ok(()),
-            false => {
-                Err(Setting::new("epsilon", format!("{self:?}: expected probabilities")).into())
-            }
+            false => Err(Setting::of("epsilon", self, "probabilities").into()),
         }
     }
 }

@@ -356,9 +356,8 @@ impl TrainConfig {
         let counts =
             [self.users, self.steps, self.capacity, self.batch, self.updates, self.warm_up];
         if counts.contains(&0) || self.target_every == Some(0) {
-            return fail(format!(
-                "{self:?}: expected users, steps, sizes and periods of at least 1"
-            ));
+            let expected = "users, steps, sizes and periods of at least 1";
+            return Err(Setting::of("training", self, expected).into());
         }
         if self.warm_up > self.capacity {
             return fail(format!(
@@ -370,10 +369,8 @@ impl TrainConfig {
             (0.0..=1.0).contains(&alpha) && (0.0..=1.0).contains(&beta)
         };
         if !(0.0..=1.0).contains(&self.discount) || !self.priority.is_none_or(fine) {
-            return fail(format!(
-                "discount {}, {:?}: expected numbers in [0, 1]",
-                self.discount, self.priority
-            ));
+            let found = (self.discount, self.priority);
+            return Err(Setting::of("discount and priority", &found, "numbers in [0, 1]").into());
         }
         self.epsilon.check()
     }

@@ -65,8 +65,9 @@ impl AgentTrainer {
             return Err(Setting::new("log β", problem).into());
         }
         if sampling.cap.is_nan() || sampling.cap <= 0.0 || sampling.top_k == Some(0) {
-            let problem = format!("{sampling:?}: expected a cap and a K above 0");
-            return Err(Setting::new("importance sampling", problem).into());
+            let found = (sampling.cap, sampling.top_k);
+            let expected = "a cap and a K above 0";
+            return Err(Setting::of("importance sampling", &found, expected).into());
         }
         let log_beta = PerStep::new(&buffer.log, log_beta);
         self.epoch_by(buffer, seed, |agent, batch, chosen, returns| {

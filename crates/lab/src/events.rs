@@ -1,16 +1,22 @@
 //! Figures of a running cell, on their way into its event file and its log.
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{debug, warn};
 
 use crate::logging::CELL;
+use crate::space::Space;
 use crate::tensorboard::EventFile;
 
-/// Figures on their way into an event file, which is given up with a warning once it cannot be
-/// written.
+/// Figures on their way into an event file, which is given up once it cannot be written: with a
+/// warning, or because the disk is full.
 #[derive(Default)]
-pub struct Events(Mutex<Sink>);
+pub struct Events {
+    sink: Mutex<Sink>,
+    folder: PathBuf,
+    space: Space,
+}
 
 #[derive(Default)]
 struct Sink {
@@ -23,9 +29,14 @@ struct Sink {
 pub const STEP: &str = "iteration";
 
 impl Events {
-    /// Figures go into `file`, or to the log alone.
-    pub fn new(file: Option<EventFile>) -> Self {
-        Self(Mutex::new(Sink { file, curve: false }))
+    /// Figures go into `file` of `folder`, or to the log alone.
+    pub fn new(file: Option<EventFile>, folder: PathBuf, space: Space) -> Self {
+        Self { sink: Mutex::new(Sink { file, curve: false }), folder, space }
+    }
+
+    /// Whether anything of the run could not be written because the disk is full.
+    pub fn disk_is_full(&self) -> bool {
+        self.space.full().is_some()
     }
 
     /// Whether a row of the outcome's learning curve was recorded.
@@ -48,12 +59,14 @@ impl Events {
         if let Some(file) = &mut sink.file
             && let Err(error) = file.write(step, &figures)
         {
-            warn!("no more events of this cell are kept: {error}");
+            if !self.space.note(&self.folder, error.kind()) {
+                warn!("no more events of this cell are kept: {error}");
+            }
             sink.file = None;
         }
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

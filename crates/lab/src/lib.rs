@@ -45,6 +45,7 @@ mod runner;
 mod scale;
 mod shard;
 mod shared;
+mod space;
 mod store;
 mod tally;
 mod tensorboard;

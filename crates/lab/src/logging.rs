@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::panic;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +17,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
+use crate::space::Space;
+
 /// Target of what is said for the log files of cells: stderr shows it if `RUST_LOG` asks for it.
 pub const CELL: &str = "cell";
 
@@ -26,6 +28,8 @@ pub struct CellLog(Arc<Shared>);
 
 struct Shared {
     file: File,
+    path: PathBuf,
+    space: Space,
     incomplete: AtomicBool,
 }
 
@@ -68,12 +72,13 @@ pub fn enter(log: Option<CellLog>) {
 }
 
 impl CellLog {
-    /// A new file in the place of what was there.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared { file: File::create(path)?, incomplete: AtomicBool::new(false) })))
+    /// A new file in the place of what was there, which tells `space` where the disk is full.
+    pub fn create(path: &Path, space: Space) -> io::Result<Self> {
+        let (file, path) = (File::create(path)?, path.to_owned());
+        Ok(Self(Arc::new(Shared { file, path, space, incomplete: AtomicBool::new(false) })))
     }
 
-    /// Whether a line could not be written.
+    /// Whether a line could not be written, but for want of space.
     pub fn incomplete(&self) -> bool {
         self.0.incomplete.load(Ordering::Relaxed)
     }
@@ -86,7 +91,8 @@ impl Write for CurrentWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         CURRENT.with_borrow(|log| {
             if let Some(CellLog(log)) = log
-                && (&log.file).write_all(line).is_err()
+                && let Err(error) = (&log.file).write_all(line)
+                && !log.space.note(&log.path, error.kind())
             {
                 log.incomplete.store(true, Ordering::Relaxed);
             }

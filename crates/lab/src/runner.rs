@@ -53,8 +53,8 @@ impl Runner<'_> {
     /// waited for, and taken over if it ends without them.
     ///
     /// # Errors
-    /// Where a grid names a cell twice, or a worker cannot be started. A cell that fails is no
-    /// error.
+    /// Where a grid names a cell twice, a worker cannot be started, or the disk is full: then it
+    /// stops at the first write that fails. A cell that fails is no error.
     pub fn run(&self) -> anyhow::Result<BTreeMap<usize, Ended>> {
         let grid: Vec<Job> = self.jobs_of_all().collect();
         refuse_duplicates(&grid)?;
@@ -70,6 +70,12 @@ impl Runner<'_> {
             Progress::new(self.bars, self.quiet, total - pending.len(), total, self.jobs);
         let ended = self.work(&grid, pending, &progress)?;
         progress.end();
+        if let Some(full) = self.traces.space().full() {
+            bail!(
+                "{full}; the finished cells are kept, and the same command goes on from there once \
+                 there is space"
+            );
+        }
         Ok(ended.into_iter().collect())
     }
 
@@ -101,7 +107,7 @@ impl Runner<'_> {
         let queue = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         let worker = || {
             let mut ended = Vec::new();
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.stop.load(Ordering::Relaxed) && self.traces.space().full().is_none() {
                 let Some(i) = queue().pop_front() else { break };
                 match self.turn(&grid[i], progress) {
                     Turn::Ended(result) => ended.push((i, result)),
@@ -139,6 +145,7 @@ impl Runner<'_> {
     /// Runs one cell to its end, unless another process has it or has finished it.
     fn turn(&self, job: &Job, progress: &Progress) -> Turn {
         match self.store.claim(job.cell) {
+            Err(error) if self.traces.space().note_any(&error) => Turn::Interrupted,
             Err(error) => Turn::Ended(Ended::Failed(Failed {
                 cell: job.cell.clone(),
                 error: reasons(&error),
@@ -156,6 +163,10 @@ impl Runner<'_> {
     fn one(&self, job: &Job, progress: &Progress) -> Option<Ended> {
         let bar = progress.start(job.cell);
         let trace = self.traces.begin(job.cell);
+        if self.traces.space().full().is_some() {
+            bar.finish_and_clear();
+            return None;
+        }
         let watch = Watch::new(bar.clone(), Arc::clone(&self.stop), trace.events());
         let begin = Instant::now();
         let found = job.run(&watch).and_then(|outcome| {
@@ -175,7 +186,7 @@ impl Runner<'_> {
                 progress.finish(job.cell, &bar, seconds, None);
                 Some(Ended::Finished)
             }
-            Err(error) if error.is::<Interrupted>() => {
+            Err(error) if error.is::<Interrupted>() || self.traces.space().note_any(&error) => {
                 bar.finish_and_clear();
                 None
             }

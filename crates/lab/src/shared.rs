@@ -87,7 +87,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("log");
         let logs = Dispatch::new(tracing_subscriber::registry().with(logging::in_files()));
-        logging::enter(Some(logging::CellLog::create(&path).unwrap()));
+        logging::enter(Some(logging::CellLog::create(&path, Default::default()).unwrap()));
         in_own_pool(|| {
             dispatcher::with_default(&logs, || tracing::warn!("from the pool"));
             Ok(())

@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 
 use crate::events::{Events, STEP};
 use crate::logging::{self, CELL, CellLog};
+use crate::space::Space;
 use crate::store::Finished;
 use crate::tensorboard::EventFile;
 use crate::{Cell, Interrupted};
@@ -18,6 +19,7 @@ use crate::{Cell, Interrupted};
 pub struct Traces {
     out: PathBuf,
     revision: String,
+    space: Space,
 }
 
 /// The traces of a cell that runs on this thread until this is dropped.
@@ -30,7 +32,13 @@ pub struct Trace<'a> {
 impl Traces {
     /// In the folders `events` and `logs` of a results directory, of a program of this revision.
     pub fn of(out: &Path, revision: &str) -> Self {
-        Self { out: out.to_owned(), revision: revision.to_owned() }
+        let space = Space::default();
+        Self { out: out.to_owned(), revision: revision.to_owned(), space }
+    }
+
+    /// The space of the run.
+    pub fn space(&self) -> &Space {
+        &self.space
     }
 
     /// Of the program.
@@ -39,17 +47,28 @@ impl Traces {
     }
 
     /// Begins the traces of a cell in the place of those of an earlier run of it. What cannot be
-    /// written is left out with a warning.
+    /// written is left out with a warning, or, where the disk is full, told to the space of the run.
     pub fn begin<'a>(&self, cell: &'a Cell) -> Trace<'a> {
         let place = place(cell);
-        let events = EventFile::create(&self.out.join("events").join(&place));
-        let log = create_log(&self.out.join("logs").join(format!("{}.log", place.display())));
-        let (events, log) = (kept(events, "events", cell), kept(log, "log", cell));
+        let folder = self.out.join("events").join(&place);
+        let path = self.out.join("logs").join(format!("{}.log", place.display()));
+        let events = self.kept(EventFile::create(&folder), &folder, "events", cell);
+        let log = self.kept(create_log(&path, &self.space), &path, "log", cell);
         logging::enter(log.clone());
         info!(target: CELL, "{cell} begins");
         info!(target: CELL, "digest {}, revision {}", cell.digest(), self.revision);
         info!(target: CELL, "configuration {}", cell.config);
-        Trace { cell, events: Arc::new(Events::new(events)), log }
+        let events = Events::new(events, folder, self.space.clone());
+        Trace { cell, events: Arc::new(events), log }
+    }
+
+    fn kept<T>(&self, made: io::Result<T>, path: &Path, what: &str, cell: &Cell) -> Option<T> {
+        let report = |error: &io::Error| {
+            if !self.space.note(path, error.kind()) {
+                warn!("no {what} of {cell} can be kept: {error}");
+            }
+        };
+        made.inspect_err(report).ok()
     }
 }
 
@@ -94,13 +113,9 @@ impl Drop for Trace<'_> {
     }
 }
 
-fn create_log(path: &Path) -> io::Result<CellLog> {
+fn create_log(path: &Path, space: &Space) -> io::Result<CellLog> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
-    CellLog::create(path)
-}
-
-fn kept<T>(made: io::Result<T>, what: &str, cell: &Cell) -> Option<T> {
-    made.inspect_err(|error| warn!("no {what} of {cell} can be kept: {error}")).ok()
+    CellLog::create(path, space.clone())
 }
 
 /// The folder of a cell, `EXPERIMENT/DATASET/METHOD[, SETTING]/seed-N`: another for every other

@@ -59,6 +59,6 @@ impl Watch {
 
     /// Whether the cell should give up now and return [`Interrupted`](crate::Interrupted).
     pub fn interrupted(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.events.disk_is_full()
     }
 }

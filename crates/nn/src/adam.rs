@@ -42,8 +42,8 @@ impl AdamConfig {
             && positive(self.epsilon)
             && self.clip.is_none_or(positive);
         if !fine {
-            let problem = format!("{self:?}: expected positive numbers and betas in [0, 1)");
-            return Err(Setting::new("Adam", problem).into());
+            let expected = "positive numbers and betas in [0, 1)";
+            return Err(Setting::of("Adam", self, expected).into());
         }
         Ok(())
     }

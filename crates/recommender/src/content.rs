@@ -70,8 +70,12 @@ impl Content {
         match tensor.filter(|tensor| tensor.dims() == shape && tensor.dtype() == T::DTYPE) {
             Some(tensor) => Ok(tensor.flatten_all()?.to_vec1()?),
             None => {
-                let found = tensor.map(|tensor| (tensor.dims(), tensor.dtype()));
-                let problem = format!("{name} is {found:?}, expected {shape:?} of {:?}", T::DTYPE);
+                let found = tensor.map_or_else(
+                    || "missing".to_owned(),
+                    |tensor| format!("{:?} of {}", tensor.dims(), tensor.dtype().as_str()),
+                );
+                let expected = T::DTYPE.as_str();
+                let problem = format!("{name} is {found}, expected {shape:?} of {expected}");
                 Err(Error::setting("weights", problem))
             }
         }

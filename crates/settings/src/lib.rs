@@ -15,6 +15,8 @@
 //! assert_eq!(check(0).unwrap_err().to_string(), "k: 0, expected at least 1");
 //! ```
 
+use serde::Serialize;
+
 /// A setting or an argument is outside its range, or does not fit the data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: {problem}")]
@@ -29,5 +31,12 @@ impl Setting {
     /// The setting or the argument, and what was found and what was expected.
     pub fn new(what: &'static str, problem: impl Into<String>) -> Self {
         Self { what, problem: problem.into() }
+    }
+
+    /// Settings as a whole, in the form in which people write them, and what was expected of them.
+    pub fn of(what: &'static str, settings: &impl Serialize, expected: &str) -> Self {
+        // What cannot be written says nothing, and the rest of the sentence still does.
+        let found = serde_json::to_string(settings).unwrap_or_default();
+        Self::new(what, format!("{found}, expected {expected}"))
     }
 }

@@ -99,8 +99,8 @@ pub fn fit<F: Fit>(
 impl FitConfig {
     pub(crate) fn check(&self) -> Result<()> {
         if self.validate_every == 0 || self.patience == Some(0) {
-            let problem = format!("{self:?}: expected validate_every and patience of at least 1");
-            return Err(Setting::new("fit", problem).into());
+            let expected = "validate_every and patience of at least 1";
+            return Err(Setting::of("fit", self, expected).into());
         }
         Ok(())
     }

@@ -313,10 +313,8 @@ impl TrainConfig {
             || self.iterations == 0
             || self.patience == Some(0)
         {
-            let problem = format!(
-                "{self:?}: expected batch, iterations, validate_every and patience of at least 1"
-            );
-            return Err(Setting::new("training", problem).into());
+            let expected = "batch, iterations, validate_every and patience of at least 1";
+            return Err(Setting::of("training", self, expected).into());
         }
         Ok(())
     }

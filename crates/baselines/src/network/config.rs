@@ -108,10 +108,8 @@ impl NetworkConfig {
             || self.hidden.contains(&0)
             || !(self.initial > 0.0 && self.initial.is_finite())
         {
-            let problem = format!(
-                "{self:?}: expected counts and widths of at least 1 and a positive deviation"
-            );
-            return Err(Setting::new("network", problem).into());
+            let expected = "counts and widths of at least 1 and a positive deviation";
+            return Err(Setting::of("network", self, expected).into());
         }
         Ok(())
     }

@@ -332,3 +332,23 @@ fn cells_finish_where_no_trace_of_them_can_be_kept() {
     }
     assert!(run(Toy::new(&["a"], 2), folder.path(), 2).unwrap().0.complete());
 }
+
+/// The log of the second cell lies on a full disk, then on one that is not.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_ends_a_run_that_goes_on_once_there_is_space() {
+    let (folder, straight) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let logs = folder.path().join("logs/toy/none/a");
+    fs::create_dir_all(&logs).unwrap();
+    std::os::unix::fs::symlink("/dev/full", logs.join("seed-1.log")).unwrap();
+    let full = run(Toy::new(&["a"], 4), folder.path(), 1).unwrap_err().to_string();
+    assert!(full.contains("seed-1.log: the disk is full"), "{full}");
+    assert!(full.contains("the same command goes on from there"), "{full}");
+    assert_eq!(Store::open(folder.path().to_owned()).unwrap().all().unwrap().len(), 1);
+    fs::remove_file(logs.join("seed-1.log")).unwrap();
+    let (tally, ran) = run(Toy::new(&["a"], 4), folder.path(), 1).unwrap();
+    assert!(tally.complete());
+    assert_eq!(ran, [1, 2, 3]);
+    let (whole, _) = run(Toy::new(&["a"], 4), straight.path(), 1).unwrap();
+    assert_eq!(values(&tally), values(&whole));
+}

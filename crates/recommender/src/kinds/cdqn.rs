@@ -68,7 +68,12 @@ fn build(
     let networks: QNetworks = content.network(catalogue, device)?;
     let (found, k) = (networks.config().architecture, networks.config().k);
     if let Some(expected) = expected.filter(|&expected| expected != found) {
-        return Err(Error::setting("networks", format!("{found:?}, expected {expected:?}")));
+        let name = |architecture| match architecture {
+            Architecture::Cascade => "cascading",
+            Architecture::Greedy => "a single one",
+        };
+        let problem = format!("{}, expected {}", name(found), name(expected));
+        return Err(Error::setting("networks", problem));
     }
     let policy = Erased::certain(QPolicy::new(&networks, Storage::Single)?);
     Ok(Box::new(policy.of_length(k)))
