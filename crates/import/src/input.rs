@@ -2,10 +2,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use arrow_array::RecordBatchReader;
 use foretaste_data::{Dataset, cache};
+use parquet::basic::Compression;
 use tempfile::TempDir;
 
 use crate::detect::format_of;
+use crate::formats::parquet::write_batches;
 use crate::import::import_parts;
 use crate::parts::{self, Part};
 use crate::{Error, Format, Layout, Options, Report, Result};
@@ -123,6 +126,28 @@ impl Input {
     /// [`Error::File`] if it cannot be copied.
     pub(crate) fn of_bytes(name: &str, mut bytes: &[u8]) -> Result<Self> {
         Self::copied(PathBuf::from(name), name, &mut bytes)
+    }
+
+    /// Opens a log that lies in memory as batches of Arrow's columns, as a Parquet file of this name
+    /// would be.
+    ///
+    /// # Errors
+    /// [`Error::File`] if a batch cannot be had, or holds a type that Parquet does not; or if there
+    /// is no room for a copy.
+    pub fn of_batches(name: &str, batches: impl RecordBatchReader) -> Result<Self> {
+        let given = PathBuf::from(name);
+        let wrong = |error: &dyn std::fmt::Display| {
+            Error::file(&given, format!("cannot be read as columns of Arrow: {error}"))
+        };
+        let folder = tempfile::Builder::new().prefix("foretaste-").tempdir();
+        let folder = folder.map_err(|error| wrong(&error))?;
+        let path = folder.path().join(name);
+        let mut file = File::create_new(&path).map_err(|error| wrong(&error))?;
+        write_batches(batches, &mut file, Compression::UNCOMPRESSED)
+            .map_err(|error| wrong(&error))?;
+        let parts = vec![Part { path: path.clone(), partition: Vec::new() }];
+        let copies = vec![Copied { folder, given: given.clone(), path: Some(path) }];
+        Ok(Self { given, parts, copies })
     }
 
     fn copied(given: PathBuf, name: impl AsRef<Path>, pipe: &mut impl Read) -> Result<Self> {

@@ -58,6 +58,7 @@ pub use export::{export, replaced_ids};
 pub use features::{Whose, export_features};
 pub use format::Format;
 pub use formats::BESIDE;
+pub use formats::parquet::Batches;
 pub use guess::guess;
 pub use import::Options;
 pub use input::{Input, import};

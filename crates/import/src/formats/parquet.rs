@@ -1,5 +1,6 @@
 //! Our schema as Parquet, read by record batches.
 
+use std::borrow::Borrow;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use arrow_array::builder::{
     BooleanBuilder, Float32Builder, Int64Builder, ListBuilder, StringBuilder, UInt32Builder,
     UInt64Builder,
 };
-use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader};
 use arrow_array::{
     TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
     TimestampSecondArray,
 };
+use arrow_schema::{ArrowError, SchemaRef};
 use foretaste_data::{Choice, Dataset, Event, Fault, Part, PropensityKind, Session, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
@@ -289,7 +291,7 @@ fn numbers(
     Ok(true)
 }
 
-/// Rows of a batch that is written.
+/// Rows of a batch that is written, at least, but for the last.
 const BATCH: usize = 16_384;
 
 pub(crate) fn write(
@@ -299,37 +301,80 @@ pub(crate) fn write(
 ) -> Result<()> {
     check_ids(path, dataset.catalogue.names().iter().chain(dataset.users.iter()), |_| false)?;
     let failed = |error: ParquetError| not_written(path, cause(error));
-    let mut rows = Rows::new(dataset);
-    let empty = rows.finish().map_err(|error| failed(error.into()))?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::SNAPPY)
-        .set_created_by("foretaste".into());
-    let writer = ArrowWriter::try_new(file, empty.schema(), Some(properties.build()));
-    let mut writer = writer.map_err(failed)?;
-    let mut pending = 0;
-    for session in dataset.log.iter() {
-        let name = dataset.session_name(session.index());
-        let mut beside = session.events().peekable();
-        for t in 0..=session.len() {
-            while let Some(event) = beside.next_if(|event| event.after as usize <= t) {
-                rows.append_event(dataset, session, &name, t, &event);
-                pending += 1;
-            }
-            if t < session.len() {
-                rows.append(dataset, session, &name, t);
-                pending += 1;
-            }
-            if pending >= BATCH {
-                let batch = rows.finish().map_err(|error| failed(error.into()))?;
-                writer.write(&batch).map_err(failed)?;
-                pending = 0;
+    let batches = Batches::new(dataset).map_err(|error| failed(error.into()))?;
+    write_batches(batches, file, Compression::SNAPPY).map_err(failed)
+}
+
+/// Writes batches as a Parquet file.
+pub(crate) fn write_batches(
+    batches: impl RecordBatchReader,
+    file: &mut (impl Write + Send),
+    compression: Compression,
+) -> std::result::Result<(), ParquetError> {
+    let properties =
+        WriterProperties::builder().set_compression(compression).set_created_by("foretaste".into());
+    let mut writer = ArrowWriter::try_new(file, batches.schema(), Some(properties.build()))?;
+    for batch in batches {
+        writer.write(&batch?)?;
+    }
+    writer.close()?;
+    Ok(())
+}
+
+/// A data set as batches of our schema, some sessions at a time. Like every format of ours they
+/// cannot hold its split and its features.
+pub struct Batches<D> {
+    dataset: D,
+    schema: SchemaRef,
+    rows: Rows,
+    next: usize,
+}
+
+impl<D: Borrow<Dataset>> Batches<D> {
+    /// The batches of a data set.
+    ///
+    /// # Errors
+    /// None that a data set could cause: what Arrow says of columns.
+    pub fn new(dataset: D) -> std::result::Result<Self, ArrowError> {
+        let mut rows = Rows::new(dataset.borrow());
+        let schema = rows.finish()?.schema();
+        Ok(Self { dataset, schema, rows, next: 0 })
+    }
+}
+
+impl<D: Borrow<Dataset>> Iterator for Batches<D> {
+    type Item = std::result::Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let dataset = self.dataset.borrow();
+        if self.next >= dataset.log.sessions() {
+            return None;
+        }
+        let mut pending = 0;
+        while pending < BATCH && self.next < dataset.log.sessions() {
+            let session = dataset.log.session(self.next);
+            let name = dataset.session_name(self.next);
+            self.next += 1;
+            let mut beside = session.events().peekable();
+            for t in 0..=session.len() {
+                while let Some(event) = beside.next_if(|event| event.after as usize <= t) {
+                    self.rows.append_event(dataset, session, &name, t, &event);
+                    pending += 1;
+                }
+                if t < session.len() {
+                    self.rows.append(dataset, session, &name, t);
+                    pending += 1;
+                }
             }
         }
+        Some(self.rows.finish())
     }
-    let batch = rows.finish().map_err(|error| failed(error.into()))?;
-    writer.write(&batch).map_err(failed)?;
-    writer.close().map_err(failed)?;
-    Ok(())
+}
+
+impl<D: Borrow<Dataset>> RecordBatchReader for Batches<D> {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
 }
 
 /// What the system said, where it was the system.
