@@ -55,6 +55,20 @@ pub fn on_ctrl_c(bars: &MultiProgress, saying: &'static str) -> anyhow::Result<A
     Ok(stop)
 }
 
+/// The same flag for a program inside another that watches for Ctrl-C by itself, as Python does:
+/// nothing is installed, and the flag is down. To be called before each piece of work, of which
+/// there is one at a time.
+pub fn inside() -> Arc<AtomicBool> {
+    let mut watch = WATCH.lock().unwrap_or_else(PoisonError::into_inner);
+    let watch = watch.get_or_insert_with(|| Watch {
+        stop: Arc::default(),
+        bars: MultiProgress::new(),
+        saying: "",
+    });
+    watch.stop.store(false, Ordering::Relaxed);
+    Arc::clone(&watch.stop)
+}
+
 /// The exit code of a program that ends like this: 0, 130 if it was [`Interrupted`], else 1. What
 /// went wrong is written to the standard error.
 pub fn exit_code(done: anyhow::Result<()>) -> ExitCode {

@@ -39,15 +39,25 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<(Answer, bool)> {
     let target =
         args.html.as_ref().map(|path| Target::new(path, inputs(), args.force)).transpose()?;
     let (dataset, report) = args.log.read(args.format, quiet)?;
-    let profile = Profile::new(&dataset);
-    let findings = findings::of(&dataset, &profile);
-    let mut answer = answer(&dataset, report.as_ref(), &findings)?;
+    let (answer, profile, findings) = of_log(&dataset, report.as_ref())?;
     if let Some(target) = target {
         let rows = Summary::new(&dataset).rows();
         let page = page::html(&dataset.name, &rows, &findings, &profile);
         target.check()?;
         foretaste_files::write(target.path(), page.as_bytes())?;
     }
+    Ok((answer, findings.iter().any(|finding| finding.wrong)))
+}
+
+/// What a log holds, and what was read of it unless it was cached, with its profile and what was
+/// found, which the answer says too.
+pub fn of_log(
+    dataset: &Dataset,
+    report: Option<&Report>,
+) -> anyhow::Result<(Answer, Profile, Vec<Finding>)> {
+    let profile = Profile::new(dataset);
+    let findings = findings::of(dataset, &profile);
+    let mut answer = answer(dataset, report, &findings)?;
     answer.json["profile"] = serde_json::to_value(&profile)?;
     let mut lines = profile.lines();
     lines.push(String::new());
@@ -56,14 +66,13 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<(Answer, bool)> {
         lines.push(format!("{kind}: {}", finding.found));
         lines.push(format!("      {}", finding.advice));
     }
-    let wrong = findings.iter().filter(|finding| finding.wrong).count();
-    lines.push(match wrong {
+    lines.push(match findings.iter().filter(|finding| finding.wrong).count() {
         0 => "nothing is found that is wrong with this log".into(),
         1 => "something is wrong with this log".into(),
         count => format!("{count} things are wrong with this log"),
     });
     answer.text += &lines.join("\n");
-    Ok((answer, wrong > 0))
+    Ok((answer, profile, findings))
 }
 
 /// What a log holds, and what was read of it unless it was cached, with what was found.

@@ -65,9 +65,18 @@ impl LogArgs {
         format: Option<Format>,
         quiet: bool,
     ) -> anyhow::Result<(Dataset, Option<Report>)> {
-        let input = self.open()?;
+        self.read_from(&self.open()?, format, quiet)
+    }
+
+    /// The same of an input that was opened before.
+    pub fn read_from(
+        &self,
+        input: &Input,
+        format: Option<Format>,
+        quiet: bool,
+    ) -> anyhow::Result<(Dataset, Option<Report>)> {
         if input.is_cache() {
-            return Ok((self.load(&input, format)?, None));
+            return Ok((self.load(input, format)?, None));
         }
         let length = input.paths().map(|path| path.metadata().map_or(0, |about| about.len())).sum();
         let bar = bar(length, quiet);
@@ -77,7 +86,7 @@ impl LogArgs {
         let mut last = Instant::now();
         let layout = self.layout.settle()?;
         let format = format.or(layout.format);
-        let (slates, seed) = self.slates.settle(&input, format)?;
+        let (slates, seed) = self.slates.settle(input, format)?;
         let defaults = Options::default();
         let options = Options {
             format,

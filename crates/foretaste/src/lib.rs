@@ -1,0 +1,224 @@
+//! The program `foretaste`: what a recommender would earn, before your users meet it.
+//!
+//! [`main`] is the program. Another program that runs its commands, as the Python package does, asks
+//! for [`answer`], [`read_log`] and [`describe`](describe()).
+
+#![deny(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "they panic where a pipe is closed: use `foretaste_console::terminal`"
+)]
+
+mod answer;
+mod claims;
+mod describe;
+mod export;
+mod fit;
+mod folder;
+mod import;
+mod judge;
+mod layout;
+mod list;
+mod log;
+mod policy;
+mod progress;
+mod recommend;
+mod run;
+mod saved;
+mod simulate;
+mod slates;
+mod train;
+mod trust;
+mod users;
+
+use std::ffi::OsString;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use foretaste_console::{interrupt, logging, threads};
+use foretaste_data::Dataset;
+use foretaste_import::{Format, Input, Report};
+use indicatif::MultiProgress;
+use serde_json::Value;
+
+use crate::answer::Answer;
+use crate::log::LogArgs;
+
+/// The revision of the sources that this program was built from, with `-dirty` where they were
+/// changed since, or `unknown`.
+const REVISION: &str = env!("FORETASTE_REVISION");
+
+/// What a recommender would earn, before your users meet it: read interaction logs, learn users and
+/// train recommenders from them, judge policies by them, simulate, and recommend.
+///
+/// Results go to the standard output, progress and warnings to the standard error. The exit code is
+/// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, 3 where
+/// `describe` finds that something is wrong with the log, and 130 after Ctrl-C.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print the result as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Show no progress.
+    #[arg(long, global = true)]
+    quiet: bool,
+    /// Threads to work on [default: the number of cores].
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read a log file, check it, and keep it as a cached log that loads fast.
+    Import(import::Args),
+    /// Print what a log holds, and what is wrong with it.
+    Describe(describe::Args),
+    /// Write a log in a format that other programs read.
+    Export(export::Args),
+    /// List the logs and the recipes for public data sets that are inside this program.
+    List(list::Args),
+    /// Learn users from a log, and compare how well they are predicted with simpler models.
+    Fit(fit::Args),
+    /// Train a recommender on a log, or in users learned from it: IRecGAN's agent, if no other
+    /// method is named.
+    Train(train::Args),
+    /// Estimate from a log with propensities what policies would have earned.
+    Judge(judge::Args),
+    /// Ask a recommender what to show: for one history, or for requests line by line.
+    Recommend(recommend::Args),
+    /// Play a policy against learned users, and write what happened as a log.
+    Simulate(simulate::Args),
+    /// Say how far learned users may be trusted, and what may be asked of them.
+    Trust(trust::Args),
+    /// From a log to one page: check it, learn users, train recommenders, judge them.
+    Run(run::Args),
+    /// Decide claims by a table of results: yours, or anyone's.
+    Claims(claims::Args),
+}
+
+/// The exit code where all is done, and something is wrong with the data.
+const SOMETHING_WRONG: u8 = 3;
+
+/// A log, as the options of every command that reads one name it.
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true)]
+struct LogOnly {
+    /// Format of the file, if its first line does not tell.
+    #[arg(long)]
+    format: Option<Format>,
+    #[command(flatten)]
+    log: LogArgs,
+}
+
+/// Runs the command that the arguments name, the name of the program before them, and prints its
+/// answer; the exit code is that of the program. To be called once, at the start of a process.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(misuse) => {
+            // Help that nobody reads is no error.
+            let _ = misuse.print();
+            return ExitCode::from(u8::try_from(misuse.exit_code()).unwrap_or(1));
+        }
+    };
+    if let Some(threads) = cli.threads {
+        threads::use_at_most(threads);
+    }
+    if cli.command.runs_small_networks() {
+        threads::for_small_networks();
+    }
+    let bars = logging::start();
+    let done = cli.command.run(&bars, cli.quiet);
+    let wrong = matches!(done, Ok((_, true)));
+    let done = done.map(|(answer, _)| answer.print(cli.json));
+    if wrong {
+        return ExitCode::from(SOMETHING_WRONG);
+    }
+    interrupt::exit_code(done)
+}
+
+/// What the command that the arguments name answers with `--json`, without printing it. Pools of
+/// threads are the caller's; who may interrupt it: [`interrupt::inside`].
+///
+/// # Errors
+/// Where the arguments make no sense, in the program's words; what the command returns.
+pub fn answer(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Value> {
+    let name = OsString::from("foretaste");
+    let cli = Cli::try_parse_from([name].into_iter().chain(arguments)).map_err(misuse)?;
+    let (answer, _) = cli.command.run(&MultiProgress::new(), cli.quiet)?;
+    Ok(answer.json)
+}
+
+/// The log that options name as those of `describe` do, and what was read of it unless it was
+/// cached.
+///
+/// # Errors
+/// As [`answer`].
+pub fn read_log(
+    arguments: impl IntoIterator<Item = OsString>,
+) -> anyhow::Result<(Dataset, Option<Report>)> {
+    let LogOnly { format, log } = LogOnly::try_parse_from(arguments).map_err(misuse)?;
+    log.read(format, true)
+}
+
+/// The same of an input that lies in memory; the path among the arguments is its name.
+///
+/// # Errors
+/// As [`answer`].
+pub fn read_input(
+    input: &Input,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> anyhow::Result<(Dataset, Option<Report>)> {
+    let LogOnly { format, log } = LogOnly::try_parse_from(arguments).map_err(misuse)?;
+    log.read_from(input, format, true)
+}
+
+/// What `describe --json` says of a log, and of what was read of it unless it was cached.
+///
+/// # Errors
+/// Where the answer is no JSON.
+pub fn describe(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Value> {
+    Ok(describe::of_log(dataset, report)?.0.json)
+}
+
+/// What is wrong with the arguments, without the advice for a command line.
+fn misuse(error: clap::Error) -> anyhow::Error {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or(&text);
+    anyhow::Error::msg(first.trim_start_matches("error: ").to_owned())
+}
+
+impl Command {
+    /// Whether its work is that of learned users, who are small networks.
+    fn runs_small_networks(&self) -> bool {
+        match self {
+            Self::Fit(_) | Self::Simulate(_) | Self::Trust(_) | Self::Run(_) => true,
+            Self::Train(args) => args.learns_in_users(),
+            Self::Judge(args) => args.asks_users(),
+            _ => false,
+        }
+    }
+
+    /// The answer, and whether something is wrong with the data.
+    fn run(&self, bars: &MultiProgress, quiet: bool) -> anyhow::Result<(Answer, bool)> {
+        let answer = match self {
+            Self::Describe(args) => return describe::run(args, quiet),
+            Self::Import(args) => import::run(args, quiet),
+            Self::Export(args) => export::run(args, quiet),
+            Self::List(args) => list::run(args),
+            Self::Fit(args) => fit::run(args, bars, quiet),
+            Self::Train(args) => train::run(args, bars, quiet),
+            Self::Judge(args) => judge::run(args, bars, quiet),
+            Self::Recommend(args) => recommend::run(args),
+            Self::Simulate(args) => simulate::run(args, bars, quiet),
+            Self::Trust(args) => trust::run(args, bars, quiet),
+            Self::Run(args) => run::run(args, bars, quiet),
+            Self::Claims(args) => claims::run(args),
+        };
+        Ok((answer?, false))
+    }
+}
