@@ -5,6 +5,7 @@ mod import;
 mod irecgan;
 mod nn;
 mod peer;
+mod python;
 mod sim;
 
 use clap::Subcommand;
@@ -29,6 +30,9 @@ enum HotPath {
     /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's
     /// milliseconds.
     Nn(nn::Args),
+    /// Step the environments of the Python package: steps a second, beside the rollout in Rust and
+    /// Gymnasium's CartPole.
+    Python(python::Args),
     /// Roll out simulated users: steps a second.
     Sim(sim::Args),
 }
@@ -40,6 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         HotPath::Import(args) => import::run(args),
         HotPath::Irecgan(args) => irecgan::run(args),
         HotPath::Nn(args) => nn::run(args),
+        HotPath::Python(args) => python::run(args),
         HotPath::Sim(args) => sim::run(args),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::workspace_root;
+use crate::{python, workspace_root};
 use foretaste_console::terminal::print_line;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
@@ -17,6 +17,10 @@ pub fn run() -> anyhow::Result<()> {
     for step in steps(results.path())? {
         step.run()?;
     }
+    print_line("== Python package");
+    let since = Instant::now();
+    python::check()?;
+    print_line(format_args!("== Python package: {:.0} s", since.elapsed().as_secs_f64()));
     supply_chain()?;
     print_line(format_args!("all checks passed in {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())

@@ -1,5 +1,5 @@
 //! The runner of the workspace: `cargo xtask reproduce | claims | docs | bench | ci | generate |
-//! shop`.
+//! python | shop`.
 
 #![deny(
     clippy::print_stdout,
@@ -12,6 +12,7 @@ mod ci;
 mod claims;
 mod docs;
 mod generate;
+mod python;
 mod reproduce;
 mod shop;
 
@@ -54,6 +55,8 @@ enum Command {
     Ci,
     /// Simulate the bundled logs anew.
     Generate(generate::Args),
+    /// Build the Python package, install it in a virtual environment, and run its tests.
+    Python(python::Args),
     /// Simulate a shop, and check by its truth what the program says of its logs.
     Shop(shop::Args),
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),
+        Command::Python(args) => python::run(args),
         Command::Shop(args) => shop::run(args),
     };
     interrupt::exit_code(done)

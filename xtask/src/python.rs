@@ -1,0 +1,110 @@
+//! `cargo xtask python`: the Python package, built, installed and tested.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use foretaste_console::terminal::print_line;
+
+use crate::workspace_root;
+
+/// Options of `python`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The Python to make the virtual environment with, 3.10 or later.
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    python: PathBuf,
+    /// Build with full optimisation, as a wheel that is given away is.
+    #[arg(long)]
+    release: bool,
+}
+
+/// What tests and build need, in versions that fit each other. The tests run once with each
+/// Gymnasium.
+const PACKAGES: [&str; 5] =
+    ["maturin==1.16.0", "numpy==2.4.6", "pandas==3.1.1", "pyarrow==26.0.1", "pytest==9.2.0"];
+const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
+
+/// Builds the wheel, installs it in a virtual environment of its own, and runs its tests.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    if !is_python(&args.python) {
+        bail!("{} is no Python of version 3.10 or later with venv and pip", args.python.display());
+    }
+    let place = prepare(&args.python)?;
+    test(&place, args.release)
+}
+
+/// The same as a part of `ci`: passed over where there is no Python, or its packages cannot be had.
+pub fn check() -> anyhow::Result<()> {
+    let python = Path::new("python3");
+    if !is_python(python) {
+        print_line("== Python package: skipped: no Python");
+        return Ok(());
+    }
+    match prepare(python) {
+        Ok(place) => test(&place, false),
+        Err(error) => {
+            print_line(format_args!("== Python package: skipped: {error:#}"));
+            Ok(())
+        }
+    }
+}
+
+fn is_python(python: &Path) -> bool {
+    let modern = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let mut command = Command::new(python);
+    command.args(["-c", modern]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// The virtual environment, with what the tests need.
+fn prepare(python: &Path) -> anyhow::Result<PathBuf> {
+    let place = workspace_root().join("target/python");
+    if !place.join("bin/python").exists() {
+        done(Command::new(python).args(["-m", "venv"]).arg(&place))?;
+    }
+    pip(&place, &PACKAGES)?;
+    Ok(place)
+}
+
+fn test(place: &Path, release: bool) -> anyhow::Result<()> {
+    let wheels = place.join("wheels");
+    let mut build = Command::new(place.join("bin/maturin"));
+    build.current_dir(workspace_root()).args(["build", "--locked", "--out"]).arg(&wheels);
+    build.args(["--interpreter"]).arg(place.join("bin/python"));
+    if release {
+        build.arg("--release");
+    } else {
+        build.args(["--profile", "dev"]);
+    }
+    if wheels.exists() {
+        std::fs::remove_dir_all(&wheels).context("cannot remove an earlier wheel")?;
+    }
+    done(&mut build)?;
+    let wheel = std::fs::read_dir(&wheels)
+        .ok()
+        .and_then(|mut found| found.next())
+        .context("maturin built no wheel")??
+        .path();
+    pip(place, &["--force-reinstall", "--no-deps", &wheel.to_string_lossy()])?;
+    for gymnasium in GYMNASIUM {
+        pip(place, &[gymnasium])?;
+        let mut tests = Command::new(place.join("bin/python"));
+        done(tests.current_dir(workspace_root()).args(["-m", "pytest", "-q"]))?;
+    }
+    Ok(())
+}
+
+fn pip(place: &Path, what: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new(place.join("bin/python"));
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(what);
+    done(&mut command)
+}
+
+fn done(command: &mut Command) -> anyhow::Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
