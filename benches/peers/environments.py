@@ -9,7 +9,8 @@
         `cargo xtask bench python` speaks this.
 
 Environments:
-    mdp        IRecGAN's synthetic users on one thread, random slates of 10 of 50 items, drawn before
+    mdp        IRecGAN's synthetic users on one thread, random slates of 10 of 50 items, drawn
+               before
     cartpole   gymnasium.make_vec("CartPole-v1", vectorization_mode="vector_entry_point"), actions
                drawn before
 

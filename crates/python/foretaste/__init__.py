@@ -6,9 +6,10 @@
 * Environments: :mod:`foretaste.gym`.
 
 Options are those of the program's commands, with ``_`` for ``-``: what ``foretaste train --help``
-calls ``--percent 50`` is ``percent=50`` here. What is wrong with them, with a file or with a log is a
-``ValueError``, or an ``OSError`` where the system refuses, in the program's words. All work is done
-without the interpreter's lock; Ctrl-C stops it, and the same call goes on where a training stopped.
+calls ``--percent 50`` is ``percent=50`` here. What is wrong with them, with a file or with a log is
+a ``ValueError``, or an ``OSError`` where the system refuses, in the program's words. All work is
+done without the interpreter's lock; Ctrl-C stops it, and the same call goes on where a training
+stopped.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class Log:
         return Log(_core.Log._from_arrow(table, name, [*arguments, name]))
 
     def describe(self) -> dict[str, Any]:
-        """What the log holds and what is wrong with it: the answer of ``foretaste describe --json``."""
+        """What the log holds and what is wrong with it: what ``foretaste describe --json`` says."""
         return json.loads(self._core._describe())
 
     def save(self, path: StrPath, *, force: bool = False) -> None:

@@ -9,9 +9,7 @@ from numpy.typing import NDArray
 _Floats = NDArray[np.float64]
 _Ints = NDArray[np.int64]
 _Bools = NDArray[np.bool_]
-_Stepped = tuple[
-    _Ints, _Floats, _Bools, _Bools, _Ints, _Ints, _Ints, _Bools, _Ints, _Ints
-]
+_Stepped = tuple[_Ints, _Floats, _Bools, _Bools, _Ints, _Ints, _Ints, _Bools, _Ints, _Ints]
 _Estimated = tuple[float, float | None, tuple[float, float] | None, float | None, list[str]]
 
 class Users:

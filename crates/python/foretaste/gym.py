@@ -45,9 +45,7 @@ import numpy as np
 try:
     import gymnasium
 except ImportError as missing:
-    raise ImportError(
-        "foretaste.gym needs Gymnasium: pip install 'foretaste[gym]'"
-    ) from missing
+    raise ImportError("foretaste.gym needs Gymnasium: pip install 'foretaste[gym]'") from missing
 from gymnasium import spaces
 from gymnasium.utils import EzPickle
 from gymnasium.vector import AutoresetMode, VectorEnv
@@ -128,9 +126,7 @@ class UsersEnv(EzPickle, gymnasium.Env):
             moment = self._core.reset([seed], [session % 2**32], [session // 2**32])
         return moment[0][0], self._info({}, moment)
 
-    def step(
-        self, action: Any
-    ) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Shows a slate, or fills one place of it."""
         moment = self._core.step(self._parts.actions(action, None))
         observations, rewards, terminated, truncated, clicked, repaired = moment[:6]
@@ -316,8 +312,8 @@ class UsersVectorEnv(EzPickle, VectorEnv):
         return observations, rewards, terminated, truncated, self._masks(infos, everywhere)
 
     def action_masks(self) -> np.ndarray:
-        """Which items may be chosen: bool of shape ``(num_envs, k * n)``, or ``(num_envs, n)`` where
-        items are chosen one by one."""
+        """Which items may be chosen: bool of shape ``(num_envs, k * n)``, or ``(num_envs, n)``
+        where items are chosen one by one."""
         self._parts.masked()
         return self._core.masks()
 
@@ -442,9 +438,7 @@ _OF_ENVIRONMENTS = {
 
 
 def _make(environment: Any, users: Any, settings: dict[str, Any]) -> Any:
-    of_environment = {
-        name: settings.pop(name) for name in _OF_ENVIRONMENTS & settings.keys()
-    }
+    of_environment = {name: settings.pop(name) for name in _OF_ENVIRONMENTS & settings.keys()}
     return environment(users(**settings), **of_environment)
 
 

@@ -37,7 +37,7 @@ class Value:
     standard_error: float | None
     #: Both ends of its 95% interval, by Student's t; or None.
     interval: tuple[float, float] | None
-    #: (Σ w)² / Σ w²: as many equally weighted rows would say about as much; None without weights.
+    #: (Σ w)² / Σ w²: so many equally weighted rows would say about as much; None without weights.
     effective_sample_size: float | None
     #: What speaks against the estimate, in words.
     warnings: list[str]
@@ -173,9 +173,11 @@ def cascade_dr(
     return _of_slates("cascade_dr", slate_id, reward, position, *cascade, predictions)
 
 
-def pbm(reward: Any, pscore: Any, evaluation_policy_pscore: Any, *, examination: Any = None) -> Value:
-    """The position-based estimator. ``reward`` ``[slates, k]``; the probabilities of each shown item
-    at every place, ``[slates, k, k]``; ``examination`` ``[k]``, or estimated from the log."""
+def pbm(
+    reward: Any, pscore: Any, evaluation_policy_pscore: Any, *, examination: Any = None
+) -> Value:
+    """The position-based estimator. ``reward`` ``[slates, k]``; the probabilities of each shown
+    item at every place, ``[slates, k, k]``; ``examination`` ``[k]``, or estimated from the log."""
     return _of_positions("pbm", reward, pscore, evaluation_policy_pscore, examination)
 
 

@@ -45,7 +45,9 @@ def test_users_who_stay_end_at_the_limit(stayers, length, steps):
         env = UsersVectorEnv(stayers, 3, k=2, max_steps=length, autoreset_mode=mode)
         finished, real = play(env, lambda _: np.zeros((3, 2), int), steps)
         assert [len(episodes) for episodes in finished] == [whole[mode]] * 3
-        assert all(episode == (length, length, False) for episodes in finished for episode in episodes)
+        assert all(
+            episode == (length, length, False) for episodes in finished for episode in episodes
+        )
         resets = 0 if mode != AutoresetMode.NEXT_STEP else steps - real[0]
         assert (real == steps - resets).all()
         if mode == AutoresetMode.NEXT_STEP:

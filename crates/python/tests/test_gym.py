@@ -128,7 +128,11 @@ def test_sessions_depend_on_neither_threads_nor_neighbours(action):
         env.reset(seed=9)
         played = []
         for _ in range(40):
-            actions = [draws.random((1, 12)), draws.integers(0, 12, (1, 4)), draws.integers(0, 12, 1)]
+            actions = [
+                draws.random((1, 12)),
+                draws.integers(0, 12, (1, 4)),
+                draws.integers(0, 12, 1),
+            ]
             one = dict(zip(["scores", "slate", "item"], actions))[action]
             step = env.step(np.repeat(one, n, axis=0))
             played.append([part[:3].copy() for part in (*step[:4], step[4]["session"])])
@@ -371,8 +375,8 @@ def test_copies_and_pickles_hold_the_settings(name):
         (dict(k=7), "7 of 6"),
         (dict(history=0), "history"),
         (dict(max_steps=0), "max_steps"),
-        (dict(action="slates"), "expected \"slate\", \"scores\" or \"item\""),
-        (dict(observation="clicks"), "expected \"history\" or \"state\""),
+        (dict(action="slates"), 'expected "slate", "scores" or "item"'),
+        (dict(observation="clicks"), 'expected "history" or "state"'),
     ],
 )
 def test_settings_out_of_range_are_refused(stayers, settings, words):

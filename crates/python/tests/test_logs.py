@@ -22,9 +22,7 @@ ROWS = {
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "shop.csv"
-    path.write_text(
-        "session,step,shown,chosen,reward\na,0,x y,x,1\na,1,z y,,0\nb,0,y x,x,2.5\n"
-    )
+    path.write_text("session,step,shown,chosen,reward\na,0,x y,x,1\na,1,z y,,0\nb,0,y x,x,2.5\n")
     return path
 
 

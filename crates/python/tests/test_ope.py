@@ -128,7 +128,9 @@ def test_equal_policies_earn_what_the_log_earned():
     mean = place["reward"].reshape(-1, 3).sum(axis=1).mean()
     assert ope.sips(**place, **same).value == pytest.approx(mean)
     columns = actions()
-    value = ope.snips(columns["reward"], columns["pscore"], evaluation_policy_pscore=columns["pscore"])
+    value = ope.snips(
+        columns["reward"], columns["pscore"], evaluation_policy_pscore=columns["pscore"]
+    )
     assert value.value == pytest.approx(columns["reward"].mean())
     assert value.effective_sample_size == pytest.approx(300)
 

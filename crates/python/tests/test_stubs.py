@@ -38,5 +38,9 @@ def test_stubs_name_all_that_there_is():
         real = set(vars(getattr(_core, name))) - COMMON
         assert real == (members.keys() | fields) - {"__init__"}, name
         for method, stub in members.items():
-            of = getattr(_core, name) if method == "__init__" else getattr(getattr(_core, name), method)
+            of = (
+                getattr(_core, name)
+                if method == "__init__"
+                else getattr(getattr(_core, name), method)
+            )
             assert found(of) == parameters(stub), f"{name}.{method}"
