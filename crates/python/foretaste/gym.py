@@ -30,7 +30,7 @@ With ``action="item"`` the first ``k - 1`` places of the slate follow, ``n`` for
 **Info** of a step: ``clicks`` (0 or 1), ``clicked`` (the item, or -1), ``reward`` (the log's),
 ``repaired``, ``session``; of a reset: ``session``.
 
-**Seeds.** After ``reset(seed=s)`` episode ``e`` of environment ``i`` is session ``i + 2**32 * e``
+**Seeds.** After ``reset(seed=s)`` episode ``e`` of environment ``i`` is session ``i * 2**32 + e``
 of the seed: the same whatever the number of environments and of threads. The single environment is
 environment 0; ``reset(seed=s, options={"session": number})`` replays any session in it, with the
 same actions to the same end.
@@ -120,10 +120,10 @@ class UsersEnv(EzPickle, gymnasium.Env):
         if session and seed is None:
             raise ValueError("options: a session is one of a seed; give seed= as well")
         if seed is None and self._core.begun:
-            moment = self._core.reset_some(np.ones(1, bool), None, [], [])
+            moment = self._core.reset_some(np.ones(1, bool), None, [])
         else:
             seed = _drawn(self) if seed is None else seed
-            moment = self._core.reset([seed], [session % 2**32], [session // 2**32])
+            moment = self._core.reset([seed], [session])
         return moment[0][0], self._info({}, moment)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
@@ -245,18 +245,18 @@ class UsersVectorEnv(EzPickle, VectorEnv):
         if seed is None and not begun:
             seed = _drawn(self)
         if seed is None:
-            seeds, indices = None, []
+            seeds, sessions = None, []
         elif isinstance(seed, (int, np.integer)):
-            seeds, indices = [int(seed)] * self.num_envs, range(self.num_envs)
+            seeds = [int(seed)] * self.num_envs
+            sessions = range(0, self.num_envs << 32, 1 << 32)
         else:
             seeds = [_drawn(self) if one is None else int(one) for one in seed]
-            indices = [0] * self.num_envs
-        episodes = [0] * len(indices)
+            sessions = [0] * self.num_envs
         which = np.ones(self.num_envs, bool) if mask is None else mask
         if begun and (mask is not None or seeds is None):
-            moment = self._core.reset_some(which, seeds, indices, episodes)
+            moment = self._core.reset_some(which, seeds, sessions)
         else:
-            moment = self._core.reset(seeds, indices, episodes)
+            moment = self._core.reset(seeds, sessions)
         infos: dict[str, Any] = {"session": moment[6], "_session": which.copy()}
         return moment[0], self._masks(infos, which)
 
@@ -292,7 +292,7 @@ class UsersVectorEnv(EzPickle, VectorEnv):
             final["session"][done] = last_sessions
             final.update({f"_{name}": done for name in tuple(final)})
             observed = np.full(self.num_envs, None, dtype=object)
-            for environment, observation in zip(np.flatnonzero(done), last):
+            for environment, observation in zip(np.flatnonzero(done).tolist(), last):
                 observed[environment] = observation
             real &= ~done
             infos = {name: np.where(real, of, 0) for name, of in infos.items()}

@@ -112,15 +112,14 @@ impl Environments {
         Ok(Self { n, width, form, autoreset, pool, stepping })
     }
 
-    /// Begins a session in every environment: `index[i]`, `episode[i]` of `seeds[i]`.
+    /// Begins a session in every environment: the one of this number of its seed.
     fn reset<'py>(
         &self,
         py: Python<'py>,
         seeds: Vec<u64>,
-        indices: Vec<u32>,
-        episodes: Vec<u32>,
+        sessions: Vec<u64>,
     ) -> PyResult<Stepped<'py>> {
-        let origins = self.origins(&seeds, &indices, &episodes)?;
+        let origins = self.origins(&seeds, &sessions)?;
         let mut guard = self.lock()?;
         let stepping = opened(&mut guard)?;
         let moment = compute(py, || self.run(|| Ok(stepping.reset(origins)?)))?;
@@ -133,14 +132,13 @@ impl Environments {
         py: Python<'py>,
         mask: PyReadonlyArray1<'py, bool>,
         seeds: Option<Vec<u64>>,
-        indices: Vec<u32>,
-        episodes: Vec<u32>,
+        sessions: Vec<u64>,
     ) -> PyResult<Stepped<'py>> {
         let mask = mask.as_slice()?;
-        let origins: Vec<Option<Origin>> = match seeds {
+        let origins = match seeds {
             None => vec![None; self.n],
             Some(seeds) => {
-                let origins = self.origins(&seeds, &indices, &episodes)?;
+                let origins = self.origins(&seeds, &sessions)?;
                 origins.into_iter().zip(mask).map(|(origin, &new)| new.then_some(origin)).collect()
             }
         };
@@ -154,7 +152,7 @@ impl Environments {
         let mut guard = self.lock()?;
         let stepping = opened(&mut guard)?;
         begun(&**stepping)?;
-        let moment = compute(py, || self.run(|| Ok(stepping.reset_some(mask, &origins)?)))?;
+        let moment = compute(py, || self.run(|| Ok(stepping.reset_some(mask, origins)?)))?;
         stepped(py, moment)
     }
 
@@ -236,25 +234,25 @@ impl Environments {
         }
     }
 
-    fn origins(&self, seeds: &[u64], indices: &[u32], episodes: &[u32]) -> PyResult<Vec<Origin>> {
-        if [seeds.len(), indices.len(), episodes.len()] != [self.n; 3] {
+    fn origins(&self, seeds: &[u64], sessions: &[u64]) -> PyResult<Vec<Origin>> {
+        if [seeds.len(), sessions.len()] != [self.n; 2] {
             return Err(PyValueError::new_err(format!(
-                "{} seeds, {} indices and {} episodes; expected {} of each",
+                "{} seeds and {} sessions; expected {} of each",
                 seeds.len(),
-                indices.len(),
-                episodes.len(),
+                sessions.len(),
                 self.n
             )));
         }
         // What a rollout derives for the users of its sessions.
         let derive = |seed: u64| Seed::new(seed).derive("environment");
-        let mut last = seeds.first().map(|&seed| (seed, derive(seed)));
-        let mut of = |seed: u64| match last {
-            Some((known, derived)) if known == seed => derived,
-            _ => last.insert((seed, derive(seed))).1,
+        let mut last = (seeds[0], derive(seeds[0]));
+        let mut origin = |(&seed, &session): (&u64, &u64)| {
+            if last.0 != seed {
+                last = (seed, derive(seed));
+            }
+            Origin::new(last.1, session)
         };
-        let origin = |((&seed, &index), &episode)| Origin { seed: of(seed), index, episode };
-        Ok(seeds.iter().zip(indices).zip(episodes).map(origin).collect())
+        Ok(seeds.iter().zip(sessions).map(&mut origin).collect())
     }
 
     fn whole<'a, T, F>(&self, actions: Result<&'a [T], F>) -> PyResult<&'a [T]> {

@@ -63,16 +63,18 @@ pub struct Settings {
     pub chunk: usize,
 }
 
-/// Which sessions a reset begins in an environment.
-#[derive(Clone, Copy, Debug)]
+/// The sessions of an environment, one after the other: those of a seed from a number on.
+#[derive(Clone, Debug)]
 pub struct Origin {
-    /// What all its sessions draw from.
-    pub seed: Seed,
-    /// Which of the streams of the seed: [`number`].
-    pub index: u32,
-    /// The next session.
-    pub episode: u32,
+    seed: Seed,
+    /// The number of the next session, which draws from that stream of the seed.
+    next: u64,
+    /// Streams of the sessions from the next on, the last first.
+    ahead: Vec<Stream>,
 }
+
+/// Streams that are opened together: what is drawn for one is drawn for so many.
+const AHEAD: u64 = 8;
 
 /// What a step or a reset gives; entry `i` of each part belongs to environment `i`.
 #[derive(Debug, Default)]
@@ -98,11 +100,6 @@ pub struct Moment {
     pub last: Vec<i64>,
     /// The numbers of these sessions.
     pub last_sessions: Vec<i64>,
-}
-
-/// The number of a session: that of the stream which its user draws from.
-fn number(index: u32, episode: u32) -> u64 {
-    u64::from(episode) << 32 | u64::from(index)
 }
 
 /// `n` environments of the same users.
@@ -219,16 +216,25 @@ where
 }
 
 impl Origin {
+    /// The sessions of a seed from this number on.
+    pub fn new(seed: Seed, number: u64) -> Self {
+        Self { seed, next: number, ahead: Vec::new() }
+    }
+
     /// Opens the stream of the next session.
     fn next(&mut self) -> Stream {
-        let stream = self.seed.stream(number(self.index, self.episode));
-        self.episode = self.episode.wrapping_add(1);
-        stream
+        if self.ahead.is_empty() {
+            self.ahead = self.seed.streams(self.next..self.next.saturating_add(AHEAD));
+            self.ahead.reverse();
+        }
+        let number = self.next;
+        self.next = number.wrapping_add(1);
+        self.ahead.pop().unwrap_or_else(|| self.seed.stream(number))
     }
 
     /// The number of the session that is on.
     fn session(&self) -> i64 {
-        number(self.index, self.episode.wrapping_sub(1)) as i64
+        self.next.wrapping_sub(1) as i64
     }
 }
 
@@ -245,7 +251,7 @@ pub trait Stepping: Send {
     ///
     /// # Errors
     /// What the users return.
-    fn reset_some(&mut self, which: &[bool], origins: &[Option<Origin>]) -> Result<Moment>;
+    fn reset_some(&mut self, which: &[bool], origins: Vec<Option<Origin>>) -> Result<Moment>;
 
     /// Shows every environment what its action says.
     ///
@@ -286,10 +292,10 @@ where
         Ok(moment)
     }
 
-    fn reset_some(&mut self, which: &[bool], origins: &[Option<Origin>]) -> Result<Moment> {
+    fn reset_some(&mut self, which: &[bool], origins: Vec<Option<Origin>>) -> Result<Moment> {
         for (origin, new) in self.origins.iter_mut().zip(origins) {
             if let Some(new) = new {
-                *origin = *new;
+                *origin = new;
             }
         }
         let mut moment = self.moment();

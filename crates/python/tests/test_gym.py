@@ -153,7 +153,7 @@ def test_one_session_of_many_can_be_replayed_alone():
     steps = [vector.step(slate) for slate in slates]
     begins = [at for at in range(1, 30) if steps[at - 1][2][17]][2]
     number = steps[begins - 1][4]["session"][17]
-    assert number == 17 + 2**32 * 3
+    assert number == 17 * 2**32 + 3
     env = UsersEnv(users, k=4)
     _, info = env.reset(seed=4, options={"session": int(number)})
     assert info["session"] == number
@@ -175,8 +175,8 @@ def test_the_last_of_a_session_is_kept_aside():
     assert (observation == 4).all()
     assert all((last[:2] < 4).all() and last[2] == 4 for last in info["final_obs"])
     assert info["final_info"]["clicked"].tolist() == [-1, -1]
-    assert info["final_info"]["session"].tolist() == [0, 1]
-    assert info["session"].tolist() == [2**32, 2**32 + 1]
+    assert info["final_info"]["session"].tolist() == [0, 2**32]
+    assert info["session"].tolist() == [1, 2**32 + 1]
     assert not info["_clicks"].any() and info["_final_info"].all()
 
 
@@ -275,7 +275,7 @@ def test_a_mask_with_a_seed_begins_anew_where_it_is_true():
     for _ in range(7):
         env.step(slate)
     _, info = env.reset(seed=6, options={"reset_mask": np.array([False, True, False])})
-    assert info["_session"].tolist() == [False, True, False] and info["session"][1] == 1
+    assert info["_session"].tolist() == [False, True, False] and info["session"][1] == 2**32
     for _ in range(30):
         ours, theirs = env.step(slate), fresh.step(slate)
         np.testing.assert_array_equal(ours[0][1], theirs[0][1])
