@@ -11,7 +11,7 @@ use crate::workspace_root;
 /// Options of `python`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The Python to make the virtual environment with, 3.10 or later.
+    /// The Python to make the virtual environment with, 3.11 or later.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
     /// Build with full optimisation, as a wheel that is given away is.
@@ -19,8 +19,8 @@ pub struct Args {
     release: bool,
 }
 
-/// What tests and build need, in versions that fit each other. The tests run once with each
-/// Gymnasium.
+/// What tests and build need, in versions that fit each other, of Python 3.11 and later. The tests
+/// run once with each Gymnasium.
 const PACKAGES: [&str; 5] =
     ["maturin==1.16.0", "numpy==2.4.6", "pandas==3.1.1", "pyarrow==26.0.1", "pytest==9.2.0"];
 const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
@@ -28,7 +28,7 @@ const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
 /// Builds the wheel, installs it in a virtual environment of its own, and runs its tests.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if !is_python(&args.python) {
-        bail!("{} is no Python of version 3.10 or later with venv and pip", args.python.display());
+        bail!("{} is no Python of version 3.11 or later with venv and pip", args.python.display());
     }
     let place = prepare(&args.python)?;
     test(&place, args.release)
@@ -51,7 +51,7 @@ pub fn check() -> anyhow::Result<()> {
 }
 
 fn is_python(python: &Path) -> bool {
-    let modern = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
+    let modern = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
     let mut command = Command::new(python);
     command.args(["-c", modern]).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
