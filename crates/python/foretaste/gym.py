@@ -284,7 +284,7 @@ class UsersVectorEnv(EzPickle, VectorEnv):
         }
         if len(last):
             done = terminated | truncated
-            final = {name: np.where(done, of, 0) for name, of in infos.items()}
+            final = {name: of.copy() for name, of in infos.items()}
             if self._parts.action == "item":
                 # After a session's end and before the next one's begin the slate is empty.
                 final["action_mask"] = self._core.masks().astype(np.int8)
@@ -292,10 +292,8 @@ class UsersVectorEnv(EzPickle, VectorEnv):
             final["session"][done] = last_sessions
             final.update({f"_{name}": done for name in tuple(final)})
             observed = np.full(self.num_envs, None, dtype=object)
-            for environment, observation in zip(np.flatnonzero(done).tolist(), last):
-                observed[environment] = observation
+            observed[done] = np.fromiter(last, dtype=object, count=len(last))
             real &= ~done
-            infos = {name: np.where(real, of, 0) for name, of in infos.items()}
             infos.update(
                 {
                     "final_obs": observed,

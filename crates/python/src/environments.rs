@@ -86,17 +86,19 @@ impl Environments {
                 "num_envs: {n}; expected at least 1 and less than 2^32"
             )));
         }
+        let one_by_one = form == Form::Item;
         let pool = match threads {
-            None => None,
             Some(0) => return Err(PyValueError::new_err("threads: 0; expected at least 1")),
-            Some(threads) => {
+            // What one thread does, the caller's does without waiting for another.
+            Some(threads) if !users.fit_one_thread(n, one_by_one) => {
                 let pool = ThreadPoolBuilder::new().num_threads(threads).build();
                 Some(pool.map_err(|error| PyRuntimeError::new_err(error.to_string()))?)
             }
+            _ => None,
         };
         let settings = Settings {
             k,
-            one_by_one: form == Form::Item,
+            one_by_one,
             observed: history.map_or(Observed::State, Observed::Clicks),
             max_steps,
             excluded: exclude,

@@ -287,6 +287,11 @@ impl Users {
         }
     }
 
+    /// Whether so many environments are stepped by one thread, whatever there are.
+    pub fn fit_one_thread(&self, n: usize, one_by_one: bool) -> bool {
+        !self.learned && n <= if one_by_one { 1 } else { self.chunk() }
+    }
+
     /// Sessions that are best stepped as one batch.
     pub fn chunk(&self) -> usize {
         if self.learned { 256 } else { 1_024 }
