@@ -63,6 +63,24 @@ fn no_figure_is_still_to_be_filled_in() {
     }
 }
 
+/// Tables, code blocks and what has no blank to break at are left out.
+#[test]
+fn pages_wrap_at_100_columns() {
+    let mut wide = Vec::new();
+    for page in pages() {
+        let mut fenced = false;
+        for (number, line) in (1..).zip(read(&page).lines()) {
+            let inside = line.trim_start();
+            fenced ^= inside.starts_with("```");
+            let breaks = inside.contains(' ') && !inside.starts_with(['|', '<']);
+            if !fenced && breaks && line.chars().count() > 100 {
+                wide.push(format!("{}, line {number}", page.strip_prefix(root()).unwrap().display()));
+            }
+        }
+    }
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
 #[test]
 fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
     let pages = pages();
