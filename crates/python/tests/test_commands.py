@@ -127,7 +127,10 @@ def test_misuse_is_said_in_the_programs_words(log, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_ctrl_c_stops_a_training_that_goes_on_later(log, tmp_path):
+def test_ctrl_c_stops_a_training_that_goes_on_later(log, tmp_path, request):
+    # A shell starts what it runs in the background with SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     to = tmp_path / "agent"
     settings = dict(method="pg", epochs=400)
     kept = lambda: list(to.glob("unfinished-*/latest.json"))  # noqa: E731
