@@ -74,7 +74,10 @@ fn pages_wrap_at_100_columns() {
             fenced ^= inside.starts_with("```");
             let breaks = inside.contains(' ') && !inside.starts_with(['|', '<']);
             if !fenced && breaks && line.chars().count() > 100 {
-                wide.push(format!("{}, line {number}", page.strip_prefix(root()).unwrap().display()));
+                wide.push(format!(
+                    "{}, line {number}",
+                    page.strip_prefix(root()).unwrap().display()
+                ));
             }
         }
     }
