@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Actor, Result};
 
-/// What is asked for one user. Ids that stand in a list twice count once.
+/// What is asked for one user. An id that is repeated among the candidates or the exclusions counts
+/// once; in the history each is a click.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {

@@ -47,9 +47,10 @@ impl EventKind {
         }
     }
 
-    /// The kind that is called so in the logs of shops, whatever the case: `view`, `pageview`,
-    /// `click`, `clicks`, `organic`; `cart`, `carts`, `addtocart`, `add_to_cart`; `order`,
-    /// `orders`, `buy`, `sale`, `purchase`, `transaction`.
+    /// The kind that is called so in the logs of shops, in upper or lower case: `view`, `views`,
+    /// `pageview`, `click`, `clicks`, `organic`, `detail`, `history`; `cart`, `carts`, `addtocart`,
+    /// `add_to_cart`, `add`, `wishlist`; `order`, `orders`, `buy`, `sale`, `purchase`, `purchases`,
+    /// `transaction`.
     pub fn of(name: &str) -> Option<Self> {
         const NAMES: [(EventKind, &[&str]); 3] = [
             (
