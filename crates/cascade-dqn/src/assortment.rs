@@ -9,13 +9,14 @@ use crate::policy::{remembers_clicks, show};
 use crate::{Greedy, Result};
 
 /// Shows the slate whose expected reward is the largest at once, where users choose one of its
-/// items, or nothing, by a multinomial logit: the assortment of k items that maximises
+/// items, or nothing, by a multinomial logit: the assortment of k items that maximizes
 /// (Σ wᵢ pᵢ + p₀) / (Σ wᵢ + 1), wᵢ = exp(uᵢ), over the items i of the slate. Without the option of
 /// choosing nothing, the terms p₀ and 1 are absent. Deterministic: propensity 1.
 ///
 /// The slate is exact. For the largest value z, it is the k items of the largest wᵢ (pᵢ - z), and z
 /// is found by Dinkelbach's iteration for fractional programs (Management Science 13(7), 1967),
-/// which raises it at each step. Where all items pay the same, it is the slate of [`Greedy`].
+/// which raises it at each step. Where all items pay the same, and more than choosing nothing does,
+/// it is the slate of [`Greedy`].
 #[derive(Clone, Debug)]
 pub struct Assortment<M> {
     choices: Greedy<M>,
@@ -50,11 +51,12 @@ impl<M: ChoiceModel> Assortment<M> {
     /// scores.
     fn slate(&self, items: &[ItemId], scores: &[f32], k: usize) -> Result<Vec<ItemId>> {
         let utilities: Vec<f64> = scores.iter().map(|&score| self.eta * f64::from(score)).collect();
-        // Weights are relative to the largest, so that none overflows.
+        // Weights are relative to the largest, so that none overflows, and never 0, so that every
+        // slate has a value.
         let nothing = self.pays.nothing.map(|pays| (0.0, f64::from(pays)));
         let least = nothing.map_or(f64::NEG_INFINITY, |(utility, _)| utility);
         let largest = utilities.iter().copied().fold(least, f64::max);
-        let weight = |utility: f64| (utility - largest).exp();
+        let weight = |utility: f64| (utility - largest).exp().max(f64::MIN_POSITIVE);
         let pays = |item: ItemId| f64::from(self.pays.items[item.index()]);
         let nothing = nothing.map_or((0.0, 0.0), |(utility, pays)| (weight(utility), pays));
         let weights: Vec<f64> = utilities.into_iter().map(weight).collect();
@@ -159,7 +161,8 @@ mod tests {
             let (scores, pays): (Vec<f32>, Vec<f32>) = items.into_iter().unzip();
             let of = assortment(&pays, nothing);
             let ids: Vec<ItemId> = (0..5).map(ItemId).collect();
-            let slate: Vec<usize> = of.slate(&ids, &scores, k).unwrap().iter().map(|i| i.index()).collect();
+            let slate = of.slate(&ids, &scores, k).unwrap();
+            let slate: Vec<usize> = slate.iter().map(|item| item.index()).collect();
             let best = (0u32..32).filter(|set| set.count_ones() as usize == k).map(|set| {
                 let slate: Vec<usize> = (0..5).filter(|item| set >> item & 1 == 1).collect();
                 value(&of, &scores, &slate)
@@ -177,6 +180,14 @@ mod tests {
             let liked = top_items(ids.iter().copied().zip(scores), k).unwrap();
             prop_assert_eq!(found, liked);
         }
+    }
+
+    /// The liked item costs 2, and the weights of the others are too small to be told from 0.
+    #[test]
+    fn utilities_however_far_apart_make_a_slate() {
+        let ids: Vec<ItemId> = (0..3).map(ItemId).collect();
+        let of = assortment(&[-2.0, 1.0, 1.0], None);
+        assert_eq!(of.slate(&ids, &[1e4, 0.0, 1.0], 2).unwrap(), [ItemId(1), ItemId(2)]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub struct Args {
     /// or bundled:NAME.
     #[arg(required_unless_present = "named")]
     log: Option<PathBuf>,
-    /// The log, by the name of this option.
+    /// The same log as an option, as earlier versions took it.
     #[arg(long = "log", value_name = "LOG", conflicts_with = "log")]
     named: Option<PathBuf>,
     /// Whom to judge, once for each: a recommender that `foretaste train` wrote; a file of anyone's

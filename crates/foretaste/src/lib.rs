@@ -1,7 +1,7 @@
 //! The program `foretaste`: what a recommender would earn, before your users meet it.
 //!
-//! [`main`] is the program. Another program that runs its commands, as the Python package does, asks
-//! for [`answer`], [`read_log`] and [`describe`](describe()).
+//! [`main`] is the program. Another program that runs its commands, as the Python package does,
+//! calls [`answer`], [`read_log`] and [`describe`](describe()).
 
 #![deny(
     clippy::print_stdout,

@@ -128,8 +128,8 @@ impl Input {
         Self::copied(PathBuf::from(name), name, &mut bytes)
     }
 
-    /// Opens a log that lies in memory as batches of Arrow's columns, as a Parquet file of this name
-    /// would be.
+    /// Opens a log that is in memory as batches of Arrow's columns, like a Parquet file of this
+    /// name.
     ///
     /// # Errors
     /// [`Error::File`] if a batch cannot be had, or holds a type that Parquet does not; or if there

@@ -47,7 +47,7 @@ impl Traces {
     }
 
     /// Begins the traces of a cell in the place of those of an earlier run of it. What cannot be
-    /// written is left out with a warning, or, where the disk is full, told to the space of the run.
+    /// written is left out with a warning; a full disk is noted in [`space`](Self::space) instead.
     pub fn begin<'a>(&self, cell: &'a Cell) -> Trace<'a> {
         let place = place(cell);
         let folder = self.out.join("events").join(&place);

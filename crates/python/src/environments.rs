@@ -34,9 +34,10 @@ enum Form {
     Item,
 }
 
-/// Observations ``[n, width]``, rewards, terminated, truncated, clicked item or -1, repaired places,
-/// session numbers, whether a step of a session was made: ``[n]`` each; the last observations
-/// ``[ended, width]`` and the numbers ``[ended]`` of sessions that gave way on the same step.
+/// Observations ``[n, width]``, rewards, terminated, truncated, clicked item or -1, repaired
+/// places, session numbers, whether a step of a session was made: ``[n]`` each; the last
+/// observations ``[ended, width]`` and the numbers ``[ended]`` of sessions that gave way on the same
+/// step.
 type Stepped<'py> = (
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray1<f64>>,

@@ -17,8 +17,8 @@ type Numbers<'py> = PyReadonlyArray1<'py, f64>;
 /// against it: None where there is none.
 type Estimated = (f64, Option<f64>, Option<(f64, f64)>, Option<f64>, Vec<String>);
 
-/// An estimate from single actions: rewards, propensities and probabilities of the evaluated policy,
-/// and what a model predicts of the logged action and of the policy; `[rows]` each.
+/// An estimate from single actions: rewards, propensities and probabilities of the evaluated
+/// policy, and what a model predicts of the logged action and of the policy; `[rows]` each.
 #[pyfunction]
 #[pyo3(signature = (estimator, reward, logging, evaluation, logged, expected, cap))]
 #[expect(clippy::too_many_arguments, reason = "the columns, by name")]
@@ -86,8 +86,8 @@ pub fn of_slates(
     })
 }
 
-/// An estimate by the position-based model: clicks `[slates · k]`, and the probability of each shown
-/// item at every place, `[slates · k · k]`; examination `[k]`, or estimated from the log.
+/// An estimate by the position-based model: clicks `[slates · k]`, and the probability of each
+/// shown item at every place, `[slates · k · k]`; examination `[k]`, or estimated from the log.
 #[pyfunction]
 #[pyo3(signature = (estimator, k, reward, logging, evaluation, examination))]
 pub fn of_positions(

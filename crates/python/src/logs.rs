@@ -73,7 +73,7 @@ impl Log {
     }
 
     /// Writes a policy as a file that ``foretaste judge`` takes: the probability of the item at
-    /// each place of each slate given those before it, ``[places]``, the slates one after the other.
+    /// each place of each slate given those before it, ``[places]``, one slate after the other.
     fn _save_policy(
         &self,
         py: Python<'_>,

@@ -17,8 +17,8 @@ pub(crate) type Weights = BTreeMap<String, Tensor>;
 ///
 /// Every kind has a function here that takes what was trained: [`Content::agent`],
 /// [`Content::policy_gradient`], [`Content::ranking`], [`Content::q_networks`],
-/// [`Content::lin_ucb`], [`Content::greedy`], [`Content::assortment`], [`Content::click_model`], [`Content::popularity`],
-/// [`Content::top_items`], [`Content::random`].
+/// [`Content::lin_ucb`], [`Content::greedy`], [`Content::assortment`], [`Content::click_model`],
+/// [`Content::popularity`], [`Content::top_items`], [`Content::random`].
 #[derive(Clone, Debug)]
 pub struct Content {
     pub(crate) kind: &'static str,

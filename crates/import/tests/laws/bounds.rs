@@ -230,8 +230,8 @@ fn a_parquet_file_takes_no_memory_for_what_repeats() {
     assert!(refused.contains("--max-unpacked raises the bound"), "{refused}");
 }
 
-/// Each byte of its end becomes a few others: among these are a negative offset, and others at which
-/// the decoder panics.
+/// Each byte of its end becomes a few others: among these are a negative offset, and others at
+/// which the decoder panics.
 #[test]
 #[cfg(unix)]
 fn a_damaged_parquet_file_is_an_error_without_a_backtrace() {

@@ -61,8 +61,8 @@ fn of(content: &Content) -> Result<LinUcb> {
 struct Learning {
     config: LinUcbConfig,
     k: usize,
-    /// Item features beside how often the log's users click an item: one-hot vectors under a
-    /// projection to so many dimensions by random signs.
+    /// Item features in addition to how often the log's users click an item: one-hot vectors under
+    /// a projection to so many dimensions by random signs.
     features: usize,
     /// Users of an iteration.
     acting: usize,

@@ -78,8 +78,8 @@ mod tests {
                 let single = part.iter().filter(|&&at| owners[at].is_none()).count();
                 users_of.push(named.len() + single);
                 for other in dealt.iter().filter(|other| *other != part) {
-                    let apart = |&at: &usize| owners[at].is_none_or(|owner| !named.contains(&owner));
-                    prop_assert!(other.iter().all(apart));
+                    let shared = |&at: &usize| owners[at].is_some_and(|of| named.contains(&of));
+                    prop_assert!(!other.iter().any(shared));
                 }
             }
             let (least, most) = (users_of.iter().min().unwrap(), users_of.iter().max().unwrap());
