@@ -139,7 +139,7 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
     arms.push(("IRecGAN 1:10, more rounds".to_owned(), last(&of_printed, Network::Agent)));
     let passes = algorithm(&|networks| networks.judged = Judged::AsLogged);
     arms.push(("IRecGAN 1:10, D by passes".to_owned(), last(&passes, Network::Agent)));
-    let changes: [(&str, Change<'_>); 6] = [
+    let changes: [(&str, Change<'_>); 7] = [
         ("IRecGAN 6:1, D for A alone", &|networks| {
             networks.adversary = Adversary::ScoresForAgent;
         }),
@@ -150,6 +150,10 @@ fn arms(study: &Study) -> Vec<(String, Learner)> {
         ("IRecGAN 6:1, supported", &|networks| networks.support = Some(SUPPORT)),
         ("PGU 6:1, supported", &|networks| {
             (networks.support, networks.adversary) = (Some(SUPPORT), Adversary::None);
+        }),
+        ("PGU 6:1, supported or logged", &|networks| {
+            (networks.support, networks.adversary) = (Some(SUPPORT), Adversary::None);
+            networks.replace_unsupported = true;
         }),
         ("IRecGAN 6:1, zero state", &from_zeros),
         ("IRecGAN 6:1, random endings", &random_endings),
@@ -257,7 +261,8 @@ impl Experiment for Parts {
              it. D by passes: D learns from as many trajectories as the log holds. zero state: no \
              START entry. random endings: U sees users leave on random slates. supported: a \
              generated slate counts if every two of its items stood together on {SUPPORT} slates of \
-             the log. authors' round: one round of their code, with random endings; it has 1.4 times \
+             the log; supported or logged: a logged session takes the place of a trajectory of which \
+             no slate counts. authors' round: one round of their code, with random endings; it has 1.4 times \
              the updates of A and half those of U. by held-out users: the round that earns most in \
              users fitted to further sessions of the log; by likelihood: that of the lowest loss on \
              further sessions."

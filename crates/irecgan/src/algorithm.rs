@@ -5,14 +5,13 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 use rand::Rng;
-use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{Agent, AgentTrainer};
 use crate::config::{Adversary, Endings, IRecGanConfig, Round};
 use crate::generate::Simulation;
+use crate::mixture::{Mixture, extract, mixture, restricted};
 use crate::policy::{AgentPolicy, Selection};
-use crate::support::Support;
 use crate::{Buffer, Result};
 
 /// IRecGAN's Algorithm 1: U, A and D, trained alone and then against each other.
@@ -260,17 +259,9 @@ impl IRecGan {
     }
 
     fn r_step(&mut self, offline: &Log, seed: Seed, point: &mut CurvePoint) -> Result<()> {
-        let m = self.config.generated(offline.sessions());
-        let mut both = Buffer::real(extract(
-            offline,
-            self.config.extracted(offline.sessions()),
-            seed.derive("line 11"),
-        ));
-        let mut generated = 0;
-        if m > 0 {
-            both = self.generate(offline, m, seed.derive("line 9"), point)?.join(&both)?;
-            generated = m;
-        }
+        let Mixture { both, generated } = mixture(&self.config, offline, seed, |count, seed| {
+            self.generate(offline, count, seed, point)
+        })?;
         if self.config.adversary == Adversary::Full {
             let weights = self.weights_of_users(&both, generated, offline)?;
             let seed = seed.derive("line 12");
@@ -288,7 +279,7 @@ impl IRecGan {
         seed: Seed,
         point: &mut CurvePoint,
     ) -> Result<Buffer> {
-        let mut generated = match self.config.adversary {
+        let generated = match self.config.adversary {
             Adversary::Full | Adversary::ScoresForAgent => {
                 let discriminator = self.discriminator.model().freeze()?;
                 self.simulate(offline, |simulation| {
@@ -300,10 +291,7 @@ impl IRecGan {
             }
         };
         point.describe(&generated);
-        if let Some(least) = self.config.support {
-            Support::new(offline).restrict(&mut generated, least);
-        }
-        Ok(generated)
+        restricted(&self.config, offline, generated)
     }
 
     /// Lines 16 to 18, or 5 and 6.
@@ -449,15 +437,6 @@ fn with_random_endings(log: &Log, items: usize, seed: Seed) -> Result<Log> {
         builder.end_session(None)?;
     }
     Ok(builder.build())
-}
-
-/// Some of the offline sessions, each at most once.
-pub(crate) fn extract(offline: &Log, count: usize, seed: Seed) -> Log {
-    let mut order: Vec<usize> = (0..offline.sessions()).collect();
-    order.shuffle(&mut seed.stream(0));
-    order.truncate(count);
-    order.sort_unstable();
-    offline.select(&order)
 }
 
 /// Steps of a generated trajectory at most, the one with END among them: twice the mean length of

@@ -44,6 +44,11 @@ pub struct IRecGanConfig {
     /// A trajectory counts up to its first slate that does not.
     #[serde(default)]
     pub support: Option<u32>,
+    /// Whether a logged session takes the place of every generated trajectory of which not even
+    /// the first slate counts, so that an epoch has as many sessions to learn from with `support`
+    /// as without it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replace_unsupported: bool,
     /// N: branches of a generated trajectory at each step (Eq 6): 5.
     pub branches: usize,
     /// Epochs of line 3.
@@ -137,6 +142,7 @@ impl IRecGanConfig {
             endings: Endings::Logged,
             judged: Judged::AsGenerated,
             support: None,
+            replace_unsupported: false,
             branches: 5,
             users_epochs: 10,
             agent_epochs: 10,
@@ -176,6 +182,10 @@ impl IRecGanConfig {
         if self.endings == Endings::Random && self.discriminator.leaving {
             let problem = "random slates end sessions, which the discriminator's `leaving` sees";
             return Err(Setting::new("endings", problem).into());
+        }
+        if self.replace_unsupported && (self.support.is_none() || self.round == Round::Authors) {
+            let problem = "replaces unsupported trajectories of printed rounds: expected `support`";
+            return Err(Setting::new("replace_unsupported", problem).into());
         }
         if !(0.0..1.0).contains(&self.lambda_1) {
             let problem = format!("{}, expected a share in [0, 1)", self.lambda_1);

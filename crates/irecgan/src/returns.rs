@@ -38,6 +38,20 @@ impl Buffer {
         Self { log, scores }
     }
 
+    /// The trajectories of which at least one step counts.
+    pub(crate) fn counted(self) -> Self {
+        let (mut sessions, mut scores, mut end) = (Vec::new(), Vec::new(), 0);
+        for (at, session) in self.log.iter().enumerate() {
+            let start = end;
+            end += session.len();
+            if self.scores[start..end].iter().any(|&score| score != 0.0) {
+                sessions.push(at);
+                scores.extend_from_slice(&self.scores[start..end]);
+            }
+        }
+        Self { log: self.log.select(&sessions), scores }
+    }
+
     /// R^a_t of every step of the log, in order. A step without a click, such as END, adds nothing.
     pub fn returns(&self, discount: f64, lambda_r: f64) -> Vec<f32> {
         let (mut all, mut start) = (Vec::with_capacity(self.scores.len()), 0);

@@ -1,5 +1,5 @@
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Log, PaddedBatch};
+use foretaste_data::{Catalogue, ItemId, Log, PaddedBatch};
 use foretaste_nn::{AdamConfig, Gradients, backward, check_gradients};
 use foretaste_random::Seed;
 use foretaste_train::PerStep;
@@ -224,6 +224,53 @@ fn unjudged_trajectories_are_generated_and_offline_at_the_ratio_and_score_one() 
     };
     assert_eq!(trajectories(&buffer.log, 10), trajectories(&data, 0));
     assert_eq!(mixed(&IRecGanConfig { lambda_1: 0.0, ..config() }), Buffer::real(data.clone()));
+}
+
+#[test]
+fn logged_sessions_take_the_place_of_trajectories_that_the_log_does_not_support() {
+    let (data, run) = (offline(8, 30, 3), start(config()));
+    let sessions = |log: &Log| -> Vec<Vec<Vec<ItemId>>> {
+        let slates = |session: foretaste_data::Session<'_>| {
+            session.steps().map(|step| step.slate.to_vec()).collect()
+        };
+        log.iter().map(slates).collect()
+    };
+    let mixed = |support, replace_unsupported| {
+        let lambda_1 = 6.0 / 7.0;
+        let config = IRecGanConfig { lambda_1, support, replace_unsupported, ..config() };
+        unjudged(&config, run.users(), run.agent(), &data, Seed::new(8)).unwrap()
+    };
+    // Some first slates are supported, others are not.
+    let (kept, replaced) = (mixed(Some(5), false), mixed(Some(5), true));
+    let (kept_sessions, logged) = (sessions(&kept.log), sessions(&data));
+    let mut start = 0;
+    let (mut expected, mut scores) = (Vec::new(), Vec::new());
+    for session in &kept_sessions[..180] {
+        let of_session = &kept.scores[start..start + session.len()];
+        if of_session[0] > 0.0 {
+            expected.push(session.clone());
+            scores.extend_from_slice(of_session);
+        }
+        start += session.len();
+    }
+    assert!(expected.len() > 10 && expected.len() < 170, "{}", expected.len());
+    let found = sessions(&replaced.log);
+    assert_eq!(found[..expected.len()], expected);
+    assert_eq!(replaced.scores[..scores.len()], scores);
+    // Every logged session is there equally often, but for a remainder.
+    assert_eq!(found.len(), 180 + 30);
+    let often = |session| found.iter().filter(|found| *found == session).count();
+    let least = (found.len() - expected.len()) / 30;
+    assert!(logged.iter().all(|session| often(session) >= least));
+    assert!(found[expected.len()..].iter().all(|session| logged.contains(session)));
+    // Where the log supports no slate, sessions of the log are all that there is.
+    let none = sessions(&mixed(Some(1_000), true).log);
+    assert!(
+        none.len() == 210
+            && logged
+                .iter()
+                .all(|session| { none.iter().filter(|found| *found == session).count() >= 7 })
+    );
 }
 
 #[test]
