@@ -132,6 +132,40 @@ fn nobody_is_judged_by_sessions_that_it_learned_from() {
 }
 
 #[test]
+fn a_large_log_is_judged_by_sessions_that_the_seed_draws() {
+    let temp = TempDir::new().unwrap();
+    let log = temp.path().join("log.csv").to_str().unwrap().to_owned();
+    fs::write(&log, single_rows(false).0).unwrap();
+    let judged = |more: &[&str]| {
+        let output = evaluate(&log, "uniform", more);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let reward = json(foretaste(
+            &[&["judge", &log, "--policy", "uniform", "--json"], more].concat(),
+        ))["logger"]["reward_per_slate"]
+            .as_f64()
+            .unwrap();
+        (succeeds(output), said, reward)
+    };
+    let (all, said, _) = judged(&[]);
+    assert!(
+        all.contains("30 slates in 30 sessions") && !said.contains("drawn at random"),
+        "{said}"
+    );
+    let (some, said, earned) = judged(&["--most-sessions", "7", "--seed", "1"]);
+    assert!(some.contains("7 slates in 7 sessions"), "{some}");
+    assert!(said.contains("judged by 7 of these 30 sessions"), "{said}");
+    assert_eq!(judged(&["--most-sessions", "7", "--seed", "1"]).0, some);
+    let others = |seed: &str| judged(&["--most-sessions", "7", "--seed", seed]).2;
+    assert!(["2", "3", "4", "5"].iter().any(|seed| others(seed) != earned));
+    // A file of anyone's slates may cover sessions that are not drawn.
+    let slates = temp.path().join("slates.csv").to_str().unwrap().to_owned();
+    let rows: Vec<String> = (0..30).map(|session| format!("v{session},0,tea")).collect();
+    fs::write(&slates, format!("session,step,slate\n{}\n", rows.join("\n"))).unwrap();
+    let said = succeeds(evaluate(&log, &slates, &["--most-sessions", "7", "--seed", "1"]));
+    assert!(said.contains("7 slates in 7 sessions"), "{said}");
+}
+
+#[test]
 fn items_that_a_recommender_does_not_know_are_counted_and_refused_or_left_out() {
     let (temp, _, policy) = trained(&rewards_without_choice(ITEMS), "90");
     let next = temp.path().join("next.csv").to_str().unwrap().to_owned();

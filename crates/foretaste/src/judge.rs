@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use candle_core::Device;
+use clap::builder::RangedU64ValueParser;
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Mapping, Origin, UnknownItems};
 use foretaste_nn::DeviceKind;
@@ -85,6 +86,15 @@ pub struct Args {
     /// any of them [default: judge by all sessions that none of them learned from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
+    /// Judge by at most so many sessions, drawn by the seed from those that may judge. A million
+    /// takes about 1.6 GB of memory for slates of six.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1_000_000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(2..)
+    )]
+    most_sessions: usize,
     /// Where the log has no propensities, estimate them: right only where the policy that made the
     /// log looked at nothing but the place and the item.
     #[arg(long)]
@@ -97,7 +107,8 @@ pub struct Args {
     /// Weights are clipped here in the estimators that clip.
     #[arg(long, default_value_t = 10.0)]
     cap: f64,
-    /// What the resampled sessions of the comparison are drawn from.
+    /// What the resampled sessions of the comparison are drawn from, and the sessions that judge where
+    /// --most-sessions leaves some out.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
@@ -161,6 +172,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         true => chosen.without_propensities(&dataset, args.log())?,
         false => chosen.with_propensities(&dataset, args.log())?,
     };
+    let chosen = chosen.at_most(args.most_sessions, args.seed);
     let names = session_names(&dataset, &chosen, &candidates);
     let (judged, others) = (dataset.select(&chosen.judged)?, dataset.select(&chosen.others)?);
     // A large log is not held twice.

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::bail;
 use foretaste_console::terminal::eprint_line;
 use foretaste_data::{Dataset, Origin};
+use foretaste_random::Seed;
 
 /// The sessions to judge by, and the others, which may be learned from.
 pub struct Chosen {
@@ -90,6 +91,23 @@ impl Chosen {
         let learned_from = learned_from.concat();
         eprint_line(format_args!("judged by {} of {all} sessions{learned_from}", judged.len()));
         Ok(Self { judged, others })
+    }
+
+    /// The same judged by at most `most` sessions, which are drawn without replacement and keep their
+    /// order; how many are left out is said.
+    pub fn at_most(mut self, most: usize, seed: u64) -> Self {
+        let all = self.judged.len();
+        if all > most {
+            eprint_line(format_args!(
+                "judged by {most} of these {all} sessions, drawn at random; --most-sessions takes \
+                 more, which needs more memory"
+            ));
+            let mut stream = Seed::new(seed).derive("sessions that judge").stream(0);
+            let mut drawn = rand::seq::index::sample(&mut stream, all, most).into_vec();
+            drawn.sort_unstable();
+            self.judged = drawn.into_iter().map(|at| self.judged[at]).collect();
+        }
+        self
     }
 
     /// The same, if none of them has propensities, so that they may be estimated.
