@@ -7,6 +7,7 @@ mod nn;
 mod peer;
 mod python;
 mod sim;
+mod users;
 
 use clap::Subcommand;
 
@@ -35,6 +36,8 @@ enum HotPath {
     Python(python::Args),
     /// Roll out simulated users: steps a second.
     Sim(sim::Args),
+    /// Roll out learned users: steps a second, and what their largest product alone would allow.
+    Users(users::Args),
 }
 
 /// Runs the benchmark that the arguments name.
@@ -46,5 +49,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         HotPath::Nn(args) => nn::run(args),
         HotPath::Python(args) => python::run(args),
         HotPath::Sim(args) => sim::run(args),
+        HotPath::Users(args) => users::run(args),
     }
 }

@@ -13,6 +13,7 @@ use foretaste_sim::{Environment, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
+use crate::learned::LEARNED_USERS;
 use crate::policies::{self, Judging, LinUcbTraining, Training};
 use crate::worlds::{Users, UsersConfig, World, Worlds};
 
@@ -83,7 +84,7 @@ const FEWER: f64 = 5.0;
 impl Adaptation {
     /// Lays out the grid of cells: data sets x recommenders x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);

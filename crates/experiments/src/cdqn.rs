@@ -17,6 +17,7 @@ use foretaste_sim::policies::UniformRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
+use crate::learned::LEARNED_USERS;
 use crate::policies::{self, Judging, LinUcbTraining, Training};
 use crate::user_model;
 use crate::worlds::{Simulator, UsersConfig, World, Worlds};
@@ -63,7 +64,7 @@ const GREEDY: &str = "GAN-Greedy";
 impl Cdqn {
     /// Lays out the grid of cells: data sets x slate sizes x policies x seeds.
     pub fn new(settings: &Settings, worlds: Arc<Worlds>) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         for world in &worlds.all {
             let dataset = &world.source.dataset;
             let users = UsersConfig::new(&world.source, settings);

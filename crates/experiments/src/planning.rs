@@ -28,7 +28,7 @@ use foretaste_user_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::learned::interruptible;
+use crate::learned::{LEARNED_USERS, interruptible};
 use crate::policies::{self, Judging};
 use crate::worlds::planned_in;
 
@@ -125,7 +125,7 @@ const K: usize = 3;
 impl Planning {
     /// Lays out the grid of cells: families of users x sizes of log x recommenders x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         let sizes: &[u64] = match settings.scale {
             Scale::Smoke => &[60],
             Scale::Quick => &[2_000],

@@ -18,6 +18,7 @@ use self::evidence::{Learned, evidence};
 use self::rightful::Truth;
 use self::world::{Config, Population, World};
 use crate::Settings;
+use crate::learned::LEARNED_USERS;
 
 /// The experiment `trust`.
 pub struct Trust {
@@ -34,7 +35,7 @@ const WRONG: f64 = 4.0;
 impl Trust {
     /// Lays out the grid of cells: kinds of worlds x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         let kinds = world::kinds();
         let kept = match settings.scale {
             Scale::Smoke => 1,

@@ -53,7 +53,7 @@ pub use error::{Error, Result};
 pub use gradient_check::check_gradients;
 pub use lstm::{FrozenLstm, Lstm, LstmState};
 pub use matmul::matmul;
-pub use mlp::{Activation, Mlp};
+pub use mlp::{Activation, FrozenMlp, Mlp, Workspace, add_rows};
 pub use params::{Init, Params, Scope, TABLE};
 pub use softmax::{
     BlockSum, FrozenSoftmax, Logits, LogitsRow, softmax_cross_entropy, softmax_logits,

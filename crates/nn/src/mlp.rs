@@ -1,8 +1,13 @@
+mod frozen;
+
 use candle_core::Tensor;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::Real;
 use crate::{Init, Result, Scope};
+
+pub use frozen::{FrozenMlp, Workspace, add_rows};
 
 /// The non-linearity σ between layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +29,15 @@ impl Activation {
             Self::Tanh => x.tanh()?,
             Self::Identity => x.clone(),
         })
+    }
+
+    /// σ(x) of one number: what [`FrozenMlp`] takes of each.
+    pub fn of(self, x: f32) -> f32 {
+        match self {
+            Self::Elu => Real::elu(x),
+            Self::Tanh => Real::tanh(x),
+            Self::Identity => x,
+        }
     }
 }
 
@@ -117,6 +131,39 @@ mod tests {
         let y = mlp.forward(&x).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(y[0][0], 4.5);
         assert!((y[1][0] - 3.0 * ((-1.5f32).exp() - 1.0)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_frozen_mlp_scores_every_row_as_the_layers_do_whatever_stands_beside_it() {
+        for (activation, widths) in [
+            (Activation::Elu, vec![70, 40, 33, 1]),
+            (Activation::Tanh, vec![3, 64, 1]),
+            (Activation::Identity, vec![5, 1]),
+        ] {
+            let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+            let mlp = Mlp::new(&widths, activation, params.scope("m")).unwrap();
+            let x = (37, widths[0]);
+            let x = params.scope("data").param("x", x, Init::Normal { sd: 1.5 }).unwrap();
+            let expected = mlp.forward(&activation.forward(&x).unwrap()).unwrap();
+            let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+            let (rows, frozen) = (x.to_vec2::<f32>().unwrap(), mlp.freeze().unwrap());
+            let mut workspace = Workspace::default();
+            let mut scored = |first: usize, count: usize| {
+                let mut scores = vec![0.0; count];
+                let fill = |row: usize, values: &mut [f32]| {
+                    values.copy_from_slice(&rows[first + row]);
+                };
+                frozen.scores(&mut workspace, fill, &mut scores);
+                scores
+            };
+            let all = scored(0, 37);
+            for (found, expected) in all.iter().zip(&expected) {
+                assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+            }
+            assert_eq!([scored(0, 1), scored(1, 20), scored(21, 16)].concat(), all);
+        }
+        let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+        assert!(Mlp::new(&[2, 3], Activation::Elu, params.scope("m")).unwrap().freeze().is_err());
     }
 
     #[test]

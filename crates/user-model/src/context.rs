@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
-use foretaste_data::{ItemId, Log, PaddedBatch};
+use foretaste_data::{Log, PaddedBatch};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{ContextFeatures, CountContext};
@@ -60,27 +60,13 @@ impl UserModel {
         Ok(impressions)
     }
 
-    /// The context features of slates, each after some clicks, oldest first, `[shown, dim]`; none
-    /// for a model that takes none.
-    pub(crate) fn slate_context<'a>(
-        &self,
-        slates: impl Iterator<Item = (&'a [ItemId], &'a [ItemId])>,
-    ) -> Result<Option<Tensor>> {
-        let Some(context) = self.counted()? else { return Ok(None) };
-        let mut rows = Vec::new();
-        for (history, slate) in slates {
-            context.rows(history, slate, &mut rows);
-        }
-        Ok(Some(self.rows(rows, context)?))
-    }
-
     fn rows(&self, rows: Vec<f32>, context: &CountContext) -> Result<Tensor> {
         let shape = (rows.len() / context.dim(), context.dim());
         let rows = Tensor::from_vec(rows, shape, self.params().device())?;
         Ok(rows.to_dtype(self.params().dtype())?)
     }
 
-    fn counted(&self) -> Result<Option<&CountContext>> {
+    pub(crate) fn counted(&self) -> Result<Option<&CountContext>> {
         if self.config().context.is_some() && self.context.is_none() {
             let problem = "the model takes them, but nothing was counted; fit it";
             return Err(Setting::new("context features", problem).into());
@@ -125,9 +111,12 @@ mod tests {
 
     /// What users who act were paid for a click is what the model says of it in their log.
     #[test]
-    fn users_who_act_see_the_features_that_their_log_has() {
-        for config in configs() {
-            let users = LearnedUsers::paying(model(config, DType::F32), Pays::Utility).unwrap();
+    fn users_who_act_are_those_that_the_model_sees_in_their_log() {
+        let without =
+            |config| UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
+        let models = configs().into_iter().map(|config| model(config, DType::F32));
+        for model in models.chain(configs().into_iter().map(without)) {
+            let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
             let rollout = Rollout::new(Seed::new(3), 0..20, 3).max_steps(6);
             let played = rollout.run(&users, &Blind(UniformRandom { items: 6 })).unwrap();
             let sessions: Vec<usize> = (0..played.sessions()).collect();

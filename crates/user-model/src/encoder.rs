@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use foretaste_nn::{Activation, FrozenLstm, Init, Lstm, LstmState, Scope, Sparse, lookup};
+use foretaste_nn::{Activation, Init, Lstm, Scope, Sparse, lookup};
 use foretaste_settings::Setting;
 
 use crate::Result;
@@ -118,19 +118,6 @@ impl Encoder {
             }
             (Self::Lstm(lstm), _) => lstm_states(lstm, features, histories, layer),
         }
-    }
-
-    /// The LSTM's state one click later in the rows where `clicked [rows, 1]` is 1, and as it was
-    /// in the others.
-    pub fn step(
-        lstm: &FrozenLstm,
-        features: &Features,
-        items: &[u32],
-        state: &LstmState,
-        clicked: &Tensor,
-    ) -> Result<LstmState> {
-        let projected = features.project(items, lstm.lstm().input_weight())?.unsqueeze(1)?;
-        Ok(lstm.forward_projected(&projected, state, Some(clicked))?.1)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use foretaste_data::{Catalogue, Log, Split};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;
@@ -131,14 +131,12 @@ impl EnsembleUsers {
         streams.iter_mut().map(drawn).collect()
     }
 
-    /// r_θ of the slates, `[rows, k]`.
-    fn rewards(&self, state: &EnsembleState, slates: &Slates) -> Result<Tensor> {
+    /// r_θ of the slates, `[rows · k]`.
+    fn rewards(&self, state: &EnsembleState, slates: &Slates) -> Result<Vec<f32>> {
         let (rows, k) = (slates.rows(), slates.k());
-        let mut of_members = Vec::with_capacity(self.members.len());
-        for (users, state) in self.members.iter().zip(&state.members) {
-            let rewards = users.rewards(state, slates)?;
-            of_members.push(rewards.flatten_all()?.to_vec1::<f32>()?);
-        }
+        let of_members = self.members.iter().zip(&state.members);
+        let of_members = of_members.map(|(users, state)| users.rewards(state, slates));
+        let of_members = of_members.collect::<Result<Vec<_>>>()?;
         let mut one = vec![0.0; of_members.len()];
         let combine = |at: usize| {
             for (one, member) in one.iter_mut().zip(&of_members) {
@@ -146,8 +144,7 @@ impl EnsembleUsers {
             }
             self.combining.of(&one).unwrap_or_else(|| one[state.of_session[at / k]])
         };
-        let rewards: Vec<f32> = (0..rows * k).map(combine).collect();
-        Ok(Tensor::from_vec(rewards, (rows, k), self.members[0].model().params().device())?)
+        Ok((0..rows * k).map(combine).collect())
     }
 }
 

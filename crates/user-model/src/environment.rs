@@ -1,18 +1,19 @@
-use std::sync::Arc;
-
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, Log, RecentClicks};
 use foretaste_eval::choice::{ChoiceModel, Prediction};
-use foretaste_nn::{FrozenLstm, LstmState};
+use foretaste_nn::{LstmState, Workspace};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;
 use foretaste_sim::{Environment, Responses, Slates};
 use rand::Rng;
+use rayon::prelude::*;
 
+use crate::acting::{FrozenMemory, FrozenModel, inputs};
 use crate::config::Outside;
-use crate::encoder::Encoder;
-use crate::impressions::Histories;
-use crate::{Endings, Error, Result, UserModel};
+use crate::{Endings, Error, Regulariser, Result, UserModel};
+
+/// Sessions that a thread takes at a time.
+const SESSIONS: usize = 32;
 
 /// A learned user as an environment: shown a slate, it chooses by the φ* of the model's
 /// regulariser, is paid for, and leaves or stays.
@@ -26,11 +27,12 @@ use crate::{Endings, Error, Result, UserModel};
 /// names; beyond that a session is over after a step as often as in the log
 /// ([`Endings`](crate::Endings)).
 ///
-/// Draws belong to their session, but the last bits of a probability may depend on the batch that
-/// was multiplied together: logs are equal bit for bit for one chunk size on any number of threads.
+/// A session depends neither on the sessions around it nor on the number of threads, not in the last
+/// bit, on the CPU.
 #[derive(Debug)]
 pub struct LearnedUsers {
     model: UserModel,
+    acting: FrozenModel,
     pays: Pays,
     endings: Endings,
 }
@@ -58,12 +60,14 @@ pub struct LearnedState {
     /// All clicks of each session, oldest first, where the model takes context features; else
     /// empty.
     clicks: Vec<Vec<ItemId>>,
+    /// The memory's part of the first layer of r_θ, `[rows, first]`.
+    projected: Vec<f32>,
 }
 
 #[derive(Clone, Debug)]
 enum Memory {
     Clicks(RecentClicks),
-    Lstm(Arc<FrozenLstm>, LstmState),
+    Lstm(LstmState),
 }
 
 impl LearnedUsers {
@@ -88,7 +92,8 @@ impl LearnedUsers {
             return Err(Setting::new("reward of learned users", problem).into());
         }
         let endings = outcomes.map_or(Endings::NONE, |outcomes| outcomes.endings.clone());
-        Ok(Self { model, pays, endings })
+        let acting = FrozenModel::new(&model)?;
+        Ok(Self { model, acting, pays, endings })
     }
 
     /// The same, but that sessions end on steps without a click alone, as often as the model's
@@ -105,42 +110,48 @@ impl LearnedUsers {
         &self.model
     }
 
-    /// The states times the first layer of the reward network, `[rows, first]`.
-    fn states(&self, state: &LearnedState) -> Result<Tensor> {
-        let clicks = match &state.memory {
-            Memory::Lstm(_, state) => return self.model.project(state.output()),
-            Memory::Clicks(clicks) => clicks,
-        };
-        let mut histories = Histories::default();
-        for row in 0..clicks.rows() {
-            histories.push(clicks.row(row).iter().rev().map(|item| item.0).collect());
-        }
-        self.model.projected_states(&histories)
-    }
-
-    /// r_θ of the slates, `[rows, k]`.
-    pub(crate) fn rewards(&self, state: &LearnedState, slates: &Slates) -> Result<Tensor> {
-        let items: Vec<u32> = slates.items().iter().map(|item| item.0).collect();
-        let slates_after = (0..state.steps.len()).map(|row| {
-            let history = state.clicks.get(row).map_or(&[][..], Vec::as_slice);
-            (history, slates.row(row))
+    /// r_θ of the slates, `[rows · k]`.
+    pub(crate) fn rewards(&self, state: &LearnedState, slates: &Slates) -> Result<Vec<f32>> {
+        let (context, k, first) = (self.model.counted()?, slates.k(), self.acting.first());
+        let mut rewards = vec![0.0; slates.items().len()];
+        let chunks = rewards.par_chunks_mut(SESSIONS * k).enumerate();
+        chunks.for_each_init(Workspace::default, |workspace, (chunk, rewards)| {
+            let begin = chunk * SESSIONS;
+            let items = &slates.items()[begin * k..][..rewards.len()];
+            let projected = |row: usize| &state.projected[(begin + row) * first..][..first];
+            let history = |row: usize| state.clicks.get(begin + row).map_or(&[][..], Vec::as_slice);
+            self.acting.rewards(workspace, (items, k), projected, (context, history), rewards);
         });
-        let context = self.model.slate_context(slates_after)?;
-        let states = self.states(state)?;
-        self.model.slate_rewards(&states, &items, context.as_ref(), slates.k())
+        Ok(rewards)
     }
 
-    /// On the host: rewards and log-probabilities of slates of these rewards, `[rows · k]` each,
-    /// and log-probabilities of choosing nothing, `[rows]`.
-    fn utilities(&self, rewards: &Tensor) -> Result<[Vec<f32>; 3]> {
-        let device = self.model.params().device();
-        let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, device)?;
-        let (log_phi, log_outside) = self.model.log_probabilities(rewards, &mask)?;
-        Ok([
-            rewards.flatten_all()?.to_vec1()?,
-            log_phi.flatten_all()?.to_vec1()?,
-            log_outside.to_vec1()?,
-        ])
+    /// φ* of slates of `k` items of these rewards, `[rows · k]`, and of choosing nothing, `[rows]`,
+    /// both up to a factor that each row has of its own.
+    fn weights(&self, rewards: &[f32], k: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+        let (config, outside) = (self.model.config(), self.model.may_choose_nothing());
+        if config.regulariser == Regulariser::Shannon {
+            let mut weights: Vec<f64> =
+                rewards.iter().map(|&reward| config.eta * f64::from(reward)).collect();
+            let of_nothing =
+                weights.par_chunks_exact_mut(k).with_min_len(SESSIONS).map(|weights| {
+                    let lowest = if outside { 0.0 } else { f64::NEG_INFINITY };
+                    let largest = weights.iter().copied().fold(lowest, f64::max);
+                    weights.iter_mut().for_each(|weight| *weight = (*weight - largest).exp());
+                    if outside { (-largest).exp() } else { 0.0 }
+                });
+            let of_nothing = of_nothing.collect();
+            return Ok((weights, of_nothing));
+        }
+        let rewards = Tensor::from_slice(rewards, (rewards.len() / k, k), &Device::Cpu)?;
+        let mask = Tensor::ones(rewards.shape(), candle_core::DType::U8, &Device::Cpu)?;
+        let (log_phi, log_outside) = self.model.log_probabilities(&rewards, &mask)?;
+        let exp = |log: f32| f64::from(log).exp();
+        let items = log_phi.flatten_all()?.to_vec1()?.into_iter().map(exp).collect();
+        let of_nothing = match outside {
+            true => log_outside.to_vec1()?.into_iter().map(exp).collect(),
+            false => vec![0.0; rewards.dim(0)?],
+        };
+        Ok((items, of_nothing))
     }
 
     /// What a step pays on which an item of this r_θ, or nothing, was chosen.
@@ -162,35 +173,37 @@ impl LearnedUsers {
         }
     }
 
-    /// What users choose from slates of these rewards `[rows, k]`, are paid, and whether they
+    /// What users choose from slates of these rewards `[rows · k]`, are paid, and whether they
     /// leave.
     pub(crate) fn respond(
         &self,
-        rewards: &Tensor,
+        rewards: &[f32],
         state: &LearnedState,
         slates: &Slates,
         streams: &mut [Stream],
         responses: &mut Responses,
     ) -> Result<()> {
-        let [rewards, log_phi, log_outside] = self.utilities(rewards)?;
+        let k = slates.k();
+        let (weights, of_nothing) = self.weights(rewards, k)?;
         let leaving = match self.model.config().outside {
             Outside::Nothing { leaving } => leaving,
             Outside::Absent => 0.0,
         };
-        responses.clear();
-        for (row, stream) in streams.iter_mut().enumerate() {
-            let places = row * slates.k()..(row + 1) * slates.k();
-            let log_outside = self.model.may_choose_nothing().then_some(log_outside[row]);
-            let place = draw(&log_phi[places.clone()], log_outside, stream);
+        let respond = |(row, stream): (usize, &mut Stream)| {
+            let place = draw(&weights[row * k..][..k], of_nothing[row], stream);
             let choice = match place {
                 Some(place) => Choice::Item(slates.row(row)[place]),
                 None if stream.random::<f64>() < leaving => Choice::Leave,
                 None => Choice::Skip,
             };
-            let utility = place.map_or(0.0, |place| rewards[places.start + place]);
+            let utility = place.map_or(0.0, |place| rewards[row * k + place]);
             let ended = choice == Choice::Leave || self.ends(state.steps[row], choice, stream);
-            responses.push(choice, self.reward(choice, utility), ended);
-        }
+            (choice, self.reward(choice, utility), ended)
+        };
+        let rows = streams.par_iter_mut().enumerate().with_min_len(SESSIONS);
+        let found: Vec<_> = rows.map(respond).collect();
+        responses.clear();
+        found.into_iter().for_each(|(choice, reward, ended)| responses.push(choice, reward, ended));
         Ok(())
     }
 
@@ -199,18 +212,40 @@ impl LearnedUsers {
         for (clicks, choice) in state.clicks.iter_mut().zip(choices) {
             clicks.extend(choice.item());
         }
-        match &mut state.memory {
-            Memory::Clicks(clicks) => clicks.observe(choices),
-            Memory::Lstm(lstm, state) => {
-                let device = self.model.params().device();
-                let items: Vec<u32> =
-                    choices.iter().map(|choice| choice.item().unwrap_or(ItemId(0)).0).collect();
-                let clicked: Vec<u8> =
-                    choices.iter().map(|choice| choice.item().is_some().into()).collect();
-                let clicked = Tensor::from_vec(clicked, (choices.len(), 1), device)?;
-                *state = Encoder::step(lstm, &self.model.features, &items, state, &clicked)?;
+        let first = self.acting.first();
+        match (&mut state.memory, self.acting.memory()) {
+            (Memory::Clicks(recent), FrozenMemory::Clicks(clicks)) => {
+                recent.observe(choices);
+                let rows = state.projected.par_chunks_exact_mut(first).zip(choices).enumerate();
+                rows.with_min_len(SESSIONS).for_each(|(row, (projected, choice))| {
+                    if choice.item().is_some() {
+                        self.acting.after_clicks(clicks, recent.row(row), projected);
+                    }
+                });
             }
+            (Memory::Lstm(state_of_lstm), FrozenMemory::Lstm(lstm, of_items)) => {
+                let clicked = choices.iter().map(|choice| choice.item());
+                let items: Vec<u32> =
+                    clicked.clone().map(|item| item.unwrap_or(ItemId(0)).0).collect();
+                let mask: Vec<u8> = clicked.map(|item| item.is_some().into()).collect();
+                let mask = Tensor::from_vec(mask, (choices.len(), 1), of_items.device())?;
+                let inputs = inputs(of_items, &items)?;
+                *state_of_lstm = lstm.forward_projected(&inputs, state_of_lstm, Some(&mask))?.1;
+                self.project(state_of_lstm, &mut state.projected)?;
+            }
+            _ => unreachable!("a state is of the users that began it"),
         }
+        Ok(())
+    }
+
+    /// The part of the first layer of states of the LSTM.
+    fn project(&self, state: &LstmState, projected: &mut [f32]) -> Result<()> {
+        let states = state.output().to_dtype(candle_core::DType::F32)?;
+        let (hidden, states) = (states.dim(1)?, states.flatten_all()?.to_vec1::<f32>()?);
+        let rows = projected.par_chunks_exact_mut(self.acting.first());
+        rows.zip(states.par_chunks_exact(hidden))
+            .with_min_len(SESSIONS)
+            .for_each(|(projected, state)| self.acting.of_state(state, projected));
         Ok(())
     }
 }
@@ -223,13 +258,12 @@ impl Environment for LearnedUsers {
     }
 
     fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<LearnedState> {
-        let memory = match &self.model.encoder {
-            Encoder::PositionWeights { weight, .. } => {
-                Memory::Clicks(RecentClicks::new(streams.len(), weight.dims()[0]))
+        let memory = match self.acting.memory() {
+            FrozenMemory::Clicks(clicks) => {
+                Memory::Clicks(RecentClicks::new(streams.len(), clicks.window()))
             }
-            Encoder::Lstm(lstm) => {
-                let frozen = lstm.freeze().map_err(Error::from)?;
-                Memory::Lstm(Arc::new(frozen), lstm.zero_state(streams.len()).map_err(Error::from)?)
+            FrozenMemory::Lstm(lstm, _) => {
+                Memory::Lstm(lstm.lstm().zero_state(streams.len()).map_err(Error::from)?)
             }
         };
         let remembered = if self.model.config().context.is_some() { streams.len() } else { 0 };
@@ -237,6 +271,7 @@ impl Environment for LearnedUsers {
             memory,
             steps: vec![0; streams.len()],
             clicks: vec![Vec::new(); remembered],
+            projected: self.acting.empty().repeat(streams.len()),
         })
     }
 
@@ -255,14 +290,17 @@ impl Environment for LearnedUsers {
     fn select(&self, state: &LearnedState, rows: &[usize]) -> foretaste_sim::Result<LearnedState> {
         let memory = match &state.memory {
             Memory::Clicks(clicks) => Memory::Clicks(clicks.select(rows)),
-            Memory::Lstm(lstm, state) => {
+            Memory::Lstm(state) => {
                 let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
-                Memory::Lstm(lstm.clone(), state.select(&rows).map_err(Error::from)?)
+                Memory::Lstm(state.select(&rows).map_err(Error::from)?)
             }
         };
+        let first = self.acting.first();
+        let projected = rows.iter().flat_map(|&row| &state.projected[row * first..][..first]);
+        let projected = projected.copied().collect();
         let clicks = rows.iter().filter_map(|&row| state.clicks.get(row).cloned()).collect();
         let steps = rows.iter().map(|&row| state.steps[row]).collect();
-        Ok(LearnedState { memory, steps, clicks })
+        Ok(LearnedState { memory, steps, clicks, projected })
     }
 
     fn replace(
@@ -271,16 +309,19 @@ impl Environment for LearnedUsers {
         rows: &[usize],
         _: &mut [Stream],
     ) -> foretaste_sim::Result<()> {
+        let empty = self.acting.empty();
         for &row in rows {
             state.steps[row] = 0;
             state.clicks.get_mut(row).into_iter().for_each(Vec::clear);
+            state.projected[row * empty.len()..][..empty.len()].copy_from_slice(&empty);
         }
-        match &mut state.memory {
-            Memory::Clicks(clicks) => rows.iter().for_each(|&row| clicks.clear(row)),
-            Memory::Lstm(lstm, state) => {
-                let first = lstm.lstm().zero_state(1).map_err(Error::from)?;
-                *state = state.replace(rows, &first).map_err(Error::from)?;
+        match (&mut state.memory, self.acting.memory()) {
+            (Memory::Lstm(state), FrozenMemory::Lstm(lstm, _)) => {
+                let begins = lstm.lstm().zero_state(1).map_err(Error::from)?;
+                *state = state.replace(rows, &begins).map_err(Error::from)?;
             }
+            (Memory::Clicks(clicks), _) => rows.iter().for_each(|&row| clicks.clear(row)),
+            _ => unreachable!("a state is of the users that began it"),
         }
         Ok(())
     }
@@ -292,22 +333,20 @@ impl ChoiceModel for LearnedUsers {
     }
 }
 
-/// The drawn place, or none for the outside option, if there is one, by inversion with one uniform
-/// draw.
-fn draw(log_phi: &[f32], log_outside: Option<f32>, stream: &mut Stream) -> Option<usize> {
-    let total: f64 = log_phi.iter().map(|p| f64::from(*p).exp()).sum();
-    let mut left = stream.random::<f64>() * if log_outside.is_some() { 1.0 } else { total };
-    for (place, p) in log_phi.iter().enumerate() {
-        left -= f64::from(*p).exp();
+/// The drawn place, or none for choosing nothing, in proportion to their weights, by inversion with
+/// one uniform draw.
+fn draw(weights: &[f64], of_nothing: f64, stream: &mut Stream) -> Option<usize> {
+    let mut left = stream.random::<f64>() * (weights.iter().sum::<f64>() + of_nothing);
+    for (place, weight) in weights.iter().enumerate() {
+        left -= weight;
         if left < 0.0 {
             return Some(place);
         }
     }
     // Rounding must invent no option of probability 0.
-    let impossible = f32::NEG_INFINITY;
-    match log_outside {
-        Some(log_phi) if log_phi > impossible => None,
-        _ => log_phi.iter().rposition(|&log_phi| log_phi > impossible),
+    match of_nothing > 0.0 {
+        true => None,
+        false => weights.iter().rposition(|&weight| weight > 0.0),
     }
 }
 

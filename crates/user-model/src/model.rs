@@ -29,19 +29,19 @@ pub struct UserModel {
     pub(crate) encoder: Encoder,
     /// What was counted in the training sessions, where context features are taken.
     pub(crate) context: Option<CountContext>,
-    reward: RewardNetwork,
+    pub(crate) reward: RewardNetwork,
 }
 
 /// r_θ. The first layer's V is kept in parts, for the state, the item and the context features, so
 /// that each is multiplied once per state and once per item shown.
 #[derive(Debug)]
-struct RewardNetwork {
-    state_weight: Tensor,
-    item_weight: Tensor,
+pub(crate) struct RewardNetwork {
+    pub state_weight: Tensor,
+    pub item_weight: Tensor,
     /// Of the context features, where they are taken.
-    context_weight: Option<Tensor>,
-    bias: Tensor,
-    rest: Mlp,
+    pub context_weight: Option<Tensor>,
+    pub bias: Tensor,
+    pub rest: Mlp,
 }
 
 /// What a model says of one slate of a log.
@@ -314,11 +314,6 @@ impl UserModel {
             .index_select(&Tensor::new(states.of_impression, self.params.device())?, 0)?)
     }
 
-    /// States `[rows, width]` times the first layer of the reward network, `[rows, first]`.
-    pub(crate) fn project(&self, states: &Tensor) -> Result<Tensor> {
-        Ok(states.matmul(&self.reward.state_weight)?)
-    }
-
     /// r_θ of every place `[impressions, places]`, 0 where there is none, from the projected states
     /// `[impressions, first]`.
     fn rewards(&self, projected: &Tensor, impressions: &Impressions) -> Result<Tensor> {
@@ -332,20 +327,19 @@ impl UserModel {
         Ok(padded.reshape((impressions.len(), impressions.places))?)
     }
 
-    /// r_θ of slates of equal size: projected states `[rows, first]`, items `[rows · k]` and their
-    /// context features to `[rows, k]`.
+    /// r_θ of slates of equal size, without context features: projected states `[rows, first]` and
+    /// items `[rows · k]` to `[rows, k]`.
     pub(crate) fn slate_rewards(
         &self,
         projected: &Tensor,
         items: &[u32],
-        context: Option<&Tensor>,
         k: usize,
     ) -> Result<Tensor> {
         let rows = projected.dim(0)?;
         let items = self.features.project(items, &self.reward.item_weight)?;
         let hidden =
             items.reshape((rows, k, items.dim(1)?))?.broadcast_add(&projected.unsqueeze(1)?)?;
-        let sum = self.reward.with_context(hidden.reshape((rows * k, hidden.dim(2)?))?, context)?;
+        let sum = hidden.reshape((rows * k, hidden.dim(2)?))?;
         Ok(self.reward.finish(&sum, &self.config)?.reshape((rows, k))?)
     }
 
@@ -468,7 +462,7 @@ mod tests {
         assert_eq!(vectors.len(), items * first);
         let states = Tensor::zeros((1, first), DType::F32, &Device::Cpu).unwrap();
         let all: Vec<u32> = (0..items as u32).collect();
-        let rewards = model.slate_rewards(&states, &all, None, items).unwrap();
+        let rewards = model.slate_rewards(&states, &all, items).unwrap();
         let vectors = Tensor::from_vec(vectors, (items, first), &Device::Cpu).unwrap();
         let again = model.reward.finish(&vectors, &model.config).unwrap();
         assert_eq!(rewards.to_vec2::<f32>().unwrap()[0], again.to_vec1::<f32>().unwrap());

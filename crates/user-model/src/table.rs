@@ -61,7 +61,7 @@ impl UserModel {
             }
             let states = self.projected_states(&clicks)?;
             let rows = states.dim(0)?;
-            let of_rows = self.slate_rewards(&states, &all.repeat(rows), None, items)?;
+            let of_rows = self.slate_rewards(&states, &all.repeat(rows), items)?;
             rewards.extend(of_rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
         }
         let (eta, outside) = (config.eta, config.outside);

@@ -188,17 +188,17 @@ fn users_leave_as_often_as_the_log_says() {
 }
 
 #[test]
-fn learned_users_answer_alike_on_any_number_of_threads() {
+fn learned_users_answer_alike_on_any_number_of_threads_and_in_any_batch() {
     for state in encoders() {
         let config = UserModelConfig { state, ..UserModelConfig::new(ITEMS) };
         let model = model(config, &Catalogue::numbered(ITEMS));
         let users = LearnedUsers::paying(model, Pays::Utility).unwrap();
-        let rollout = Rollout::new(Seed::new(8), 0..64, 3).max_steps(300).chunk(16);
-        let logs = [1, 2, 8].map(|threads| {
+        let logs = [(1, 16), (2, 16), (8, 1), (1, 7), (2, 64)].map(|(threads, chunk)| {
+            let rollout = Rollout::new(Seed::new(8), 0..64, 3).max_steps(300).chunk(chunk);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| rollout.run(&users, &Blind(UniformRandom { items: ITEMS }))).unwrap()
         });
-        assert!(logs[0] == logs[1] && logs[1] == logs[2]);
+        assert!(logs.iter().all(|log| *log == logs[0]));
         assert_eq!(logs[0].steps(), 64 * 300);
     }
 }

@@ -30,6 +30,8 @@ pub(crate) trait Real: WithDType {
     fn tanh(self) -> Self;
     /// The exponential.
     fn exp(self) -> Self;
+    /// x for x > 0, eˣ - 1 below.
+    fn elu(self) -> Self;
     /// The square root.
     fn root(self) -> Self;
 
@@ -126,6 +128,13 @@ impl Real for f32 {
     }
 
     #[inline(always)]
+    fn elu(self) -> Self {
+        let (scale, p) = split_exp(self.clamp(-87.0, 0.0));
+        let minus_one = scale * p + (scale - 1.0);
+        if self > 0.0 { self } else { minus_one }
+    }
+
+    #[inline(always)]
     fn root(self) -> Self {
         self.sqrt()
     }
@@ -148,6 +157,10 @@ impl Real for f64 {
 
     fn exp(self) -> Self {
         f64::exp(self)
+    }
+
+    fn elu(self) -> Self {
+        if self > 0.0 { self } else { self.exp_m1() }
     }
 
     fn root(self) -> Self {
@@ -176,6 +189,7 @@ mod tests {
                 (Real::exp(x), wide.exp()),
                 (Real::tanh(x), wide.tanh()),
                 (Real::sigmoid(x), 1.0 / (1.0 + (-wide).exp())),
+                (Real::elu(x), if x > 0.0 { wide } else { wide.exp_m1() }),
             ] {
                 let error = (f64::from(found) - expected).abs();
                 assert!(
@@ -188,7 +202,7 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_stays_so() {
-        for function in [Real::exp, Real::tanh, Real::sigmoid] as [fn(f32) -> f32; 3] {
+        for function in [Real::exp, Real::tanh, Real::sigmoid, Real::elu] as [fn(f32) -> f32; 4] {
             assert!(function(f32::NAN).is_nan());
         }
         assert_eq!(Real::tanh(f32::INFINITY), 1.0);
