@@ -206,6 +206,26 @@ impl Cascade {
         (0..rows).into_par_iter().map(of_row).collect()
     }
 
+    /// Q of every item by itself, `[rows · K]`, for a single network.
+    pub(crate) fn item_values(&self, states: &Tensor) -> Result<Vec<f32>> {
+        let (rows, items) = (states.dim(0)?, self.frame.items);
+        let (halves, output) = (&self.panels[0], &self.frame.stages[0].output);
+        let sums = self.frame.sums(0, &states.detach().to_dtype(DType::F32)?, &[])?;
+        let row = |row: usize| Row { sums: &sums[row * output.len()..][..output.len()], output };
+        let mut all = vec![0.0; rows * items];
+        let panels = 0..halves.count();
+        pass(halves, self.frame.activation, panels, rows, row, |row, panel, values| {
+            let of_row = &mut all[row * items..][..items][panel * WIDTH..];
+            of_row.iter_mut().zip(values).for_each(|(item, value)| *item = *value);
+        });
+        Ok(all)
+    }
+
+    /// k and K.
+    pub(crate) fn shape(&self) -> (usize, usize) {
+        (self.frame.k, self.frame.items)
+    }
+
     /// Size of the item halves of all stages, in bytes: what choosing a slate reads.
     pub fn bytes(&self) -> usize {
         self.panels.iter().map(Panels::bytes).sum()

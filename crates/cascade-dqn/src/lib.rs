@@ -37,6 +37,7 @@
 //! | GAN-CDQN | [`Architecture::Cascade`], trained in a learned user on [`Reward::Environment`] |
 //! | GAN-GDQN | [`Architecture::Greedy`] |
 //! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
+//! | SlateQ (not the papers') | [`Trainer::slate_q`], which credits a click to its item alone |
 //! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model or a click model |
 //! | the slate that pays most at once (not the papers') | [`Assortment`] on a user model |
 //! | LinUCB | [`LinUcb`] |
@@ -63,6 +64,8 @@ mod policy;
 mod priorities;
 mod replay;
 mod schedule;
+mod slate_q;
+mod slate_values;
 mod stage;
 mod train;
 
@@ -78,4 +81,6 @@ pub use network::QNetworks;
 pub use policy::QPolicy;
 pub use replay::Priority;
 pub use schedule::Epsilon;
+pub use slate_q::SlateQ;
+pub use slate_values::{SlateValues, WholeSlates};
 pub use train::{CurvePoint, Reward, TrainConfig, Trainer};

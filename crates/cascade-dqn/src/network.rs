@@ -134,31 +134,29 @@ impl QNetworks {
     }
 
     /// Q^j of every place of the slates: `states [rows, w]` and `slates [rows · k]` to `[rows, k]`.
-    /// Under [`Architecture::Greedy`] Q of every item by itself.
+    /// Under [`Architecture::Greedy`] Q of every item by itself, of as many items as there are for
+    /// each row.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if an item is not in the catalogue; an error of
     /// the network if sizes do not fit.
     pub fn values(&self, states: &Tensor, slates: &[ItemId]) -> Result<Tensor> {
         let rows = states.dim(0)?;
-        let items = self.slate_features(rows, slates)?;
         match self.config.architecture {
             Architecture::Cascade => {
-                let inputs = Tensor::cat(&[states, &items], 1)?;
+                let inputs = Tensor::cat(&[states, &self.slate_features(rows, slates)?], 1)?;
                 let values =
                     self.stages.iter().map(|stage| stage.value(&inputs, self.config.activation));
                 Ok(Tensor::cat(&values.collect::<Result<Vec<_>>>()?, 1)?)
             }
             Architecture::Greedy => {
-                let (k, width) = (self.config.k, self.encoder.width());
+                let k = slates.len().checked_div(rows).unwrap_or(self.config.k);
+                let width = self.encoder.width();
                 let states = states
                     .unsqueeze(1)?
                     .broadcast_as((rows, k, width))?
                     .reshape((rows * k, width))?;
-                let inputs = Tensor::cat(
-                    &[states, items.reshape((rows * k, self.config.features.dim()))?],
-                    1,
-                )?;
+                let inputs = Tensor::cat(&[states, self.item_features(slates)?], 1)?;
                 Ok(self.stages[0].value(&inputs, self.config.activation)?.reshape((rows, k))?)
             }
         }
@@ -219,9 +217,14 @@ impl QNetworks {
 
     /// `[rows, k · d]`.
     fn slate_features(&self, rows: usize, slates: &[ItemId]) -> Result<Tensor> {
-        let items: Vec<u32> = slates.iter().map(|item| item.0).collect();
-        Ok(lookup(&self.features, &items)?
-            .reshape((rows, self.config.k * self.config.features.dim()))?)
+        let width = self.config.k * self.config.features.dim();
+        Ok(self.item_features(slates)?.reshape((rows, width))?)
+    }
+
+    /// `[items, d]`.
+    fn item_features(&self, items: &[ItemId]) -> Result<Tensor> {
+        let items: Vec<u32> = items.iter().map(|item| item.0).collect();
+        Ok(lookup(&self.features, &items)?)
     }
 }
 

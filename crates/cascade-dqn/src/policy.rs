@@ -4,6 +4,7 @@ use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Policy, Slates};
 
 use crate::argmax::{Cascade, Storage};
+use crate::slate_values::{SlateValues, WholeSlates};
 use crate::{QNetworks, Result};
 
 /// What a policy does with its memory where that is the last clicks of each session.
@@ -31,13 +32,16 @@ macro_rules! remembers_clicks {
 
 pub(crate) use remembers_clicks;
 
-/// Trained Q-networks as a policy: the cascaded argmax, or under
-/// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items. Deterministic:
-/// propensity 1.
+/// Trained Q-networks as a policy. By [`WholeSlates`] it shows the cascaded argmax, or under
+/// [`Architecture::Greedy`](crate::Architecture::Greedy) the k best single items; [`SlateQ`] says
+/// what it shows by that. Deterministic: propensity 1.
+///
+/// [`SlateQ`]: crate::SlateQ
 #[derive(Debug)]
-pub struct QPolicy {
+pub struct QPolicy<V = WholeSlates> {
     networks: QNetworks,
     cascade: Cascade,
+    values: V,
 }
 
 impl QPolicy {
@@ -46,11 +50,17 @@ impl QPolicy {
     /// # Errors
     /// What the networks return on being copied.
     pub fn new(networks: &QNetworks, storage: Storage) -> Result<Self> {
-        Ok(Self { networks: networks.copy()?, cascade: networks.freeze(storage)? })
+        Self::by(WholeSlates, networks, storage)
     }
 }
 
-impl Policy for QPolicy {
+impl<V> QPolicy<V> {
+    pub(crate) fn by(values: V, networks: &QNetworks, storage: Storage) -> Result<Self> {
+        Ok(Self { networks: networks.copy()?, cascade: networks.freeze(storage)?, values })
+    }
+}
+
+impl<V: SlateValues> Policy for QPolicy<V> {
     type Memory = RecentClicks;
 
     fn begin(&self, rows: usize) -> foretaste_sim::Result<RecentClicks> {
@@ -74,7 +84,8 @@ impl Policy for QPolicy {
         if clicks.rows() == 0 {
             return Ok(());
         }
-        let chosen = self.cascade.slates(&self.networks.states(clicks)?, allowed)?;
+        let states = self.networks.states(clicks)?;
+        let chosen = self.values.best(&self.cascade, &states, clicks, allowed)?;
         show(&chosen.items, k, slates);
         Ok(())
     }

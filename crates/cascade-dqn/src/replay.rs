@@ -58,6 +58,7 @@ pub(crate) struct Batch {
     pub weights: Vec<f32>,
     pub before: RecentClicks,
     pub slates: Vec<ItemId>,
+    pub chosen: Vec<Option<ItemId>>,
     pub rewards: Vec<f32>,
     pub after: RecentClicks,
     pub ended: Vec<bool>,
@@ -156,11 +157,11 @@ impl Replay {
         };
         let indices: Vec<usize> = (0..count).map(draw).collect();
         let before = self.before.select(&indices);
+        let item = |item: u32| (item != NOTHING).then_some(ItemId(item));
+        let chosen: Vec<_> = indices.iter().map(|&at| item(self.chosen[at])).collect();
         let mut after = before.clone();
-        for (row, &index) in indices.iter().enumerate() {
-            if self.chosen[index] != NOTHING {
-                after.push(row, ItemId(self.chosen[index]));
-            }
+        for (row, item) in chosen.iter().enumerate() {
+            item.iter().for_each(|&item| after.push(row, item));
         }
         Batch {
             weights: self.weights(&indices),
@@ -170,6 +171,7 @@ impl Replay {
                 .flat_map(|&at| &self.slates[at * self.k..][..self.k])
                 .copied()
                 .collect(),
+            chosen,
             rewards: indices.iter().map(|&at| self.rewards[at]).collect(),
             after,
             ended: indices.iter().map(|&at| self.ended[at] == 1).collect(),
@@ -295,6 +297,7 @@ mod tests {
                 let i = batch.slates[2 * row].0;
                 prop_assert!(i < count && i + CAPACITY as u32 >= count);
                 prop_assert_eq!((batch.slates[2 * row + 1].0, batch.rewards[row], batch.ended[row]), (i + 1, i as f32, i % 4 == 3));
+                prop_assert_eq!(batch.chosen[row], (i % 3 != 2).then_some(ItemId(i)));
                 let clicked = |end: u32| (0..end).rev().filter(|i| i % 3 != 2).take(2).map(ItemId).collect::<Vec<_>>();
                 prop_assert_eq!(batch.before.row(row), clicked(i));
                 prop_assert_eq!(batch.after.row(row), clicked(i + 1));

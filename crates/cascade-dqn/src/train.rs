@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::argmax::{Cascade, Chosen, Storage};
 use crate::replay::{Batch, Replay};
-use crate::{Epsilon, Priority, QNetworks, Result};
+use crate::slate_values::{SlateValues, WholeSlates};
+use crate::{Epsilon, Priority, QNetworks, QPolicy, Result};
 
 /// How Q-networks are trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,7 +97,8 @@ pub struct CurvePoint {
     pub click_rate: f64,
     /// Sum of the environment's rewards per user, exploration included.
     pub reward: f64,
-    /// Mean over updates, stages and transitions of (y - Q^j)²; `None` without an update.
+    /// Mean over updates, transitions and the values that learn from one of (y - Q^j)²; `None`
+    /// without an update.
     pub loss: Option<f64>,
     /// Mean over updates and transitions of the target y; `None` without an update.
     pub target: Option<f64>,
@@ -113,13 +115,17 @@ pub struct CurvePoint {
 /// Q^k(s', A*') that all of them share, y = r where the user left. A session that is cut at T steps
 /// goes on for the target.
 ///
+/// That is training by [`WholeSlates`]. [`SlateQ`](crate::SlateQ) chooses and values slates, and
+/// learns from them, in a way of its own; the rest of the algorithm is the same.
+///
 /// All draws belong to an iteration, so that training resumed after one is training that was not
 /// stopped, bit for bit.
 #[derive(Debug)]
-pub struct Trainer {
+pub struct Trainer<V = WholeSlates> {
     pub(crate) config: TrainConfig,
     pub(crate) seed: Seed,
     pub(crate) networks: QNetworks,
+    pub(crate) values: V,
     pub(crate) target: Option<QNetworks>,
     pub(crate) adam: Adam,
     pub(crate) replay: Replay,
@@ -139,6 +145,17 @@ impl Trainer {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range.
     pub fn new(networks: QNetworks, config: TrainConfig, seed: Seed) -> Result<Self> {
+        Self::by(WholeSlates, networks, config, seed)
+    }
+}
+
+impl<V: SlateValues> Trainer<V> {
+    pub(crate) fn by(
+        values: V,
+        networks: QNetworks,
+        config: TrainConfig,
+        seed: Seed,
+    ) -> Result<Self> {
         config.check()?;
         let shape = networks.config();
         Replay::check(config.capacity, shape.k, shape.state.history())?;
@@ -149,6 +166,7 @@ impl Trainer {
             config,
             seed,
             networks,
+            values,
             target,
             adam,
             replay,
@@ -168,6 +186,17 @@ impl Trainer {
     /// The networks in training.
     pub fn networks(&self) -> &QNetworks {
         &self.networks
+    }
+
+    /// The networks as they are now as a policy, which chooses slates as the training does.
+    ///
+    /// # Errors
+    /// What the networks return on being copied.
+    pub fn policy(&self, storage: Storage) -> Result<QPolicy<V>>
+    where
+        V: Clone,
+    {
+        QPolicy::by(self.values.clone(), &self.networks, storage)
     }
 
     /// Every iteration done, in order.
@@ -247,7 +276,7 @@ impl Trainer {
         self.seed.derive("training").index(self.curve.len() as u64).derive(kind)
     }
 
-    /// A random k-subset with probability ε, else the cascaded argmax, for users with these clicks.
+    /// A random k-subset with probability ε, else the best slate, for users with these clicks.
     fn explore(&mut self, clicks: &RecentClicks, step: usize) -> Result<Slates> {
         let (items, k, epsilon) =
             (self.networks.config().items, self.networks.config().k, self.epsilon());
@@ -262,7 +291,10 @@ impl Trainer {
             (0..clicks.rows()).filter(|&row| explored[row].is_none()).collect();
         let best = match greedy.is_empty() {
             true => Vec::new(),
-            false => best(&self.networks, &mut self.frozen, &clicks.select(&greedy))?.items,
+            false => {
+                let clicks = clicks.select(&greedy);
+                best(&self.values, &self.networks, &mut self.frozen, &clicks)?.items
+            }
         };
         let (mut slates, mut best) = (Slates::with_k(k), best.chunks_exact(k));
         for explored in explored {
@@ -278,9 +310,13 @@ impl Trainer {
         Ok(slates)
     }
 
-    /// Puts the transitions of a step in the replay memory; `clicks` are those before.
+    /// Puts the transitions of a step that teach anything in the replay memory; `clicks` are those
+    /// before.
     fn remember(&mut self, clicks: &RecentClicks, slates: &Slates, responses: &Responses) {
         for (row, choice) in responses.choice.iter().enumerate() {
+            if !self.values.learns_from(*choice) {
+                continue;
+            }
             let reward = match (self.config.reward, choice) {
                 (Reward::Environment, _) => responses.reward[row],
                 (Reward::Click, Choice::Item(_)) => 1.0,
@@ -298,7 +334,9 @@ impl Trainer {
         let column =
             |values: Vec<f32>| Tensor::from_vec(values, (self.config.batch, 1), &Device::Cpu);
         let (targets, weights) = (column(targets)?, column(batch.weights)?);
-        let values = self.networks.values(&self.networks.states(&batch.before)?, &batch.slates)?;
+        let states = self.networks.states(&batch.before)?;
+        let values = self.values.learning(&self.networks, &states, &batch.slates, &batch.chosen)?;
+        let (_, learning) = values.dims2()?;
         let errors = values.broadcast_sub(&targets)?;
         // Each stage has a loss of its own; what the stages share descends their sum.
         let loss = errors.sqr()?.broadcast_mul(&weights)?.mean(0)?.sum_all()?;
@@ -315,19 +353,20 @@ impl Trainer {
             target.params().restore(&self.networks.params().snapshot()?)?;
             self.frozen_target = None;
         }
-        self.means.add([loss / self.networks.config().k as f64, mean_target, gradient_norm]);
+        self.means.add([loss / learning as f64, mean_target, gradient_norm]);
         Ok(())
     }
 
     /// y of every transition.
-    fn targets(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+    pub(crate) fn targets(&mut self, batch: &Batch) -> Result<Vec<f32>> {
+        let values = &self.values;
         let next = match &self.target {
             Some(target) if self.config.double => {
-                let slates = best(&self.networks, &mut self.frozen, &batch.after)?.items;
-                target.slate_values(&target.states(&batch.after)?, &slates)?.to_vec1()?
+                let slates = best(values, &self.networks, &mut self.frozen, &batch.after)?.items;
+                values.worth(target, &target.states(&batch.after)?, &batch.after, &slates)?
             }
-            Some(target) => best(target, &mut self.frozen_target, &batch.after)?.values,
-            None => best(&self.networks, &mut self.frozen, &batch.after)?.values,
+            Some(target) => best(values, target, &mut self.frozen_target, &batch.after)?.values,
+            None => best(values, &self.networks, &mut self.frozen, &batch.after)?.values,
         };
         let discount = self.config.discount as f32;
         let target = |((reward, ended), next): ((&f32, &bool), &f32)| {
@@ -338,7 +377,8 @@ impl Trainer {
 }
 
 /// The best slates by `networks`, whose item halves are computed if they are not known.
-fn best(
+fn best<V: SlateValues>(
+    values: &V,
     networks: &QNetworks,
     frozen: &mut Option<Cascade>,
     clicks: &RecentClicks,
@@ -347,7 +387,7 @@ fn best(
         Some(cascade) => cascade,
         None => frozen.insert(networks.freeze(Storage::Single)?),
     };
-    cascade.slates(&networks.states(clicks)?, None)
+    values.best(cascade, &networks.states(clicks)?, clicks, None)
 }
 
 impl TrainConfig {

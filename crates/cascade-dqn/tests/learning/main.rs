@@ -3,3 +3,4 @@
 mod anchor;
 mod policies;
 mod resume;
+mod slate_q;

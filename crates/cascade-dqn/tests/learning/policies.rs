@@ -180,6 +180,11 @@ fn no_item_is_shown_that_is_not_a_candidate() {
         let networks = QNetworks::new(config, None, Seed::new(1)).unwrap();
         candidates_are_honoured(&QPolicy::new(&networks, Storage::Single).unwrap());
     }
+    let config = QConfig { architecture: Architecture::Greedy, ..QConfig::new(ITEMS, K) };
+    let networks = QNetworks::new(config, None, Seed::new(1)).unwrap();
+    let training = TrainConfig::default();
+    let slate_q = Trainer::slate_q(networks, users, training, Seed::new(2)).unwrap();
+    candidates_are_honoured(&slate_q.policy(Storage::Single).unwrap());
 }
 
 /// A model that says what it is told to of every slate.

@@ -18,3 +18,4 @@ pub use choice::{
 };
 pub use length::{expected_length, expected_length_of_slates};
 pub use mdp::{MdpBelief, MdpOracle};
+pub use slate::{BestSlate, best_slate};

@@ -4,11 +4,11 @@ use crate::policies::top_k;
 
 /// A slate and what it is worth.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct BestSlate {
+pub struct BestSlate {
     /// The items; their order carries no meaning.
-    pub(super) items: Vec<ItemId>,
+    pub items: Vec<ItemId>,
     /// The objective at these items.
-    pub(super) value: f64,
+    pub value: f64,
 }
 
 /// The slate of `k` items that maximises Σ_{j∈A} a_j w_j / (c + Σ_{j∈A} a_j), exactly.
@@ -21,7 +21,7 @@ pub(super) struct BestSlate {
 ///
 /// # Panics
 /// If `a` and `w` differ in length or hold fewer than `k` items.
-pub(super) fn best_slate(a: &[f64], w: &[f64], c: f64, k: usize) -> BestSlate {
+pub fn best_slate(a: &[f64], w: &[f64], c: f64, k: usize) -> BestSlate {
     assert!(
         a.len() == w.len() && k <= a.len(),
         "{} weights, {} worths, slates of {k}",
