@@ -17,9 +17,9 @@ use crate::{QConfig, QNetworks, Result, Reward, TrainConfig, Trainer};
 ///
 /// Q(s, A) = Σ_{i∈A} P(i | s, A) Q̄(s, i) + P(∅ | s, A) Q̄(s, ∅).
 ///
-/// Q̄(s, i), the return once i is clicked, is a single network ([`Architecture::Greedy`]). It learns
-/// from clicks alone, each of which teaches the value of the clicked item: Q̄(s, i) descends to
-/// y = r + γ V(s'), V(s) = max_A Q(s, A), y = r where the user left.
+/// Q̄(s, i), the return once i is clicked, is a single network ([`Architecture::Greedy`]). It
+/// learns from clicks alone, each of which teaches the value of the clicked item: Q̄(s, i) descends
+/// to y = r + γ V(s'), V(s) = max_A Q(s, A), y = r where the user left.
 ///
 /// **The choice of nothing** is not learned but solved for. It pays nothing and leaves the state,
 /// which is made of clicks, as it is; the user stays with probability σ. So
@@ -321,7 +321,7 @@ mod tests {
             let states = networks.states(&clicks).unwrap();
             let found = trainer.values.best(&frozen, &states, &clicks, None).unwrap();
             let worth = trainer.values.worth(networks, &states, &clicks, &found.items).unwrap();
-            for row in 0..3 {
+            for (row, &worth) in worth.iter().enumerate() {
                 let history: Vec<ItemId> = clicks.row(row).iter().rev().copied().collect();
                 let values = item_values(networks, &history);
                 let stays = staying * trainer.config().discount;
@@ -331,7 +331,7 @@ mod tests {
                 slate.sort_unstable_by(|a, b| b.cmp(a));
                 assert_eq!(slate, best);
                 assert!((f64::from(found.values[row]) - v).abs() < 1e-5);
-                assert!((worth[row] - found.values[row]).abs() < 1e-5);
+                assert!((worth - found.values[row]).abs() < 1e-5);
             }
         }
     }

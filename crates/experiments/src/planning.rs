@@ -7,7 +7,7 @@ use anyhow::Context;
 use candle_core::Device;
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
-    Architecture, Epsilon, ItemFeatures as QFeatures, QConfig, QNetworks, QPolicy, Reward,
+    Architecture, Epsilon, ItemFeatures as QFeatures, QConfig, QNetworks, Reward, SlateValues,
     StateEncoder as QState, Storage, TrainConfig as QTraining, Trainer,
 };
 use foretaste_data::{Catalogue, Fractions, Split};
@@ -15,7 +15,7 @@ use foretaste_eval::Metric;
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Shared, Watch, in_own_pool};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
-use foretaste_report::{By, DataSet, Figures, Kind, View};
+use foretaste_report::{By, DataSet, Figures, Kind, Point, View};
 use foretaste_sim::bounds::{ChoiceBelief, ChoiceGreedy, ChoiceOracle, ShortMemory};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{
@@ -76,12 +76,18 @@ enum Method {
     Plan(Users),
     /// The plan, in these users or those, that earns most in a model of further users.
     ChosenPlan(Vec<Users>),
-    Networks {
-        users: Users,
-        networks: QConfig,
-        training: Box<QTraining>,
-        iterations: u64,
-    },
+    Networks(Learner),
+    /// SlateQ, which knows by what chances these users choose.
+    SlateQ(Learner),
+}
+
+/// Q-networks, and how they are trained in the users that they know.
+#[derive(Clone, Serialize, Deserialize)]
+struct Learner {
+    users: Users,
+    networks: QConfig,
+    training: Box<QTraining>,
+    iterations: u64,
 }
 
 /// The users whom a recommender knows.
@@ -113,8 +119,10 @@ struct World {
 const SEEDS: u64 = 20;
 const NAME: &str = "planning";
 /// Recommenders whose training takes time, and that are left out at `quick`.
-const LONG: [&str; 4] = [
+const LONG: [&str; 6] = [
     "GAN-RWD1",
+    "GAN-SlateQ",
+    "GAN-SlateQ, mean of models",
     "GAN-CDQN, mean of models",
     "GAN-CDQN, mean less one deviation",
     "GAN-CDQN, a model per session",
@@ -265,12 +273,16 @@ fn methods(family: &Family, scale: Scale) -> Vec<(&'static str, Method)> {
         Scale::Quick => (training, 150),
         Scale::Decide | Scale::Paper => (training, 300),
     };
-    let learner = |users, networks: &QConfig, training: &QTraining| Method::Networks {
+    let learned = |users, networks: &QConfig, training: &QTraining| Learner {
         users,
         networks: networks.clone(),
         training: Box::new(training.clone()),
         iterations,
     };
+    let learner = |users, networks: &QConfig, training: &QTraining| {
+        Method::Networks(learned(users, networks, training))
+    };
+    let slate_q = |users, networks: &QConfig| Method::SlateQ(learned(users, networks, &training));
     let single = QConfig { architecture: Architecture::Greedy, ..networks.clone() };
     let clicks = QTraining { reward: Reward::Click, ..training.clone() };
     let minimum = Users::Ensemble(Combining::Minimum);
@@ -293,6 +305,8 @@ fn methods(family: &Family, scale: Scale) -> Vec<(&'static str, Method)> {
         ),
         ("GAN-CDQN", learner(Users::Learned, &networks, &training)),
         ("GAN-GDQN", learner(Users::Learned, &single, &training)),
+        ("GAN-SlateQ", slate_q(Users::Learned, &single)),
+        ("GAN-SlateQ, mean of models", slate_q(mean, &single)),
         ("GAN-RWD1", learner(Users::Learned, &networks, &clicks)),
         ("GAN-CDQN, mean of models", learner(mean, &networks, &training)),
         ("GAN-CDQN, mean less one deviation", learner(cautious, &networks, &training)),
@@ -325,20 +339,19 @@ impl Experiment for Planning {
                 Method::Plan(Users::True) => judge.plan(&world.users)?,
                 Method::Plan(users) => judge.plan(&world.table(*users)?)?,
                 Method::ChosenPlan(candidates) => judge.plan(&judge.chosen(candidates)?)?,
-                Method::Networks { users, networks, training, iterations } => {
-                    let features = Some(world.users.features());
-                    let networks = QNetworks::new(networks.clone(), features, judge.seed)?;
-                    let trainer = Trainer::new(networks, (**training).clone(), judge.seed)?;
-                    let trainer = match users {
-                        Users::True => trained(trainer, &world.users, *iterations, watch)?,
-                        Users::Learned => trained(trainer, &world.learned, *iterations, watch)?,
-                        Users::Ensemble(combining) => {
-                            let users = EnsembleUsers::new(world.members.clone(), *combining)?;
-                            trained(trainer, &users, *iterations, watch)?
-                        }
-                    };
-                    curve = trainer.curve().iter().map(policies::row).collect();
-                    judge.judge(&QPolicy::new(trainer.networks(), Storage::Single)?)?
+                Method::Networks(learner) => {
+                    let trainer = Trainer::new(
+                        judge.networks(learner)?,
+                        (*learner.training).clone(),
+                        judge.seed,
+                    )?;
+                    judge.learner(learner, trainer, &mut curve)?
+                }
+                Method::SlateQ(learner) if learner.users == Users::True => {
+                    judge.slate_q(learner, world.users.clone(), &mut curve)?
+                }
+                Method::SlateQ(learner) => {
+                    judge.slate_q(learner, world.table(learner.users)?, &mut curve)?
                 }
             };
             metrics.insert(Metric::TrueOptimum, world.optimum);
@@ -403,20 +416,6 @@ impl Experiment for Planning {
             ),
         ]
     }
-}
-
-/// Q-networks after training in these users.
-fn trained<E: Environment>(
-    mut trainer: Trainer,
-    users: &E,
-    iterations: u64,
-    watch: &Watch,
-) -> anyhow::Result<Trainer> {
-    for iteration in 0..iterations {
-        policies::going_on(watch, iteration, iterations)?;
-        policies::record(&trainer.iterate(users)?, "", watch);
-    }
-    Ok(trainer)
 }
 
 impl World {
@@ -490,6 +489,43 @@ impl Judge<'_> {
         self.judge(&ChoiceBelief::new(ChoiceOracle::new(users, *k, judging.steps)?))
     }
 
+    fn networks(&self, learner: &Learner) -> anyhow::Result<QNetworks> {
+        let features = Some(self.world.users.features());
+        Ok(QNetworks::new(learner.networks.clone(), features, self.seed)?)
+    }
+
+    /// SlateQ in users who choose as these do.
+    fn slate_q<U: ShortMemory>(
+        &self,
+        learner: &Learner,
+        users: U,
+        curve: &mut Vec<Point>,
+    ) -> anyhow::Result<Figures> {
+        let (networks, training) = (self.networks(learner)?, (*learner.training).clone());
+        let trainer = Trainer::slate_q(networks, users, training, self.seed)?;
+        self.learner(learner, trainer, curve)
+    }
+
+    /// Trains in the users that the learner knows, and plays what came of it.
+    fn learner<V: SlateValues + Clone>(
+        &self,
+        learner: &Learner,
+        mut trainer: Trainer<V>,
+        curve: &mut Vec<Point>,
+    ) -> anyhow::Result<Figures> {
+        let (world, iterations) = (self.world, learner.iterations);
+        match learner.users {
+            Users::True => trained(&mut trainer, &world.users, iterations, self.watch)?,
+            Users::Learned => trained(&mut trainer, &world.learned, iterations, self.watch)?,
+            Users::Ensemble(combining) => {
+                let users = EnsembleUsers::new(world.members.clone(), combining)?;
+                trained(&mut trainer, &users, iterations, self.watch)?;
+            }
+        }
+        *curve = trainer.curve().iter().map(policies::row).collect();
+        self.judge(&trainer.policy(Storage::Single)?)
+    }
+
     /// The candidate whose plan earns most in the held-out users.
     fn chosen(&self, candidates: &[Users]) -> anyhow::Result<RewardTable> {
         let Self { world, config, seed, watch } = *self;
@@ -514,7 +550,8 @@ impl Judge<'_> {
             Method::Random | Method::Greedy(Users::True) | Method::Plan(Users::True) => truly,
             Method::Greedy(Users::Ensemble(combining))
             | Method::Plan(Users::Ensemble(combining))
-            | Method::Networks { users: Users::Ensemble(combining), .. } => {
+            | Method::Networks(Learner { users: Users::Ensemble(combining), .. })
+            | Method::SlateQ(Learner { users: Users::Ensemble(combining), .. }) => {
                 let users = EnsembleUsers::new(world.members.clone(), *combining)?;
                 judging.play(&users, policy, *k, seed, watch)?
             }
@@ -527,4 +564,18 @@ impl Judge<'_> {
         ]
         .into())
     }
+}
+
+/// Trains in these users.
+fn trained<V: SlateValues, E: Environment>(
+    trainer: &mut Trainer<V>,
+    users: &E,
+    iterations: u64,
+    watch: &Watch,
+) -> anyhow::Result<()> {
+    for iteration in 0..iterations {
+        policies::going_on(watch, iteration, iterations)?;
+        policies::record(&trainer.iterate(users)?, "", watch);
+    }
+    Ok(())
 }
