@@ -78,15 +78,20 @@ fn check(root: &Path) -> anyhow::Result<()> {
 struct Page {
     /// Its path from the root, with `/`.
     name: String,
-    /// Its folder, from the root.
-    folder: &'static str,
+    /// The way from its folder to the root: empty, or `../` once or more often.
+    to_root: &'static str,
 }
 
-/// README.md and docs/*.md.
+/// README.md, docs/*.md and docs/experiments/*.md.
 fn pages(root: &Path) -> anyhow::Result<Vec<Page>> {
-    let mut pages = vec![Page { name: "README.md".into(), folder: "" }];
-    for name in names_in(&root.join("docs"), ".md")? {
-        pages.push(Page { name: format!("docs/{name}.md"), folder: "docs/" });
+    let mut pages = vec![Page { name: "README.md".into(), to_root: "" }];
+    for (folder, to_root) in [("docs", "../"), ("docs/experiments", "../../")] {
+        if !root.join(folder).is_dir() {
+            continue;
+        }
+        for name in names_in(&root.join(folder), ".md")? {
+            pages.push(Page { name: format!("{folder}/{name}.md"), to_root });
+        }
     }
     Ok(pages)
 }
@@ -96,7 +101,7 @@ impl Page {
     fn filled(&self, root: &Path) -> anyhow::Result<(String, blocks::Filled)> {
         let text = read(&root.join(&self.name))?;
         let filled =
-            blocks::fill(&text, &self.name, |block| kept::content(root, self.folder, block))?;
+            blocks::fill(&text, &self.name, |block| kept::content(root, self.to_root, block))?;
         Ok((text, filled))
     }
 }

@@ -11,7 +11,7 @@ pub enum Scale {
     /// little.
     Smoke,
     /// Small networks and few iterations: minutes on two cores, still meaningful. What an
-    /// experiment shortens stands in docs/experiments.md.
+    /// experiment shortens is on its page in docs/experiments.
     Quick,
     /// As quick, with as many seeds as the claims need to be decided: hours.
     Decide,

@@ -54,9 +54,9 @@ pub fn table_of(experiment: &str) -> String {
     format!("{experiment}{TABLE}")
 }
 
-/// What the block shows: a table, and where it comes from. `of_page` is the document's folder, from
-/// the root.
-pub fn content(root: &Path, of_page: &str, block: &Block) -> anyhow::Result<String> {
+/// What the block shows: a table, and where it comes from. `to_root` is the way from the document's
+/// folder to the root.
+pub fn content(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<String> {
     let folder = root.join(FOLDER);
     let runs = if folder.is_dir() { names_in(&folder, "")? } else { Vec::new() };
     one_of("run in docs/results", &block.run, &runs)?;
@@ -69,8 +69,11 @@ pub fn content(root: &Path, of_page: &str, block: &Block) -> anyhow::Result<Stri
     let source: Source = serde_json::from_str(&read(&source)?)
         .with_context(|| format!("{} is no account of a run", source.display()))?;
     let place = format!("{FOLDER}/{}/{file}", block.run);
-    // Documents lie in the root or in docs, which the results share.
-    let link = place.strip_prefix(of_page).unwrap_or(&place);
+    // A document in docs is in the same folder as the results: `../docs/` is left out.
+    let link = match to_root.strip_suffix("../") {
+        None => place.clone(),
+        Some(to_docs) => format!("{to_docs}{}", place.trim_start_matches("docs/")),
+    };
     let Excerpt { table, seeds } = excerpt;
     let origin = source.of(&format!("[{place}]({link})"), &seeds);
     Ok(format!("{}\n{}", table.markdown(), wrapped(&origin)))

@@ -347,3 +347,15 @@ fn a_wrong_marker_is_named_with_its_file_and_line() {
         assert!(error.contains(message), "{error}");
     }
 }
+
+#[test]
+fn a_page_of_an_experiment_links_to_the_results_from_its_own_folder() {
+    let (out, root) = folders(2);
+    take::take(out.path(), root.path()).unwrap();
+    let folder = root.path().join("docs/experiments");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("toy.md"), "<!-- claims smoke toy -->\n<!-- end of claims -->\n").unwrap();
+    assert_eq!(fill(root.path()).unwrap(), ["README.md", "docs/experiments/toy.md"]);
+    let text = read(&folder.join("toy.md")).unwrap();
+    assert!(text.contains("[docs/results/smoke/claims.csv](../results/smoke/claims.csv), "), "{text}");
+}
