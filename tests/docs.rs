@@ -38,18 +38,37 @@ fn the_programs_of_extending_are_the_examples_letter_for_letter() {
     }
 }
 
+/// The folders with pages.
+const FOLDERS: [&str; 8] = [
+    "",
+    "benches",
+    "datasets",
+    "docs",
+    "docs/experiments",
+    "docs/upstream",
+    "xtask/cuda",
+    "xtask/jobs",
+];
+
 /// All pages that readers are led to.
 fn pages() -> Vec<PathBuf> {
-    let names = [
-        "README.md",
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "xtask/jobs/README.md",
-        "datasets/README.md",
-    ];
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let docs = docs.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
-    names.map(|name| root().join(name)).into_iter().chain(docs).collect()
+    let files = FOLDERS.iter().flat_map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let mut pages: Vec<_> = files.map(|entry| entry.unwrap().path()).collect();
+    pages.retain(|path| path.extension().is_some_and(|kind| kind == "md"));
+    pages.sort();
+    pages
+}
+
+#[test]
+fn every_page_is_listed_in_the_summary_of_the_site() {
+    let summary = root().join("docs/SUMMARY.md");
+    let text = read(&summary);
+    let listed = links(&text).map(|link| root().join("docs").join(link).canonicalize().unwrap());
+    let mut listed: Vec<_> = listed.collect();
+    listed.push(summary.canonicalize().unwrap());
+    listed.sort();
+    let pages: Vec<_> = pages().iter().map(|page| page.canonicalize().unwrap()).collect();
+    assert_eq!(listed, pages);
 }
 
 /// Figures that are still to be filled in are written `@NAME@`.

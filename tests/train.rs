@@ -206,7 +206,7 @@ fn rewards_that_cannot_be_learned_from_are_refused_and_others_are_taken() {
 }
 
 /// After one epoch an agent draws its slates as it did before any, when all items are alike to it;
-/// a clear favourite is another thing.
+/// a clear favorite is another thing.
 #[test]
 fn an_agent_whose_slates_are_nearly_uniform_is_said_to_be_so() {
     let place = Place::new();

@@ -7,16 +7,19 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::{python, workspace_root};
+use crate::{book, python, workspace_root};
 use foretaste_console::terminal::print_line;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
 pub fn run() -> anyhow::Result<()> {
     let results = tempfile::tempdir().context("cannot make a temporary directory")?;
     let begin = Instant::now();
+    spelling()?;
     for step in steps(results.path())? {
         step.run()?;
     }
+    print_line("== book");
+    book::check()?;
     print_line("== Python package");
     let since = Instant::now();
     python::check()?;
@@ -71,7 +74,20 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     ])
 }
 
-/// What the project depends on: who it may come from, under which licences, and what is known
+/// American spelling everywhere, by _typos.toml.
+fn spelling() -> anyhow::Result<()> {
+    let mut typos = Command::new("typos");
+    typos.arg("--version");
+    if !answers(typos) {
+        print_line("== spelling: skipped: no typos (pip install typos)");
+        return Ok(());
+    }
+    let mut check = Command::new("typos");
+    check.current_dir(workspace_root()).args(["--format", "brief"]);
+    Step { name: "spelling", command: check }.run()
+}
+
+/// What the project depends on: who it may come from, under which licenses, and what is known
 /// against it.
 fn supply_chain() -> anyhow::Result<()> {
     if !has("deny") {
@@ -91,7 +107,7 @@ fn supply_chain() -> anyhow::Result<()> {
         "licenses",
         "sources",
     ]);
-    Step { name: "bans, licences, sources", command: check }.run()?;
+    Step { name: "bans, licenses, sources", command: check }.run()?;
     if !answers(cargo(&["deny", "fetch", "db"])) {
         print_line("== advisories: not checked, their database cannot be fetched");
         return Ok(());

@@ -1,5 +1,5 @@
-//! The runner of the workspace: `cargo xtask reproduce | claims | docs | bench | ci | generate |
-//! python | shop`.
+//! The runner of the workspace: `cargo xtask reproduce | claims | docs | book | bench | ci |
+//! generate | python | shop`.
 
 #![deny(
     clippy::print_stdout,
@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod book;
 mod ci;
 mod claims;
 mod docs;
@@ -49,6 +50,8 @@ enum Command {
     Claims(claims::Args),
     /// Take results over into docs/results, and from there into the documents.
     Docs(docs::Args),
+    /// Build the site of the pages with mdBook, and check its links.
+    Book,
     /// Measure the speed of a hot path.
     Bench(bench::Args),
     /// Run every check that a change must pass.
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Reproduce(args) => reproduce::run(args, &bars),
         Command::Claims(args) => claims::run(args),
         Command::Docs(args) => docs::run(args),
+        Command::Book => book::run(),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Generate(args) => generate::run(args),

@@ -14,7 +14,7 @@ pub struct Args {
     /// The Python to make the virtual environment with, 3.11 or later.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
-    /// Build with full optimisation, as a wheel that is given away is.
+    /// Build with full optimization, as a wheel that is given away is.
     #[arg(long)]
     release: bool,
 }

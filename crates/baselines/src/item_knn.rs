@@ -8,14 +8,14 @@ use crate::impressions::Impression;
 use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
-/// IKNN: item-based nearest neighbours (Sarwar et al. 2001).
+/// IKNN: item-based nearest neighbors (Sarwar et al. 2001).
 ///
 /// Two items are as similar as the cosine of their vectors of training sessions (§3.1.1): with n_i
 /// sessions that clicked item i and n_ij that clicked both, s_ij = n_ij / √((n_i + λ)(n_j + λ)). λ
 /// keeps rare items from being similar by chance, as in the item-kNN that Hidasi et al. 2016 (§4)
 /// compare with. For clicks without ratings the score of an item is the sum of its similarities to
-/// the distinct clicks before, over its k nearest neighbours (Deshpande & Karypis 2004). An item is
-/// no neighbour of itself. [`Likelihood::Absent`].
+/// the distinct clicks before, over its k nearest neighbors (Deshpande & Karypis 2004). An item is
+/// no neighbor of itself. [`Likelihood::Absent`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ItemKnnConfig {
@@ -56,7 +56,7 @@ impl Configured for ItemKnnConfig {
 
 #[derive(Debug)]
 pub(crate) struct ItemKnn {
-    /// For each item those of which it is one of the k nearest neighbours, with the similarity.
+    /// For each item those of which it is one of the k nearest neighbors, with the similarity.
     neighbour_of: Vec<Vec<(u32, f64)>>,
     /// Sessions that clicked each item, where they break ties.
     popularity: Option<Vec<u32>>,
@@ -67,7 +67,7 @@ impl ItemKnn {
         if config.neighbours == 0
             || !(config.regularisation >= 0.0 && config.regularisation.is_finite())
         {
-            let expected = "at least 1 neighbour and a regularisation from 0";
+            let expected = "at least 1 neighbor and a regularization from 0";
             return Err(Setting::of("item kNN", config, expected).into());
         }
         let co_clicks = co_clicks(&data.training(), data.items)?;

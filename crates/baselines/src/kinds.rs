@@ -85,9 +85,9 @@ models! {
     Popularity(PopularityConfig) { Popularity = "popularity", popularity::COUNTS; }
     /// The place in the slate.
     Position(PositionConfig) { Position = "position", popularity::PLACES; }
-    /// Item-based nearest neighbours.
+    /// Item-based nearest neighbors.
     ItemKnn(ItemKnnConfig) { ItemKnn = "IKNN", item_knn::GRID; }
-    /// Session-based nearest neighbours.
+    /// Session-based nearest neighbors.
     SessionKnn(SessionKnnConfig) { SessionKnn = "SCKNNC", session_knn::GRID; }
     /// A recurrent network over clicks.
     SessionRnn(SessionRnnConfig) { SessionRnn = "S-RNN", session_rnn::GRID; }
@@ -118,8 +118,8 @@ impl ModelKind {
     /// |---|---|---|
     /// | popularity | per slate or not × smoothing 1, 10, 100 | per slate or not × smoothing 1, 10 |
     /// | position | smoothing 1, 10, 100 | the same |
-    /// | IKNN | 20 or 200 neighbours × λ 0 or 20 × ties by popularity or not | 20 or 200 × λ 0 or 20, ties by popularity |
-    /// | SCKNNC | 10, 50, 100 or 500 neighbours × ties by popularity or not | 10, 50, 100 or 500, ties by popularity |
+    /// | IKNN | 20 or 200 neighbors × λ 0 or 20 × ties by popularity or not | 20 or 200 × λ 0 or 20, ties by popularity |
+    /// | SCKNNC | 10, 50, 100 or 500 neighbors × ties by popularity or not | 10, 50, 100 or 500, ties by popularity |
     /// | S-RNN | state of width 16 or 64 × learning rate 2e-3 or 1e-2 | 16 with 1e-2, 64 with 2e-3 |
     /// | XGBOOST | depth 2, 4 or 6 × learning rate 0.1 or 0.3 | depth 2 or 4 with 0.3 |
     /// | DFM, W&D-LR, W&D-CCF, with features or without | embedding 8 or 32 × hidden layers 32 or 64-32 × learning rate 1e-3 or 5e-3 | hidden layer 32; DFM: 8 with 5e-3, 32 with 1e-3; W&D: 8 with 1e-3 or 5e-3 |

@@ -46,7 +46,7 @@ pub enum Likelihood {
     /// The softmax of the scores over the slate is the choice that the model was fitted as.
     Fitted,
     /// The softmax of the scores over the slate follows from what the model was fitted as by a
-    /// normalisation that its documentation states. It was not fitted to be sharp as such.
+    /// normalization that its documentation states. It was not fitted to be sharp as such.
     Derived,
     /// The scores rank the items and mean nothing more.
     Absent,

@@ -10,14 +10,14 @@ use crate::impressions::Impression;
 use crate::training::Callback;
 use crate::{ClickModel, Data, Impressions, Likelihood, Result};
 
-/// SCKNNC: session-based nearest neighbours on the cosine (Jannach & Ludewig 2017, "When recurrent
+/// SCKNNC: session-based nearest neighbors on the cosine (Jannach & Ludewig 2017, "When recurrent
 /// neural networks meet the neighborhood").
 ///
 /// A training session n is as similar to the clicks S before a slate as the cosine of the two
 /// sets of items,
 /// |S ∩ n| / √(|S| |n|). The score of an item is the sum of the similarities of those of the k nearest sessions that
 /// clicked it; of sessions that tie for the last place the earlier in the log is taken, and
-/// sessions without a common item are no neighbours. [`Likelihood::Absent`].
+/// sessions without a common item are no neighbors. [`Likelihood::Absent`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SessionKnnConfig {
@@ -65,7 +65,7 @@ pub(crate) struct SessionKnn {
 impl SessionKnn {
     pub fn fit(config: &SessionKnnConfig, data: &Data<'_>) -> Result<Self> {
         if config.neighbours == 0 {
-            return Err(Setting::new("session kNN", "0 neighbours, expected at least 1").into());
+            return Err(Setting::new("session kNN", "0 neighbors, expected at least 1").into());
         }
         let training = data.training();
         training.check(data.items)?;
@@ -78,7 +78,7 @@ impl SessionKnn {
         Ok(Self { config: config.clone(), of_session, of_item })
     }
 
-    /// The similarity of every training session, 0 where it is no neighbour.
+    /// The similarity of every training session, 0 where it is no neighbor.
     fn neighbours(&self, common: &[u32], clicked: usize) -> Vec<f64> {
         let size = |session: usize| self.of_session[session].len();
         let similarity = |(session, &common): (usize, &u32)| {

@@ -112,7 +112,7 @@ pub(crate) fn train(
     Ok(foretaste_train::fit(&mut learner, fit, callback)?.curve)
 }
 
-/// A network with its optimiser and its examples.
+/// A network with its optimizer and its examples.
 struct Learner<'a, L, V> {
     params: &'a Params,
     adam: Adam,

@@ -153,7 +153,7 @@ fn item_knn_by_hand() {
     assert_close(&scores[0], &[0.0; 5]);
     assert_close(&scores[2], &[s, 0.0, 0.5, 0.0, 0.0]);
     assert_close(&scores[4], &[s, s, s + 0.5, 0.0, 0.0]);
-    // The nearest neighbour of 2 is 0, of 1 it is 0, and of 0 it is 1, the smaller of two that tie.
+    // The nearest neighbor of 2 is 0, of 1 it is 0, and of 0 it is 1, the smaller of two that tie.
     let (_, scores) = scores_of_last(&settings(1, 0.0, false), &log, 5);
     assert_close(&scores[4], &[s, s, s, 0.0, 0.0]);
     let (_, scores) = scores_of_last(&settings(9, 1.0, false), &log, 5);

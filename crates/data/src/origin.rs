@@ -10,7 +10,7 @@ use crate::{Choice, Dataset, Error, Result, Step};
 /// What a model was fitted on: stored with everything that is fitted, and asked before anything is
 /// judged.
 ///
-/// Sessions are recognised in other logs, see [`Origin::overlap`]. Digests find sessions, not
+/// Sessions are recognized in other logs, see [`Origin::overlap`]. Digests find sessions, not
 /// forgeries.
 ///
 /// ```

@@ -66,7 +66,7 @@ impl DiscriminatorConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiscriminatorTraining {
-    /// The optimiser: Adam, 1e-4, gradients clipped at norm 5.
+    /// The optimizer: Adam, 1e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
     /// Real sessions in a batch, beside which stand as many generated trajectories: 32.
     pub batch: usize,

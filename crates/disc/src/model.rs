@@ -81,7 +81,7 @@ impl Discriminator {
             let row = step * options..(step + 1) * options;
             let (shown, mask) = (&mut shown[row.clone()], &mut mask[row]);
             mask[batch.places] = self.config.leaving.into();
-            // A place that the slate lacks repeats the first: the optimiser touches no other row of
+            // A place that the slate lacks repeats the first: the optimizer touches no other row of
             // the table.
             shown[..batch.places].fill(batch.shown[cell as usize * batch.places]);
             if !self.config.leaving {

@@ -85,7 +85,7 @@ fn gradients_match_finite_differences() {
 }
 
 /// The formula of the appendix from the parameters and the states by loops over numbers, on the
-/// first step without a START entry, whose state is 0, so that the favourite is the same for all.
+/// first step without a START entry, whose state is 0, so that the favorite is the same for all.
 #[test]
 fn the_first_step_equals_the_formula_of_the_paper() {
     let config = DiscriminatorConfig { first_input: FirstInput::Nothing, ..configs()[0].clone() };

@@ -9,7 +9,7 @@ use foretaste_train::{Descent, Means, Network, descend};
 
 use crate::{Discriminator, DiscriminatorTraining, Result};
 
-/// D in training: the model with its optimiser.
+/// D in training: the model with its optimizer.
 #[derive(Debug)]
 pub struct DiscriminatorTrainer {
     model: Discriminator,
@@ -70,7 +70,7 @@ impl DiscriminatorTrainer {
         Ok(loss)
     }
 
-    /// Writes model and optimiser.
+    /// Writes model and optimizer.
     pub fn save<'a>(
         &self,
         folder: &Path,

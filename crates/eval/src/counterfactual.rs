@@ -4,7 +4,7 @@
 //! evaluated policy π_e would have produced more often count for more, by the weight π_e / π_b.
 //! Every estimator returns a [`PolicyValue`]: estimate, standard error and Student's 95% interval
 //! over independent rows (slates, for logs of slates), or why there is none, as for [`dm`]; a
-//! self-normalised one is linearised first. The intervals know of chance alone, not of a wrong
+//! self-normalized one is linearized first. The intervals know of chance alone, not of a wrong
 //! propensity, a wrong click model or an untruthful reward model.
 //!
 //! | log | holds | estimators |

@@ -163,7 +163,7 @@ fn what_has_no_value_is_an_error() {
     assert!(matches!(ctr([]), Err(Error::Empty { .. })));
 }
 
-/// By hand: centred ranks -1.5, 0, 0, 1.5 and -0.5, -1.5, 0.5, 1.5; 3 / √(4.5 · 5).
+/// By hand: centered ranks -1.5, 0, 0, 1.5 and -0.5, -1.5, 0.5, 1.5; 3 / √(4.5 · 5).
 #[test]
 fn numbers_that_are_equal_share_the_mean_of_their_ranks() {
     let found = rank_correlation(&[1.0, 2.0, 2.0, 7.0], &[5.0, -1.0, 6.0, 9.0]).unwrap();

@@ -209,7 +209,7 @@ impl Experiment for UserModel {
         notes.push(
             "Split by seed: 50 / 25 / 25 of the users drawn again for every seed, so that \
              intervals speak of users too. Released split: the file's, so that they speak of \
-             initialisation and batches alone, and models without any have none."
+             initialization and batches alone, and models without any have none."
                 .into(),
         );
         if self.sources.iter().any(|source| source.dataset.name == "yelp") {

@@ -40,7 +40,7 @@ pub struct Args {
     /// goes on with it.
     #[arg(long, value_name = "USERS")]
     to: PathBuf,
-    /// How users are modelled.
+    /// How users are modeled.
     #[arg(long, value_enum, default_value_t)]
     model: Kind,
     /// Fit pw and lstm as they were published, which know items by their identity alone: without

@@ -26,7 +26,7 @@ pub struct LayoutArgs {
     /// Python and JSON write them, are known by these.
     #[arg(long, value_name = "CHAR", value_parser = character)]
     pub list_separator: Option<char>,
-    /// Unit of times that are whole numbers: s, ms, us or ns [default: recognised by their size].
+    /// Unit of times that are whole numbers: s, ms, us or ns [default: recognized by their size].
     #[arg(long, value_name = "UNIT")]
     pub time_unit: Option<TimeUnit>,
     /// Time zone of times that name none, such as Europe/Berlin [default: UTC].

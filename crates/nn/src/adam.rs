@@ -78,7 +78,7 @@ struct Slot {
 }
 
 impl Adam {
-    /// An optimiser of all parameters that exist now.
+    /// An optimizer of all parameters that exist now.
     ///
     /// # Errors
     /// [`Error::Setting`] if a setting is outside its range.

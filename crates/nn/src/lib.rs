@@ -1,8 +1,8 @@
-//! Network parts on candle: seeded parameters, encoders, heads, losses, an optimiser, checkpoints.
+//! Network parts on candle: seeded parameters, encoders, heads, losses, an optimizer, checkpoints.
 //!
 //! What candle leaves open is closed here: parameters are drawn from seeded streams and kept in
-//! name order ([`Params`]), choice sets are normalised by log-sum-exp with an explicit mask
-//! ([`masked_log_softmax`]), the optimiser ([`Adam`]) clips the global norm and can be saved, and a
+//! name order ([`Params`]), choice sets are normalized by log-sum-exp with an explicit mask
+//! ([`masked_log_softmax`]), the optimizer ([`Adam`]) clips the global norm and can be saved, and a
 //! [`checkpoint`] is loaded strictly: names, shapes, types and digests must agree.
 //!
 //! ```

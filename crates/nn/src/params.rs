@@ -25,7 +25,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// Glorot's uniform initialisation for a layer of `inputs` inputs and `outputs` outputs: bound
+    /// Glorot's uniform initialization for a layer of `inputs` inputs and `outputs` outputs: bound
     /// √(6 / (inputs + outputs)) (Glorot & Bengio 2010, Eq 16).
     pub fn glorot(inputs: usize, outputs: usize) -> Self {
         Self::Uniform { bound: (6.0 / (inputs + outputs) as f64).sqrt() }
@@ -207,7 +207,7 @@ impl Scope<'_> {
             Init::Constant(value) => values.fill(value),
             Init::Uniform { bound } => {
                 let law = Uniform::new_inclusive(-bound, bound)
-                    .map_err(|reason| Setting::new("initialisation", reason.to_string()))?;
+                    .map_err(|reason| Setting::new("initialization", reason.to_string()))?;
                 values.fill_with(|| law.sample(&mut stream));
             }
             Init::Normal { sd } => {

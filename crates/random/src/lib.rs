@@ -1,7 +1,7 @@
 //! Seeded, counter-based random streams: every random draw of the workspace comes from here.
 //!
 //! A [`Seed`] is a point in a tree. [`Seed::derive`] walks down by a label and [`Seed::index`] by a
-//! number, so that independent parts of a run (initialisation, batching, users, policy, a
+//! number, so that independent parts of a run (initialization, batching, users, policy, a
 //! Monte-Carlo branch) own independent seeds. [`Seed::stream`] opens one of 2⁶⁴ independent streams
 //! under a seed: a simulation gives session `i` the stream `i`, so its draws do not depend on which
 //! thread or chunk ran it, and one session can be replayed alone.

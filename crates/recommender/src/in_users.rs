@@ -101,7 +101,7 @@ const USERS: &str = "users";
 const LEARNER: &str = "learner";
 /// The recommender that earned most so far.
 const BEST: &str = "best";
-/// The model of users with its optimiser.
+/// The model of users with its optimizer.
 const MODEL: &str = "model";
 /// How far its fit is, and its best parameters so far.
 const FIT: &str = "fit";

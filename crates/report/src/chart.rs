@@ -18,7 +18,7 @@ pub struct Plot {
     pub name: String,
     /// What it shows, of how many seeds, and what its intervals are.
     pub caption: String,
-    /// The SVG, without caption: it takes the colours of the page that it stands in.
+    /// The SVG, without caption: it takes the colors of the page that it stands in.
     pub(crate) bare: String,
     /// The SVG, with caption; light or dark, as the reader prefers.
     pub svg: String,

@@ -62,7 +62,7 @@ impl Ledger {
             .collect()
     }
 
-    /// For the terminal: the claims that some run speaks to, with the least favourable comparison
+    /// For the terminal: the claims that some run speaks to, with the least favorable comparison
     /// of each; how many others there are.
     pub fn plain(&self) -> String {
         let (run, others): (Vec<_>, Vec<_>) =
@@ -153,7 +153,7 @@ fn of_finding(finding: &Finding) -> Markup {
     }
 }
 
-/// A sign beside the words, for those who see no colours.
+/// A sign beside the words, for those who see no colors.
 fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Reproduced => "✓",

@@ -29,7 +29,7 @@ pub struct View {
     pub panels: Option<By>,
     /// What differs from group to group, or row to row.
     pub groups: Option<By>,
-    /// What differs by colour.
+    /// What differs by color.
     pub series: Option<By>,
     /// Methods that are drawn as lines across, from whatever setting they have.
     pub references: &'static [&'static str],

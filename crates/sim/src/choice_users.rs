@@ -90,7 +90,7 @@ impl Default for ChoiceUsersConfig {
 /// r(s, a) = b + p_u·f_a + α g - β g²
 ///
 /// so what resembles the latest clicks first pleases, most at g = α/2β, and bores beyond g = α/β.
-/// The user chooses the a that maximises η r(s, a) + ε, ε standard Gumbel, over the slate and,
+/// The user chooses the a that maximizes η r(s, a) + ε, ε standard Gumbel, over the slate and,
 /// unless it is absent, the outside option of reward 0: by Lemma 1, a draw from softmax(η r).
 #[derive(Clone, Debug)]
 pub struct ChoiceUsers {

@@ -98,7 +98,7 @@ impl CoClicks {
             .map(move |&(other, both)| (other, f64::from(both) / (size(item) * size(other)).sqrt()))
     }
 
-    /// The cosine of two items, without regularisation; 0 for an item and itself.
+    /// The cosine of two items, without regularization; 0 for an item and itself.
     pub fn cosine(&self, a: u32, b: u32) -> f64 {
         let others = &self.together[a as usize];
         let both =

@@ -3,7 +3,7 @@ use foretaste_nn::{Adam, backward, scalar};
 
 use crate::{Error, Result};
 
-/// One step of an optimiser down a loss.
+/// One step of an optimizer down a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Descent {
     /// The loss before the step.

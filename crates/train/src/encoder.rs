@@ -66,7 +66,7 @@ impl ClickEncoder {
             start.into_iter().chain((0..clicks).map(move |t| clicked(row * batch.steps + t)))
         });
         let inputs: Vec<Option<u32>> = inputs.collect();
-        // Where there is no click stands an entry that is used anyway: the optimiser touches no
+        // Where there is no click stands an entry that is used anyway: the optimizer touches no
         // other row of the table.
         let Some(used) = inputs.iter().find_map(|input| *input) else {
             return Ok(Tensor::zeros((cells.len(), hidden), self.table().dtype(), device)?);

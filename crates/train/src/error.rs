@@ -12,7 +12,7 @@ pub enum Error {
     /// A loss or a gradient is not finite.
     #[error("training diverged at iteration {iteration}: {problem}")]
     Diverged {
-        /// For a loss or gradient of training the update of the optimiser, counted from 1, unless
+        /// For a loss or gradient of training the update of the optimizer, counted from 1, unless
         /// it was said to be another ([`Error::at`]); for a validation loss the iteration of the
         /// fit after which it was computed.
         iteration: u64,
@@ -37,7 +37,7 @@ pub enum Error {
 
 impl Error {
     /// The same, but that a divergence is one of this iteration: for a fit in which an iteration is
-    /// more than one update of one optimiser.
+    /// more than one update of one optimizer.
     #[must_use]
     pub fn at(self, iteration: u64) -> Self {
         match self {

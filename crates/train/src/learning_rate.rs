@@ -30,7 +30,7 @@ impl LearningRate {
     /// the rate of `adam` is multiplied by `decay`.
     ///
     /// # Errors
-    /// [`Error::Network`](crate::Error::Network) if the optimiser refuses the new rate.
+    /// [`Error::Network`](crate::Error::Network) if the optimizer refuses the new rate.
     pub fn after_epoch(&mut self, loss: f64, decay: f64, adam: &mut Adam) -> Result<()> {
         let remembered = self.losses.len() == Self::REMEMBERED;
         let worse = remembered && self.losses.iter().all(|&before| loss > before);

@@ -2,7 +2,7 @@
 //!
 //! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
 //!   patience, reports progress to a callback that may stop it, and fails where a loss is no longer
-//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimiser. A
+//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimizer. A
 //!   [`Fitting`] is the same loop as a value, which can be saved and resumed after any iteration.
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training so that it can go on as if it had not stopped.

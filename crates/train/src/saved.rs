@@ -87,7 +87,7 @@ pub trait Network: Sized {
         Ok(network)
     }
 
-    /// Writes `folder`, with the optimiser if training is to go on.
+    /// Writes `folder`, with the optimizer if training is to go on.
     ///
     /// # Errors
     /// [`foretaste_nn::Error::Checkpoint`] if the folder cannot be written.
@@ -134,7 +134,7 @@ pub trait Network: Sized {
     }
 
     /// Reads a network of these very items, for training to go on; the checkpoint holds the
-    /// optimiser too, if that was saved.
+    /// optimizer too, if that was saved.
     ///
     /// # Errors
     /// [`foretaste_nn::Error::Checkpoint`] if there is none, it is damaged, or it belongs to

@@ -209,7 +209,7 @@ struct State {
 
 const SEED: u64 = 7;
 
-/// Writes both numbers with their optimisers.
+/// Writes both numbers with their optimizers.
 fn write(place: &Path, learner: &Learner) -> Result<()> {
     for set in 0..2 {
         let description = Description {

@@ -95,7 +95,7 @@ pub fn fit_adversarial(
     foretaste_train::fit(&mut learner, config.reward.fit(), callback)
 }
 
-/// The game with the optimisers of both players.
+/// The game with the optimizers of both players.
 struct MinMax<'a> {
     game: Game<'a>,
     up: Adam,

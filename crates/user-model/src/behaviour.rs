@@ -1,4 +1,4 @@
-//! IRecGAN's user behaviour model U (Bai et al., NeurIPS 2019, §4): what a user of a slate clicks,
+//! IRecGAN's user behavior model U (Bai et al., NeurIPS 2019, §4): what a user of a slate clicks,
 //! when the user leaves, and whether a click becomes a purchase.
 //!
 //! [`clicked_sessions`] makes of a log the sessions τ of the paper, [`BehaviourModel`] is U,

@@ -246,7 +246,7 @@ impl UserModelConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// The optimiser: Adam, 5e-4.
+    /// The optimizer: Adam, 5e-4.
     pub optimiser: AdamConfig,
     /// Sessions in a batch (in the paper's data a session is a user).
     pub batch: usize,
@@ -326,14 +326,14 @@ impl TrainConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AdversarialConfig {
-    /// The optimiser of φ_α: γ₁ is its learning rate.
+    /// The optimizer of φ_α: γ₁ is its learning rate.
     pub generator: AdamConfig,
     /// Updates of φ_α before each update of r_θ, on the same batch.
     pub inner: u64,
     /// Updates of φ_α alone before the first iteration, which fit it to the rewards that training
     /// starts from.
     pub warm_up: u64,
-    /// The rest: γ₂ is the optimiser's learning rate, iterations are updates of r_θ.
+    /// The rest: γ₂ is the optimizer's learning rate, iterations are updates of r_θ.
     pub reward: TrainConfig,
 }
 

@@ -108,7 +108,7 @@ impl Regulariser {
             return Ok(with_outside(log_phi, outside)?.gather(&chosen, 1)?.squeeze(1)?.neg()?);
         }
         let options = options(utilities, mask, outside, 0.0)?;
-        // φ* maximises, so the gradient of the maximum is that of what is maximised with φ* held
+        // φ* maximizes, so the gradient of the maximum is that of what is maximized with φ* held
         // fixed (Danskin).
         let phi = self.choice(&utilities.detach(), mask, outside)?;
         let gain = options.broadcast_sub(&options.gather(&chosen, 1)?)?;

@@ -142,7 +142,7 @@ impl<'a> Updates<'a> {
         Ok(Self { model, adam, batches, log, split, rows, train, most_precise: None })
     }
 
-    /// Writes model and optimiser, to go on later after so many iterations.
+    /// Writes model and optimizer, to go on later after so many iterations.
     ///
     /// # Errors
     /// [`Error::Network`] if they cannot be written.
@@ -161,7 +161,7 @@ impl<'a> Updates<'a> {
     /// means of a validation in whose midst it was stopped, which tell of the batches since.
     ///
     /// # Errors
-    /// [`Error::Network`] if what was saved is of other parameters, or has no optimiser.
+    /// [`Error::Network`] if what was saved is of other parameters, or has no optimizer.
     pub fn after(mut self, saved: &Checkpoint<UserModelConfig>, iterations: u64) -> Result<Self> {
         saved.restore_optimiser(&mut self.adam)?;
         (0..iterations).for_each(|_| drop(self.batches.next_batch()));

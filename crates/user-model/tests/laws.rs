@@ -271,7 +271,7 @@ fn a_diverging_fit_says_so() {
     assert!(result.as_ref().is_err_and(diverged), "{result:?}");
 }
 
-/// Lemma 2. Fits by maximum likelihood from four initialisations lay within 0.002 nats of each
+/// Lemma 2. Fits by maximum likelihood from four initializations lay within 0.002 nats of each
 /// other on test sessions like these, and the min-max within 0.002 of the fit from its own. The
 /// tolerance is 0.005, of the 0.3 that there are to learn.
 #[test]

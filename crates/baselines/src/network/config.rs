@@ -51,7 +51,7 @@ pub enum Architecture {
     /// the sum of both.
     WideDeep,
     /// DeepFM (Guo et al. 2017, Eq 1-4): z = Σ w + Σ_{i<j} ⟨v_i, v_j⟩ + deep(v_1, v_2, ...), with
-    /// one vector v for each field, which the factorisation machine and the deep part share.
+    /// one vector v for each field, which the factorization machine and the deep part share.
     DeepFm,
 }
 

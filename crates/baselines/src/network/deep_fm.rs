@@ -6,7 +6,7 @@ use super::deep::Deep;
 use super::fields::{Fields, PLACES};
 use crate::Result;
 
-/// DeepFM (Guo et al. 2017): a factorisation machine and a network on the same embeddings; see
+/// DeepFM (Guo et al. 2017): a factorization machine and a network on the same embeddings; see
 /// [`Architecture::DeepFm`](crate::Architecture::DeepFm).
 #[derive(Debug)]
 pub(crate) struct DeepFm {

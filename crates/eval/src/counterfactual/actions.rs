@@ -105,7 +105,7 @@ pub fn ips(log: &ActionLog) -> Result<PolicyValue> {
     clipped_ips(log, f64::INFINITY)
 }
 
-/// SNIPS, self-normalised: Σ w_i r_i / Σ w_i. Biased of order 1/n, mostly with a far smaller
+/// SNIPS, self-normalized: Σ w_i r_i / Σ w_i. Biased of order 1/n, mostly with a far smaller
 /// variance than [`ips`], and never outside the range of the rewards. Source: Swaminathan &
 /// Joachims (NeurIPS 2015); OBP's `SelfNormalizedInverseProbabilityWeighting`.
 ///
@@ -160,7 +160,7 @@ pub fn clipped_dr(log: &ActionLog, predictions: &Predictions, cap: f64) -> Resul
     PolicyValue::mean(&terms)
 }
 
-/// SNDR, self-normalised DR: mean of q̂(x_i, π_e), plus Σ w_i (r_i - q̂(x_i, a_i)) / Σ w_i.
+/// SNDR, self-normalized DR: mean of q̂(x_i, π_e), plus Σ w_i (r_i - q̂(x_i, a_i)) / Σ w_i.
 /// Source: Kallus & Uehara (NeurIPS 2019); OBP's `SelfNormalizedDoublyRobust`.
 ///
 /// # Errors

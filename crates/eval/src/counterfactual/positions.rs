@@ -152,7 +152,7 @@ pub fn pbm(log: &PositionSlates, examination: Examination) -> Result<PolicyValue
     weighing.value(Linearised { value, terms }, &gradient)
 }
 
-/// Self-normalised [`pbm`]: Σ_l p_l times Σ_i Σ_l c_l w_l / Σ_i Σ_l p_l w_l; the expectation of the
+/// Self-normalized [`pbm`]: Σ_l p_l times Σ_i Σ_l c_l w_l / Σ_i Σ_l p_l w_l; the expectation of the
 /// denominator's slate is Σ_l p_l.
 ///
 /// # Errors
@@ -163,7 +163,7 @@ pub fn snpbm(log: &PositionSlates, examination: Examination) -> Result<PolicyVal
     let examined: Vec<f64> = p.iter().copied().cycle().take(weights.len()).collect();
     let (clicked, seen) = (log.sums(weights, log.clicks), log.sums(weights, &examined));
     let Linearised { value: rate, mut terms } =
-        ratio("self-normalised position-based estimator", &clicked, &seen)?;
+        ratio("self-normalized position-based estimator", &clicked, &seen)?;
     let total: f64 = p.iter().sum();
     terms.iter_mut().for_each(|term| *term *= total);
     // With rate = N / D: d(Σp · N/D)/dp_m = rate + Σp (dN/dp_m - rate dD/dp_m) / D, where D also

@@ -48,7 +48,7 @@ impl Sessions {
     }
 
     /// The same value with the interval and the standard error of independent sessions, not rows:
-    /// the terms of a session are summed, and their total over that of the rows is linearised as a
+    /// the terms of a session are summed, and their total over that of the rows is linearized as a
     /// ratio. With a row a session nothing changes. What has no interval keeps its reason.
     ///
     /// # Errors

@@ -131,13 +131,13 @@ pub fn sips(log: &SequentialSlates) -> Result<PolicyValue> {
     PolicyValue::mean(&weighted_sums(log))
 }
 
-/// Self-normalised [`sips`]: Σ_i w_i Σ_l r_il / Σ_i w_i. OBP's `SelfNormalizedSlateStandardIPS`,
+/// Self-normalized [`sips`]: Σ_i w_i Σ_l r_il / Σ_i w_i. OBP's `SelfNormalizedSlateStandardIPS`,
 /// where slates have one length.
 ///
 /// # Errors
 /// Where all weights are 0 or a term overflows.
 pub fn snsips(log: &SequentialSlates) -> Result<PolicyValue> {
-    PolicyValue::linearised(&ratio("self-normalised SIPS", &weighted_sums(log), &log.weights())?)
+    PolicyValue::linearised(&ratio("self-normalized SIPS", &weighted_sums(log), &log.weights())?)
 }
 
 /// RIPS, reward interaction: mean of Σ_l w_{1:l} r_l, weighting a reward by the places up to its
@@ -150,13 +150,13 @@ pub fn rips(log: &SequentialSlates) -> Result<PolicyValue> {
     plain(&log.0, &log.prefixes())
 }
 
-/// [`rips`] self-normalised place by place: Σ_l of Σ_i w_{1:l} r_l / Σ_i w_{1:l} times the share of
+/// [`rips`] self-normalized place by place: Σ_l of Σ_i w_{1:l} r_l / Σ_i w_{1:l} times the share of
 /// slates that long. OBP's `SelfNormalizedSlateRewardInteractionIPS`.
 ///
 /// # Errors
 /// Where all weights of a place are 0 or a term overflows.
 pub fn snrips(log: &SequentialSlates) -> Result<PolicyValue> {
-    by_place("self-normalised RIPS", &log.0, &log.prefixes())
+    by_place("self-normalized RIPS", &log.0, &log.prefixes())
 }
 
 /// IIPS, independent positions: mean of Σ_l w_l r_l with w_l = π_e(a_l at l) / π_b(a_l at l).
@@ -169,13 +169,13 @@ pub fn iips(log: &MarginalSlates) -> Result<PolicyValue> {
     plain(&log.0, &log.0.ratios)
 }
 
-/// [`iips`] self-normalised place by place, as [`snrips`] is. OBP's
+/// [`iips`] self-normalized place by place, as [`snrips`] is. OBP's
 /// `SelfNormalizedSlateIndependentIPS`.
 ///
 /// # Errors
 /// Where all weights of a place are 0 or a term overflows.
 pub fn sniips(log: &MarginalSlates) -> Result<PolicyValue> {
-    by_place("self-normalised IIPS", &log.0, &log.0.ratios)
+    by_place("self-normalized IIPS", &log.0, &log.0.ratios)
 }
 
 /// Cascade-DR: mean of Σ_l w_{1:l} (r_l - q̂_l(a_l)) + w_{1:l-1} q̂_l(π_e). Unbiased as [`rips`]

@@ -10,7 +10,7 @@ pub struct PolicyValue {
     /// The estimate with its Student t-interval, in the unit of the rewards.
     pub estimate: Estimate,
     /// Its standard error, that of the ratio by linearisation where the estimator is
-    /// self-normalised; or why there is none.
+    /// self-normalized; or why there is none.
     pub standard_error: std::result::Result<f64, NoInterval>,
     /// What each row or slate adds, `[rows]`: their mean is the estimate, and what is said of their
     /// spread holds of the estimate to first order. [`Sessions`](super::Sessions) go by them.
@@ -50,7 +50,7 @@ impl PolicyValue {
         Ok(Self { estimate, standard_error: Err(NoInterval::ModelError), terms })
     }
 
-    /// An estimate that is a smooth function of means, linearised into `terms` that average to it.
+    /// An estimate that is a smooth function of means, linearized into `terms` that average to it.
     pub(super) fn linearised(Linearised { value, terms }: &Linearised) -> Result<Self> {
         let mean = Self::mean(terms)?;
         Ok(Self { estimate: Estimate { mean: *value, ..mean.estimate }, ..mean })

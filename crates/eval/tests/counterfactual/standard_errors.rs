@@ -81,11 +81,11 @@ fn of_slates_of_different_lengths() {
             run(&sequential, &MarginalSlates::new(&lengths, &reward, &logging, &evaluation)?)
         };
     check("SIPS", ROWS, |rows| estimate(rows, &|log, _| sips(log)));
-    check("self-normalised SIPS", ROWS, |rows| estimate(rows, &|log, _| snsips(log)));
+    check("self-normalized SIPS", ROWS, |rows| estimate(rows, &|log, _| snsips(log)));
     check("RIPS", ROWS, |rows| estimate(rows, &|log, _| rips(log)));
-    check("self-normalised RIPS", ROWS, |rows| estimate(rows, &|log, _| snrips(log)));
+    check("self-normalized RIPS", ROWS, |rows| estimate(rows, &|log, _| snrips(log)));
     check("IIPS", ROWS, |rows| estimate(rows, &|_, log| iips(log)));
-    check("self-normalised IIPS", ROWS, |rows| estimate(rows, &|_, log| sniips(log)));
+    check("self-normalized IIPS", ROWS, |rows| estimate(rows, &|_, log| sniips(log)));
 }
 
 #[test]
@@ -105,13 +105,13 @@ fn of_the_position_based_estimators() {
     check("given examination", ROWS, |rows| {
         estimate(rows, &|log| pbm(log, Examination::Given(&given)))
     });
-    check("given, self-normalised", ROWS, |rows| {
+    check("given, self-normalized", ROWS, |rows| {
         estimate(rows, &|log| snpbm(log, Examination::Given(&given)))
     });
     check("estimated examination", ROWS, |rows| {
         estimate(rows, &|log| pbm(log, Examination::FromLog))
     });
-    check("estimated, self-normalised", ROWS, |rows| {
+    check("estimated, self-normalized", ROWS, |rows| {
         estimate(rows, &|log| snpbm(log, Examination::FromLog))
     });
 }

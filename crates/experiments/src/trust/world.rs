@@ -54,7 +54,7 @@ pub enum Logging {
     Shuffled,
 }
 
-/// How users are modelled.
+/// How users are modeled.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Learning {

@@ -46,7 +46,7 @@ pub struct Users {
     /// Those that judge them, fitted on the test users.
     pub evaluation: Simulator,
     /// What the training users' model knows of each item that may be recommended, `[items, d]`:
-    /// centred, of mean square 1.
+    /// centered, of mean square 1.
     pub features: Vec<f32>,
     /// How far both models order the items alike: Spearman's correlation of their rewards, before
     /// any click and after one, mean over clicks.

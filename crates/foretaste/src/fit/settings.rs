@@ -11,7 +11,7 @@ use foretaste_user_model::{
 };
 use serde::{Deserialize, Serialize};
 
-/// How users are modelled.
+/// How users are modeled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
     /// GAN-CDQN's users, who remember clicks by position weights.

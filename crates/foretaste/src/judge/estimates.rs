@@ -46,7 +46,7 @@ pub struct Estimates {
     diagnostics: [Known<Diagnostics>; 3],
     /// The weights of whole slates.
     pub weights: Known<Vec<f64>>,
-    /// The names of the self-normalised estimators, by what is assumed.
+    /// The names of the self-normalized estimators, by what is assumed.
     deciding: [String; 3],
 }
 
@@ -77,7 +77,7 @@ impl Estimates {
             all.diagnostics[2] = all.diagnostics[0].clone();
             all.deciding = std::array::from_fn(|_| "SNIPS".to_owned());
             all.leave_out(
-                &["RIPS", "cascade-DR", "IIPS", "PBM and their self-normalised forms"],
+                &["RIPS", "cascade-DR", "IIPS", "PBM and their self-normalized forms"],
                 "slates of one item: the same as IPS, DR and SNIPS",
             );
             return Ok(all);
@@ -92,7 +92,7 @@ impl Estimates {
         &self.diagnostics[assume as usize]
     }
 
-    /// The estimator that decides under an assumption: the self-normalised one.
+    /// The estimator that decides under an assumption: the self-normalized one.
     pub fn deciding(&self, assume: Assume) -> Known<&Estimated> {
         let name = &self.deciding[assume as usize];
         self.values.iter().find(|estimated| estimated.name == *name).ok_or_else(|| {

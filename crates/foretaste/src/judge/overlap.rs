@@ -8,7 +8,7 @@ use super::estimates::{Assume, Estimates};
 use super::logged::Logged;
 
 /// Of a policy's places, more than this share that the log never shows is too much, where the mean
-/// weight lacks half of it or more: a self-normalised estimator judges the rest alone. A mean
+/// weight lacks half of it or more: a self-normalized estimator judges the rest alone. A mean
 /// weight of 1 says that the log could have shown them, and did not by chance.
 pub const LARGEST_UNSEEN: f64 = 0.05;
 

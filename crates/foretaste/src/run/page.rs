@@ -43,7 +43,7 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
                 @for (name, trained) in &findings.trained {
                     (outcome(&format!("The recommender {name}"), trained))
                 }
-                (outcome("The judgement", &findings.judge))
+                (outcome("The judgment", &findings.judge))
                 p { small { "Made by foretaste, revision " (crate::REVISION) "." } }
             }
         }

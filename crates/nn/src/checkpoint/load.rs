@@ -10,7 +10,7 @@ use super::{TENSORS, failed, read};
 use crate::{Adam, Error, Params, Result};
 
 /// More bytes than a file of a checkpoint holds: a million items of width 1,000 with the moments of
-/// their optimiser are 12 GB.
+/// their optimizer are 12 GB.
 const AT_MOST: u64 = 16 << 30;
 
 /// A checkpoint that was read and whose digest agreed.
@@ -75,13 +75,13 @@ impl<C> Checkpoint<C> {
         params.restore(&self.tensors.parameters).map_err(|reason| self.failed(reason))
     }
 
-    /// Sets the optimiser so that training goes on as if it had not stopped.
+    /// Sets the optimizer so that training goes on as if it had not stopped.
     ///
     /// # Errors
-    /// [`Error::Checkpoint`] if the optimiser was not saved or does not fit.
+    /// [`Error::Checkpoint`] if the optimizer was not saved or does not fit.
     pub fn restore_optimiser(&self, adam: &mut Adam) -> Result<()> {
         let Some(steps) = self.manifest.optimiser_steps else {
-            return Err(self.failed("it was saved without its optimiser"));
+            return Err(self.failed("it was saved without its optimizer"));
         };
         adam.restore(&self.tensors.moments, steps).map_err(|reason| self.failed(reason))
     }

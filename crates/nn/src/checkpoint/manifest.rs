@@ -31,7 +31,7 @@ pub struct Manifest<C> {
     pub iteration: u64,
     /// The seed of the run; with the iterations done it gives the position of every random stream.
     pub seed: u64,
-    /// Optimiser steps taken, if the optimiser was saved.
+    /// Optimizer steps taken, if the optimizer was saved.
     pub(super) optimiser_steps: Option<u64>,
     /// File name of the tensors, which carries their digest.
     pub(super) tensors: String,

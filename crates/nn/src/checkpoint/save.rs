@@ -11,7 +11,7 @@ use super::tensors::Tensors;
 use crate::{Adam, Result};
 
 /// Writes `folder`, which is created if need be, with the parameters and, for training to go on,
-/// the optimiser. The files of the checkpoint that was there before go: a folder holds one.
+/// the optimizer. The files of the checkpoint that was there before go: a folder holds one.
 ///
 /// # Errors
 /// [`Error::Checkpoint`](crate::Error::Checkpoint) if the folder cannot be written.

@@ -1,4 +1,4 @@
-//! The tensors of a checkpoint in one safetensors file: parameters, and the optimiser's moments.
+//! The tensors of a checkpoint in one safetensors file: parameters, and the optimizer's moments.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,12 +15,12 @@ const MOMENTS: &str = "moments.";
 #[derive(Debug)]
 pub(super) struct Tensors {
     pub(super) parameters: BTreeMap<String, Tensor>,
-    /// Empty if the optimiser was not saved.
+    /// Empty if the optimizer was not saved.
     pub(super) moments: BTreeMap<String, Tensor>,
 }
 
 impl Tensors {
-    /// The parameters of a model and, for training to go on, its optimiser.
+    /// The parameters of a model and, for training to go on, its optimizer.
     pub(super) fn of(
         parameters: &BTreeMap<String, Tensor>,
         optimiser: Option<&Adam>,

@@ -85,7 +85,7 @@ fn a_later_save_replaces_an_earlier_one() {
             .restore_optimiser(&mut adam)
             .unwrap_err()
             .to_string()
-            .contains("without its optimiser")
+            .contains("without its optimizer")
     );
 }
 

@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use super::{Left, Panels, Real, for_each_chunk, multiply};
 
 /// The gradient of a weight `[width, columns]` that was multiplied by few rows: a product of two
-/// factors, which the optimiser forms piece by piece where it is used. Writing it down and reading
+/// factors, which the optimizer forms piece by piece where it is used. Writing it down and reading
 /// it again would take longer than that.
 #[derive(Clone, Debug)]
 pub(crate) enum ProductGradient {

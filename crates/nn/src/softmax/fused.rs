@@ -5,7 +5,7 @@
 //! summed by share and then over the shares in an order that their number alone fixes.
 //!
 //! The gradient of the weight, as large as the weight itself, is left as a product of two factors
-//! if it has few rows: an optimiser forms it piece by piece as it steps, and its norm comes from
+//! if it has few rows: an optimizer forms it piece by piece as it steps, and its norm comes from
 //! the factors.
 
 use std::ops::Range;

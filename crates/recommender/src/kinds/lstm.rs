@@ -75,7 +75,7 @@ struct Unfinished {
     learning_rate: LearningRate,
 }
 
-/// The model with its optimiser.
+/// The model with its optimizer.
 const USERS: &str = "users";
 /// How far the fit is, and the best parameters so far.
 const FIT: &str = "fit";

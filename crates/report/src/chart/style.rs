@@ -1,4 +1,4 @@
-//! What all plots have in common: colours, type, panels, axes.
+//! What all plots have in common: colors, type, panels, axes.
 
 use std::fmt::Display;
 
@@ -41,7 +41,7 @@ pub enum Mark {
     Marker,
 }
 
-/// Okabe and Ito's colours, which the colour-blind tell apart, without black and yellow, and a
+/// Okabe and Ito's colors, which the color-blind tell apart, without black and yellow, and a
 /// grey.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xB2),
@@ -53,7 +53,7 @@ const PALETTE: [RGBColor; 7] = [
     RGBColor(0x77, 0x77, 0x77),
 ];
 
-/// How plots look in the dark: the same colours, lighter where they need it, on the page's ground.
+/// How plots look in the dark: the same colors, lighter where they need it, on the page's ground.
 pub const STYLE: &str = "@media (prefers-color-scheme: dark) {\
     svg [fill=\"#FFFFFF\"] { fill: #16181d } svg [fill=\"#000000\"] { fill: #e6e6e6 } svg [stroke=\"#000000\"] { stroke: #e6e6e6 }\
     svg [fill=\"#0072B2\"] { fill: #3d9be0 } svg [stroke=\"#0072B2\"] { stroke: #3d9be0 }\
@@ -70,7 +70,7 @@ const CAPTION: i32 = 13;
 const LETTER: f64 = 0.6;
 const LINE: u32 = 18;
 
-/// The colour of a series.
+/// The color of a series.
 pub fn colour(series: usize) -> RGBColor {
     PALETTE[series % PALETTE.len()]
 }
@@ -200,7 +200,7 @@ pub fn marker<'a, C: Clone + 'static>(series: usize, centre: C) -> Element<'a, C
     }
 }
 
-/// A number beside an axis of this span: as short as tells it from its neighbours.
+/// A number beside an axis of this span: as short as tells it from its neighbors.
 pub fn tick(value: f64, span: f64) -> String {
     if value.abs() <= 1e-4 * span {
         return "0".into();

@@ -209,7 +209,7 @@ impl Privileged<ChoiceUsers> for ChoiceOracle {
 /// reached.
 ///
 /// It filters the type from the choices by Bayes' rule (the clicks it sees as well as the user
-/// does) and shows the slate that maximises the expected worth if the type were revealed after this
+/// does) and shows the slate that maximizes the expected worth if the type were revealed after this
 /// step (QMDP on [`ChoiceOracle`]): exactly for one type or at most 2,000 slates, else by ascent
 /// and swaps of single items. With one type it is the oracle.
 #[derive(Clone, Debug)]

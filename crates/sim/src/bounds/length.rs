@@ -106,7 +106,7 @@ fn mean_reciprocal(first: f64, others: &[f64], size: usize) -> f64 {
     STEP * integral
 }
 
-/// The mean of Π x over the subsets of `means.len() - 1` of the values: a normalised elementary
+/// The mean of Π x over the subsets of `means.len() - 1` of the values: a normalized elementary
 /// symmetric polynomial.
 fn mean_product(values: impl Iterator<Item = f64>, means: &mut [f64]) -> f64 {
     means.fill(0.0);

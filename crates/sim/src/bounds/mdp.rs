@@ -93,9 +93,9 @@ impl Privileged<Mdp> for MdpOracle {
 /// A recommender that knows the [`Mdp`] but not the user's state: a reference that can be reached.
 ///
 /// Its memory is b(s), the probability of each state given the slates and clicks so far; a click on
-/// j turns it into b'(s') ∝ Σ_s b(s) p(j|s, A) r_sj P(s'|s, j). It shows the slate that maximises
+/// j turns it into b'(s') ∝ Σ_s b(s) p(j|s, A) r_sj P(s'|s, j). It shows the slate that maximizes
 /// Σ_s b(s) Σ_j p(j|s, A) r_sj (1 + E V(s')), V the oracle's (QMDP). That sum of ratios is
-/// maximised exactly where the catalogue has at most 2,000 slates or the state is certain;
+/// maximized exactly where the catalogue has at most 2,000 slates or the state is certain;
 /// elsewhere by ascent and swaps of single items, so that the slate is then a good one, not surely
 /// the best.
 #[derive(Clone, Debug)]

@@ -11,7 +11,7 @@ pub struct BestSlate {
     pub value: f64,
 }
 
-/// The slate of `k` items that maximises Σ_{j∈A} a_j w_j / (c + Σ_{j∈A} a_j), exactly.
+/// The slate of `k` items that maximizes Σ_{j∈A} a_j w_j / (c + Σ_{j∈A} a_j), exactly.
 ///
 /// This is the value of a slate whose item j is chosen with weight a_j against an outside option of
 /// weight c and is then worth w_j. Dinkelbach's method: a slate of value λ is improved by the k
@@ -145,7 +145,7 @@ impl Mixture {
         best_slate(&a, &w, c, self.k).items
     }
 
-    /// Ascends by linearising each ratio at the present slate, then swaps single items while that
+    /// Ascends by linearizing each ratio at the present slate, then swaps single items while that
     /// helps.
     fn improve(&self, start: Vec<ItemId>) -> BestSlate {
         let mut items = start;

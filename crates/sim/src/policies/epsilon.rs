@@ -10,7 +10,7 @@ use crate::{Candidates, Environment, Policy, Privileged, Responses, Result, Slat
 /// slate, otherwise the first item of the greedy policy's slate that is not yet on it.
 ///
 /// Propensities are logged if the greedy policy is deterministic and says so by propensities of 1;
-/// for one that randomises, the probability of a place given the places before it is not known.
+/// for one that randomizes, the probability of a place given the places before it is not known.
 #[derive(Clone, Debug)]
 pub struct EpsilonGreedy<P> {
     greedy: P,

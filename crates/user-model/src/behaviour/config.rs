@@ -51,14 +51,14 @@ impl BehaviourConfig {
         {
             let problem =
                 format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
-            return Err(Setting::new("behaviour model", problem).into());
+            return Err(Setting::new("behavior model", problem).into());
         }
         let fine = |value: f64| value >= 0.0 && value.is_finite();
         if !fine(self.lambda_p) || !fine(self.purchase_weight) {
             let problem =
                 format!("λ_p {}, purchase weight {}", self.lambda_p, self.purchase_weight);
             return Err(
-                Setting::new("behaviour model", problem + ": expected numbers from 0").into()
+                Setting::new("behavior model", problem + ": expected numbers from 0").into()
             );
         }
         Ok(())
@@ -69,7 +69,7 @@ impl BehaviourConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BehaviourTraining {
-    /// The optimiser: Adam, 5e-4, gradients clipped at norm 5.
+    /// The optimizer: Adam, 5e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
     /// Sessions in a batch: 32.
     pub batch: usize,

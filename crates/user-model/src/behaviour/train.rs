@@ -15,7 +15,7 @@ use super::config::BehaviourTraining;
 use super::model::BehaviourModel;
 use crate::{CurvePoint, Error, Result};
 
-/// U in training: the model with its optimiser and its learning-rate schedule.
+/// U in training: the model with its optimizer and its learning-rate schedule.
 #[derive(Debug)]
 pub struct BehaviourTrainer {
     model: BehaviourModel,
@@ -115,7 +115,7 @@ impl BehaviourTrainer {
         foretaste_train::fit(&mut learner, config, callback)
     }
 
-    /// Writes model and optimiser; [`learning_rate`](Self::learning_rate) is the caller's to keep.
+    /// Writes model and optimizer; [`learning_rate`](Self::learning_rate) is the caller's to keep.
     pub fn save<'a>(
         &self,
         folder: &Path,

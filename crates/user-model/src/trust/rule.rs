@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    /// Each single figure that is lost or spoilt costs the verdicts that ask for it.
+    /// Each single figure that is lost or spoiled costs the verdicts that ask for it.
     #[test]
     fn each_figure_alone_can_withhold_its_verdict() {
         use Verdict::{Nothing, OnlySimulate, RankPolicies, Tune};

@@ -41,7 +41,7 @@ struct Unfinished {
     epochs: u64,
 }
 
-/// The agent with its optimiser.
+/// The agent with its optimizer.
 const AGENT: &str = "agent";
 
 /// The epochs of line 4.
