@@ -236,9 +236,9 @@ fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
     let said =
         place.run(&["fit", "shop.csv", "--to", "irecgan", "--model", "irecgan", "--epochs", "1"]);
     let said = String::from_utf8(said.stderr).unwrap();
-    assert!(said.contains("20 of 80 slates are passed over"), "{said}");
+    assert!(said.contains("20 of 80 slates without a click are left out"), "{said}");
     for (log, more, expected) in [
-        ("none.csv", &[][..], "nothing is ever chosen"),
+        ("none.csv", &[][..], "no item is ever chosen"),
         ("few.csv", &[], "2 sessions are too few"),
         ("money.csv", &["--model", "irecgan"], "expected 0 or 1"),
     ] {
@@ -248,7 +248,7 @@ fn what_cannot_be_learned_from_is_refused_and_nothing_is_written() {
     }
     for option in ["--no-features", "--no-place"] {
         let said = place.fails(2, &["fit", MDP, "--to", "users", "--model", "irecgan", option]);
-        assert!(said.contains("makes no difference"), "{said}");
+        assert!(said.contains("has no effect"), "{said}");
     }
 }
 
@@ -281,7 +281,7 @@ fn a_place_that_gives_the_click_away_is_left_out_and_that_is_said() {
     let fit = ["fit", "log.csv", "--to", "users", "--epochs", "1", "--device", "cpu", "--json"];
     let output = place.run(&fit);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("the place is left out"), "{said}");
+    assert!(said.contains("the place is not given to the users"), "{said}");
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(!found["grid"].to_string().contains("the place"), "{found}");
 }
@@ -294,13 +294,13 @@ fn what_cannot_be_played_is_refused_by_name_and_nothing_is_written() {
     place.text(&["fit", "log.csv", "--to", "users", "--epochs", "1", "--no-features"]);
     place.text(&["train", "glove.csv", "--to", "policy", "--method", "random"]);
     for (policy, more, expected) in [
-        ("policy", &[][..], "2 items that the users never saw, so that nobody knows"),
+        ("policy", &[][..], "2 items that the users never saw, so their response"),
         ("policy", &[], "glove, scarf"),
         ("popularity", &["--log", "glove.csv"], "glove, scarf"),
         ("popularity", &[], "name one with --log"),
-        ("uniform", &["--log", "log.csv"], "--log is what popularity counts"),
+        ("uniform", &["--log", "log.csv"], "--log is the log in which popularity counts"),
         ("logger", &[], "is not known"),
-        ("log.csv", &[], "cannot be played"),
+        ("log.csv", &[], "cannot be simulated"),
         ("nowhere", &[], "nowhere"),
         ("uniform", &["-k", "7"], "no more than 6 items"),
     ] {
@@ -366,10 +366,10 @@ fn a_fit_that_is_stopped_later_goes_on_to_the_same_bytes() {
     place.text(&fit("whole", "1"));
     let users = place.path().join("users");
     let said = stopped(&place, &fit("users", "1"), |_| kept(&users));
-    assert!(said.contains("the same command goes on"), "{said}");
+    assert!(said.contains("run the same command again"), "{said}");
     assert!(place.fails(1, &fit("users", "2")).contains("another log or other settings"));
     let output = place.run(&fit("users", "1"));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && said.contains("going on after"), "{said}");
+    assert!(output.status.success() && said.contains("continuing after"), "{said}");
     assert_eq!(files("users"), files("whole"));
 }

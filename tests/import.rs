@@ -93,7 +93,7 @@ fn describe_says_what_is_wrong_by_its_exit_code() {
     assert!(refused(at, &["describe", "log.csv", "--html", "log.html"]).contains("--force"));
     assert!(refused(at, &["describe", "log.csv", "--html", "log.csv"]).contains("input itself"));
     let text = String::from_utf8(run(at, &["describe", "log.csv"]).stdout).unwrap();
-    assert!(text.contains("WRONG: propensities fall along every one of 40 slates"), "{text}");
+    assert!(text.contains("WRONG: propensities decrease along every one of 40 slates"), "{text}");
     assert!(text.contains("session lengths       █"), "{text}");
 }
 
@@ -113,7 +113,7 @@ fn options_that_make_no_sense_are_refused_by_name() {
         assert!(output.status.code() == Some(2) && text.contains(part), "{text}");
     }
     let text = refused(temp.path(), &["describe", "bundled:simulated-choice.tsv", "--sort"]);
-    assert!(text.contains("columns and rules of its own"), "{text}");
+    assert!(text.contains("has a fixed layout"), "{text}");
 }
 
 /// What the uniform policy would have earned a slate by IPS, and what the log earned.

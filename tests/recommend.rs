@@ -150,7 +150,7 @@ fn unknown_ids_are_named_and_taken_as_not_given() {
     let said = shop.run(&["recommend", &policy, "--history", "new", "-k", "1"], b"");
     assert!(said.status.success());
     let stderr = String::from_utf8(said.stderr).unwrap();
-    assert!(stderr.contains("unknown, and taken as not given: clicks on new"), "{stderr}");
+    assert!(stderr.contains("unknown ids are ignored: clicks on new"), "{stderr}");
 }
 
 #[test]

@@ -138,7 +138,7 @@ fn an_interrupted_run_goes_on_to_the_results_of_a_straight_one() {
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("the same command goes on"), "{stderr}");
+    assert!(stderr.contains("run the same command again"), "{stderr}");
     let kept = cells(&broken).len();
     assert_eq!(record(&broken)["status"], "interrupted");
 
@@ -229,11 +229,11 @@ fn a_rerun_with_fewer_seeds_says_what_its_tables_leave_out() {
     let temp = TempDir::new().unwrap();
     let out = temp.path().join("results");
     reproduce(&out, &["--seeds", "3"]).succeeds();
-    assert!(!summary(&out).contains("leave out"));
+    assert!(!summary(&out).contains("not in these tables"));
     let all = cells(&out).len();
     let output = command(&out, &["--seeds", "1"]).output().unwrap();
     let left_out = format!(
-        "leave out: {}. To see them too, run `user-model` with `--seeds 3`",
+        "not in these tables: {}. To include them, run `user-model` with `--seeds 3`",
         all - count(&out).total
     );
     for told in [String::from_utf8_lossy(&output.stdout).into_owned(), summary(&out)] {
@@ -245,14 +245,14 @@ fn a_rerun_with_fewer_seeds_says_what_its_tables_leave_out() {
 fn a_directory_that_holds_something_else_is_refused() {
     let temp = TempDir::new().unwrap();
     fs::write(temp.path().join("thesis.tex"), "dear reader").unwrap();
-    reproduce(temp.path(), &[]).fails_with("no results directory");
+    reproduce(temp.path(), &[]).fails_with("not a results directory");
     reproduce(&temp.path().join("thesis.tex"), &[])
-        .fails_with("is a file, but results go into a directory");
+        .fails_with("is a file, but results are written to a directory");
 
     let damaged = temp.path().join("damaged");
     fs::create_dir(&damaged).unwrap();
     fs::write(damaged.join("run.json"), "{\"config\":").unwrap();
-    reproduce(&damaged, &[]).fails_with("run.json does not say which run");
+    reproduce(&damaged, &[]).fails_with("run.json has no record of the run");
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn a_log_without_propensities_is_judged_by_a_guess_that_is_said() {
     fs::write(&log, text).unwrap();
     let found = json(&place.run(log.to_str().unwrap()));
     assert!(found["judge"]["command"].as_str().unwrap().contains("--estimate-propensities"));
-    assert!(place.page().contains("That is guessed here"));
+    assert!(place.page().contains("They are estimated here"));
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_folder_of_something_else_a_missing_log_and_senseless_settings_are_refused()
     fs::remove_file(place.folder().join("foretaste.toml")).unwrap();
     let thesis = place.folder().join("thesis.txt");
     fs::write(&thesis, "mine").unwrap();
-    refused(place.run("bundled:simulated-mdp.csv"), "holds other things");
+    refused(place.run("bundled:simulated-mdp.csv"), "is not the folder of a run");
     assert_eq!(fs::read_dir(place.folder()).unwrap().count(), 1);
 
     let place = Place::new(QUICK);
@@ -182,7 +182,7 @@ fn a_run_that_is_stopped_goes_on_with_the_same_command_to_the_same_page() {
     Command::new("kill").args(["-INT", &running.id().to_string()]).status().unwrap();
     let rest: Vec<String> = lines.map(|line| line.unwrap()).collect();
     assert_eq!(running.wait().unwrap().code(), Some(130), "{rest:?}");
-    assert!(rest.last().unwrap().contains("the same command goes on"), "{rest:?}");
+    assert!(rest.last().unwrap().contains("run the same command again"), "{rest:?}");
     assert!(!stopped.folder().join("report.html").exists());
 
     let again = stopped.run("bundled:simulated-mdp.csv");

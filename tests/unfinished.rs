@@ -71,7 +71,7 @@ fn goes_on(method: &[&str]) {
     let lines = BufReader::new(running.stderr.take().unwrap()).lines();
     let said: Vec<String> = lines.map(|line| line.unwrap()).collect();
     assert_eq!(running.wait().unwrap().code(), Some(130), "{said:?}");
-    assert!(said.last().unwrap().contains("the same command goes on"), "{said:?}");
+    assert!(said.last().unwrap().contains("run the same command again"), "{said:?}");
     assert!(!folder.join("stopped/recommender.json").exists());
 
     let other = train(method, folder, "stopped", "2").output().unwrap();
@@ -80,6 +80,6 @@ fn goes_on(method: &[&str]) {
 
     let again = train(method, folder, "stopped", "1").output().unwrap();
     let said = String::from_utf8(again.stderr).unwrap();
-    assert!(again.status.success() && said.contains("going on after"), "{said}");
+    assert!(again.status.success() && said.contains("continuing after"), "{said}");
     assert_eq!(files(&folder.join("stopped")), files(&folder.join("whole")));
 }

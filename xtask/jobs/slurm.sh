@@ -46,7 +46,7 @@ if ((count > 1)); then
     step=$(((last - first) / (count - 1)))
     offset=$((SLURM_ARRAY_TASK_ID - first))
     ((last == first + step * (count - 1) && offset % step == 0)) ||
-        fail "the ids of the array leave unequal gaps, so it cannot be told which part of the cells task $SLURM_ARRAY_TASK_ID is"
+        fail "the ids of the array leave unequal gaps, so it is not known which part of the cells task $SLURM_ARRAY_TASK_ID is"
     shard=(--shard "$((offset / step + 1))/$count")
 fi
 

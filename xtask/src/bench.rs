@@ -20,19 +20,20 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum HotPath {
-    /// Choose slates from whole catalogues: milliseconds, beside reading the cache once and
-    /// candle's tensor operations.
+    /// Choose slates from whole catalogues: milliseconds, compared with reading the cache once and
+    /// with candle's tensor operations.
     Argmax(argmax::Args),
-    /// Import a generated log: megabytes a second and peak memory, beside polars and pyarrow.
+    /// Import a generated log: megabytes a second and peak memory, compared with polars and
+    /// pyarrow.
     Import(import::Args),
-    /// Simulate and train IRecGAN at its published size: seconds, a public run's, and those of the
-    /// products alone.
+    /// Simulate and train IRecGAN at its published size: seconds, compared with a public run and
+    /// with the matrix products alone.
     Irecgan(irecgan::Args),
-    /// Train and run networks: milliseconds, share of a plain product's rate, and PyTorch's
-    /// milliseconds.
+    /// Train and run networks: milliseconds, share of the rate of a plain matrix product, and
+    /// PyTorch's milliseconds.
     Nn(nn::Args),
-    /// Step the environments of the Python package: steps a second, beside the rollout in Rust and
-    /// Gymnasium's CartPole.
+    /// Step the environments of the Python package: steps a second, compared with the rollout in
+    /// Rust and Gymnasium's CartPole.
     Python(python::Args),
     /// Roll out simulated users: steps a second.
     Sim(sim::Args),

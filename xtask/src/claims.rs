@@ -13,8 +13,9 @@ use foretaste_report::{Claim, Design, Ledger, Results};
 /// Options of `claims`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The results of a pilot, `results.csv` of a run: print for every claim the smallest effect
-    /// that its seeds detect with a power of 80%, and how many seeds the effect that matters needs.
+    /// Results of a pilot, which is `results.csv` of a run: print for every claim the smallest
+    /// effect that its seeds detect with a power of 80%, and how many seeds the effect that matters
+    /// needs.
     #[arg(long, value_name = "RESULTS.csv")]
     power: PathBuf,
 

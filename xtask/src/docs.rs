@@ -17,12 +17,12 @@ use crate::workspace_root;
 /// Options of `docs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Take the means and claims of a run over into docs/results/SCALE, finished or not; the
-    /// documents stay as they are.
+    /// Copy the means and claims of a run, finished or not, to docs/results/SCALE; do not change
+    /// the documents.
     #[arg(long, value_name = "OUT", conflicts_with = "check")]
     take: Option<PathBuf>,
 
-    /// Change nothing, and fail where a document does not say what docs/results does.
+    /// Change nothing, and fail if a document differs from docs/results.
     #[arg(long)]
     check: bool,
 }
@@ -69,7 +69,10 @@ fn check(root: &Path) -> anyhow::Result<()> {
         stale.extend(filled.changed.iter().map(|line| format!("{}, line {line}", page.name)));
     }
     if !stale.is_empty() {
-        bail!("other figures than in docs/results: {}; run `cargo xtask docs`", stale.join("; "));
+        bail!(
+            "the figures differ from those in docs/results: {}; run `cargo xtask docs`",
+            stale.join("; ")
+        );
     }
     Ok(())
 }
@@ -120,5 +123,5 @@ fn names_in(folder: &Path, suffix: &str) -> anyhow::Result<Vec<String>> {
 
 fn read(path: &Path) -> anyhow::Result<String> {
     let bytes = foretaste_files::read(path, LIMIT)?;
-    String::from_utf8(bytes).with_context(|| format!("{} is no text", path.display()))
+    String::from_utf8(bytes).with_context(|| format!("{} is not UTF-8", path.display()))
 }

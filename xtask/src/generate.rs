@@ -22,10 +22,10 @@ pub struct Args {
     /// Folder to write the logs to.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Replace logs that are there.
+    /// Replace the logs if they exist.
     #[arg(long)]
     force: bool,
-    /// What everything is drawn from.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -40,7 +40,7 @@ const MDP_SESSIONS: u64 = 250;
 /// Simulates and writes the logs, one in each format.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)
-        .with_context(|| format!("cannot make {}", args.out.display()))?;
+        .with_context(|| format!("cannot create {}", args.out.display()))?;
     let seed = Seed::new(args.seed).derive("bundled logs");
     let choice = simulated_choice(args.seed, seed.derive("choice"))?;
     let mdp = simulated_mdp(args.seed, seed.derive("mdp"))?;

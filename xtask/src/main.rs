@@ -46,9 +46,9 @@ const REVISION: &str = env!("FORETASTE_REVISION");
 enum Command {
     /// Run experiments of the papers and write their figures, with intervals over seeds.
     Reproduce(reproduce::Args),
-    /// Tell from a pilot's results how many seeds the papers' claims need.
+    /// Compute from a pilot's results how many seeds the papers' claims need.
     Claims(claims::Args),
-    /// Take results over into docs/results, and from there into the documents.
+    /// Copy results to docs/results, and from there into the documents.
     Docs(docs::Args),
     /// Build the site of the pages with mdBook, and check its links.
     Book,
@@ -56,11 +56,11 @@ enum Command {
     Bench(bench::Args),
     /// Run every check that a change must pass.
     Ci,
-    /// Simulate the bundled logs anew.
+    /// Simulate the bundled logs again.
     Generate(generate::Args),
     /// Build the Python package, install it in a virtual environment, and run its tests.
     Python(python::Args),
-    /// Simulate a shop, and check by its truth what the program says of its logs.
+    /// Simulate a shop, and compare what the program reports about its logs with the truth.
     Shop(shop::Args),
 }
 

@@ -11,10 +11,10 @@ use crate::workspace_root;
 /// Options of `python`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The Python to make the virtual environment with, 3.11 or later.
+    /// Python to make the virtual environment with, 3.11 or later.
     #[arg(long, value_name = "PATH", default_value = "python3")]
     python: PathBuf,
-    /// Build with full optimization, as a wheel that is given away is.
+    /// Build with full optimization, as for a wheel that is published.
     #[arg(long)]
     release: bool,
 }
@@ -28,7 +28,10 @@ const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
 /// Builds the wheel, installs it in a virtual environment of its own, and runs its tests.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if !is_python(&args.python) {
-        bail!("{} is no Python of version 3.11 or later with venv and pip", args.python.display());
+        bail!(
+            "{} is not a Python of version 3.11 or later with venv and pip; name one with --python",
+            args.python.display()
+        );
     }
     let place = prepare(&args.python)?;
     test(&place, args.release)

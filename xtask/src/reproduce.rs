@@ -14,25 +14,25 @@ use indicatif::MultiProgress;
 /// Options of `reproduce`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Experiments to run; all where none is named.
+    /// Experiments to run [default: all].
     #[arg(value_name = "EXPERIMENT")]
     experiments: Vec<String>,
 
-    /// How large to run: smoke checks that nothing is broken, its figures mean little; quick takes
-    /// minutes on two cores; paper has the published settings.
+    /// Size of the run: smoke only checks that everything runs; quick takes minutes on two cores;
+    /// decide has the seeds that the claims need; paper has the published settings.
     #[arg(long, default_value_t = Scale::Quick, value_parser = scales())]
     scale: Scale,
 
-    /// Number of seeds; more seeds than last time add to the results that are there [default: 5; at
-    /// decide what each experiment's claims need].
+    /// Number of seeds; more seeds than last time add to the existing results [default: 5; at
+    /// decide, as many as each experiment's claims need].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000))]
     seeds: Option<u64>,
 
-    /// Folder of the real data sets; without it experiments use the bundled logs.
+    /// Folder of the real data sets; without it, experiments use the bundled logs.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Directory of the results; the same directory again resumes [default: out/SCALE].
+    /// Directory of the results; a run into the same directory resumes [default: out/SCALE].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -44,15 +44,17 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// Print the cells, which are finished, and what the others are expected to cost; run nothing.
+    /// Print the cells, whether they are finished, and the expected time of the others; run
+    /// nothing.
     #[arg(long)]
     plan: bool,
 
-    /// Run the i-th of n parts of the cells, i from 1; the parts may share one --out, or be merged.
+    /// Run part i of n of the cells, with i from 1; the parts may share one --out, or be merged
+    /// later.
     #[arg(long, value_name = "i/n")]
     shard: Option<Shard>,
 
-    /// Take over the cells of these results directories and write the tables; run nothing.
+    /// Copy the cells of these results directories to --out and write the tables; run nothing.
     #[arg(
         long,
         value_name = "DIR",
@@ -61,7 +63,7 @@ pub struct Args {
     )]
     merge: Vec<PathBuf>,
 
-    /// Go on where an earlier run into --out stopped: the default, and stronger than --fresh.
+    /// Continue where an earlier run into --out stopped: the default, which overrides --fresh.
     #[arg(long)]
     resume: bool,
 
@@ -69,7 +71,7 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
 
-    /// Show no progress, only the tables.
+    /// Show only the tables, and no progress.
     #[arg(long)]
     quiet: bool,
 }
@@ -115,7 +117,8 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
     if args.plan {
         return run.print_plan();
     }
-    let saying = "stopping: running cells give up at their next step; Ctrl-C again ends at once";
+    let saying = "stopping: running cells end at their next step; press Ctrl-C again to end at \
+                  once";
     run.run(bars, interrupt::on_ctrl_c(bars, saying)?)
 }
 
@@ -126,7 +129,11 @@ fn scales() -> impl TypedValueParser<Value = Scale> {
 fn settings(args: &Args) -> anyhow::Result<Settings> {
     let data_dir = args.data_dir.as_ref().map(|dir| {
         if !dir.is_dir() {
-            bail!("--data-dir {}: there is no such directory", dir.display());
+            bail!(
+                "--data-dir {}: there is no such directory; name the folder of the data sets, or \
+                 leave the option out to use the bundled logs",
+                dir.display()
+            );
         }
         dir.canonicalize().with_context(|| format!("--data-dir {}", dir.display()))
     });

@@ -33,7 +33,8 @@ enum Asked {
     /// Run `foretaste run` on logs of several shops, and compare its order of the recommenders with
     /// the true one.
     Check(check::Args),
-    /// Judge known policies by many small logs, and count how often the intervals hold the truth.
+    /// Judge known policies by many small logs, and count how often the intervals contain the
+    /// truth.
     Coverage(coverage::Args),
 }
 
@@ -53,12 +54,12 @@ struct LogArgs {
     /// File to write.
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// Replace a file that is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     size: Size,
-    /// What shop and visitors are drawn from.
+    /// Seed of shop and visitors.
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }

@@ -12,18 +12,18 @@ use crate::answer::Answer;
 /// Options of `claims`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// CSV file of the claims, a row for each: paper, section, experiment, sentence, metrics,
-    /// better, ours, rivals, rule, datasets, settings, and if wanted margin and effect.
+    /// CSV file of the claims, one per row, with the columns paper, section, experiment, sentence,
+    /// metrics, better, ours, rivals, rule, datasets, settings, and optionally margin and effect.
     claims: PathBuf,
-    /// CSV file of the results, a row for each figure: experiment, dataset, method, setting, seed,
-    /// metric, value. Metrics may have any names.
+    /// CSV file of the results, one figure per row, with the columns experiment, dataset, method,
+    /// setting, seed, metric and value. Metrics may have any names.
     #[arg(long, value_name = "FILE")]
     results: PathBuf,
-    /// Seeds are random splits of the same users: so many test users there are for each training
-    /// user. 0 says that the runs of different seeds share nothing.
+    /// The number of test users per training user, if seeds are random splits of the same users. 0
+    /// means that the runs of different seeds share nothing.
     #[arg(long, value_name = "RATIO", default_value_t = 0.0)]
     test_per_train: f64,
-    /// Print of each claim how many seeds it needs, instead of its verdict.
+    /// Print how many seeds each claim needs, instead of its verdict.
     #[arg(long)]
     power: bool,
 }
@@ -34,7 +34,7 @@ pub struct Args {
 /// Where a file is not such a table, or a claim names what the results do not have.
 pub fn run(args: &Args) -> anyhow::Result<Answer> {
     if !(args.test_per_train >= 0.0 && args.test_per_train.is_finite()) {
-        bail!("--test-per-train {}: expected a number from 0 on", args.test_per_train);
+        bail!("--test-per-train {}: expected a number, 0 or larger", args.test_per_train);
     }
     let name = |path: &Path| path.display().to_string();
     let open =
@@ -42,14 +42,17 @@ pub fn run(args: &Args) -> anyhow::Result<Answer> {
     let claims = Claim::read_anyones(open(&args.claims)?, &name(&args.claims))?;
     let results = Results::read_anyones(open(&args.results)?, &name(&args.results))?;
     if claims.is_empty() {
-        bail!("{}: there is no claim in it", name(&args.claims));
+        bail!(
+            "{}: the file contains no claims; write one per row, below the header",
+            name(&args.claims)
+        );
     }
     let decide = |claim: &Claim| -> anyhow::Result<Finding> {
         let found = Design::found(&claim.experiment, &results, |_| args.test_per_train);
         let design = Design { metrics: results.metrics(&claim.experiment), ..found };
         if design.arms.is_empty() {
             bail!(
-                "\"{}\": {} has no run of the experiment `{}`",
+                "\"{}\": {} contains no run of the experiment `{}`",
                 claim.sentence,
                 name(&args.results),
                 claim.experiment

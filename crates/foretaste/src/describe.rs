@@ -20,13 +20,14 @@ use crate::log::LogArgs;
 /// Options of `describe`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format of the file, if its first line does not tell: `foretaste list` names all.
+    /// Format of the file, if it cannot be recognized by its first line; `foretaste list` names all
+    /// formats.
     #[arg(long)]
     format: Option<Format>,
-    /// Write the findings and the shapes of the log as one HTML page, too.
+    /// Also write the findings and the distributions of the log to an HTML page.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Replace a page that is there.
+    /// Replace the page if it exists.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -67,9 +68,9 @@ pub fn of_log(
         lines.push(format!("      {}", finding.advice));
     }
     lines.push(match findings.iter().filter(|finding| finding.wrong).count() {
-        0 => "nothing is found that is wrong with this log".into(),
-        1 => "something is wrong with this log".into(),
-        count => format!("{count} things are wrong with this log"),
+        0 => "no problem was found in this log".into(),
+        1 => "1 problem was found in this log".into(),
+        count => format!("{count} problems were found in this log"),
     });
     answer.text += &lines.join("\n");
     Ok((answer, profile, findings))

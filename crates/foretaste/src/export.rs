@@ -17,20 +17,21 @@ pub struct Args {
     /// File to write.
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
-    /// Replace a file that is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     pub force: bool,
     /// Format to write: gan-cdqn, irecgan, csv, jsonl or parquet.
     #[arg(long)]
     pub format: Format,
-    /// Parts to leave out, for a format that cannot hold them: split, users, timestamps,
+    /// Parts to leave out because the format cannot hold them: split, users, timestamps,
     /// propensities, features, user-features, clicks, candidates, events, context.
     #[arg(long, value_name = "PART", value_delimiter = ',', value_parser = part)]
     pub without: Vec<Part>,
-    /// Write the features of the items, which no format holds, as CSV for --item-features.
+    /// Also write the features of the items to this CSV file, for --item-features; no log format
+    /// holds them.
     #[arg(long, value_name = "FILE")]
     pub item_features_to: Option<PathBuf>,
-    /// The same of users, for --user-features.
+    /// Also write the features of the users to this CSV file, for --user-features.
     #[arg(long, value_name = "FILE")]
     pub user_features_to: Option<PathBuf>,
     #[command(flatten)]
@@ -64,8 +65,8 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     let replaced = replaced_ids(&dataset, *format);
     if replaced > 0 {
         eprint_line(format_args!(
-            "warning: {format} holds whole numbers as session ids; those of {replaced} sessions \
-             were replaced by their indices"
+            "warning: the format {format} has whole numbers as session ids; the ids of {replaced} \
+             sessions were replaced by their indices"
         ));
     }
     let read = report.map_or(String::new(), |report| report.to_string());
@@ -82,6 +83,6 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
 fn part(name: &str) -> Result<Part, String> {
     Part::ALL.into_iter().find(|part| part.name() == name).ok_or_else(|| {
         let names = Part::ALL.map(Part::name).join(", ");
-        format!("no part of a log; choose among {names}")
+        format!("not a part of a log; expected one of {names}")
     })
 }

@@ -36,23 +36,23 @@ use crate::users::{LONGEST, SETTINGS, SLATE};
 pub struct Args {
     /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
     log: PathBuf,
-    /// Folder to write the users into. A fit that was interrupted is kept there: the same command
-    /// goes on with it.
+    /// Folder to write the users to. It keeps an interrupted fit, which the same command continues.
     #[arg(long, value_name = "USERS")]
     to: PathBuf,
     /// How users are modeled.
     #[arg(long, value_enum, default_value_t)]
     model: Kind,
-    /// Fit pw and lstm as they were published, which know items by their identity alone: without
-    /// counts of the log beside them.
+    /// Fit pw and lstm as they were published: they know items by their identity alone, without
+    /// features that are counted in the log.
     #[arg(long)]
     no_features: bool,
-    /// Leave the place on the slate out of what pw and lstm are given. It is left out unasked where
-    /// one place is right for more than nine clicks in ten.
+    /// Do not give pw and lstm the place on the slate as a feature. It is left out in any case if
+    /// one place has more than nine clicks in ten.
     #[arg(long)]
     no_place: bool,
-    /// How many percent of the sessions to learn from, drawn at random, all of a user together. Of
-    /// the rest, half chooses settings and the moment to stop, and half tests.
+    /// Percentage of the sessions to learn from, drawn at random, with all sessions of a user
+    /// together. Of the others, half is used to choose settings and the moment to stop, and half to
+    /// test.
     #[arg(
         long,
         value_name = "PERCENT",
@@ -60,7 +60,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..99)
     )]
     percent: u8,
-    /// Use the first so many percent of the sessions alone: the rest is left to `judge` by.
+    /// Use only this percentage of the sessions, the first ones; `judge` can use the others.
     #[arg(
         long,
         value_name = "PERCENT",
@@ -68,17 +68,17 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     first: u8,
-    /// Passes over the log at most, for every setting that is tried [default: 10, or as many as
-    /// make 2,000 updates].
+    /// Largest number of passes over the log, for every setting that is tried [default: 10, or as
+    /// many as make 2,000 updates].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     epochs: Option<u64>,
-    /// Replace users that are there.
+    /// Replace the users in the folder.
     #[arg(long)]
     force: bool,
-    /// Start from the beginning, and drop an unfinished fit that is there.
+    /// Start from the beginning, and delete the unfinished fit in the folder.
     #[arg(long)]
     fresh: bool,
-    /// What everything is drawn from.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
@@ -116,7 +116,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let mut fits = Fits::new(&folder, &command, &dataset, seed, &opened);
     if let Some(place) = &unfinished {
         fits.go_on(place).with_context(|| {
-            format!("cannot go on with {}; start again with --fresh", place.display())
+            format!(
+                "cannot continue the unfinished fit in {}; start from the beginning with --fresh",
+                place.display()
+            )
         })?;
     }
     let total = grid.iter().map(Settings::iterations).sum::<u64>() + simpler::points();
@@ -166,7 +169,7 @@ fn split(dataset: &Dataset, args: &Args, seed: Seed) -> anyhow::Result<Split> {
         ("test by", &split.test),
     ];
     if sides.iter().all(|(_, sessions)| clicks(sessions) == 0) {
-        bail!("nothing is ever chosen in it; `foretaste describe` says what it holds");
+        bail!("no item is ever chosen in it; `foretaste describe` shows what the log contains");
     }
     for (what, sessions) in sides {
         if clicks(sessions) == 0 {
@@ -185,8 +188,7 @@ fn place_tells(dataset: &Dataset, args: &Args) -> bool {
     let tells = Profile::new(dataset).place_tells();
     if tells && !args.no_features && args.model.takes_features() {
         eprint_line(
-            "the order of the slates gives the click away: the place is left out of what the users \
-             are given",
+            "the order of the items gives the click away, so the place is not given to the users",
         );
     }
     tells
@@ -198,9 +200,9 @@ fn warn_of_skips(log: &Log) {
     let skips = steps().filter(|step| step.choice == Choice::Skip).count();
     if skips > 0 {
         eprint_line(format_args!(
-            "warning: {skips} of {} slates are passed over, and left out: IRecGAN's users leave \
-             where they click nothing, so they click more often and leave sooner than in the log; \
-             pw and lstm can pass over",
+            "warning: {skips} of {} slates without a click are left out: IRecGAN's users leave \
+             when they click nothing, so they click more often and leave sooner than users in the \
+             log; pw and lstm can continue without a click",
             log.steps()
         ));
     }
@@ -210,11 +212,11 @@ fn warn_of_skips(log: &Log) {
 fn interrupted(folder: &Folder<'_>, command: &Value) -> String {
     match folder.unfinished(command, false) {
         Ok(Some(place)) => format!(
-            "interrupted: the settings that were tried are kept in {}; the same command goes on \
-             with the next ones",
+            "interrupted: the settings that were tried are kept in {}; run the same command again \
+             to continue with the next ones",
             place.display()
         ),
-        _ => "interrupted: no settings were tried to the end, and nothing is kept".to_owned(),
+        _ => "interrupted: no setting was finished, so nothing is kept".to_owned(),
     }
 }
 

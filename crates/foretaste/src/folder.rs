@@ -66,10 +66,12 @@ impl<'a> Folder<'a> {
     pub fn hold(&self) -> anyhow::Result<Held> {
         let shown = self.path.display();
         let made = what_is_at(self.path)?.is_none();
-        fs::create_dir_all(self.path).with_context(|| format!("cannot make {shown}"))?;
+        fs::create_dir_all(self.path).with_context(|| format!("cannot create {shown}"))?;
         let path = self.path.join(LOCK);
         let Some(guard) = locks::try_exclusive(&path)? else {
-            bail!("another training is at work in {shown}: wait for it, or name another folder");
+            bail!(
+                "another training is running in {shown}: wait until it ends, or name another folder"
+            );
         };
         foretaste_files::sweep(self.path);
         Ok(Held { path, made, _guard: guard })
@@ -90,8 +92,8 @@ impl<'a> Folder<'a> {
             }
             if begun && !fresh {
                 bail!(
-                    "{} holds an unfinished training of another log or other settings; repeat \
-                     that command to go on with it, name another folder, or drop it with --fresh",
+                    "{} contains an unfinished training with another log or other settings; repeat \
+                     the command that started it, name another folder, or delete it with --fresh",
                     self.path.display()
                 );
             }

@@ -15,14 +15,15 @@ use crate::log::LogArgs;
 /// Options of `import`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Format of the file, if its first line does not tell: `foretaste list` names all.
+    /// Format of the file, if it cannot be recognized by its first line; `foretaste list` names all
+    /// formats.
     #[arg(long)]
     pub format: Option<Format>,
     /// Cached log to write.
     #[arg(long, value_name = "LOG", required_unless_present = "guess")]
     pub to: Option<PathBuf>,
-    /// Import nothing: write a layout for --layout that is guessed from the header and the first
-    /// rows, for you to check [default: the log's name with .toml, in this folder].
+    /// Do not import; guess a layout from the header and the first rows, and write it to a file for
+    /// you to check and pass to --layout [default: the log's name with .toml, in this folder].
     #[arg(
         long,
         value_name = "TOML",
@@ -31,7 +32,7 @@ pub struct Args {
         conflicts_with = "to"
     )]
     pub guess: Option<Option<PathBuf>>,
-    /// Replace a file that is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]
@@ -43,7 +44,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
     if let Some(to) = &args.guess {
         return propose(args, to.as_deref());
     }
-    let Some(to) = &args.to else { bail!("--to names the cached log to write") };
+    let Some(to) = &args.to else { bail!("name the cached log to write with --to FILE") };
     let target = Target::new(to, args.log.inputs(), args.force)?;
     let (dataset, report) = args.log.read(args.format, quiet)?;
     target.check()?;
@@ -57,7 +58,10 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
 fn propose(args: &Args, to: Option<&Path>) -> anyhow::Result<Answer> {
     let input = args.log.open()?;
     let layout = guess(&input)?;
-    let name = input.given().file_name().context("the log has no name: --guess=FILE names one")?;
+    let name = input
+        .given()
+        .file_name()
+        .context("the log has no file name: name the layout with --guess=FILE")?;
     let beside = Path::new(name).with_extension("toml");
     let to = to.unwrap_or(&beside);
     let target = Target::new(to, args.log.inputs(), args.force)?;

@@ -53,27 +53,29 @@ pub struct Args {
     /// The same log as an option, as earlier versions took it.
     #[arg(long = "log", value_name = "LOG", conflicts_with = "log")]
     named: Option<PathBuf>,
-    /// Whom to judge, once for each: a recommender that `foretaste train` wrote; a file of anyone's
-    /// probabilities or slates, CSV or Parquet; logger, popularity (fitted on the sessions that
-    /// do not judge) or uniform. NAME= before it is what it is called; behind it may stand
-    /// ,act=top (its likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many of
-    /// its slates are drawn uniformly).
+    /// A policy to judge; repeat the option for several. It is a recommender that `foretaste train`
+    /// wrote, a CSV or Parquet file of probabilities or slates from any source, or logger,
+    /// popularity (fitted on the sessions that are not used to judge) or uniform. NAME= before it
+    /// names it in the tables. After a recommender, add ,act=top (its most likely items),
+    /// ,act=softmax with ,temperature=T, or ,epsilon=E (this share of its slates is drawn
+    /// uniformly).
     #[arg(long = "policy", value_name = "[NAME=]POLICY", required = true)]
     policies: Vec<PolicySpec>,
-    /// CSV or Parquet file of item and `expected_reward`, which the estimators with a model of the
-    /// rewards take instead of one that is fitted on the log.
+    /// CSV or Parquet file with the columns item and `expected_reward`, for the estimators with a
+    /// model of the rewards, instead of a model that is fitted on the log.
     #[arg(long, value_name = "FILE")]
     reward_model: Option<PathBuf>,
-    /// What is assumed of the users where a policy is compared with the logger: the more, the more
-    /// a log can say, if it is true.
+    /// What is assumed about the users when a policy is compared with the logger. A stronger
+    /// assumption gives narrower intervals, if it is true.
     #[arg(long, value_enum, default_value_t)]
     assume: Assume,
-    /// What `foretaste fit` wrote: learned users, in whom each policy of ours is played. Their word
-    /// stands beside the log, is no evidence of it, and enters no verdict. The log is not judged by
-    /// the sessions that they learned from.
+    /// Learned users that `foretaste fit` wrote. Recommenders, popularity and uniform slates are
+    /// simulated with them. These figures are shown in addition to those of the log, are not
+    /// evidence, and do not change a verdict. Sessions that the users learned from are not used to
+    /// judge.
     #[arg(long, value_name = "USERS")]
     users: Option<PathBuf>,
-    /// How many sessions of learned users each policy is played in.
+    /// Number of sessions to simulate with learned users for each policy.
     #[arg(
         long,
         value_name = "N",
@@ -82,12 +84,12 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(2..=1_000_000)
     )]
     users_sessions: u64,
-    /// Judge by the sessions after the first so many percent; refused if a recommender learned from
-    /// any of them [default: judge by all sessions that none of them learned from].
+    /// Judge by the sessions after this percentage of the log; an error if a recommender learned
+    /// from any of them [default: judge by all sessions that no recommender learned from].
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..100))]
     percent: Option<u8>,
-    /// Judge by at most so many sessions, drawn by the seed from those that may judge. A million
-    /// takes about 1.6 GB of memory for slates of six.
+    /// Judge by at most this many sessions, drawn at random from those that may judge. A million
+    /// sessions take about 1.6 GB of memory if slates have six items.
     #[arg(
         long,
         value_name = "N",
@@ -95,19 +97,20 @@ pub struct Args {
         value_parser = RangedU64ValueParser::<usize>::new().range(2..)
     )]
     most_sessions: usize,
-    /// Where the log has no propensities, estimate them: right only where the policy that made the
-    /// log looked at nothing but the place and the item.
+    /// Estimate propensities if the log has none. This is right only if the policy that made the
+    /// log took nothing into account but the place and the item.
     #[arg(long)]
     estimate_propensities: bool,
-    /// What becomes of items that a recommender, or for a file the log, does not know: refuse,
-    /// drop-steps (slates with them weigh nothing, and clicks on them are no part of a
-    /// recommender's history) or as-unknown (for recommenders that have an entry for them).
+    /// What to do with items that a recommender does not know, or that a file has and the log does
+    /// not: refuse, drop-steps (slates with them have weight 0, and clicks on them are left out of
+    /// a recommender's history) or as-unknown (for recommenders that have an entry for unknown
+    /// items).
     #[arg(long, value_name = "RULE", default_value_t)]
     unknown_items: UnknownItems,
-    /// Weights are clipped here in the estimators that clip.
+    /// Largest weight in the estimators that clip weights.
     #[arg(long, default_value_t = 10.0)]
     cap: f64,
-    /// What the resampled sessions of the comparison are drawn from, and the sessions that judge where
+    /// Seed of the resampled sessions of the comparison, and of the sessions that judge if
     /// --most-sessions leaves some out.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -213,11 +216,10 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let asked = users.as_ref().map(|users| (users, users.length(log.usual_slate())));
     let word = |called: &str, spec: &PolicySpec, policy: &Ready| {
         let played = |(users, length): (&Simulated, Length)| match policy {
-            Ready::File(..) => {
-                Ok(Err("a file answers for the slates of its log alone, and cannot \
-                                       be played"
-                    .to_owned()))
-            }
+            Ready::File(..) => Ok(Err(
+                "a file has answers only for the slates of its log, and cannot be simulated"
+                    .to_owned(),
+            )),
             Ready::Ours(recommender) => {
                 let shown = Progress::new(bars, quiet, 0, users.sessions());
                 users.play(called, spec, recommender, length, shown).map(Ok)
@@ -282,8 +284,8 @@ impl Judging<'_> {
         args.unknown_items.check(&dataset.name, unknown)?;
         if unknown.any() {
             eprint_line(format_args!(
-                "warning: {called} does not know {unknown}; it never shows these, so such slates \
-                 weigh nothing"
+                "warning: {called} does not know {unknown}; it never shows these items, so slates \
+                 with them have weight 0"
             ));
         }
         let columns = recommender.acting(spec.acting).map_err(anyhow::Error::from);
@@ -301,7 +303,7 @@ fn specs(given: &[PolicySpec]) -> anyhow::Result<Vec<(String, &PolicySpec)>> {
     for spec in given.iter().filter(|spec| spec.source != Source::Logger) {
         let name = spec.name();
         if specs.iter().any(|(other, _)| *other == name) || name == "logger" {
-            bail!("two policies are called {name:?}; NAME= before a policy names it otherwise");
+            bail!("two policies are called {name:?}; give one another name with NAME= before it");
         }
         specs.push((name, spec));
     }
@@ -326,22 +328,25 @@ fn candidate(spec: &PolicySpec, dataset: &Dataset, device: &Device) -> anyhow::R
     }
     if path.as_os_str() != "-" && !path.exists() {
         bail!(
-            "there is no file or folder {shown}; a policy is a recommender's folder, a file, \
-             logger, popularity or uniform"
+            "there is no file or folder {shown}; expected a recommender's folder, a file, logger, \
+             popularity or uniform"
         );
     }
     if spec.acting != foretaste_recommender::Acting::default() {
-        bail!("{shown}: a file acts as it says; act, temperature and epsilon are for recommenders");
+        bail!(
+            "{shown}: act, temperature and epsilon are for recommenders, not for files; leave them \
+             out"
+        );
     }
     Ok(Candidate::File(path.clone()))
 }
 
-/// Popularity on the sessions that nobody is judged by.
+/// Popularity on the sessions that are not used to judge.
 fn popularity(others: &Dataset, args: &Args, device: &Device) -> anyhow::Result<Recommender> {
     let all: Vec<usize> = (0..others.log.sessions()).collect();
     if all.is_empty() {
         bail!(
-            "{}: popularity is fitted on sessions that nobody is judged by, and there are none; \
+            "{}: popularity is fitted on sessions that are not used to judge, and there are none; \
              --percent 50 leaves it the first half",
             args.log().display()
         );

@@ -5,100 +5,105 @@ use std::path::PathBuf;
 use foretaste_data::TimeUnit;
 use foretaste_import::{Clicks, Gap, Layout, Limits, OffSlate, Propensities, Repeated};
 
-/// Options for files of one's own; what is not given is as the schema has it.
+/// Options for the layout of your own files; without an option, the layout is that of the schema.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Your own files (csv, jsonl, parquet)")]
 pub struct LayoutArgs {
-    /// TOML file that says how the log is laid out, as `import --guess` writes it; the options
-    /// below go before what it says.
+    /// TOML file with the layout of the log, as `import --guess` writes it; the options below take
+    /// precedence over it.
     #[arg(long, value_name = "TOML")]
     pub layout: Option<PathBuf>,
-    /// What the file calls a column of the schema, such as session=session_id; once for each.
+    /// The file's name for a column of the schema, such as session=session_id; repeat the option
+    /// for several columns.
     #[arg(long, value_name = "OURS=YOURS", value_parser = column)]
     pub column: Vec<(String, String)>,
-    /// Columns that are not read.
+    /// Columns to leave out.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub ignore_columns: Vec<String>,
-    /// What separates the fields: a character, or tab [default: found in the header].
+    /// Separator of the fields: a character, or tab [default: the one in the header].
     #[arg(long, value_name = "CHAR", value_parser = character)]
     pub delimiter: Option<char>,
-    /// What separates the ids of a list in one field [default: blanks]; lists in brackets, as
-    /// Python and JSON write them, are known by these.
+    /// Separator of the ids of a list in one field [default: blanks]; lists in brackets, as Python
+    /// and JSON write them, are recognized.
     #[arg(long, value_name = "CHAR", value_parser = character)]
     pub list_separator: Option<char>,
     /// Unit of times that are whole numbers: s, ms, us or ns [default: recognized by their size].
     #[arg(long, value_name = "UNIT")]
     pub time_unit: Option<TimeUnit>,
-    /// Time zone of times that name none, such as Europe/Berlin [default: UTC].
+    /// Time zone of times without one, such as Europe/Berlin [default: UTC].
     #[arg(long, value_name = "ZONE")]
     pub time_zone: Option<String>,
-    /// What the propensities are: conditional (each place's, given those before it), cumulative
-    /// (their products along the slate), slate (one number for all of it) or marginal (each
-    /// place's, whatever stands at the others) [default: by the name of the column, or
-    /// conditional].
+    /// Meaning of the propensities: conditional (of each place, given the items before it),
+    /// cumulative (products of these along the slate), slate (one number for the whole slate) or
+    /// marginal (of each place, regardless of the other places) [default: by the name of the
+    /// column, or conditional].
     #[arg(long, value_name = "MEANING")]
     pub propensities: Option<Propensities>,
-    /// Columns to keep as categories of each step: what the slate was shown in, such as
-    /// query,device; those called context_NAME are kept without a word.
+    /// Columns to keep as categories of each step, which describe where the slate was shown, such
+    /// as query,device; columns called context_NAME are always kept.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub context: Vec<String>,
-    /// Ids that stand for no item at the end of a slate.
+    /// Ids that fill up a slate at its end and are not items.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     pub padding: Vec<String>,
-    /// Ids that stand for no choice.
+    /// Ids that mean that nothing was chosen.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     pub no_click: Vec<String>,
-    /// What becomes of a choice that is not on its slate: refuse, drop (its row) or append (the
+    /// What to do with a choice that is not on its slate: refuse, drop (the row) or append (the
     /// item to the slate) [default: refuse].
     #[arg(long, value_name = "RULE")]
     pub off_slate: Option<OffSlate>,
-    /// What becomes of an item that stands on a slate twice: refuse, or first (its first place
-    /// counts) [default: refuse].
+    /// What to do with an item that is on a slate twice: refuse, or first (keep its first place)
+    /// [default: refuse].
     #[arg(long, value_name = "RULE")]
     pub repeated: Option<Repeated>,
-    /// What several clicks on a slate are to models that see one choice a step: first (the others
-    /// stay beside it) or each (a step for every click, on what was not clicked before, ended by
-    /// nothing) [default: first].
+    /// How models that see one choice per step see several clicks on a slate: first (the first
+    /// click is the choice, and the others are kept in addition) or each (a step for every click,
+    /// on the items not clicked before, and a last step without a choice) [default: first].
     #[arg(long, value_name = "READING")]
     pub clicks: Option<Clicks>,
-    /// Put rows into the order of their sessions, and of their times or steps within them.
+    /// Sort the rows by session, and by time or step within a session.
     #[arg(long)]
     pub sort: bool,
-    /// The pause that ends a session, such as 30m: cuts the rows of a user, or of a session.
+    /// Pause that ends a session, such as 30m: separates the rows of a user or of a session into
+    /// sessions.
     #[arg(long, value_name = "PAUSE")]
     pub session_gap: Option<Gap>,
-    /// Leave out sessions of more steps than this: bots [default: more than 1000000 steps are an
-    /// error].
+    /// Leave out sessions with more steps than this, which are bots [default: more than 1000000
+    /// steps are an error].
     #[arg(long, value_name = "STEPS")]
     pub max_session_steps: Option<usize>,
-    /// Clicks in a file of their own, CSV or Parquet: slate, item and perhaps timestamp.
+    /// Separate CSV or Parquet file of clicks, with the columns slate, item and optionally
+    /// timestamp.
     #[arg(long, value_name = "FILE")]
     pub clicks_file: Option<PathBuf>,
-    /// Orders in a file of their own: session or user, item, timestamp and perhaps reward; a click
-    /// earns what was bought of its item from then on.
+    /// Separate file of orders, with the columns session or user, item, timestamp and optionally
+    /// reward; the reward of a click is that of later orders of its item.
     #[arg(long, value_name = "FILE", requires = "clicks_file")]
     pub orders_file: Option<PathBuf>,
-    /// For how long after a click an order counts for it, such as 1d [default: for ever].
+    /// How long after a click an order counts for it, such as 1d [default: without limit].
     #[arg(long, value_name = "TIME", requires = "orders_file")]
     pub order_window: Option<Gap>,
     #[command(flatten)]
     pub limits: LimitArgs,
 }
 
-/// How large what is read may be, for files of all formats: what lies beyond ends the import.
+/// Limits on the size of what is read, for files of all formats; the import stops with an error
+/// beyond them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, clap::Args)]
 #[command(next_help_heading = "Bounds")]
 pub struct LimitArgs {
-    /// Bytes of a row [default: 67108864].
+    /// Largest number of bytes of a row [default: 67108864].
     #[arg(long, value_name = "BYTES")]
     pub max_row_bytes: Option<u64>,
-    /// Bytes of a field [default: 16777216].
+    /// Largest number of bytes of a field [default: 16777216].
     #[arg(long, value_name = "BYTES")]
     pub max_field_bytes: Option<usize>,
-    /// Items on a slate, or among its candidates [default: 1000000].
+    /// Largest number of items on a slate, or among its candidates [default: 1000000].
     #[arg(long, value_name = "ITEMS")]
     pub max_slate_items: Option<usize>,
-    /// Different items, users, sessions, or values of a column [default: 100000000].
+    /// Largest number of different items, users, sessions, or values of a column [default:
+    /// 100000000].
     #[arg(long, value_name = "IDS")]
     pub max_ids: Option<usize>,
     /// Bytes that a byte of a compressed file unpacks to [default: 1000].
@@ -195,7 +200,10 @@ fn column(text: &str) -> Result<(String, String), String> {
         Some((ours, yours)) if !ours.is_empty() && !yours.is_empty() => {
             Ok((ours.to_owned(), yours.to_owned()))
         }
-        _ => Err("expected the schema's column, =, and yours, such as session=session_id".into()),
+        _ => {
+            Err("expected a column of the schema, `=`, and your column, such as session=session_id"
+                .into())
+        }
     }
 }
 

@@ -49,12 +49,12 @@ use crate::log::LogArgs;
 /// changed since, or `unknown`.
 const REVISION: &str = env!("FORETASTE_REVISION");
 
-/// What a recommender would earn, before your users meet it: read interaction logs, learn users and
-/// train recommenders from them, judge policies by them, simulate, and recommend.
+/// Estimate what a recommender would earn before your users see it: read interaction logs, learn
+/// users and train recommenders from them, judge policies by them, simulate, and recommend.
 ///
 /// Results go to the standard output, progress and warnings to the standard error. The exit code is
-/// 0 where all is done, 1 where something failed, 2 where the command line makes no sense, 3 where
-/// `describe` finds that something is wrong with the log, and 130 after Ctrl-C.
+/// 0 on success, 1 after an error, 2 if the command line is wrong, 3 if `describe` finds a problem
+/// in the log, and 130 after Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -63,10 +63,10 @@ struct Cli {
     /// Print the result as JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// Show no progress.
+    /// Do not show progress.
     #[arg(long, global = true)]
     quiet: bool,
-    /// Threads to work on [default: the number of cores].
+    /// Number of threads [default: the number of cores].
     #[arg(long, global = true, value_name = "N")]
     threads: Option<NonZeroUsize>,
 }
@@ -75,7 +75,7 @@ struct Cli {
 enum Command {
     /// Read a log file, check it, and keep it as a cached log that loads fast.
     Import(import::Args),
-    /// Print what a log holds, and what is wrong with it.
+    /// Print what a log contains, and what is wrong with it.
     Describe(describe::Args),
     /// Write a log in a format that other programs read.
     Export(export::Args),
@@ -83,20 +83,19 @@ enum Command {
     List(list::Args),
     /// Learn users from a log, and compare how well they are predicted with simpler models.
     Fit(fit::Args),
-    /// Train a recommender on a log, or in users learned from it: IRecGAN's agent, if no other
-    /// method is named.
+    /// Train a recommender on a log, or in users learned from it: by default IRecGAN's agent.
     Train(train::Args),
     /// Estimate from a log with propensities what policies would have earned.
     Judge(judge::Args),
-    /// Ask a recommender what to show: for one history, or for requests line by line.
+    /// Print what a recommender shows: for one history, or for requests line by line.
     Recommend(recommend::Args),
-    /// Play a policy against learned users, and write what happened as a log.
+    /// Simulate a policy with learned users, and write the sessions as a log.
     Simulate(simulate::Args),
-    /// Say how far learned users may be trusted, and what may be asked of them.
+    /// Report how far to trust learned users, and what they may be used for.
     Trust(trust::Args),
-    /// From a log to one page: check it, learn users, train recommenders, judge them.
+    /// From a log to one page: check the log, learn users, train recommenders, and judge them.
     Run(run::Args),
-    /// Decide claims by a table of results: yours, or anyone's.
+    /// Decide claims by a table of results from any source.
     Claims(claims::Args),
 }
 
@@ -107,7 +106,7 @@ const SOMETHING_WRONG: u8 = 3;
 #[derive(Debug, Parser)]
 #[command(no_binary_name = true)]
 struct LogOnly {
-    /// Format of the file, if its first line does not tell.
+    /// Format of the file, if it cannot be recognized by its first line.
     #[arg(long)]
     format: Option<Format>,
     #[command(flatten)]

@@ -46,7 +46,7 @@ fn all() -> anyhow::Result<Answer> {
 fn recipe(name: &str) -> anyhow::Result<Answer> {
     let Some((_, recipe)) = RECIPES.iter().find(|(file, _)| name_of(file) == name) else {
         let names = RECIPES.map(|(file, _)| name_of(file)).join(", ");
-        bail!("there is no recipe `{name}`; there are {names}");
+        bail!("there is no recipe `{name}`; expected one of {names}");
     };
     Ok(Answer { text: (*recipe).to_owned(), json: json!({ "recipe": name, "text": recipe }) })
 }

@@ -18,23 +18,24 @@ use crate::slates::SlateArgs;
 #[derive(Debug, clap::Args)]
 pub struct LogArgs {
     /// Log file in any format, or a cached log; several files, folders and patterns of files are
-    /// one log. It may be a pipe, - is the standard input, and bundled:NAME is a log inside this
-    /// program, see `foretaste list`.
+    /// read as one log. It may also be a pipe, - for the standard input, or bundled:NAME for a log
+    /// inside this program (see `foretaste list`).
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-    /// Name of the data set, if not the file's.
+    /// Name of the data set [default: the file's].
     #[arg(long)]
     pub name: Option<String>,
-    /// Count bad rows and go on, instead of stopping at the first, as long as they are few.
+    /// Skip and count bad rows, as long as they are few, instead of stopping at the first.
     #[arg(long)]
     pub skip_bad_rows: bool,
-    /// Skip bad rows up to this share of the rows, and of the sessions [default: 0.05].
+    /// Largest share of bad rows, and of sessions with bad rows, that may be skipped [default:
+    /// 0.05].
     #[arg(long, value_name = "SHARE")]
     pub max_bad: Option<f64>,
-    /// CSV or Parquet file with a row of features per item: numbers, and texts as categories.
+    /// CSV or Parquet file of item features, one row per item: numbers, and texts as categories.
     #[arg(long, value_name = "FILE")]
     pub item_features: Option<PathBuf>,
-    /// The same of users: a row for each.
+    /// CSV or Parquet file of user features, one row per user.
     #[arg(long, value_name = "FILE")]
     pub user_features: Option<PathBuf>,
     #[command(flatten)]
@@ -151,8 +152,8 @@ impl LogArgs {
         let given = self.slates.given() || self.layout.given() || features;
         if format.is_some() || self.skips_bad_rows() || given {
             bail!(
-                "{} is a cached log: --format, --skip-bad-rows, --max-bad, features, how files are \
-                 laid out and how to simulate slates are for other files",
+                "{} is a cached log; leave out --format, --skip-bad-rows, --max-bad, and the \
+                 options for features, layout and simulated slates, which are for other files",
                 input.given().display()
             );
         }
@@ -181,7 +182,7 @@ fn bar(length: u64, quiet: bool) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template(
-        "{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} to go",
+        "{bar:30} {bytes}/{total_bytes}, {binary_bytes_per_sec}, about {eta} left",
     );
     ProgressBar::new(length).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

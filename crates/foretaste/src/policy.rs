@@ -86,7 +86,7 @@ impl FromStr for PolicySpec {
                 _ => break,
             };
             if slot.0.replace(slot.1).is_some() {
-                return Err(format!("{option}: an option that stands twice"));
+                return Err(format!("{option}: this option is given twice"));
             }
             rest = before;
         }
@@ -126,8 +126,8 @@ impl FromStr for PolicySpec {
         let epsilon = epsilon.map(|text| number("epsilon", text)).transpose()?.unwrap_or(0.0);
         let acting = Acting { way, epsilon };
         if source == Source::Logger && acting != Acting::default() {
-            return Err("the logger acts as it did: act, temperature and epsilon are for \
-                        recommenders"
+            return Err("act, temperature and epsilon are for recommenders, not for the logger; \
+                        leave them out"
                 .into());
         }
         Ok(Self { name, source, acting })

@@ -33,7 +33,7 @@ impl Progress {
             (true, _) => Show::Nothing,
             (false, false) => Show::Lines { last: now },
             (false, true) => {
-                let style = "{bar:30} {pos}/{len} {msg}, {elapsed} gone, about {eta} to go";
+                let style = "{bar:30} {pos}/{len} {msg}, {elapsed} elapsed, about {eta} left";
                 let style = ProgressStyle::with_template(style);
                 let bar = bars.add(ProgressBar::new(total));
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
@@ -78,7 +78,7 @@ impl Progress {
                 let to_go = match total.saturating_sub(done) {
                     0 => String::new(),
                     _ if done == self.before => String::new(),
-                    left => format!(", about {} to go", duration(each * left as f64)),
+                    left => format!(", about {} left", duration(each * left as f64)),
                 };
                 eprint_line(format_args!("[{done}/{total}] {kind}{to_go}"));
             }

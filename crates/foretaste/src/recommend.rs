@@ -17,28 +17,28 @@ use crate::policy::{PolicySpec, Source};
 /// Options of `recommend`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What `foretaste train` wrote: a recommender of any kind. Behind it may stand ,act=top (its
-    /// likeliest items), ,act=softmax with ,temperature=T, and ,epsilon=E (so many answers are
+    /// Recommender of any kind that `foretaste train` wrote. After it, add ,act=top (its most
+    /// likely items), ,act=softmax with ,temperature=T, or ,epsilon=E (this share of the answers is
     /// drawn uniformly).
     policy: PolicySpec,
     /// Items that the user clicked, the oldest first.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     history: Vec<String>,
-    /// How many items, or as many as there are to choose among.
+    /// Number of items to recommend; fewer if there are fewer to choose from.
     #[arg(short, default_value_t = 10, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: usize,
-    /// Items to choose among [default: all].
+    /// Items to choose from [default: all].
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     candidates: Option<Vec<String>>,
     /// Items to leave out.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     exclude: Vec<String>,
-    /// JSON Lines of requests, - for the standard input: a line such as
-    /// {"history":["a"],"k":6,"candidates":["b","c"],"exclude":["b"]}, of which every part may be
-    /// missing. Each is answered by a line.
+    /// JSON Lines file of requests, or - for the standard input. A request is a line such as
+    /// {"history":["a"],"k":6,"candidates":["b","c"],"exclude":["b"]}, whose fields are all
+    /// optional. Each answer is a line.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "candidates", "exclude"])]
     requests: Option<PathBuf>,
-    /// What drawn slates are drawn from; the request of line i has a stream of its own.
+    /// Seed of slates that are drawn at random; the request of line i has its own random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> anyhow::Result<Answer> {
     ] {
         if !ids.is_empty() {
             let ids = ids.join(", ");
-            eprint_line(format_args!("warning: unknown, and taken as not given: {what} {ids}"));
+            eprint_line(format_args!("warning: unknown ids are ignored: {what} {ids}"));
         }
     }
     Ok(Answer { text: answer.items.join("\n"), json: json!(answer) })
@@ -153,7 +153,11 @@ impl<R: Read> Lines<R> {
                 return Ok(None);
             }
             if line.len() as u64 == LONGEST {
-                bail!("{}: a line of more than {} MB", at(), LONGEST >> 20);
+                bail!(
+                    "{}: the line has more than {} MB; expected one request per line",
+                    at(),
+                    LONGEST >> 20
+                );
             }
             if line.trim_ascii().is_empty() {
                 continue;

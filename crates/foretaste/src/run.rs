@@ -26,11 +26,11 @@ use crate::log::inputs;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
-    /// How it is read is said in the settings.
+    /// The settings file has the options for reading it.
     log: PathBuf,
-    /// Folder for everything: settings, users, recommenders, and the page [default: foretaste-
-    /// and the log's name]. The same command goes on where it was interrupted, and does again what
-    /// depends on a setting that was changed.
+    /// Folder for everything: settings, users, recommenders, and the page [default: foretaste- and
+    /// the log's name]. The same command continues an interrupted run, and repeats the steps that
+    /// depend on a changed setting.
     #[arg(long, value_name = "FOLDER")]
     to: Option<PathBuf>,
 }
@@ -49,10 +49,10 @@ const LOCK: &str = ".running";
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let folder = args.to.clone().unwrap_or_else(|| folder_of(&args.log));
     check(&folder, &args.log)?;
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let Some(_held) = locks::try_exclusive(&folder.join(LOCK))? else {
         bail!(
-            "another run is at work in {}: wait for it, or name another folder with --to",
+            "another run is using {}: wait until it ends, or name another folder with --to",
             folder.display()
         );
     };
@@ -82,13 +82,13 @@ fn folder_of(log: &Path) -> PathBuf {
 fn check(folder: &Path, log: &Path) -> anyhow::Result<()> {
     let shown = folder.display();
     if folder.as_os_str() == "-" {
-        bail!("--to -: a run fills a folder; name one");
+        bail!("--to -: a run writes a folder, not the standard output; name a folder");
     }
     match what_is_at(folder)? {
         None => {}
         Some(found) if !found.is_dir() => {
             bail!(
-                "{shown} is {}, but a folder is to be made there; name another with --to",
+                "{shown} is {}, and a run needs a folder; name another path with --to",
                 foretaste_files::kind(found)
             )
         }
@@ -99,7 +99,8 @@ fn check(folder: &Path, log: &Path) -> anyhow::Result<()> {
                 .is_none();
             if !empty && !folder.join(SETTINGS).is_file() && !folder.join(LOCK).is_file() {
                 bail!(
-                    "{shown} holds other things and no {SETTINGS}; name another folder with --to"
+                    "{shown} is not empty and has no {SETTINGS}, so it is not the folder of a run; \
+                     name another folder with --to"
                 );
             }
         }
@@ -110,7 +111,7 @@ fn check(folder: &Path, log: &Path) -> anyhow::Result<()> {
     };
     if inputs(log).first().is_some_and(inside) {
         bail!(
-            "{} lies in {shown}, which the run fills; name another folder with --to",
+            "{} is in {shown}, which the run writes; name another folder with --to",
             log.display()
         );
     }
@@ -123,7 +124,7 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
     if what_is_at(&path)?.is_none() {
         foretaste_files::write(&path, settings::TEMPLATE.as_bytes())?;
         eprint_line(format_args!(
-            "the settings are in {}: change them and run again",
+            "the settings are in {}; to change them, edit the file and run the same command again",
             path.display()
         ));
     }

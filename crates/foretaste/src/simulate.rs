@@ -29,37 +29,37 @@ use crate::users::{self, check_known, listed, unknown};
 /// Options of `simulate`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What `foretaste fit` wrote: learned users.
+    /// Learned users that `foretaste fit` wrote.
     users: PathBuf,
-    /// Who shows the slates: a recommender that `foretaste train` wrote, popularity (fitted on
-    /// --log) or uniform. Behind it may stand ,act=top (its likeliest items), ,act=softmax with
-    /// ,temperature=T, and ,epsilon=E (so many of its slates are drawn uniformly).
+    /// Policy that shows the slates: a recommender that `foretaste train` wrote, popularity (fitted
+    /// on --log) or uniform. After it, add ,act=top (its most likely items), ,act=softmax with
+    /// ,temperature=T, or ,epsilon=E (this share of its slates is drawn uniformly).
     #[arg(long)]
     policy: PolicySpec,
-    /// How many sessions.
+    /// Number of sessions.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
     sessions: u64,
     /// Cached log to write.
     #[arg(long, value_name = "LOG")]
     to: PathBuf,
-    /// Log that popularity counts clicks in.
+    /// Log in which popularity counts clicks.
     #[arg(long)]
     log: Option<PathBuf>,
-    /// Items on a slate [default: as most slates have that the users learned from].
+    /// Number of items on a slate [default: that of most slates that the users learned from].
     #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: Option<usize>,
-    /// Sessions that are longer than so many slates are cut [default: the length of the longest
-    /// that the users learned from, or 1,000 if they do not say].
+    /// Largest number of slates of a session; longer ones are cut [default: that of the longest
+    /// session that the users learned from, or 1,000 if it is not known].
     #[arg(
         long,
         value_name = "STEPS",
         value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000)
     )]
     max_steps: Option<usize>,
-    /// Replace a log that is there.
+    /// Replace the log if it exists.
     #[arg(long)]
     force: bool,
-    /// What users and policy are drawn from; session i has streams of its own.
+    /// Seed of users and policy; session i has its own random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
@@ -67,7 +67,7 @@ pub struct Args {
     device: DeviceKind,
 }
 
-/// Sessions that are played together, each chunk on one thread.
+/// Number of sessions that are simulated together, on one thread.
 pub const CHUNK: usize = 256;
 
 /// Plays a policy against learned users, and writes the log.
@@ -84,8 +84,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let k = match args.k.or_else(|| users::usual_slate(&users)) {
         Some(k) => k,
         None => bail!(
-            "{} does not say how many items the slates had that it learned from; -k says how many \
-             to show",
+            "{} has no record of how many items the slates had that it learned from; give the \
+             number to show with -k",
             args.users.display()
         ),
     };
@@ -93,9 +93,9 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let name = args.policy.name();
     let fewest = catalogue.len().min(recommender.catalogue().len());
     if k > fewest {
-        bail!("-k {k}: there are no more than {fewest} items that {name} can show the users");
+        bail!("-k {k}: {name} can show these users only {fewest} items; give a smaller -k");
     }
-    let stop = interrupt::on_ctrl_c(bars, "stopping; Ctrl-C again ends at once")?;
+    let stop = interrupt::on_ctrl_c(bars, "stopping; press Ctrl-C again to end at once")?;
     let actor = recommender.acting(args.policy.acting)?;
     let shown = Progress::new(bars, quiet, 0, args.sessions);
     let player = Player::new(actor, &catalogue, &stop, shown);
@@ -108,7 +108,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         Err(_) if stop.load(Ordering::Relaxed) => {
             bail!(anyhow::Error::new(Interrupted).context("interrupted: nothing was written"))
         }
-        played => played.with_context(|| format!("cannot play {name}"))?,
+        played => played.with_context(|| format!("cannot simulate {name}"))?,
     };
     if ended < args.sessions {
         eprint_line(format_args!(
@@ -134,7 +134,9 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
 /// Where the policy cannot be played, or knows items that the users do not.
 fn recommender(args: &Args, known: &Catalogue, device: &Device) -> anyhow::Result<Recommender> {
     if args.log.is_some() && args.policy.source != Source::Popularity {
-        bail!("--log is what popularity counts clicks in; leave it out for other policies");
+        bail!(
+            "--log is the log in which popularity counts clicks; leave it out for other policies"
+        );
     }
     let path = match &args.policy.source {
         Source::Uniform => return Ok(Recommender::new(Content::random()?, known, device)?),
@@ -149,16 +151,16 @@ fn recommender(args: &Args, known: &Catalogue, device: &Device) -> anyhow::Resul
             return policy::popularity(&dataset, &sessions, device);
         }
         Source::Logger => bail!(
-            "logger: who made the log that the users learned from is not known; uniform and \
-             popularity are policies that can be played"
+            "logger: the policy that made the log is not known, so it cannot be simulated; name a \
+             recommender, popularity or uniform"
         ),
         Source::At(path) => path,
     };
     let shown = path.display();
     if path.is_file() {
         bail!(
-            "{shown}: a file of probabilities or slates answers for the slates of its log alone, \
-             and cannot be played; expected a recommender, popularity or uniform"
+            "{shown}: a file of probabilities or slates has answers only for the slates of its \
+             log, and cannot be simulated; expected a recommender, popularity or uniform"
         );
     }
     let recommender = Recommender::load_knowing(path, known, device)

@@ -4,24 +4,24 @@ use anyhow::Context;
 use foretaste_import::{Around, Format, Input, SimulatedSlates};
 use foretaste_random::Seed;
 
-/// Options of the simulated slates; what is not given is the paper's.
+/// Options of the simulated slates; the defaults are those of the paper.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Simulated slates (formats that recorded none)")]
 pub struct SlateArgs {
-    /// What users and slates are drawn from, or the split of cikm [default: 1].
+    /// Seed of users and slates, or of the split of cikm [default: 1].
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How many active users to keep at most [default: 1000 for MovieLens, all for others].
+    /// Largest number of active users to keep [default: 1000 for MovieLens, all for others].
     #[arg(long)]
     pub users: Option<usize>,
-    /// Fewest choices of an active user [default: 20 for MovieLens, 1 for others].
+    /// Smallest number of choices of an active user [default: 20 for MovieLens, 1 for others].
     #[arg(long)]
     pub min_choices: Option<usize>,
-    /// Items of a slate [default: 40 for MovieLens, 10 for others].
+    /// Number of items of a slate [default: 40 for MovieLens, 10 for others].
     #[arg(long, value_name = "ITEMS", alias = "display-size")]
     pub slate_size: Option<usize>,
-    /// Fill slates with what is near to the day of the choice, or to the release of the film
-    /// chosen [default: choice].
+    /// Fill slates with items near the day of the choice, or near the release of the chosen film
+    /// [default: choice].
     #[arg(long, value_parser = around)]
     pub around: Option<Around>,
 }
@@ -54,7 +54,8 @@ impl SlateArgs {
         let paper = SimulatedSlates::of(format).with_context(|| {
             let given = input.given().display();
             format!(
-                "{given} is in the format {format}, which has its own slates: none are simulated"
+                "{given} is in the format {format}, which has its own slates; leave out the \
+                 options of simulated slates"
             )
         })?;
         let slates = SimulatedSlates {
@@ -72,6 +73,6 @@ fn around(name: &str) -> Result<Around, String> {
     match name {
         "choice" => Ok(Around::Choice),
         "release" => Ok(Around::Release),
-        _ => Err("choose choice or release".into()),
+        _ => Err("expected choice or release".into()),
     }
 }

@@ -30,25 +30,25 @@ use crate::users;
 pub struct Args {
     /// Log in any format: a file, a cached log, a pipe, - for the standard input, or bundled:NAME.
     log: PathBuf,
-    /// Folder to write the recommender into. A training that was interrupted is kept there: the
-    /// same command goes on with it.
+    /// Folder to write the recommender to. It keeps an interrupted training, which the same command
+    /// continues.
     #[arg(long, value_name = "RECOMMENDER")]
     to: PathBuf,
-    /// What to train.
+    /// Method to train.
     #[arg(long, default_value = "irecgan", value_parser = methods())]
     method: Method,
-    /// What `foretaste fit` wrote: learned users of the log's items, for the methods that learn in
-    /// such. Without it, cdqn, gdqn, greedy and linucb fit GAN-PW's users to the sessions that they
-    /// learn from.
+    /// Learned users of the log's items that `foretaste fit` wrote, for the methods that learn in
+    /// users. Without this option, cdqn, gdqn, greedy and linucb fit GAN-PW's users to the sessions
+    /// that they learn from.
     #[arg(long, value_name = "USERS")]
     users: Option<PathBuf>,
-    /// Replace a recommender that is there.
+    /// Replace the recommender in the folder.
     #[arg(long)]
     force: bool,
-    /// Start from the beginning, and drop an unfinished training that is there.
+    /// Start from the beginning, and delete the unfinished training in the folder.
     #[arg(long)]
     fresh: bool,
-    /// How many percent of the sessions to learn from, the first ones; `judge` judges by the rest.
+    /// Percentage of the sessions to learn from, the first ones; `judge` uses the others.
     #[arg(
         long,
         value_name = "PERCENT",
@@ -56,24 +56,25 @@ pub struct Args {
         value_parser = clap::value_parser!(u8).range(1..100)
     )]
     percent: u8,
-    /// Passes over the log for the user model and for the agent, each [default: 10], or at most for
-    /// users that are fitted to it [default: 10, or as many as make 2,000 updates].
+    /// Number of passes over the log for the user model and for the agent, each [default: 10]; for
+    /// users that are fitted to the log, the largest number [default: 10, or as many as make 2,000
+    /// updates].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     epochs: Option<u64>,
-    /// Rounds of adversarial training after that [default: 5].
+    /// Number of rounds of adversarial training after that [default: 5].
     #[arg(long, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     adversarial: Option<u64>,
-    /// Width of the LSTMs' states, of which the paper's is 512, or of the Q-networks [default: 64].
+    /// Width of the LSTMs' states, which is 512 in the paper, or of the Q-networks [default: 64].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     hidden: Option<usize>,
-    /// Iterations of learning in users at most, each of 64 sessions [default: 600].
+    /// Largest number of iterations of learning in users, each with 64 sessions [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     iterations: Option<u64>,
-    /// Items on a slate, for the methods that learn slates of one length [default: as most slates
-    /// of the log have].
+    /// Number of items on a slate, for the methods that learn slates of one length [default: that
+    /// of most slates of the log].
     #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: Option<usize>,
-    /// What everything is drawn from.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.
@@ -136,7 +137,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         origin: Some(&origin),
         unfinished: unfinished.as_deref(),
     };
-    let saying = "stopping after this epoch; Ctrl-C again ends at once";
+    let saying = "stopping after this epoch; press Ctrl-C again to end at once";
     let stop = interrupt::on_ctrl_c(bars, saying)?;
     let mut watched = Watched::new(&folder, &command, stop, bars, quiet);
     let trained = args.method.train(&log, &job, &mut watched);
@@ -145,7 +146,11 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         Err(Error::Interrupted) => return Err(interrupted(args, epochs)),
         trained => trained.with_context(|| match &unfinished {
             Some(place) => {
-                format!("cannot go on with {}; start again with --fresh", place.display())
+                format!(
+                    "cannot continue the unfinished training in {}; start from the beginning with \
+                     --fresh",
+                    place.display()
+                )
             }
             None => cannot_learn(),
         })?,
@@ -219,8 +224,7 @@ fn effort(args: &Args) -> Effort {
     if let Some((name, _)) = given.iter().find(|(name, given)| *given && !takes.contains(name)) {
         let method = args.method.name();
         let dashes = if name.len() == 1 { "-" } else { "--" };
-        let problem =
-            format!("{dashes}{name} makes no difference to --method {method}; leave it out");
+        let problem = format!("{dashes}{name} has no effect with --method {method}; leave it out");
         clap::Command::new("foretaste train").error(ErrorKind::ArgumentConflict, problem).exit();
     }
     Effort {
@@ -235,8 +239,8 @@ fn effort(args: &Args) -> Effort {
 /// What to say after Ctrl-C.
 fn interrupted(args: &Args, (done, total): (u64, u64)) -> anyhow::Error {
     anyhow::Error::new(Interrupted).context(format!(
-        "interrupted: {done} of {total} epochs are done and kept in {}; the same command goes on \
-         from there",
+        "interrupted: {done} of {total} epochs are done and kept in {}; run the same command again \
+         to continue",
         args.to.display()
     ))
 }
@@ -246,7 +250,10 @@ fn first(dataset: &Dataset, percent: u8) -> anyhow::Result<Vec<usize>> {
     let sessions = dataset.log.sessions();
     let first = sessions * usize::from(percent) / 100;
     if first == 0 || first == sessions {
-        bail!("{sessions} sessions: too few to learn from {percent}% and to judge on the rest");
+        bail!(
+            "{sessions} sessions are too few to learn from {percent}% of them and to judge by the \
+             others; use a larger log"
+        );
     }
     Ok((0..first).collect())
 }

@@ -20,21 +20,23 @@ use crate::fit::watch::Watch;
 /// Options of `trust`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// What `foretaste fit` wrote: learned users.
+    /// Learned users that `foretaste fit` wrote.
     users: PathBuf,
-    /// The log that they learned from; they are judged by its other sessions. Of a log that they
-    /// learned nothing from, all sessions judge, and what needs models of halves is left out.
+    /// Log that the users learned from; they are judged by its other sessions. If they learned from
+    /// another log, all sessions of this one judge them, and the figures that need models of halves
+    /// are left out.
     #[arg(long)]
     log: PathBuf,
-    /// A log that another policy made, or of another period or arm: what the users say of its
-    /// slates is compared with what it shows. Without it the last fifth of the log's sessions
-    /// stands in, which no other policy made.
+    /// Log of another policy, period or arm, to compare with what the users predict for its slates.
+    /// Without this option, the last fifth of the log's sessions is used instead, which is of the
+    /// same policy.
     #[arg(long, value_name = "LOG")]
     against: Option<PathBuf>,
-    /// Items on the slates of policies [default: as most slates have that the users learned from].
+    /// Number of items on the slates of policies [default: that of most slates that the users
+    /// learned from].
     #[arg(short, value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     k: Option<usize>,
-    /// What everything is drawn from.
+    /// Seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where networks run: auto, cpu, cuda or metal.

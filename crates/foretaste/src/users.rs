@@ -46,8 +46,8 @@ pub fn digest(path: &Path) -> anyhow::Result<String> {
 pub fn origin<'a>(users: &'a Users, path: &Path) -> anyhow::Result<&'a Origin> {
     users.origin().with_context(|| {
         format!(
-            "{} does not say what the users learned from, so that nobody could be judged by other \
-             sessions; fit them with `foretaste fit`",
+            "{} has no list of the sessions that the users learned from, so no policy could be \
+             judged by other sessions; fit users with `foretaste fit`",
             path.display()
         )
     })
@@ -96,8 +96,8 @@ pub fn check_known(items: &Catalogue, known: &Catalogue, whose: &str) -> anyhow:
         return Ok(());
     }
     bail!(
-        "{whose} has {} items that the users never saw, so that nobody knows what they would do: \
-         {}; fit users on a log that shows them",
+        "{whose} has {} items that the users never saw, so their response to them is not known: \
+         {}; fit users to a log that shows these items",
         unknown.len(),
         listed(&unknown)
     )

@@ -66,7 +66,7 @@ pub fn open(name: &str) -> Result<Input> {
         Some((name, bytes)) => Input::of_bytes(name, bytes),
         None => {
             let names: Vec<&str> = names().collect();
-            let problem = format!("there is no such log; there are {}", names.join(", "));
+            let problem = format!("there is no such log; expected one of {}", names.join(", "));
             Err(Error::file(format!("{PREFIX}{name}").as_ref(), problem))
         }
     }

@@ -86,9 +86,9 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         let clipped: String = header.chars().take(80).collect();
         let names = Format::ALL.map(Format::name).join(", ");
         let problem = format!(
-            "its first line {clipped:?} is no header of a known format; import --guess proposes \
-             how to read it, --column session=NAME and the like say what its columns are, \
-             --format names one of {names}"
+            "its first line {clipped:?} is not the header of a known format; `import --guess` \
+             proposes how to read it, --column session=NAME and similar options name its columns, \
+             and --format is one of {names}"
         );
         Err(Error::file(path, problem))
     }

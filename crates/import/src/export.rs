@@ -69,7 +69,9 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
         let beside: String = [(Part::Features, "item"), (Part::UserFeatures, "user")]
             .iter()
             .filter(|(part, _)| lost.contains(part))
-            .map(|(_, one)| format!(", --{one}-features-to FILE writes those of {one}s beside it"))
+            .map(|(_, one)| {
+                format!(", and --{one}-features-to FILE writes those of {one}s to another file")
+            })
             .collect();
         let problem = format!(
             "the format {format} cannot hold the data set's {parts}; --without {option} exports \

@@ -63,7 +63,8 @@ pub(crate) fn add(
 ) -> Result<Vec<String>> {
     let one = whose.one();
     if whose == Whose::Users && dataset.users.is_empty() {
-        let problem = "has features of users, and the log names none: --column user=NAME does";
+        let problem = "has features of users, but the log has no users: name their column with \
+                       --column user=NAME";
         return Err(Error::file(path, problem));
     }
     let names = match whose {
@@ -122,7 +123,7 @@ fn read(path: &Path, whose: Whose, most: usize, names: &Vocabulary) -> Result<Re
         }
     }
     if features.is_empty() {
-        return Err(Error::file(path, format!("has no column beside the {one}s")));
+        return Err(Error::file(path, format!("has no column in addition to the {one}s")));
     }
     let (mut values, mut missing) = (Vec::new(), 0);
     for name in names.iter() {

@@ -70,7 +70,8 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         return read_schema(format, parts, layout, progress, to).map(|()| None);
     }
     let [Part { path, .. }] = parts else {
-        let problem = format!("is {} files, and the format {format} is read from one", parts.len());
+        let problem =
+            format!("is {} files, but the format {format} is read from a single file", parts.len());
         return Err(Error::file(&parts[0].path, problem));
     };
     to.name_columns(&layout.columns);

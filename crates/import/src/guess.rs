@@ -34,8 +34,8 @@ pub fn guess(input: &Input) -> Result<String> {
     };
     if let Some(missing) = missing {
         let problem = format!(
-            "no column looks like {missing}; its columns are {}; --column session=NAME, \
-             shown=NAME and chosen=NAME (or item=NAME and clicked=NAME) say which they are",
+            "no column looks like {missing}; its columns are {}; name them with --column \
+             session=NAME, shown=NAME and chosen=NAME (or item=NAME and clicked=NAME)",
             sample.names.join(", ")
         );
         return Err(Error::file(path, problem));
@@ -77,7 +77,9 @@ pub fn guess(input: &Input) -> Result<String> {
     if session.is_none() && role("timestamp").is_some() {
         line(format_args!("session-gap = \"30m\" # no column names sessions: users' rows are cut"));
     } else if session.or(role("user")).is_some_and(|at| !sample.in_order(at, role("timestamp"))) {
-        line(format_args!("sort = true # the rows of a session do not stand together, or in time"));
+        line(format_args!(
+            "sort = true # the rows of a session are not consecutive, or not in order of time"
+        ));
     }
     line(format_args!(""));
     line(format_args!("[columns]"));

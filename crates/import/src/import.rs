@@ -84,8 +84,8 @@ pub(crate) fn import_parts(
     }
     if !is_schema && format != Format::Events && layout.concerns_schema() {
         let problem = format!(
-            "the format {format} has columns and rules of its own: names of columns, lists, \
-             times, sorting and the like are for csv, jsonl and parquet"
+            "the format {format} has a fixed layout; the options for names of columns, lists, \
+             times and sorting are for csv, jsonl and parquet"
         );
         return Err(Setting::new("layout", problem).into());
     }
@@ -98,13 +98,15 @@ pub(crate) fn import_parts(
     let paths = parts.iter().map(|part| part.path.clone()).collect();
     let mut collector = Collector::new(paths, max_bad, layout.max_session_steps, layout.limits);
     if slates.is_some() && SimulatedSlates::of(format).is_none() {
-        let problem =
-            format!("a log in the format {format} has its own slates, none are simulated");
+        let problem = format!(
+            "a log in the format {format} has its own slates; leave out the options of simulated \
+             slates"
+        );
         return Err(Setting::new("slates", problem).into());
     }
     if options.seed.is_some() && format != Format::Cikm {
         let problem =
-            format!("no split of a log in the format {format} is drawn: it takes no seed");
+            format!("a log in the format {format} is not split at random; leave out --seed");
         return Err(Setting::new("seed", problem).into());
     }
     let as_published = slates.is_none();

@@ -160,7 +160,8 @@ impl Input {
         let folder = std::env::temp_dir();
         let problem = |error: io::Error| {
             format!(
-                "cannot be copied into {}, as what is no file must be: {error}",
+                "cannot be copied into {}, which is needed because it is not a regular file: \
+                 {error}",
                 folder.display()
             )
         };
@@ -258,8 +259,8 @@ impl Input {
                 Some(_) => {
                     let beside = rest.display();
                     let problem = format!(
-                        "{beside} lies beside a log in this format, and nothing beside a pipe; \
-                         name the file instead"
+                        "{beside} is read from the folder of a log in this format, and a pipe has \
+                         none; name the file instead"
                     );
                     return Error::file(&copy.given, problem);
                 }

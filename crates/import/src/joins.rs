@@ -134,7 +134,7 @@ fn place(cells: &Cells, layout: &Layout, name: &str) -> Option<usize> {
 fn needed(path: &Path, cells: &Cells, layout: &Layout, name: &str) -> Result<usize> {
     place(cells, layout, name).ok_or_else(|| {
         let problem = format!(
-            "has no column {name:?}, nor one of a name that others give it; its columns are {}",
+            "has no column {name:?} and none of its other common names; its columns are {}",
             cells.names.join(", ")
         );
         Error::file(path, problem)

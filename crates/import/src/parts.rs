@@ -41,8 +41,9 @@ pub(crate) fn of_path(path: &Path) -> Result<Vec<Part>> {
     if !path.exists()
         && let Some(pattern) = path.to_str().filter(|text| text.contains(['*', '?', '[']))
     {
-        let found = glob::glob(pattern)
-            .map_err(|error| Error::file(path, format!("is no file, and as a pattern: {error}")))?;
+        let found = glob::glob(pattern).map_err(|error| {
+            Error::file(path, format!("is not a file, and not a pattern of files: {error}"))
+        })?;
         let mut parts = Vec::new();
         for entry in found {
             let entry = entry.map_err(|error| {
@@ -51,7 +52,7 @@ pub(crate) fn of_path(path: &Path) -> Result<Vec<Part>> {
             parts.extend(of_path(&entry)?);
         }
         return match parts.is_empty() {
-            true => Err(Error::file(path, "is no file, and a pattern that no file matches")),
+            true => Err(Error::file(path, "is not a file, and a pattern that no file matches")),
             false => Ok(parts),
         };
     }
@@ -151,7 +152,7 @@ pub(crate) fn unpack(path: &Path) -> Result<TempDir> {
     for index in 0..archive.len() {
         let entry = archive.by_index(index).map_err(|e| wrong(&e))?;
         let Some(name) = entry.enclosed_name() else {
-            return Err(wrong(&format!("{:?} lies outside it", entry.name())));
+            return Err(wrong(&format!("{:?} is outside of it", entry.name())));
         };
         let to = folder.path().join(name);
         if entry.is_dir() {
@@ -165,8 +166,8 @@ pub(crate) fn unpack(path: &Path) -> Result<TempDir> {
             io::copy(&mut entry.take(most - unpacked + 1), &mut file).map_err(|e| wrong(&e))?;
         if unpacked > most {
             return Err(wrong(&format!(
-                "it holds more than {ratio} times its size, as no log does; unpack it yourself and \
-                 name the folder"
+                "it unpacks to more than {ratio} times its size, which no log does; if it is a \
+                 log, unpack it and name the folder"
             )));
         }
     }

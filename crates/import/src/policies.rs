@@ -215,7 +215,7 @@ fn table(path: &Path) -> Result<Vec<TableRow>> {
         }
         let (item, prob) = (item.id("item")?, probability("prob", prob.text()?)?);
         if before.contains(&item) {
-            return Err(Fault::value("item", "an item that does not stand before", &item));
+            return Err(Fault::value("item", "an item that is not at an earlier place", &item));
         }
         known.take((before.clone(), item.clone()), || format!("{item:?} a second time"))?;
         Ok(TableRow { line, before, item, prob })

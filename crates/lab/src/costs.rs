@@ -138,7 +138,7 @@ impl Plan {
     pub fn plain(&self, jobs: usize) -> String {
         let Self { total, done, left, unknown, .. } = self;
         let known = format!(
-            "; about {} of one core to go, {} with {jobs} jobs",
+            "; about {} of one core left, {} with {jobs} jobs",
             duration(*left),
             duration(left / jobs as f64)
         );

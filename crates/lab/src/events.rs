@@ -60,7 +60,7 @@ impl Events {
             && let Err(error) = file.write(step, &figures)
         {
             if !self.space.note(&self.folder, error.kind()) {
-                warn!("no more events of this cell are kept: {error}");
+                warn!("further events of this cell are not kept: {error}");
             }
             sink.file = None;
         }

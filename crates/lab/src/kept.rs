@@ -52,7 +52,7 @@ impl Kept {
             cells.dedup_by_key(|done| key(done));
             if cells.len() < figures.len() {
                 bail!(
-                    "{}: results.csv has {} runs, but the cells hold the figures of {} of them: \
+                    "{}: results.csv has {} runs, but the cells have the figures of {} of them: \
                      repeat the command of the run, which writes the tables again",
                     path.display(),
                     figures.len(),
@@ -97,7 +97,8 @@ fn key(done: &Finished) -> Key {
 fn of_cells(cells: &[Finished]) -> anyhow::Result<Results> {
     if let Some(pair) = cells.windows(2).find(|pair| key(&pair[0]) == key(&pair[1])) {
         bail!(
-            "the cell {} is there in two configurations; a run that has ended says which counts",
+            "the cell {} has results of two configurations; repeat the command of the run to its \
+             end, which records the one that counts",
             pair[0].cell
         );
     }
@@ -175,7 +176,10 @@ mod tests {
         let [new, old] = [finished("e", 0, 0.1, 0.5), finished("e", 0, 0.2, 0.25)];
         let (folder, dir, record) = folder(&[new.clone(), old]);
         let error = format!("{:#}", Kept::read(folder.path()).unwrap_err());
-        assert!(error.contains("the cell e d m seed 0 is there in two configurations"), "{error}");
+        assert!(
+            error.contains("the cell e d m seed 0 has results of two configurations"),
+            "{error}"
+        );
         end(&dir, &record, std::slice::from_ref(&new), 1);
         let kept = Kept::read(folder.path()).unwrap();
         assert!(kept.is_complete());
@@ -192,6 +196,6 @@ mod tests {
         assert_eq!((kept.cells(), kept.planned, kept.is_complete()), (2, Some(3), false));
         fs::remove_file(dir.store().path(&cells[0].cell)).unwrap();
         let error = Kept::read(folder.path()).unwrap_err().to_string();
-        assert!(error.contains("results.csv has 2 runs, but the cells hold"), "{error}");
+        assert!(error.contains("results.csv has 2 runs, but the cells have"), "{error}");
     }
 }

@@ -47,7 +47,7 @@ impl Progress {
                 ProgressBar::with_draw_target(Some(total as u64), hidden())
             }
         };
-        overall.set_style(style("{bar:30} {pos}/{len} cells, {elapsed} gone, about {eta} to go"));
+        overall.set_style(style("{bar:30} {pos}/{len} cells, {elapsed} elapsed, about {eta} left"));
         overall.set_position(done as u64);
         overall.reset_eta();
         if show == Show::Bars {
@@ -82,7 +82,7 @@ impl Progress {
             let mut durations = self.durations.lock().unwrap_or_else(PoisonError::into_inner);
             durations.add(seconds);
             let to_go = match durations.to_go(total.saturating_sub(done)) {
-                Some(to_go) => format!(", about {} to go", duration(to_go)),
+                Some(to_go) => format!(", about {} left", duration(to_go)),
                 None => String::new(),
             };
             match error {

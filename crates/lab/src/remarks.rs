@@ -47,8 +47,8 @@ fn left_out(others: &[Cell], record: &RunRecord, known: &[&str]) -> Option<Strin
     let named = |name: &&&str| runs(name) || cells.iter().any(|cell| cell.experiment == **name);
     let names: Vec<_> = known.iter().filter(named).copied().collect();
     Some(format!(
-        "Finished cells from before that these tables leave out: {}. To see them too, run `{}` \
-         with `--seeds {seeds}` and the same other options.",
+        "Finished cells of earlier runs that are not in these tables: {}. To include them, run \
+         `{}` with `--seeds {seeds}` and the same other options.",
         cells.len(),
         names.join(" ")
     ))

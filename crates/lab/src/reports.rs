@@ -94,7 +94,7 @@ fn facts(tally: &Tally, record: &RunRecord, remarks: Vec<String>) -> RunFacts {
         (
             "cells",
             format!(
-                "{}, {} of them from before, in {:.0} s",
+                "{}, {} of them from earlier runs, in {:.0} s",
                 tally.finished.len(),
                 tally.resumed,
                 record.wall_s

@@ -56,7 +56,7 @@ impl ResultsDir {
     pub fn open(path: &Path, record: &RunRecord) -> anyhow::Result<Self> {
         let shown = path.display();
         if path.exists() && !path.is_dir() {
-            bail!("{shown} is a file, but results go into a directory: name one with --out");
+            bail!("{shown} is a file, but results are written to a directory: name one with --out");
         }
         fs::create_dir_all(path).with_context(|| format!("cannot create {shown}"))?;
         refuse_strangers(path)?;
@@ -101,10 +101,18 @@ impl ResultsDir {
     /// Where it is no results directory.
     pub fn left(path: &Path) -> anyhow::Result<(RunRecord, Store)> {
         let (shown, cells) = (path.display(), path.join(CELLS));
-        let record = last_run(path)?
-            .with_context(|| format!("{shown} has no run.json, so it is no results directory"))?;
+        let record = last_run(path)?.with_context(|| {
+            format!(
+                "{shown} has no run.json, so it is not a results directory; name one that `cargo \
+                 xtask reproduce` wrote"
+            )
+        })?;
         if !cells.is_dir() {
-            bail!("{} is no directory, but the cells of {shown} should lie there", cells.display());
+            bail!(
+                "{} is not a directory, but should contain the cells of {shown}; name another \
+                 directory with --out",
+                cells.display()
+            );
         }
         Ok((record, Store::open(cells)?))
     }
@@ -206,7 +214,8 @@ fn last_run(folder: &Path) -> anyhow::Result<Option<RunRecord>> {
         foretaste_files::read(&path, LIMIT).with_context(|| format!("cannot read {shown}"))?;
     let record = serde_json::from_slice(&text).with_context(|| {
         format!(
-            "{shown} does not say which run {} belongs to: name another directory with --out",
+            "{shown} has no record of the run that {} belongs to: name another directory with \
+             --out",
             folder.display()
         )
     })?;
@@ -217,7 +226,7 @@ fn refuse_other(folder: &Path, config: &RunConfig, last: &RunConfig) -> anyhow::
     let differences = config.differences(last);
     if !differences.is_empty() {
         bail!(
-            "{} holds the results of another run: this one has {}; name another directory with \
+            "{} contains the results of another run: this one has {}; name another directory with \
              --out, or repeat the options of that run to continue it",
             folder.display(),
             differences.join(", ")
@@ -239,7 +248,7 @@ fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
     // Another run may have written it meanwhile, before all else.
     if strangers && !path.join(RECORD).exists() {
         bail!(
-            "{shown} is not empty and has no run.json, so it is no results directory: name \
+            "{shown} is not empty and has no run.json, so it is not a results directory: name \
              another with --out"
         );
     }

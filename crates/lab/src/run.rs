@@ -166,28 +166,29 @@ fn conclude(tally: &Tally, out: &Path, record: &RunRecord) -> anyhow::Result<()>
     let seconds = record.wall_s;
     match (record.status, record.shard) {
         (Status::Interrupted, _) => Err(anyhow::Error::new(Interrupted).context(format!(
-            "interrupted: {finished} of {total} cells are finished and kept in {shown}; the same \
-             command goes on from there"
+            "interrupted: {finished} of {total} cells are finished and kept in {shown}; run the \
+             same command again to continue"
         ))),
         (Status::Failed, _) => bail!(
-            "{} of {total} cells failed; the others are kept in {shown}, and the same command \
-             runs the failed ones again",
+            "{} of {total} cells failed; the others are kept in {shown}; the same command runs the \
+             failed ones again",
             tally.failed.len()
         ),
         (Status::Partial, None) => bail!(
-            "{} of {total} cells are in none of these directories: {shown} is incomplete",
+            "{} of {total} cells are in none of these directories, so {shown} is incomplete; merge \
+             the directories of the other parts too",
             total - finished
         ),
         (Status::Partial, Some(shard)) => {
             print_line(format_args!(
-                "part {shard} is done: {finished} of {total} cells of all parts are there, in \
-                 {seconds:.1} s: {shown}"
+                "part {shard} is done in {seconds:.1} s: {finished} of {total} cells of all parts \
+                 are finished: {shown}"
             ));
             Ok(())
         }
         (Status::Complete | Status::Running, _) => {
             print_line(format_args!(
-                "{total} cells, {resumed} of them from before, in {seconds:.1} s: \
+                "{total} cells, {resumed} of them from earlier runs, in {seconds:.1} s: \
                  {shown}/report.html"
             ));
             Ok(())

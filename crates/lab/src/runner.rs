@@ -72,8 +72,8 @@ impl Runner<'_> {
         progress.end();
         if let Some(full) = self.traces.space().full() {
             bail!(
-                "{full}; the finished cells are kept, and the same command goes on from there once \
-                 there is space"
+                "{full}; the finished cells are kept; free some space, and run the same command \
+                 again to continue"
             );
         }
         Ok(ended.into_iter().collect())
@@ -132,11 +132,9 @@ impl Runner<'_> {
                 .context("cannot start a worker thread")?;
             let mut all = Vec::new();
             for worker in workers {
-                all.extend(
-                    worker.join().map_err(|panic| {
-                        anyhow::anyhow!("a worker died: {}", panic_text(&*panic))
-                    })?,
-                );
+                all.extend(worker.join().map_err(|panic| {
+                    anyhow::anyhow!("a worker thread ended: {}", panic_text(&*panic))
+                })?);
             }
             Ok(all)
         })
@@ -239,7 +237,7 @@ fn refuse_duplicates(grid: &[Job]) -> anyhow::Result<()> {
     let mut seen = BTreeSet::new();
     for Job { cell, .. } in grid {
         if !seen.insert((&cell.experiment, &cell.dataset, &cell.method, &cell.setting, cell.seed)) {
-            bail!("the grid holds two cells `{cell}`");
+            bail!("the grid has two cells `{cell}`");
         }
     }
     Ok(())

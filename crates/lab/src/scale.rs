@@ -47,7 +47,7 @@ impl FromStr for Scale {
         let found = Self::ALL.into_iter().find(|scale| scale.as_str() == name);
         found.ok_or_else(|| {
             let names = Self::ALL.map(Self::as_str).join(", ");
-            format!("`{name}` is no scale: expected one of {names}")
+            format!("there is no scale `{name}`: expected one of {names}")
         })
     }
 }

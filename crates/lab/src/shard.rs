@@ -36,7 +36,8 @@ impl FromStr for Shard {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no part: expected i/n with i from 1 to n, such as 2/5");
+        let wrong =
+            || format!("`{text}` is not a part: expected i/n with i from 1 to n, such as 2/5");
         let (part, of) = text.split_once('/').ok_or_else(wrong)?;
         let (part, of) = (part.parse().map_err(|_| wrong())?, of.parse().map_err(|_| wrong())?);
         if part == 0 || part > of { Err(wrong()) } else { Ok(Self { part, of }) }

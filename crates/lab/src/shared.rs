@@ -30,7 +30,7 @@ impl<K: PartialEq, V> Shared<K, V> {
         let slot = self.slot(key);
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(value) = &*slot {
-            tracing::debug!(target: CELL, "takes what was computed before, by this cell or another");
+            tracing::debug!(target: CELL, "uses what this cell or another one computed before");
             return Ok(Arc::clone(value));
         }
         Ok(Arc::clone(slot.insert(Arc::new(make()?))))

@@ -82,7 +82,7 @@ impl Store {
         let text = foretaste_files::read(&path, LIMIT)?;
         let finished = parse(&text).and_then(|finished| {
             if finished.cell != *cell {
-                bail!("holds the result of another cell ({})", finished.cell);
+                bail!("contains the result of another cell ({})", finished.cell);
             }
             Ok(finished)
         });
@@ -125,8 +125,8 @@ impl Store {
         for theirs in found {
             match self.load(&theirs.cell) {
                 Ok(Some(ours)) if ours.outcome != theirs.outcome => bail!(
-                    "{} holds another outcome of the cell {} than the directories to be merged: \
-                     merge them into a new one",
+                    "{} has another outcome of the cell {} than the directories to be merged: \
+                     merge them into a new directory",
                     self.path(&ours.cell).display(),
                     ours.cell
                 ),
@@ -165,7 +165,7 @@ pub fn union<'a>(
             let Some(finished) = store.load(cell)? else { continue };
             match &first {
                 Some((other, one)) if one.outcome != finished.outcome => bail!(
-                    "{} and {} hold different outcomes of the same cell ({cell}): leave one of \
+                    "{} and {} have different outcomes of the same cell ({cell}): leave one of \
                      them out",
                     other.path(cell).display(),
                     store.path(cell).display()

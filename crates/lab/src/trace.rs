@@ -65,7 +65,7 @@ impl Traces {
     fn kept<T>(&self, made: io::Result<T>, path: &Path, what: &str, cell: &Cell) -> Option<T> {
         let report = |error: &io::Error| {
             if !self.space.note(path, error.kind()) {
-                warn!("no {what} of {cell} can be kept: {error}");
+                warn!("the {what} of {cell} cannot be kept: {error}");
             }
         };
         made.inspect_err(report).ok()

@@ -147,7 +147,7 @@ def test_ctrl_c_stops_a_training_that_goes_on_later(log, tmp_path, request):
         foretaste.train(log, to, **settings)
     thread.join()
     assert kept() and not (to / "recommender.json").exists()
-    with pytest.raises(ValueError, match="unfinished training of another log or other settings"):
+    with pytest.raises(ValueError, match="unfinished training with another log or other settings"):
         foretaste.train(log, to, **{**settings, "epochs": 2})
     # The flag is down again, and the log in memory is the same log.
     trained = foretaste.train(log, to, **settings)

@@ -34,7 +34,7 @@ pub enum Error {
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),
     /// A folder holds nothing of what was asked for.
-    #[error("{} holds no {expected}", path.display())]
+    #[error("{} contains no {expected}", path.display())]
     Missing {
         /// The folder.
         path: PathBuf,
@@ -42,7 +42,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// A folder holds a kind that this version does not know.
-    #[error("{}: it holds the kind {found:?}; this version knows {known}", path.display())]
+    #[error("{}: it is of the kind {found:?}, but this version knows {known}", path.display())]
     Kind {
         /// The manifest.
         path: PathBuf,

@@ -62,7 +62,10 @@ pub(crate) fn write(
 ) -> Result<()> {
     let other = [RECOMMENDER, USERS].into_iter().find(|&other| other != written.manifest);
     if let Some(other) = other.filter(|other| folder.join(other).exists()) {
-        let problem = format!("{} holds {other}, expected one of its own", folder.display());
+        let problem = format!(
+            "{} contains {other}; expected a folder for this recommender alone",
+            folder.display()
+        );
         return Err(Error::setting("folder", problem));
     }
     let description = Description {

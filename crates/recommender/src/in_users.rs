@@ -190,7 +190,7 @@ impl UsersFrom {
         let fit = match (self, log.users) {
             (Self::Given, Some(users)) => return Ok((given(users, log)?, 0)),
             (Self::Given, None) => {
-                let problem = "the settings are for users who are given, and there are none";
+                let problem = "the settings are for users that are given, but none were given";
                 return Err(Error::setting("users", problem));
             }
             (Self::Fitted(fit), _) => fit,
@@ -213,8 +213,7 @@ impl Fit {
         watch: &mut dyn Watch,
     ) -> Result<UserModel> {
         if log.with_click().is_empty() {
-            let problem =
-                "nothing is ever chosen in these sessions, so that users cannot be fitted";
+            let problem = "no item is ever chosen in these sessions, so users cannot be fitted";
             return Err(Error::setting("log", problem));
         }
         let seed = Seed::new(job.seed);
@@ -268,7 +267,10 @@ impl Fit {
 fn given<'a>(users: &'a Users, log: &TrainingLog<'a>) -> Result<Known<'a>> {
     match users.catalogue().names() == log.dataset.catalogue.names() {
         true => Ok(Known::Given(users)),
-        false => Err(Error::setting("users", "they know other items than the log")),
+        false => Err(Error::setting(
+            "users",
+            "they have other items than the log; fit users to this log",
+        )),
     }
 }
 

@@ -303,8 +303,8 @@ impl<'a> TrainingLog<'a> {
         let ignored = self.steps().filter(unchosen).count();
         if ignored > 0 {
             watch.warn(&format!(
-                "{ignored} slates earned a reward though nothing was chosen; {learner} learns from \
-                 the rewards of choices alone"
+                "{ignored} slates have a reward although nothing was chosen; {learner} learns only \
+                 from the rewards of choices"
             ));
         }
         let items = self.dataset.catalogue.len();
@@ -317,7 +317,7 @@ pub(crate) fn check_kept<T: PartialEq>(kept: &T, asked: &T) -> Result<()> {
     match kept == asked {
         true => Ok(()),
         false => {
-            let problem = "it had other settings than are asked for; begin again in a new folder";
+            let problem = "it has other settings than this training; start again in a new folder";
             Err(Error::setting("unfinished training", problem))
         }
     }

@@ -68,7 +68,7 @@ impl UserModel {
 
     pub(crate) fn counted(&self) -> Result<Option<&CountContext>> {
         if self.config().context.is_some() && self.context.is_none() {
-            let problem = "the model takes them, but nothing was counted; fit it";
+            let problem = "the model needs them, but they were not counted; fit the model first";
             return Err(Setting::new("context features", problem).into());
         }
         Ok(self.context.as_ref())

@@ -86,9 +86,8 @@ impl LearnedUsers {
     pub fn paying(model: UserModel, pays: Pays) -> Result<Self> {
         let outcomes = model.config().outcomes.as_ref();
         if pays == Pays::Reward && outcomes.is_none() {
-            let problem = "the model does not know what its log pays; fit it, or call \
-                           learn_outcomes with a log, or ask for Pays::Clicks or Pays::Utility by \
-                           name";
+            let problem = "the model has no rewards of its log; fit it, or call learn_outcomes \
+                           with a log, or set Pays::Clicks or Pays::Utility";
             return Err(Setting::new("reward of learned users", problem).into());
         }
         let endings = outcomes.map_or(Endings::NONE, |outcomes| outcomes.endings.clone());

@@ -76,7 +76,7 @@ pub fn fill(
             continue;
         }
         if let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.closes(line)) {
-            bail!("{}: this ends a block of {} that was not begun", at(), kind.name());
+            bail!("{}: this is the end of a block of {} that has no beginning", at(), kind.name());
         }
         let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.opens(line)) else { continue };
         let mut marker = line.to_owned();
@@ -122,9 +122,9 @@ impl Block {
         for option in options {
             let (name, value) = option
                 .split_once('=')
-                .with_context(|| format!("`{option}` is no option, expected name=\"value\""))?;
+                .with_context(|| format!("`{option}` is not an option, expected name=\"value\""))?;
             if block.options.insert(name.into(), value.into()).is_some() {
-                bail!("`{name}` is there twice");
+                bail!("`{name}` is given twice");
             }
         }
         Ok(block)

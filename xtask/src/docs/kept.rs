@@ -67,7 +67,7 @@ pub fn content(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<Stri
     };
     let source = folder.join(SOURCE);
     let source: Source = serde_json::from_str(&read(&source)?)
-        .with_context(|| format!("{} is no account of a run", source.display()))?;
+        .with_context(|| format!("{} is not the record of a run", source.display()))?;
     let place = format!("{FOLDER}/{}/{file}", block.run);
     // A document in docs is in the same folder as the results: `../docs/` is left out.
     let link = match to_root.strip_suffix("../") {
@@ -104,10 +104,14 @@ fn results(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
 
 fn claims(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
     if let Some(name) = block.options.keys().next() {
-        bail!("there is no option `{name}`: claims have none");
+        bail!("there is no option `{name}`: blocks of claims have no options");
     }
     if !folder.join(CLAIMS).exists() {
-        bail!("docs/results/{} has no {CLAIMS}: the run that was taken had not ended", block.run);
+        bail!(
+            "docs/results/{} has no {CLAIMS}: the run had not ended when it was taken; take it \
+             again after its end",
+            block.run
+        );
     }
     let (text, shown) = text_of(folder, CLAIMS)?;
     Ok((CLAIMS.into(), Decided::read(text.as_bytes(), &shown)?.table(&block.experiment)?))

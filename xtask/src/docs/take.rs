@@ -23,13 +23,13 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
         kept.results.runs().map(|(key, _)| key.experiment.as_str()).collect();
     experiments.dedup();
     if experiments.is_empty() {
-        bail!("{} has no finished cells: there is nothing to take", out.display());
+        bail!("{} has no finished cells, so there is nothing to take", out.display());
     }
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
     for experiment in &experiments {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
         if !experiment.chars().all(plain) {
-            bail!("`{experiment}` in {} is no name of an experiment", out.display());
+            bail!("`{experiment}` in {} is not the name of an experiment", out.display());
         }
         files.push((table_of(experiment), Means::of(experiment, &kept.results)?.to_csv()?));
     }
@@ -72,7 +72,7 @@ fn source(kept: &Kept) -> anyhow::Result<Source> {
         .map(|cli| cli.command)
         .with_context(|| format!("cannot read the command `{}`", kept.command.join(" ")))?;
     let Command::Reproduce(args) = cli else {
-        bail!("`{}` is no run of experiments", kept.command.join(" "));
+        bail!("`{}` is not a run of experiments", kept.command.join(" "));
     };
     Ok(Source {
         command: args.anywhere(&kept.config),

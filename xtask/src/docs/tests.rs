@@ -189,7 +189,7 @@ fn a_run_that_has_not_ended_is_marked_and_has_no_claims() {
     let readme = read(&root.path().join("README.md")).unwrap();
     assert!(readme.contains("unfinished: 12 cells so far."), "{readme}");
     let error = block(root.path(), "<!-- claims smoke toy -->", "<!-- end of claims -->");
-    assert!(error.unwrap_err().contains("smoke has no claims.csv: the run that was taken had not"));
+    assert!(error.unwrap_err().contains("smoke has no claims.csv: the run had not ended"));
 
     edit(out.path(), |record| {
         record["status"] = "failed".into();
@@ -206,7 +206,7 @@ fn a_directory_without_results_of_the_program_is_refused() {
     let (out, root) = folders(1);
     let refused = || format!("{:#}", take::take(out.path(), root.path()).unwrap_err());
     edit(out.path(), |record| record["command"] = json!(["xtask", "ci"]));
-    assert!(refused().contains("`xtask ci` is no run of experiments"), "{}", refused());
+    assert!(refused().contains("`xtask ci` is not a run of experiments"), "{}", refused());
     edit(out.path(), |record| record["command"] = json!(["xtask", "reproduce", "--sale"]));
     assert!(
         refused().contains("cannot read the command `xtask reproduce --sale`"),
@@ -278,7 +278,7 @@ fn a_check_fails_where_a_block_differs_and_changes_nothing() {
     let error = check(root.path()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "other figures than in docs/results: README.md, line 3; run `cargo xtask docs`"
+        "the figures differ from those in docs/results: README.md, line 3; run `cargo xtask docs`"
     );
     let readme = root.path().join("README.md");
     assert_eq!(read(&readme).unwrap(), README);
@@ -322,9 +322,9 @@ fn a_wrong_marker_is_named_with_its_file_and_line() {
         (
             "<!-- results smoke toy dataset=users dataset=users -->",
             results,
-            "`dataset` is there twice",
+            "`dataset` is given twice",
         ),
-        ("<!-- results smoke toy reward -->", results, "`reward` is no option, expected name="),
+        ("<!-- results smoke toy reward -->", results, "`reward` is not an option, expected name="),
         ("<!-- results smoke toy metric=\"reward -->", results, "a quotation mark is missing"),
         ("<!-- results smoke -->", results, "expected `<!-- results RUN EXPERIMENT .. -->`"),
         ("<!-- results smoke toy", "", "`-->` is missing"),
@@ -339,8 +339,16 @@ fn a_wrong_marker_is_named_with_its_file_and_line() {
             claims,
             "no experiment with claims `tea`, expected one of `toy`",
         ),
-        ("<!-- claims smoke toy metric=reward -->", claims, "no option `metric`: claims have none"),
-        ("<!-- end of claims -->", "", "this ends a block of claims that was not begun"),
+        (
+            "<!-- claims smoke toy metric=reward -->",
+            claims,
+            "no option `metric`: blocks of claims have no options",
+        ),
+        (
+            "<!-- end of claims -->",
+            "",
+            "this is the end of a block of claims that has no beginning",
+        ),
     ] {
         let error = block(root.path(), marker, end).unwrap_err();
         assert!(error.starts_with("docs/page.md, line 3: "), "{error}");
@@ -354,8 +362,12 @@ fn a_page_of_an_experiment_links_to_the_results_from_its_own_folder() {
     take::take(out.path(), root.path()).unwrap();
     let folder = root.path().join("docs/experiments");
     fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("toy.md"), "<!-- claims smoke toy -->\n<!-- end of claims -->\n").unwrap();
+    fs::write(folder.join("toy.md"), "<!-- claims smoke toy -->\n<!-- end of claims -->\n")
+        .unwrap();
     assert_eq!(fill(root.path()).unwrap(), ["README.md", "docs/experiments/toy.md"]);
     let text = read(&folder.join("toy.md")).unwrap();
-    assert!(text.contains("[docs/results/smoke/claims.csv](../results/smoke/claims.csv), "), "{text}");
+    assert!(
+        text.contains("[docs/results/smoke/claims.csv](../results/smoke/claims.csv), "),
+        "{text}"
+    );
 }

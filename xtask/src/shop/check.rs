@@ -27,7 +27,7 @@ pub struct Args {
     /// The program.
     #[arg(long, default_value = "target/release/foretaste")]
     program: PathBuf,
-    /// Folder for the runs, a folder each; a run that is there is gone on with.
+    /// Folder for the runs, with a folder for each; an unfinished run is continued.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -48,7 +48,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let command = [Path::new("run"), Path::new("--to"), &folder, &file];
         let found = ask(&args.program, command)?;
         times.push(began.elapsed().as_secs_f64());
-        let policies = found["policies"].as_array().context("the program names no policies")?;
+        let policies = found["policies"].as_array().context("the program reported no policies")?;
         let (mut truths, mut logged, mut learned) = (Vec::new(), Vec::new(), Vec::new());
         for policy in policies {
             let name = policy["policy"].as_str().unwrap_or_default();

@@ -75,7 +75,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             command.push(place(&format!("power-{power}")).into_os_string());
         }
         let found = ask(&args.program, command)?;
-        let found = found["policies"].as_array().context("the program names no policies")?;
+        let found = found["policies"].as_array().context("the program reported no policies")?;
         for ((held, policy), value) in held.iter_mut().zip(found).zip(values) {
             let (decided, undecided) = (&policy["decided"], policy["supported"] != true);
             for (held, (interval, truth)) in held.iter_mut().zip([
@@ -97,7 +97,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             )
         };
         print_line(format_args!("popularity to the power {power}"));
-        print_line(format_args!("  the interval of its value held the truth in {}", shown(value)));
+        print_line(format_args!(
+            "  the interval of its value contained the truth in {}",
+            shown(value)
+        ));
         print_line(format_args!(
             "  that of the difference from the logger in {}",
             shown(difference)

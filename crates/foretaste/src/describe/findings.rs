@@ -60,10 +60,11 @@ fn sessions(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
             "long-session",
             format!(
                 "session {name:?} has {longest} steps, more than {BOTS} times the median of \
-                 {median}: a bot, or sessions that were not cut"
+                 {median}: it is a bot, or several sessions that were not separated"
             ),
             format!(
-                "--max-session-steps {} leaves such sessions out, --session-gap 30m cuts them",
+                "--max-session-steps {} leaves out sessions that are longer; --session-gap 30m \
+                 separates sessions at pauses",
                 BOTS * median.max(1)
             ),
         ));
@@ -72,24 +73,24 @@ fn sessions(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if left == 0 {
         to.push(Finding::note(
             "no-leaving",
-            "no session shows its user leave",
-            "how long users stay cannot be learned from it: log the last slate, which was not \
-             clicked",
+            "no session shows when its user left",
+            "how long users stay cannot be learned from this log: record the last slate too, which \
+             was not clicked",
         ));
     }
     if longest == 1 {
         to.push(Finding::note(
             "single-steps",
-            "every session is one step",
-            "there is no history to learn from: effects of a slate on later ones are out of reach",
+            "every session has only one step",
+            "there is no history to learn from: how a slate affects later ones cannot be learned",
         ));
     }
     let share = profile.repeated_slates as f64 / log.steps().max(1) as f64;
     if share > 0.2 {
         to.push(Finding::note(
             "repeated-slates",
-            format!("{:.0} % of the slates are those before them again", 100.0 * share),
-            "if pages that were loaded again are logged as new, leave them out",
+            format!("{:.0} % of the slates repeat the slate before them", 100.0 * share),
+            "if reloaded pages were logged as new slates, leave them out",
         ));
     }
 }
@@ -99,9 +100,9 @@ fn choices(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
         let share = profile.at_best_place as f64 / profile.clicked as f64;
         to.push(Finding::wrong(
             "place-tells",
-            format!("one place of the slate is right for {:.1} % of the clicks", 100.0 * share),
-            "the order of the slates gives the click away: restore the order in which items were \
-             shown, or shuffle slates",
+            format!("one place of the slate has {:.1} % of the clicks", 100.0 * share),
+            "the order of the items gives the click away: restore the order in which items were \
+             shown, or shuffle the slates",
         ));
     }
     let steps = dataset.log.steps();
@@ -109,14 +110,15 @@ fn choices(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if clicks == 0 {
         to.push(Finding::wrong(
             "no-clicks",
-            "nothing is ever chosen",
-            "check which column is read as chosen, and what stands for no choice",
+            "no item is ever chosen",
+            "check which column is read as chosen, and which value means that nothing was chosen",
         ));
     } else if profile.clicked == steps as u64 {
         to.push(Finding::note(
             "always-clicked",
             "every slate is clicked",
-            "slates without a click were not logged: click rates cannot be learned from it",
+            "slates without a click were not logged, so click rates cannot be learned from this \
+             log",
         ));
     }
     if profile.items_shown > 0 {
@@ -125,8 +127,8 @@ fn choices(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
             to.push(Finding::note(
                 "never-chosen",
                 format!("{never:.0} % of the {} items shown are never chosen", profile.items_shown),
-                "of these little more can be learned than that; item features let them borrow \
-                 from others",
+                "little can be learned about these items from their identity alone; item features \
+                 let models use what they know about similar items",
             ));
         }
     }
@@ -137,14 +139,15 @@ fn rewards(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if least < 0.0 {
         to.push(Finding::note(
             "negative-rewards",
-            format!("rewards go from {least} to {greatest}"),
-            "bounds of estimators hold where rewards are not negative: read intervals instead",
+            format!("rewards range from {least} to {greatest}"),
+            "the bounds of the estimators hold only if no reward is negative: use the intervals \
+             instead",
         ));
     }
     if least == greatest && dataset.log.steps() > 1 {
         to.push(Finding::note(
             "constant-reward",
-            format!("every step earns {least}"),
+            format!("every step has the reward {least}"),
             "check which column is read as reward",
         ));
     }
@@ -152,8 +155,8 @@ fn rewards(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if without > 0 {
         to.push(Finding::note(
             "reward-without-choice",
-            format!("{without} steps earn something though nothing was chosen"),
-            "estimators that look at single places do not see it: use those of whole slates",
+            format!("{without} steps have a reward although nothing was chosen"),
+            "estimators for single places ignore these rewards: use those for whole slates",
         ));
     }
 }
@@ -162,15 +165,16 @@ fn times(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if profile.out_of_order > 0 {
         to.push(Finding::wrong(
             "time-falls",
-            format!("times fall within {} sessions", profile.out_of_order),
-            "import it again with --sort",
+            format!("times decrease within {} sessions", profile.out_of_order),
+            "import the log again with --sort",
         ));
     }
     let Some([first, last]) = profile.times else {
         to.push(Finding::note(
             "no-times",
             "no session has times",
-            "it cannot be split by time, and whether users change over time cannot be seen",
+            "the log cannot be split by time, and changes of the users over time cannot be \
+             detected",
         ));
         return;
     };
@@ -179,8 +183,10 @@ fn times(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
         "times",
         format!("from {} to {}", time_text(first, unit), time_text(last, unit)),
         match unit {
-            Some(_) => "by UTC; check that it is when the log was recorded",
-            None => "in a unit of the log's own; --time-unit s, ms, us or ns says which",
+            Some(_) => "these times are in UTC; check that the log was recorded then",
+            None => {
+                "the unit of these times is not known; name it with --time-unit s, ms, us or ns"
+            }
         },
     ));
     let middle = first + (last - first) / 2;
@@ -203,8 +209,11 @@ fn times(dataset: &Dataset, profile: &Profile, to: &mut Vec<Finding>) {
     if halves.iter().all(|half| half.1 > 100) && (before - after).abs() > 4.0 * variance.sqrt() {
         to.push(Finding::note(
             "drift",
-            format!("the click rate is {before:.3} in the first half of the time, then {after:.3}"),
-            "judge by later sessions than those that were learned from",
+            format!(
+                "the click rate is {before:.3} in the first half of the period and {after:.3} in \
+                 the second"
+            ),
+            "judge recommenders by later sessions than those that they learned from",
         ));
     }
 }
@@ -215,25 +224,27 @@ pub(super) fn answers(kind: Option<PropensityKind>) -> Finding {
         None => Finding::note(
             "no-propensities",
             "no session has propensities",
-            "importance sampling is out: `judge` cannot say what another recommender would have \
-             earned; models of users can be fitted, and recommenders trained and compared in them",
+            "importance sampling is not possible, so `judge` cannot estimate what another \
+             recommender would have earned; you can still fit models of the users, and train and \
+             compare recommenders in them",
         ),
         Some(PropensityKind::Conditional) => Finding::note(
             "propensities",
-            "propensities are of each place, given those before it",
+            "propensities are given for each place, conditional on the items before it",
             "all estimators of `judge` can be used",
         ),
         Some(PropensityKind::Slate) => Finding::note(
             "propensities-of-slates",
-            "propensities are of whole slates",
-            "the estimators of `judge` for whole slates (IPS, SNIPS, DR) can be used, those of \
-             single places not",
+            "propensities are given for whole slates",
+            "the estimators of `judge` for whole slates (IPS, SNIPS, DR) can be used, but not \
+             those for single places",
         ),
         Some(PropensityKind::Marginal) => Finding::note(
             "marginal-propensities",
-            "propensities are of each place, whatever stands at the others",
-            "estimators that take places as independent (IIPS, in the library) can be used; `judge` \
-             needs propensities of slates, or of places given those before them",
+            "propensities are given for each place, regardless of the items at the other places",
+            "estimators that treat places as independent (IIPS, in the library) can be used; \
+             `judge` needs propensities of whole slates, or of each place conditional on the items \
+             before it",
         ),
     }
 }

@@ -29,7 +29,7 @@ pub fn html(
         let (found, advice) = (escaped(found), escaped(advice));
         let _ = writeln!(page, "<p class=\"{class}\"><b>{found}</b><br>{advice}</p>");
     }
-    page += "<h2>What it holds</h2>\n<table>\n";
+    page += "<h2>What the log contains</h2>\n<table>\n";
     for (label, value) in rows {
         let _ = writeln!(page, "<tr><th>{}<td>{}</tr>", escaped(label), escaped(value));
     }

@@ -68,8 +68,8 @@ pub fn findings(dataset: &Dataset) -> Vec<Finding> {
         findings.push(Finding::wrong(
             "all-ones",
             "all propensities are 1",
-            "then slates were never drawn, and no other recommender can be judged: log the \
-             probabilities with which they were",
+            "this means that slates were never drawn at random, and no other recommender can be \
+             judged: log the probabilities with which they were drawn",
         ));
         return findings;
     }
@@ -79,11 +79,12 @@ pub fn findings(dataset: &Dataset) -> Vec<Finding> {
         findings.push(Finding::wrong(
             "cumulative",
             format!(
-                "propensities fall along every one of {several} slates, to {:.2} of the place \
-                 before: they look like products along the slate",
+                "propensities decrease along every one of {several} slates, to {:.2} of those of \
+                 the place before: they look like products along the slate",
                 ratio / several as f64
             ),
-            "if each is the product up to its place, import with --propensities cumulative",
+            "if each is the product of those up to its place, import the log with --propensities \
+             cumulative",
         ));
     }
     if kind != PropensityKind::Slate && !pooled {
@@ -96,7 +97,7 @@ pub fn findings(dataset: &Dataset) -> Vec<Finding> {
                 format!(
                     "1 / propensity of the first place is {mean:.1} on average, of {items} items"
                 ),
-                "it cannot be above the number of items: the propensities are too small",
+                "this cannot exceed the number of items: the propensities are too small",
             ));
         }
     }
@@ -128,18 +129,18 @@ fn item_means(
         let raw = dataset.catalogue.raw(*item);
         let constant = constant(dataset);
         let pattern = constant.map_or(String::new(), |p| {
-            format!("; every first place has {p:.4}, as if all were drawn alike")
+            format!("; every first place has {p:.4}, as if all items were equally likely")
         });
         findings.push(Finding::wrong(
             "not-as-drawn",
             format!(
                 "the mean over rows of 1{{item {raw} first}} / propensity is {mean:.3} ± {:.3}, \
-                 and cannot be above 1: {} items are shown more often than their propensities \
+                 but cannot exceed 1: {} items are shown more often than their propensities \
                  say{pattern}",
                 1.96 * error,
                 above.len()
             ),
-            "log the probabilities that the policy drew with, not 1 / n",
+            "log the probabilities with which the policy drew items, not 1 / n",
         ));
     }
 }

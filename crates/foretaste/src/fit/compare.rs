@@ -41,7 +41,7 @@ pub struct Beside {
 pub enum Better {
     Users,
     Simpler,
-    CannotBeTold,
+    CannotBeDistinguished,
 }
 
 impl Comparison {
@@ -81,7 +81,7 @@ impl Beside {
         match self.difference.interval {
             Ok(Interval { low, .. }) if low > 0.0 => Better::Users,
             Ok(Interval { high, .. }) if high < 0.0 => Better::Simpler,
-            _ => Better::CannotBeTold,
+            _ => Better::CannotBeDistinguished,
         }
     }
 }
@@ -106,7 +106,7 @@ impl<'a> Test<'a> {
         let evaluation = evaluate(model, self.log, self.sessions)?;
         let predictions = model.predict(self.log, self.sessions)?;
         let losses = self.clicks.losses(&predictions);
-        let losses = losses.with_context(|| format!("{name} gives no chances"))?;
+        let losses = losses.with_context(|| format!("{name} gives no probabilities"))?;
         let mut items = Vec::new();
         for &(slate, chosen) in self.clicks.places() {
             let of_item = |(place, log_p): (usize, &f64)| (log_p.exp(), place == chosen);

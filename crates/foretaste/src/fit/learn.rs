@@ -100,7 +100,7 @@ impl<'a> Fits<'a> {
     ) -> anyhow::Result<Best> {
         let before = self.done.validation.len();
         if before > 0 {
-            eprint_line(format_args!("going on after {before} of {} settings", grid.len()));
+            eprint_line(format_args!("continuing after {before} of {} settings", grid.len()));
             watch.leave_out(grid.iter().take(before).map(Settings::iterations).sum());
         }
         for (point, settings) in grid.iter().enumerate().skip(before) {
@@ -120,7 +120,7 @@ impl<'a> Fits<'a> {
             let fitted = unless_diverged(fitted)?;
             self.done.validation.push(fitted.as_ref().map(|(_, loss)| *loss));
             match fitted {
-                None => eprint_line(format_args!("warning: the training at {settings} diverged")),
+                None => eprint_line(format_args!("warning: the training with {settings} diverged")),
                 Some((model, _)) if self.done.chosen() == Some(point) => self.best = Some(model),
                 Some(_) => {}
             }
@@ -128,8 +128,13 @@ impl<'a> Fits<'a> {
                 self.keep()?;
             }
         }
-        let chosen = self.done.chosen().context("the training diverged at all settings")?;
-        let model = self.best.context("the best users are lost")?;
+        let chosen = self.done.chosen().context(
+            "the training diverged with all settings; check the rewards and features of the log \
+             with `foretaste describe`",
+        )?;
+        let model = self
+            .best
+            .context("the best users were not kept; run the command again with --fresh")?;
         Ok(Best { model, chosen, validation: self.done.validation })
     }
 

@@ -71,7 +71,7 @@ pub fn table(comparison: &Comparison) -> Table {
     table.set_header([
         "model",
         "NLL given a click",
-        "less the users'",
+        "minus the users'",
         "precision@1",
         "precision@2",
         "calibration error",
@@ -106,9 +106,9 @@ pub fn verdicts(comparison: &Comparison) -> Vec<String> {
             better.join(", ")
         ));
     }
-    let alike = named(comparison, Better::CannotBeTold);
+    let alike = named(comparison, Better::CannotBeDistinguished);
     if !alike.is_empty() {
-        lines.push(format!("cannot be told from these users by the test: {}", alike.join(", ")));
+        lines.push(format!("no significant difference from these users: {}", alike.join(", ")));
     }
     let worse = named(comparison, Better::Users);
     if !worse.is_empty() {

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 /// How users are modeled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Kind {
-    /// GAN-CDQN's users, who remember clicks by position weights.
+    /// GAN-CDQN's users, with a memory of clicks as position weights.
     #[default]
     Pw,
-    /// GAN-CDQN's users, who remember clicks by an LSTM.
+    /// GAN-CDQN's users, with a memory of clicks as the state of an LSTM.
     Lstm,
-    /// IRecGAN's users, who leave where they click nothing; takes rewards of 0 and 1.
+    /// IRecGAN's users, who leave when they click nothing; the rewards must be 0 or 1.
     Irecgan,
 }
 
@@ -66,10 +66,10 @@ impl Kind {
         let given = [("--no-features", no_features), ("--no-place", no_place)];
         let problem = match given.into_iter().find(|(_, given)| *given) {
             Some((name, _)) if !self.takes_features() => {
-                format!("{name} makes no difference to --model irecgan; leave it out")
+                format!("{name} has no effect with --model irecgan; leave it out")
             }
             _ if no_features && no_place => {
-                "--no-place makes no difference to --no-features; leave it out".to_owned()
+                "--no-place has no effect with --no-features; leave it out".to_owned()
             }
             _ => return,
         };

@@ -17,7 +17,7 @@ pub struct Watch {
 impl Watch {
     /// A fit of so many units of work at most.
     pub fn new(bars: &MultiProgress, quiet: bool, total: u64) -> anyhow::Result<Self> {
-        let stop = interrupt::on_ctrl_c(bars, "stopping; Ctrl-C again ends at once")?;
+        let stop = interrupt::on_ctrl_c(bars, "stopping; press Ctrl-C again to end at once")?;
         Ok(Self { stop, shown: Progress::new(bars, quiet, 0, total), total })
     }
 

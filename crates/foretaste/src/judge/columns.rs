@@ -4,8 +4,9 @@
 pub type Known<T> = Result<T, String>;
 
 /// Why there are no weights of single places.
-pub const NO_MARGINALS: &str = "they need the log's probability of an item at a place, whatever \
-                                stands at the others; a file of place,item,policy,logging gives it";
+pub const NO_MARGINALS: &str = "they need the log's probability of an item at a place, regardless \
+                                of the items at the other places; a file with the columns \
+                                place,item,policy,logging gives it";
 
 /// A policy beside the judged slates.
 #[derive(Clone, Debug)]
@@ -46,8 +47,8 @@ pub struct Unseen {
 impl Alone {
     /// Where the log says what its own probabilities at single places are: as it has them.
     pub fn by_log(logging: &[f64], policy: Vec<f64>) -> Self {
-        let everywhere = Err("the log says where its items stood, not where they could have; a \
-                              file of place,item,policy,logging does"
+        let everywhere = Err("the log has the place of each item, not the places that it could \
+                              have had; a file with the columns place,item,policy,logging has them"
             .to_owned());
         Self { logging: logging.to_vec(), policy, everywhere }
     }

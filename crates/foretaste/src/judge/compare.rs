@@ -45,7 +45,7 @@ pub enum Verdict {
     /// It lies below 0.
     Worse,
     /// It holds 0.
-    CannotBeTold,
+    CannotBeDistinguished,
     /// The log does not bear the question, for these reasons.
     DoNotDecide(Vec<String>),
 }
@@ -56,7 +56,7 @@ impl Verdict {
         match self {
             Self::Better => "better",
             Self::Worse => "worse",
-            Self::CannotBeTold => "cannot be told",
+            Self::CannotBeDistinguished => "cannot be distinguished",
             Self::DoNotDecide(_) => "do not decide by this log",
         }
     }
@@ -70,7 +70,7 @@ impl Verdict {
             Ok(Decided { difference, .. }) => match difference.interval {
                 Ok(Interval { low, .. }) if low > 0.0 => Self::Better,
                 Ok(Interval { high, .. }) if high < 0.0 => Self::Worse,
-                _ => Self::CannotBeTold,
+                _ => Self::CannotBeDistinguished,
             },
         }
     }
@@ -100,7 +100,7 @@ impl Comparison {
         let (parts, by_time) = parts(logged);
         let mut found = Vec::new();
         for (deciding, overlap, against) in policies {
-            let opinion = "nothing but a model of the rewards speaks for it";
+            let opinion = "it rests on the model of the rewards alone";
             let deciding = deciding.clone().and_then(|estimated| match estimated {
                 estimated if is_opinion(&estimated.value) => Err(opinion.to_owned()),
                 estimated => Ok(estimated),
@@ -167,7 +167,7 @@ fn parts(logged: &Logged<'_>) -> (Vec<Vec<usize>>, bool) {
 /// What is assumed, for the reader.
 pub fn assumption(assume: Assume) -> &'static str {
     match assume {
-        Assume::Nothing => "nothing is assumed of the users",
+        Assume::Nothing => "no assumption about the users",
         Assume::FromTheTop => "if users read from the top",
         Assume::PlacesAlone => "if what a place earns depends on its own item alone",
     }

@@ -15,12 +15,12 @@ use super::reward_model::RewardModels;
 /// What must hold of users for an estimator to be right: the more, the less a log is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Assume {
-    /// Nothing: a slate is weighed as a whole.
+    /// Nothing: a slate is weighted as a whole.
     #[default]
     Nothing,
-    /// They read from the top: what a place earns depends on its item and those above it.
+    /// Users read from the top: the reward of a place depends on its item and those above it.
     FromTheTop,
-    /// What a place earns depends on its own item alone.
+    /// The reward of a place depends on its own item alone.
     PlacesAlone,
 }
 
@@ -191,9 +191,10 @@ impl Estimates {
         let diagnostics = Diagnostics { mean_weight, ..slates.diagnostics()? };
         let nothing = diagnostics.largest_weight == 0.0;
         let (zero, opinion) = match nothing {
-            true => {
-                (Some("all weights are 0: it says nothing"), Some("all weights are 0: q̂'s opinion"))
-            }
+            true => (
+                Some("all weights are 0, so this is no evidence"),
+                Some("all weights are 0, so this is the prediction of q̂ alone"),
+            ),
             false => (None, None),
         };
         let by_place = match logged.kind {
@@ -237,7 +238,8 @@ impl Estimates {
             (Err(why), ..) => Some(why.clone()),
             (_, PropensityKind::Marginal, _) => Some(MARGINAL.to_owned()),
             (_, PropensityKind::Slate, _) => Some(
-                "the log's propensities are of whole slates, and they need those of each place"
+                "the log's propensities are of whole slates, and these estimators need those of \
+                 each place"
                     .to_owned(),
             ),
             (_, _, slates) if slates > 0 => Some(no_items(logged, slates)),
@@ -355,13 +357,14 @@ pub fn is_opinion(value: &PolicyValue) -> bool {
 
 const TOP: &str = "read from the top";
 const ALONE: &str = "places alone";
-const MARGINAL: &str = "the log's propensities are of each place whatever stands at the others \
-                        (marginal), and they need those of slates, or of each place given those \
-                        before it";
+const MARGINAL: &str = "the log's propensities are of each place regardless of the others \
+                        (marginal), and these estimators need those of whole slates, or of each \
+                        place conditional on the items before it";
 
 fn no_items(logged: &Logged<'_>, slates: usize) -> String {
     format!(
-        "{slates} of {} slates earned a reward though nothing was chosen: no place earned it",
+        "{slates} of {} slates have a reward although nothing was chosen, so it belongs to no \
+         place",
         logged.slates()
     )
 }

@@ -57,9 +57,9 @@ impl Found {
             }
             _ => {
                 let expected = "an item that the log or the reward model knows";
-                let advice = "a policy of other items cannot be judged; where it is meant to show \
-                              new ones, --unknown-items drop-steps counts them as what the log \
-                              cannot answer for";
+                let advice = "a policy with other items cannot be judged; if it is meant to show \
+                              new items, --unknown-items drop-steps counts them among what the log \
+                              cannot answer";
                 Err(file.error(line, &Fault::value(field, expected, raw).advise(advice)))
             }
         };
@@ -102,7 +102,7 @@ impl Found {
     pub fn notes(&self) -> Vec<String> {
         let Some(first) = self.unknown.first() else { return Vec::new() };
         let count = self.unknown.len();
-        vec![format!("the log knows nothing of {count} of its items, such as {first:?}")]
+        vec![format!("the log does not have {count} of its items, such as {first:?}")]
     }
 
     /// The policy's columns.
@@ -120,7 +120,7 @@ impl Found {
         let Some(first) = self.unknown.first() else { return Ok(columns) };
         let unknown = || {
             let count = self.unknown.len();
-            Err(format!("q̂ knows nothing of {count} items of the policy, such as {first:?}"))
+            Err(format!("q̂ has no value for {count} items of the policy, such as {first:?}"))
         };
         Ok(Columns { expected: unknown(), ahead: unknown(), ..columns })
     }
@@ -132,15 +132,17 @@ impl Found {
         let alone = match logged.single() {
             true => Ok(Alone::by_log(&logged.logging, given.clone())),
             false => Err(match logged.kind {
-                PropensityKind::Marginal => "the file has the probability of an item given those \
-                                             before it, and they need it whatever stands there"
+                PropensityKind::Marginal => "the file has the probability of an item conditional \
+                                             on those before it, and these estimators need it \
+                                             regardless of those"
                     .to_owned(),
                 _ => NO_MARGINALS.to_owned(),
             }),
         };
         let others = || {
-            Err("they need the probability of every item, and the file has that of the logged ones; \
-                 one of place,before,item,prob or of session,step,slate has more"
+            Err("these estimators need the probability of every item, and the file has only those \
+                 of the logged items; a file with the columns place,before,item,prob or \
+                 session,step,slate has more"
                 .to_owned())
         };
         Ok(Columns {
@@ -148,7 +150,7 @@ impl Found {
             alone,
             expected: others(),
             ahead: others(),
-            unseen: Err("the file tells of nothing but what was logged".to_owned()),
+            unseen: Err("the file has nothing but what was logged".to_owned()),
         })
     }
 
@@ -217,7 +219,9 @@ impl Found {
             rows.sort_by_key(|row| row.step);
             if rows.is_empty() {
                 let name = name(session.index());
-                let problem = format!("session: no row of {name:?}, by which the policy is judged");
+                let problem = format!(
+                    "session: the file has no row of {name:?}, which is used to judge the policy"
+                );
                 return Err(self.file.unfit(problem).into());
             }
             if rows.len() != session.len() {
@@ -258,7 +262,8 @@ pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardMode
     for item in (0..items.len() as u32).map(ItemId) {
         let Some(&reward) = of.get(&item) else {
             bail!(
-                "{}: item: no row of {:?}, which the log knows; expected one for every item",
+                "{}: item: the file has no row of {:?}, which is in the log; expected one row for \
+                 every item",
                 path.display(),
                 items.name(item)
             );

@@ -55,8 +55,8 @@ pub fn columns(
             Ok(Alone::by_log(&logged.logging, all.alone))
         }
         (PropensityKind::Marginal, _) => Err(
-            "its own probability of an item at a place, whatever stands at the others, is known \
-             only where it draws nothing, or all alike"
+            "its own probability of an item at a place, regardless of the other places, is known \
+             only if it draws nothing, or draws all items with equal probability"
                 .to_owned(),
         ),
         _ => Err(NO_MARGINALS.to_owned()),
@@ -67,7 +67,7 @@ pub fn columns(
     let unknown = asked.from.iter().position(|&item| item == NOWHERE);
     let unknown = unknown.filter(|_| models.is_given()).map(|item| {
         let raw = catalogue.raw(ItemId(item as u32));
-        format!("the reward model has no row of {raw:?}, which it may show")
+        format!("the reward model has no row of {raw:?}, which the policy may show")
     });
     Ok(Columns {
         given: Ok(all.given),
@@ -120,7 +120,7 @@ impl Asked<'_> {
         let model = self.models.of(session.index());
         // What each item of the recommender earns by itself.
         let values: Vec<f64> = self.from.iter().map(|&item| model.of_item(item)).collect();
-        let seed = Seed::new(0).derive("slates that q̂ is asked of");
+        let seed = Seed::new(0).derive("slates for q̂ to predict");
         let mut streams = seed.index(session.index() as u64).streams(0..DRAWS);
         let (mut answers, mut memory) = (Answers::default(), self.actor.begin(1)?);
         let recommender = self.actor.recommender();
@@ -134,7 +134,7 @@ impl Asked<'_> {
             }
             let answered = self.step(session, t, &mut memory, &values, &mut streams, &mut answers);
             answered.with_context(|| {
-                format!("session {}, step {t}, counted from 0", name(session.index()))
+                format!("session {}, step {t} (counted from 0)", name(session.index()))
             })?;
         }
         Ok(answers)

@@ -86,7 +86,7 @@ impl<'a> Logged<'a> {
                 if estimated.is_none() {
                     let propensity = step.propensity.with_context(|| {
                         let name = name(session.index());
-                        format!("session {name}, step {t}, counted from 0: it has no propensity")
+                        format!("session {name}, step {t} (counted from 0) has no propensity")
                     })?;
                     logged.logging.extend(propensity.iter().map(|&of_place| f64::from(of_place)));
                 }

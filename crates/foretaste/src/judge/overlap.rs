@@ -97,7 +97,9 @@ impl Overlap {
             .collect();
         lines.push(format!("propensities of the log's places: {}", below.join(", ")));
         lines.push(match &self.unseen {
-            Err(why) => format!("what of the policy the log never shows: not known; {why}"),
+            Err(why) => {
+                format!("the part of the policy that the log never shows is not known: {why}")
+            }
             Ok(Unseen { places, slates }) => {
                 let slates = slates.map_or(String::new(), |slates| {
                     format!(", and {} of its slates as a whole", percent(slates))
@@ -130,8 +132,8 @@ impl Overlap {
             && mean <= 1.0 - unseen.places / 2.0
         {
             warnings.push(format!(
-                "the log never shows {:.1}% of the policy's places, more than {:.0}%: what the \
-                 weights say is of the rest",
+                "the log never shows {:.1}% of the policy's places, more than {:.0}%: the weights \
+                 are evidence on the others only",
                 100.0 * unseen.places,
                 100.0 * LARGEST_UNSEEN
             ));

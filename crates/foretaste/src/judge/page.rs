@@ -96,7 +96,7 @@ fn summary(logged: &Logged<'_>, policies: &[Judged], comparison: &Comparison) ->
     table.set_header([
         "policy",
         "reward a slate",
-        "less the logger's",
+        "minus the logger's",
         "weights' worth",
         "verdict",
     ]);
@@ -178,7 +178,7 @@ fn section(judged: &Judged, compared: &Compared, by_time: bool) -> Vec<String> {
     lines.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
     if sound {
         lines.push(
-            "nothing speaks against these figures but what no log can show: wrong propensities"
+            "no problem was found with these figures; wrong propensities cannot be found in a log"
                 .to_owned(),
         );
     }
@@ -201,9 +201,9 @@ fn drifting(Drift { parts, p }: &Drift, by_time: bool) -> String {
     let what = if by_time { "time" } else { "order" };
     let parts: Vec<String> = parts.iter().map(|part| part.to_string()).collect();
     let p = match p {
-        None => "that a part has no spread tells nothing of drift".to_owned(),
+        None => "a part without spread is no evidence on drift".to_owned(),
         Some(p) if *p < DRIFT => {
-            format!("which drifts: differences like these come by chance with p = {p:.1e}")
+            format!("the log drifts: the probability of such differences by chance is p = {p:.1e}")
         }
         Some(p) => format!("no more than chance, p = {p:.2}"),
     };
@@ -223,8 +223,8 @@ fn verdict(compared: &Compared, assume: Assume) -> String {
         (Verdict::DoNotDecide(reasons), _) => {
             format!("DO NOT decide by this log: {}", reasons.join("; "))
         }
-        (Verdict::CannotBeTold, Ok(decided)) => {
-            format!("cannot be told from the logger: {}", by(decided))
+        (Verdict::CannotBeDistinguished, Ok(decided)) => {
+            format!("no significant difference from the logger: {}", by(decided))
         }
         (verdict, Ok(decided)) => format!("{} than the logger: {}", verdict.name(), by(decided)),
         (verdict, Err(why)) => format!("{}: {why}", verdict.name()),

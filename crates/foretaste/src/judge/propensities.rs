@@ -95,18 +95,19 @@ impl EstimatedPropensities {
             .collect();
         vec![
             format!(
-                "THE PROPENSITIES ARE ESTIMATED: items at a place as often as in other sessions, \
-                 whatever the user did ({} pseudo-counts). If the policy that made the log looked at \
-                 anything else, all weights are wrong; intervals know nothing of that",
+                "THE PROPENSITIES ARE ESTIMATED from how often items have a place in other \
+                 sessions, regardless of what the user did ({} pseudo-counts). If the policy that \
+                 made the log took anything else into account, all weights are wrong, and the \
+                 intervals do not include that error",
                 self.smoothing
             ),
             format!(
                 "that model predicts what was shown with {:.3} nats a place, uniform slates with \
-                 {:.3}; the user's last click would tell {} nats more of a first place",
+                 {:.3}; the user's last click would explain {} nats more of a first place",
                 self.nll, self.nll_of_uniform, self.by_click
             ),
             format!(
-                "shown for predicted at the first place, by groups of items: {}",
+                "shares shown and predicted at the first place, by groups of items: {}",
                 shares.join(", ")
             ),
         ]
@@ -119,8 +120,9 @@ impl EstimatedPropensities {
             && low > LOOKS_AT_CLICKS
         {
             against.push(format!(
-                "the propensities are estimated, and the policy that made the log looked at clicks, \
-                 which tell {} nats a slate of what it showed: the model knows nothing of that",
+                "the propensities are estimated by a model without clicks, but the policy that \
+                 made the log took clicks into account: they explain {} nats a slate of what it \
+                 showed",
                 self.by_click
             ));
         }
@@ -130,8 +132,8 @@ impl EstimatedPropensities {
         };
         if let Some((predicted, shown)) = self.groups.iter().find(badly) {
             against.push(format!(
-                "the propensities are estimated, and badly: items that should fill {:.1}% of the \
-                 first places fill {:.1}%",
+                "the propensities are estimated badly: items that should have {:.1}% of the first \
+                 places have {:.1}%",
                 100.0 * predicted,
                 100.0 * shown
             ));
@@ -245,7 +247,7 @@ fn by_click(judged: &Log, models: &Halves<Model>) -> anyhow::Result<Estimate> {
     }
     let all: Vec<usize> = (0..lengths.len()).collect();
     let drift = Sessions::new(&lengths)?.drift(&gains, &[all])?;
-    drift.parts.into_iter().next().ok_or_else(|| anyhow::anyhow!("there is no session"))
+    drift.parts.into_iter().next().ok_or_else(|| anyhow::anyhow!("there are no sessions"))
 }
 
 /// Items in groups of about equal predicted share at the first place, the likeliest first: what was

@@ -37,14 +37,14 @@ impl Chosen {
             let Some(origin) = origin else {
                 if percent.is_none() {
                     bail!(
-                        "{name}: the recommender does not say what it learned from, since an \
-                         earlier version wrote it; name with --percent how many percent of the \
-                         sessions, the first ones, are not to judge it"
+                        "{name}: an earlier version wrote this recommender without the sessions \
+                         that it learned from; give with --percent the percentage of the sessions, \
+                         the first ones, that are not used to judge it"
                     );
                 }
                 eprint_line(format_args!(
-                    "warning: {name} does not say what it learned from: that it did not learn \
-                     from these sessions is not checked"
+                    "warning: {name} has no list of the sessions that it learned from: it was not \
+                     checked that these are others"
                 ));
                 continue;
             };
@@ -58,23 +58,23 @@ impl Chosen {
                     if among > 0 {
                         bail!(
                             "{shown}: {name} learned from {among} of the {after} sessions after \
-                             the first {percent}%; without --percent it is judged by the {} \
+                             the first {percent}%; leave --percent out to judge it by the {} \
                              sessions that it did not learn from",
                             all - learned
                         );
                     }
                 }
                 None if learned == all => bail!(
-                    "{shown}: {name} learned from all {all} sessions; judge it by a log that holds \
-                     others"
+                    "{shown}: {name} learned from all {all} sessions; judge it by a log with other \
+                     sessions"
                 ),
                 None => among.collect::<Vec<_>>().into_iter().for_each(|at| allowed[at] = false),
             }
             if overlap.alike > 0 {
                 eprint_line(format_args!(
-                    "warning: {} sessions show and choose the same as sessions that {name} learned \
-                     from, under other ids; short sessions are often alike by chance, but if these \
-                     are the same, the figures flatter",
+                    "warning: {} sessions have the same slates and choices as sessions that {name} \
+                     learned from, under other ids; short sessions are often equal by chance, but \
+                     if these are the same sessions, the figures are too good",
                     overlap.alike
                 ));
             }
@@ -84,8 +84,8 @@ impl Chosen {
             (0..all).partition(|&session| allowed[session]);
         if judged.is_empty() {
             bail!(
-                "{shown}: every session is one that a recommender, or the users, learned from; judge them one by \
-                 one, or by a log that holds others"
+                "{shown}: a recommender or the users learned from every session; judge the \
+                 recommenders one at a time, or by a log with other sessions"
             );
         }
         let learned_from = learned_from.concat();
@@ -118,8 +118,8 @@ impl Chosen {
         match self.judged.iter().filter(has).count() {
             0 => Ok(self),
             some => bail!(
-                "{}: {some} of the {} sessions to judge by have propensities, which are better than \
-                 estimated ones: leave --estimate-propensities out",
+                "{}: {some} of the {} sessions to judge by have propensities, which are better \
+                 than estimated ones; leave --estimate-propensities out",
                 log.display(),
                 self.judged.len()
             ),
@@ -141,15 +141,15 @@ impl Chosen {
                 }
             };
             bail!(
-                "{}: {whose}; without the probability of what was shown, nothing can be said of \
-                 what was not. --estimate-propensities guesses them, which is right only where the \
-                 policy that made the log did not look at the user",
+                "{}: {whose}; without the probabilities of what was shown, nothing can be \
+                 estimated about other slates. --estimate-propensities estimates them, which is \
+                 right only if the policy that made the log did not take the user into account",
                 log.display()
             );
         }
         if self.judged.len() < all {
             eprint_line(format_args!(
-                "warning: {} sessions have no propensities and are left out",
+                "warning: {} sessions without propensities are left out",
                 all - self.judged.len()
             ));
         }

@@ -113,7 +113,7 @@ impl Simulated {
         let Length { k, max_steps } = length;
         self.check(recommender.catalogue(), called)?;
         if k > recommender.catalogue().len() {
-            bail!("{called} knows fewer than the {k} items of the log's usual slate");
+            bail!("{called} knows fewer items than the {k} of the log's most common slate size");
         }
         let stop = AtomicBool::new(false);
         let actor = recommender.acting(spec.acting)?;
@@ -123,7 +123,7 @@ impl Simulated {
         let outcomes = rollout.outcomes(&self.environment, &player);
         player.end();
         let outcomes = outcomes.with_context(|| {
-            format!("cannot play {called} in the users {}", self.path.display())
+            format!("cannot simulate {called} with the users {}", self.path.display())
         })?;
         let learned_in = recommender.origin().and_then(|of| of.settings.get(LEARNED_IN)?.as_str());
         Played::of(&outcomes, learned_in == Some(&self.digest))
@@ -140,13 +140,13 @@ impl Simulated {
         table.set_header([
             "policy",
             "reward a slate",
-            "less the logger's, logged",
+            "minus the logger's, logged",
             "reward a session",
             "slates a session",
         ]);
         let mut lines = vec![format!(
-            "beside the log: the word of the learned users {}, which is no evidence of the log and \
-             enters no verdict; {} sessions with each policy, slates of {}, cut after {}",
+            "simulated with the learned users {}, which is not evidence and does not change a \
+             verdict: {} sessions with each policy, slates of {}, cut after {}",
             self.path.display(),
             self.sessions,
             length.k,
@@ -168,7 +168,7 @@ impl Simulated {
         lines.extend(silent);
         if !flattered.is_empty() {
             lines.push(format!(
-                "trained in these very users, who flatter whoever learned their errors: {}",
+                "trained with these same users, so its simulated figures are too good: {}",
                 flattered.join(", ")
             ));
         }

@@ -373,7 +373,7 @@ fn what_cannot_be_judged_is_named() {
     }
     let log = log.build();
     let error = format!("{:#}", Logged::new(&log, None, name).err().unwrap());
-    assert_eq!(error, "session s1, step 0, counted from 0: it has no propensity");
+    assert_eq!(error, "session s1, step 0 (counted from 0) has no propensity");
 }
 
 /// Slates of two of three items; every policy file below says the same of the same policy.
@@ -515,14 +515,17 @@ fn files_of_other_slates_items_or_sessions_are_refused() {
             format!("session,step,policy\n{}x,0,1 1\n", all("1 1")),
             "session: expected a session of the log, found \"x\"",
         ),
-        (format!("session,step,policy\n{}", cut(all("1 1"), 0)), "session: no row of \"s0\""),
+        (
+            format!("session,step,policy\n{}", cut(all("1 1"), 0)),
+            "session: the file has no row of \"s0\"",
+        ),
         (
             format!("session,step,policy\n{}", cut(all("1 1"), 2)),
             "step: session \"s1\" has 2 slates in the log and 1 rows, of steps 0",
         ),
         (
             "place,before,item,prob\n0,,0,1\n".into(),
-            "has no rows of place 1 after \"0\", where the policy comes, and slates of the log have 2 places",
+            "has no rows of place 1 after \"0\", which the policy can reach, and slates of the log have 2 places",
         ),
         (
             "place,item,policy,logging\n0,0,1,1\n".into(),
@@ -530,7 +533,7 @@ fn files_of_other_slates_items_or_sessions_are_refused() {
         ),
         (
             "place,item,policy,logging\n0,0,1,1\n1,1,1,1\n".into(),
-            "stands at place 0 of a slate of the log, where by the file it never does",
+            "is at place 0 of a slate of the log, where according to the file it never is",
         ),
     ] {
         let error = format!("{:#}", of_file(&log, &text).err().unwrap());
@@ -545,7 +548,7 @@ fn a_reward_model_has_every_item_of_the_log() {
     std::fs::write(&path, "item,expected_reward\n0,1\n2,3\n").unwrap();
     let mut items = Items::new(&Catalogue::numbered(3));
     let error = files::reward_model(&path, &mut items).err().unwrap().to_string();
-    assert!(error.contains("no row of \"1\", which the log knows"), "{error}");
+    assert!(error.contains("no row of \"1\", which is in the log"), "{error}");
     std::fs::write(&path, "item,expected_reward\n0,1\n2,3\n1,2\nnew,9\n").unwrap();
     let models = files::reward_model(&path, &mut items).unwrap();
     assert_eq!(models.of(0).of_item(items.get("new").unwrap()), 9.0);
@@ -614,5 +617,5 @@ fn estimated_propensities_are_near_the_true_ones_of_a_policy_that_looks_at_nothi
 fn a_policy_that_looks_at_clicks_is_found_out() {
     let estimated = EstimatedPropensities::new(&by_popularity(true), &Log::default(), 8).unwrap();
     let against = estimated.against();
-    assert!(against.iter().any(|why| why.contains("looked at clicks")), "{against:?}");
+    assert!(against.iter().any(|why| why.contains("took clicks into account")), "{against:?}");
 }

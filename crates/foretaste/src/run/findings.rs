@@ -63,7 +63,7 @@ pub enum By {
 
 const BETTER: &str = "better";
 const WORSE: &str = "worse";
-const ALIKE: &str = "cannot be told";
+const ALIKE: &str = "cannot be distinguished";
 const UNDECIDED: &str = "do not decide by this log";
 
 impl Findings {
@@ -109,17 +109,17 @@ impl Findings {
     /// The questions that a reader has, in order, with their answers.
     pub fn answers(&self) -> Vec<Answered> {
         vec![
-            Answered { question: "What is the log?", sentences: self.of_log() },
+            Answered { question: "What does the log contain?", sentences: self.of_log() },
             Answered {
-                question: "How good are the learned users, and what may they be asked?",
+                question: "How good are the learned users, and what may they be used for?",
                 sentences: self.of_users(),
             },
             Answered {
                 question: "What would each recommender earn?",
                 sentences: self.of_policies(),
             },
-            Answered { question: "Whom to believe?", sentences: self.of_belief() },
-            Answered { question: "What next?", sentences: self.of_next_step() },
+            Answered { question: "Which estimates can be trusted?", sentences: self.of_belief() },
+            Answered { question: "What to do next?", sentences: self.of_next_step() },
         ]
     }
 
@@ -179,7 +179,7 @@ impl Findings {
         let number = |name: &str| log[name].as_f64().unwrap_or(f64::NAN);
         let mut sentences = vec![format!(
             "{} sessions with {} slates of {:.1} items on average, out of {} items; {:.2}% of the \
-             slates are clicked, and a slate earns {:.4}.",
+             slates are clicked, and the mean reward of a slate is {:.4}.",
             log["sessions"],
             log["steps"],
             number("mean_slate"),
@@ -189,10 +189,10 @@ impl Findings {
         )];
         for finding in self.wrong() {
             let [found, advice] = ["found", "advice"].map(|name| text(&finding[name]));
-            sentences.push(format!("Something is wrong: {found}; {advice}."));
+            sentences.push(format!("Problem: {found}; {advice}."));
         }
         if self.wrong().is_empty() {
-            sentences.push("Nothing is found that is wrong with it.".into());
+            sentences.push("No problem was found in it.".into());
         }
         sentences
     }
@@ -206,13 +206,13 @@ impl Findings {
     fn of_users(&self) -> Vec<String> {
         let fit = match &self.fit {
             Ok(fit) => &fit.answer.json,
-            Err(reason) => return vec![format!("There are none: {reason}.")],
+            Err(reason) => return vec![format!("There are no learned users: {reason}.")],
         };
         let users = &fit["users"];
         let mut sentences = Vec::new();
         if let Some(precision) = users["precision_at_1"].as_f64() {
             sentences.push(format!(
-                "The learned users ({}) name the clicked item first on {:.1}% of {} clicked slates \
+                "The learned users ({}) rank the clicked item first on {:.1}% of {} clicked slates \
                  that they did not learn from.",
                 text(&users["name"]),
                 100.0 * precision,
@@ -221,7 +221,7 @@ impl Findings {
         }
         let better = names(&fit["predict_better"]);
         sentences.push(match better.is_empty() {
-            true => "No simpler model predicts these clicks better beyond chance.".into(),
+            true => "No simpler model predicts these clicks significantly better.".into(),
             false => format!("Simpler models predict these clicks better: {}.", better.join(", ")),
         });
         let rate = |name: &str| fit["click_rate"][name].as_f64();
@@ -240,24 +240,26 @@ impl Findings {
         let trust = match &self.trust {
             Ok(trust) => &trust.answer.json,
             Err(reason) => {
-                return vec![format!("What may be asked of them is not known: {reason}.")];
+                return vec![format!("What they may be used for is not known: {reason}.")];
             }
         };
         let verdict = self.permitted().unwrap_or_default();
         let (wrong, worlds) = Evidence::RECORD;
         let mut sentences = vec![match verdict {
-            "tune" => "Nothing in the log speaks against training policies in them.".to_owned(),
+            "tune" => {
+                "Nothing in the log is evidence against training policies in them.".to_owned()
+            }
             "rank_policies" => {
-                "Nothing in the log speaks against ranking clearly different policies by them, but \
-                 they are not to be trained in."
+                "Nothing in the log is evidence against ranking clearly different policies by \
+                 them, but do not train policies in them."
                     .into()
             }
             "only_simulate" => {
-                "They may be asked for click rates and session lengths on slates like the logged \
-                 ones, and for nothing else."
+                "Use them for click rates and session lengths on slates like the logged ones, and \
+                 for nothing else."
                     .into()
             }
-            _ => "They may be asked for nothing: the figures do not allow it.".into(),
+            _ => "Do not use them: the figures do not allow it.".into(),
         }];
         let failed = trust["conditions"].as_array().into_iter().flatten();
         let failed = failed.filter(|condition| condition["holds"] == false);
@@ -268,10 +270,10 @@ impl Findings {
             let least = if condition["limit_is"] == "least" { "at least" } else { "at most" };
             let asked = text(&condition["asked"]).trim_end_matches(", at least");
             let limit = condition["limit"].as_f64().unwrap_or(f64::NAN);
-            shown.push(format!("{asked} {found}, where {least} {limit} is asked"));
+            shown.push(format!("{asked} is {found}, but {least} {limit} is required"));
         }
         if !shown.is_empty() {
-            sentences.push(format!("What holds more back: {}.", shown.join("; ")));
+            sentences.push(format!("The figures that do not allow more: {}.", shown.join("; ")));
         }
         sentences.push(format!(
             "The rule of this verdict permitted too much in {wrong} of {worlds} simulated worlds."
@@ -288,15 +290,15 @@ impl Findings {
         }
         match &self.judge {
             Err(reason) => {
-                sentences.push(format!("That cannot be said: {reason}."));
+                sentences.push(format!("This cannot be estimated: {reason}."));
                 return sentences;
             }
             Ok(judge) => {
                 if judge.answer.json.get("estimated_propensities").is_some() {
                     sentences.push(
-                        "The log does not say how likely its slates were. That is guessed here, \
-                         and is right only where the logging policy looked at nothing but the \
-                         place and the item."
+                        "The log has no probabilities of its slates. They are estimated here, \
+                         which is right only if the logging policy took nothing into account but \
+                         the place and the item."
                             .into(),
                     );
                 }
@@ -307,9 +309,9 @@ impl Findings {
         }
         for row in self.rows() {
             let by_log = match row.by_log {
-                None => "the log has no figure".to_owned(),
+                None => "the log gives no estimate".to_owned(),
                 Some(figure) if !row.is_decided() => {
-                    format!("{figure} by the log, which is not to be relied on")
+                    format!("{figure} by the log, which is not reliable")
                 }
                 Some(figure) => format!("{figure} by the log"),
             };
@@ -327,9 +329,9 @@ impl Findings {
         }
         let mut sentences = Vec::new();
         for (verdict, says) in [
-            (BETTER, "Earns more than the logging policy by the log, beyond chance"),
-            (WORSE, "Earns less than the logging policy by the log, beyond chance"),
-            (ALIKE, "Cannot be told from the logging policy by the log"),
+            (BETTER, "Earns significantly more than the logging policy by the log"),
+            (WORSE, "Earns significantly less than the logging policy by the log"),
+            (ALIKE, "No significant difference from the logging policy by the log"),
             (UNDECIDED, "Cannot be judged by this log"),
         ] {
             let names = names_of(rows.iter().filter(|row| row.verdict == verdict));
@@ -341,12 +343,12 @@ impl Findings {
             match self.by() {
                 By::Log => "The log can judge every policy, so they are ordered by the log.",
                 By::Users => {
-                    "The log cannot judge every policy. Learned users may be asked to rank these, \
-                     so they are ordered by what the learned users pay."
+                    "The log cannot judge every policy. The learned users may be used to rank \
+                     them, so they are ordered by their reward from the learned users."
                 }
                 By::Nothing => {
-                    "The policies are not ordered: the log cannot judge all of them, and learned \
-                     users may not be asked to rank them."
+                    "The policies are not ordered: the log cannot judge all of them, and the \
+                     learned users may not be used to rank them."
                 }
             }
             .into(),
@@ -361,21 +363,23 @@ impl Findings {
             mean(a).total_cmp(&mean(b))
         });
         if !self.wrong().is_empty() {
-            return vec!["Mend what is wrong with the log first; the rest rests on it.".into()];
+            return vec![
+                "Fix the problems of the log first; everything else depends on it.".into(),
+            ];
         }
         if let Some(best) = best {
             let gain =
                 best.difference.map_or(String::new(), |figure| format!(" of {figure} a slate"));
             return vec![format!(
                 "Show {} to a part of your users, and log the probability of every place of every \
-                 slate: the log expects a gain{gain} over the logging policy.",
+                 slate: by the log, expect a gain{gain} over the logging policy.",
                 best.policy
             )];
         }
         if !has_propensities(&self.describe) {
             return vec![
                 "Log the probability with which every item was shown at its place, and show some \
-                 slates at random: without that, no other policy can be judged."
+                 slates at random: without this, no other policy can be judged."
                     .into(),
             ];
         }
@@ -384,8 +388,8 @@ impl Findings {
         if let Some(promising) = promising {
             return vec![format!(
                 "Let {} choose a share of the slates, mixed with random ones, and log the \
-                 probability of every place: this log holds too few slates like those of {} to say \
-                 what they earn.",
+                 probability of every place: this log has too few slates like those of {} to \
+                 estimate what they earn.",
                 promising.policy,
                 names_of(undecided()),
             )];
@@ -396,12 +400,12 @@ impl Findings {
             .min_by(|a, b| a.1.total_cmp(&b.1));
         match needed {
             Some((row, times)) => vec![format!(
-                "No policy is better beyond chance. If the true difference of {} is the estimated \
+                "No policy is significantly better. If the true difference of {} is the estimated \
                  one, about {times:.0} times as many sessions would show it.",
                 row.policy
             )],
             None if rows.is_empty() => vec!["See above why no policy could be judged.".into()],
-            None => vec!["No policy is better beyond chance: keep the one that you have.".into()],
+            None => vec!["No policy is significantly better: keep the one that you have.".into()],
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
                 p { "Each command can be repeated by hand. Seed " (settings.seed) "." }
                 (stage("The log", &findings.describe.command, &findings.describe.answer.text))
                 (outcome("The learned users", &findings.fit))
-                (outcome("What may be asked of them", &findings.trust))
+                (outcome("What the learned users may be used for", &findings.trust))
                 @for (name, trained) in &findings.trained {
                     (outcome(&format!("The recommender {name}"), trained))
                 }
@@ -54,7 +54,7 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
 fn outcome(title: &str, outcome: &Outcome) -> Markup {
     match outcome {
         Ok(done) => stage(title, &done.command, &done.answer.text),
-        Err(reason) => html! { h3 { (title) } p { "There is none: " (reason) } },
+        Err(reason) => html! { h3 { (title) } p { "It is missing: " (reason) } },
     }
 }
 
@@ -70,7 +70,7 @@ fn stage(title: &str, command: &str, answer: &str) -> Markup {
 const HEADS: [&str; 5] = [
     "policy",
     "reward a slate by the log",
-    "less the logging policy's",
+    "minus the logging policy's",
     "by the learned users",
     "verdict of the log",
 ];

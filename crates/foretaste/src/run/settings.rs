@@ -84,15 +84,20 @@ impl Settings {
             .iter()
             .find(|name| name.is_empty() || name.contains(['/', '\\', '.', '=', ',']));
         if let Some(name) = strange {
-            bail!("[train] methods: {name:?} is no method; `foretaste train --help` names all");
+            bail!(
+                "[train] methods: there is no method {name:?}; `foretaste train --help` lists all"
+            );
         }
         if let Some(name) =
             methods.iter().enumerate().find(|(at, name)| methods[..*at].contains(name))
         {
-            bail!("[train] methods: {:?} stands twice", name.1);
+            bail!("[train] methods: {:?} is listed twice", name.1);
         }
         if let Some(name) = settings.train.options.keys().find(|name| !methods.contains(name)) {
-            bail!("[train.options] {name}: it is not among the methods that are trained");
+            bail!(
+                "[train.options] {name}: this method is not in the list `methods` of [train]; add \
+                 it, or remove its options"
+            );
         }
         Ok(settings)
     }

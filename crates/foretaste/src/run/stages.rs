@@ -51,7 +51,8 @@ impl<'a> Stages<'a> {
     /// Where the folder cannot be made.
     pub fn new(folder: &Path, bars: &'a MultiProgress, quiet: bool) -> anyhow::Result<Self> {
         let folder = folder.join("stages");
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         Ok(Self { folder, bars, quiet })
     }
 
@@ -127,7 +128,7 @@ impl<'a> Stages<'a> {
         let (answer, _) =
             cli.and_then(|cli| cli.command.run(self.bars, self.quiet)).map_err(|error| {
                 match error.is::<Interrupted>() {
-                    true => error.context("interrupted: the same command goes on from there"),
+                    true => error.context("interrupted: run the same command again to continue"),
                     false => error.context(format!("{name} failed")),
                 }
             })?;

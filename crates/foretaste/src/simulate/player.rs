@@ -107,6 +107,8 @@ fn translated(slate: &[ItemId], to: &Mapping) -> Result<Vec<ItemId>> {
 }
 
 fn in_items_of(to: &Mapping, item: ItemId) -> Result<ItemId> {
-    let unknown = || Error::Contract(format!("item {} is not known on both sides", item.0));
+    let unknown = || {
+        Error::Contract(format!("item {} is not known to both the policy and the users", item.0))
+    };
     to.item(item).ok_or_else(unknown)
 }

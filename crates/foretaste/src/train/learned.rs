@@ -63,8 +63,8 @@ impl<'a> Learned<'a> {
     pub fn earned_in_words(&self) -> Option<String> {
         let Earned { session, less_uniform, less_popular } = self.earned?;
         Some(format!(
-            "in the users that it learned in, it earns {session} a session; less what uniform \
-             slates earn there: {}; less what the most clicked items earn there: {}",
+            "in the users that it learned in, its reward of a session is {session}; the difference \
+             from uniform slates is {}, and from the most clicked items {}",
             signed(&less_uniform),
             signed(&less_popular)
         ))
@@ -109,8 +109,8 @@ impl<'a> Learned<'a> {
         let (all, with_click) = (self.log.dataset.log.sessions(), self.log.with_click().len());
         if (self.sessions as f64) < LITTLE * all as f64 {
             warnings.push(format!(
-                "it learned from {} of {} sessions, less than a tenth: --percent says how many are \
-                 given to it, and sessions without a click teach some methods nothing",
+                "it learned from {} of {} sessions, less than a tenth; --percent sets how many it \
+                 is given, and some methods learn nothing from sessions without a click",
                 thousands(self.sessions),
                 thousands(all)
             ));
@@ -130,12 +130,12 @@ impl<'a> Learned<'a> {
         let near = |&(entropy, _): &(f64, usize)| entropy >= NEARLY_UNIFORM * uniform;
         Ok(self.entropy()?.filter(near).map(|(entropy, histories)| {
             format!(
-                "its drawn slates are nearly uniform: over {histories} held-out histories the first \
-                 place has {entropy:.3} of at most {uniform:.3} nats, as if any of {:.0} of {items} \
-                 items could stand there, so that its slates are worth little more than random \
-                 ones. \
-                 Behind its name in judge, simulate and recommend, ,act=top shows its likeliest \
-                 items instead; longer training, more sessions or fewer items sharpen what it draws",
+                "its drawn slates are nearly uniform: over {histories} held-out histories the \
+                 entropy of the first place is {entropy:.3} of at most {uniform:.3} nats, as if it \
+                 were any of {:.0} of {items} items, so its slates are worth little more than \
+                 random ones. With ,act=top after its name, judge, simulate and recommend show its \
+                 most likely items instead; longer training, more sessions or fewer items make its \
+                 draws less uniform",
                 entropy.exp()
             )
         }))
@@ -171,15 +171,15 @@ impl<'a> Learned<'a> {
 fn earns_little(earned: &Earned) -> Option<String> {
     let interval = |of: &Estimate| of.interval.map_or((of.mean, of.mean), |of| (of.low, of.high));
     let found = if interval(&earned.less_uniform).0 <= 0.0 {
-        "no more than uniform slates beyond chance"
+        "not significantly more than uniform slates"
     } else if interval(&earned.less_popular).1 < 0.0 {
         "less than the items that were clicked most often"
     } else {
         return None;
     };
     Some(format!(
-        "in the very users that it learned in, it earns {found}: it learned little. More \
-         --iterations help, or another method; the fewer items, the less experience it needs"
+        "even in the users that it learned in, it earns {found}: it learned little. Try more \
+         --iterations, another method, or fewer items, which need less experience"
     ))
 }
 

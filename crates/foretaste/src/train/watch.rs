@@ -68,7 +68,7 @@ impl Watch for Watched<'_> {
         self.epochs = (done, total);
         let Some(shown) = &mut self.shown else {
             if done > 0 && done < total {
-                eprint_line(format_args!("going on after {done} of {total} epochs"));
+                eprint_line(format_args!("continuing after {done} of {total} epochs"));
             }
             self.shown = Some(Progress::new(self.bars, self.quiet, done, total));
             return ControlFlow::Continue(());

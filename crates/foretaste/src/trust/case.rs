@@ -56,8 +56,8 @@ impl Case {
             .with_context(|| format!("cannot load the users {}", args.users.display()))?;
         let Some(origin) = users.origin().cloned() else {
             bail!(
-                "{} does not say which sessions it learned from, so that nothing can judge it; fit \
-                 users with `foretaste fit`",
+                "{} has no list of the sessions that it learned from, so no sessions can judge it; \
+                 fit users with `foretaste fit`",
                 args.users.display()
             );
         };
@@ -70,16 +70,17 @@ impl Case {
         let shown = args.log.display();
         if held_out.is_empty() {
             bail!(
-                "the users learned from all {} sessions of {shown}: none is left to judge them by; \
-                 fit them on fewer (`foretaste fit --percent`), or name a log that holds more",
+                "the users learned from all {} sessions of {shown}, so none is left to judge them \
+                 by; fit them to fewer sessions (`foretaste fit --percent`), or name a log with \
+                 more",
                 learned.len()
             );
         }
         let clicks = |&session: &usize| dataset.log.session(session).clicks().next().is_some();
         if !held_out.iter().any(clicks) {
             bail!(
-                "nothing is chosen in the {} sessions of {shown} that the users did not learn from: \
-                 they cannot judge; name a log that holds more",
+                "no item is chosen in the {} sessions of {shown} that the users did not learn \
+                 from, so these cannot judge; name a log with more sessions",
                 held_out.len()
             );
         }
@@ -89,17 +90,20 @@ impl Case {
             let sessions: Vec<usize> = (0..seen.len()).filter(|&session| !seen[session]).collect();
             if sessions.is_empty() {
                 bail!(
-                    "the users learned from all sessions of {}: it is no log of another policy",
+                    "the users learned from all sessions of {}, so it is not a log of another \
+                     policy; name another log with --against, or leave it out",
                     path.display()
                 );
             }
             Ok((other, sessions))
         });
         let settings = origin.settings.get(SETTINGS).cloned();
-        let settings = match settings.map(serde_json::from_value) {
-            Some(Ok(settings)) => Ok(settings),
-            _ => Err("the users do not say what they were fitted with".to_owned()),
-        };
+        let settings =
+            match settings.map(serde_json::from_value) {
+                Some(Ok(settings)) => Ok(settings),
+                _ => Err("the users have no record of the settings that they were fitted with"
+                    .to_owned()),
+            };
         let usual = dataset.log.session(0).step(0).slate.len();
         let (name, asking) = kind(&users);
         Ok(Self {
@@ -130,7 +134,7 @@ impl Case {
 fn read(path: &Path, users: &Users, quiet: bool) -> anyhow::Result<Dataset> {
     let (dataset, _) = LogArgs::of(path).read(None, quiet)?;
     if dataset.log.steps() == 0 {
-        bail!("{} holds no slate", path.display());
+        bail!("{} contains no slate", path.display());
     }
     let found = dataset.mapped_to(users.catalogue(), UnknownItems::Refuse).with_context(|| {
         format!(
@@ -166,8 +170,8 @@ fn kind(users: &Users) -> (&'static str, Asking) {
 pub fn warn_of_alike(case: &Case) {
     if case.alike > 0 {
         eprint_line(format_args!(
-            "warning: {} sessions show and choose the same as one that was learned from, under \
-             another id; where they are the same, the users are judged too well",
+            "warning: {} sessions have the same slates and choices as one that was learned from, \
+             under another id; if they are the same sessions, the figures are too good",
             case.alike
         ));
     }

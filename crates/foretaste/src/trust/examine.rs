@@ -48,7 +48,7 @@ pub struct Chances {
 /// Parts beside the fits.
 const PARTS: u64 = 6;
 /// Why there are no models of halves.
-const NOT_LEARNED: &str = "the users learned from no session of this log";
+const NOT_LEARNED: &str = "the users did not learn from this log";
 
 /// How much work it is.
 pub fn units(case: &Case) -> u64 {
@@ -146,7 +146,7 @@ fn split(case: &Case, sessions: &[usize], what: &str) -> anyhow::Result<Split> {
         sessions.iter().any(|&session| log.session(session).clicks().next().is_some())
     };
     if !clicks(&train) || !clicks(&validation) {
-        bail!("{} sessions are too few: a third of them has no click", sessions.len());
+        bail!("{} sessions are too few: a third of them contains no click", sessions.len());
     }
     Ok(Split { train, validation, test: Vec::new() })
 }

@@ -26,7 +26,7 @@ pub fn answer(case: &Case, report: &Report) -> Answer {
 
 fn lines(case: &Case, report: &Report) -> Vec<String> {
     let mut lines = vec![format!(
-        "{}, learned from {} sessions of the log; {} others judge",
+        "{}, learned from {} sessions of the log; judged by {} others",
         case.name,
         case.learned.len(),
         case.held_out.len()
@@ -54,7 +54,7 @@ fn lines(case: &Case, report: &Report) -> Vec<String> {
         report.told_apart.as_ref().map_err(own).map(|[told, null]| {
             vec![
                 format!("told apart with an AUC of {}", told),
-                format!("two halves of the real ones: {}", null),
+                format!("two halves of the real sessions: {}", null),
             ]
         }),
     );
@@ -114,7 +114,10 @@ fn replayed(replay: &Replay) -> Vec<String> {
     }
     let mut lines = vec![format!("{} sessions", replay.sessions.len()), table.to_string()];
     if replay.length.is_none() {
-        lines.push("length of a session: not compared, the log saw nobody leave".into());
+        lines.push(
+            "length of a session: not compared, because the log does not show when users left"
+                .into(),
+        );
     }
     lines
 }
@@ -180,8 +183,8 @@ fn other(other: &Other) -> Vec<String> {
     let mut lines = Vec::new();
     if other.source != Source::Log {
         lines.push(format!(
-            "missing: what another policy's log would say is not known, name one with --against; in \
-             its place {}, which the same policy made and the users did not learn from",
+            "missing: a log of another policy, which --against names; in its place {} is used, \
+             which is of the same policy and which the users did not learn from",
             other.source.name()
         ));
     }

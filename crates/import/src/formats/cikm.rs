@@ -122,7 +122,7 @@ impl Queries {
         }
         collector.note(format!("{} of {count} queries have exactly one click", steps.len()));
         collector.note(format!(
-            "{} of these clicks are not on their list, and were put at its end",
+            "{} of these clicks are not on their list, and were added at its end",
             self.appended
         ));
         Ok(steps)

@@ -24,10 +24,12 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     let path = source.path().to_owned();
     let at_random =
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test."));
-    let mut ratings =
-        Matrix::new(source, "rating", "a whole number from 0, which is none, to 5", |rating| {
-            (0.0..=5.0).contains(&rating) && rating.fract() == 0.0
-        });
+    let mut ratings = Matrix::new(
+        source,
+        "rating",
+        "a whole number from 0 to 5, where 0 means no rating",
+        |rating| (0.0..=5.0).contains(&rating) && rating.fract() == 0.0,
+    );
     let mut chances = None;
     if !at_random {
         let source = super::open_beside(collector, &super::beside(collector, PROPENSITIES))?;

@@ -72,7 +72,7 @@ impl Impression {
         let found = self.candidates.len();
         if found != expected || slots > expected {
             let found = format!("{found} of {expected}, for {slots} slots");
-            return Err(Fault::new("candidates", "as many lines as the first one says", found));
+            return Err(Fault::new("candidates", "as many lines as the first line says", found));
         }
         Ok(())
     }

@@ -233,8 +233,7 @@ pub(crate) fn write(dataset: &Dataset, path: &Path, file: &mut impl Write) -> Re
             Some(user) => dataset.user_name(user),
             None if dataset.users.get(&number).is_some() => {
                 let problem = format!(
-                    "a session without a user in whose place {number:?} stands, which is the id \
-                     of a user"
+                    "a session without a user, whose number {number:?} is also the id of a user"
                 );
                 return Err(unheld(dataset, path, session, 0, &problem));
             }

@@ -178,8 +178,8 @@ impl<'a> Fields<'a> {
         if let Some((name, column)) = slip {
             return Err(Fault::new("row", "the fields of the schema", format!("{name:?}")).advise(
                 format!(
-                    "it looks like {column}: --column {column}={name} reads it so, \
-                     --ignore-columns {name} does not read it"
+                    "it looks like {column}: --column {column}={name} reads it as that, and \
+                     --ignore-columns {name} leaves it out"
                 ),
             ));
         }

@@ -20,7 +20,8 @@ pub(crate) fn read(
     collector: &mut Collector,
 ) -> Result<()> {
     if slates.around == Around::Release {
-        let problem = "LastFM knows no day of release: slates lie around the day of the choice";
+        let problem = "LastFM has no days of release: slates are made of items near the day of the \
+                       choice";
         return Err(Setting::new("slates", problem).into());
     }
     let table = Table::open(source, b'\t', false, &HEADER)?;

@@ -106,8 +106,8 @@ impl Places {
                     names.into_iter().filter(here).filter(|name| !ignored(name)).collect();
                 if let [first, second, ..] = here[..] {
                     let problem = format!(
-                        "has the columns {first:?} and {second:?}, and a log has one kind of \
-                         propensities: --ignore-columns leaves one out"
+                        "has the columns {first:?} and {second:?}, but a log has one kind of \
+                         propensities: leave one out with --ignore-columns"
                     );
                     return Err(Error::file(path, problem));
                 }
@@ -124,7 +124,7 @@ impl Places {
             }
             if named.is_some() && places[column].is_none() && constants[column].is_none() {
                 let problem = format!(
-                    "has no column {wanted:?}, which is to be {name}; its columns are {}",
+                    "has no column {wanted:?}, which was given as {name}; its columns are {}",
                     found.join(", ")
                 );
                 return Err(Error::file(path, problem));
@@ -143,7 +143,7 @@ impl Places {
         {
             let problem = format!(
                 "has the column {name:?}, which looks like {column}: --column {column}={name} \
-                 reads it so, --ignore-columns {name} does not read it"
+                 reads it as that, and --ignore-columns {name} leaves it out"
             );
             return Err(Error::file(path, problem));
         }
@@ -206,22 +206,22 @@ impl Places {
         };
         let advice = match *missing {
             "session" if self.has(Column::User) => {
-                "--column session=NAME names it; --session-gap 30m cuts a user's rows into \
-                 sessions, --column session=USER makes them one"
+                "name it with --column session=NAME; or separate a user's rows into sessions with \
+                 --session-gap 30m, or make them one session with --column session=USER"
             }
             "shown" => {
-                "--column shown=NAME names the list of the slate, --column item=NAME the item of \
-                 a file with one row per item shown"
+                "name the list of the slate with --column shown=NAME, or the item of a file with \
+                 one row per item shown with --column item=NAME"
             }
             "chosen" => {
-                "--column chosen=NAME names what was chosen, --column clicked=NAME what says of \
-                 each item whether it was"
+                "name what was chosen with --column chosen=NAME, or the flag of each item that \
+                 says whether it was with --column clicked=NAME"
             }
-            _ => "--column session=NAME names it",
+            _ => "name it with --column session=NAME",
         };
         let problem = format!(
-            "has no column {missing:?}; its columns are {}; {advice}; import --guess proposes all \
-             of them",
+            "has no column {missing:?}; its columns are {}; {advice}; `import --guess` proposes a \
+             layout",
             found.join(", ")
         );
         Err(Error::file(path, problem))
@@ -254,7 +254,7 @@ fn context(
         None => Ok(context),
         Some(name) => {
             let problem = format!(
-                "has no column {name:?}, which is to be context; its columns are {}",
+                "has no column {name:?}, which was given as context; its columns are {}",
                 found.join(", ")
             );
             Err(Error::file(path, problem))

@@ -73,7 +73,7 @@ impl Session {
         let text = row.text_of(&names)?;
         let kind = text.field(2.min(names.len() - 1), QUERY[2])?;
         if kind != "Q" || names.len() <= QUERY.len() {
-            let expected = "Q with results behind it, or C";
+            let expected = "Q followed by results, or C";
             return Err(Fault::value(QUERY[2], expected, kind));
         }
         let mut results = Strings::default();

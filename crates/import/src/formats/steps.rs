@@ -67,7 +67,10 @@ impl<'l> Steps<'l> {
                 let fault = Fault::new("propensity", "one kind of propensities in a log", {
                     format!("{kind} ones after {before} ones")
                 });
-                Err(fault.advise("--propensities and --column propensity=NAME say what they are"))
+                Err(fault.advise(
+                    "name their meaning and column with --propensities and --column \
+                     propensity=NAME",
+                ))
             }
             _ => {
                 self.sessions.propensities = kind;
@@ -178,8 +181,8 @@ impl<'l> Steps<'l> {
 
     fn gap(&self, seconds: i64) -> Result<i64> {
         let unit = self.unit.ok_or_else(|| {
-            let problem = "needs times, and their unit: --column timestamp=NAME names them, \
-                           --time-unit s, ms, us or ns their unit";
+            let problem = "needs times and their unit: name them with --column timestamp=NAME and \
+                           --time-unit s, ms, us or ns";
             Error::from(foretaste_settings::Setting::new("session gap", problem))
         })?;
         Ok(seconds.saturating_mul(unit.per_second()))

@@ -25,7 +25,8 @@ pub(crate) fn read(
     collector: &mut Collector,
 ) -> Result<()> {
     if slates.around == Around::Release {
-        let problem = "YooChoose knows no day of release: slates lie around the day of the click";
+        let problem = "YooChoose has no days of release: slates are made of items near the day of \
+                       the click";
         return Err(Setting::new("slates", problem).into());
     }
     let table = Table::without_header(source, b',', &CLICKS);
@@ -42,7 +43,7 @@ fn bought(choices: &Choices, collector: &mut Collector) -> Result<HashSet<(u32, 
     if !path.exists() {
         return Err(Error::file(
             &path,
-            "is missing: it lies beside the clicks and has what was bought",
+            "is missing; expected it in the folder of the clicks, with what was bought",
         ));
     }
     let table = Table::without_header(super::open_beside(collector, &path)?, b',', &BUYS);

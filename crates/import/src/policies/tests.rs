@@ -82,7 +82,7 @@ fn a_bad_row_is_named_with_what_was_expected() {
         ),
         (
             "place,before,item,prob\n1,a,a,1\n",
-            ":2: item: expected an item that does not stand before, found \"a\"",
+            ":2: item: expected an item that is not at an earlier place, found \"a\"",
         ),
         (
             "place,before,item,prob\n0,,a,0.5\n0,,a,0.5\n",

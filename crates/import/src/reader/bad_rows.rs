@@ -118,7 +118,7 @@ impl BadRows {
         let examples: Vec<String> = self.examples.iter().map(Example::text).collect();
         let problem = format!(
             "{lost} of its {all} {what} ({share:.1} %) cannot be used, more than the {limit:.1} % \
-             that may be skipped; rows by reason: {}; the first: {}; mend them, or raise the \
+             that may be skipped; rows by reason: {}; the first: {}; correct them, or raise the \
              limit with --max-bad SHARE",
             reasons.join("; "),
             examples.join("; "),

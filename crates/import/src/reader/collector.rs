@@ -513,7 +513,7 @@ fn nothing_left(reading: &Reading) -> String {
         return "has no session of as few steps as --max-session-steps allows".into();
     }
     if reading.dropped.is_empty() {
-        return "has no slate; what users did without one is kept beside slates only".into();
+        return "has no slate; events without a slate are kept only together with slates".into();
     }
     let reasons: Vec<String> =
         reading.dropped.iter().map(|(why, count)| format!("{count} × {why}")).collect();

@@ -246,11 +246,12 @@ impl Sizes {
 }
 
 fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::file(path, format!("is no whole Parquet file: {error}"))
+    Error::file(path, format!("is not a complete Parquet file: {error}"))
 }
 
 /// Reads a part of the file, of which the decoder may make a panic.
 fn whole<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
-    guarded(read)
-        .unwrap_or_else(|| Err(Error::file(path, "is no whole Parquet file: it cannot be decoded")))
+    guarded(read).unwrap_or_else(|| {
+        Err(Error::file(path, "is not a complete Parquet file: it cannot be decoded"))
+    })
 }

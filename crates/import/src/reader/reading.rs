@@ -33,7 +33,7 @@ impl Reading {
         let dropped = [
             (self.empty_sessions, "without a step left"),
             (self.long_sessions, "of more steps than --max-session-steps"),
-            (self.refused_sessions, "as the rest of a session whose rows do not stand together"),
+            (self.refused_sessions, "as the rest of a session whose rows are not consecutive"),
         ];
         let dropped = dropped.into_iter().filter(|&(count, _)| count > 0);
         rows.extend(dropped.map(|(count, why)| ("sessions dropped", format!("{count} {why}"))));

@@ -59,7 +59,7 @@ impl Times {
     pub(crate) fn note(&self) -> Option<String> {
         (self.unzoned > 0 && !self.zone_is_given).then(|| {
             format!(
-                "{} times name no time zone and were read as UTC; --time-zone says otherwise",
+                "{} times without a time zone were read as UTC; name another one with --time-zone",
                 self.unzoned
             )
         })

@@ -188,7 +188,7 @@ fn a_file_that_is_wrong_as_a_whole_says_why() {
         (b"session,step,shown,chosen,rewards\na,0,1,1,1\n", "--column reward=rewards"),
         (b"session,step,shown,chosen,reward,step\n", "column \"step\" twice"),
         (b"session_num;query_num;click_item;rec_list\n1;1;1;1\n", "no column \"purchase\""),
-        (b"user,item,rating\n1,2,3\n", "no header of a known format"),
+        (b"user,item,rating\n1,2,3\n", "not the header of a known format"),
     ];
     for (content, expected) in cases {
         let error = refused(content).to_string();
@@ -229,7 +229,7 @@ fn a_truncated_archive_is_refused() {
     });
     for length in [4, 20, parquet.len() / 2, parquet.len() - 1] {
         let error = refused(&parquet[..length]).to_string();
-        assert!(error.contains("no whole Parquet file"), "{error}");
+        assert!(error.contains("not a complete Parquet file"), "{error}");
     }
 }
 

@@ -21,7 +21,7 @@ fn items_have_features_from_a_file() {
     assert!(report.to_string().contains("1 of 3 items have no row in"), "{report}");
     let many: String = (0..70).map(|row| format!("k{row},text {row}\n")).collect();
     for (text, part) in [
-        ("item\nk1\n".to_owned(), "no column beside"),
+        ("item\nk1\n".to_owned(), "no column in addition to"),
         ("item,a\nk1,1\nk1,2\n".to_owned(), "two rows of item \"k1\""),
         (format!("item,title\n{many}"), "column \"title\" has 70 different texts"),
         ("item,a\nk1\n".to_owned(), "items.csv:2: row"),

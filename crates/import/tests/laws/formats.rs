@@ -313,7 +313,7 @@ fn a_session_without_a_user_is_none_of_the_users_in_a_gan_cdqn_file() {
     let users: Vec<_> = raw(&read(&path)).into_iter().map(|(_, user, _)| user.unwrap()).collect();
     assert_eq!(users, ["ann", "6"]);
     let error = export(&some("6"), Format::GanCdqn, &path).unwrap_err().to_string();
-    assert!(error.contains("\"6\" stands, which is the id of a user"), "{error}");
+    assert!(error.contains("\"6\" is also the id of a user"), "{error}");
     assert!(
         export(&some("ann"), Format::IRecGan, &path).unwrap_err().to_string().contains("users")
     );

@@ -350,7 +350,7 @@ fn a_log_has_one_kind_of_propensities() {
         format!("session,shown,chosen,{column}\n{session},x y,,0.5 0.5\n")
     };
     let both = "session,shown,chosen,propensity,marginal_propensity\na,x y,,0.5 1,0.5 0.5\n";
-    assert!(refused(both, Layout::default()).contains("--ignore-columns leaves one out"));
+    assert!(refused(both, Layout::default()).contains("leave one out with --ignore-columns"));
     let layout = Layout { ignore_columns: vec!["propensity".into()], ..Layout::default() };
     assert_eq!(read(both, layout).0.log.facts().propensity, PropensityKind::Marginal);
     let lines = "{\"session\":1,\"shown\":[1],\"chosen\":1,\"marginal_propensity\":0.5}\n\
@@ -551,7 +551,10 @@ fn what_earned_nothing_needs_no_reward_and_what_was_chosen_does() {
     let csv = format!("{HEADER}a,0,k1 k2,,\na,1,k1 k2,k1,2\n");
     assert_eq!(shown(&plain(&csv).0), ["a: k1 k2>-=0, k1 k2>k1=2"]);
     let error = refused(&format!("{HEADER}a,0,k1 k2,k1,\n"), Layout::default());
-    assert!(error.contains("shop.csv:2: reward") && error.contains("a click earns 1"), "{error}");
+    assert!(
+        error.contains("shop.csv:2: reward") && error.contains("the reward of a click is 1"),
+        "{error}"
+    );
     // What Hive writes for nothing; and what no choice is called.
     let csv = format!("{HEADER}a,0,k1 k2,\\N,\\N\na,1,k1 k2,none,\n");
     let layout = Layout { no_click: vec!["none".into()], ..Layout::default() };
@@ -701,7 +704,7 @@ fn a_layout_that_is_wrong_says_on_which_line() {
 fn a_layout_is_for_our_own_schema() {
     let irecgan = "session_num;query_num;click_item;rec_list;purchase\n1;1;5;4,5;0\n";
     let error = refused(irecgan, Layout { sort: true, ..Layout::default() });
-    assert!(error.contains("columns and rules of its own"), "{error}");
+    assert!(error.contains("has a fixed layout"), "{error}");
     let (dataset, _) = read(irecgan, Layout { clicks: Clicks::Each, ..Layout::default() });
     assert_eq!(shown(&dataset), ["1: 4 5>5=0, 4>-=0"]);
 }

@@ -101,11 +101,15 @@ fn errors_name_the_pipe_and_its_lines() {
     assert!(error("").contains("is empty"));
     let beside = error("1\t1\t3\t1\n");
     assert!(
-        beside.contains("u.item lies beside a log in this format, and nothing beside a pipe"),
+        beside.contains(
+            "u.item is read from the folder of a log in this format, and a pipe has none"
+        ),
         "{beside}"
     );
     let queries = "queryId;sessionId;timeframe;eventdate;items\n1;1;1;2016-05-09;1\n";
-    assert!(error(queries).contains("train-clicks.csv lies beside a log in this format"));
+    assert!(
+        error(queries).contains("train-clicks.csv is read from the folder of a log in this format")
+    );
     let folder = tempfile::tempdir().unwrap();
     assert!(
         import(folder.path(), Options::default())

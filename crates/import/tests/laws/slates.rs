@@ -461,7 +461,7 @@ fn skipped_rows_leave_no_trace_in_the_slates() {
 #[test]
 fn what_is_missing_as_a_whole_is_said() {
     let error = refused(&[("u.data", b"1\t1\t3\t1\n")]);
-    assert!(error.contains("u.item: is missing: it lies beside u.data"), "{error}");
+    assert!(error.contains("u.item: is missing; expected it in the folder of u.data"), "{error}");
     assert!(refused(&[("u.data", b"1\t1\t3\t1\n"), ("u.item", b"")]).contains("u.item: is empty"));
     let listened = refused(&[("user_artists.dat", b"userID\tartistID\tweight\n2\t51\t13883\n")]);
     assert!(listened.contains("no column \"tagID\""), "{listened}");

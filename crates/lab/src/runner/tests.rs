@@ -235,7 +235,7 @@ fn a_grid_with_twins_is_refused() {
     toy.cells[1].seed = 0;
     toy.cells[1].config = json!(null);
     let error = run(toy, folder.path(), 1).unwrap_err();
-    assert_eq!(error.to_string(), "the grid holds two cells `toy none a seed 0`");
+    assert_eq!(error.to_string(), "the grid has two cells `toy none a seed 0`");
 }
 
 /// Two processes on one folder, played by two runners: every cell runs once, and both end with all.
@@ -343,7 +343,7 @@ fn a_full_disk_ends_a_run_that_goes_on_once_there_is_space() {
     std::os::unix::fs::symlink("/dev/full", logs.join("seed-1.log")).unwrap();
     let full = run(Toy::new(&["a"], 4), folder.path(), 1).unwrap_err().to_string();
     assert!(full.contains("seed-1.log: the disk is full"), "{full}");
-    assert!(full.contains("the same command goes on from there"), "{full}");
+    assert!(full.contains("run the same command again to continue"), "{full}");
     assert_eq!(Store::open(folder.path().to_owned()).unwrap().all().unwrap().len(), 1);
     fs::remove_file(logs.join("seed-1.log")).unwrap();
     let (tally, ran) = run(Toy::new(&["a"], 4), folder.path(), 1).unwrap();

@@ -20,7 +20,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::certain(Assortment::new(model, history, eta, pays)?)))
     },
     training: Some(Training {
-        about: "the slate that pays most at once in learned users; any rewards",
+        about: "the slate with the highest expected reward in learned users; any rewards",
         takes: greedy::TAKES,
         learns: true,
         settings: greedy::settings,
@@ -49,13 +49,13 @@ fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<
 fn pays(users: &UserModelConfig, items: usize) -> Result<Pays> {
     if users.regulariser != Regulariser::Shannon {
         let problem = format!(
-            "{:?}, expected shannon: the slate that pays most is known for a multinomial logit",
+            "{:?}, expected shannon: the best slate can be computed only for a multinomial logit",
             users.regulariser
         );
         return Err(Error::setting("regulariser", problem));
     }
     let Some(outcomes) = &users.outcomes else {
-        let problem = "they do not know what their log pays; fit them again";
+        let problem = "they have no model of the rewards of their log; fit them again";
         return Err(Error::setting("users", problem));
     };
     let rewards = &outcomes.rewards;

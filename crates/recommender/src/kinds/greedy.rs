@@ -28,7 +28,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))
     },
     training: Some(Training {
-        about: "what learned users like best, whatever it pays; any rewards",
+        about: "the items that learned users like best, regardless of the reward; any rewards",
         takes: TAKES,
         learns: true,
         settings,
@@ -109,8 +109,9 @@ pub(super) fn train_as(
         return Err(Error::Interrupted);
     }
     let crate::Model::Gan(model) = users.model() else {
-        let problem = "IRecGAN's, which rate no single items; it takes those that `fit --model \
-                       pw` or lstm writes, and `train --method lstm` shows what IRecGAN's like best";
+        let problem = "IRecGAN's users do not rate single items; give users that `fit --model pw` \
+                       or `fit --model lstm` wrote, or use `train --method lstm`, which shows the \
+                       items that IRecGAN's users like best";
         return Err(Error::setting("users", problem));
     };
     let remembered = match model.config() {

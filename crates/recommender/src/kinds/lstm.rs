@@ -33,7 +33,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(ranking.by_scores(|ranking, memory| Ok(ranking.scores(memory)?))))
     },
     training: Some(Training {
-        about: "a user model, which shows what users are likeliest to click",
+        about: "a user model, which shows the items that users are most likely to click",
         takes: &["epochs", "hidden"],
         learns: true,
         settings,

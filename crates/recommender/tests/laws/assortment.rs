@@ -48,7 +48,7 @@ fn no_slate_pays_more_in_the_users_that_it_is_made_of() {
 #[test]
 fn users_whose_best_slate_is_not_known_are_refused() {
     let refused = Content::assortment(&user_model(), 5).unwrap_err().to_string();
-    assert!(refused.contains("what their log pays"), "{refused}");
+    assert!(refused.contains("no model of the rewards of their log"), "{refused}");
     let mut config = fitted_users().config().clone();
     config.regulariser = Regulariser::L2;
     let users = UserModel::new(config, &catalogue(), foretaste_random::Seed::new(1), &Device::Cpu);

@@ -382,7 +382,7 @@ fn rewards_that_are_not_learned_from_are_told() {
         assert!(warnings(&dataset).is_empty(), "{method}");
         let told = warnings(&rewarded);
         assert_eq!(told.is_empty(), learns, "{method}: {told:?}");
-        let start = format!("{ignored} slates earned a reward though nothing was chosen");
+        let start = format!("{ignored} slates have a reward although nothing was chosen");
         assert!(told.iter().all(|told| told.starts_with(&start)), "{method}: {told:?}");
     }
 }

@@ -108,7 +108,7 @@ fn sessions_end_as_long_as_those_of_the_log_unless_they_are_to_end_by_choice_alo
 fn a_model_that_saw_no_log_pays_no_reward_but_those_asked_for_by_name() {
     let new = |pays| LearnedUsers::paying(model(StateEncoder::lstm()), pays);
     let message = new(Pays::default()).unwrap_err().to_string();
-    assert!(message.contains("does not know what its log pays; fit it"), "{message}");
+    assert!(message.contains("has no rewards of its log; fit it"), "{message}");
     assert!(new(Pays::Clicks).is_ok() && new(Pays::Utility).is_ok());
 }
 

@@ -18,8 +18,8 @@ impl Found {
         let lacks = |before: &[ItemId]| {
             let names: Vec<&str> = before.iter().map(|&item| items.name(item)).collect();
             self.file.unfit(format!(
-                "has no rows of place {} after {:?}, where the policy comes, and slates of the log \
-                 have {} places",
+                "has no rows of place {} after {:?}, which the policy can reach, and slates of the \
+                 log have {} places",
                 before.len(),
                 names.join(" "),
                 logged.longest()
@@ -100,8 +100,8 @@ impl Found {
                 let (own, log) = of(place);
                 if log == 0.0 {
                     let problem = format!(
-                        "logging: {:?} stands at place {place} of a slate of the log, where by the \
-                         file it never does",
+                        "logging: {:?} is at place {place} of a slate of the log, where according \
+                         to the file it never is",
                         items.name(*item)
                     );
                     return Err(self.file.unfit(problem).into());
@@ -118,13 +118,13 @@ impl Found {
         }
         let everywhere = match same {
             true => Ok(everywhere),
-            false => Err("they take slates of one length".to_owned()),
+            false => Err("these estimators need slates of one length".to_owned()),
         };
         let given = match logged.single() {
             true => Ok(policy.clone()),
             false => {
-                Err("they need the probability of a place given those before it, and the file \
-                          has it whatever stands there"
+                Err("these estimators need the probability of an item conditional on those before \
+                     it, and the file has it regardless of those"
                     .to_owned())
             }
         };

@@ -23,7 +23,7 @@ pub(super) fn u_item(films: &Vocabulary, collector: &mut Collector) -> Result<Ve
     if !path.exists() {
         return Err(Error::file(
             &path,
-            "is missing: it lies beside u.data and has the films' dates of release",
+            "is missing; expected it in the folder of u.data, with the films' dates of release",
         ));
     }
     let table = Table::without_header(super::super::open_beside(collector, &path)?, b'|', &[]);
@@ -50,7 +50,7 @@ pub(super) fn movies_dat(
 ) -> Result<Vec<Option<i64>>> {
     let path = beside(collector, MOVIES_DAT);
     if !path.exists() {
-        collector.note("no movies.dat beside the ratings".to_owned());
+        collector.note("there is no movies.dat in the folder of the ratings".to_owned());
         return Ok(vec![None; films.len()]);
     }
     let table = Table::without_header(super::super::open_beside(collector, &path)?, b':', &[]);
@@ -71,7 +71,7 @@ pub(super) fn movies_csv(
 ) -> Result<Vec<Option<i64>>> {
     let path = beside(collector, MOVIES_CSV);
     if !path.exists() {
-        collector.note("no movies.csv beside the ratings".to_owned());
+        collector.note("there is no movies.csv in the folder of the ratings".to_owned());
         return Ok(vec![None; films.len()]);
     }
     let columns = ["movieId", "title"];

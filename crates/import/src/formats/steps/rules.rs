@@ -12,7 +12,7 @@ pub(super) const OFF_SLATE_REASON: &str = "chosen: expected an item of the slate
 /// The fault of a choice that earned something which is not known.
 pub(super) fn no_reward() -> Fault {
     Fault::value("reward", "a finite number where an item was chosen", "")
-        .advise("without the column, --ignore-columns reward, a click earns 1")
+        .advise("with --ignore-columns reward, the reward of a click is 1")
 }
 
 /// The fault of a choice that is not on its slate, with what it looks like.
@@ -24,22 +24,22 @@ pub(super) fn off_slate(raw: &str, record: &Record<'_>, layout: &Layout) -> Faul
     let separator = ['|', ',', ';', '\t'].into_iter().find(|&c| slate.contains(c));
     if let (Some(separator), true, None) = (separator, separated, layout.list_separator) {
         return fault.advise(format!(
-            "the slate is {slate:?}: if {separator:?} separates its ids, say --list-separator \
-             {separator:?}; ids that hold blanks need that, brackets as in [\"a b\", \"c\"], or \
-             JSON Lines"
+            "the slate is {slate:?}: if {separator:?} separates its ids, add --list-separator \
+             {separator:?}; ids with blanks need that, brackets as in [\"a b\", \"c\"], or JSON \
+             Lines"
         ));
     }
     if NOTHING.contains(&raw.to_ascii_lowercase().as_str()) {
-        return fault.advise(format!("if it stands for no choice, say --no-click {raw}"));
+        return fault.advise(format!("if it means that nothing was chosen, add --no-click {raw}"));
     }
     if record.chosen.text().contains(' ') && layout.list_separator.is_none() {
         return fault.advise(
-            "ids that hold blanks need --list-separator, brackets as in [\"a b\", \"c\"], or JSON \
-             Lines",
+            "ids with blanks need --list-separator, brackets as in [\"a b\", \"c\"], or JSON Lines",
         );
     }
     fault.advise(
-        "--off-slate drop leaves such rows out, --off-slate append puts the item at the end",
+        "--off-slate drop leaves such rows out; --off-slate append adds the item at the end of the \
+         slate",
     )
 }
 
@@ -47,10 +47,11 @@ pub(super) fn off_slate(raw: &str, record: &Record<'_>, layout: &Layout) -> Faul
 pub(super) fn advised(fault: Fault, propensities: Option<usize>) -> Fault {
     match &*fault.reason() {
         "shown: expected every item once" => fault.advise(
-            "--repeated first keeps its first place, --padding takes an id out that is no item",
+            "--repeated first keeps the first place of an item; --padding removes an id that is \
+             not an item",
         ),
         "propensity: expected one number per item of the slate" if propensities == Some(1) => {
-            fault.advise("if it is that of the whole slate, say --propensities slate")
+            fault.advise("if it is that of the whole slate, add --propensities slate")
         }
         _ => fault,
     }

@@ -126,7 +126,8 @@ impl<'l> Sessions<'l> {
         match (last, time) {
             (Some(last), Some(time)) if time < last => {
                 let found = format!("{time} after {last}");
-                let fault = Fault::new("timestamp", "times that do not fall in a session", found);
+                let fault =
+                    Fault::new("timestamp", "times that do not decrease within a session", found);
                 Err(fault.advise("--sort puts rows into the order of their times"))
             }
             _ => Ok(()),
@@ -351,7 +352,7 @@ impl<'l> Sessions<'l> {
     pub(super) fn note(&self, collector: &mut Collector) {
         let notes = [
             (self.duplicates, "rows repeat the row before them exactly, and were left out"),
-            (self.appended, "choices were not on their slate, and were put at its end"),
+            (self.appended, "choices were not on their slate, and were added at its end"),
             (self.repeated, "slates showed an item more than once, whose first place counts"),
         ];
         for (count, what) in notes.into_iter().filter(|&(count, _)| count > 0) {

@@ -144,7 +144,7 @@ fn the_split_is_38_1_and_1_of_40_folds_by_seed() {
         &[("test.ascii", "0 1 2\n")],
         Options { seed: Some(Seed::new(1)), ..Options::default() },
     );
-    assert!(refused.unwrap_err().to_string().contains("takes no seed"));
+    assert!(refused.unwrap_err().to_string().contains("leave out --seed"));
 }
 
 #[test]

@@ -54,17 +54,17 @@ fn a_bad_row_names_file_line_field_and_finding() {
         (
             "0 0 0 6\n",
             row,
-            "train.ascii:4: rating: expected a whole number from 0, which is none, to 5, found 6",
+            "train.ascii:4: rating: expected a whole number from 0 to 5, where 0 means no rating, found 6",
         ),
         (
             "0 0 x 0\n",
             row,
-            "train.ascii:4: rating: expected a whole number from 0, which is none, to 5, found \"x\"",
+            "train.ascii:4: rating: expected a whole number from 0 to 5, where 0 means no rating, found \"x\"",
         ),
         (
             "0 0 2.5 0\n",
             row,
-            "train.ascii:4: rating: expected a whole number from 0, which is none, to 5, found 2.5",
+            "train.ascii:4: rating: expected a whole number from 0 to 5, where 0 means no rating, found 2.5",
         ),
         (
             "0 0 1\n",

@@ -117,7 +117,10 @@ fn movielens_1m_and_recbole_are_choices() {
     let ratings = "1::1193::5::978300760\n1::661::3::978302109\n2::1193::4::978298413\n";
     let (dataset, report) = read(&[("ratings.dat", ratings)]);
     assert_eq!((dataset.log.steps(), names(&dataset)), (3, vec!["1".to_owned(), "2".to_owned()]));
-    assert!(report.to_string().contains("no movies.dat beside"), "{report}");
+    assert!(
+        report.to_string().contains("there is no movies.dat in the folder of the ratings"),
+        "{report}"
+    );
     // Titles are in Latin-1, and hold colons.
     let mut movies = b"1193::A: B (1975)::Drama\n661::Caf".to_vec();
     movies.extend(b"\xe9 (1996)::Comedy\n");
