@@ -103,6 +103,156 @@ fn pages_wrap_at_100_columns() {
     assert!(wide.is_empty(), "{}", wide.join("\n"));
 }
 
+/// Words of this project's earlier prose that kept readers out, and what to write instead.
+const HOUSE_WORDS: [(&str, &str); 8] = [
+    ("anew", "again"),
+    ("at hand", "available"),
+    ("beside", "next to, in addition to, compared with"),
+    ("for want of", "without"),
+    ("nobody", "no user, no one"),
+    ("told", "reported, distinguished"),
+    ("unasked", "in any case"),
+    ("whoever", "a user who, a person who"),
+];
+
+#[test]
+fn no_house_word_comes_back_in_pages() {
+    let mut found = Vec::new();
+    for page in pages() {
+        let name = page.strip_prefix(root()).unwrap().display().to_string();
+        let (text, mut fenced) = (read(&page), false);
+        for (number, line) in (1..).zip(text.lines()) {
+            fenced ^= line.trim_start().starts_with("```");
+            if !fenced {
+                let words: String = line.split('`').step_by(2).collect();
+                found.extend(
+                    house_word(&words).map(|word| format!("{name}, line {number}: {word}")),
+                );
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn no_house_word_comes_back_in_messages_and_help() {
+    let mut folders = vec![root().join("xtask/src")];
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    folders.extend(crates.map(|entry| entry.unwrap().path().join("src")));
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                for (number, message) in messages(&read(&path)) {
+                    let word = house_word(&message);
+                    found.extend(word.map(|word| format!("{name}, line {number}: {word}")));
+                }
+            }
+        }
+    }
+    found.sort();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn house_words_are_found_in_what_is_read_by_users_alone() {
+    for text in ["Nobody reads", "it was told.", "for want of time", "(beside it)"] {
+        assert!(house_word(text).is_some(), "{text}");
+    }
+    for text in ["told_apart", "besides", "untold", "forward", "at handshakes"] {
+        assert_eq!(house_word(text), None, "{text}");
+    }
+    let code = r##"
+        /// One.
+        #[arg(long)]
+        a: char, // "no"
+        /// No.
+        b: &'static str,
+        c: '"', d: '\'', e: "two \
+            lines\"", f: r#"a "raw" one"#, g: seed.derive("no"), h: 'x',
+    "##;
+    let expected = [(2, "One."), (7, "two lines\\\""), (8, "a \"raw\" one")];
+    assert_eq!(messages(code), expected.map(|(line, text)| (line, text.to_owned())));
+}
+
+/// The first house word of a text with what to write instead.
+fn house_word(text: &str) -> Option<String> {
+    let text = text.to_lowercase();
+    let inside = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let (word, instead) = HOUSE_WORDS.into_iter().find(|(word, _)| {
+        text.match_indices(word).any(|(at, _)| {
+            !text[..at].ends_with(inside) && !text[at + word.len()..].starts_with(inside)
+        })
+    })?;
+    Some(format!("`{word}`, better: {instead}"))
+}
+
+/// What the code of a program shows its users, with the line on which it begins: texts, except the
+/// names of seeds, and the help of options.
+fn messages(code: &str) -> Vec<(usize, String)> {
+    let (mut found, mut docs) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(code.lines().map(str::trim)) {
+        match line.strip_prefix("///") {
+            Some(doc) => docs.push((number, doc.trim().to_owned())),
+            None if line.starts_with("#[arg") => found.append(&mut docs),
+            None => docs.clear(),
+        }
+    }
+    let mut rest = code;
+    while let Some(letter) = rest.chars().next() {
+        let at = code.len() - rest.len();
+        rest = &rest[letter.len_utf8()..];
+        let text = match letter {
+            '/' if rest.starts_with('/') => {
+                rest = &rest[rest.find('\n').unwrap_or(rest.len())..];
+                continue;
+            }
+            '\'' => {
+                rest = after_letter(rest);
+                continue;
+            }
+            '"' => {
+                let mut escaped = false;
+                let ends = |letter: char| {
+                    let ends = letter == '"' && !escaped;
+                    escaped = letter == '\\' && !escaped;
+                    ends
+                };
+                &rest[..rest.find(ends).unwrap_or(rest.len())]
+            }
+            'r' if !code[..at].ends_with(char::is_alphanumeric) => {
+                let hashes = rest.len() - rest.trim_start_matches('#').len();
+                let Some(raw) = rest[hashes..].strip_prefix('"') else { continue };
+                let end = format!("\"{}", &rest[..hashes]);
+                rest = raw;
+                &raw[..raw.find(&end).unwrap_or(raw.len())]
+            }
+            _ => continue,
+        };
+        rest = rest[text.len()..].trim_start_matches('"');
+        if !code[..at].ends_with("derive(") {
+            let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\\").collect();
+            found.push((code[..at].matches('\n').count() + 1, words.join(" ")));
+        }
+    }
+    found
+}
+
+/// What follows a character literal of which `rest` is all but the first quote; all of `rest` where
+/// it is a lifetime.
+fn after_letter(rest: &str) -> &str {
+    if rest.starts_with('\\') {
+        return rest[2..].split_once('\'').map_or("", |(_, after)| after);
+    }
+    let mut letters = rest.chars();
+    letters.next();
+    letters.as_str().strip_prefix('\'').unwrap_or(rest)
+}
+
 #[test]
 fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
     let pages = pages();

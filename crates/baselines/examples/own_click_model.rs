@@ -1,5 +1,5 @@
 //! Luce's choice: P(click on i) = w_i over the sum of w in the slate, fitted by the iteration of
-//! Hunter (2004) and Caron & Doucet (2012), prior Gamma(2, 1), and judged beside popularity, which
+//! Hunter (2004) and Caron & Doucet (2012), prior Gamma(2, 1), and compared with popularity, which
 //! overlooks what an item competed with.
 //!
 //! `cargo run --release -p foretaste-baselines --example own_click_model`

@@ -28,8 +28,8 @@ pub enum Error {
     Saved(String),
     /// A log holds items that a model does not know.
     #[error(
-        "{name}: the model does not know {found}; --unknown-items drop-steps goes on, taking it \
-         that the model never shows them"
+        "{name}: the model does not know {found}; --unknown-items drop-steps continues, and \
+         assumes that the model never shows them"
     )]
     Unknown {
         /// Name of the data set.

@@ -164,7 +164,9 @@ metrics! {
     TrueCtr, "true_ctr", "share, 0 to 1", Larger, "`ctr` in the simulated users themselves.";
     TrueOptimum, "true_optimum", "reward per session", Neither, "The most that any policy earns in the simulated users, exactly.";
     TrueReward, "true_reward", "reward per session", Larger, "`reward` in the simulated users themselves.";
-    TrustAuc, "trust_auc", "share, 0 to 1", Neither, "Area under the ROC curve with which simulated sessions are told from real ones.";
+    TrustAuc, "trust_auc", "share, 0 to 1", Neither, "Area under the ROC curve with which \
+                                                      simulated sessions are distinguished from \
+                                                      real ones.";
     TrustClickRateError, "trust_click_rate_error", "share of the rate", Smaller, "The most that the click rate of replayed slates may be off, by its interval.";
     TrustGreed, "trust_greed", "share of the best", Larger, "What greed in one half's users earns in the other's, over the best that knows neither.";
     TrustHalvesAgree, "trust_halves_agree", "-1 to 1", Larger, "[`rank_correlation`](crate::metrics::rank_correlation) of the chances that models of two halves give.";

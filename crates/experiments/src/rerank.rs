@@ -284,7 +284,7 @@ impl Experiment for Rerank {
             Err(error) => format!("{}: {error}", source.name),
         }));
         notes.push(
-            "Beside them: the paper's Table 1 (CIKM, p@10 / p@1 in %): LSTM 32.89 / 8.20, LSTMD \
+            "For comparison: the paper's Table 1 (CIKM, p@10 / p@1 in %): LSTM 32.89 / 8.20, LSTMD \
              33.42 / 8.55, PG 33.28 / 6.25, PGIS 28.13 / 4.61, AC 31.93 / 6.54, PGU 34.12 / 6.44, \
              ACU 32.43 / 6.63, IRecGAN 35.06 / 6.79; a public re-run of the authors' code: agent \
              p@10 32.8 to 32.9, p@1 6.4 to 6.9."

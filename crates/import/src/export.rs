@@ -66,7 +66,7 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
     if !lost.is_empty() {
         let names: Vec<&str> = lost.iter().map(|part| part.name()).collect();
         let (parts, option) = (names.join(", "), names.join(","));
-        let beside: String = [(Part::Features, "item"), (Part::UserFeatures, "user")]
+        let further: String = [(Part::Features, "item"), (Part::UserFeatures, "user")]
             .iter()
             .filter(|(part, _)| lost.contains(part))
             .map(|(_, one)| {
@@ -75,7 +75,7 @@ pub fn export(dataset: &Dataset, format: Format, path: &Path) -> Result<()> {
             .collect();
         let problem = format!(
             "the format {format} cannot hold the data set's {parts}; --without {option} exports \
-             the rest{beside}"
+             the rest{further}"
         );
         return Err(Error::file(path, problem));
     }

@@ -257,9 +257,9 @@ impl Input {
                 Some(whole) if path == whole => path.clone_from(&copy.given),
                 None => *path = copy.given.join(rest),
                 Some(_) => {
-                    let beside = rest.display();
+                    let further = rest.display();
                     let problem = format!(
-                        "{beside} is read from the folder of a log in this format, and a pipe has \
+                        "{further} is read from the folder of a log in this format, and a pipe has \
                          none; name the file instead"
                     );
                     return Error::file(&copy.given, problem);

@@ -1,6 +1,6 @@
 //! Thompson sampling within a session, over a catalogue of so many items: shows the k items of the
 //! largest click rates, drawn from the posterior Beta(1 + clicks, 1 + slates without a click).
-//! What it earns beside random slates, and the most that can be earned.
+//! What it earns, compared with random slates and the most that can be earned.
 //!
 //! `cargo run --release -p foretaste-sim --example own_policy`
 

@@ -40,7 +40,7 @@ pub struct Args {
     /// their medians is shown.
     #[arg(long, default_value = "0.5", value_parser = seconds)]
     seconds: f64,
-    /// Measure these alone, beside the products that they are compared with.
+    /// Measure only these, and the products that they are compared with.
     #[arg(long, value_delimiter = ',', value_enum)]
     only: Vec<Part>,
     /// Answer requests from the standard input.

@@ -53,7 +53,7 @@ fn lines(case: &Case, report: &Report) -> Vec<String> {
         "simulated sessions against real ones",
         report.told_apart.as_ref().map_err(own).map(|[told, null]| {
             vec![
-                format!("told apart with an AUC of {}", told),
+                format!("distinguished with an AUC of {}", told),
                 format!("two halves of the real sessions: {}", null),
             ]
         }),

@@ -107,8 +107,8 @@ impl<C> Manifest<C> {
             Some((name, file)) => Err(failed(
                 path,
                 format!(
-                    "it names the file {file:?} for {name:?}, expected a file beside it, with its \
-                     digest in its name"
+                    "it names the file {file:?} for {name:?}, expected a file in the same folder, \
+                     with its digest in its name"
                 ),
             )),
         }

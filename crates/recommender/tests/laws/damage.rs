@@ -207,5 +207,5 @@ fn a_manifest_names_no_file_elsewhere() {
     fs::copy(folder.join(tensors), temp.path().join(tensors)).unwrap();
     forge(&folder, "tensors", json!(format!("../{tensors}")));
     let message = load(&folder).unwrap_err().to_string();
-    assert!(message.contains("expected a file beside it"), "{message}");
+    assert!(message.contains("expected a file in the same folder"), "{message}");
 }
