@@ -45,22 +45,31 @@ const REVISION: &str = env!("FORETASTE_REVISION");
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run experiments of the papers and write their figures, with intervals over seeds.
+    #[command(after_help = "Examples:\n\
+        \x20 cargo xtask reproduce user-model --seeds 2\n\
+        \x20 cargo xtask reproduce --scale quick --plan")]
     Reproduce(reproduce::Args),
     /// Compute from a pilot's results how many seeds the papers' claims need.
+    #[command(after_help = "Example:\n  cargo xtask claims --power out/quick/results.csv")]
     Claims(claims::Args),
     /// Copy results to docs/results, and from there into the documents.
+    #[command(after_help = "Example:\n  cargo xtask docs --take out/quick")]
     Docs(docs::Args),
     /// Build the site of the pages with mdBook, and check its links.
     Book,
     /// Measure the speed of a hot path.
+    #[command(after_help = "Example:\n  cargo xtask bench sim")]
     Bench(bench::Args),
     /// Run every check that a change must pass.
     Ci,
     /// Simulate the bundled logs again.
+    #[command(after_help = "Example:\n  cargo xtask generate --out datasets --force")]
     Generate(generate::Args),
     /// Build the Python package, install it in a virtual environment, and run its tests.
+    #[command(after_help = "Example:\n  cargo xtask python --release")]
     Python(python::Args),
     /// Simulate a shop, and compare what the program reports about its logs with the truth.
+    #[command(after_help = "Example:\n  cargo xtask shop log --sessions 5000 --to shop.csv")]
     Shop(shop::Args),
 }
 
@@ -85,4 +94,26 @@ fn main() -> ExitCode {
         Command::Shop(args) => shop::run(args),
     };
     interrupt::exit_code(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_with_options_has_an_example_that_it_accepts() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).collect();
+            let options = command.get_arguments().count() + command.get_subcommands().count();
+            assert_eq!(examples.is_empty(), options == 0, "{}", command.get_name());
+            for example in examples {
+                let words: Vec<&str> = example.split_whitespace().collect();
+                assert_eq!(words[..3], ["cargo", "xtask", command.get_name()]);
+                Cli::try_parse_from(&words[1..]).unwrap();
+            }
+        }
+    }
 }

@@ -74,28 +74,46 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Read a log file, check it, and keep it as a cached log that loads fast.
+    #[command(after_help = "Example:\n\
+        \x20 foretaste import clicks.csv --column session=session_id --to clicks.log")]
     Import(import::Args),
     /// Print what a log contains, and what is wrong with it.
+    #[command(after_help = "Example:\n  foretaste describe clicks.csv --html clicks.html")]
     Describe(describe::Args),
     /// Write a log in a format that other programs read.
+    #[command(after_help = "Example:\n\
+        \x20 foretaste export clicks.log --format parquet --to clicks.parquet")]
     Export(export::Args),
     /// List the logs and the recipes for public data sets that are inside this program.
+    #[command(after_help = "Example:\n  foretaste list movielens")]
     List(list::Args),
     /// Learn users from a log, and compare how well they are predicted with simpler models.
+    #[command(after_help = "Example:\n  foretaste fit clicks.csv --to users")]
     Fit(fit::Args),
     /// Train a recommender on a log, or in users learned from it: by default IRecGAN's agent.
+    #[command(after_help = "Examples:\n\
+        \x20 foretaste train clicks.csv --to popular --method popularity\n\
+        \x20 foretaste train clicks.csv --to greedy --method greedy --users users")]
     Train(train::Args),
     /// Estimate from a log with propensities what policies would have earned.
+    #[command(after_help = "Example:\n\
+        \x20 foretaste judge clicks.csv --policy popular --policy ours=policy.parquet")]
     Judge(judge::Args),
     /// Print what a recommender shows: for one history, or for requests line by line.
+    #[command(after_help = "Example:\n  foretaste recommend popular --history hat-2,shoe-9 -k 6")]
     Recommend(recommend::Args),
     /// Simulate a policy with learned users, and write the sessions as a log.
+    #[command(after_help = "Example:\n\
+        \x20 foretaste simulate users --policy uniform --sessions 1000 --to simulated.log")]
     Simulate(simulate::Args),
     /// Report how far to trust learned users, and what they may be used for.
+    #[command(after_help = "Example:\n  foretaste trust users --log clicks.csv")]
     Trust(trust::Args),
     /// From a log to one page: check the log, learn users, train recommenders, and judge them.
+    #[command(after_help = "Example:\n  foretaste run clicks.csv")]
     Run(run::Args),
     /// Decide claims by a table of results from any source.
+    #[command(after_help = "Example:\n  foretaste claims claims.csv --results results.csv")]
     Claims(claims::Args),
 }
 
@@ -219,5 +237,26 @@ impl Command {
             Self::Claims(args) => claims::run(args),
         };
         Ok((answer?, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_an_example_that_it_accepts() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<&str> = help.lines().skip(1).collect();
+            assert!(!examples.is_empty(), "{}", command.get_name());
+            for example in examples {
+                let words: Vec<&str> = example.split_whitespace().collect();
+                assert_eq!(words[..2], ["foretaste", command.get_name()]);
+                Cli::try_parse_from(words).unwrap();
+            }
+        }
     }
 }

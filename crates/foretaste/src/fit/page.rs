@@ -108,7 +108,7 @@ pub fn verdicts(comparison: &Comparison) -> Vec<String> {
     }
     let alike = named(comparison, Better::CannotBeDistinguished);
     if !alike.is_empty() {
-        lines.push(format!("no significant difference from these users: {}", alike.join(", ")));
+        lines.push(format!("cannot be distinguished from these users: {}", alike.join(", ")));
     }
     let worse = named(comparison, Better::Users);
     if !worse.is_empty() {

@@ -224,7 +224,7 @@ fn verdict(compared: &Compared, assume: Assume) -> String {
             format!("DO NOT decide by this log: {}", reasons.join("; "))
         }
         (Verdict::CannotBeDistinguished, Ok(decided)) => {
-            format!("no significant difference from the logger: {}", by(decided))
+            format!("cannot be distinguished from the logger: {}", by(decided))
         }
         (verdict, Ok(decided)) => format!("{} than the logger: {}", verdict.name(), by(decided)),
         (verdict, Err(why)) => format!("{}: {why}", verdict.name()),
