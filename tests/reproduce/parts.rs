@@ -165,7 +165,7 @@ fn a_merge_that_cannot_be_whole_says_why() {
     let merge = |from: &Path, options: &[&str]| {
         reproduce(&merged, &[options, &["--merge", from.to_str().unwrap()]].concat())
     };
-    merge(temp.path(), &[]).fails_with("has no run.json, so it is no results directory");
+    merge(temp.path(), &[]).fails_with("has no run.json, so it is not a results directory");
     merge(&one, &["--scale", "quick"]).fails_with("scale `quick` instead of `smoke`");
     assert!(!merged.exists());
 

@@ -146,7 +146,7 @@ mod tests {
         let config = UserModelConfig { context: COUNTS, ..UserModelConfig::new(6) };
         let model = UserModel::new(config, &catalogue(), Seed::new(1), &Device::Cpu).unwrap();
         let refused = model.slate_choices(&log(), &[0]).unwrap_err().to_string();
-        assert!(refused.contains("nothing was counted"), "{refused}");
+        assert!(refused.contains("they were not counted"), "{refused}");
     }
 
     /// The users of this log like some items more than others: so say the click rates.

@@ -71,7 +71,7 @@ fn a_column_that_is_not_there_or_there_twice_is_an_error() {
     let twice = "session,shown,chosen,device,context_device\na,k1,k1,x,y\n";
     let folder = folder_of(&[("shop.csv", SHOP.as_bytes()), ("twice.csv", twice.as_bytes())]);
     for (name, context, problem) in [
-        ("shop.csv", "browser", "has no column \"browser\", which is to be context"),
+        ("shop.csv", "browser", "has no column \"browser\", which was given as context"),
         ("twice.csv", "device", "has the context \"device\" twice"),
     ] {
         let error = read(&folder.path().join(name), of(&[context])).unwrap_err().to_string();

@@ -293,7 +293,7 @@ fn columns_have_other_names_and_others_are_named_and_not_read() {
         (vec!["s1: a b>b=1".into()], vec!["query".into()])
     );
     let missing = Layout { columns: columns(&[("user", "uid")]), ..layout };
-    assert!(refused(csv, missing).contains("no column \"uid\", which is to be user"));
+    assert!(refused(csv, missing).contains("no column \"uid\", which was given as user"));
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn user_models_that_were_saved_for_themselves_are_users() {
     let users = Users::load(folder.path(), &Device::Cpu).unwrap();
     assert!(matches!(users.model(), Model::Gan(_)));
     let refused = users.into_environment().unwrap_err().to_string();
-    assert!(refused.contains("does not know what its log pays"), "{refused}");
+    assert!(refused.contains("has no rewards of its log"), "{refused}");
 }
 
 /// Saved by a version that wrote no items.
