@@ -265,7 +265,7 @@ fn users_replace_users_if_that_is_asked_for_and_nothing_else() {
     place.text(&["train", MDP, "--to", "policy", "--method", "popularity"]);
     for [command, to] in [["fit", "policy"], ["train", "users"]] {
         let said = place.fails(1, &[command, MDP, "--to", to, "--force"]);
-        assert!(said.contains("holds other things"), "{said}");
+        assert!(said.contains("contains other things"), "{said}");
     }
 }
 

@@ -547,7 +547,7 @@ fn nothing_of_others_is_replaced() {
     assert!(fails(train(&policy, &[])).contains("--force"));
     succeeds(train(&policy, &["--force"]));
     assert!(
-        fails(train(temp.path().to_str().unwrap(), &["--force"])).contains("holds other things")
+        fails(train(temp.path().to_str().unwrap(), &["--force"])).contains("contains other things")
     );
     assert!(fails(train(&log, &["--force"])).contains("is a file"));
     let export = |to: &str, more: &[&str]| {
@@ -567,7 +567,7 @@ fn training_never_replaces_its_log_nor_what_is_no_recommenders() {
     };
     let digested = format!("tensors-{}.safetensors", "0123456789abcdef".repeat(2));
     for (folder, name, reason) in [
-        ("a", "manifest.json", "holds other things"),
+        ("a", "manifest.json", "contains other things"),
         ("b", digested.as_str(), "which is read as input"),
     ] {
         let folder = temp.path().join(folder);
@@ -579,7 +579,7 @@ fn training_never_replaces_its_log_nor_what_is_no_recommenders() {
     }
     let manifest = Path::new(&policy).join("recommender.json");
     fs::write(&manifest, "mine").unwrap();
-    assert!(train(Path::new(&log), Path::new(&policy)).contains("holds other things"));
+    assert!(train(Path::new(&log), Path::new(&policy)).contains("contains other things"));
     assert_eq!(fs::read_to_string(&manifest).unwrap(), "mine");
 }
 

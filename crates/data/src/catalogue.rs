@@ -88,7 +88,7 @@ impl Catalogue {
         for (number, raw) in lines::<String>("vocabulary", vocabulary)?.iter().enumerate() {
             if names.intern(raw) as usize != number {
                 return Err(Error::Saved(format!(
-                    "line {} of the vocabulary: {raw:?} stands there twice",
+                    "line {} of the vocabulary: {raw:?} appears twice",
                     number + 1
                 )));
             }

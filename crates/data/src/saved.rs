@@ -116,7 +116,7 @@ mod tests {
     fn damaged_files_name_their_line() {
         let broken = [
             (VOCABULARY, "\"a\"\nb\n", "line 2 of the vocabulary"),
-            (VOCABULARY, "\"a\"\n\"a\"\n", "stands there twice"),
+            (VOCABULARY, "\"a\"\n\"a\"\n", "appears twice"),
             (FEATURES, "[1]\n[1,2]\n", "line 2 of the item features: 2 numbers, expected 1"),
             (FEATURES, "[1]\n", "1 feature values for 2 items"),
             (ORIGIN, "{}", "line 1 of what a model was fitted on"),

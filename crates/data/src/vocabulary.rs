@@ -198,7 +198,7 @@ impl TryFrom<Names> for Vocabulary {
         let mut vocabulary = Self::default();
         for number in 0..names.len() {
             if vocabulary.intern(names.name(number)) as usize != number {
-                return Err("a name stands twice in a vocabulary");
+                return Err("a name appears twice in a vocabulary");
             }
         }
         Ok(vocabulary)

@@ -89,7 +89,8 @@ pub fn check_folder(
         .map_err(|reason| Error::io(path, reason))?;
     if let Some(stranger) = entries.iter().find(|entry| !ours(entry)) {
         return refused(format!(
-            "{shown} holds other things, such as {}, which are never replaced; name another folder",
+            "{shown} contains other things, such as {}, which are never replaced; name another \
+             folder",
             stranger.display()
         ));
     }
@@ -97,7 +98,7 @@ pub fn check_folder(
         entries.iter().find(|entry| inputs.iter().any(|input| same_file(entry, input)))
     {
         return refused(format!(
-            "{shown} holds {}, which is read as input; name another folder",
+            "{shown} contains {}, which is read as input; name another folder",
             input.display()
         ));
     }

@@ -70,7 +70,7 @@ impl Means {
             let place = [0, 1, 2, 3].map(|at| record[at].to_owned());
             let estimate = estimate([4, 5, 6, 7].map(|at| &record[at])).map_err(wrong)?;
             if means.figures.insert(place, estimate).is_some() {
-                return Err(wrong("this figure is there twice".into()));
+                return Err(wrong("this figure appears twice".into()));
             }
         }
         Ok(means)
@@ -170,11 +170,11 @@ fn heads(columns: &BTreeSet<Ranked>) -> (String, Vec<String>) {
 fn estimate([mean, low, high, seeds]: [&str; 4]) -> std::result::Result<Estimate, String> {
     let number = |name: &str, text: &str| match text.parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!("{name} `{text}` is no finite number")),
+        _ => Err(format!("{name} `{text}` is not a finite number")),
     };
     let n = match seeds.parse::<usize>() {
         Ok(n) if n > 0 => n,
-        _ => return Err(format!("seeds `{seeds}` is no positive number")),
+        _ => return Err(format!("seeds `{seeds}` is not a positive number")),
     };
     let mean = number("mean", mean)?;
     let interval = match (n, low, high) {

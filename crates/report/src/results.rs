@@ -95,10 +95,10 @@ impl Results {
             let wrong = |problem| Error::Table { file: file.into(), line, problem };
             let seed = record[4]
                 .parse()
-                .map_err(|_| wrong(format!("seed `{}` is no number", &record[4])))?;
+                .map_err(|_| wrong(format!("seed `{}` is not a number", &record[4])))?;
             let value: f64 = record[6]
                 .parse()
-                .map_err(|_| wrong(format!("value `{}` is no number", &record[6])))?;
+                .map_err(|_| wrong(format!("value `{}` is not a number", &record[6])))?;
             if !value.is_finite() {
                 return Err(wrong(format!("value `{value}` is not finite")));
             }
@@ -107,7 +107,7 @@ impl Results {
                 Key { experiment: record[0].into(), arm: Arm { dataset, method, setting }, seed };
             let metric = named(&record[5]).map_err(|unknown| wrong(unknown.to_string()))?;
             if results.runs.entry(key).or_default().insert(metric, value).is_some() {
-                return Err(wrong(format!("`{metric}` of this run is there twice")));
+                return Err(wrong(format!("`{metric}` of this run appears twice")));
             }
         }
         Ok(results)
@@ -304,7 +304,7 @@ mod tests {
         );
         assert!(
             read(&format!("{header}\ne,d,m,s,0,nll,1\ne,d,m,s,0,nll,2\n"))
-                .contains("line 3: `nll` of this run is there twice")
+                .contains("line 3: `nll` of this run appears twice")
         );
         assert!(read(&format!("{header}\ne,d,m\n")).contains("results.csv"));
         let unknown = read(&format!("{header}\ne,d,m,s,0,nl,1\n"));

@@ -116,7 +116,7 @@ fn check_slates(slates: &Slates, rows: usize, k: usize, items: usize) -> Result<
             "the policy showed item {largest} of a catalogue of {items}"
         )));
     }
-    debug_assert!((0..rows).all(|row| distinct(slates.row(row))), "a slate holds an item twice");
+    debug_assert!((0..rows).all(|row| distinct(slates.row(row))), "a slate has an item twice");
     Ok(())
 }
 

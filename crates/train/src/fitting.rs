@@ -187,7 +187,7 @@ impl<P: Serialize + DeserializeOwned> Fitting<P> {
     pub fn load<F: Fit<Point = P>>(folder: &Path, learner: &F) -> Result<Self> {
         let fail = |problem: String| Error::checkpoint(folder, problem);
         let saved = checkpoint::load::<()>(folder, MANIFEST, KIND)?;
-        let state = saved.file(STATE).ok_or_else(|| fail(format!("it holds no {STATE}")))?;
+        let state = saved.file(STATE).ok_or_else(|| fail(format!("it contains no {STATE}")))?;
         let state: State<Vec<P>> =
             serde_json::from_slice(state).map_err(|reason| fail(reason.to_string()))?;
         let State { config, iteration, curve, since_best, best } = state;

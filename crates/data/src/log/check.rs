@@ -72,7 +72,7 @@ impl Log {
                 seen.extend_from_slice(step.slate);
                 seen.sort_unstable();
                 if seen.windows(2).any(|pair| pair[0] == pair[1]) {
-                    return fail("an item stands twice on the slate");
+                    return fail("an item is on the slate twice");
                 }
                 if step.choice.item().is_some_and(|item| !step.slate.contains(&item)) {
                     return fail("the chosen item is not on the slate");

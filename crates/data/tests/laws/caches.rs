@@ -227,7 +227,7 @@ fn a_whole_file_with_a_log_that_cannot_be_is_refused() {
                 log: log(&[1, 1], &[item(1)], 1.0, None),
                 ..good()
             },
-            "session \"w41\", step 0: an item stands twice",
+            "session \"w41\", step 0: an item is on the slate twice",
         ),
         (
             Dataset { catalogue: Catalogue::numbered(1), ..good() },
@@ -243,7 +243,7 @@ fn a_whole_file_with_a_log_that_cannot_be_is_refused() {
             Dataset { split: Some(Split { test: vec![7], ..Split::default() }), ..good() },
             "session 7 of 1",
         ),
-        (Dataset { log: log(&[1, 1], &[item(1)], 1.0, None), ..good() }, "twice on the slate"),
+        (Dataset { log: log(&[1, 1], &[item(1)], 1.0, None), ..good() }, "on the slate twice"),
         (Dataset { log: log(&[0, 1], &[item(3)], 1.0, None), ..good() }, "not on the slate"),
         (
             Dataset { log: log(&[0, 1, 0, 1], &[leave, item(1)], 1.0, None), ..good() },

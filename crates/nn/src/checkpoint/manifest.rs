@@ -121,7 +121,7 @@ impl<C: DeserializeOwned> Manifest<C> {
         let head = head(path)?;
         if head["model"] != model {
             let found = &head["model"];
-            let problem = format!("it holds a model of kind {found}, expected \"{model}\"");
+            let problem = format!("it contains a model of kind {found}, expected \"{model}\"");
             return Err(failed(path, problem));
         }
         Self::parse(path, head)

@@ -83,7 +83,7 @@ impl Decided {
             let wrong = |problem| Error::Table { file: file.into(), line, problem };
             let verdict = Verdict::ALL.into_iter().find(|one| one.to_string() == row.verdict);
             let verdict = verdict
-                .ok_or_else(|| wrong(format!("`{}` is no verdict of a claim", row.verdict)))?;
+                .ok_or_else(|| wrong(format!("`{}` is not a verdict of a claim", row.verdict)))?;
             let name = [&row.paper, &row.section, &row.experiment, &row.claim].map(String::clone);
             let comparison = row.comparison().map_err(wrong)?;
             match claims.last_mut() {

@@ -106,12 +106,12 @@ fn a_wrong_table_is_refused_with_its_line() {
         Means::read(text.as_bytes(), "e.csv").unwrap_err().to_string()
     };
     for (rows, message) in [
-        ("a,,m,nll,1,0,2,3\na,,m,nll,1,0,2,3\n", "e.csv, line 3: this figure is there twice"),
-        ("a,,m,nll,NaN,0,2,3\n", "line 2: mean `NaN` is no finite number"),
-        ("a,,m,nll,1,,2,3\n", "line 2: low `` is no finite number"),
+        ("a,,m,nll,1,0,2,3\na,,m,nll,1,0,2,3\n", "e.csv, line 3: this figure appears twice"),
+        ("a,,m,nll,NaN,0,2,3\n", "line 2: mean `NaN` is not a finite number"),
+        ("a,,m,nll,1,,2,3\n", "line 2: low `` is not a finite number"),
         ("a,,m,nll,1,0,2,1\n", "line 2: one seed has no interval"),
         ("a,,m,nll,3,0,2,3\n", "line 2: the mean 3 is not between 0 and 2"),
-        ("a,,m,nll,1,0,2,0\n", "line 2: seeds `0` is no positive number"),
+        ("a,,m,nll,1,0,2,0\n", "line 2: seeds `0` is not a positive number"),
     ] {
         assert!(read(rows).contains(message), "{}", read(rows));
     }

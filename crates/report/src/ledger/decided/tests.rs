@@ -102,7 +102,10 @@ fn an_experiment_without_claims_and_wrong_rows_are_refused() {
     let (head, tail) = text.split_once(",m3,s,3,").unwrap();
     let (_, tail) = tail.split_once(',').unwrap();
     for (text, message) in [
-        (text.replacen(",reproduced,", ",proven,", 1), "line 2: `proven` is no verdict of a claim"),
+        (
+            text.replacen(",reproduced,", ",proven,", 1),
+            "line 2: `proven` is not a verdict of a claim",
+        ),
         (format!("{head},m3,s,,{tail}"), "found record with 24 fields"),
         (format!("{head},m3,s,,0.5,{tail}"), "line 2: a difference needs seeds"),
         (format!("{head},m3,s,3,NaN,{tail}"), "line 2: a number is not finite"),
