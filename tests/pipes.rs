@@ -68,7 +68,7 @@ fn a_log_comes_through_a_pipe_in_every_format_and_keeps_its_ids() {
         refused(foretaste(&["describe", "-"], b"session,step,shown,chosen,reward\na,0,1,2,1\n"));
     assert!(error.contains("<standard input>:2: chosen"), "{error}");
     let error = refused(foretaste(&["describe", "-"], b"1\t1\t3\t1\n"));
-    assert!(error.contains("<standard input>: u.item lies beside"), "{error}");
+    assert!(error.contains("<standard input>: u.item is read from the folder"), "{error}");
 }
 
 #[test]

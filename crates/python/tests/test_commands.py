@@ -122,7 +122,7 @@ def test_misuse_is_said_in_the_programs_words(log, tmp_path):
         foretaste.train(log, tmp_path / "new", method="magic")
     with pytest.raises(ValueError, match="unexpected argument '--epoch'"):
         foretaste.train(log, tmp_path / "new", epoch=1)
-    with pytest.raises(ValueError, match="holds no recommender"):
+    with pytest.raises(ValueError, match="contains no recommender"):
         foretaste.Recommender.load(tmp_path)
     assert not (tmp_path / "new").exists()
 

@@ -83,7 +83,7 @@ fn a_file_that_is_missing_changed_or_cut_is_an_error() {
 fn a_folder_without_a_recommender_says_so() {
     let folder = tempdir().unwrap();
     let message = load(folder.path()).unwrap_err().to_string();
-    assert!(message.ends_with("holds no recommender"), "{message}");
+    assert!(message.ends_with("contains no recommender"), "{message}");
     assert!(load(&folder.path().join("nowhere")).is_err());
 }
 

@@ -77,7 +77,7 @@ fn users_of_an_early_version_have_the_items_at_hand() {
 fn what_is_no_learned_users_is_refused() {
     let folder = tempdir().unwrap();
     let load = || Users::load(folder.path(), &Device::Cpu).unwrap_err().to_string();
-    assert!(load().ends_with("holds no learned users"));
+    assert!(load().ends_with("contains no learned users"));
     crate::support::agent().save(folder.path(), &catalogue(), 1, 1, None).unwrap();
     let message = load();
     assert!(message.contains("gan-user-model/1, irecgan-behaviour/1"), "{message}");
