@@ -170,7 +170,7 @@ fn random_slates_are_clicked_as_often_by_the_users_as_in_their_log() {
 
     // It is a log like any other.
     let described = place.text(&["describe", "new.log"]);
-    assert!(described.contains("propensities are of each place"), "{described}");
+    assert!(described.contains("propensities are given for each place"), "{described}");
     let judged = place.text(&["judge", "--log", "new.log", "--policy", "uniform"]);
     assert!(judged.contains("verdict: uniform"), "{judged}");
 }
@@ -302,7 +302,7 @@ fn what_cannot_be_played_is_refused_by_name_and_nothing_is_written() {
         ("logger", &[], "is not known"),
         ("log.csv", &[], "cannot be simulated"),
         ("nowhere", &[], "nowhere"),
-        ("uniform", &["-k", "7"], "no more than 6 items"),
+        ("uniform", &["-k", "7"], "can show these users only 6 items"),
     ] {
         let simulate = ["simulate", "users", "--sessions", "5", "--to", "new.log", "--policy"];
         let said = place.fails(1, &[&simulate[..], &[policy], more].concat());
