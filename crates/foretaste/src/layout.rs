@@ -106,7 +106,7 @@ pub struct LimitArgs {
     /// 100000000].
     #[arg(long, value_name = "IDS")]
     pub max_ids: Option<usize>,
-    /// Bytes that a byte of a compressed file unpacks to [default: 1000].
+    /// Largest number of bytes that a byte of a compressed file may unpack to [default: 1000].
     #[arg(long, value_name = "RATIO")]
     pub max_unpacked: Option<u64>,
 }

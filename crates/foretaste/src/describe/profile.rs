@@ -150,7 +150,7 @@ impl Profile {
             let heights: Vec<u64> =
                 rates.iter().take(MOST).map(|rate| (1000.0 * rate / scale) as u64).collect();
             lines.push(format!(
-                "{:20}  {}  from the first place, {:.1} % at the most",
+                "{:20}  {}  from the first place, {:.1} % at most",
                 "click rate by place",
                 bars(&heights),
                 100.0 * scale

@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::drawn(Popularity::new(weights)?).by_scores(for_everyone(scores))))
     },
     training: Some(Training {
-        about: "items drawn in proportion to their clicks and organic events; takes any rewards",
+        about: "items drawn in proportion to their clicks and organic events; any rewards",
         takes: &[],
         learns: true,
         settings,
