@@ -63,7 +63,7 @@ pub(crate) fn write(
     let other = [RECOMMENDER, USERS].into_iter().find(|&other| other != written.manifest);
     if let Some(other) = other.filter(|other| folder.join(other).exists()) {
         let problem = format!(
-            "{} contains {other}; expected a folder for this recommender alone",
+            "{} contains {other}, which is not replaced; name another folder",
             folder.display()
         );
         return Err(Error::setting("folder", problem));

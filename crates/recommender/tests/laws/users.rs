@@ -91,6 +91,6 @@ fn users_and_a_recommender_do_not_share_a_folder() {
     recommender.save(folder.path()).unwrap();
     let users = Users::new(Model::Behaviour(behaviour()), &catalogue());
     let refused = users.save(folder.path()).unwrap_err().to_string();
-    assert!(refused.contains("holds recommender.json"), "{refused}");
+    assert!(refused.contains("contains recommender.json"), "{refused}");
     assert_eq!(Recommender::load(folder.path(), &Device::Cpu).unwrap().kind(), "random");
 }
