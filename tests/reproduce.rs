@@ -49,7 +49,7 @@ fn events_hold_the_curves_and_metrics_of_the_tables() {
     let out = temp.path().join("results");
     let stderr = reproduce(&out, &["--seeds", "1", "--jobs", "2"]).succeeds();
     let first = stderr.lines().find(|line| line.starts_with("[1/")).unwrap();
-    assert!(first.contains(", about ") && first.ends_with(" to go"), "{stderr}");
+    assert!(first.contains(", about ") && first.ends_with(" left"), "{stderr}");
     let tables = Tables::read(&out);
 
     // By cell: what the tables say, as the event file is to say it.
