@@ -83,16 +83,8 @@ impl Plan {
         finished: impl Fn(&Cell) -> bool,
         costs: &Costs,
     ) -> Self {
-        let header = [
-            "experiment",
-            "dataset",
-            "method",
-            "setting",
-            "cells",
-            "done",
-            "s per cell",
-            "s to go",
-        ];
+        let header =
+            ["experiment", "dataset", "method", "setting", "cells", "done", "s per cell", "s left"];
         let table = Table {
             title: "plan".into(),
             header: header.map(str::to_owned).into(),
@@ -149,8 +141,9 @@ impl Plan {
             String::new()
         };
         format!(
-            "{}\n{total} cells, {done} of them finished{known}{unknown}.\n\
-             Times of finished cells of this directory, else measured on two cores of ours; ~ on other data.",
+            "{}\n{total} cells, {done} of them finished{known}{unknown}.\nThe times are those of \
+             finished cells of this directory, or else of our machine with two cores; ~ marks \
+             times measured on other data.",
             self.table.plain(),
         )
     }
