@@ -127,7 +127,7 @@ fn rollout<E: Environment>(args: &Args, sessions: u64, users: &E) -> anyhow::Res
     let all = (args.steps / LENGTH as u64).div_ceil(sessions) * sessions;
     let rollout = Rollout::new(Seed::new(3), 0..all, K).max_steps(LENGTH).chunk(sessions as usize);
     let steps = rollout.run(users, &random)?.steps();
-    let seconds = median(args, || Ok(drop(rollout.outcomes(users, &random)?)))?;
+    let seconds = median(args, || rollout.outcomes(users, &random).map(drop).map_err(Into::into))?;
     Ok(steps as f64 / seconds)
 }
 
