@@ -66,7 +66,9 @@ enum Command {
     #[command(after_help = "Example:\n  cargo xtask generate --out datasets --force")]
     Generate(generate::Args),
     /// Build the Python package, install it in a virtual environment, and run its tests.
-    #[command(after_help = "Example:\n  cargo xtask python --release")]
+    #[command(after_help = "Examples:\n\
+        \x20 cargo xtask python --release\n\
+        \x20 cargo xtask python --peers")]
     Python(python::Args),
     /// Simulate a shop, and compare what the program reports about its logs with the truth.
     #[command(after_help = "Example:\n  cargo xtask shop log --sessions 5000 --to shop.csv")]

@@ -17,6 +17,9 @@ pub struct Args {
     /// Build with full optimization, as for a wheel that is published.
     #[arg(long)]
     release: bool,
+    /// Test the adapters to other libraries instead; these are large.
+    #[arg(long)]
+    peers: bool,
 }
 
 /// What tests and build need, in versions that fit each other, of Python 3.11 and later. The tests
@@ -24,6 +27,17 @@ pub struct Args {
 const PACKAGES: [&str; 5] =
     ["maturin==1.16.0", "numpy==2.4.6", "pandas==3.1.1", "pyarrow==26.0.1", "pytest==9.2.0"];
 const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
+
+/// What `--peers` needs, in an environment of its own: several gigabytes.
+const PEERS: [&str; 7] = [
+    "maturin==1.16.0",
+    "numpy==2.4.6",
+    "pytest==9.2.0",
+    "gymnasium==1.2.2",
+    "torch==2.15.0",
+    "stable-baselines3==2.9.2",
+    "sb3-contrib==2.9.2",
+];
 
 /// Builds the wheel, installs it in a virtual environment of its own, and runs its tests.
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -33,8 +47,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             args.python.display()
         );
     }
-    let place = prepare(&args.python)?;
-    test(&place, args.release)
+    if args.peers {
+        let place = prepare(&args.python, "target/python-peers", &PEERS)?;
+        install(&place, args.release)?;
+        return test(&place, &["crates/python/tests/peers"]);
+    }
+    let place = prepare(&args.python, "target/python", &PACKAGES)?;
+    test_with_each_gymnasium(&place, args.release)
 }
 
 /// The same as a part of `ci`: passed over where there is no Python, or its packages cannot be had.
@@ -44,8 +63,8 @@ pub fn check() -> anyhow::Result<()> {
         print_line("== Python package: skipped: no Python");
         return Ok(());
     }
-    match prepare(python) {
-        Ok(place) => test(&place, false),
+    match prepare(python, "target/python", &PACKAGES) {
+        Ok(place) => test_with_each_gymnasium(&place, false),
         Err(error) => {
             print_line(format_args!("== Python package: skipped: {error:#}"));
             Ok(())
@@ -60,17 +79,33 @@ fn is_python(python: &Path) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The virtual environment, with what the tests need.
-fn prepare(python: &Path) -> anyhow::Result<PathBuf> {
-    let place = workspace_root().join("target/python");
+/// The virtual environment in `folder`, with `packages`.
+fn prepare(python: &Path, folder: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let place = workspace_root().join(folder);
     if !place.join("bin/python").exists() {
         done(Command::new(python).args(["-m", "venv"]).arg(&place))?;
     }
-    pip(&place, &PACKAGES)?;
+    pip(&place, packages)?;
     Ok(place)
 }
 
-fn test(place: &Path, release: bool) -> anyhow::Result<()> {
+fn test_with_each_gymnasium(place: &Path, release: bool) -> anyhow::Result<()> {
+    install(place, release)?;
+    for gymnasium in GYMNASIUM {
+        pip(place, &[gymnasium])?;
+        test(place, &[])?;
+    }
+    Ok(())
+}
+
+/// Runs the tests in `paths`, or all but those of the peers.
+fn test(place: &Path, paths: &[&str]) -> anyhow::Result<()> {
+    let mut tests = Command::new(place.join("bin/python"));
+    done(tests.current_dir(workspace_root()).args(["-m", "pytest", "-q"]).args(paths))
+}
+
+/// Builds the wheel and installs it, without what it depends on.
+fn install(place: &Path, release: bool) -> anyhow::Result<()> {
     let wheels = place.join("wheels");
     let mut build = Command::new(place.join("bin/maturin"));
     build.current_dir(workspace_root()).args(["build", "--locked", "--out"]).arg(&wheels);
@@ -89,13 +124,7 @@ fn test(place: &Path, release: bool) -> anyhow::Result<()> {
         .and_then(|mut found| found.next())
         .context("maturin built no wheel")??
         .path();
-    pip(place, &["--force-reinstall", "--no-deps", &wheel.to_string_lossy()])?;
-    for gymnasium in GYMNASIUM {
-        pip(place, &[gymnasium])?;
-        let mut tests = Command::new(place.join("bin/python"));
-        done(tests.current_dir(workspace_root()).args(["-m", "pytest", "-q"]))?;
-    }
-    Ok(())
+    pip(place, &["--force-reinstall", "--no-deps", &wheel.to_string_lossy()])
 }
 
 fn pip(place: &Path, what: &[&str]) -> anyhow::Result<()> {
