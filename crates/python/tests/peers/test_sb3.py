@@ -66,7 +66,9 @@ def test_ppo_earns_more_than_random_slates():
 
 def test_maskable_ppo_fills_slates_without_a_repeated_item():
     env = make(64, "item")
-    agent = MaskablePPO("MlpPolicy", env, n_steps=96, batch_size=512, n_epochs=4, gamma=0.97, seed=0)
+    agent = MaskablePPO(
+        "MlpPolicy", env, n_steps=96, batch_size=512, n_epochs=4, gamma=0.97, seed=0
+    )
     agent.learn(120_000)
 
     def act(observed, env):
