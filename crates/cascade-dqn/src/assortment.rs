@@ -182,7 +182,7 @@ mod tests {
         }
     }
 
-    /// The liked item costs 2, and the weights of the others are too small to be told from 0.
+    /// The liked item costs 2, and the weights of the others are too small to matter.
     #[test]
     fn utilities_however_far_apart_make_a_slate() {
         let ids: Vec<ItemId> = (0..3).map(ItemId).collect();

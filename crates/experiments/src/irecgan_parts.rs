@@ -261,9 +261,9 @@ impl Experiment for Parts {
              it. D by passes: D learns from as many trajectories as the log holds. zero state: no \
              START entry. random endings: U sees users leave on random slates. supported: a \
              generated slate counts if every two of its items stood together on {SUPPORT} slates of \
-             the log; supported or logged: a logged session takes the place of a trajectory of which \
-             no slate counts. authors' round: one round of their code, with random endings; it has 1.4 times \
-             the updates of A and half those of U. by held-out users: the round that earns most in \
+             the log; supported or logged: a logged session takes the place of a trajectory of \
+             which no slate counts. authors' round: one round of their code, with random endings; \
+             it has 1.4 times the updates of A and half those of U. by held-out users: the round that earns most in \
              users fitted to further sessions of the log; by likelihood: that of the lowest loss on \
              further sessions."
         )]

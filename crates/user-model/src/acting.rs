@@ -112,8 +112,8 @@ impl FrozenModel {
     }
 
     /// r_θ of the items of slates of `k`, each in the session whose part of the first layer is
-    /// `projected(slate)` and whose clicks, oldest first, are `history(slate)`; `context` is what the
-    /// model counted, where it takes context features.
+    /// `projected(slate)` and whose clicks, oldest first, are `history(slate)`; `context` is what
+    /// the model counted, where it takes context features.
     pub fn rewards<'a>(
         &self,
         workspace: &mut Workspace,

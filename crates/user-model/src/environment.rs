@@ -27,8 +27,8 @@ const SESSIONS: usize = 32;
 /// names; beyond that a session is over after a step as often as in the log
 /// ([`Endings`](crate::Endings)).
 ///
-/// A session depends neither on the sessions around it nor on the number of threads, not in the last
-/// bit, on the CPU.
+/// On the CPU a session depends neither on the sessions around it nor on the number of threads, not
+/// in the last bit.
 #[derive(Debug)]
 pub struct LearnedUsers {
     model: UserModel,

@@ -32,7 +32,7 @@ pub struct Args {
     #[arg(long, default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
     /// Sessions that are advanced as one batch.
-    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024, 65_536])]
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 1_024, 65_536], value_parser = clap::value_parser!(u64).range(1..))]
     sessions: Vec<u64>,
     /// Numbers of threads to measure with.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2], value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_024))]

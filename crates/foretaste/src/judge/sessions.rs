@@ -93,8 +93,8 @@ impl Chosen {
         Ok(Self { judged, others })
     }
 
-    /// The same judged by at most `most` sessions, which are drawn without replacement and keep their
-    /// order; how many are left out is said.
+    /// The same judged by at most `most` sessions, which are drawn without replacement and keep
+    /// their order; how many are left out is said.
     pub fn at_most(mut self, most: usize, seed: u64) -> Self {
         let all = self.judged.len();
         if all > most {
