@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use foretaste_data::{ItemId, Log};
+use foretaste_data::{Entry, ItemId, Log};
 use foretaste_settings::Setting;
 
 use crate::Result;
@@ -34,12 +34,15 @@ impl<'a> Impressions<'a> {
     pub fn new(log: &'a Log, sessions: &[usize]) -> Self {
         let (mut clicks, mut impressions) = (Vec::with_capacity(sessions.len()), Vec::new());
         for (session, &index) in sessions.iter().enumerate() {
-            let (mut clicked_items, session_of_log) = (Vec::new(), log.session(index));
-            let mut events = session_of_log.events().peekable();
-            for (t, step) in session_of_log.steps().enumerate() {
-                while let Some(event) = events.next_if(|event| event.after as usize <= t) {
-                    clicked_items.push(event.item);
-                }
+            let mut clicked_items = Vec::new();
+            for entry in log.session(index).entries() {
+                let step = match entry {
+                    Entry::Event(event) => {
+                        clicked_items.push(event.item);
+                        continue;
+                    }
+                    Entry::Step(_, step) => step,
+                };
                 let clicked = step.slate.iter().position(|item| step.choice.item() == Some(*item));
                 impressions.push(Impression {
                     slate: step.slate,
@@ -49,7 +52,6 @@ impl<'a> Impressions<'a> {
                 });
                 clicked_items.extend(step.choice.item());
             }
-            clicked_items.extend(events.map(|event| event.item));
             clicks.push(clicked_items);
         }
         Self { clicks, impressions }

@@ -65,8 +65,8 @@ pub use error::{Error, Result};
 pub use fault::Fault;
 pub use features::Features;
 pub use log::{
-    Category, Choice, Columns, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder, LogSlice,
-    PropensityKind, Session, Step, TimeUnit,
+    Category, Choice, Columns, Entry, Event, EventKind, Extras, Facts, ItemId, Log, LogBuilder,
+    LogSlice, PropensityKind, Session, Step, TimeUnit,
 };
 pub use mapping::{Mapping, Unknown, UnknownItems};
 pub use origin::{Origin, Overlap};

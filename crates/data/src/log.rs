@@ -414,6 +414,15 @@ impl Log {
     }
 }
 
+/// What happened next in a session.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Entry<'a> {
+    /// An interaction with an item that no slate showed.
+    Event(Event),
+    /// A slate and its answer, and which step of the session it is, from 0.
+    Step(usize, Step<'a>),
+}
+
 /// One session of a [`Log`]: a view, cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct Session<'a> {
@@ -469,6 +478,19 @@ impl<'a> Session<'a> {
     /// The organic events, in order.
     pub fn events(self) -> impl Iterator<Item = Event> + 'a {
         self.log.rest.events.iter().flat_map(move |events| events.of_session(self.index))
+    }
+
+    /// The steps and the organic events in the order in which they happened.
+    pub fn entries(self) -> impl Iterator<Item = Entry<'a>> {
+        let (mut events, mut steps) =
+            (self.events().peekable(), self.steps().enumerate().peekable());
+        std::iter::from_fn(move || {
+            let next = steps.peek().map(|(t, _)| *t);
+            match events.next_if(|event| next.is_none_or(|t| event.after as usize <= t)) {
+                Some(event) => Some(Entry::Event(event)),
+                None => steps.next().map(|(t, step)| Entry::Step(t, step)),
+            }
+        })
     }
 
     /// The chosen items in order.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use foretaste_settings::Setting;
 
 use crate::{
-    Catalogue, Choice, Dataset, Error, Event, Extras, ItemId, Log, LogBuilder, Result, Step,
+    Catalogue, Choice, Dataset, Entry, Error, Event, Extras, ItemId, Log, LogBuilder, Result, Step,
 };
 
 /// What becomes of the items of a log that a model does not know.
@@ -92,13 +92,16 @@ impl Dataset {
         let mut builder = LogBuilder::new(self.log.facts());
         let (mut kept, mut slate) = (Vec::new(), Vec::new());
         for session in self.log.iter() {
-            let mut events = session.events().peekable();
-            for (t, step) in session.steps().enumerate() {
-                while let Some(event) = events.next_if(|event| event.after as usize <= t) {
-                    mapping.item(event.item).iter().for_each(|&item| {
-                        builder.event(Event { item, ..event });
-                    });
-                }
+            for entry in session.entries() {
+                let (t, step) = match entry {
+                    Entry::Event(event) => {
+                        mapping.item(event.item).iter().for_each(|&item| {
+                            builder.event(Event { item, ..event });
+                        });
+                        continue;
+                    }
+                    Entry::Step(t, step) => (t, step),
+                };
                 slate.clear();
                 slate.extend(step.slate.iter().map_while(|&item| mapping.item(item)));
                 if slate.len() < step.slate.len() {
@@ -118,11 +121,6 @@ impl Dataset {
                     extras.candidates.iter().filter_map(|&item| mapping.item(item)).collect();
                 let extras = Extras { clicks: &clicks, candidates: &candidates, ..extras };
                 builder.append(&Step { slate: &slate, choice, ..step }, &extras);
-            }
-            for event in events {
-                mapping.item(event.item).iter().for_each(|&item| {
-                    builder.event(Event { item, ..event });
-                });
             }
             if builder.open_steps() == 0 {
                 builder.abandon_session();

@@ -53,11 +53,14 @@ impl Discriminator {
 impl FrozenDiscriminator {
     /// The state of `rows` trajectories that begin.
     pub fn begin(&self, rows: usize) -> Result<DiscriminatorState> {
-        Ok(DiscriminatorState {
-            clicks: self.clicks.begin(rows)?,
-            sums: vec![0.0; rows],
-            steps: vec![0; rows],
-        })
+        self.begin_after(&vec![Vec::new(); rows])
+    }
+
+    /// The state of trajectories before whose first slate these items were clicked.
+    pub fn begin_after(&self, histories: &[Vec<ItemId>]) -> Result<DiscriminatorState> {
+        let rows = histories.len();
+        let clicks = self.clicks.begin_after(histories)?;
+        Ok(DiscriminatorState { clicks, sums: vec![0.0; rows], steps: vec![0; rows] })
     }
 
     /// Moves every trajectory on by a step: slates of `k` items `[rows · k]`, what was chosen and

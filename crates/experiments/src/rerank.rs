@@ -12,7 +12,7 @@ use foretaste_lab::{Cell, Experiment, Grid, Outcome, Scale, Watch, in_own_pool};
 use foretaste_nn::AdamConfig;
 use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
-use foretaste_user_model::behaviour::BehaviourConfig;
+use foretaste_user_model::behaviour::{BehaviourConfig, first_clicks_given};
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
@@ -42,6 +42,9 @@ struct Config {
     method: Method,
     plan: Option<Box<Plan>>,
     grid: Vec<baselines::Settings>,
+    /// Whether training has the first click of a session as an input and does not predict it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    first_click_given: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,6 +101,13 @@ impl Method {
     }
 }
 
+/// Methods that are also trained with the first click given, as in the authors' code.
+const FIRST_CLICK_GIVEN: [(Method, &str); 3] = [
+    (Method::Lstm, "LSTM, first click given"),
+    (Method::Pg, "PG, first click given"),
+    (Method::IRecGan, "IRecGAN, first click given"),
+];
+
 /// Seeds where claims are to be decided.
 const SEEDS: u64 = 10;
 const NAME: &str = "rerank";
@@ -112,7 +122,9 @@ impl Rerank {
         let (sources, missing) = rerank_logs::read(settings)?;
         let mut cells = Grid::new(NAME, settings.seeds(SEEDS));
         for source in &sources {
-            for method in Method::ALL {
+            let usual = Method::ALL.map(|method| (method, method.name(), false));
+            let given = FIRST_CLICK_GIVEN.map(|(method, name)| (method, name, true));
+            for (method, name, first_click_given) in usual.into_iter().chain(given) {
                 let counted = method.counted();
                 let config = Config {
                     first_seed: settings.first_seed(),
@@ -121,8 +133,9 @@ impl Rerank {
                     method,
                     plan: counted.is_none().then(|| Box::new(plan(source, settings.scale))),
                     grid: counted.map_or(Vec::new(), |kind| grid(kind, settings.scale)),
+                    first_click_given,
                 };
-                cells.arm(&source.name, method.name(), "", config)?;
+                cells.arm(&source.name, name, "", config)?;
             }
         }
         // At the published size a training leaves networks of 600 MB.
@@ -192,10 +205,15 @@ impl Experiment for Rerank {
             .context("a data set of this run")?;
         let config: Config = cell.config()?;
         let seed = config.first_seed + cell.seed;
-        let logs = source.split_logs(Seed::new(seed))?;
+        let mut logs = source.split_logs(Seed::new(seed))?;
+        let mut trained_on = cell.dataset.clone();
+        if config.first_click_given {
+            logs.train = first_clicks_given(&logs.train)?;
+            trained_on += ", first click given";
+        }
         match (config.plan, config.method.counted()) {
             (Some(plan), None) => {
-                let task = Task { dataset: &cell.dataset, logs: &logs, plan: &plan, seed, watch };
+                let task = Task { log: &trained_on, logs: &logs, plan: &plan, seed, watch };
                 in_own_pool(|| self.learned(config.method, &task))
             }
             _ => counted(source, &logs, &config.grid, Seed::new(seed), watch),

@@ -21,10 +21,10 @@ pub struct Plan {
     pub patience: u64,
 }
 
-/// One training of a data set under a seed, and who watches it.
+/// One training under a seed, and who watches it.
 pub struct Task<'a> {
-    /// Name of the data set.
-    pub dataset: &'a str,
+    /// Name of what it learns from.
+    pub log: &'a str,
     /// Its sessions.
     pub logs: &'a SplitLogs,
     /// How.
@@ -35,12 +35,12 @@ pub struct Task<'a> {
     pub watch: &'a Watch,
 }
 
-/// A data set and a seed: what trainings are kept by.
+/// What was learned from and a seed: what trainings are kept by.
 pub type Key = (String, u64);
 
 impl Task<'_> {
     /// What its training is kept by.
     pub fn key(&self) -> Key {
-        (self.dataset.to_owned(), self.seed)
+        (self.log.to_owned(), self.seed)
     }
 }

@@ -67,6 +67,11 @@ pub struct Args {
     /// Width of the LSTMs' states, which is 512 in the paper, or of the Q-networks [default: 64].
     #[arg(long, value_parser = RangedU64ValueParser::<usize>::new().range(1..=4096))]
     hidden: Option<usize>,
+    /// Take the first click of each session as given, and do not learn to predict it, as IRecGAN's
+    /// public code does. For logs whose sessions begin with an item that the user chose elsewhere.
+    /// Recommend after at least one click then.
+    #[arg(long)]
+    first_click_given: bool,
     /// Largest number of iterations of learning in users, each with 64 sessions [default: 600].
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     iterations: Option<u64>,
@@ -216,6 +221,7 @@ fn effort(args: &Args) -> Effort {
         ("epochs", args.epochs.is_some()),
         ("adversarial", args.adversarial.is_some()),
         ("hidden", args.hidden.is_some()),
+        ("first-click-given", args.first_click_given),
         ("iterations", args.iterations.is_some()),
         ("k", args.k.is_some()),
         ("users", args.users.is_some()),
@@ -231,6 +237,7 @@ fn effort(args: &Args) -> Effort {
         epochs: args.epochs,
         adversarial: args.adversarial,
         hidden: args.hidden,
+        first_click_given: args.first_click_given,
         iterations: args.iterations,
         k: args.k,
     }

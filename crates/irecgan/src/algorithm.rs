@@ -1,5 +1,5 @@
 use candle_core::Device;
-use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_data::{Choice, Entry, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{Discriminator, DiscriminatorTrainer};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
@@ -409,13 +409,19 @@ pub(crate) fn simulate<T>(
     let (users, agent) =
         (BehaviourUsers::new(users)?, AgentPolicy::new(agent, Selection::Sampled)?);
     let &IRecGanConfig { k, chunk, .. } = config;
-    run(Simulation {
-        users: &users,
-        agent: &agent,
-        k,
-        max_steps: max_trajectory_length(offline)?,
-        chunk,
-    })
+    let (max_steps, openings) = (max_trajectory_length(offline)?, openings(offline));
+    run(Simulation { users: &users, agent: &agent, k, max_steps, chunk, openings: &openings })
+}
+
+/// What each session clicked before its first slate; nothing where no session did.
+fn openings(log: &Log) -> Vec<Vec<ItemId>> {
+    if log.events() == 0 {
+        return Vec::new();
+    }
+    let before = |session: foretaste_data::Session<'_>| {
+        session.events().take_while(|event| event.after == 0).map(|event| event.item).collect()
+    };
+    log.iter().map(before).collect()
 }
 
 /// The same sessions, but that users leave on slates of random items, 15 to 99 of them or all that
@@ -423,7 +429,14 @@ pub(crate) fn simulate<T>(
 fn with_random_endings(log: &Log, items: usize, seed: Seed) -> Result<Log> {
     let mut builder = LogBuilder::default();
     for (session, index) in log.iter().zip(0..) {
-        for step in session.steps() {
+        for entry in session.entries() {
+            let step = match entry {
+                Entry::Event(event) => {
+                    builder.event(event);
+                    continue;
+                }
+                Entry::Step(_, step) => step,
+            };
             if step.choice != Choice::Leave {
                 builder.push(Step::new(step.slate, step.choice, step.reward))?;
                 continue;

@@ -328,7 +328,8 @@ mod tests {
         let (rollout, max_steps) = (Rollout::new(Seed::new(4), 0..sessions, k), 3);
         let source = Generated { users: &users, max_steps };
         let biases = Biases::estimate(&mdp, &agent, source, logged, lambda_1, &rollout).unwrap();
-        let simulation = Simulation { users: &users, agent: &agent, k, max_steps, chunk: 256 };
+        let simulation =
+            Simulation { users: &users, agent: &agent, k, max_steps, chunk: 256, openings: &[] };
         let generated = simulation.generate(sessions as usize, Seed::new(5)).unwrap();
         let scaled =
             |moment: &Moment| moment.expected / (1.0 + (moment.generated - moment.logged).exp());

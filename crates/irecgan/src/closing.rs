@@ -1,4 +1,4 @@
-use foretaste_data::Choice;
+use foretaste_data::{Choice, ItemId};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Slates};
 use foretaste_user_model::behaviour::{BehaviourState, BehaviourUsers};
@@ -11,6 +11,8 @@ pub(crate) struct Closing<'a> {
     pub users: &'a BehaviourUsers,
     /// The step on which everyone leaves, counted from 1.
     pub last: usize,
+    /// The items that each session clicked before its first slate.
+    pub openings: &'a [Vec<ItemId>],
 }
 
 /// U's state, and the steps that each session has taken.
@@ -28,7 +30,8 @@ impl Environment for Closing<'_> {
     }
 
     fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<ClosingState> {
-        Ok(ClosingState { steps: vec![0; streams.len()], users: self.users.reset(streams)? })
+        let users = self.users.begin_after(self.openings)?;
+        Ok(ClosingState { steps: vec![0; streams.len()], users })
     }
 
     fn step(
@@ -63,6 +66,7 @@ impl Environment for Closing<'_> {
         rows: &[usize],
         streams: &mut [Stream],
     ) -> foretaste_sim::Result<()> {
+        // No session of a trajectory takes the place of another.
         rows.iter().for_each(|&row| state.steps[row] = 0);
         self.users.replace(&mut state.users, rows, streams)
     }

@@ -1,12 +1,16 @@
-use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use std::ops::Range;
+
+use foretaste_data::{Choice, Event, EventKind, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{DiscriminatorState, FrozenDiscriminator};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
-use foretaste_sim::{Blind, Moment, Population, Rollout};
+use foretaste_sim::{Blind, Moment, Population};
 use foretaste_user_model::behaviour::BehaviourUsers;
+use rand::Rng;
+use rayon::prelude::*;
 
 use crate::closing::Closing;
-use crate::returns::join;
+use crate::opened::Opened;
 use crate::{AgentPolicy, Buffer, Result};
 
 /// A and U in interaction (§5): the agent shows a slate, the user clicks, perhaps buys, or leaves.
@@ -24,6 +28,9 @@ pub struct Simulation<'a> {
     /// Trajectories that are simulated as one batch, with their branches; of no influence on what
     /// comes out.
     pub chunk: usize,
+    /// What trajectories begin with: the items that some users clicked before their first slate, of
+    /// whom each trajectory draws one. With none, trajectories begin with their first slate.
+    pub openings: &'a [Vec<ItemId>],
 }
 
 impl Simulation<'_> {
@@ -33,10 +40,10 @@ impl Simulation<'_> {
     /// [`Error::Simulation`](crate::Error::Simulation) if `k`, `max_steps` or `chunk` is 0 or `k`
     /// exceeds the catalogue; what the networks return.
     pub fn generate(&self, count: usize, seed: Seed) -> Result<Log> {
-        let Self { agent, k, max_steps, chunk, .. } = *self;
-        let rollout = Rollout::new(seed, 0..count as u64, k).max_steps(max_steps).chunk(chunk);
-        let log = rollout.run(&self.closing(), &Blind(agent))?;
-        join(&[&log])
+        self.check()?;
+        let chunks: Vec<Range<u64>> = self.chunks(count).collect();
+        let taken = chunks.into_par_iter().map(|sessions| self.take(sessions, seed, None));
+        Ok(self.buffer(taken.collect::<Result<Vec<_>>>()?.concat())?.log)
     }
 
     /// The same trajectories with q_D of each of their steps, Eq 6: D of the whole trajectory on
@@ -57,58 +64,92 @@ impl Simulation<'_> {
         discriminator: &FrozenDiscriminator,
         branches: usize,
     ) -> Result<Buffer> {
-        if branches == 0 || self.chunk == 0 {
-            let problem = format!(
-                "{branches} branches, chunks of {}: expected at least 1 of each",
-                self.chunk
-            );
+        self.check()?;
+        if branches == 0 {
+            return Err(Setting::new("branches", "0: expected at least 1").into());
+        }
+        let mut taken = Vec::with_capacity(count);
+        for sessions in self.chunks(count) {
+            taken.extend(self.take(sessions, seed, Some((discriminator, branches)))?);
+        }
+        self.buffer(taken)
+    }
+
+    fn check(&self) -> Result<()> {
+        let Self { max_steps, chunk, .. } = *self;
+        if max_steps == 0 || chunk == 0 {
+            let problem =
+                format!("{max_steps} steps, chunks of {chunk}: expected at least 1 of each");
             return Err(Setting::new("simulation", problem).into());
         }
+        Ok(())
+    }
+
+    fn chunks(&self, count: usize) -> impl Iterator<Item = Range<u64>> {
+        let chunk = self.chunk;
+        (0..count).step_by(chunk).map(move |at| at as u64..count.min(at + chunk) as u64)
+    }
+
+    fn buffer(&self, taken: Vec<Taken>) -> Result<Buffer> {
         let (mut builder, mut scores) = (LogBuilder::default(), Vec::new());
-        for start in (0..count).step_by(self.chunk) {
-            let sessions = start as u64..count.min(start + self.chunk) as u64;
-            for taken in self.chunk(sessions, seed, discriminator, branches)? {
-                for (t, score) in taken.scores.iter().enumerate() {
-                    let (slate, (choice, reward)) =
-                        (&taken.slates[t * self.k..][..self.k], taken.answers[t]);
-                    builder.push(Step::new(slate, choice, reward))?;
-                    scores.push(*score);
-                }
-                builder.end_session(None)?;
+        for taken in taken {
+            for item in taken.opening {
+                builder.event(Event { item, kind: EventKind::View, after: 0, timestamp: None });
             }
+            for (slate, (choice, reward)) in taken.slates.chunks_exact(self.k).zip(taken.answers) {
+                builder.push(Step::new(slate, choice, reward))?;
+            }
+            builder.end_session(None)?;
+            scores.extend(taken.scores);
         }
         Ok(Buffer { log: builder.build(), scores })
     }
 
-    fn closing(&self) -> Closing<'_> {
-        Closing { users: self.users, last: self.max_steps }
+    /// What each of these sessions begins with.
+    fn openings(&self, sessions: Range<u64>, seed: Seed) -> Vec<Vec<ItemId>> {
+        let seed = seed.derive("openings");
+        let draw = |session| match self.openings {
+            [] => Vec::new(),
+            all => all[seed.stream(session).random_range(0..all.len())].clone(),
+        };
+        sessions.map(draw).collect()
     }
 
-    fn chunk(
+    /// Some sessions, with scores by D and branches where they are given.
+    fn take(
         &self,
-        sessions: std::ops::Range<u64>,
+        sessions: Range<u64>,
         seed: Seed,
-        discriminator: &FrozenDiscriminator,
-        branches: usize,
+        scoring: Option<(&FrozenDiscriminator, usize)>,
     ) -> Result<Vec<Taken>> {
-        let rows = (sessions.end - sessions.start) as usize;
-        let (users, agent) = (self.closing(), Blind(self.agent));
+        let openings = self.openings(sessions.clone(), seed);
+        let users = Closing { users: self.users, last: self.max_steps, openings: &openings };
+        let agent = Blind(Opened { agent: self.agent, openings: &openings });
         let mut population = Population::begin(&users, &agent, self.k, seed, sessions)?;
-        let mut taken = vec![Taken::default(); rows];
-        let mut judge = Judge::new(discriminator, discriminator.begin(rows)?);
+        let opened = |opening: &Vec<ItemId>| Taken { opening: opening.clone(), ..Taken::default() };
+        let mut taken: Vec<Taken> = openings.iter().map(opened).collect();
+        let mut judge = match scoring {
+            Some((discriminator, branches)) => {
+                let begun = discriminator.begin_after(&openings)?;
+                Some((Judge::new(discriminator, begun), branches))
+            }
+            None => None,
+        };
         for t in 0..self.max_steps {
             if population.rows().is_empty() {
                 break;
             }
             let moment = population.step()?;
-            judge.observe(moment)?;
             for (entry, &row) in moment.rows.iter().enumerate() {
                 taken[row].slates.extend_from_slice(moment.slates.row(entry));
                 taken[row]
                     .answers
                     .push((moment.responses.choice[entry], moment.responses.reward[entry]));
-                taken[row].scores.push(judge.scores[row] as f32);
             }
+            let Some((judge, branches)) = &mut judge else { continue };
+            let branches = *branches;
+            judge.observe(moment)?;
+            moment.rows.iter().for_each(|&row| taken[row].scores.push(judge.scores[row] as f32));
             if t + 1 < self.max_steps && !population.rows().is_empty() {
                 let mut futures = population.branch(branches, seed.derive("branches"), t as u64)?;
                 let kept =
@@ -134,6 +175,7 @@ impl Simulation<'_> {
 /// The steps of one trajectory.
 #[derive(Clone, Default)]
 struct Taken {
+    opening: Vec<ItemId>,
     slates: Vec<ItemId>,
     answers: Vec<(Choice, f32)>,
     scores: Vec<f32>,

@@ -62,6 +62,7 @@ mod host;
 mod importance;
 mod mixture;
 mod online;
+mod opened;
 mod policy;
 mod returns;
 mod support;

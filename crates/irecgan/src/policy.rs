@@ -75,6 +75,11 @@ impl AgentPolicy {
         Ok((0..logits.rows()).map(|row| logits.row(row).to_vec()).collect())
     }
 
+    /// The memories of sessions before whose first slate these items were clicked.
+    pub fn begin_after(&self, histories: &[Vec<ItemId>]) -> Result<ClickStates> {
+        Ok(self.clicks.begin_after(histories)?)
+    }
+
     /// Moves memories on by what was chosen, one choice a row.
     pub fn observe_choices(&self, memory: &mut ClickStates, choices: &[Choice]) -> Result<()> {
         Ok(self.clicks.step(memory, choices)?)

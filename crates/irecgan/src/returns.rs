@@ -1,4 +1,4 @@
-use foretaste_data::Log;
+use foretaste_data::{Entry, Log, LogBuilder, Step};
 
 /// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one trajectory, Eq 10.
 ///
@@ -80,10 +80,15 @@ impl Buffer {
 
 /// The sessions of some logs one after the other; users, times and propensities are left behind.
 pub(crate) fn join(logs: &[&Log]) -> crate::Result<Log> {
-    let mut builder = foretaste_data::LogBuilder::default();
+    let mut builder = LogBuilder::default();
     for session in logs.iter().flat_map(|log| log.iter()) {
-        for step in session.steps() {
-            builder.push(foretaste_data::Step::new(step.slate, step.choice, step.reward))?;
+        for entry in session.entries() {
+            match entry {
+                Entry::Event(event) => builder.event(event),
+                Entry::Step(_, step) => {
+                    builder.push(Step::new(step.slate, step.choice, step.reward))?;
+                }
+            }
         }
         builder.end_session(None)?;
     }

@@ -26,8 +26,6 @@ pub(crate) struct Kind {
     pub model: &'static str,
     /// Its names in `manifest.json`, where networks are saved for themselves.
     pub networks: &'static [&'static str],
-    /// Whether organic events are clicks of its history, where it learns and where it acts.
-    pub reads_events: bool,
     /// The policy of some content.
     pub build: fn(&Content, &Catalogue, &Device) -> Result<Box<dyn DynPolicy>>,
     /// How it is trained on a log, if it is.

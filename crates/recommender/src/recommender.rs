@@ -114,15 +114,6 @@ impl Recommender {
         self.content.kind
     }
 
-    /// Whether organic events are clicks of its history, as they were where it learned. IRecGAN's
-    /// networks know choices from slates alone.
-    ///
-    /// # Errors
-    /// [`Error::Setting`] for a kind that is not known.
-    pub fn reads_events(&self) -> Result<bool> {
-        Ok(kind(self.content.kind)?.reads_events)
-    }
-
     /// Its items, in its own numbering.
     pub fn catalogue(&self) -> &Catalogue {
         &self.catalogue

@@ -8,7 +8,7 @@ use foretaste_data::{Dataset, Event, Log, Origin, Split, Step};
 use foretaste_eval::Estimate;
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
-use foretaste_user_model::behaviour::clicked_sessions;
+use foretaste_user_model::behaviour::{clicked_sessions, first_clicks_given};
 use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -39,6 +39,9 @@ pub struct Effort {
     pub adversarial: Option<u64>,
     /// Width of the networks' states: 64.
     pub hidden: Option<usize>,
+    /// Whether the first click of a session is given and not learned to predict, as in IRecGAN's
+    /// public code.
+    pub first_click_given: bool,
     /// Iterations of learning in users at most: 600.
     pub iterations: Option<u64>,
     /// Items on a slate, of the kinds that show slates of one length: as most slates of the log
@@ -296,9 +299,15 @@ impl<'a> TrainingLog<'a> {
         self.sessions.iter().flat_map(|&session| log.session(session).events())
     }
 
-    /// The sessions as [`clicked_sessions`], with a warning of the rewards that `learner` does not
-    /// learn from.
-    pub(crate) fn clicked(&self, learner: &str, seed: Seed, watch: &mut dyn Watch) -> Result<Log> {
+    /// The sessions as [`clicked_sessions`], or with [`first_clicks_given`], with a warning of the
+    /// rewards that `learner` does not learn from.
+    pub(crate) fn clicked(
+        &self,
+        learner: &str,
+        first_click_given: bool,
+        seed: Seed,
+        watch: &mut dyn Watch,
+    ) -> Result<Log> {
         let unchosen = |step: &Step<'_>| step.choice.item().is_none() && step.reward != 0.0;
         let ignored = self.steps().filter(unchosen).count();
         if ignored > 0 {
@@ -308,7 +317,8 @@ impl<'a> TrainingLog<'a> {
             ));
         }
         let items = self.dataset.catalogue.len();
-        Ok(clicked_sessions(&self.dataset.log, self.sessions, items, seed)?)
+        let clicked = clicked_sessions(&self.dataset.log, self.sessions, items, seed)?;
+        Ok(if first_click_given { first_clicks_given(&clicked)? } else { clicked })
     }
 }
 

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{ItemId, Log, Session};
+use foretaste_data::{Entry, ItemId, Log, Session};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use rand::seq::SliceRandom;
@@ -23,13 +23,15 @@ pub trait ContextFeatures: Debug + Send + Sync {
     /// The numbers of every item that a session was shown, in order. An organic event is a click of
     /// the history.
     fn session_rows(&self, session: Session<'_>, rows: &mut Vec<f32>) {
-        let (mut history, mut events) = (Vec::new(), session.events().peekable());
-        for (t, step) in session.steps().enumerate() {
-            while let Some(event) = events.next_if(|event| event.after as usize <= t) {
-                history.push(event.item);
+        let mut history = Vec::new();
+        for entry in session.entries() {
+            match entry {
+                Entry::Event(event) => history.push(event.item),
+                Entry::Step(_, step) => {
+                    self.rows(&history, step.slate, rows);
+                    history.extend(step.choice.item());
+                }
             }
-            self.rows(&history, step.slate, rows);
-            history.extend(step.choice.item());
         }
     }
 }

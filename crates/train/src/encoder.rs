@@ -1,7 +1,7 @@
 use std::sync::OnceLock;
 
 use candle_core::Tensor;
-use foretaste_data::{Choice, PaddedBatch};
+use foretaste_data::{Choice, ItemId, PaddedBatch};
 use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Result, Scope, lookup};
 use serde::{Deserialize, Serialize};
 
@@ -54,24 +54,36 @@ impl ClickEncoder {
         self.embedding.table()
     }
 
-    /// The states before the steps at these cells of a batch, `[cells, hidden]`.
+    /// The states before the steps at these cells of a batch, `[cells, hidden]`. The item of an
+    /// organic event is an input like one that was clicked.
     pub fn states(&self, batch: &PaddedBatch, cells: &[u32]) -> Result<Tensor> {
         let (rows, hidden, device) = (batch.rows, self.lstm.hidden(), self.table().device());
         let begins = self.first == FirstInput::Start;
-        // No state comes after the last step; START comes before the first.
-        let clicks = batch.steps.saturating_sub(1);
-        let inputs = (0..rows).flat_map(|row| {
-            let start = begins.then_some(Some(self.start()));
-            let clicked = |cell: usize| batch.clicked_mask[cell].then(|| batch.clicked[cell]);
-            start.into_iter().chain((0..clicks).map(move |t| clicked(row * batch.steps + t)))
-        });
-        let inputs: Vec<Option<u32>> = inputs.collect();
+        let mut events = batch.events.iter().peekable();
+        // The inputs of each row, none where a step has no click, and how many come before each
+        // cell. No state comes after the last step; START comes before the first.
+        let (mut sequences, mut before) = (Vec::with_capacity(rows), Vec::new());
+        for row in 0..rows {
+            let mut inputs: Vec<Option<u32>> = Vec::from_iter(begins.then(|| Some(self.start())));
+            for cell in row * batch.steps..(row + 1) * batch.steps {
+                while let Some((_, item)) = events.next_if(|(at, _)| *at == cell) {
+                    inputs.push(Some(*item));
+                }
+                before.push(inputs.len());
+                if cell + 1 < (row + 1) * batch.steps {
+                    inputs.push(batch.clicked_mask[cell].then(|| batch.clicked[cell]));
+                }
+            }
+            sequences.push(inputs);
+        }
+        let time = sequences.iter().map(Vec::len).max().unwrap_or(0);
+        sequences.iter_mut().for_each(|inputs| inputs.resize(time, None));
+        let inputs = sequences.concat();
         // Where there is no click stands an entry that is used anyway: the optimizer touches no
         // other row of the table.
         let Some(used) = inputs.iter().find_map(|input| *input) else {
             return Ok(Tensor::zeros((cells.len(), hidden), self.table().dtype(), device)?);
         };
-        let time = clicks + usize::from(begins);
         let entries: Vec<u32> = inputs.iter().map(|input| input.unwrap_or(used)).collect();
         let mask: Vec<u8> = inputs.iter().map(|input| input.is_some().into()).collect();
         let x = self.embedding.lookup(&entries)?.reshape((rows, time, self.table().dim(1)?))?;
@@ -81,8 +93,13 @@ impl ClickEncoder {
         if !begins {
             states = Tensor::cat(&[zeros.output().unsqueeze(1)?, states], 1)?;
         }
-        let states = states.reshape((rows * batch.steps, hidden))?;
-        Ok(states.index_select(&Tensor::new(cells, device)?, 0)?)
+        let length = states.dim(1)?;
+        let states = states.reshape((rows * length, hidden))?;
+        let wanted = cells.iter().map(|&cell| {
+            let row = cell as usize / batch.steps;
+            (row * length + before[cell as usize] - usize::from(begins)) as u32
+        });
+        Ok(states.index_select(&Tensor::new(wanted.collect::<Vec<_>>(), device)?, 0)?)
     }
 
     /// The entry of START, if it is one.
@@ -133,6 +150,18 @@ impl FrozenClicks {
     /// The states of `rows` sessions that begin.
     pub fn begin(&self, rows: usize) -> Result<ClickStates> {
         Ok(ClickStates::known(self.first.select(&vec![0; rows])?))
+    }
+
+    /// The states of sessions before whose first slate these items were clicked.
+    pub fn begin_after(&self, histories: &[Vec<ItemId>]) -> Result<ClickStates> {
+        let mut states = self.begin(histories.len())?;
+        for at in 0..histories.iter().map(Vec::len).max().unwrap_or(0) {
+            let clicked = |items: &Vec<ItemId>| {
+                items.get(at).map_or(Choice::Skip, |&item| Choice::Item(item))
+            };
+            self.step(&mut states, &histories.iter().map(clicked).collect::<Vec<_>>())?;
+        }
+        Ok(states)
     }
 
     /// Moves the states on by a choice each; rows without a click keep theirs.
@@ -198,7 +227,7 @@ impl ClickStates {
 mod tests {
     use super::*;
     use candle_core::{DType, Device};
-    use foretaste_data::{ItemId, LogBuilder, Step};
+    use foretaste_data::{Event, EventKind, LogBuilder, Step};
     use foretaste_nn::Params;
     use foretaste_random::Seed;
 
@@ -239,19 +268,28 @@ mod tests {
         }
     }
 
-    /// Sessions of no click, of clicks only, and with a step without a click, in training and step
-    /// by step.
+    /// Sessions of no click, of clicks only, and with a step without a click, some of them with
+    /// organic events, in training and step by step.
     #[test]
     fn states_in_training_are_those_of_acting() {
         let (click, leave) = (|item| Choice::Item(ItemId(item)), Choice::Leave);
         let sessions =
             [vec![leave], vec![click(1), click(2), leave], vec![click(5), Choice::Skip, click(0)]];
+        // Before which step of which session: two before the first, one between, one behind.
+        let events = [(1, 0, 6), (1, 0, 3), (2, 1, 4), (2, 3, 2)];
+        let before = |session, step| {
+            let happened = move |(s, t, item)| (s == session && t == step).then_some(item);
+            events.into_iter().filter_map(happened).map(ItemId)
+        };
         let mut log = LogBuilder::default();
-        for choice in sessions.iter().map(|session| session.iter()) {
-            for &choice in choice {
+        let event = |item| Event { item, kind: EventKind::View, after: 0, timestamp: None };
+        for (session, choices) in sessions.iter().enumerate() {
+            for (t, &choice) in choices.iter().enumerate() {
+                before(session, t).for_each(|item| log.event(event(item)));
                 let slate: Vec<ItemId> = (0..7).map(ItemId).collect();
                 log.push(Step::new(&slate, choice, 0.0)).unwrap();
             }
+            before(session, choices.len()).for_each(|item| log.event(event(item)));
             log.end_session(None).unwrap();
         }
         let batch = PaddedBatch::new(&log.build(), &[0, 1, 2], None);
@@ -259,8 +297,12 @@ mod tests {
             let encoder = encoder(first);
             let clicks = encoder.freeze().unwrap();
             for (row, session) in sessions.iter().enumerate() {
-                let mut states = clicks.begin(1).unwrap();
+                let history: Vec<ItemId> = before(row, 0).collect();
+                let mut states = clicks.begin_after(std::slice::from_ref(&history)).unwrap();
                 for (t, choice) in session.iter().enumerate() {
+                    for item in before(row, t).filter(|_| t > 0) {
+                        clicks.step(&mut states, &[Choice::Item(item)]).unwrap();
+                    }
                     let cell = (row * batch.steps + t) as u32;
                     let expected = values(&encoder.states(&batch, &[cell]).unwrap());
                     let found = values(clicks.output(&states).unwrap());
@@ -268,7 +310,8 @@ mod tests {
                         assert!((found - expected).abs() < 1e-6, "{found} {expected}");
                     }
                     let zeros = found[0].iter().all(|value| *value == 0.0);
-                    assert_eq!(zeros, first == FirstInput::Nothing && t == 0);
+                    let nothing_yet = t == 0 && history.is_empty();
+                    assert_eq!(zeros, first == FirstInput::Nothing && nothing_yet);
                     clicks.step(&mut states, &[*choice]).unwrap();
                 }
                 // A session that begins in place of this one.

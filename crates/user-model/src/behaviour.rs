@@ -41,7 +41,7 @@ mod model;
 mod tests;
 mod train;
 
-pub use clicked_sessions::clicked_sessions;
+pub use clicked_sessions::{clicked_sessions, first_clicks_given};
 pub use config::{BehaviourConfig, BehaviourTraining};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;

@@ -194,8 +194,14 @@ fn simulate(args: &Args, print: bool) -> anyhow::Result<Measured> {
     };
     let discriminator = Discriminator::new(config, seed, &Device::Cpu)?.freeze()?;
     let chunk = IRecGanConfig::new(args.items, args.k).chunk;
-    let simulation =
-        Simulation { users: &users, agent: &agent, k: args.k, max_steps: args.max_steps, chunk };
+    let simulation = Simulation {
+        users: &users,
+        agent: &agent,
+        k: args.k,
+        max_steps: args.max_steps,
+        chunk,
+        openings: &[],
+    };
 
     let work = Work::of(&simulation, args)?;
     let operations =

@@ -1,6 +1,6 @@
 //! What the clicks of a slate are to a model that sees one choice a step.
 
-use super::{Choice, Extras, ItemId, Log, LogBuilder, Step};
+use super::{Choice, Entry, Extras, ItemId, Log, LogBuilder, Step};
 
 impl Log {
     /// The log in which every click is a step of its own: a slate with n clicks becomes n steps,
@@ -15,11 +15,14 @@ impl Log {
         let mut log = LogBuilder::new(self.facts());
         let (mut slate, mut candidates) = (Vec::<ItemId>::new(), Vec::<ItemId>::new());
         for session in self.iter() {
-            let mut events = session.events().peekable();
-            for (t, step) in session.steps().enumerate() {
-                while let Some(event) = events.next_if(|event| event.after as usize <= t) {
-                    log.event(event);
-                }
+            for entry in session.entries() {
+                let (t, step) = match entry {
+                    Entry::Event(event) => {
+                        log.event(event);
+                        continue;
+                    }
+                    Entry::Step(t, step) => (t, step),
+                };
                 let extras = session.extras(t);
                 let context = extras.context;
                 slate.clear();
@@ -52,7 +55,6 @@ impl Log {
                     log.append(&none, &extras);
                 }
             }
-            events.for_each(|event| log.event(event));
             log.close_session(session.user());
         }
         log.build()

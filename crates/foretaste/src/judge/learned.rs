@@ -1,7 +1,7 @@
 //! Recommenders of ours beside the judged slates.
 
 use anyhow::Context;
-use foretaste_data::{Choice, ItemId, Mapping, PropensityKind, Session};
+use foretaste_data::{Choice, Entry, ItemId, Mapping, PropensityKind, Session};
 use foretaste_random::{Seed, Stream};
 use foretaste_recommender::{Actor, Memory};
 use foretaste_sim::{Candidates, Policy, Responses, Slates};
@@ -124,14 +124,16 @@ impl Asked<'_> {
         let mut streams = seed.index(session.index() as u64).streams(0..DRAWS);
         let (mut answers, mut memory) = (Answers::default(), self.actor.begin(1)?);
         let recommender = self.actor.recommender();
-        let reads = recommender.reads_events()?;
-        let mut events = session.events().filter(|_| reads).peekable();
-        for t in 0..session.len() {
-            while let Some(event) = events.next_if(|event| event.after as usize <= t) {
-                if let Some(item) = self.to.item(event.item) {
-                    recommender.observe_click(&mut memory, item)?;
+        for entry in session.entries() {
+            let t = match entry {
+                Entry::Step(t, _) => t,
+                Entry::Event(event) => {
+                    if let Some(item) = self.to.item(event.item) {
+                        recommender.observe_click(&mut memory, item)?;
+                    }
+                    continue;
                 }
-            }
+            };
             let answered = self.step(session, t, &mut memory, &values, &mut streams, &mut answers);
             answered.with_context(|| {
                 format!("session {}, step {t} (counted from 0)", name(session.index()))

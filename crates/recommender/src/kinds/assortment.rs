@@ -13,7 +13,6 @@ pub(super) const KIND: Kind = Kind {
     name: "assortment",
     model: "assortment/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, device| {
         let Model { model, history } = Model::of(content, catalogue, device)?;
         let (eta, pays) = (model.config().eta, pays(model.config(), catalogue.len())?);

@@ -16,7 +16,6 @@ pub(super) const CASCADE: Kind = Kind {
     name: "cdqn",
     model: "cdqn/1",
     networks: &[QNetworks::KIND],
-    reads_events: true,
     build: |content, catalogue, device| build(content, catalogue, device, None),
     training: Some(Training {
         about: "cascading Q-networks, which plan in learned users; any rewards",
@@ -32,7 +31,6 @@ pub(super) const SINGLE: Kind = Kind {
     name: "gdqn",
     model: "gdqn/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, device| {
         build(content, catalogue, device, Some(Architecture::Greedy))
     },

@@ -22,7 +22,6 @@ pub(super) const WIDE_DEEP: Kind = Kind {
     name: "wide-deep",
     model: "wide-deep/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, _| {
         build(content, catalogue, |model| matches!(model, Model::Network(_)))
     },
@@ -40,7 +39,6 @@ pub(super) const TREES: Kind = Kind {
     name: "trees",
     model: "trees/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, _| {
         build(content, catalogue, |model| matches!(model, Model::Trees(_)))
     },

@@ -21,7 +21,6 @@ pub(super) const KIND: Kind = Kind {
     name: "greedy",
     model: "greedy/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, device| {
         let Model { model, history } = Model::of(content, catalogue, device)?;
         let greedy = Erased::certain(Greedy::new(model, catalogue.len(), history));

@@ -18,11 +18,10 @@ pub(super) const DRAWN: Kind = Kind {
     name: "irecgan",
     model: "irecgan/1",
     networks: &[Agent::KIND],
-    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
         about: "IRecGAN's agent, which draws its slates; rewards of 0 and 1",
-        takes: &["epochs", "adversarial", "hidden"],
+        takes: &["epochs", "adversarial", "hidden", "first-click-given"],
         learns: true,
         settings: algorithm::settings,
         train: algorithm::train,
@@ -33,7 +32,6 @@ pub(super) const TOP: Kind = Kind {
     name: "irecgan-top",
     model: "irecgan-top/1",
     networks: &[],
-    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Top),
     training: None,
 };
@@ -42,11 +40,10 @@ pub(super) const POLICY_GRADIENT: Kind = Kind {
     name: "pg",
     model: "pg/1",
     networks: &[],
-    reads_events: false,
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
         about: "the same agent by policy gradient on the log alone; rewards of 0 and 1",
-        takes: &["epochs", "hidden"],
+        takes: &["epochs", "hidden", "first-click-given"],
         learns: true,
         settings: policy_gradient::settings,
         train: policy_gradient::train,

@@ -20,7 +20,6 @@ pub(super) const KIND: Kind = Kind {
     name: "linucb",
     model: "linucb/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, _| {
         let policy = of(content)?;
         check_items(policy.items(), catalogue)?;

@@ -25,7 +25,6 @@ pub(super) const KIND: Kind = Kind {
     name: "lstm",
     model: "lstm/1",
     networks: &[BehaviourModel::KIND],
-    reads_events: false,
     build: |content, catalogue, device| {
         let model: BehaviourModel = content.network(catalogue, device)?;
         check_items(model.config().items, catalogue)?;
@@ -34,7 +33,7 @@ pub(super) const KIND: Kind = Kind {
     },
     training: Some(Training {
         about: "a user model, which shows the items that users are most likely to click",
-        takes: &["epochs", "hidden"],
+        takes: &["epochs", "hidden", "first-click-given"],
         learns: true,
         settings,
         train,
@@ -56,6 +55,8 @@ struct Settings {
     epochs: u64,
     /// Of so many sessions one is kept to validate by.
     one_validates_of: usize,
+    /// As [`Effort::first_click_given`].
+    first_click_given: bool,
 }
 
 /// The published settings, in the size that was asked for.
@@ -65,7 +66,8 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
         ..BehaviourConfig::new(log.dataset.catalogue.len())
     };
     let (training, epochs) = (BehaviourTraining::default(), effort.epochs.unwrap_or(10));
-    let settings = Settings { users, training, epochs, one_validates_of: HeldOut::ONE_OF };
+    let (one_validates_of, first_click_given) = (HeldOut::ONE_OF, effort.first_click_given);
+    let settings = Settings { users, training, epochs, one_validates_of, first_click_given };
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))
 }
 
@@ -83,9 +85,10 @@ const FIT: &str = "fit";
 /// Line 3 of Algorithm 1. The model is that of the epoch with the lowest loss on sessions that it
 /// did not learn from.
 fn train(log: &TrainingLog<'_>, job: &Job<'_>, watch: &mut dyn Watch) -> Result<Trained> {
-    let Settings { users, training, epochs, one_validates_of } = job.settings()?;
+    let Settings { users, training, epochs, one_validates_of, first_click_given } =
+        job.settings()?;
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let sessions = log.clicked("the user model", seed, watch)?;
+    let sessions = log.clicked("the user model", first_click_given, seed, watch)?;
     let sessions = HeldOut::of(&sessions, one_validates_of, seed)?;
     let unfinished =
         job.unfinished.map(|place| run::resume::<Unfinished>(place, seed)).transpose()?;

@@ -12,7 +12,6 @@ pub(super) const KIND: Kind = Kind {
     name: "popularity",
     model: "popularity/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, _| {
         let weights: Vec<f64> = content.numbers("popularity", &[catalogue.len()])?;
         let scores = weights.iter().map(|weight| weight.ln()).collect();

@@ -11,7 +11,6 @@ pub(super) const KIND: Kind = Kind {
     name: Recommender::UNIFORM,
     model: "random/1",
     networks: &[],
-    reads_events: true,
     build: |_, catalogue, _| {
         let uniform = Erased::drawn(UniformRandom { items: catalogue.len() });
         Ok(Box::new(uniform.by_scores(for_everyone(vec![0.0; catalogue.len()]))))

@@ -11,7 +11,6 @@ pub(super) const KIND: Kind = Kind {
     name: "top-items",
     model: "top-items/1",
     networks: &[],
-    reads_events: true,
     build: |content, catalogue, _| {
         let scores: Vec<f64> = content.numbers("scores", &[catalogue.len()])?;
         Ok(Box::new(Erased::certain(TopItems::new(&scores)).by_scores(for_everyone(scores))))

@@ -22,6 +22,7 @@ const EFFORT: Effort = Effort {
     adversarial: Some(1),
     hidden: Some(4),
     iterations: Some(ITERATIONS),
+    first_click_given: false,
     k: None,
 };
 const EPOCHS: u64 = 2;
@@ -68,6 +69,36 @@ fn train_in(
     let settings = settings(method, &log);
     let (device, origin) = (&Device::Cpu, None);
     method.train(&log, &Job { settings: &settings, seed: 3, device, origin, unfinished }, watch)
+}
+
+/// Of the first slates of sessions only the clicks are known where these are given.
+#[test]
+fn nothing_is_learned_from_the_slates_of_clicks_that_are_given() {
+    let dataset = purchases();
+    let mut log = LogBuilder::default();
+    for session in dataset.log.iter() {
+        for (t, step) in session.steps().enumerate() {
+            let mut slate = step.slate.to_vec();
+            if t == 0 && step.choice.item() == Some(slate[0]) {
+                slate[1] = (0..).map(ItemId).find(|item| !step.slate.contains(item)).unwrap();
+            }
+            log.push(foretaste_data::Step { slate: &slate, propensity: None, ..step }).unwrap();
+        }
+        log.end_session(None).unwrap();
+    }
+    let other = Dataset { log: log.build(), ..dataset.clone() };
+    for (first_click_given, same) in [(true, true), (false, false)] {
+        let effort = Effort { first_click_given, ..EFFORT };
+        let (sessions, method) = ((0..20).collect::<Vec<_>>(), Method::named("lstm").unwrap());
+        let [a, b] = [&dataset, &other].map(|dataset| {
+            let log = TrainingLog { dataset, sessions: &sessions, users: None };
+            let settings = &method.settings(&log, &effort).unwrap();
+            let (device, origin, unfinished) = (&Device::Cpu, None, None);
+            let job = Job { settings, seed: 3, device, origin, unfinished };
+            files(method.train(&log, &job, &mut ()).unwrap(), dataset)
+        });
+        assert_eq!(a == b, same);
+    }
 }
 
 fn recommender(trained: Trained, dataset: &Dataset) -> Recommender {

@@ -1,4 +1,4 @@
-use foretaste_data::{Choice, ItemId, Log, LogBuilder, Step};
+use foretaste_data::{Choice, Entry, Event, EventKind, ItemId, Log, LogBuilder, Step};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
@@ -11,7 +11,8 @@ use crate::Result;
 /// no other. A log in which no session ends with [`Choice::Leave`] lacks the slates on which its
 /// users left: each session gets one of random items, as many as its last slate holds, drawn from
 /// its own stream of `seed`. In a log that has them, a session without one was cut, and stays so.
-/// The reward of a step without a choice is ignored, and is 0 in what is made of it.
+/// The reward of a step without a choice is ignored, and is 0 in what is made of it. Organic events
+/// stay.
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting) if the reward of a click is neither 0 nor 1, or a
@@ -20,10 +21,16 @@ pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed)
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
     for &index in sessions {
-        let session = log.session(index);
         let mut places = 0;
-        for (t, step) in session.steps().enumerate().filter(|(_, step)| step.choice != Choice::Skip)
-        {
+        for entry in log.session(index).entries() {
+            let (t, step) = match entry {
+                Entry::Event(event) => {
+                    builder.event(event);
+                    continue;
+                }
+                Entry::Step(_, Step { choice: Choice::Skip, .. }) => continue,
+                Entry::Step(t, step) => (t, step),
+            };
             check(&step, items).map_err(|problem| {
                 Setting::new("sessions", format!("session {index}, step {t}: {problem}"))
             })?;
@@ -37,8 +44,40 @@ pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed)
             let choice = Choice::Leave;
             builder.push(Step::new(&slate, choice, 0.0))?;
         }
-        if places > 0 {
-            builder.end_session(None)?;
+        match places {
+            0 => builder.abandon_session(),
+            _ => builder.end_session(None)?,
+        }
+    }
+    Ok(builder.build())
+}
+
+/// Sessions of [`clicked_sessions`] whose first click is given and not predicted, as in the authors'
+/// code: it becomes an organic event, which U, A and D have as an input, and its slate is left out.
+/// Sessions without a click, and those of which nothing else is left, are left out too.
+///
+/// # Errors
+/// [`Error::Data`](crate::Error::Data) if a session cannot stand in a log, which none of a log can.
+pub fn first_clicks_given(log: &Log) -> Result<Log> {
+    let mut builder = LogBuilder::default();
+    for session in log.iter() {
+        let (mut given, mut steps) = (false, 0);
+        for entry in session.entries() {
+            match entry {
+                Entry::Event(event) => builder.event(event),
+                Entry::Step(_, Step { choice: Choice::Item(item), timestamp, .. }) if !given => {
+                    builder.event(Event { item, kind: EventKind::View, after: 0, timestamp });
+                    given = true;
+                }
+                Entry::Step(_, step) => {
+                    builder.push(step)?;
+                    steps += 1;
+                }
+            }
+        }
+        match given && steps > 0 {
+            true => builder.end_session(session.user())?,
+            false => builder.abandon_session(),
         }
     }
     Ok(builder.build())

@@ -61,6 +61,11 @@ impl BehaviourUsers {
         Ok(BehaviourState(self.clicks.begin(rows)?))
     }
 
+    /// The state of sessions before whose first slate these items were clicked.
+    pub fn begin_after(&self, histories: &[Vec<ItemId>]) -> Result<BehaviourState> {
+        Ok(BehaviourState(self.clicks.begin_after(histories)?))
+    }
+
     /// Moves the states on by what was chosen, one choice a row.
     pub fn observe(&self, state: &mut BehaviourState, choices: &[Choice]) -> Result<()> {
         Ok(self.clicks.step(&mut state.0, choices)?)

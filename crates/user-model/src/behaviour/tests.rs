@@ -1,5 +1,7 @@
 use candle_core::{DType, Device, Tensor};
-use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
+use foretaste_data::{
+    Catalogue, Choice, Event, EventKind, ItemId, Log, LogBuilder, PaddedBatch, Step,
+};
 use foretaste_eval::choice::{ChoiceModel, Prediction, evaluate};
 use foretaste_nn::{AdamConfig, backward, check_gradients, scalar};
 use foretaste_random::Seed;
@@ -106,6 +108,48 @@ fn sequences_hold_clicks_and_end_with_leaving_where_the_log_knows_it() {
     assert_eq!((last.choice, last.slate.len(), last.reward), (Choice::Leave, 3, 0.0));
     assert_eq!(found, clicked_sessions(&lacking, &[0], ITEMS, Seed::new(1)).unwrap());
     assert_ne!(found, clicked_sessions(&lacking, &[0], ITEMS, Seed::new(2)).unwrap());
+}
+
+/// A click that is given, events of the log, sessions of a single click, of none, and of one with
+/// nothing behind it.
+#[test]
+fn clicks_that_are_given_are_inputs_and_their_slates_are_no_steps() {
+    let event =
+        |item| Event { item: ItemId(item), kind: EventKind::Cart, after: 0, timestamp: None };
+    let mut builder = LogBuilder::default();
+    builder.event(event(5));
+    builder.push(Step::new(&[ItemId(2)], Choice::Skip, 0.0)).unwrap();
+    builder.event(event(0));
+    let clicked: [(&[u32], Choice, f32); 3] =
+        [(&[0, 1, 2], click(1), 1.0), (&[3, 4], click(4), 1.0), (&[5, 0, 1], Choice::Leave, 0.0)];
+    session(&mut builder, &clicked);
+    for steps in [&[clicked[0], clicked[2]][..], &[clicked[2]], &[clicked[1]]] {
+        session(&mut builder, steps);
+    }
+    let log = builder.build();
+    let clicks = clicked_sessions(&log, &[0, 1, 2, 3], ITEMS, Seed::new(1)).unwrap();
+    let events = |log: &Log, at| -> Vec<(u32, u32)> {
+        log.session(at).events().map(|event| (event.item.0, event.after)).collect()
+    };
+    assert_eq!((clicks.sessions(), events(&clicks, 0)), (4, vec![(5, 0), (0, 0)]));
+
+    let given = first_clicks_given(&clicks).unwrap();
+    assert_eq!((given.sessions(), given.steps()), (2, 3));
+    assert_eq!(
+        (events(&given, 0), events(&given, 1)),
+        (vec![(5, 0), (0, 0), (1, 0)], vec![(1, 0)])
+    );
+    assert_eq!(given.session(0).step(0), clicks.session(0).step(1));
+    // The states that are left are the ones that come after the click.
+    let model = BehaviourModel::new(config(), Seed::new(2), &Device::Cpu).unwrap();
+    let rows = |log: &Log| -> Vec<Vec<f32>> {
+        let batch = PaddedBatch::new(log, &[0], None);
+        model.click_log_probabilities(&batch).unwrap().to_vec2().unwrap()
+    };
+    let (whole, later) = (rows(&clicks), rows(&given));
+    let close = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-6;
+    // The two steps of both; the wider slate of the first has a column more.
+    assert!(whole[2].iter().zip(&later[1]).all(close), "{whole:?} {later:?}");
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct Settings {
     one_validates_of: usize,
     /// Line 3 ends after so many epochs without a new best of U.
     patience: u64,
+    /// As [`Effort::first_click_given`].
+    first_click_given: bool,
 }
 
 /// The published settings, in the size that was asked for; the validation is ours.
@@ -41,7 +43,8 @@ pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> 
     (algorithm.users_epochs, algorithm.agent_epochs, algorithm.epochs) =
         (epochs, epochs, effort.adversarial.unwrap_or(5));
     algorithm.discriminator.leaving = log.dataset.log.iter().any(|session| session.left());
-    let settings = Settings { algorithm, one_validates_of: HeldOut::ONE_OF, patience: 5 };
+    let (one_validates_of, first_click_given) = (HeldOut::ONE_OF, effort.first_click_given);
+    let settings = Settings { algorithm, one_validates_of, patience: 5, first_click_given };
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))
 }
 
@@ -51,9 +54,9 @@ pub(super) fn train(
     job: &Job<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Trained> {
-    let Settings { algorithm, one_validates_of, patience } = job.settings()?;
+    let Settings { algorithm, one_validates_of, patience, first_click_given } = job.settings()?;
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let sessions = log.clicked("IRecGAN", seed, watch)?;
+    let sessions = log.clicked("IRecGAN", first_click_given, seed, watch)?;
     let sessions = HeldOut::of(&sessions, one_validates_of, seed)?;
     let mut training = match job.unfinished {
         None => {

@@ -22,6 +22,8 @@ struct Settings {
     agent: AgentConfig,
     training: AgentTraining,
     epochs: u64,
+    /// As [`Effort::first_click_given`].
+    first_click_given: bool,
 }
 
 /// The published settings, in the size that was asked for.
@@ -31,7 +33,8 @@ pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> 
         ..AgentConfig::new(log.dataset.catalogue.len())
     };
     let (training, epochs) = (AgentTraining::default(), effort.epochs.unwrap_or(10));
-    serde_json::to_value(Settings { agent, training, epochs })
+    let first_click_given = effort.first_click_given;
+    serde_json::to_value(Settings { agent, training, epochs, first_click_given })
         .map_err(|reason| Error::setting("settings", reason))
 }
 
@@ -50,9 +53,9 @@ pub(super) fn train(
     job: &Job<'_>,
     watch: &mut dyn Watch,
 ) -> Result<Trained> {
-    let Settings { agent, training, epochs } = job.settings()?;
+    let Settings { agent, training, epochs, first_click_given } = job.settings()?;
     let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
-    let sessions = log.clicked("the policy gradient", seed, watch)?;
+    let sessions = log.clicked("the policy gradient", first_click_given, seed, watch)?;
     if sessions.sessions() == 0 {
         return Err(Error::setting("log", "no session with a click, expected at least 1"));
     }
