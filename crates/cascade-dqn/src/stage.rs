@@ -15,8 +15,7 @@ impl Stage {
     /// Q^j `[rows, 1]` of `inputs` whose first columns are its own.
     pub fn value(&self, inputs: &Tensor, activation: Activation) -> Result<Tensor> {
         let inputs = inputs.narrow(1, 0, self.weight.dim(0)?)?.contiguous()?;
-        let hidden =
-            activation.forward(&inputs.matmul(&self.weight)?.broadcast_add(&self.bias)?)?;
+        let hidden = activation.forward_biased(&inputs.matmul(&self.weight)?, &self.bias)?;
         Ok(hidden.matmul(&self.output.unsqueeze(1)?)?)
     }
 }

@@ -1,3 +1,4 @@
+mod biased;
 mod frozen;
 
 use candle_core::Tensor;
@@ -72,9 +73,9 @@ impl Mlp {
         let (last, hidden) = self.layers.split_last().expect("an MLP has a layer");
         let mut x = x.clone();
         for layer in hidden {
-            x = self.activation.forward(&layer.forward(&x)?)?;
+            x = layer.forward(&x, self.activation)?;
         }
-        last.forward(&x)
+        last.forward(&x, Activation::Identity)
     }
 }
 
@@ -93,9 +94,9 @@ impl Linear {
         Ok(Self { weight, bias })
     }
 
-    /// `[rows, inputs]` to `[rows, outputs]`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)
+    /// σ(y): `[rows, inputs]` to `[rows, outputs]`.
+    fn forward(&self, x: &Tensor, activation: Activation) -> Result<Tensor> {
+        activation.forward_biased(&x.matmul(&self.weight.t()?)?, &self.bias)
     }
 }
 

@@ -368,7 +368,7 @@ impl RewardNetwork {
 
     /// From the first layer's sum without bias, `[rows, first]`, to the reward `[rows]`.
     fn finish(&self, sum: &Tensor, config: &UserModelConfig) -> Result<Tensor> {
-        let hidden = config.activation.forward(&sum.broadcast_add(&self.bias)?)?;
+        let hidden = config.activation.forward_biased(sum, &self.bias)?;
         Ok(self.rest.forward(&hidden)?.squeeze(1)?)
     }
 }
