@@ -16,7 +16,7 @@ pub const PREFIX: &str = "bundled:";
 
 macro_rules! files {
     ($read:ident: $($name:literal),*) => {
-        [$(($name, $read!(concat!("../../../datasets/", $name)))),*]
+        [$(($name, $read!(concat!("../datasets/", $name)))),*]
     };
 }
 

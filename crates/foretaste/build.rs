@@ -5,31 +5,39 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// What a result follows from, relative to the root.
-const SOURCES: [&str; 7] = [
-    "xtask/build.rs",
-    "xtask/Cargo.toml",
-    "xtask/src",
-    "crates",
-    "datasets",
-    "Cargo.toml",
-    "Cargo.lock",
-];
+const SOURCES: [&str; 6] =
+    ["xtask/Cargo.toml", "xtask/src", "crates", "datasets", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
-    let sources = sources();
-    for path in &sources {
-        println!("cargo:rerun-if-changed={}", path.display());
-    }
-    println!(
-        "cargo:rustc-env=FORETASTE_REVISION={}",
-        revision(&sources).unwrap_or_else(|| "unknown".into())
-    );
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let package = Path::new(&package);
+    let record = package.join(".cargo_vcs_info.json");
+    let revision = if record.exists() {
+        println!("cargo:rerun-if-changed={}", record.display());
+        published(&record)
+    } else {
+        let sources = sources(package);
+        for path in &sources {
+            println!("cargo:rerun-if-changed={}", path.display());
+        }
+        revision(&sources)
+    };
+    let revision = revision.unwrap_or_else(|| "unknown".into());
+    println!("cargo:rustc-env=FORETASTE_REVISION={revision}");
+}
+
+/// The commit that a published package was made from, as cargo records it in the package.
+fn published(record: &Path) -> Option<String> {
+    let record = std::fs::read_to_string(record).ok()?;
+    let (_, rest) = record.split_once("\"sha1\"")?;
+    let commit = rest.split('"').nth(1)?;
+    let dirty = if record.contains("\"dirty\"") { "-dirty" } else { "" };
+    Some(format!("{commit}{dirty}"))
 }
 
 /// [`SOURCES`], found from the package that is being built.
-fn sources() -> Vec<PathBuf> {
-    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let root = Path::new(&package).ancestors().find(|folder| folder.join("Cargo.lock").exists());
+fn sources(package: &Path) -> Vec<PathBuf> {
+    let root = package.ancestors().find(|folder| folder.join("Cargo.lock").exists());
     let root = root.unwrap_or(Path::new("."));
     SOURCES.iter().map(|path| root.join(path)).collect()
 }
