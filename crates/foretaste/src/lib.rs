@@ -1,7 +1,16 @@
 //! The program `foretaste`: what a recommender would earn, before your users meet it.
 //!
-//! [`main`] is the program. Another program that runs its commands, as the Python package does,
-//! calls [`answer`], [`read_log`] and [`describe`](describe()).
+//! * [`main`] is the program.
+//! * [`answer`] runs a command and returns what it prints with `--json`. [`read_log`] and
+//!   [`describe`](describe()) read a log and describe it. The Python package uses these three.
+//! * [`command`] is the definition of the command line.
+//!
+//! ```
+//! let command = ["describe", "bundled:simulated-mdp.csv", "--quiet"];
+//! let described = foretaste::answer(command.map(Into::into))?;
+//! assert_eq!(described["sessions"], 250);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
 
 #![deny(
     clippy::print_stdout,
@@ -11,6 +20,7 @@
 
 mod answer;
 mod claims;
+mod completions;
 mod describe;
 mod export;
 mod fit;
@@ -20,6 +30,7 @@ mod judge;
 mod layout;
 mod list;
 mod log;
+mod man;
 mod policy;
 mod progress;
 mod recommend;
@@ -35,7 +46,7 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use foretaste_console::{interrupt, logging, threads};
 use foretaste_data::Dataset;
 use foretaste_import::{Format, Input, Report};
@@ -115,6 +126,13 @@ enum Command {
     /// Decide claims by a table of results from any source.
     #[command(after_help = "Example:\n  foretaste claims claims.csv --results results.csv")]
     Claims(claims::Args),
+    /// Print a script that makes a shell complete commands, options and their values.
+    #[command(after_help = "Example, for bash; its file may need another place for your shell:\n\
+        \x20 foretaste completions bash > ~/.local/share/bash-completion/completions/foretaste")]
+    Completions(completions::Args),
+    /// Write the help of all commands as manual pages.
+    #[command(after_help = "Example:\n  foretaste man --to ~/.local/share/man/man1")]
+    Man(man::Args),
 }
 
 /// The exit code where all is done, and something is wrong with the data.
@@ -137,7 +155,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(misuse) => {
-            // Help that nobody reads is no error.
+            // Help that is not read is no error.
             let _ = misuse.print();
             return ExitCode::from(u8::try_from(misuse.exit_code()).unwrap_or(1));
         }
@@ -156,6 +174,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::from(SOMETHING_WRONG);
     }
     interrupt::exit_code(done)
+}
+
+/// The commands and options of the program, from which its reference is generated.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// What the command that the arguments name answers with `--json`, without printing it. Pools of
@@ -235,6 +258,8 @@ impl Command {
             Self::Trust(args) => trust::run(args, bars, quiet),
             Self::Run(args) => run::run(args, bars, quiet),
             Self::Claims(args) => claims::run(args),
+            Self::Completions(args) => completions::run(args, command()),
+            Self::Man(args) => man::run(args, command()),
         };
         Ok((answer?, false))
     }
@@ -242,8 +267,6 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -253,6 +276,8 @@ mod tests {
             let examples: Vec<&str> = help.lines().skip(1).collect();
             assert!(!examples.is_empty(), "{}", command.get_name());
             for example in examples {
+                // What a shell does is not the program's.
+                let (example, _) = example.split_once(" > ").unwrap_or((example, ""));
                 let words: Vec<&str> = example.split_whitespace().collect();
                 assert_eq!(words[..2], ["foretaste", command.get_name()]);
                 Cli::try_parse_from(words).unwrap();
