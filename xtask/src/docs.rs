@@ -1,7 +1,9 @@
-//! `cargo xtask docs`: results get into the documents by command, never by hand.
+//! `cargo xtask docs`: results and the reference of the commands get into the documents by command,
+//! never by hand.
 
 mod blocks;
 mod kept;
+mod reference;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ pub struct Args {
     #[arg(long, value_name = "OUT", conflicts_with = "check")]
     take: Option<PathBuf>,
 
-    /// Change nothing, and fail if a document differs from docs/results.
+    /// Change nothing, and fail if a document differs from docs/results or from the commands.
     #[arg(long)]
     check: bool,
 }
@@ -38,9 +40,13 @@ const LIMIT: u64 = 64 << 20;
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.take {
         Some(out) => print_line(take::take(out, workspace_root())?),
-        None if args.check => check(workspace_root())?,
+        None if args.check => {
+            check(workspace_root())?;
+            check_reference(workspace_root())?;
+        }
         None => {
-            for page in fill(workspace_root())? {
+            let changed = [fill(workspace_root())?, write_reference(workspace_root())?].concat();
+            for page in changed {
                 print_line(format_args!("{page}: updated"));
             }
         }
@@ -75,6 +81,42 @@ fn check(root: &Path) -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Writes the pages of the commands, and returns the names of those that changed.
+fn write_reference(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut changed = Vec::new();
+    for (name, text) in stale_reference(root)? {
+        let path = root.join(name);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        foretaste_files::write(&path, text.as_bytes())?;
+        changed.push(name.to_owned());
+    }
+    Ok(changed)
+}
+
+/// Whether the pages of the commands say what the programs do.
+fn check_reference(root: &Path) -> anyhow::Result<()> {
+    let stale: Vec<&str> = stale_reference(root)?.into_iter().map(|(name, _)| name).collect();
+    if !stale.is_empty() {
+        bail!("{} differ from the commands; run `cargo xtask docs`", stale.join(" and "));
+    }
+    Ok(())
+}
+
+/// The pages of the commands that are not what they should be, and what that is.
+fn stale_reference(root: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut stale = Vec::new();
+    for (name, text) in reference::pages() {
+        let path = root.join(name);
+        if !path.is_file() || read(&path)? != text {
+            stale.push((name, text));
+        }
+    }
+    Ok(stale)
 }
 
 /// A document that may have blocks.

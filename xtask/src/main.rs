@@ -20,7 +20,7 @@ mod shop;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use foretaste_console::interrupt;
 use foretaste_lab::logging;
 
@@ -52,7 +52,8 @@ enum Command {
     /// Compute from a pilot's results how many seeds the papers' claims need.
     #[command(after_help = "Example:\n  cargo xtask claims --power out/quick/results.csv")]
     Claims(claims::Args),
-    /// Copy results to docs/results, and from there into the documents.
+    /// Copy results to docs/results and from there into the documents, and write the reference of
+    /// all commands.
     #[command(after_help = "Example:\n  cargo xtask docs --take out/quick")]
     Docs(docs::Args),
     /// Build the site of the pages with mdBook, and check its links.
@@ -81,6 +82,11 @@ fn workspace_root() -> &'static Path {
     manifest.parent().unwrap_or(manifest)
 }
 
+/// The commands and options of the runner, from which its reference is generated.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let bars = logging::start();
@@ -100,8 +106,6 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
