@@ -3,13 +3,15 @@
 mod categories;
 mod curves;
 mod learning;
+mod looks;
 mod style;
 
 pub(crate) use self::learning::learning_curves;
+pub(crate) use self::looks::Looks;
 pub(crate) use self::style::STYLE;
-use self::style::{Canvas, Drawn};
+use self::style::{Canvas, Drawn, Look};
 use crate::plan::Plan;
-use crate::{Curves, Design, Error, Kind, Result, Results, View, png};
+use crate::{By, Curves, Design, Error, Kind, Result, Results, View, png};
 
 /// A plot of results.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,8 @@ pub struct Plot {
     pub name: String,
     /// What it shows, of how many seeds, and what its intervals are.
     pub caption: String,
+    /// What the plot shows, for those who do not see it: its caption, and its main figures.
+    pub(crate) alternative: String,
     /// The SVG, without caption: it takes the colors of the page that it stands in.
     pub(crate) bare: String,
     /// The SVG, with caption; light or dark, as the reader prefers.
@@ -33,20 +37,27 @@ impl Plot {
         png::png(&self.svg).map_err(|problem| Error::Draw { plot: self.name.clone(), problem })
     }
 
-    /// A plot of what `draw` draws below its caption.
-    fn new(name: String, caption: String, draw: impl Fn(&mut Canvas) -> Drawn) -> Result<Self> {
+    /// A plot of what `draw` draws below its caption; `in_words` are its main figures.
+    fn new(
+        name: String,
+        caption: String,
+        in_words: &str,
+        draw: impl Fn(&mut Canvas) -> Drawn,
+    ) -> Result<Self> {
         let at_fault = |problem| Error::Draw { plot: name.clone(), problem };
         let bare = style::svg(None, &draw).map_err(at_fault)?;
         let svg = style::svg(Some(&caption), &draw).map_err(at_fault)?;
         let svg = svg.replacen('>', &format!("><style>{STYLE}</style>"), 1);
-        Ok(Self { name, caption, bare, svg })
+        let alternative = format!("{caption}{in_words}");
+        Ok(Self { name, caption, alternative, bare, svg })
     }
 }
 
 /// What is said where a figure is the same for all seeds.
 const NO_SPREAD: &str = "No whisker: no spread over seeds.";
 
-/// The plots of a view that is not a table; those without figures are left out.
+/// The plots of a view that is not a table, in the looks of the report; those without figures are
+/// left out.
 ///
 /// # Errors
 /// Where a figure has no mean, or a plot cannot be drawn.
@@ -55,6 +66,7 @@ pub(crate) fn plots(
     design: &Design,
     results: &Results,
     curves: &Curves,
+    looks: &Looks,
 ) -> Result<Vec<Plot>> {
     let mut plots = Vec::new();
     for plan in Plan::of(view, design) {
@@ -73,22 +85,30 @@ pub(crate) fn plots(
                 let caption = caption(view, &plan, estimates().map(|one| one.n), "whiskers");
                 let without = estimates().any(|one| one.n > 1 && one.half_width().is_err());
                 let caption = if without { format!("{caption} {NO_SPREAD}") } else { caption };
-                let draw =
-                    |canvas: &mut Canvas| categories::draw(canvas, view, &plan.series, &panels);
-                (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
+                let legend = legend(looks, view.series, &plan.series);
+                let draw = |canvas: &mut Canvas| categories::draw(canvas, view, &legend, &panels);
+                let words = categories::in_words(&plan.series, &panels);
+                (!panels.is_empty()).then(|| Plot::new(name, caption, &words, draw)).transpose()?
             }
             Kind::Curves => {
                 let (series, panels) = curves::panels(&plan, design, curves)?;
                 let counts =
                     panels.iter().flat_map(|panel| &panel.lines).flatten().map(|line| line.seeds);
                 let caption = caption(view, &plan, counts, "bands");
-                let draw = |canvas: &mut Canvas| curves::draw(canvas, view, &series, &panels);
-                (!panels.is_empty()).then(|| Plot::new(name, caption, draw)).transpose()?
+                let legend = legend(looks, view.series, &series);
+                let draw = |canvas: &mut Canvas| curves::draw(canvas, view, &legend, &panels);
+                let words = curves::in_words(&series, &panels);
+                (!panels.is_empty()).then(|| Plot::new(name, caption, &words, draw)).transpose()?
             }
         };
         plots.extend(plot);
     }
     Ok(plots)
+}
+
+/// The series of a plot with their looks.
+fn legend(looks: &Looks, part: Option<By>, series: &[String]) -> Vec<(String, Look)> {
+    series.iter().cloned().zip(looks.of(part, series)).collect()
 }
 
 fn caption(

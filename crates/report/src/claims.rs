@@ -1,4 +1,4 @@
-//! The claims ledger: what the papers say, and what the results make of it, by rules that nobody
+//! The claims ledger: what the papers say, and what the results make of it, by rules that no one
 //! types in.
 
 mod amount;
@@ -104,7 +104,7 @@ pub struct Difference {
     pub test_per_train: f64,
     /// The claim's margin, in the metric's unit; `None` where it has none.
     pub margin: Option<f64>,
-    /// The difference beside the margin; `None` where there is no margin or no interval.
+    /// The difference compared with the margin; `None` where there is no margin or no interval.
     pub equivalence: Option<Equivalence>,
     /// The effect that matters, in the metric's unit; `None` where the claim does not say.
     pub effect: Option<f64>,

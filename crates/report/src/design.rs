@@ -1,4 +1,4 @@
-//! What a report must know of the experiments, beside their figures.
+//! What a report must know about the experiments in addition to their figures.
 
 use foretaste_eval::Metric;
 
@@ -16,7 +16,7 @@ pub struct Design {
     pub datasets: Vec<DataSet>,
     /// The arms that it is made of, finished or not, in the order of its table.
     pub arms: Vec<Arm>,
-    /// The names of data sets that it has where their files are at hand, which a claim may name
+    /// The names of data sets that it has where their files are available, which a claim may name
     /// too.
     pub public_datasets: Vec<String>,
     /// The metrics that its runs report; not every run has all.

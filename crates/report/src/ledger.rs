@@ -22,7 +22,7 @@ pub struct Ledger {
 const WIDTH: u16 = 150;
 
 /// How to read it.
-pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the \
+const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of the \
     corrected resampled t-test (Nadeau & Bengio 2003) where seeds are splits that share users or \
     test sessions (a test set that is the same for all is not in the interval), of the paired \
     t-test where each has simulated users of its own; not corrected for the number of claims. \
@@ -32,7 +32,7 @@ pub(crate) const NOTE: &str = "Differences are paired by seed, with 95% interval
     has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
     the best mean. Equivalent within δ: no difference as large as δ, which was written down before \
     the run, in any comparison, by two one-sided tests at 5% (Schuirmann 1987): the 90% interval \
-    lies within ±δ; not equivalent: it lies beyond in one. Detects at 80% power: the true \
+    is within ±δ; not equivalent: it is beyond in one. Detects at 80% power: the true \
     difference that the t-test with these seeds and this spread would find in 80 of 100 runs, of \
     the weakest comparison that leaves the claim open, and the seeds that it needs for the effect \
     that matters, where the claim names one; spreads of few seeds make both rough.";
@@ -113,23 +113,25 @@ impl Ledger {
 
     pub(crate) fn html(&self) -> Markup {
         html! {
-            div.wide {
-                table.ledger {
-                    thead { tr {
-                        @for head in ["claim", "verdict", "compared", "ours is better by", "p", "seeds", DETECTS] { th scope="col" { (head) } }
-                    } }
-                    @for finding in &self.findings { (of_finding(finding)) }
-                }
+            table.ledger {
+                thead { tr {
+                    @for head in ["claim", "verdict", "compared", "ours is better by", "p", "seeds", DETECTS] { th scope="col" { (head) } }
+                } }
+                @for finding in &self.findings { (of_finding(finding)) }
             }
-            p.note { (NOTE) }
         }
+    }
+
+    /// How to read it.
+    pub(crate) fn note(&self) -> &'static str {
+        NOTE
     }
 }
 
-/// A row for every comparison, beside the claim.
+/// A row for every comparison, next to the claim.
 fn of_finding(finding: &Finding) -> Markup {
     let rows = finding.differences.len().max(1);
-    let class = finding.verdict.to_string().replace(' ', "-");
+    let class = crate::opening::class(finding.verdict);
     let claim = html! {
         td rowspan=(rows) { (finding.claim.sentence) br; small { (source(finding)) } }
         td rowspan=(rows) { span class={ "verdict " (class) } { (mark(finding.verdict)) " " (verdict(finding)) } }
@@ -153,7 +155,7 @@ fn of_finding(finding: &Finding) -> Markup {
     }
 }
 
-/// A sign beside the words, for those who see no colors.
+/// A sign next to the words, for those who see no colors.
 fn mark(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Reproduced => "✓",

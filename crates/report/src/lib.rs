@@ -1,11 +1,17 @@
-//! Results as people read them.
+//! Results of experiments in readable form: tables, plots, verdicts on claims, and one page.
 //!
-//! One tidy table goes in: [`Results`], a figure a row, with [`Curves`] beside it. [`Design`] says
-//! what the experiments are: their arms, columns and [`View`]s, the plots after those of the
-//! papers. A [`Report`] of these is a set of [`Table`]s, a ledger of [`Claim`]s with their
-//! verdicts, [`Plot`]s as SVG and PNG, `summary.md`, and one page of HTML that needs no network.
-//! [`Means`] and [`Decided`] are what is kept of a run where it is cited; an [`Excerpt`] is a part
-//! of them. The crate knows results, not models.
+//! * [`Results`] are a table with one figure in each row; [`Curves`] are what a run reported on its
+//!   way.
+//! * A [`Design`] describes an experiment: its question, its arms, its columns and its [`View`]s,
+//!   which are plots like those of the papers.
+//! * A [`Claim`] is a statement about results with the rule that decides it. A [`Finding`] is its
+//!   [`Verdict`] with the comparisons that led to it.
+//! * A [`Report`] combines these: [`Table`]s, [`Plot`]s as SVG and PNG, a [`Ledger`] of the claims,
+//!   `summary.md`, and one HTML page that loads nothing from the network.
+//! * [`Means`] and [`Decided`] are the part of a run that documents cite, and an [`Excerpt`] is a
+//!   table of some of it.
+//!
+//! The crate knows results, not models.
 //!
 //! ```
 //! use foretaste_eval::Metric;
@@ -38,8 +44,10 @@ mod claims;
 mod design;
 mod error;
 mod excerpt;
+mod guide;
 mod ledger;
 mod means;
+mod opening;
 mod page;
 mod patterns;
 mod plan;

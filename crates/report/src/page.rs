@@ -3,13 +3,23 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::chart::STYLE;
-use crate::claims::Verdict;
+use crate::opening::opening;
 use crate::report::{FIGURES, Section};
-use crate::{Plot, Report};
+use crate::{Plot, Report, Table, guide};
 
 const LOOK: &str = include_str!("page.css");
 /// Whatever a page may come to hold, a browser asks for nothing on its behalf.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
+/// The share of its own width below which a plot does not shrink, so that its text stays readable;
+/// on a narrow window it scrolls.
+const LEAST: f64 = 0.8;
+/// What a table of all figures is.
+const ALL: &str = "A row is a method on a data set, in a setting; a column is a metric. Look up a \
+    figure that a plot shows, or that no plot shows. The last column is the time that one seed \
+    took.";
+/// What the ledger is.
+const CLAIMS: &str = "Each row is a sentence that a paper, or this project, claims. Look at the \
+    verdict, and then at the intervals: one that contains 0 leaves open which method is better.";
 
 impl Report {
     /// `report.html`: one file with its plots, light or dark as the reader prefers, that asks for
@@ -36,38 +46,26 @@ fn page(report: &Report) -> Markup {
                 header {
                     h1 { "Results" }
                     @for warning in &facts.warnings { p.warning { (warning) } }
-                    (verdicts(report))
-                    nav {
-                        @for section in &report.sections { a href={ "#" (section.name) } { (section.name) } " " }
-                        a href="#claims" { "claims" }
-                    }
-                    dl { @for (name, value) in &facts.facts { div { dt { (name) } dd { (value) } } } }
-                    p.note { (FIGURES) }
-                    @for remark in &facts.remarks { p.note { (remark) } }
+                    (opening(report))
                 }
                 main {
+                    section id="run" {
+                        h2 { "The run" }
+                        dl { @for (name, value) in &facts.facts { div { dt { (name) } dd { (value) } } } }
+                        @for remark in &facts.remarks { p.note { (remark) } }
+                        p.note { (FIGURES) }
+                    }
                     @for section in &report.sections { (of_section(section)) }
                     section id="claims" {
                         h2 { "Claims" }
-                        p { "What the papers say, and what these results make of it." }
-                        (report.ledger.html())
+                        p { (CLAIMS) }
+                        (scrolled("Claims", &report.ledger.html()))
+                        p.note { (report.ledger.note()) }
                     }
                     @if !facts.failed.is_empty() {
                         section { h2 { "Failed cells" } ul { @for failed in &facts.failed { li { (failed) } } } }
                     }
                 }
-            }
-        }
-    }
-}
-
-fn verdicts(report: &Report) -> Markup {
-    let counts = report.ledger.counts();
-    let of = |verdict: Verdict| verdict.to_string().replace(' ', "-");
-    html! {
-        p.verdicts {
-            @for (verdict, count) in counts {
-                a href="#claims" class={ "verdict " (of(verdict)) } { (count) " " (verdict) } " "
             }
         }
     }
@@ -79,8 +77,19 @@ fn of_section(section: &Section) -> Markup {
             h2 { (section.name) }
             p { (section.question) }
             @for plot in &section.plots { (figure(plot)) }
-            @for table in &section.views { h3 { (table.title) } (table.html()) }
-            details open[section.plots.is_empty()] { summary { "All figures" } (section.table.html()) }
+            @for (shown, guide) in &section.views {
+                h3 { (shown.title) }
+                @if !guide.is_empty() { p.note { (guide) } }
+                (table(shown))
+            }
+            details open[section.plots.is_empty()] {
+                summary { "All figures" }
+                p.note { (ALL) }
+                (table(&section.table))
+                dl.metrics { @for metric in &section.metrics { div {
+                    dt { (metric.name()) } dd { (guide::metric(*metric)) }
+                } } }
+            }
             @if !section.learning.is_empty() {
                 details { summary { "Learning curves" } @for plot in &section.learning { (figure(plot)) } }
             }
@@ -89,30 +98,44 @@ fn of_section(section: &Section) -> Markup {
     }
 }
 
+fn table(table: &Table) -> Markup {
+    scrolled(&table.title, &table.html())
+}
+
+/// What may be wider than the window; the keyboard scrolls it too.
+fn scrolled(name: &str, content: &Markup) -> Markup {
+    html! { div.wide role="group" aria-label=(name) tabindex="0" { (content) } }
+}
+
 fn figure(plot: &Plot) -> Markup {
     html! {
-        figure id={ "plot-" (plot.name) } role="img" aria-label=(plot.caption) {
-            (PreEscaped(scalable(&plot.bare)))
+        figure id={ "plot-" (plot.name) } {
+            (scrolled(&plot.caption, &scalable(&plot.bare, &plot.alternative)))
             figcaption { (plot.caption) }
         }
     }
 }
 
-/// An SVG that shrinks with the page: its size becomes the frame of its coordinates.
-fn scalable(svg: &str) -> String {
-    let Some((head, body)) = svg.split_once('>') else { return svg.to_owned() };
+/// An SVG that shrinks with the page, with its alternative text: its size becomes the frame of its
+/// coordinates.
+fn scalable(svg: &str, alternative: &str) -> Markup {
+    let whole = || PreEscaped(svg.to_owned());
+    let Some((head, body)) = svg.split_once('>') else { return whole() };
     let size = |name: &str| {
         head.split_once(&format!("{name}=\""))
             .and_then(|(_, rest)| rest.split_once('"'))
-            .map(|(value, _)| value)
+            .and_then(|(value, _)| value.parse::<f64>().ok())
     };
-    match (size(" width"), size(" height")) {
-        (Some(width), Some(height)) => {
-            format!(
-                "<svg viewBox=\"0 0 {width} {height}\" style=\"max-width:{width}px\" \
-                 xmlns=\"http://www.w3.org/2000/svg\">{body}"
-            )
+    let (Some(width), Some(height)) = (size(" width"), size(" height")) else { return whole() };
+    let Some((body, _)) = body.rsplit_once("</svg>") else { return whole() };
+    let style = format!("min-width:{:.0}px;max-width:{width}px", LEAST * width);
+    html! {
+        svg viewBox={ "0 0 " (width) " " (height) } style=(style) role="img"
+            aria-label=(alternative) xmlns="http://www.w3.org/2000/svg" {
+            (PreEscaped(body))
         }
-        _ => svg.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::chart::{learning_curves, plots};
+use foretaste_eval::Metric;
+
+use crate::chart::{Looks, learning_curves, plots};
 use crate::claims::{Claim, Finding};
 use crate::plan::Plan;
-use crate::{Arm, Curves, Design, Kind, Ledger, Plot, Result, Results, Table};
+use crate::{Arm, Curves, Design, Kind, Ledger, Plot, Result, Results, Table, guide};
 
 /// Tables, plots and ledger of a run.
 #[derive(Clone, Debug)]
@@ -40,10 +42,12 @@ pub(crate) struct Section {
     pub question: String,
     /// Plots after those of the papers.
     pub plots: Vec<Plot>,
-    /// Tables after those of the papers.
-    pub views: Vec<Table>,
+    /// Tables after those of the papers, and what to look at in each.
+    pub views: Vec<(Table, String)>,
     /// Every arm with every metric.
     pub table: Table,
+    /// The metrics of this table.
+    pub metrics: Vec<Metric>,
     /// The learning curve of every run.
     pub learning: Vec<Plot>,
     pub notes: Vec<String>,
@@ -63,10 +67,10 @@ impl Report {
         claims: &[Claim],
         facts: RunFacts,
     ) -> Result<Self> {
-        let nothing = BTreeMap::new();
+        let (nothing, looks) = (BTreeMap::new(), Looks::new(designs));
         let section = |design: &Design| {
             let seconds = seconds.get(&design.experiment).unwrap_or(&nothing);
-            Section::new(design, results, curves, seconds)
+            Section::new(design, results, curves, seconds, &looks)
         };
         let finding = |claim: &Claim| -> Result<Finding> {
             let design = designs.iter().find(|design| design.experiment == claim.experiment);
@@ -109,15 +113,18 @@ impl Section {
         results: &Results,
         curves: &Curves,
         seconds: &BTreeMap<Arm, f64>,
+        looks: &Looks,
     ) -> Result<Self> {
         let (mut drawn, mut views) = (Vec::new(), Vec::new());
         for view in &design.views {
             if view.kind == Kind::Table {
                 for plan in Plan::of(view, design) {
-                    views.extend(Table::of_plan(view, &plan, design, results)?);
+                    if let Some(table) = Table::of_plan(view, &plan, design, results)? {
+                        views.push((table, guide::of_view(view, &plan, design, results)?));
+                    }
                 }
             } else {
-                drawn.extend(plots(view, design, results, curves)?);
+                drawn.extend(plots(view, design, results, curves, looks)?);
             }
         }
         Ok(Self {
@@ -126,6 +133,7 @@ impl Section {
             plots: drawn,
             views,
             table: Table::of(design, results, seconds)?,
+            metrics: design.columns.clone(),
             learning: learning_curves(design, curves)?,
             notes: design.notes.clone(),
         })

@@ -26,7 +26,7 @@ pub struct Arm {
     pub dataset: String,
     /// Name of the method.
     pub method: String,
-    /// What is varied beside data and method; empty where nothing is.
+    /// What is varied in addition to data and method; empty where nothing is.
     pub setting: String,
 }
 

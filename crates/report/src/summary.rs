@@ -32,8 +32,8 @@ impl Report {
 
 fn section(section: &Section) -> String {
     let mut text = format!("## {}\n\n{}\n\n", section.name, section.question);
-    for table in &section.views {
-        let _ = writeln!(text, "{}:\n\n{}", table.title, table.markdown());
+    for (table, guide) in &section.views {
+        let _ = writeln!(text, "{}:\n\n{guide}\n\n{}", table.title, table.markdown());
     }
     let _ = writeln!(text, "All figures:\n\n{}", section.table.markdown());
     text.extend(section.notes.iter().map(|note| format!("* {note}\n")));

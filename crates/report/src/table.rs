@@ -126,11 +126,9 @@ impl Table {
 
     pub(crate) fn html(&self) -> Markup {
         html! {
-            div.wide {
-                table {
-                    thead { tr { @for head in &self.header { th scope="col" { (head) } } } }
-                    tbody { @for row in &self.rows { tr { @for cell in row { td { (cell) } } } } }
-                }
+            table {
+                thead { tr { @for head in &self.header { th scope="col" { (head) } } } }
+                tbody { @for row in &self.rows { tr { @for cell in row { td { (cell) } } } } }
             }
         }
     }

@@ -1,14 +1,15 @@
 //! Figures of named things: bars and dots with their intervals.
 
 use foretaste_eval::interval::Estimate;
+use foretaste_eval::text::significant;
 use plotters::coord::types::RangedCoordf64;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::style::{
-    Area, Canvas, Drawn, Element, Mark, anchored, colour, columns, failed, framed, marker, range,
-    small, tick, width,
+    Area, Canvas, Drawn, Element, Look, Mark, anchored, color, columns, failed, framed, marker,
+    range, small, tick, width,
 };
 use crate::plan::Figures;
 use crate::{By, Kind, View};
@@ -26,15 +27,46 @@ const FILLED: f64 = 0.8;
 /// Widest names of groups on one line below bars.
 const LEVEL: u32 = 4;
 
+/// In words: the highest and the lowest figure of every panel.
+pub fn in_words(series: &[String], panels: &[Figures]) -> String {
+    let of_panel = |panel: &Figures| {
+        let named = panel.groups.iter().flat_map(|(group, figures)| {
+            figures.iter().zip(series).filter_map(move |(figure, series)| {
+                let names = [group.as_str(), series.as_str()];
+                let names: Vec<_> = names.into_iter().filter(|name| !name.is_empty()).collect();
+                Some((names.join(", "), (*figure)?.mean))
+            })
+        });
+        let named: Vec<(String, f64)> = named.collect();
+        let (lowest, highest) = (
+            named.iter().min_by(|a, b| a.1.total_cmp(&b.1))?,
+            named.iter().max_by(|a, b| a.1.total_cmp(&b.1))?,
+        );
+        let title = if panel.title.is_empty() { "" } else { &format!("{}: ", panel.title) };
+        let figure = |(name, mean): &(String, f64)| format!("{name}, {}", significant(*mean, 3));
+        Some(if named.len() == 1 {
+            format!(" {title}{}.", figure(highest))
+        } else {
+            format!(" {title}the highest is {}; the lowest is {}.", figure(highest), figure(lowest))
+        })
+    };
+    panels.iter().filter_map(of_panel).collect()
+}
+
 /// Draws the panels of a view with their groups of figures, one for each series.
-pub fn draw(canvas: &mut Canvas, view: &View, series: &[String], panels: &[Figures]) -> Drawn {
+pub fn draw(
+    canvas: &mut Canvas,
+    view: &View,
+    legend: &[(String, Look)],
+    panels: &[Figures],
+) -> Drawn {
     let upright = view.kind == Kind::Bars;
     let rows_of = |panel: &Figures| panel.groups.len() as u32 * ROW + AROUND;
     let height = if upright { BARS } else { panels.iter().map(rows_of).max().unwrap_or(ROW) };
     let (across, down) = columns(panels.len(), 3);
     let wide = if across == 1 { WIDTH * 2 / 3 } else { WIDTH };
     canvas.size = (wide, height * down as u32);
-    canvas.legend = series.to_vec();
+    canvas.legend = legend.to_vec();
     canvas.mark = if upright { Mark::Square } else { Mark::Marker };
     let Some(area) = &canvas.area else { return Ok(()) };
     // Panels of one metric on one data set compare; others have a scale of their own.
@@ -42,7 +74,12 @@ pub fn draw(canvas: &mut Canvas, view: &View, series: &[String], panels: &[Figur
     let whole = extent(panels.iter(), upright);
     for (area, panel) in area.split_evenly((down, across)).iter().zip(panels) {
         let scale = if alone { extent(std::iter::once(panel), upright) } else { whole };
-        if upright { bars(area, view, panel, scale)? } else { dots(area, view.axis, panel, scale)? }
+        let looks: Vec<Look> = legend.iter().map(|(_, look)| *look).collect();
+        if upright {
+            bars(area, view, panel, &looks, scale)?;
+        } else {
+            dots(area, view.axis, panel, &looks, scale)?;
+        }
     }
     Ok(())
 }
@@ -60,7 +97,13 @@ fn ends(figure: &Estimate) -> [f64; 2] {
     figure.interval.map_or([figure.mean; 2], |interval| [interval.low, interval.high])
 }
 
-fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> Drawn {
+fn bars(
+    area: &Area,
+    view: &View,
+    panel: &Figures,
+    looks: &[Look],
+    (low, high): (f64, f64),
+) -> Drawn {
     let count = panel.groups.len();
     let mut chart = framed(area, &panel.title, (44, 52))
         .build_cartesian_2d(0.0..count as f64, low..high)
@@ -86,7 +129,8 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
             figures.iter().enumerate().filter_map(|(series, figure)| Some((series, (*figure)?)))
         {
             let (left, right) = (place(series as f64), place(series as f64 + 1.0));
-            let bar = Rectangle::new([(left, 0.0), (right, figure.mean)], colour(series).filled());
+            let filled = color(looks[series]).filled();
+            let bar = Rectangle::new([(left, 0.0), (right, figure.mean)], filled);
             one(&mut chart, bar.into_dyn())?;
             let middle = f64::midpoint(left, right);
             let [from, to] = ends(&figure);
@@ -115,7 +159,13 @@ fn bars(area: &Area, view: &View, panel: &Figures, (low, high): (f64, f64)) -> D
     Ok(())
 }
 
-fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Drawn {
+fn dots(
+    area: &Area,
+    axis: &str,
+    panel: &Figures,
+    looks: &[Look],
+    (low, high): (f64, f64),
+) -> Drawn {
     let count = panel.groups.len();
     let names = panel.groups.iter().map(|(name, _)| width(name)).max().unwrap_or(0);
     let mut chart = framed(area, &panel.title, (38, names + 8))
@@ -137,10 +187,10 @@ fn dots(area: &Area, axis: &str, panel: &Figures, (low, high): (f64, f64)) -> Dr
         {
             let height = top - (series as f64 + 1.0) / (figures.len() as f64 + 1.0);
             let [from, to] = ends(&figure);
-            let whisker =
-                PathElement::new([(from, height), (to, height)], colour(series).stroke_width(2));
+            let style = color(looks[series]).stroke_width(2);
+            let whisker = PathElement::new([(from, height), (to, height)], style);
             one(&mut chart, whisker.into_dyn())?;
-            one(&mut chart, marker(series, (figure.mean, height)))?;
+            one(&mut chart, marker(looks[series], (figure.mean, height)))?;
         }
     }
     Ok(())

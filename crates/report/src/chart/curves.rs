@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use foretaste_eval::interval;
+use foretaste_eval::text::significant;
 use plotters::prelude::*;
 
 use super::style::{
-    Area, Canvas, Drawn, Mark, colour, columns, failed, framed, line, range, small, tick,
+    Area, Canvas, Drawn, Look, Mark, color, columns, failed, framed, line, range, small, tick,
 };
 use crate::plan::Plan;
 use crate::{Curves, Design, Error, Result, View};
@@ -77,24 +78,50 @@ fn mean(points: &BTreeMap<u64, Vec<f64>>, what: impl Fn() -> String) -> Result<O
     Ok((!line.points.is_empty()).then_some(line))
 }
 
+/// In words: the last mean of every line.
+pub fn in_words(series: &[String], panels: &[Panel]) -> String {
+    let of_panel = |panel: &Panel| {
+        let last = panel.lines.iter().zip(series).filter_map(|(line, name)| {
+            let (_, mean, ..) = line.as_ref()?.points.last()?;
+            Some(format!("{name} {}", significant(*mean, 3)))
+        });
+        let last: Vec<_> = last.map(|text| text.trim().to_owned()).collect();
+        let title = if panel.title.is_empty() { "" } else { &format!("{}, ", panel.title) };
+        format!(" At the end of {title}{}.", last.join(", "))
+    };
+    panels.iter().map(of_panel).collect()
+}
+
 /// Draws the panels, on one scale.
-pub fn draw(canvas: &mut Canvas, view: &View, series: &[String], panels: &[Panel]) -> Drawn {
+pub fn draw(
+    canvas: &mut Canvas,
+    view: &View,
+    legend: &[(String, Look)],
+    panels: &[Panel],
+) -> Drawn {
     let (across, down) = columns(panels.len(), 2);
     let wide = if across == 1 { WIDTH * 2 / 3 } else { WIDTH };
     canvas.size = (wide, PANEL * down as u32);
-    canvas.legend = series.to_vec();
+    canvas.legend = legend.to_vec();
     canvas.mark = Mark::Line;
     let Some(area) = &canvas.area else { return Ok(()) };
     let points =
         || panels.iter().flat_map(|panel| &panel.lines).flatten().flat_map(|line| &line.points);
     let heights = range(points().flat_map(|&(_, mean, low, high)| [mean, low, high]), false);
+    let looks: Vec<Look> = legend.iter().map(|(_, look)| *look).collect();
     for (area, panel) in area.split_evenly((down, across)).iter().zip(panels) {
-        draw_panel(area, view, panel, heights)?;
+        draw_panel(area, view, panel, &looks, heights)?;
     }
     Ok(())
 }
 
-fn draw_panel(area: &Area, view: &View, panel: &Panel, (low, high): (f64, f64)) -> Drawn {
+fn draw_panel(
+    area: &Area,
+    view: &View,
+    panel: &Panel,
+    looks: &[Look],
+    (low, high): (f64, f64),
+) -> Drawn {
     let last = panel
         .lines
         .iter()
@@ -118,19 +145,18 @@ fn draw_panel(area: &Area, view: &View, panel: &Panel, (low, high): (f64, f64)) 
         .label_style(small(BLACK))
         .draw()
         .map_err(failed)?;
-    let lines = || {
-        panel.lines.iter().enumerate().filter_map(|(series, line)| Some((series, line.as_ref()?)))
-    };
-    for (series, Line { points, .. }) in lines() {
+    let lines =
+        || panel.lines.iter().zip(looks).filter_map(|(line, look)| Some((*look, line.as_ref()?)));
+    for (look, Line { points, .. }) in lines() {
         let there = points.iter().map(|&(at, _, low, _)| (at, low));
         let back = points.iter().rev().map(|&(at, _, _, high)| (at, high));
         let band =
-            Polygon::new(there.chain(back).collect::<Vec<_>>(), colour(series).mix(0.15).filled());
+            Polygon::new(there.chain(back).collect::<Vec<_>>(), color(look).mix(0.15).filled());
         chart.draw_series(std::iter::once(band)).map_err(failed)?;
     }
-    for (series, Line { points, .. }) in lines() {
+    for (look, Line { points, .. }) in lines() {
         let means = points.iter().map(|&(at, mean, ..)| (at, mean)).collect();
-        chart.draw_series(std::iter::once(line(series, means))).map_err(failed)?;
+        chart.draw_series(std::iter::once(line(look, means))).map_err(failed)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 use plotters::prelude::*;
 
 use super::curves::ITERATION;
-use super::style::{Area, Canvas, Drawn, Mark, colour, columns, failed, framed, small, tick};
+use super::style::{Area, Canvas, Drawn, Look, Mark, color, columns, failed, framed, small, tick};
 use super::{Plot, slug};
 use crate::{Arm, Curves, Design, Point, Result};
 
@@ -46,7 +46,7 @@ pub fn learning_curves(design: &Design, curves: &Curves) -> Result<Vec<Plot>> {
             design.experiment, design.curve
         );
         let name = slug(&["learning", &design.experiment, dataset].into_iter());
-        Some(Plot::new(name, caption, |canvas: &mut Canvas| draw(canvas, &panels)))
+        Some(Plot::new(name, caption, "", |canvas: &mut Canvas| draw(canvas, &panels)))
     };
     design.datasets.iter().filter_map(|data| plot(&data.name)).collect()
 }
@@ -77,7 +77,8 @@ fn line(points: &[Point], part: &str) -> Line {
 fn draw(canvas: &mut Canvas, panels: &[Panel]) -> Drawn {
     let (across, down) = columns(panels.len(), COLUMNS);
     canvas.size = (PANEL.0 * across.max(3) as u32, PANEL.1 * down as u32);
-    canvas.legend = ["validation", "training"].map(str::to_owned).into();
+    canvas.legend =
+        vec![("validation".to_owned(), Look::Nth(0)), ("training".to_owned(), Look::Nth(1))];
     canvas.mark = Mark::Square;
     let Some(area) = &canvas.area else { return Ok(()) };
     area.split_evenly((down, across))
@@ -113,7 +114,9 @@ fn draw_panel(area: &Area, panel: &Panel) -> Drawn {
     for (series, lines) in panel.parts.iter().enumerate().rev() {
         for line in lines {
             let inside = line.iter().map(|&(x, y)| (x, y.clamp(low, high)));
-            chart.draw_series(LineSeries::new(inside, colour(series).mix(0.7))).map_err(failed)?;
+            chart
+                .draw_series(LineSeries::new(inside, color(Look::Nth(series)).mix(0.7)))
+                .map_err(failed)?;
         }
     }
     chart

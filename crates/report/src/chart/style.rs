@@ -23,10 +23,19 @@ pub struct Canvas<'a> {
     pub area: Option<Area<'a>>,
     /// Width and height that the panels want.
     pub size: (u32, u32),
-    /// The names of the series.
-    pub legend: Vec<String>,
+    /// The names of the series, and how each looks.
+    pub legend: Vec<(String, Look)>,
     /// How the legend shows them.
     pub mark: Mark,
+}
+
+/// Which color, dashes and marker a series has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// The only series of a plot, in a color of its own.
+    Alone,
+    /// The look of this number.
+    Nth(usize),
 }
 
 /// How a series is shown.
@@ -35,14 +44,17 @@ pub enum Mark {
     /// A filled square.
     #[default]
     Square,
-    /// A line, with dashes from series to series.
+    /// A line, with dashes that differ among series.
     Line,
     /// A marker.
     Marker,
 }
 
-/// Okabe and Ito's colors, which the color-blind tell apart, without black and yellow, and a
-/// grey.
+/// The number of colors.
+pub const COLORS: usize = PALETTE.len();
+
+/// Okabe and Ito's colors, which color-blind readers can distinguish, without black and yellow, and
+/// a gray.
 const PALETTE: [RGBColor; 7] = [
     RGBColor(0x00, 0x72, 0xB2),
     RGBColor(0xD5, 0x5E, 0x00),
@@ -52,6 +64,9 @@ const PALETTE: [RGBColor; 7] = [
     RGBColor(0x56, 0xB4, 0xE9),
     RGBColor(0x77, 0x77, 0x77),
 ];
+
+/// The color of what is not distinguished by color.
+const NEUTRAL: RGBColor = RGBColor(0x8A, 0x94, 0xA6);
 
 /// How plots look in the dark: the same colors, lighter where they need it, on the page's ground.
 pub const STYLE: &str = "@media (prefers-color-scheme: dark) {\
@@ -71,8 +86,11 @@ const LETTER: f64 = 0.6;
 const LINE: u32 = 18;
 
 /// The color of a series.
-pub fn colour(series: usize) -> RGBColor {
-    PALETTE[series % PALETTE.len()]
+pub fn color(look: Look) -> RGBColor {
+    match look {
+        Look::Alone => NEUTRAL,
+        Look::Nth(look) => PALETTE[look % COLORS],
+    }
 }
 
 /// What plotters says.
@@ -86,8 +104,8 @@ pub fn width(text: &str) -> u32 {
 }
 
 /// Small text.
-pub fn small(colour: RGBColor) -> TextStyle<'static> {
-    (FONT, SMALL).into_font().color(&colour)
+pub fn small(color: RGBColor) -> TextStyle<'static> {
+    (FONT, SMALL).into_font().color(&color)
 }
 
 /// Small text, anchored otherwise than by its upper left corner.
@@ -118,9 +136,9 @@ pub fn svg(
             above.draw(&Text::new(line.clone(), place, (FONT, CAPTION))).map_err(failed)?;
         }
         let top = 4 + (lines.len() as u32 * LINE) as i32;
-        for (series, ((left, row), name)) in legend.into_iter().zip(&wanted.legend).enumerate() {
+        for ((left, row), (name, look)) in legend.into_iter().zip(&wanted.legend) {
             let corner = (left, top + row * LINE as i32);
-            swatch(&above, series, wanted.mark, corner)?;
+            swatch(&above, *look, wanted.mark, corner)?;
             above
                 .draw(&Text::new(name.clone(), (corner.0 + 28, corner.1 + 2), small(BLACK)))
                 .map_err(failed)?;
@@ -131,13 +149,13 @@ pub fn svg(
     Ok(text)
 }
 
-/// Left edge and row of every name of the legend; none where there is nothing to tell apart.
-fn legend_places(names: &[String], width_of_plot: u32) -> Vec<(i32, i32)> {
-    if names.len() < 2 {
+/// Left edge and row of every name of the legend; none where there is nothing to distinguish.
+fn legend_places(series: &[(String, Look)], width_of_plot: u32) -> Vec<(i32, i32)> {
+    if series.len() < 2 {
         return Vec::new();
     }
     let (mut left, mut row) = (8, 0);
-    let place = |name: &String| {
+    let place = |(name, _): &(String, Look)| {
         let wide = width(name) + 44;
         if left > 8 && left + wide > width_of_plot {
             (left, row) = (8, row + 1);
@@ -146,27 +164,25 @@ fn legend_places(names: &[String], width_of_plot: u32) -> Vec<(i32, i32)> {
         left += wide;
         place
     };
-    names.iter().map(place).collect()
+    series.iter().map(place).collect()
 }
 
-fn swatch(area: &Area, series: usize, mark: Mark, (left, top): (i32, i32)) -> Drawn {
+fn swatch(area: &Area, look: Look, mark: Mark, (left, top): (i32, i32)) -> Drawn {
     let middle = top + 7;
     match mark {
         Mark::Square => {
-            let square = Rectangle::new(
-                [(left + 8, top + 2), (left + 20, top + 14)],
-                colour(series).filled(),
-            );
+            let square =
+                Rectangle::new([(left + 8, top + 2), (left + 20, top + 14)], color(look).filled());
             area.draw(&square).map_err(failed)
         }
         Mark::Line => {
-            area.draw(&line(series, vec![(left, middle), (left + 24, middle)])).map_err(failed)
+            area.draw(&line(look, vec![(left, middle), (left + 24, middle)])).map_err(failed)
         }
-        Mark::Marker => area.draw(&marker(series, (left + 14, middle))).map_err(failed),
+        Mark::Marker => area.draw(&marker(look, (left + 14, middle))).map_err(failed),
     }
 }
 
-/// A panel with a title, if it has one, and so much room for the labels below and beside.
+/// A panel with a title, if it has one, and so much room for the labels below and to the left.
 pub fn framed<'a, 'b>(
     area: &'a Area<'b>,
     title: &str,
@@ -181,26 +197,30 @@ pub fn framed<'a, 'b>(
 }
 
 /// The line of a series.
-pub fn line<'a, C: Clone + 'static>(series: usize, points: Vec<C>) -> Element<'a, C> {
+pub fn line<'a, C: Clone + 'static>(look: Look, points: Vec<C>) -> Element<'a, C> {
     const DASHES: [Option<(i32, i32)>; 4] = [None, Some((8, 4)), Some((3, 3)), Some((12, 3))];
-    let style = colour(series).stroke_width(2);
-    match DASHES[series % DASHES.len()] {
+    let style = color(look).stroke_width(2);
+    match DASHES[number(look) % DASHES.len()] {
         None => PathElement::new(points, style).into_dyn(),
         Some((on, off)) => DashedPathElement::new(points, on, off, style).into_dyn(),
     }
 }
 
 /// The marker of a series.
-pub fn marker<'a, C: Clone + 'static>(series: usize, centre: C) -> Element<'a, C> {
-    let style = colour(series).filled();
-    match series % 3 {
+pub fn marker<'a, C: Clone + 'static>(look: Look, centre: C) -> Element<'a, C> {
+    let style = color(look).filled();
+    match number(look) % 3 {
         0 => Circle::new(centre, 4, style).into_dyn(),
         1 => TriangleMarker::new(centre, 5, style).into_dyn(),
-        _ => Cross::new(centre, 4, colour(series).stroke_width(3)).into_dyn(),
+        _ => Cross::new(centre, 4, color(look).stroke_width(3)).into_dyn(),
     }
 }
 
-/// A number beside an axis of this span: as short as tells it from its neighbors.
+fn number(look: Look) -> usize {
+    if let Look::Nth(look) = look { look } else { 0 }
+}
+
+/// A number at an axis of this span: as short as distinguishes it from its neighbors.
 pub fn tick(value: f64, span: f64) -> String {
     if value.abs() <= 1e-4 * span {
         return "0".into();

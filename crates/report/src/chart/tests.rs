@@ -60,10 +60,14 @@ fn view(kind: Kind) -> View {
     }
 }
 
+fn looks(design: &Design, view: &View) -> Looks {
+    Looks::new(&[Design { views: vec![view.clone()], ..design.clone() }])
+}
+
 fn only(view: &View, seeds: u64) -> Plot {
     let design = design();
     let (results, curves) = found(&design, seeds);
-    let mut plots = plots(view, &design, &results, &curves).unwrap();
+    let mut plots = plots(view, &design, &results, &curves, &looks(&design, view)).unwrap();
     assert_eq!(plots.len(), 1);
     plots.remove(0)
 }
@@ -76,14 +80,12 @@ fn bars_stand_for_every_arm_with_a_whisker_each_and_a_line_for_a_reference() {
         plot.caption,
         "What m earns, a<b. Mean over 3 seeds; whiskers: Student's 95% interval."
     );
-    for (colour, others) in [("#0072B2", 1), ("#D55E00", 1)] {
+    for (color, others) in [("#0072B2", 1), ("#D55E00", 1)] {
         // Two bars and the square of the legend.
-        assert_eq!(
-            plot.bare.matches(&format!("fill=\"{colour}\"")).count(),
-            2 + others,
-            "{colour}"
-        );
+        assert_eq!(plot.bare.matches(&format!("fill=\"{color}\"")).count(), 2 + others, "{color}");
     }
+    let words = "the highest is s2, m2, 3.10; the lowest is s1, m1, 0.100.";
+    assert!(plot.alternative.ends_with(words), "{}", plot.alternative);
     let texts = ["reward (clicks per session)", "s1", "s2", "m1", "m2", "oracle"];
     assert!(texts.iter().all(|text| plot.bare.contains(text)), "{}", plot.bare);
     assert!(plot.svg.contains("a&lt;b") && !plot.bare.contains("a&lt;b"));
@@ -107,6 +109,8 @@ fn curves_have_a_line_and_a_band_for_every_method() {
     let plot = only(&view, 4);
     assert_eq!(plot.bare.matches("<polygon").count(), 4);
     assert!(plot.caption.contains("Mean over 4 seeds; bands"), "{}", plot.caption);
+    let words = "At the end of s1, m1 0.583, m2 1.58. At the end of s2, m1 2.58, m2 3.58.";
+    assert!(plot.alternative.ends_with(words), "{}", plot.alternative);
 }
 
 #[test]
@@ -122,13 +126,14 @@ fn a_figure_without_spread_has_no_whisker_and_the_caption_says_so() {
         let key = Key { experiment: "toy".into(), arm: arm("m1", "s1"), seed };
         results.insert(key, [(Metric::Reward, 0.1 + 0.2)].into());
     }
-    let plots = plots(&view(Kind::Bars), &design, &results, &curves).unwrap();
+    let view = view(Kind::Bars);
+    let plots = plots(&view, &design, &results, &curves, &looks(&design, &view)).unwrap();
     assert!(
         plots[0].caption.ends_with("95% interval. No whisker: no spread over seeds."),
         "{}",
         plots[0].caption
     );
-    assert!(!only(&view(Kind::Bars), 3).caption.contains("no spread"));
+    assert!(!only(&view, 3).caption.contains("no spread"));
 }
 
 #[test]
@@ -157,7 +162,8 @@ fn learning_curves_have_a_panel_for_each_arm_and_a_dot_for_each_seed() {
 #[test]
 fn a_view_without_figures_has_no_plot() {
     let design = design();
-    let none = plots(&view(Kind::Bars), &design, &Results::default(), &Curves::default()).unwrap();
+    let (results, curves) = (Results::default(), Curves::default());
+    let none = plots(&view(Kind::Bars), &design, &results, &curves, &Looks::default()).unwrap();
     assert!(none.is_empty());
 }
 

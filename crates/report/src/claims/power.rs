@@ -65,7 +65,7 @@ impl Finding {
         self.weakest(|difference| self.leaves_open(difference))
     }
 
-    /// Whether the claim is inconclusive for want of this comparison.
+    /// Whether the claim is inconclusive because of this comparison.
     pub fn leaves_open(&self, difference: &Difference) -> bool {
         self.verdict == Verdict::Inconclusive && self.claim.rule.leaves_open(difference)
     }

@@ -101,8 +101,8 @@ impl Decided {
     /// The claims of an experiment: sentence, verdict, by how much ours is better, and what an open
     /// claim's test could have found.
     ///
-    /// The last is that of the comparison that is weakest beside the effect or margin that the
-    /// claim asks for, among those whose 95% interval holds 0. A comparison is named by what it
+    /// The last is that of the comparison that is weakest compared with the effect or margin that
+    /// the claim asks for, among those whose 95% interval holds 0. A comparison is named by what it
     /// does not share with the others: data set, setting and rival of those of the experiment, the
     /// metric of those of the claim.
     ///

@@ -8,7 +8,7 @@ use crate::Table;
 use crate::claims::{Difference, Finding, Verdict};
 
 impl Ledger {
-    /// For whoever plans a run after a pilot, decided claims or not: of each claim the weakest
+    /// To plan a run after a pilot, decided claims or not: of each claim the weakest
     /// comparison, the effect that it detects with the seeds that it has, and the seeds that it
     /// needs for the effect that matters, or for the margin of a claim that there is none.
     pub fn seeds_needed(&self) -> String {
