@@ -39,12 +39,13 @@ fn the_programs_of_extending_are_the_examples_letter_for_letter() {
 }
 
 /// The folders with pages.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "",
     "benches",
     "datasets",
     "docs",
     "docs/experiments",
+    "docs/reference",
     "docs/upstream",
     "xtask/cuda",
     "xtask/jobs",
@@ -136,10 +137,37 @@ fn no_house_word_comes_back_in_pages() {
 
 #[test]
 fn no_house_word_comes_back_in_messages_and_help() {
+    let mut found = Vec::new();
+    for (name, code) in sources() {
+        for (number, message) in messages(&code) {
+            let word = house_word(&message);
+            found.extend(word.map(|word| format!("{name}, line {number}: {word}")));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn no_house_word_comes_back_in_comments() {
+    let mut found = Vec::new();
+    for (name, code) in sources() {
+        for (number, line) in (1..).zip(code.lines()) {
+            if let Some(comment) = line.trim_start().strip_prefix("//") {
+                let words: String = comment.split('`').step_by(2).collect();
+                let word = house_word(&words);
+                found.extend(word.map(|word| format!("{name}, line {number}: {word}")));
+            }
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+/// The names and texts of all files of code of the crates and of the runner.
+fn sources() -> Vec<(String, String)> {
     let mut folders = vec![root().join("xtask/src")];
     let crates = fs::read_dir(root().join("crates")).unwrap();
     folders.extend(crates.map(|entry| entry.unwrap().path().join("src")));
-    let mut found = Vec::new();
+    let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -147,15 +175,12 @@ fn no_house_word_comes_back_in_messages_and_help() {
                 folders.push(path);
             } else if path.extension().is_some_and(|kind| kind == "rs") {
                 let name = path.strip_prefix(root()).unwrap().display().to_string();
-                for (number, message) in messages(&read(&path)) {
-                    let word = house_word(&message);
-                    found.extend(word.map(|word| format!("{name}, line {number}: {word}")));
-                }
+                sources.push((name, read(&path)));
             }
         }
     }
-    found.sort();
-    assert!(found.is_empty(), "{}", found.join("\n"));
+    sources.sort();
+    sources
 }
 
 #[test]
@@ -276,7 +301,7 @@ fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// The table of ARCHITECTURE.md: the level of each crate; `xtask` lies beside `crates`.
+/// The table of ARCHITECTURE.md: the level of each crate; `xtask` is next to `crates`.
 fn levels() -> BTreeMap<String, u32> {
     let mut levels = BTreeMap::new();
     for row in read(&root().join("ARCHITECTURE.md")).lines() {

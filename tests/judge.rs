@@ -118,7 +118,7 @@ fn nobody_is_judged_by_sessions_that_it_learned_from() {
     assert!(refused.contains("learned from all 100 sessions"), "{refused}");
 
     // The same sessions, judged by money; and the same under other ids, which are too much alike to
-    // be told.
+    // be distinguished.
     let money: Vec<String> = rows.iter().map(|row| row.replace(",1,0.16", ",-3.5,0.16")).collect();
     let money = write("money.csv", &money.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(succeeds(evaluate(&money, &policy, &[])).contains("40 slates in 20 sessions"));
@@ -367,7 +367,7 @@ fn what_the_log_never_shows_is_marked_and_nothing_is_divided_by_it() {
         assert_eq!(of["overlap"]["share_of_places_never_shown"], share);
         assert!((number(&of["overlap"]["mean_weight"]) - (1.0 - share)).abs() < 1e-6);
     }
-    // Without the model nobody knows of z.
+    // Without the model nothing is known of z.
     let refused = fails(evaluate(&place("log.csv"), &place("half.csv"), &[]));
     assert!(refused.contains("half.csv:3: item: expected an item that the log"), "{refused}");
     let never = place("never.csv");
@@ -383,7 +383,7 @@ fn what_the_log_never_shows_is_marked_and_nothing_is_divided_by_it() {
 }
 
 /// A uniform log of 3,000 sessions in which item `hat` earns 0.5 a slate and all others 0.1: who
-/// shows it always, mostly, and never, beside the logger, by any number of threads.
+/// shows it always, mostly, and never, compared with the logger, by any number of threads.
 #[test]
 fn policies_are_compared_with_the_logger_and_with_each_other() {
     let temp = TempDir::new().unwrap();
@@ -628,7 +628,7 @@ fn hats() -> String {
 }
 
 /// Who shows a hat on every slate earns about 2 a slate from users who learned of them, and what
-/// the log says of it is beside it. Of random slates every third has a hat; so have the logged
+/// the log says of it is next to it. Of random slates every third has a hat; so have the logged
 /// ones.
 #[test]
 fn the_word_of_learned_users_stands_beside_the_log() {
@@ -674,7 +674,7 @@ fn the_word_of_learned_users_stands_beside_the_log() {
     assert!(text.contains("which is not evidence"), "{text}");
     assert!(text.contains("slates: a file has answers only for the slates of its log"), "{text}");
 
-    // Whoever was trained in these very users is named.
+    // A policy that was trained in these very users is named.
     let greedy = path("greedy");
     let train = ["train", &log, "--to", &greedy, "--method", "greedy", "--users", &users];
     succeeds(foretaste(&train));

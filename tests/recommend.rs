@@ -206,7 +206,7 @@ fn whoever_asks_is_answered_at_once_and_who_has_gone_is_not_waited_for() {
     }
     drop(answers);
     writeln!(asks, "{{\"k\":1}}").unwrap();
-    // The input stays open: it ends because nobody reads.
+    // The input stays open: it ends because the output is not read.
     assert_eq!(running.wait().unwrap().code(), Some(0));
     drop(asks);
 }

@@ -438,7 +438,7 @@ fn irecgan_meets_simulated_users() {
                         (by_rank.sum::<f64>() / 10.0 - figure(&format!("coverage{slates}"))).abs()
                             < 1e-12
                     );
-                    // The optimum is that of the users, whoever plays.
+                    // The optimum is that of the users, whatever the policy.
                     let optimum = figure(&format!("reward{slates}"))
                         / figure(&format!("oracle_share{slates}"));
                     let of_oracle = ["reward", "oracle_share"].map(|metric| {

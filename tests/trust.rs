@@ -184,7 +184,7 @@ fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
     let message = place.fails(1, &["trust", "users", "--log", "learned.log"]);
     assert!(message.contains("learned from all"), "{message}");
 
-    // Nobody clicks anything.
+    // No user clicks anything.
     let mut silent = LogBuilder::default();
     for session in uniform(3, 40).iter() {
         for step in session.steps() {

@@ -15,7 +15,7 @@ use super::run_experiments;
 
 /// How long a browser may take for a page.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// What a page may hold of other addresses: names, which nobody fetches.
+/// What a page may hold of other addresses: names, which no browser fetches.
 const NAMES: [&str; 1] = ["http://www.w3.org/2000/svg"];
 /// Asks the page, once it is laid out, how large its plots are, what text they hold, and what was
 /// fetched.

@@ -117,7 +117,7 @@ fn simulated_mdp(number: u64, seed: Seed) -> anyhow::Result<Dataset> {
 }
 
 /// The same log without the steps on which users left: all that the IRecGAN format can hold. Its
-/// sessions are numbered anew, from 1, as in the authors' files.
+/// sessions are numbered again, from 1, as in the authors' files.
 fn only_clicks(dataset: Dataset) -> anyhow::Result<Dataset> {
     let mut clicks = LogBuilder::default();
     for session in dataset.log.iter() {

@@ -127,7 +127,7 @@ impl ModelKind {
         self.points(false)
     }
 
-    /// A few points of the [grid](Self::grid) for quick runs, listed beside it.
+    /// A few points of the [grid](Self::grid) for quick runs, listed next to it.
     ///
     /// They are those that came close to the best of the grid by the validation figures of every
     /// log that we looked at: GAN-CDQN's yelp and rsc, MovieLens 100K and LastFM with simulated

@@ -19,12 +19,13 @@
 //! one that is best on the validation sessions; [`Data`] does not hold the test sessions, so no
 //! choice can look at them.
 //!
-//! A slate on which nothing was clicked, whether the user stayed or left, is not judged: the
-//! likelihood here is that of the clicked item given that one was clicked, the user model's
-//! `nll_given_choice`, and precision is over clicks. Only the models of single items (popularity
-//! per slate, XGBOOST, DFM, W&D-LR) learn from such slates, that their items were not clicked.
+//! Slates without a click are not evaluated. The likelihood is that of the clicked item given that
+//! one was clicked (`nll_given_choice` of the user model), and precision is over clicks. Only the
+//! models of single items (popularity per slate, XGBOOST, DFM, W&D-LR) learn from slates without a
+//! click, namely that their items were not clicked.
 //!
-//! [`told_apart`] lets boosted trees tell two samples apart: simulated sessions from real ones, say.
+//! [`told_apart`] measures how well boosted trees distinguish two samples, for example simulated
+//! sessions and real ones.
 //!
 //! ```
 //! use std::ops::ControlFlow;

@@ -23,7 +23,7 @@ pub trait ClickModel: Send + Sync {
     /// What the scores mean beyond their order.
     fn likelihood(&self) -> Likelihood;
 
-    /// What was fitted, to be saved beside the settings ([`Settings::restore`](crate::Settings)):
+    /// What was fitted, to be saved with the settings ([`Settings::restore`](crate::Settings)):
     /// parameters, and tables under names that start with [`TABLE`](foretaste_nn::TABLE). `None` if
     /// models of its kind are not saved; networks and trees are.
     ///

@@ -24,7 +24,7 @@ const CHUNK: usize = 32;
 /// The clicks pass through an embedding and one LSTM layer, where the paper has one-hot inputs and
 /// GRUs, to a state h; the score of item i is ⟨w_i, h⟩ + b_i. The state before the first click is
 /// zero, and the first click is predicted too, from b alone: most slates of the papers' data are
-/// first ones. What was shown beside the clicks plays no part in training.
+/// first ones. Items that were shown and not clicked play no part in training.
 ///
 /// The loss is the cross-entropy of the next click over all items, if they are no more than
 /// `candidates`. Else it is that over a set C of items that the batch shares: the clicks of the

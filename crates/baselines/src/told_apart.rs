@@ -1,4 +1,4 @@
-//! Whether two samples can be told apart.
+//! Whether two samples can be distinguished.
 
 use foretaste_eval::{Estimate, auc};
 use foretaste_random::Seed;

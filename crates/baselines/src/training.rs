@@ -81,8 +81,8 @@ pub(crate) type Callback<'a> = &'a mut dyn FnMut(Progress<CurvePoint>) -> Contro
 /// Trains `params`, leaves those of the lowest `validate`, the one before any update among them,
 /// and returns the learning curve.
 ///
-/// `examples` are shuffled into batches anew in every epoch; `loss` gets a batch of them and a seed
-/// of its own.
+/// `examples` are shuffled into batches again in every epoch; `loss` gets a batch of them and a
+/// seed of its own.
 pub(crate) fn train(
     params: &Params,
     config: &Training,

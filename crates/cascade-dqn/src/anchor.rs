@@ -26,12 +26,12 @@ use crate::{ItemFeatures, QConfig, QNetworks, Result, StateEncoder};
 /// | flavour - | 1 | -4.5 | 1 | -7.59 |
 ///
 /// **Greedy is suboptimal.** Let k = 2, H = 20 and π(r) = 2eʳ / (1 + 2eʳ), the chance of a click on
-/// two items of reward r. Greedy opens with two rich items. Whoever clicks one then has r ≤ -4.5
-/// for every item, so clicks again with a chance of at most q = π(-4.5) ≈ 0.022; whoever does not
-/// leaves. The session brings at most 1 click, and with probability at most q up to H - 1 more: at
-/// most 1 + q (H - 1) < 1.5 clicks in expectation. Two light items of one flavour and then always
-/// two of the flavour that was not clicked last have r = 1 at every step, so a chance of p = π(1) ≈
-/// 0.845 each time: Σ_{h=1..H} pʰ > 5 clicks. The optimum earns no less. ∎
+/// two items of reward r. Greedy opens with two rich items. A user who clicks one then has r ≤ -4.5
+/// for every item, so clicks again with a chance of at most q = π(-4.5) ≈ 0.022; a user who does
+/// not leaves. The session brings at most 1 click, and with probability at most q up to H - 1 more:
+/// at most 1 + q (H - 1) < 1.5 clicks in expectation. Two light items of one flavour and then
+/// always two of the flavour that was not clicked last have r = 1 at every step, so a chance of p =
+/// π(1) ≈ 0.845 each time: Σ_{h=1..H} pʰ > 5 clicks. The optimum earns no less. ∎
 ///
 /// The state matters: the better policy must know the last click, and one item of the wrong flavour
 /// on every slate costs half of the clicks. [`Anchor::optimum`] solves for the optimum by dynamic

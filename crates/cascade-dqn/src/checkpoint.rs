@@ -65,7 +65,7 @@ impl Trainer {
         let Resumed { state, folder } = run::resume::<State>(folder, seed)?;
         let path = folder.join(NETWORKS);
         let (networks, saved) = read(&path, catalogue)?;
-        // Earlier versions wrote the seed beside the networks alone.
+        // Earlier versions wrote the seed next to the networks only.
         if saved.manifest.seed != run::fingerprint(seed) {
             return Err(Error::checkpoint(&path, "the run had another seed").into());
         }

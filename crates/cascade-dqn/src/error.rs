@@ -10,7 +10,7 @@ pub enum Error {
     /// The environment failed.
     #[error(transparent)]
     Environment(#[from] foretaste_sim::Error),
-    /// What stands beside saved networks cannot be read, or does not fit.
+    /// What is saved with networks cannot be read, or does not fit.
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
     /// A setting or an argument is outside its range.

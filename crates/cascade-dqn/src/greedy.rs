@@ -102,7 +102,7 @@ impl<M: ChoiceModel> Greedy<M> {
     }
 
     /// The users as a log, a session for each: every click is a step that shows that item alone,
-    /// and the last step shows all that may be shown. Beside it the number of each last step.
+    /// and the last step shows all that may be shown. With it comes the number of each last step.
     fn log(
         &self,
         clicks: &RecentClicks,

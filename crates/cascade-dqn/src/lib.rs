@@ -1,13 +1,15 @@
 //! Cascading deep Q-networks: recommenders that plan, trained against any simulated or learned user
 //! (GAN-CDQN, Chen et al., ICML 2019).
 //!
-//! A slate of k out of K items is an action, and the best of them is too many to look for. The
-//! cascade factorises the argmax: Q^j(s, a_1..j) stands for the best that a slate beginning with
-//! a_1..j can bring, so k passes over the items pick the slate. [`QNetworks`] are the k networks
-//! with the state encoder that they share, [`Trainer`] fits them all to one target from a replay
-//! memory, [`Cascade`] is the exact argmax over a whole catalogue or over candidate sets, and
-//! [`QPolicy`] acts by it. With the feature `cuda`, `Cascade::on_cuda` takes the argmax to an
-//! NVIDIA GPU.
+//! An action is a slate of k out of K items, and there are too many slates to search through. The
+//! cascade factorizes the argmax: Q^j(s, a_1..j) is the value of the best slate that begins with
+//! a_1..j, so k passes over the items find the best slate.
+//!
+//! * [`QNetworks`] are the k networks with the state encoder that they share.
+//! * [`Trainer`] fits all of them to one target from a replay memory.
+//! * [`Cascade`] is the exact argmax over a whole catalogue or over candidate sets. With the
+//!   feature `cuda`, `Cascade::on_cuda` computes it on an NVIDIA GPU.
+//! * [`QPolicy`] is the policy that shows the argmax.
 //!
 //! ```
 //! use foretaste_cascade_dqn::{QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer};
@@ -37,18 +39,18 @@
 //! | GAN-CDQN | [`Architecture::Cascade`], trained in a learned user on [`Reward::Environment`] |
 //! | GAN-GDQN | [`Architecture::Greedy`] |
 //! | GAN-RWD1 | GAN-CDQN trained on [`Reward::Click`] |
-//! | SlateQ (not the papers') | [`Trainer::slate_q`], which credits a click to its item alone |
+//! | SlateQ (not in the papers) | [`Trainer::slate_q`], which credits a click to its item alone |
 //! | GAN-Greedy, W&D-LR, W&D-CCF | [`Greedy`] on a user model or a click model |
-//! | the slate that pays most at once (not the papers') | [`Assortment`] on a user model |
+//! | the slate with the highest expected reward at once (not in the papers) | [`Assortment`] on a user model |
 //! | LinUCB | [`LinUcb`] |
 //! | random | [`UniformRandom`](foretaste_sim::policies::UniformRandom) |
 //!
-//! All know of a user what was shown and clicked, and base their choice on the last clicks.
+//! All of them know what was shown to a user and clicked, and base their choice on the last clicks.
 //!
-//! What the paper's algorithm does not have, target networks, double Q-learning and prioritised
-//! replay, are settings of [`TrainConfig`]; the first two are on by default. One-hot item features
-//! are replaced by a learned embedding. Whether a training plans at all can be seen in the
-//! population of [`anchor`], where greedy provably fails.
+//! Target networks, double Q-learning and prioritized replay are not in the paper. They are
+//! settings of [`TrainConfig`]; the first two are on by default. One-hot item features are replaced
+//! by a learned embedding. [`anchor`] contains users with whom a greedy policy provably fails, so
+//! they show whether a training plans at all.
 
 pub mod anchor;
 mod argmax;

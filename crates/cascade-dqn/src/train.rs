@@ -59,8 +59,8 @@ pub enum Reward {
 }
 
 impl Default for TrainConfig {
-    /// The numbers are ours, for want of the paper's. Target networks and the decoupled argmax are
-    /// on, prioritised replay is off.
+    /// The numbers are ours, because the paper has none. Target networks and the decoupled argmax
+    /// are on, prioritised replay is off.
     fn default() -> Self {
         Self {
             optimiser: AdamConfig {

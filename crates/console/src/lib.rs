@@ -1,5 +1,10 @@
-//! How the programs talk to the person at the terminal: lines that a closed pipe does not end, logs
-//! that step aside for progress bars, Ctrl-C, exit codes, numbers of threads.
+//! How the programs of the project behave at a terminal.
+//!
+//! * [`terminal`] prints lines. A closed pipe does not end the program, and a full disk does.
+//! * [`logging`] starts logs and progress bars that do not overwrite each other.
+//! * [`interrupt`] turns Ctrl-C into a request to stop, and the end of a program into its exit
+//!   code.
+//! * [`threads`] sets how many threads are used.
 //!
 //! ```
 //! use foretaste_console::terminal::{duration, reasons};

@@ -1,5 +1,5 @@
-//! What the program tells the person at the terminal. A reader that has gone away ends nothing:
-//! lines that nobody reads are dropped, where `println!` would panic. Lines that somebody waits for
+//! Prints lines at the terminal. A reader that has gone away does not end the program:
+//! lines that no one reads are dropped, where `println!` would panic. Lines that a reader waits for
 //! and that cannot be written, as on a full disk, end the program.
 
 use std::fmt::Display;
@@ -11,7 +11,7 @@ pub fn print_line(line: impl Display) {
     still_read(line);
 }
 
-/// The same, and whether anybody still reads: who answers without end stops where nobody does.
+/// The same, and whether it is still read: a command that prints without end stops if it is not.
 pub fn still_read(line: impl Display) -> bool {
     match writeln!(stdout(), "{line}").and_then(|()| stdout().flush()) {
         Ok(()) => true,

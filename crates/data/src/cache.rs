@@ -3,7 +3,7 @@
 //! Layout, little-endian: magic `USTUDY\0\n` (8 bytes), format version (u32), payload length (u64),
 //! BLAKE3 of the payload (32 bytes), payload. The payload is bincode and changes with the version;
 //! files for other programs are written by `foretaste-import`. Version 2 had no ids
-//! of sessions, version 3 one choice a slate and nothing beside slates, version 4 no context and no
+//! of sessions, version 3 one choice a slate and nothing but slates, version 4 no context and no
 //! user features; all are still read.
 
 use std::fs::File;
@@ -131,7 +131,7 @@ fn not_encoded(path: &Path, error: EncodeError) -> Error {
     }
 }
 
-/// The checksum is right, so that whoever wrote the file wrote something else than a log.
+/// The checksum is right, so what was written is not a log.
 fn not_decoded(path: &Path, error: DecodeError) -> Error {
     match error {
         DecodeError::Io { inner, .. } if inner.kind() != io::ErrorKind::UnexpectedEof => {

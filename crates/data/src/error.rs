@@ -23,7 +23,7 @@ pub enum Error {
     /// A step or a log breaks an invariant of [`Log`](crate::Log).
     #[error("invalid log: {0}")]
     Log(String),
-    /// What stands beside a saved model cannot be read, or does not fit.
+    /// What is saved with a model cannot be read, or does not fit.
     #[error("{0}")]
     Saved(String),
     /// A log holds items that a model does not know.

@@ -173,7 +173,7 @@ pub(crate) struct OldLog<Before> {
     rest: Before,
 }
 
-/// The users, which were all that a log had beside its steps before version 4.
+/// The users, which were all that a log had in addition to its steps before version 4.
 pub(crate) type RestBefore4 = Option<Vec<u32>>;
 
 /// The rest of a log of version 4.
@@ -469,8 +469,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// The items that the slate of step `t` was drawn from, where they are known: whoever else
-    /// chooses a slate there may choose among them only.
+    /// The items that the slate of step `t` was drawn from, if they are known. Another
+    /// policy may choose only among them.
     pub fn candidates(self, t: usize) -> Option<&'a [ItemId]> {
         self.log.rest.candidates.as_ref()?.of_step(self.first + t)
     }

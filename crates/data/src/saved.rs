@@ -1,4 +1,4 @@
-//! What stands beside the tensors of a saved model: its items, and what it was fitted on.
+//! What is saved with the tensors of a model: its items, and what it was fitted on.
 
 use crate::{Catalogue, Error, Origin, Result};
 

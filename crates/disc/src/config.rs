@@ -68,7 +68,7 @@ impl DiscriminatorConfig {
 pub struct DiscriminatorTraining {
     /// The optimizer: Adam, 1e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
-    /// Real sessions in a batch, beside which stand as many generated trajectories: 32.
+    /// Real sessions in a batch, which has as many generated trajectories: 32.
     pub batch: usize,
 }
 

@@ -7,7 +7,7 @@ pub enum Error {
     /// A network part failed.
     #[error(transparent)]
     Network(#[from] foretaste_nn::Error),
-    /// What stands beside a saved model cannot be read, or does not fit.
+    /// What is saved with a model cannot be read, or does not fit.
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
     /// A setting or an argument is outside its range.

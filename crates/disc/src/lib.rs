@@ -1,11 +1,14 @@
 //! IRecGAN's discriminator D (Bai et al., NeurIPS 2019, appendix 1 and Eq 5): the probability that
 //! a trajectory of slates, clicks and rewards comes from real users.
 //!
-//! At each step an LSTM over the clicks so far guesses the user's favorite of the slate; D(τ) =
-//! σ(the mean over the steps of how well the click agrees with it, weighed by the reward).
-//! [`Discriminator`] is the network, [`DiscriminatorTrainer`] fits it by Eq 5 to real and generated
-//! logs, and [`FrozenDiscriminator`] carries D along a trajectory: one more step costs one step,
-//! from any state that was kept.
+//! At each step, an LSTM over the clicks so far predicts the user's favorite item of the slate.
+//! D(τ) is the logistic function of the mean, over the steps, of how well the click agrees with
+//! this prediction, weighted by the reward.
+//!
+//! * [`Discriminator`] is the network.
+//! * [`DiscriminatorTrainer`] fits it by Eq 5 to real and generated logs.
+//! * [`FrozenDiscriminator`] evaluates D along a trajectory: each further step costs the time of
+//!   one step, and it can continue from any state that was kept.
 //!
 //! ```
 //! use candle_core::Device;

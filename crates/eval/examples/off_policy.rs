@@ -1,9 +1,10 @@
-//! Estimates, from the log of one recommender, what two others would have earned, beside the truth
+//! Estimates, from the log of one recommender, what two others would have earned, next to the truth
 //! that the simulator knows.
 //!
 //! `cargo run -p foretaste-eval --example off_policy`
 //!
-//! Users have one of four types, which the recommender sees; it shows one item, and a click earns 1.
+//! Users have one of four types, which the recommender sees; it shows one item, and a click earns
+//! 1.
 
 use std::error::Error;
 
@@ -47,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints every estimator beside what the diagnostics say.
+/// Prints every estimate and what the diagnostics say.
 fn evaluate(
     log: &Log,
     logging: &Recommender,
@@ -146,7 +147,7 @@ impl Log {
         self.types.iter().zip(&self.items).map(|(&user, &item)| recommender[user][item]).collect()
     }
 
-    /// A model of the rewards: the click rate of each item, whoever the user is.
+    /// A model of the rewards: the click rate of each item, the same for all users.
     fn click_rates(&self) -> Vec<f64> {
         let rate = |item: usize| {
             let of_item =

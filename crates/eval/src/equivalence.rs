@@ -9,8 +9,8 @@ use crate::{Error, NoInterval, Result};
 /// 1 - [`CONFIDENCE`].
 pub const TWO_ONE_SIDED: f64 = 1.0 - 2.0 * (1.0 - CONFIDENCE);
 
-/// A mean paired difference beside a margin, by two one-sided t-tests at 5%. In the unit of the
-/// values.
+/// A mean paired difference compared with a margin, by two one-sided t-tests at 5%. In the unit of
+/// the values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Equivalence {
     /// The margin δ: no smaller difference matters.

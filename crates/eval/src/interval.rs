@@ -55,7 +55,7 @@ pub enum NoInterval {
     NoSpread,
     /// Two values lie equally far from their median: to compare spreads takes three.
     TwoDistances,
-    /// The figure is what a model predicts, and how wrong the model is, nobody knows.
+    /// The figure is what a model predicts, and it is not known how wrong the model is.
     ModelError,
 }
 

@@ -1,14 +1,15 @@
 //! How good a user model or a recommender is, and how far to trust the figure.
 //!
-//! [`metrics`] defines each figure once, with its unit and source: what a model scores on one run;
-//! a [`Metric`] is the name of one that an experiment reports. [`interval`] turns the figures of
-//! several seeds into an [`Estimate`]: a mean, and the interval in which the mean over all seeds
-//! lies with 95% confidence. One seed gives a mean and no interval. [`equivalence()`] tells whether
-//! a difference is too small to matter, and [`power`] what a comparison of so many seeds can show.
-//! [`auc()`] says how well scores tell two samples apart.
-//! [`text`] writes figures with the digits that their errors allow. [`choice`] evaluates whatever
-//! predicts what users choose from a slate. [`counterfactual`] estimates from one policy's log what
-//! another would have earned.
+//! * [`metrics`] defines each figure of one run once, with its unit and source. A [`Metric`] is the
+//!   name of a figure that an experiment reports.
+//! * [`interval`] turns the figures of several seeds into an [`Estimate`]: a mean with its 95%
+//!   confidence interval. One seed gives a mean and no interval.
+//! * [`equivalence()`] says whether a difference is too small to matter, and [`power`] what a
+//!   comparison of so many seeds can show.
+//! * [`auc()`] measures how well scores separate two samples.
+//! * [`text`] writes figures with the digits that their errors allow.
+//! * [`choice`] evaluates any model that predicts what users choose from a slate.
+//! * [`counterfactual`] estimates from one policy's log what another policy would have earned.
 //!
 //! ```
 //! use foretaste_eval::{interval, metrics};

@@ -24,7 +24,7 @@ pub struct Adaptation {
     levels: Shared<(String, u64), Levels>,
 }
 
-/// What a cell's result depends on, beside its data set, method and seed.
+/// What a cell's result depends on, in addition to its data set, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     data: String,
@@ -328,7 +328,7 @@ impl Config {
         Ok(scores)
     }
 
-    /// Clicks per slate of users who are nobody's to learn from.
+    /// Clicks per slate of users from whom nothing is learned.
     fn click_rate<E: Environment, P: Policy>(
         &self,
         new: &E,

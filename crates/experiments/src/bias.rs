@@ -21,7 +21,7 @@ pub struct BiasExperiment {
     studies: Arc<Studies>,
 }
 
-/// What a cell's result depends on, beside its users and seed.
+/// What a cell's result depends on, in addition to its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     /// The seed of the users where the cell's is 0.

@@ -32,7 +32,7 @@ pub struct Cdqn {
     optima: Shared<(usize, usize), f64>,
 }
 
-/// What a cell's result depends on, beside its data set, method and seed.
+/// What a cell's result depends on, in addition to its data set, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     data: String,

@@ -25,7 +25,7 @@ pub struct Parts {
 /// What an arm changes in the settings.
 type Change<'a> = &'a dyn Fn(&mut IRecGanConfig);
 
-/// What a cell's result depends on, beside its users and seed.
+/// What a cell's result depends on, in addition to its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     /// The seed of the users where the cell's is 0.
@@ -39,7 +39,7 @@ struct Config {
 /// power of 80% by the spreads of five seeds at `quick`.
 const SEEDS: u64 = 14;
 const NAME: &str = "irecgan-parts";
-/// λ₁ of the authors' code: a pool of 6,000 trajectories beside a log of 1,000.
+/// λ₁ of the authors' code: a pool of 6,000 trajectories for a log of 1,000.
 const AUTHORS: f64 = 6.0 / 7.0;
 /// The arms that run at the published size.
 const MAIN: [&str; 6] = ["LSTM", "PG", "PG, more epochs", "LSTMD 6:1", "PGU 6:1", "IRecGAN 6:1"];

@@ -48,7 +48,7 @@ pub struct Trained {
     study: Study,
 }
 
-/// Methods of `foretaste train` that are rows beside those of the paper.
+/// Methods of `foretaste train` that are rows in addition to those of the paper.
 const OTHERS: [&str; 1] = ["popularity"];
 
 /// Lets policies meet the users.

@@ -1,5 +1,9 @@
 //! The experiments of the two papers, A to D of GAN-CDQN (ICML 2019) and those of IRecGAN (NeurIPS
-//! 2019), and what each part of IRecGAN is worth, on [`foretaste_lab`].
+//! 2019), and experiments of our own, such as the contribution of each part of IRecGAN.
+//!
+//! [`named`] gives experiments by name for some [`Settings`]: the scale, the seeds, the folder of
+//! public data and the device. Each is an [`Experiment`](foretaste_lab::Experiment), whose cells
+//! `foretaste-lab` runs, stores and reports.
 //!
 //! ```
 //! use foretaste_experiments::{Settings, named};

@@ -23,7 +23,7 @@ pub struct OnlineEval {
     studies: Arc<Studies>,
 }
 
-/// What a cell's result depends on, beside its users, method and seed.
+/// What a cell's result depends on, in addition to its users, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     /// The seed of the users where the cell's is 0.

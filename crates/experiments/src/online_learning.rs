@@ -26,7 +26,7 @@ pub struct OnlineExperiment {
     device: Device,
 }
 
-/// What a cell's result depends on, beside its users and seed.
+/// What a cell's result depends on, in addition to its users and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     /// The seed of the users where the cell's is 0.

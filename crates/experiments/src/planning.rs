@@ -39,7 +39,7 @@ pub struct Planning {
     device: Device,
 }
 
-/// What a cell's result depends on, beside its seed.
+/// What a cell's result depends on, in addition to its seed.
 #[derive(Clone, Serialize, Deserialize)]
 struct Config {
     /// The seed of the users where the cell's is 0.

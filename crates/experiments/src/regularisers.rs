@@ -30,7 +30,7 @@ pub struct Regularisers {
     device: Device,
 }
 
-/// What a cell's result depends on, beside its data set, method and seed.
+/// What a cell's result depends on, in addition to its data set, method and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     data: String,

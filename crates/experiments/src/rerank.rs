@@ -32,7 +32,7 @@ pub struct Rerank {
     trainings: Trainings,
 }
 
-/// What a cell's result depends on, beside its data set and seed.
+/// What a cell's result depends on, in addition to its data set and seed.
 #[derive(Serialize, Deserialize)]
 struct Config {
     /// The seed of the split and the networks where the cell's is 0.

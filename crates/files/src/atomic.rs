@@ -64,7 +64,7 @@ pub fn is_unfinished(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED))
 }
 
-/// Removes what crashes left in `folder`, as far as that is possible: nobody reads it.
+/// Removes what crashes left in `folder`, as far as that is possible; no reader sees it.
 pub fn sweep(folder: &Path) {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()).filter(|path| is_unfinished(path)) {

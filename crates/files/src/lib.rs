@@ -1,10 +1,13 @@
 //! Files that are written whole or not at all, and locks between processes.
 //!
-//! [`write()`] and [`write_with`] write beside the place and rename: a reader, or a run that
-//! follows a crash, sees the old file or the new one, never a part. File and folder are synced.
-//! What is no regular file, such as a link, a folder or a device, is never replaced. [`read`] takes
-//! no more memory than its caller allows. A [`Target`] is a place that a user named for a result,
-//! where nothing is replaced unasked. [`locks`] end with the process that holds them.
+//! * [`write()`] and [`write_with`] write a file under a temporary name and then rename it. A
+//!   reader, or a run that follows a crash, sees the old file or the new one, never a part of it.
+//!   The file and its folder are synced. Only a regular file is ever replaced: no link, no folder
+//!   and no device.
+//! * [`read`] takes no more memory than its caller allows.
+//! * A [`Target`] is a file that a user named for a result. An existing file is replaced only if
+//!   the user asked for that.
+//! * [`locks`] keep processes apart, and end with the process that holds them.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;

@@ -32,7 +32,7 @@ pub fn try_exclusive(path: &Path) -> Result<Option<Guard>> {
     }
 }
 
-/// Takes the lock `path` once nobody else holds it.
+/// Takes the lock `path` once no other process holds it.
 ///
 /// # Errors
 /// Where the file cannot be made or opened.
@@ -66,7 +66,7 @@ fn open(path: &Path) -> Result<File> {
     options.open(path).map_err(|source| Error::io(path, source))
 }
 
-/// A lock that keeps nobody away: the caller's files are whole or absent all the same.
+/// A lock that keeps no process away: the caller's files are whole or absent all the same.
 fn without(path: &Path, error: &std::io::Error) -> Guard {
     static WARNING: Once = Once::new();
     WARNING.call_once(|| {

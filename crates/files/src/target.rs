@@ -1,4 +1,5 @@
-//! What a command may write to: a path that a user names is never replaced unasked.
+//! What a command may write to: a path that a user names is never replaced unless the user asks for
+//! it.
 //!
 //! An input of `-` is the standard input, whatever file that is.
 

@@ -194,7 +194,7 @@ fn place_tells(dataset: &Dataset, args: &Args) -> bool {
     tells
 }
 
-/// IRecGAN's users know no third thing beside a click and leaving.
+/// IRecGAN's users click or leave; they can do nothing else.
 fn warn_of_skips(log: &Log) {
     let steps = || log.iter().flat_map(|session| session.steps());
     let skips = steps().filter(|step| step.choice == Choice::Skip).count();

@@ -264,7 +264,7 @@ mod tests {
         assert!(kept.join("latest.json").exists());
         let refused = again.unfinished(&command(2), false).unwrap_err().to_string();
         assert!(refused.contains("--fresh"), "{refused}");
-        // A recommender beside it is not replaced unasked.
+        // A recommender next to it is not replaced unless the user asks for it.
         let manifest = path.join("recommender.json");
         fs::write(&manifest, r#"{"model": "agent", "digest": "00"}"#).unwrap();
         assert!(folder(false).is_err() && folder(true).is_ok());

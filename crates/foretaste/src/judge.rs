@@ -137,7 +137,7 @@ enum Candidate {
     Popularity,
 }
 
-/// Whom to judge, beside the log.
+/// What to judge, in addition to the log.
 enum Ready {
     Ours(Box<Recommender>),
     File(Box<Columns>, Vec<String>),
@@ -258,7 +258,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     Ok(answer)
 }
 
-/// What every policy is judged beside.
+/// What every policy is compared with.
 struct Judging<'a> {
     args: &'a Args,
     dataset: &'a Dataset,

@@ -59,8 +59,8 @@ impl LogArgs {
         }
     }
 
-    /// The log, in the format that is given or told by its first bytes, and what was read of it
-    /// unless it was cached.
+    /// The log, in the format that is given or recognized by its first bytes, and what was read of
+    /// it unless it was cached.
     pub fn read(
         &self,
         format: Option<Format>,

@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> anyhow::Result<Answer> {
 }
 
 /// Answers the requests of a file, as many at a time as have come, until there are no more or
-/// nobody reads the answers.
+/// no one reads the answers.
 fn answer_lines(actor: &Actor<'_>, path: &Path, k: usize, seed: Seed) -> anyhow::Result<()> {
     let (name, from): (String, Box<dyn Read>) = match path.as_os_str() == "-" {
         true => ("<standard input>".into(), Box::new(stdin())),
@@ -129,7 +129,7 @@ impl<R: Read> Lines<R> {
     fn requests(&mut self, k: usize) -> (Vec<Request>, anyhow::Result<()>) {
         let mut requests = Vec::new();
         while requests.len() < BATCH {
-            // Whoever waits for an answer before they ask again is not left waiting.
+            // A reader that waits for an answer before the next request is not left waiting.
             if !requests.is_empty() && !self.from.buffer().contains(&b'\n') {
                 break;
             }

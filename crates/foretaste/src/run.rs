@@ -207,7 +207,7 @@ impl Plan<'_> {
         self.stages.run_on(self.log, "import", log, &import)
     }
 
-    /// Judges what could be trained, beside uniform slates.
+    /// Judges what could be trained, and uniform slates.
     fn judge(
         &self,
         log: &str,

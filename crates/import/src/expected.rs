@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::Format;
 
-/// What a published file is known to hold, for a [`Report`](crate::Report) to print beside what was
-/// found; `None` is unknown.
+/// What a published file is known to hold, for a [`Report`](crate::Report) to print next to what
+/// was found; `None` is unknown.
 ///
 /// `datasets/` says of each figure where it comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -16,28 +16,28 @@ pub enum Format {
     /// The processed CSV of the IRecGAN paper's authors:
     /// `session_num;query_num;click_item;rec_list;purchase`.
     IRecGan,
-    /// MovieLens 100k: `u.data`, with `u.item` beside it. Read only; slates are simulated.
+    /// MovieLens 100k: `u.data`, with `u.item` next to it. Read only; slates are simulated.
     MovieLens100k,
-    /// The `ratings.csv` of MovieLens latest-small and its larger sisters, with `movies.csv` beside
-    /// it if it is there. Read only; slates are simulated.
+    /// The `ratings.csv` of MovieLens latest-small and its larger sisters, with `movies.csv` next
+    /// to it if it is there. Read only; slates are simulated.
     MovieLens,
     /// The `user_taggedartists.dat` of LastFM, HetRec 2011. Read only; slates are simulated.
     LastFm,
     /// The raw files of CIKM Cup 2016, Track 2: `train-queries.csv`, with `train-clicks.csv` and
-    /// `train-purchases.csv` beside it. Read only.
+    /// `train-purchases.csv` next to it. Read only.
     Cikm,
-    /// `yoochoose-clicks.dat` of RecSys Challenge 2015, with `yoochoose-buys.dat` beside it. Read
+    /// `yoochoose-clicks.dat` of RecSys Challenge 2015, with `yoochoose-buys.dat` next to it. Read
     /// only; slates are simulated.
     YooChoose,
     /// The actions of trivago's RecSys Challenge 2019, as CSV or Parquet. Read only.
     Trivago,
     /// A log of the Open Bandit Dataset: one row per item shown at a position, with
-    /// `item_context.csv` beside it if it is there. Read only.
+    /// `item_context.csv` next to it if it is there. Read only.
     OpenBandit,
-    /// A matrix of ratings of the Coat data set: `train.ascii`, with `propensities.ascii` beside
+    /// A matrix of ratings of the Coat data set: `train.ascii`, with `propensities.ascii` next to
     /// it, or `test.ascii`. Read only.
     Coat,
-    /// The `ratings.dat` of MovieLens 1M, with `movies.dat` beside it if it is there. Read only;
+    /// The `ratings.dat` of MovieLens 1M, with `movies.dat` next to it if it is there. Read only;
     /// slates are simulated.
     MovieLens1M,
     /// The `behaviors.tsv` of MIND: news impressions. Read only.

@@ -38,7 +38,7 @@ use crate::reader::times::Times;
 use crate::reader::{Collector, Progress, Source};
 use crate::{Error, Format, Layout, Result, SimulatedSlates};
 
-/// The files that the importers read beside a log, as paths from its folder.
+/// The files that the importers read with a log, as paths from its folder.
 pub const BESIDE: [&str; 9] = [
     movielens::releases::U_ITEM,
     movielens::releases::MOVIES_CSV,
@@ -155,7 +155,7 @@ fn open_beside<'s>(collector: &Collector, path: &Path) -> Result<Source<'s>> {
     Ok(Source::open(path, None)?.within(collector.limits()))
 }
 
-/// The path of a file that lies beside the one that is read, one of [`BESIDE`].
+/// The path of a file that is next to the one that is read, one of [`BESIDE`].
 fn beside(collector: &Collector, name: &str) -> PathBuf {
     debug_assert!(BESIDE.contains(&name), "{name}");
     collector.path().with_file_name(name)

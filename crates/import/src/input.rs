@@ -37,9 +37,9 @@ pub fn import(path: &Path, options: Options<'_>) -> Result<(Dataset, Report)> {
 /// `day=*/part-*` for the files that it matches; a zip archive for its files.
 ///
 /// A path that is no regular file (a named pipe, `/dev/stdin`, the shell's `<(…)`), and `-`, which
-/// is the standard input, can be read once and from the front only, while a format is told from the
-/// first bytes and Parquet is read from the end. So they are copied into a temporary file, which
-/// goes with this value. Errors name what was given.
+/// is the standard input, can be read once and from the front only, while a format is recognized by
+/// the first bytes and Parquet is read from the end. So they are copied into a temporary file,
+/// which goes with this value. Errors name what was given.
 ///
 /// [`import`](crate::import()) and [`Format::detect`] open one by themselves; to call both for the
 /// same pipe, or to read a cached log from it, open it once and call the methods here.
@@ -78,7 +78,7 @@ impl Input {
     /// # Errors
     /// [`Error::File`] if what comes through a pipe or stands in an archive cannot be read or
     /// copied, and for a folder or a pattern without a file. A path that names nothing is an error
-    /// of whoever reads it.
+    /// of its reader.
     pub fn open(path: &Path) -> Result<Self> {
         if path.as_os_str() == "-" {
             let given = PathBuf::from("<standard input>");

@@ -1,4 +1,4 @@
-//! How somebody's own files are laid out: what an import is told beside the path.
+//! How a user's own files are laid out: what an import needs to know in addition to the path.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -170,7 +170,7 @@ choices! {
 choices! {
     /// What several clicks on a slate are to a model that sees one choice a step.
     Clicks, "clicks" {
-        /// The first click is the choice of the step. The others stay in the log beside it.
+        /// The first click is the choice of the step. The others stay in the log in addition to it.
         #[default]
         First = "first",
         /// Every click is a step, on the slate less the items clicked before, and a step without a

@@ -1,11 +1,11 @@
-//! Log files to logs and back.
+//! Reads log files into logs, and writes logs as files.
 //!
 //! * [`import`](import()) reads a file into a [`Dataset`](foretaste_data::Dataset) and reports what
-//!   it held. It knows the files of the papers, of public data sets and of your own logs: each is a
-//!   [`Format`].
+//!   the file contained. It knows the files of the papers, of public data sets and of your own
+//!   logs: each is a [`Format`].
 //! * [`export`](export()) writes a data set as such a file, and refuses what the format cannot
 //!   hold; [`export_features`] writes features into files of their own.
-//! * A [`Layout`] says how somebody's own files differ from our schema, and [`guess`](guess())
+//! * A [`Layout`] says how a user's own files differ from our schema, and [`guess`](guess())
 //!   proposes one.
 //! * An [`Input`] is a file or a pipe, a folder, a pattern or an archive that a log is read from.
 //!
@@ -28,8 +28,8 @@
 //! ```
 //!
 //! Files are read as streams, and every row is checked: an [`Error`] names file, line and field.
-//! This is the only crate that knows Arrow, Parquet, CSV and compression, so that whoever needs a
-//! log alone does not compile them.
+//! This is the only crate that knows Arrow, Parquet, CSV and compression, so a program that needs
+//! only logs in memory does not compile them.
 
 pub mod bundled;
 mod detect;

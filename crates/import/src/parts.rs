@@ -18,7 +18,7 @@ pub(crate) struct Part {
     pub(crate) partition: Vec<(String, String)>,
 }
 
-/// What is the log in a folder of a public data set; the rest of it is read beside.
+/// What is the log in a folder of a public data set; the rest of it is read with it.
 const MAIN_FILES: [&str; 8] = [
     "train-queries.csv",
     "yoochoose-clicks.dat",
@@ -30,7 +30,7 @@ const MAIN_FILES: [&str; 8] = [
     "train.ascii",
 ];
 
-/// The logs of the Open Bandit Dataset, one of which lies in a folder beside its items.
+/// The logs of the Open Bandit Dataset, one of which is in a folder with its items.
 const CAMPAIGNS: [&str; 3] = ["all.csv", "men.csv", "women.csv"];
 
 /// The parts of a path: a file, a folder with all below it, or a pattern such as `day=*/part-*`.
@@ -73,7 +73,7 @@ pub(crate) fn of_path(path: &Path) -> Result<Vec<Part>> {
 }
 
 /// The files of a folder and of those in it, in the order of their names. What programs leave
-/// beside data is none: names that begin with `_` or `.`, checksums, files that are empty.
+/// that is with data is none: names that begin with `_` or `.`, checksums, files that are empty.
 fn below(folder: &Path, partition: &[(String, String)], parts: &mut Vec<Part>) -> Result<()> {
     let io = |source| foretaste_files::Error::io(folder, source);
     let entries: io::Result<Vec<_>> = folder.read_dir().map_err(io)?.collect();

@@ -148,18 +148,18 @@ impl PolicyFile {
         &self.rows
     }
 
-    /// Takes out what it holds, for whoever needs to own it; what is wrong with it can still be
-    /// said.
+    /// Takes out what it holds, for a caller that needs to own it; what is wrong with it can still
+    /// be said.
     pub fn take_rows(&mut self) -> PolicyRows {
         std::mem::replace(&mut self.rows, PolicyRows::Logged(Vec::new()))
     }
 
-    /// What is wrong with a row beside a log.
+    /// What is wrong with a row, given a log.
     pub fn error(&self, line: u64, fault: &Fault) -> Error {
         Error::row(&self.path, line, fault, None)
     }
 
-    /// What is wrong with the whole beside a log.
+    /// What is wrong with the whole, given a log.
     pub fn unfit(&self, problem: impl Into<String>) -> Error {
         Error::file(&self.path, problem)
     }

@@ -1,5 +1,5 @@
 //! IRecGAN's Algorithm 1 on a log of random slates: its stages, and what the agent that comes of it
-//! earns beside random slates and beside one who knows the users.
+//! earns compared with random slates and with a policy that knows the users.
 //!
 //! `cargo run --release -p foretaste-irecgan --example train`
 

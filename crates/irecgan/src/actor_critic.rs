@@ -79,7 +79,7 @@ impl Network for Critic {
 /// that learns V.
 ///
 /// V is fitted to the returns of Eq 10 by squared error. Sessions are logged whole and are a few
-/// steps long, so the return is at hand and free of the bias that bootstrapping has while V is
+/// steps long, so the return is known and free of the bias that bootstrapping has while V is
 /// wrong. On trajectories of the actor's own, V(s_t) leaves the expected gradient as it is. On a
 /// log of another policy it does not: a click that paid less than usual is made less likely, where
 /// [`AgentTrainer::epoch`] makes every click likelier.

@@ -70,7 +70,7 @@ pub struct AgentTraining {
     pub batch: usize,
     /// γ: what the next step counts in a return.
     pub discount: f64,
-    /// λ_r: what a reward counts beside the score of the trajectory.
+    /// λ_r: the weight of a reward relative to the score of the trajectory.
     pub lambda_r: f64,
 }
 

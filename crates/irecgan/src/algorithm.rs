@@ -25,7 +25,7 @@ use crate::{Buffer, Result};
 ///
 /// | line | here |
 /// |---|---|
-/// | 1 | B^s and B^r belong to a stage, which fills them anew |
+/// | 1 | B^s and B^r belong to a stage, which fills them again |
 /// | 2 | [`new`](Self::new) |
 /// | 3 | [`pretrain_users`](Self::pretrain_users), once an epoch |
 /// | 4 | [`pretrain_agent`](Self::pretrain_agent), once an epoch |
@@ -349,8 +349,8 @@ impl IRecGan {
     }
 
     /// The weights of Eq 7 of the steps of trajectories, of which the first `generated` are ours.
-    /// The last step of one of full length does not count: everyone leaves on it, whoever would
-    /// have stayed. On the authors' random slates it does, as in their code.
+    /// The last step of one of full length does not count: every user leaves on it, even those who
+    /// would have stayed. On the authors' random slates it does, as in their code.
     fn weights_of_users(&self, both: &Buffer, generated: usize, offline: &Log) -> Result<Vec<f32>> {
         let mut weights = both.scores.clone();
         if self.config.endings == Endings::Random {

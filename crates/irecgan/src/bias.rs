@@ -7,7 +7,7 @@ use foretaste_user_model::behaviour::BehaviourUsers;
 
 use crate::{AgentPolicy, Result, Selection};
 
-/// Where generated trajectories come from, beside the agent.
+/// Where generated trajectories come from, in addition to the agent.
 #[derive(Clone, Copy)]
 pub struct Generated<'a> {
     /// U.

@@ -126,7 +126,7 @@ pub enum Judged {
 
 impl IRecGanConfig {
     /// The published sizes and rates (§7.1) for slates of `k` out of `items` items. The numbers of
-    /// epochs and steps are ours, for want of the paper's.
+    /// epochs and steps are ours, because the paper has none.
     pub fn new(items: usize, k: usize) -> Self {
         Self {
             k,

@@ -53,7 +53,7 @@ pub(crate) fn draw(
         }
         let Some((item, weight)) = left.find(stream.random::<f64>() * all).filter(|_| all > 0.0)
         else {
-            // The rest is so unlikely that it has no weight beside the largest: it is drawn on its
+            // The rest is so unlikely that it has no weight next to the largest: it is drawn on its
             // own scale.
             let mut rest = left.values();
             left.slate.iter().for_each(|item| rest[item.index()] = f32::NEG_INFINITY);
@@ -256,7 +256,7 @@ mod tests {
         for wrong in [f32::NAN, f32::INFINITY] {
             assert!(draw(logits(&[0.0, wrong], 0.0).row(0), None, 1, &mut stream).is_err());
         }
-        // In a block that has no weight beside another.
+        // In a block that has no weight next to another.
         let mut far = vec![-200.0; 300];
         (far[0], far[299]) = (0.0, f32::NAN);
         assert!(draw(logits(&far, 0.0).row(0), None, 1, &mut stream).is_err());

@@ -10,7 +10,7 @@ use crate::{Buffer, Result};
 /// WSDM 2019, Eq 8 and Eq 7).
 ///
 /// π / β is the first-order correction of their Eq 3, of the present step alone. π is that of the
-/// batch at hand, β the policy that made the log; both are constants in the gradient.
+/// batch, β the policy that made the log; both are constants in the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImportanceSampling {

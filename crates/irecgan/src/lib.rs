@@ -1,12 +1,14 @@
 //! IRecGAN (Bai et al., NeurIPS 2019): a recommender trained by policy gradient on a log and on
-//! trajectories that it makes with a learned user, and which a discriminator weighs by how real
-//! they look.
+//! trajectories that it generates with a learned user. A discriminator weights these trajectories
+//! by how real they look.
 //!
-//! [`Agent`] is A (Eq 4), [`AgentPolicy`] acts by it in any environment, [`Simulation`] has it
-//! interact with the user model U and scores the trajectories by branching (Eq 6), [`returns`] are
-//! those of Eq 10, and [`IRecGan`] is Algorithm 1, stage by stage. [`OnlineLearning`] is the loop
-//! of the paper's online experiments, for IRecGAN and its baselines. [`Biases`] are those of §6,
-//! where the users are known.
+//! * [`Agent`] is A (Eq 4), and [`AgentPolicy`] is the policy that it defines in any environment.
+//! * [`Simulation`] lets it interact with the user model U, and scores the trajectories by
+//!   branching (Eq 6). [`returns`] are those of Eq 10.
+//! * [`IRecGan`] is Algorithm 1, stage by stage.
+//! * [`OnlineLearning`] is the loop of the paper's online experiments, for IRecGAN and its
+//!   baselines.
+//! * [`Biases`] are those of §6. They need users whose behavior is known.
 //!
 //! ```
 //! use candle_core::Device;
@@ -38,15 +40,14 @@
 //! |---|---|
 //! | LSTM | [`Ranking`] by U after line 3 of Algorithm 1 |
 //! | PG | [`AgentPolicy`] of A after line 4 |
-//! | LSTMD | [`Ranking`] by U after the whole |
-//! | IRecGAN | [`AgentPolicy`] of A after the whole |
+//! | LSTMD | [`Ranking`] by U after the whole algorithm |
+//! | IRecGAN | [`AgentPolicy`] of A after the whole algorithm |
 //! | PGIS | A by [`AgentTrainer::importance_epoch`], β an [`Agent`] too |
 //! | AC | the actor of [`ActorCritic`] |
-//! | PGU, ACU | PG and AC that go on with [`unjudged`] trajectories |
+//! | PGU, ACU | PG and AC, trained further on [`unjudged`] trajectories |
 //! | PG-online, PG-online&offline, LSTM-offline | [`OnlineMethod`] |
 //!
-//! An agent that was trained is shown both as it samples and by its k likeliest items
-//! ([`Selection`]).
+//! A trained agent can sample its slates, or show its k most likely items ([`Selection`]).
 
 mod actor_critic;
 mod agent;

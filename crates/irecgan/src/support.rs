@@ -8,7 +8,7 @@ use crate::Buffer;
 ///
 /// U learns from a slate which of its items users prefer. Of two items that were never shown
 /// together it knows nothing: an agent that may choose any slate finds those on which U is wrong in
-/// its favour.
+/// its favor.
 #[derive(Debug)]
 pub(crate) struct Support(HashMap<(u32, u32), u32>);
 

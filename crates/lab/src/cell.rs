@@ -19,7 +19,7 @@ pub struct Cell {
     pub dataset: String,
     /// Name of the method.
     pub method: String,
-    /// What is varied beside data and method; empty where nothing is.
+    /// What is varied in addition to data and method; empty where nothing is.
     pub setting: String,
     /// Number of the seed; the same number gives different methods the same draws, so that
     /// differences are paired.

@@ -15,7 +15,7 @@ pub trait Experiment: Sync {
 
     /// Runs one cell, on the calling thread.
     ///
-    /// The outcome follows from the cell alone: the same bits on every run, whatever runs beside
+    /// The outcome follows from the cell alone: the same bits on every run, whatever else runs
     /// it. Measured times do not belong in it; the runner records them. A cell calls
     /// [`Watch::progress`] at least once a second, and returns
     /// [`Interrupted`](crate::Interrupted) when
@@ -28,8 +28,8 @@ pub trait Experiment: Sync {
     /// Its data sets, in the order of the grid.
     fn datasets(&self) -> Vec<DataSet>;
 
-    /// The names of data sets that it has where their files are at hand, which the ledger may name
-    /// whether they are or not.
+    /// The names of data sets that it has where their files are available, which the ledger may
+    /// name whether they are or not.
     fn public_datasets(&self) -> &'static [&'static str] {
         &[]
     }
@@ -37,7 +37,7 @@ pub trait Experiment: Sync {
     /// The metrics that its table shows, in order; `results.csv` holds all.
     fn columns(&self) -> &'static [Metric];
 
-    /// The metrics that its cells report beside those, each by some of them.
+    /// The metrics that its cells report in addition to those, each by some of them.
     fn further_metrics(&self) -> Vec<Metric>;
 
     /// What the validation figures of its learning curves are, with the unit; empty where it has

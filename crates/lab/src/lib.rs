@@ -1,9 +1,10 @@
-//! Experiments as grids of cells, each a pure function of its configuration.
+//! Runs experiments: grids of cells, each of which is a pure function of its configuration.
 //!
-//! An [`Experiment`] lays out [`Cell`]s and runs one; a [`Run`] does the rest: it keeps every
-//! finished cell under the digest of its configuration, goes on where an earlier run stopped,
-//! shares the cells among processes and machines, shows progress, and writes tables, plots, claims
-//! and one page. [`Kept`] reads what a run left. The crate knows no model and no paper.
+//! An [`Experiment`] lists its [`Cell`]s and computes one of them. A [`Run`] does everything else.
+//! It stores every finished cell under the digest of the cell's configuration, continues where an
+//! earlier run stopped, shares the cells among processes and machines, shows progress, and writes
+//! tables, plots, claims and one page. [`Kept`] reads the results of a run. The crate knows no
+//! model and no paper.
 //!
 //! ```
 //! use foretaste_lab::{Cell, Outcome};

@@ -78,7 +78,7 @@ impl CellLog {
         Ok(Self(Arc::new(Shared { file, path, space, incomplete: AtomicBool::new(false) })))
     }
 
-    /// Whether a line could not be written, but for want of space.
+    /// Whether a line could not be written, except for lack of space.
     pub fn incomplete(&self) -> bool {
         self.0.incomplete.load(Ordering::Relaxed)
     }

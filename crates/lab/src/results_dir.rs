@@ -30,7 +30,7 @@ const LIMIT: u64 = 16 << 20;
 /// More than any table holds.
 const TABLE_LIMIT: u64 = 1 << 30;
 
-/// The files that a run writes beside the cells and `run.json`.
+/// The files that a run writes in addition to the cells and `run.json`.
 const TABLES: [&str; 6] = [RESULTS, "curves.csv", "times.csv", CLAIMS, "summary.md", "report.html"];
 const RESULTS: &str = "results.csv";
 const CLAIMS: &str = "claims.csv";
@@ -135,7 +135,7 @@ impl ResultsDir {
         &self.store
     }
 
-    /// Waits until nobody else writes tables here.
+    /// Waits until no other process writes tables here.
     pub fn writing(&self) -> anyhow::Result<Guard> {
         Ok(locks::exclusive(&self.path.join(WRITING))?)
     }

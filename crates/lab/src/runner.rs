@@ -232,7 +232,7 @@ impl Job<'_> {
     }
 }
 
-/// Two cells that agree in all but their configuration could not be told apart in the results.
+/// Two cells that agree in all but their configuration could not be distinguished in the results.
 fn refuse_duplicates(grid: &[Job]) -> anyhow::Result<()> {
     let mut seen = BTreeSet::new();
     for Job { cell, .. } in grid {

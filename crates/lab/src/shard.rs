@@ -17,8 +17,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// For every cell whether it is in this part. Every cell is in one part of `n`, whoever asks,
-    /// as long as the grid is the same.
+    /// For every cell whether it is in this part. Every cell is in one part of `n`, whichever
+    /// process asks, as long as the grid is the same.
     ///
     /// Cells on the same data, setting and seed share what they train, across experiments: they
     /// stay together.

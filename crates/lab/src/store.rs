@@ -53,7 +53,7 @@ impl Store {
         Ok(Self { folder })
     }
 
-    /// Removes what killed runs left unfinished. Nobody else may be at work here.
+    /// Removes what killed runs left unfinished. No other process may be at work here.
     pub fn sweep(&self) {
         foretaste_files::sweep(&self.folder);
         let _ = fs::remove_dir_all(self.folder.join(BEGUN));

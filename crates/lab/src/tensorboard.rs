@@ -30,7 +30,7 @@ impl EventFile {
         Ok(Self(file))
     }
 
-    /// Appends an event with one scalar for each tag; whoever reads the file sees it at once.
+    /// Appends an event with one scalar for each tag; a reader of the file sees it at once.
     /// TensorBoard keeps single precision.
     pub fn write(&mut self, step: u64, scalars: &[(String, f64)]) -> io::Result<()> {
         self.0.write_all(&record(&event(wall_time(), step, scalars)))

@@ -25,7 +25,7 @@ impl Watch {
         Self { bar, stop, events, milestone: AtomicU64::new(u64::MAX) }
     }
 
-    /// A line that nobody sees.
+    /// A line that no one sees.
     pub fn hidden(stop: Arc<AtomicBool>) -> Self {
         Self::new(ProgressBar::hidden(), stop, Arc::default())
     }

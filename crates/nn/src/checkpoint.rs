@@ -1,5 +1,5 @@
 //! Checkpoints: a folder with the tensors (safetensors, readable from Python) and a manifest (JSON)
-//! beside them.
+//! next to them.
 //!
 //! The manifest names the tensor file by its digest and is renamed into place last, so a save that
 //! is interrupted leaves the previous checkpoint whole. A checkpoint may come from anywhere: before

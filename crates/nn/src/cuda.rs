@@ -18,7 +18,7 @@ use candle_core::cuda::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx
 pub(crate) use lstm::{cell_backward, cell_forward};
 
 /// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it
-/// for the one at hand.
+/// for the one of this machine.
 fn ptx() -> Result<&'static str> {
     static PTX: OnceLock<std::result::Result<String, CompileError>> = OnceLock::new();
     let compile = || {

@@ -32,7 +32,7 @@ impl Init {
     }
 }
 
-/// What the name of a tensor starts with that is saved beside the parameters and not trained, such
+/// What the name of a tensor starts with that is saved with the parameters and not trained, such
 /// as counts of a log.
 pub const TABLE: &str = "table.";
 

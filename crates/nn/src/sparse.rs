@@ -277,7 +277,7 @@ mod tests {
         let params = params(DType::F64);
         let [values, matrix] = parts(&params);
         check_gradients(&params, || loss(&sparse().matmul(values, matrix)?));
-        // Behind an operation, and beside another use of the matrix.
+        // Behind an operation, and next to another use of the matrix.
         check_gradients(&params, || {
             let product = sparse().matmul(&(values * 2.0)?, matrix)?;
             Ok((loss(&product)? + matrix.sqr()?.sum_all()?)?)

@@ -63,6 +63,6 @@ pub fn command(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<String> {
 #[pyfunction]
 pub fn program(py: Python<'_>, arguments: Vec<OsString>) -> u8 {
     let code = py.detach(|| foretaste::main(arguments));
-    // An `ExitCode` tells nobody but the system what it is.
+    // Only the system can read an `ExitCode`.
     [0, 1, 2, 3, 130].into_iter().find(|&known| code == known.into()).unwrap_or(1)
 }

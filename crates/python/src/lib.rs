@@ -1,8 +1,8 @@
-//! The extension module of the Python package `foretaste`: users as environments
-//! that Python steps, logs, and the commands of the program.
+//! The extension module of the Python package `foretaste`: users as environments that Python steps,
+//! logs, and the commands of the program.
 //!
-//! `vector` is the core of the environments and knows no Python; what Python sees of it is made
-//! in `environments`. Whatever computes does so without the interpreter's lock (`errors`).
+//! The module `vector` is the core of the environments and does not know Python; `environments`
+//! makes the Python classes. Long computations release the interpreter's lock (`errors`).
 
 mod commands;
 mod environments;

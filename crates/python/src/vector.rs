@@ -1,4 +1,4 @@
-//! Sessions that are stepped together and begun anew where they end: what an environment of
+//! Sessions that are stepped together and begun again where they end: what an environment of
 //! Gymnasium is, without Python.
 
 use std::sync::Arc;
@@ -238,7 +238,7 @@ impl Origin {
     }
 }
 
-/// `n` environments, whoever the users are.
+/// `n` environments, with users of any kind.
 pub trait Stepping: Send {
     /// Begins a session in every environment.
     ///

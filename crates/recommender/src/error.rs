@@ -9,7 +9,7 @@ pub enum Error {
     /// A network part failed, or the folder is damaged.
     #[error(transparent)]
     Network(#[from] foretaste_nn::Error),
-    /// A log, or what stands beside the weights, cannot be read or does not fit.
+    /// A log, or a file saved with the weights, cannot be read or does not fit.
     #[error(transparent)]
     Log(#[from] foretaste_data::Error),
     /// A policy or an environment failed.
@@ -54,7 +54,7 @@ pub enum Error {
     /// A setting or an argument is outside its range, or does not fit.
     #[error(transparent)]
     Setting(#[from] Setting),
-    /// Whoever watched the training stopped it.
+    /// The caller that watched the training stopped it.
     #[error("training was interrupted")]
     Interrupted,
 }

@@ -80,7 +80,7 @@ pub(crate) fn write(
     Ok(checkpoint::save(folder, description, written.weights, None)?)
 }
 
-/// Reads what is there of a kind. `known` are the items at hand, for a folder of an earlier
+/// Reads what is there of a kind. `known` are the items of the caller, for a folder of an earlier
 /// version, which does not hold its own.
 pub(crate) fn read(folder: &Path, manifest: &str, model: &str, known: &Catalogue) -> Result<Read> {
     let checkpoint = checkpoint::load::<Value>(folder, manifest, model)?;

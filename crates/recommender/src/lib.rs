@@ -1,16 +1,16 @@
-//! Recommenders of every kind as one thing: trained by name, saved, loaded by the kind in their
-//! folder, asked for slates, played in environments, judged by logs.
+//! Recommenders of every kind behind one type: trained by the name of a method, saved, loaded,
+//! asked for slates, simulated with users, and judged by logs.
 //!
-//! * A [`Recommender`] is a policy with its items, its settings and what it learned from. It is
-//!   made of [`Content`], which every kind takes from what it trained, and behind it stands a
+//! * A [`Recommender`] is a policy with its items, its settings and a record of what it learned
+//!   from. It is made from [`Content`], which each kind of recommender provides, and contains a
 //!   [`DynPolicy`].
-//! * A [`Method`] trains a kind on a log: a new one is a file in `src/kinds/` and a line in the
-//!   table of `src/kinds.rs`, and is then in the program, in [`Recommender::load`] and in the law
-//!   tests.
-//! * An [`Actor`] is a recommender that acts in some way, and answers [`Request`]s by raw ids.
-//! * [`Users`] are learned users of any kind, saved and loaded alike.
+//! * A [`Method`] trains one kind on a log. A new method is a file in `src/kinds/` and a line in
+//!   the table of `src/kinds.rs`; the program, [`Recommender::load`] and the tests of laws then
+//!   know it.
+//! * An [`Actor`] is a recommender with a way of acting, and answers [`Request`]s by raw ids.
+//! * [`Users`] are learned users of any kind, saved and loaded in the same way.
 //!
-//! What was saved recommends in ten lines:
+//! A saved recommender answers a request in ten lines:
 //!
 //! ```
 //! # use foretaste_data::Catalogue;
@@ -32,7 +32,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! From a log to a recommender, and back into an environment:
+//! From a log to a recommender, which is saved, loaded and simulated with users:
 //!
 //! ```
 //! use candle_core::Device;

@@ -78,8 +78,8 @@ impl Recommender {
         Self::load_knowing(folder, &Catalogue::default(), device)
     }
 
-    /// As [`load`](Self::load), with the items at hand, for a folder of an early version, which
-    /// does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
+    /// As [`load`](Self::load), with the items of the caller, for a folder of an early version,
+    /// which does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -119,7 +119,8 @@ impl Recommender {
         &self.catalogue
     }
 
-    /// What fixes it beside its weights; how it was trained is in its [origin](Self::origin).
+    /// What determines it in addition to its weights; how it was trained is in its
+    /// [origin](Self::origin).
     pub fn settings(&self) -> &Value {
         &self.content.settings
     }
@@ -190,7 +191,7 @@ impl Recommender {
     ///
     /// # Errors
     /// [`Error::Setting`] for an item that is not in the catalogue; what the policy returns, and
-    /// where it cannot show `k` items, as nobody can where `k` is 0.
+    /// where it cannot show `k` items, as no policy can where `k` is 0.
     pub fn recommend(
         &self,
         clicked: &[ItemId],

@@ -84,16 +84,16 @@ pub type Save<'a> = dyn Fn(&Path) -> Result<()> + 'a;
 
 /// Who watches a training, and may stop it.
 pub trait Watch {
-    /// Told what the user should know of the log.
+    /// Called with what the user should know about the log.
     fn warn(&mut self, _text: &str) {}
 
-    /// Told before the first epoch and after each, and from time to time within one that is long.
+    /// Called before the first epoch and after each, and from time to time within one that is long.
     fn progress(&mut self, _progress: Progress<'_>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
 
-/// Nobody watches.
+/// No one watches.
 impl Watch for () {}
 
 /// What came of a training.

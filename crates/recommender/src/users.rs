@@ -69,8 +69,8 @@ impl Users {
         Self::load_knowing(folder, &Catalogue::default(), device)
     }
 
-    /// As [`load`](Self::load), with the items at hand, for a folder of an early version, which
-    /// does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
+    /// As [`load`](Self::load), with the items of the caller, for a folder of an early version,
+    /// which does not hold its own ([`Saved::read`](foretaste_data::Saved::read)).
     ///
     /// # Errors
     /// As [`load`](Self::load).

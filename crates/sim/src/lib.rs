@@ -1,17 +1,17 @@
-//! Environments, policies and the rollouts that bring them together.
+//! Environments (users), policies (recommenders), and rollouts, which simulate one with the other.
 //!
 //! An [`Environment`] is a population of users that answers slates; a [`Policy`] is a recommender
 //! that shows them. Both work on batches of sessions, because a learned user model or recommender
-//! is only fast in batches. A [`Rollout`] runs whole sessions of one in the other and keeps their
+//! is only fast in batches. A [`Rollout`] simulates whole sessions and keeps their
 //! [`Log`](foretaste_data::Log), or only their [`Outcome`]s; a [`Population`] takes single steps
-//! and branches into many futures. A rollout takes what may look at the users' state,
-//! [`Privileged`]; a policy, which cannot, plays as [`Blind`].
+//! and can branch into many futures. A rollout takes a [`Privileged`] policy, which may read the
+//! state of the users. A [`Policy`] cannot read it; [`Blind`] makes it fit for a rollout.
 //!
-//! * Synthetic users, whose truth is known: [`Mdp`] (IRecGAN §7.1), [`ChoiceUsers`] (the users that
-//!   GAN-CDQN assumes) and [`Shop`] (visitors of a taste who read slates from the top).
+//! * Simulated users whose behavior is known exactly: [`Mdp`] (IRecGAN §7.1), [`ChoiceUsers`] (the
+//!   users that GAN-CDQN assumes) and [`Shop`] (visitors with a taste who read slates from the top).
 //! * Logging [`policies`], with the propensity of every place of every slate.
-//! * [`bounds`]: the ceiling that any policy could reach in them, and a reference that can be
-//!   reached.
+//! * [`bounds`]: the most that any policy can earn from these users, and what a policy can earn
+//!   that does not see their state.
 //!
 //! ```
 //! use foretaste_random::Seed;
@@ -33,7 +33,7 @@
 //!
 //! Every session draws from streams of its own, one for the user and one for the policy, so a seed
 //! gives the same bits on any number of threads and in any chunking, and two policies under one
-//! seed meet the same users.
+//! seed are simulated with the same users.
 
 mod blind;
 pub mod bounds;

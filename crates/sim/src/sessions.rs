@@ -4,7 +4,7 @@ use foretaste_settings::Setting;
 
 use crate::{Environment, Error, Responses, Result, Slates};
 
-/// Sessions of an environment that advance together, whoever it is that shows the slates: what a
+/// Sessions of an environment that advance together, by any source of slates: what a
 /// [`Population`](crate::Population) runs on, and a recommender that learns while it acts.
 ///
 /// ```

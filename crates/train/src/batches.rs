@@ -4,7 +4,7 @@ use foretaste_settings::Setting;
 
 use crate::Result;
 
-/// Batches of examples without end, shuffled anew in every epoch: epoch e from the e-th seed under
+/// Batches of examples without end, shuffled again in every epoch: epoch e from the e-th seed under
 /// a seed.
 #[derive(Clone, Debug)]
 pub struct EndlessBatches<'a> {

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::counts::{CoClicks, Counts};
 
 /// Numbers of an item that is shown at a place to a user with a history, which a model may take
-/// beside the item's own features.
+/// in addition to the item's own features.
 pub trait ContextFeatures: Debug + Send + Sync {
     /// How many numbers an item has.
     fn dim(&self) -> usize;
@@ -125,8 +125,8 @@ impl CountFeatures {
         })
     }
 
-    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions with
-    /// a click) and `together` `[pairs, 3]` (two items, sessions that clicked both).
+    /// It as tensors on the CPU, to be saved: `counts` `[items, 3]` (clicks, showings, sessions
+    /// with a click) and `together` `[pairs, 3]` (two items, sessions that clicked both).
     ///
     /// # Errors
     /// An error of the network if there is no memory for them.

@@ -132,7 +132,7 @@ pub struct FrozenClicks {
 }
 
 /// The states of some sessions. What was clicked last is taken in when it is first asked for:
-/// where a session ends, nobody asks.
+/// where a session ends, it is not needed.
 #[derive(Clone, Debug)]
 pub struct ClickStates {
     before: LstmState,

@@ -46,7 +46,7 @@ impl Error {
         }
     }
 
-    /// [`Error::Checkpoint`], also for what a run keeps beside the state of its training.
+    /// [`Error::Checkpoint`], also for what a run keeps with the state of its training.
     pub fn checkpoint(path: &Path, problem: impl ToString) -> Self {
         Self::Checkpoint { path: path.to_owned(), problem: problem.to_string() }
     }

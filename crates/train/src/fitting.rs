@@ -15,7 +15,7 @@ const STATE: &str = "state.json";
 /// A fit on its way, an iteration at a time; [`fit`](crate::fit) is the loop over it.
 ///
 /// Every call takes the same learner. Between two iterations a fit can be [saved](Self::save)
-/// beside its learner; [loaded](Self::load) again with it, it ends with the bits of a fit that was
+/// with its learner; [loaded](Self::load) again with it, it ends with the bits of a fit that was
 /// not stopped.
 #[derive(Debug)]
 pub struct Fitting<P> {

@@ -1,14 +1,15 @@
-//! What training has in common, whatever is trained.
+//! What all trainings of the project share: the fit loop, its checkpoints, and network parts.
 //!
 //! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
-//!   patience, reports progress to a callback that may stop it, and fails where a loss is no longer
-//!   finite. What it trains implements [`Fit`]; [`descend`] is one step of an optimizer. A
+//!   patience, reports progress to a callback that may stop it, and fails if a loss is not finite.
+//!   A model that it trains implements [`Fit`]; [`descend`] is one step of an optimizer. A
 //!   [`Fitting`] is the same loop as a value, which can be saved and resumed after any iteration.
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
-//! * [`run`] saves a whole training so that it can go on as if it had not stopped.
+//! * [`run`] saves a whole training, which then continues as if it had not been interrupted.
 //! * [`LearningRate`] is a schedule.
-//! * [`ContextFeatures`] are numbers of a shown item after some clicks, which a model may take
-//!   beside the item's own features; [`CountContext`] are those of a log's counts.
+//! * [`ContextFeatures`] are numbers that depend on a shown item and on the clicks before it. A
+//!   model may take them in addition to the item's features. [`CountContext`] computes them from
+//!   the counts of a log.
 //! * [`ClickEncoder`] and [`Head`] are the parts that IRecGAN's networks share: a state for each
 //!   step of a session from the clicks before it, and a linear layer on states.
 //!

@@ -40,7 +40,7 @@ pub trait Network: Sized {
         catalogue.names().digest()
     }
 
-    /// What it holds beside its parameters: tensors whose names start with
+    /// What it contains in addition to its parameters: tensors whose names start with
     /// [`TABLE`](foretaste_nn::TABLE). None unless it says otherwise.
     ///
     /// # Errors
@@ -114,8 +114,8 @@ pub trait Network: Sized {
     }
 
     /// Reads what [`save`](Self::save) wrote: the network, its items and what it was fitted on.
-    /// `known` are the items at hand, for a checkpoint of an earlier version, which does not hold
-    /// its own ([`Saved::read`]).
+    /// `known` are the items of the caller, for a checkpoint of an earlier version, which does not
+    /// hold its own ([`Saved::read`]).
     ///
     /// # Errors
     /// [`foretaste_nn::Error::Checkpoint`] if there is none or it is damaged;

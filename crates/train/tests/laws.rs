@@ -200,7 +200,7 @@ fn settings_outside_their_range_are_refused() {
     }
 }
 
-/// What a run of one [`Learner`] keeps beside its numbers.
+/// What a run of one [`Learner`] keeps in addition to its numbers.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct State {
     iterations: u64,

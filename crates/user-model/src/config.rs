@@ -16,7 +16,7 @@ pub struct UserModelConfig {
     pub items: usize,
     /// The item features f_a.
     pub features: ItemFeatures,
-    /// Numbers of the clicks before and a shown item that r_θ takes beside f_a.
+    /// Numbers of the clicks before and a shown item that r_θ takes in addition to f_a.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<Context>,
     /// The state encoder h.
@@ -32,14 +32,14 @@ pub struct UserModelConfig {
     pub regulariser: Regulariser,
     /// Whether users may choose nothing, and what they do then.
     pub outside: Outside,
-    /// What the log shows of its users beside their choices. Nothing in a model that was not
-    /// fitted: [`fit`](crate::fit) counts it in the training sessions,
+    /// What the log shows of its users in addition to their choices. Nothing in a model that was
+    /// not fitted: [`fit`](crate::fit) counts it in the training sessions,
     /// [`UserModel::learn_outcomes`](crate::UserModel::learn_outcomes) in any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcomes: Option<Outcomes>,
 }
 
-/// What a log shows of its users beside their choices.
+/// What a log shows of its users in addition to their choices.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Outcomes {
@@ -65,8 +65,8 @@ pub enum ItemFeatures {
     Given,
 }
 
-/// Numbers of the clicks before and a shown item that r_θ takes beside the item's features; they
-/// are ours, not the paper's, whose baselines had them.
+/// Numbers of the clicks before and a shown item that r_θ takes in addition to the item's features;
+/// they are ours, not the paper's, whose baselines had them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Context {
@@ -108,7 +108,7 @@ pub enum StateEncoder {
     },
 }
 
-/// The option that stands on every slate beside its items, with reward 0: choosing nothing.
+/// The option that every slate has in addition to its items, with reward 0: choosing nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outside {

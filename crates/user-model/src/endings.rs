@@ -13,7 +13,7 @@ const ROWS: usize = 64;
 /// that of all steps. A log that sees every user leave has hazards of 0.
 ///
 /// *Sessions that were cut.* Whether the last step of a session of the greatest length ended it, or
-/// whoever made the log cut it there, the log does not tell, so such steps count neither as endings
+/// its maker cut it there, the log does not say, so such steps count neither as endings
 /// nor as none. If the log never saw a user leave, no learned user goes beyond that length either;
 /// if it did, users go on until they leave, or the rollout cuts them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

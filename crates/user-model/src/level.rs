@@ -17,8 +17,8 @@ use crate::{Regulariser, Result, UserModel};
 
 /// Items on each of the random slates whose click rate sets the level.
 pub const SLATE: usize = 3;
-/// The click rate on random slates at which an ordinary item is worth as much as none: beside
-/// nothing, three of utility 0 are clicked 3 times in 4.
+/// The click rate on random slates at which an ordinary item is worth as much as none: compared
+/// with nothing, three of utility 0 are clicked 3 times in 4.
 pub const RANDOM_CLICK_RATE: f64 = 0.75;
 const SLATES: u64 = 512;
 
@@ -78,7 +78,8 @@ fn random_slates(items: usize) -> Result<Log> {
     Ok(builder.build())
 }
 
-/// Mean chance of a click on slates of these utilities, each raised by `more`, beside nothing at 0.
+/// Mean chance of a click on slates of these utilities, each raised by `more`, with nothing at 0 as
+/// the alternative.
 fn click_rate(regulariser: Regulariser, utilities: &[Vec<f32>], more: f64) -> Result<f64> {
     if regulariser == Regulariser::Shannon {
         let chance = |slate: &Vec<f32>| {

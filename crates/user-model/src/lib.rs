@@ -1,15 +1,17 @@
-//! Learned users: a model of how users choose from slates, fitted to logs, that can then stand in
-//! for them.
+//! Learned users: a model of how users choose from slates, fitted to a log, with which policies can
+//! then be simulated.
 //!
-//! A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM), scores items
-//! by a reward network r_θ(s, a), and chooses over the slate and "nothing" what its [`Regulariser`]
-//! makes of the rewards: softmax(η r_θ) under Shannon's entropy (Chen et al. 2019, GAN-CDQN, Lemma
-//! 1), a sparse choice under others. [`fit`] trains it by maximum likelihood (Lemma 2) or the
-//! Fenchel-Young loss that stands in its place, [`fit_adversarial`] by the paper's min-max;
-//! [`evaluate`](foretaste_eval::choice::evaluate) gives its held-out figures, and [`LearnedUsers`]
-//! is the model as an [`Environment`](foretaste_sim::Environment), which pays the log's own reward
-//! ([`RewardHead`]) and ends sessions as the log shows ([`Outside`], [`Endings`]). IRecGAN's user
-//! model is in [`behaviour`]; [`trust`] says how far learned users may be trusted.
+//! * A [`UserModel`] encodes a user's clicks into a state (position weights or an LSTM) and scores
+//!   items by a reward network r_θ(s, a). Its [`Regulariser`] turns the rewards of a slate, and of
+//!   clicking nothing, into probabilities: softmax(η r_θ) for Shannon's entropy (Chen et al. 2019,
+//!   GAN-CDQN, Lemma 1), and sparse probabilities for others.
+//! * [`fit`] trains it by maximum likelihood (Lemma 2), or by the Fenchel-Young loss if the
+//!   regularizer is another. [`fit_adversarial`] trains it by the min-max of the paper.
+//! * [`evaluate`](foretaste_eval::choice::evaluate) computes its held-out figures.
+//! * [`LearnedUsers`] is the model as an [`Environment`](foretaste_sim::Environment). It pays the
+//!   reward of the log ([`RewardHead`]) and ends sessions like the log ([`Outside`], [`Endings`]).
+//! * [`behaviour`] contains IRecGAN's user model.
+//! * [`trust`] examines how far learned users may be trusted.
 //!
 //! ```
 //! use std::ops::ControlFlow;

@@ -107,7 +107,7 @@ impl TrainConfig {
 }
 
 /// What [`fit`] trains: an iteration is an update on one batch. For a
-/// [`Fitting`](foretaste_train::Fitting), which can be saved between two iterations beside it.
+/// [`Fitting`](foretaste_train::Fitting), which can be saved between two iterations with it.
 pub struct Updates<'a> {
     model: &'a UserModel,
     adam: Adam,

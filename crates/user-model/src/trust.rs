@@ -3,7 +3,7 @@
 //!
 //! * [`Replay`]: slates of the log shown to the users, whose clicks, rewards and lengths of session
 //!   are compared with the log's; [`numbers`] of sessions for a test whether the simulated ones can
-//!   be told from the real ones.
+//!   be distinguished from the real ones.
 //! * [`Calibration`], [`by_place`], [`by_history`]: whether chances are shares.
 //! * [`Halves`]: two models that were fitted to halves of the sessions: do they order items and
 //!   policies alike, and does greed in one earn in the other? [`Agreement`] says where they differ.

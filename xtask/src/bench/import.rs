@@ -55,7 +55,7 @@ struct Request<'a> {
     items: usize,
 }
 
-/// Generates a log, imports it as CSV and as Parquet, and prints speed and memory beside those of
+/// Generates a log, imports it as CSV and as Parquet, and prints speed and memory next to those of
 /// the peers.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     if let Some(path) = &args.write {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench irecgan`: IRecGAN's two costs, trajectories with scored branches and an epoch
-//! of the agent, beside the time that the machine needs for their products alone and what is public
-//! of the authors' code.
+//! of the agent, compared with the time that the machine needs for their products alone and what is
+//! public of the authors' code.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench nn`: what networks spend their time on, beside the speed of plain products
+//! `cargo xtask bench nn`: what networks spend their time on, compared with plain products
 //! and of PyTorch.
 
 mod case;

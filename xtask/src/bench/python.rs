@@ -37,7 +37,7 @@ struct Request {
 /// Numbers of sessions that are stepped together.
 const SESSIONS: [u64; 4] = [1, 64, 1_024, 65_536];
 const K: usize = 10;
-/// Environments of Python, and the mode that they begin sessions anew in.
+/// Environments of Python, and the mode that they begin sessions again in.
 const CASES: [(&str, &str); 3] =
     [("mdp", "SameStep"), ("mdp", "NextStep"), ("cartpole", "NextStep")];
 

@@ -32,7 +32,7 @@ pub struct Args {
     out: PathBuf,
 }
 
-/// Runs the program on a log of every shop, and prints what it says beside the truth.
+/// Runs the program on a log of every shop, and prints what it says next to the truth.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&args.out)?;
     let (mut by_log, mut by_users, mut times) = (Vec::new(), Vec::new(), Vec::new());

@@ -34,7 +34,7 @@ pub struct NetworkConfig {
     /// afterwards, their order may give the click away.
     pub place: bool,
     /// Whether the deep part gets the [`CountContext`](foretaste_train::CountContext) of the shown
-    /// item beside its embedding.
+    /// item in addition to its embedding.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub context: bool,
     /// How it is trained; a batch is of slates.

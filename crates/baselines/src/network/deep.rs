@@ -59,7 +59,7 @@ mod tests {
     use foretaste_nn::Params;
     use foretaste_random::Seed;
 
-    /// Three entries of two slates: (1, 2), (3, 4) and (5, 6) beside (7) and (8), the first two
+    /// Three entries of two slates: (1, 2), (3, 4) and (5, 6) with (7) and (8), the first two
     /// of the second slate.
     #[test]
     fn without_hidden_layers_the_logit_is_linear() {

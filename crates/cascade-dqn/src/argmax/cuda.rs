@@ -241,7 +241,7 @@ fn kernel_name(halves: &Halves, activation: Activation) -> &'static str {
 }
 
 /// The kernels' PTX, for the oldest GPU that the installed NVRTC knows; the driver translates it
-/// for the one at hand.
+/// for the one of this machine.
 fn ptx() -> candle_core::Result<&'static str> {
     static PTX: OnceLock<std::result::Result<String, CompileError>> = OnceLock::new();
     let compile = || {

@@ -18,7 +18,7 @@ pub(super) struct Row<'a> {
 
 /// Calls `visit(user, panel, values)` with the stage's values of the items of every panel for every
 /// user. A value is one chain of fused multiply-adds in the order of the hidden units: the same
-/// bits whatever the processor, the threads and the users beside it.
+/// bits whatever the processor, the threads and the other users.
 pub(super) fn pass<'a>(
     panels: &Panels,
     activation: Activation,

@@ -59,7 +59,7 @@ impl Panels {
         storage: Storage,
         rows: impl Fn(usize, usize) -> Result<Vec<f32>, E> + Sync,
     ) -> Result<Self, E> {
-        // What a piece needs beside its panels then stays in the second-level cache.
+        // What a piece needs in addition to its panels then stays in the second-level cache.
         const PIECE: usize = 1 << 9;
         let pairs = units.div_ceil(2);
         let mut single =

@@ -187,7 +187,7 @@ fn no_item_is_shown_that_is_not_a_candidate() {
     candidates_are_honoured(&slate_q.policy(Storage::Single).unwrap());
 }
 
-/// A model that says what it is told to of every slate.
+/// A model with given answers for every slate.
 struct Says(Vec<f32>);
 
 impl ChoiceModel for Says {
@@ -231,7 +231,7 @@ fn the_reward_that_is_learned_from_is_the_one_asked_for() {
         base: -20.0,
         ..ChoiceUsersConfig::default()
     };
-    // Nobody clicks, everybody leaves: the reward is 0, or -1 for no click.
+    // No user clicks, and every user leaves: the reward is 0, or -1 for no click.
     let users = ChoiceUsers::new(&config).unwrap();
     for (reward, expected) in [(Reward::Environment, 0.0), (Reward::Click, -1.0)] {
         let networks = QNetworks::new(QConfig::new(ITEMS, K), None, Seed::new(1)).unwrap();

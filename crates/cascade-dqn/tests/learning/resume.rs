@@ -130,7 +130,7 @@ fn what_does_not_fit_a_checkpoint_is_named() {
     Trainer::resume(folder.path(), &items, Seed::new(2)).unwrap();
 }
 
-/// An earlier version wrote the state of the training into the sub-folder, its seed beside the
+/// An earlier version wrote the state of the training into the sub-folder, its seed next to the
 /// networks alone, and the networks without their items.
 #[test]
 fn a_checkpoint_of_an_earlier_version_goes_on() {
@@ -167,7 +167,7 @@ fn a_checkpoint_of_an_earlier_version_goes_on() {
     assert_eq!(resume(2).unwrap().curve(), trainer.curve());
 }
 
-/// Saves networks anew as earlier versions did: without their items, and tied to their features.
+/// Saves networks again as earlier versions did: without their items, and tied to their features.
 fn as_earlier(place: &Path, anchor: &Anchor) {
     let saved = checkpoint::load::<QConfig>(place, MANIFEST, "cascade-dqn/2").unwrap();
     let networks = networks(anchor, true);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// What the numbers of a [`Log`](crate::Log) mean, as whoever recorded it declared.
+/// What the numbers of a [`Log`](crate::Log) mean, as declared by those who recorded it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The unit of the times, counted since 1970 by UTC; `None` where it is the log's own.

@@ -101,7 +101,7 @@ fn an_origin_that_includes_another_finds_the_sessions_of_both() {
     }
 }
 
-/// Reordered, in part, beside others, and with other items: each session that was learned from is
+/// Reordered, in part, next to others, and with other items: each session that was learned from is
 /// found, and no other. Both logs have ids of their own, or number their sessions alike.
 #[test]
 fn sessions_are_found_in_other_logs() {
@@ -151,7 +151,7 @@ fn sessions_with_other_ids_are_found_by_what_they_hold() {
     }
 }
 
-/// Sessions 100 to 199 of one log beside another's, under ids of neither.
+/// Sessions 100 to 199 of one log next to another's, under ids of neither.
 fn mixed(mine: &Dataset, next: &Dataset) -> Dataset {
     let mut log = LogBuilder::default();
     for session in (100..200).map(|session| mine.log.session(session)).chain(next.log.iter()) {

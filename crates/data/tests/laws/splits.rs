@@ -58,7 +58,7 @@ proptest! {
 
     #[test]
     fn a_session_without_a_user_is_a_user_of_its_own(users in proptest::collection::vec(0..4_u32, 1..9), seed: u64) {
-        // Users 0 are nobody; with as many names as sessions the split must be that of one whose
+        // Users 0 are unknown; with as many names as sessions the split must be that of one whose
         // users are all known.
         let nobody = |session: usize| if users[session] == 0 { 100 + session as u32 } else { users[session] };
         let known = of_users((0..users.len()).map(|session| Some(nobody(session))));

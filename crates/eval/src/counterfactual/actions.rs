@@ -5,7 +5,7 @@ use super::value::{Linearised, PolicyValue, ratio};
 use super::{Diagnostics, diagnostics};
 use crate::{Error, Result};
 
-/// A log of single actions beside the policy to evaluate, checked; rows are independent.
+/// A log of single actions with the policy to evaluate, checked; rows are independent.
 ///
 /// Row i holds a reward r_i and the weight w_i = π_e(a_i|x_i) / π_b(a_i|x_i). Where an action
 /// stands at one of several places, both probabilities are those at its place.
@@ -27,7 +27,7 @@ impl<'a> ActionLog<'a> {
         Ok(Self { reward, logging, weights: ratios(logging, evaluation)? })
     }
 
-    /// Rows whose weights are known, beside the propensities that they were made from.
+    /// Rows whose weights are known, with the propensities that they were made from.
     pub(super) fn weighted(
         reward: &'a [f64],
         logging: &'a [f64],

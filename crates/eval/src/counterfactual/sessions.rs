@@ -94,7 +94,7 @@ impl Sessions {
     }
 
     /// The means of `columns`, the terms of a policy each, `[rows]`, over sessions that are drawn
-    /// anew [`RESAMPLES`] times with replacement: resample b from stream b of `seed`, the same
+    /// again [`RESAMPLES`] times with replacement: resample b from stream b of `seed`, the same
     /// sessions for all columns.
     ///
     /// # Errors

@@ -224,7 +224,7 @@ impl<'a> Slates<'a> {
         diagnostics::of(weights, self.logging, &means)
     }
 
-    /// The rewards of each slate beside its part of `weights`, `[places]`.
+    /// The rewards of each slate with its part of `weights`, `[places]`.
     fn slates<'s>(&'s self, weights: &'s [f64]) -> impl Iterator<Item = (&'s [f64], &'s [f64])> {
         self.lengths.iter().scan(0, move |first, length| {
             let places = *first..*first + length;

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Settings;
 
-/// What a cell's result depends on, beside its seed.
+/// What a cell's result depends on, in addition to its seed.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Config {
     /// The seed of the users where the cell's is 0.

@@ -29,7 +29,7 @@ pub struct Figures {
     losses: Vec<f64>,
 }
 
-/// A simpler model beside the users.
+/// A simpler model, compared with the users.
 pub struct Beside {
     pub figures: Figures,
     /// Its NLL given a click less that of the users, in nats a click.

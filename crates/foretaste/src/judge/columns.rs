@@ -8,7 +8,7 @@ pub const NO_MARGINALS: &str = "they need the log's probability of an item at a 
                                 of the items at the other places; a file with the columns \
                                 place,item,policy,logging gives it";
 
-/// A policy beside the judged slates.
+/// What a policy would do on the judged slates.
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// The probability of each logged place given those before it, `[places]`.

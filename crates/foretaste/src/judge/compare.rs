@@ -15,7 +15,7 @@ const PARTS: usize = 5;
 /// Less than this by chance is drift.
 pub const DRIFT: f64 = 0.01;
 
-/// What a policy is worth beside the logger: whatever decides on it.
+/// What a policy is worth compared with the logger: all that decides on it.
 pub struct Compared {
     /// By the deciding estimator, or why none decides.
     pub decided: Known<Decided>,
@@ -76,7 +76,7 @@ impl Verdict {
     }
 }
 
-/// All policies beside the logger.
+/// All policies compared with the logger.
 pub struct Comparison {
     /// What the logger earned a slate.
     pub logger: Estimate,

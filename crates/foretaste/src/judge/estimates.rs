@@ -32,7 +32,7 @@ pub struct Estimated {
     pub value: PolicyValue,
     /// The same of the rewards of each place, where it adds up from these.
     pub by_place: Option<Vec<f64>>,
-    /// What is to be said beside it.
+    /// What a reader must know about it.
     pub mark: Option<&'static str>,
 }
 
@@ -129,7 +129,7 @@ impl Estimates {
             value => {
                 let mut value = logged.sessions.value(&value?)?;
                 if !self.deciding.contains(&name) {
-                    // Nobody compares by it.
+                    // It is not used to compare.
                     value.terms = Vec::new();
                 }
                 self.values.push(Estimated { name, value, by_place, mark });

@@ -1,4 +1,4 @@
-//! Policies in files of anyone's own beside the judged slates.
+//! What policies in a user's own files would do on the judged slates.
 
 mod whole;
 
@@ -13,7 +13,7 @@ use super::columns::{Alone, Columns, NO_MARGINALS, Unseen};
 use super::logged::{Items, Logged};
 use super::reward_model::RewardModels;
 
-/// What a file is read beside.
+/// What a file is read with.
 pub struct Beside<'a> {
     pub logged: &'a Logged<'a>,
     pub models: &'a RewardModels,

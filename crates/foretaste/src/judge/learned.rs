@@ -1,4 +1,4 @@
-//! Recommenders of ours beside the judged slates.
+//! What our recommenders would do on the judged slates.
 
 use anyhow::Context;
 use foretaste_data::{Choice, Entry, ItemId, Mapping, PropensityKind, Session};

@@ -13,7 +13,7 @@ pub struct Logged<'a> {
     pub log: &'a Log,
     /// Number of places of each slate.
     pub lengths: Vec<usize>,
-    /// The log's reward of each slate, whoever it is for.
+    /// The log's reward of each slate, the same for all policies.
     pub earned: Vec<f64>,
     /// The part of it that a place's item earned by being chosen, place by place.
     pub by_place: Vec<f64>,

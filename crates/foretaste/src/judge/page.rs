@@ -22,15 +22,16 @@ pub struct Judged {
     pub estimates: Estimates,
     /// How much of the log speaks for it.
     pub overlap: Overlap,
-    /// What is to be known beside the figures.
+    /// What a reader must know in addition to the figures.
     pub notes: Vec<String>,
-    /// What speaks against deciding, beside the weights.
+    /// What speaks against deciding, in addition to the weights.
     pub against: Vec<String>,
     /// What learned users say of it, if any are asked.
     pub word: Option<Word>,
 }
 
-/// Learned users who are asked beside the log, and the sessions that are played in them.
+/// Learned users that are used in addition to the log, and the sessions that are simulated with
+/// them.
 pub type Asked<'a> = Option<(&'a Simulated, Length)>;
 
 /// The whole answer.
@@ -144,7 +145,7 @@ fn section(judged: &Judged, compared: &Compared, by_time: bool) -> Vec<String> {
     table.set_header(["estimator", "reward a slate", "standard error"]);
     for Estimated { name, value, mark, .. } in &estimates.values {
         let mark = mark.map_or(String::new(), |mark| format!(" ({mark})"));
-        // The reason why there is no error stands beside the estimate.
+        // The reason why there is no error is next to the estimate.
         let error = standard_error(value).map_or("n/a".into(), |error| significant(error, 2));
         table.add_row([name.clone(), value.estimate_text() + &mark, error]);
     }

@@ -4,7 +4,7 @@ use foretaste_data::{ItemId, Log, Session};
 
 use super::logged::paid;
 
-/// A model of the rewards, in the items of the log and of the files beside it.
+/// A model of the rewards, in the items of the log and of the files with it.
 #[derive(Clone, Debug)]
 pub struct RewardModel {
     /// What an item stands for in a slate.
@@ -96,7 +96,7 @@ impl RewardModel {
 pub struct Halves<T>([T; 2]);
 
 impl<T> Halves<T> {
-    /// What `make` makes for each: it is told which sessions, by the rest of their index by 2, are
+    /// What `make` makes for each: it gets which sessions, by the rest of their index by 2, are
     /// its own, and must not learn from these.
     pub fn make(make: impl FnMut(usize) -> T) -> Self {
         Self([0, 1].map(make))

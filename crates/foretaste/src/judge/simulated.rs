@@ -1,4 +1,5 @@
-//! What learned users say of policies: a word beside the log, and no evidence of it.
+//! What learned users predict for policies. It is shown next to the log's estimate and is no
+//! evidence for it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;

@@ -394,7 +394,7 @@ fn pairs() -> Log {
     log.build()
 }
 
-/// Of a file of this text beside a log of three items.
+/// Of a file of this text, with a log of three items.
 fn of_file(log: &Log, text: &str) -> anyhow::Result<(Columns, Estimates)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.csv");

@@ -23,7 +23,7 @@ use crate::fit::{learn, simpler};
 
 /// All that is found of users; of each part that is not known, why.
 pub struct Report {
-    /// Beside simpler models, on held-out sessions.
+    /// Compared with simpler models, on held-out sessions.
     pub comparison: Known<Comparison>,
     pub chances: Known<Chances>,
     /// Held-out slates, replayed.
@@ -45,7 +45,7 @@ pub struct Chances {
     pub by_history: Vec<(usize, Group)>,
 }
 
-/// Parts beside the fits.
+/// Parts in addition to the fits.
 const PARTS: u64 = 6;
 /// Why there are no models of halves.
 const NOT_LEARNED: &str = "the users did not learn from this log";

@@ -1,4 +1,4 @@
-//! Users beside the log of another policy, or what stands in for it.
+//! Compares users with the log of another policy, or with what replaces it.
 
 use foretaste_data::Log;
 use foretaste_eval::choice::ChoiceModel;
@@ -7,7 +7,7 @@ use foretaste_user_model::trust::{Effort, ItemRates, OtherLog, Replay};
 use super::case::Case;
 use super::{Known, known};
 
-/// What users say of slates that another policy showed, beside what came of them.
+/// What users predict for slates that another policy showed, and what happened.
 pub struct Other {
     /// Where the slates come from.
     pub source: Source,

@@ -30,11 +30,11 @@ const CLICKS: [&str; 2] = ["queryId", "itemId"];
 /// Of six.
 const PURCHASES: [&str; 2] = ["sessionId", "itemId"];
 
-/// What lies beside the queries.
+/// What is next to the queries.
 pub(crate) const CLICKS_FILE: &str = "train-clicks.csv";
 pub(crate) const PURCHASES_FILE: &str = "train-purchases.csv";
 
-/// Reads the queries, with the clicks and purchases that lie beside.
+/// Reads the queries, with the clicks and purchases in other files.
 pub(crate) fn read(source: Source<'_>, seed: Seed, collector: &mut Collector) -> Result<Split> {
     let mut queries = Queries::default();
     queries.read_clicks(collector)?;
@@ -203,7 +203,7 @@ impl Queries {
     }
 }
 
-/// Reads a file that lies beside the queries.
+/// Reads a file that is next to the queries.
 fn beside<const N: usize>(
     name: &str,
     columns: [&'static str; N],

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// What a rating may be; 0 is none.
 pub(crate) const RATINGS: [&str; 6] = ["0", "1", "2", "3", "4", "5"];
 
-/// What lies beside the ratings.
+/// What is next to the ratings.
 pub(crate) const PROPENSITIES: &str = "propensities.ascii";
 pub(crate) const ITEM_FEATURES: &str = "features/item_features.ascii";
 

@@ -1,6 +1,6 @@
 //! MovieLens: the ratings of 100k (`u.data`), of 1M (`ratings.dat`) and of the releases that came
 //! as CSV (`ratings.csv`: latest-small and its larger sisters), with the films' days of release
-//! from the file that lies beside.
+//! from the file next to it.
 //!
 //! A rating is a choice, whatever its value.
 

@@ -12,10 +12,10 @@ use crate::reader::record::{List, Strings};
 use crate::reader::{Checked, Collector, Source, Table, Taken, Text, date};
 use crate::{Result, Whose};
 
-/// The features of the items, which lie beside a log.
+/// The features of the items, which are next to a log.
 pub(crate) const ITEM_CONTEXT: &str = "item_context.csv";
 
-/// The columns that are read beside the features of users; affinities to items are not.
+/// The columns that are read in addition to the features of users; affinities to items are not.
 const COLUMNS: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
 
 /// What stands in a log for the user: that the places of one page are different problems must not
@@ -56,7 +56,7 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
     Ok(())
 }
 
-/// Gives the items the features of the file beside the log, if it is there; what is to be said of
+/// Gives the items the features of the file next to the log, if it is there; what is to be said of
 /// them. The largest campaign has 80 items, so that no column has more different texts.
 pub(crate) fn add_features(path: &Path, dataset: &mut Dataset) -> Result<Vec<String>> {
     let path = path.with_file_name(ITEM_CONTEXT);

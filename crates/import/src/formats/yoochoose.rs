@@ -1,5 +1,5 @@
 //! YooChoose, RecSys Challenge 2015: `yoochoose-clicks.dat`, with what was bought in
-//! `yoochoose-buys.dat` beside it.
+//! `yoochoose-buys.dat` next to it.
 //!
 //! No slates were recorded: they are simulated around the clicks, sessions stand for users.
 
@@ -16,7 +16,7 @@ use crate::{Error, Result};
 const CLICKS: [&str; 4] = ["Session ID", "Timestamp", "Item ID", "Category"];
 const BUYS: [&str; 5] = ["Session ID", "Timestamp", "Item ID", "Price", "Quantity"];
 
-/// What lies beside the clicks.
+/// What is next to the clicks.
 pub(crate) const BUYS_FILE: &str = "yoochoose-buys.dat";
 
 pub(crate) fn read(

@@ -1,4 +1,4 @@
-//! What makes a row of a policy wrong beside the others.
+//! What makes a row of a policy wrong, given the others.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;

@@ -76,7 +76,7 @@ fn take_all(
         for record in &batch.records[..batch.used] {
             take(Row { record, names, fraction: batch.fraction })?;
         }
-        // At the end of the file nobody waits for empty batches any more.
+        // At the end of the file no one waits for empty batches any more.
         let _ = back.send(batch);
     }
     Ok(())

@@ -397,7 +397,7 @@ impl Collector {
         self.bad.reject(place, rows, session, fault)
     }
 
-    /// Reads a file that lies beside the log, row by row; rows that cannot be used are an error, or
+    /// Reads a file that is next to the log, row by row; rows that cannot be used are an error, or
     /// are counted and limited as those of the log are.
     pub(crate) fn read_beside(
         &mut self,
@@ -414,13 +414,13 @@ impl Collector {
         self.finish_beside(bad, rows)
     }
 
-    /// The bad rows of a file that lies beside the log, to be given to
+    /// The bad rows of a file that is next to the log, to be given to
     /// [`Collector::finish_beside`].
     pub(crate) fn bad_rows_beside(&self, path: &Path) -> BadRows {
         self.bad.beside(path)
     }
 
-    /// Checks and counts the bad ones among the `rows` rows of a file that lies beside the log.
+    /// Checks and counts the bad ones among the `rows` rows of a file that is next to the log.
     pub(crate) fn finish_beside(&mut self, bad: BadRows, rows: u64) -> Result<()> {
         bad.check(rows, None)?;
         self.count_dropped(bad);

@@ -21,7 +21,7 @@ enum Packed {
 }
 
 impl Packed {
-    /// Told from the first bytes.
+    /// Recognized by the first bytes.
     fn of(start: &[u8]) -> Option<Self> {
         match start {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
@@ -35,7 +35,7 @@ impl Packed {
 /// A file that is being read, unpacked on the way if its first bytes say so.
 ///
 /// No more of it is handed out for one row than the [limits](Self::within) allow, nor for one byte
-/// of a compressed file: whoever reads rows says where each [begins](Rows::begin).
+/// of a compressed file: the reader of the rows says where each [begins](Rows::begin).
 pub(crate) struct Source<'a> {
     path: PathBuf,
     stream: Box<dyn Read + 'a>,
@@ -104,7 +104,7 @@ impl<'a> Source<'a> {
         Self { limits: *limits, ..self }
     }
 
-    /// Where rows begin, for whoever hands the source on.
+    /// Where rows begin, for a caller that hands the source on.
     pub(crate) fn rows(&self) -> Rows {
         self.rows.clone()
     }
@@ -148,7 +148,7 @@ impl<'a> Source<'a> {
         &self.path
     }
 
-    /// How much of the file has been read, for whoever hands the source on.
+    /// How much of the file has been read, for a caller that hands the source on.
     pub(crate) fn fraction(&self) -> Fraction {
         Fraction { read: Rc::clone(&self.read), total: self.total.max(1) as f64 }
     }

@@ -222,7 +222,7 @@ fn byte(row: &csv::ByteRecord) -> u64 {
     row.position().map_or(0, csv::Position::byte)
 }
 
-/// The line, from 1, of the row at a byte, counted anew: the reader's own count is behind by the
+/// The line, from 1, of the row at a byte, counted again: the reader's own count is behind by the
 /// line breaks that it skips before a row. 0 if the file cannot be read a second time.
 pub(super) fn line_at(path: &Path, byte: u64) -> u64 {
     let Ok(source) = Source::open(path, None) else { return 0 };

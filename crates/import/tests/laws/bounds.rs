@@ -136,8 +136,8 @@ fn what_unpacks_to_far_more_than_its_size_is_refused() {
     assert!(refused.contains("--max-unpacked raises the bound"), "{refused}");
 }
 
-/// Begins anew in a process that may take so many KiB of addresses, and must say nothing of panics;
-/// whether it is that one.
+/// Begins again in a process that may take so many KiB of addresses, and must say nothing of
+/// panics; whether it is that one.
 fn in_little_memory(test: &str, kib: u64) -> bool {
     const INSIDE: &str = "FORETASTE_IN_LITTLE_MEMORY";
     if env::var_os(INSIDE).is_some() {

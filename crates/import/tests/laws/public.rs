@@ -12,7 +12,7 @@ use std::path::Path;
 use foretaste_data::{Choice, Dataset};
 use foretaste_import::{BESIDE, Error, Expected, Format, Options, Report, Result, export, import};
 
-/// Imports the first of the files, with the others beside it.
+/// Imports the first of the files, with the others next to it.
 fn read_with(files: &[(&str, &str)], options: Options<'_>) -> Result<(Dataset, Report)> {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -115,7 +115,7 @@ fn formats_of_public_data_sets_are_read_only() {
     assert!(!path.exists());
 }
 
-/// Every file that is read beside a log, and no other, is one of which the importer says that it is
+/// Every file that is read with a log, and no other, is one of which the importer says that it is
 /// empty.
 #[test]
 fn what_importers_read_beside_a_log_is_listed() {

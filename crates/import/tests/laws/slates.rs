@@ -19,7 +19,7 @@ const TAGS: &str = "userID\tartistID\ttagID\tday\tmonth\tyear\n";
 const RATINGS: &str = "userId,movieId,rating,timestamp\r\n";
 const MOVIES: &str = "movieId,title,genres\r\n";
 
-/// Imports the first of the files, with the others beside it.
+/// Imports the first of the files, with the others next to it.
 fn read_with(files: &[(&str, &[u8])], options: Options<'_>) -> Result<(Dataset, Report)> {
     let folder = tempfile::tempdir().unwrap();
     for (name, content) in files {
@@ -311,7 +311,7 @@ fn films_have_the_years_of_their_titles_where_movies_csv_lies_beside() {
             .map(|(slate, chosen, _)| (chosen, slate[usize::from(slate[0] == chosen)]))
             .collect()
     };
-    // Film 40 takes the day of its first rating, in 1998; nobody rated film 99.
+    // Film 40 takes the day of its first rating, in 1998; no one rated film 99.
     let with = others(&[("ratings.csv", log.as_bytes()), ("movies.csv", movies.as_bytes())]);
     assert_eq!(with, BTreeMap::from([(10, 20), (20, 10), (30, 40), (40, 20)]));
     let notes = |files: &[(&str, &[u8])]| {
@@ -465,7 +465,7 @@ fn what_is_missing_as_a_whole_is_said() {
     assert!(refused(&[("u.data", b"1\t1\t3\t1\n"), ("u.item", b"")]).contains("u.item: is empty"));
     let listened = refused(&[("user_artists.dat", b"userID\tartistID\tweight\n2\t51\t13883\n")]);
     assert!(listened.contains("no column \"tagID\""), "{listened}");
-    // Nobody has rated 20 films.
+    // No one has rated 20 films.
     let few = refused(&[("u.data", b"1\t1\t3\t1\n"), ("u.item", &film("1", ""))]);
     assert!(
         few.contains("none of its 1 users is to be kept; active are those with 20 choices or more"),

@@ -48,7 +48,7 @@ impl<C> Checkpoint<C> {
         &self.tensors.parameters
     }
 
-    /// What was saved beside the tensors under this name.
+    /// What was saved with the tensors under this name.
     pub fn file(&self, name: &str) -> Option<&[u8]> {
         self.files.get(name).map(Vec::as_slice)
     }

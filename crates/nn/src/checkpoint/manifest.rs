@@ -1,4 +1,4 @@
-//! The manifest: what stands beside the tensors, and under which names.
+//! The manifest: what is saved with the tensors, and under which names.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,7 +18,7 @@ pub(super) const DIGITS: usize = 32;
 /// More bytes than a manifest holds.
 pub(super) const AT_MOST: u64 = 16 << 20;
 
-/// What stands beside the tensors.
+/// What is saved with the tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest<C> {
     format: u32,
@@ -35,7 +35,7 @@ pub struct Manifest<C> {
     pub(super) optimiser_steps: Option<u64>,
     /// File name of the tensors, which carries their digest.
     pub(super) tensors: String,
-    /// The file names of what the caller saved beside them, by the names that the caller gave; they
+    /// The file names of what the caller saved with them, by the names that the caller gave; they
     /// carry digests too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) files: BTreeMap<String, String>,
@@ -58,7 +58,7 @@ pub struct Description<'a, C> {
     pub iteration: u64,
     /// The seed of the run.
     pub seed: u64,
-    /// Files to save beside the tensors, by name, such as `vocabulary.jsonl`.
+    /// Files to save with the tensors, by name, such as `vocabulary.jsonl`.
     pub files: &'a [(&'a str, Vec<u8>)],
 }
 

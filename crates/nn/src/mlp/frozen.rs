@@ -9,7 +9,7 @@ use crate::Result;
 use crate::kernel::{Left, Panels, Real, WIDTH, filled, multiply_rows, vectorised};
 
 /// The layers of an [`Mlp`] of one output, with their parameters as they are now, in single
-/// precision on the CPU. A row's score does not depend on the rows beside it, not in the last bit.
+/// precision on the CPU. A row's score does not depend on the other rows, not even in the last bit.
 #[derive(Clone, Debug)]
 pub struct FrozenMlp {
     /// All layers but the last: the transposed weight, and the bias.

@@ -12,7 +12,7 @@ use crate::lock;
 
 /// The node between an argument and the result.
 ///
-/// Its value is a zero that nobody reads. As an operation on the argument alone it starts a chain;
+/// Its value is a zero that is never read. As an operation on the argument alone it starts a chain;
 /// as one on a chain and the argument it makes the chain longer.
 pub(super) struct Link {
     /// From where the gradient of the argument is to be taken.

@@ -64,7 +64,7 @@ pub(super) fn drawn(
         };
         left.remove(at);
         (all, valued) = (all - weight(*item), valued - weight(*item) * values[item.index()]);
-        // Taking weights off a sum leaves its rounding errors, so a small rest is summed anew.
+        // Taking weights off a sum leaves its rounding errors, so a small rest is summed again.
         if all < 1e-3 * summed {
             (all, valued) = sums(&left);
             summed = all;

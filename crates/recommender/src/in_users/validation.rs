@@ -70,7 +70,7 @@ impl Validation {
         Ok(Validated { content, rewards })
     }
 
-    /// What the best recommender earned beside those that know nothing of the users.
+    /// What the best recommender earned compared with those that know nothing of the users.
     pub fn earned(
         &self,
         best: &Validated,

@@ -51,20 +51,20 @@ pub(super) const TREES: Kind = Kind {
     }),
 };
 
-/// How many clicks back a model is told of.
+/// How many of the last clicks a model gets.
 const HISTORY: usize = 100;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     model: Model,
-    /// How many clicks back the model is told of.
+    /// How many of the last clicks the model gets.
     history: usize,
 }
 
 impl Content {
     /// The items of the largest scores by a wide & deep network or boosted trees of these settings,
-    /// which are told the last `history` clicks.
+    /// which get the last `history` clicks.
     ///
     /// # Errors
     /// [`Error::Setting`] for a click model of another kind.
@@ -121,7 +121,7 @@ fn settings(grid: Vec<Model>) -> Result<Value> {
 struct Nothing {}
 
 /// The fits of the grid, the best of which is kept. They stop early by the validation sessions. One
-/// that is interrupted begins anew, and is an epoch.
+/// that is interrupted begins again, and is an epoch.
 fn train(
     stage: &'static str,
     log: &TrainingLog<'_>,

@@ -70,7 +70,7 @@ pub(super) fn content(kind: &'static str, model: &UserModel, history: usize) -> 
 }
 
 impl Content {
-    /// The items of the largest reward by a learned user model, which is told the last `history`
+    /// The items of the largest reward by a learned user model, which gets the last `history`
     /// clicks. Where it takes the place on a slate, all places are alike.
     pub fn greedy(model: &UserModel, history: usize) -> Result<Self> {
         content(KIND.name, model, history)

@@ -71,7 +71,7 @@ fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
     serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))
 }
 
-/// What is kept of an unfinished training beside [`USERS`] and [`FIT`].
+/// What is kept of an unfinished training in addition to [`USERS`] and [`FIT`].
 #[derive(Serialize, Deserialize)]
 struct Unfinished {
     learning_rate: LearningRate,

@@ -112,7 +112,7 @@ fn another_kind_than_was_saved_is_an_error() {
     for saved in &policies {
         for other in &policies {
             // An agent draws or takes the likeliest, and learned users make slates of two kinds;
-            // whoever needs no weights takes any.
+            // a kind that needs no weights takes any.
             let alike = |kind: &str| match kind {
                 "irecgan-top" | "pg" => "irecgan".to_owned(),
                 "assortment" => "greedy".to_owned(),

@@ -116,7 +116,7 @@ fn forge_all(folder: &Path, mut used: impl FnMut() -> Result<(), String>) -> [us
     outcomes
 }
 
-/// Begins anew in a process that may take so much memory, and is told whether it is that one.
+/// Begins again in a process that may take so much memory, and learns whether it is that one.
 fn in_little_memory(test: &str) -> bool {
     const INSIDE: &str = "FORETASTE_IN_LITTLE_MEMORY";
     if env::var_os(INSIDE).is_some() {

@@ -195,7 +195,7 @@ fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
             assert!(matches!(stopped, Err(Error::Interrupted)));
             let mut watch = Counted::default();
             let resumed = train(Some(&place), &mut watch).unwrap();
-            // What is one epoch begins anew.
+            // What is one epoch begins again.
             let kept = if total == 1 { 0 } else { after };
             assert_eq!(watch.seen[0], (kept, total), "{method}");
             assert_eq!(files(resumed, &dataset), whole, "{method} after {after}");
@@ -363,7 +363,7 @@ fn greedy_does_not_depend_on_the_order_of_the_items() {
         slates.row(0)[0].0
     };
     let best = first(&(0..ITEMS as u32).collect::<Vec<_>>());
-    // Whoever is best is best beside any other, which stands before it or behind it.
+    // The best one is best compared with any other, which is before it or behind it.
     for other in (0..ITEMS as u32).filter(|&other| other != best) {
         assert_eq!(first(&[other, best]), best);
     }

@@ -72,7 +72,7 @@ fn who_learned_of_users_earns_more_from_them_than_popularity_and_random() {
     }
 }
 
-/// What a click on an item pays, whoever likes it.
+/// What a click on an item pays, the same for all users.
 fn price(item: ItemId) -> f32 {
     1.0 + 2.0 * (item.0 % 5) as f32
 }

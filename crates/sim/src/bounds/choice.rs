@@ -136,7 +136,7 @@ impl<U: ShortMemory> ChoiceOracle<U> {
         outside + best_slate(&component.a, &component.w, component.c, self.k).value
     }
 
-    /// The slate's worth as a ratio, less the worth of choosing nothing, which is returned beside
+    /// The slate's worth as a ratio, less the worth of choosing nothing, which is returned with
     /// it.
     fn component(
         &self,

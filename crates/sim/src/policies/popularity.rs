@@ -88,7 +88,7 @@ impl Popularity {
     /// The probability of each place of `slate`, `[k]`, given those before it.
     fn places(&self, slate: &[ItemId]) -> impl Iterator<Item = f64> {
         // Taking the shown weights off a sum leaves its rounding errors, so a small rest is summed
-        // anew.
+        // again.
         const SMALL: f64 = 1e-3;
         let mut summed = self.cumulative.last().copied().unwrap_or(0.0);
         let mut left = summed;

@@ -20,7 +20,7 @@ pub struct BehaviourConfig {
     /// What h^u sees before the first click.
     #[serde(default)]
     pub first_input: FirstInput,
-    /// λ_p: what the likelihood of a reward counts beside that of a click (Eq 3).
+    /// λ_p: the weight of the likelihood of a reward relative to that of a click (Eq 3).
     pub lambda_p: f64,
     /// What a purchase counts in the likelihood of the rewards, where no purchase counts 1.
     pub purchase_weight: f64,

@@ -148,7 +148,7 @@ impl BehaviourTrainer {
 }
 
 /// What [`BehaviourTrainer::fit`] trains: an iteration is an epoch of Eq 3. For a
-/// [`Fitting`](foretaste_train::Fitting), which can be saved after every epoch beside its
+/// [`Fitting`](foretaste_train::Fitting), which can be saved after every epoch with its
 /// [trainer](Self::trainer).
 #[derive(Debug)]
 pub struct BehaviourEpochs<'a> {

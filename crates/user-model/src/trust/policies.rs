@@ -235,7 +235,7 @@ pub fn differ(a: f64, b: f64, margin: f64) -> bool {
     (a - b).abs() > margin * a.abs().max(b.abs())
 }
 
-/// What whoever takes the best of `found` loses in `truth`, as a share of the best there; 0 where
+/// What is lost in `truth` by taking the best of `found`, as a share of the best there; 0 where
 /// that is not positive.
 pub fn regret(truth: &[f64], found: &[f64]) -> f64 {
     let best = |values: &[f64]| (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));

@@ -33,7 +33,7 @@ impl Effort {
     }
 }
 
-/// Sessions of a log beside those of learned users who were shown the same slates.
+/// Sessions of a log with those of learned users who were shown the same slates.
 ///
 /// Users are shown the slates of a session one after the other, until they leave. Where they stay
 /// longer than the log's user, slates of other sessions follow, of the same size and, where there

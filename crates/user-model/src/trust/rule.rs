@@ -52,9 +52,9 @@ pub struct Evidence {
     pub click_rate_error: Option<f64>,
     /// The same of the reward a slate.
     pub reward_error: Option<f64>,
-    /// The same of the length of a session; not asked for where the log saw nobody leave.
+    /// The same of the length of a session; not required if no user leaves in the log.
     pub length_error: Option<f64>,
-    /// The area under the ROC curve with which simulated sessions are told from real ones.
+    /// The area under the ROC curve with which simulated sessions are distinguished from real ones.
     pub told_apart: Option<f64>,
     /// Rank correlation of the chances that models of two halves give the items of held-out slates.
     pub halves_agree: Option<f64>,
@@ -70,7 +70,7 @@ pub struct Evidence {
     pub other_log: Option<OtherLog>,
 }
 
-/// Users beside the log of another policy.
+/// Users compared with the log of another policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct OtherLog {
     /// The least that their click rate must be off there, by its interval, as a share of the log's.
@@ -110,7 +110,7 @@ impl Evidence {
     /// record of `docs/trust.md`.
     pub const RECORD: (usize, usize) = (15, 100);
 
-    /// Users who cannot be told from uniform choice stand in for nobody.
+    /// Users that cannot be distinguished from uniform choice model no one.
     pub const UNIFORM_GAIN: f64 = 0.0;
     /// Users who predict clicks clearly worse than counts or trees do have missed what those know;
     /// a hundredth of a nat is what the choice of settings moves.
@@ -128,7 +128,7 @@ impl Evidence {
     pub const ORDER: f64 = 0.8;
     /// The best policy is called right if it loses 2%; 1% is what 600 sessions leave to chance.
     pub const REGRET: f64 = 0.03;
-    /// Whoever tunes follows single items, where an order of policies follows sums.
+    /// Tuning depends on single items, while an order of policies depends on sums.
     pub const HALVES_AGREE_TO_TUNE: f64 = 0.95;
     /// Greed of half of the sessions in users of the other half: no worse than what needs no users,
     /// but for 2% that are called right and what half of the sessions and chance take.

@@ -1,4 +1,4 @@
-//! A learned user model beside the simulated users that it learned from.
+//! A learned user model compared with the simulated users that it learned from.
 
 use foretaste_data::Log;
 use foretaste_eval::choice::ChoiceModel;

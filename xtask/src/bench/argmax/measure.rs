@@ -1,4 +1,4 @@
-//! How fast the argmax is, beside reading what it reads and beside candle.
+//! How fast the argmax is, compared with reading what it reads and with candle.
 
 use std::time::Instant;
 

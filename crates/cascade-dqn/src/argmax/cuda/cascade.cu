@@ -1,8 +1,9 @@
 // The best item of a stage of the cascade for every row of a batch.
 //
-// The item halves lie as on the processor: panels of 16 items, each its hidden units one after another, so that
-// neighbouring threads read neighbouring items. Hidden units come in pairs, filled up with zeros. Sums, activations and
-// the output layer are the processor's operations one by one, to be compiled with --fmad=false: values have its bits.
+// The item halves are laid out as on the processor: panels of 16 items, each with its hidden units
+// one after another, so that neighboring threads read neighboring items. Hidden units come in
+// pairs, filled up with zeros. Sums, activations and the output layer are the processor's
+// operations one by one. Compile with --fmad=false, so that values have the processor's bits.
 
 const size_t WIDTH = 16;
 

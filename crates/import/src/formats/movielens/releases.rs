@@ -1,4 +1,4 @@
-//! When films were released: the files that lie beside the ratings.
+//! When films were released: the files that are next to the ratings.
 
 use foretaste_data::{Fault, Vocabulary};
 
@@ -9,7 +9,7 @@ use crate::{Error, Result};
 /// How errors name a film's id: as the README of 100k and the header of the CSV do.
 const FILM: &str = "movie id";
 
-/// What lies beside the ratings.
+/// What is next to the ratings.
 pub(crate) const U_ITEM: &str = "u.item";
 pub(crate) const MOVIES_CSV: &str = "movies.csv";
 pub(crate) const MOVIES_DAT: &str = "movies.dat";
@@ -84,7 +84,7 @@ pub(super) fn movies_csv(
     })
 }
 
-/// Reads a file of one film per row, of which `take` makes the film's id and day. Films that nobody
+/// Reads a file of one film per row, of which `take` makes the film's id and day. Films that no one
 /// rated are passed over.
 fn read(
     table: Table<'_>,

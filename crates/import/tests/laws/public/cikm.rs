@@ -11,7 +11,7 @@ const CLICKS: &str = "queryId;timeframe;itemId\n";
 const PURCHASES: &str = "sessionId;userId;timeframe;eventdate;ordernumber;itemId\n";
 
 /// Query 3 has two clicks and query 6 none; session 30 has one query; the rows of session 12 do not
-/// stand together; the click of query 5 is not on its list, which has an item twice; nobody ever
+/// stand together; the click of query 5 is not on its list, which has an item twice; no one ever
 /// clicks items 998 and 999.
 const HAND_MADE: [&str; 3] = [
     "1;12;;0;327;2016-05-09;;10;101,102,103;FALSE\n\

@@ -36,7 +36,7 @@ fn a_rating_at_random_has_the_share_that_was_drawn() {
 fn items_have_their_features_where_they_lie_beside() {
     let features = "1 0 0\n0 1 0\n1 1 1\n0 0 1\n";
     let (dataset, _) = read(&[("test.ascii", RATINGS), ("features/item_features.ascii", features)]);
-    // Items are numbered as they appear: 1, 3, 0; nobody rated item 2.
+    // Items are numbered as they appear: 1, 3, 0; no one rated item 2.
     let expected: &[f32] = &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0];
     assert_eq!(dataset.catalogue.features(), Some((expected, 3)));
     let bad =

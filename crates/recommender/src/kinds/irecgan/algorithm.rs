@@ -105,7 +105,7 @@ struct Validated<'a> {
     line_3: Option<Fitting<f64>>,
 }
 
-/// What is kept of an unfinished training beside [`NETWORKS`] and [`LINE_3`].
+/// What is kept of an unfinished training in addition to [`NETWORKS`] and [`LINE_3`].
 #[derive(Serialize, Deserialize)]
 struct Unfinished {
     /// Whether U is still to be put back to its best epoch.

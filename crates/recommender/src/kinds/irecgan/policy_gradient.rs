@@ -38,7 +38,7 @@ pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> 
         .map_err(|reason| Error::setting("settings", reason))
 }
 
-/// What is kept of an unfinished training beside [`AGENT`].
+/// What is kept of an unfinished training in addition to [`AGENT`].
 #[derive(Serialize, Deserialize)]
 struct Unfinished {
     epochs: u64,
