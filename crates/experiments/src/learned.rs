@@ -126,7 +126,7 @@ impl From<foretaste_baselines::Error> for Stopped {
     }
 }
 
-/// The figures of a test that every regulariser has.
+/// The figures of a test that every regularizer has.
 pub fn metrics(test: &Evaluation) -> anyhow::Result<Figures> {
     let unclicked = "no test slate has a click";
     let figures = [

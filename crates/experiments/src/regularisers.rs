@@ -66,7 +66,7 @@ const L2_MIN_MAX: &str = "L2 min-max";
 
 impl Regularisers {
     /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x
-    /// regularisers x seeds.
+    /// regularizers x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (all, mut missing) = sources::read(settings)?;
         let (sources, left): (Vec<_>, Vec<_>) =
@@ -182,7 +182,7 @@ impl Experiment for Regularisers {
     }
 
     fn question(&self) -> &'static str {
-        "Does the regulariser of the users' choice matter for predicting clicks (GAN-CDQN, \
+        "Does the regularizer of the users' choice matter for predicting clicks (GAN-CDQN, \
          experiment B)?"
     }
 
@@ -194,7 +194,7 @@ impl Experiment for Regularisers {
         vec![View {
             kind: Kind::Dots,
             name: "precision",
-            title: "Users under different regularisers",
+            title: "Users under different regularizers",
             axis: "precision@1 (share of clicks)",
             metrics: vec![(Metric::PrecisionAt1, "precision@1")],
             panels: Some(By::Dataset),

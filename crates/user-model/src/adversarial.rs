@@ -33,7 +33,7 @@ pub struct AdversarialPoint {
     pub generator_gradient_norm: Option<f64>,
 }
 
-/// GAN-CDQN's min-max for any regulariser (§"Generative Adversarial Training"):
+/// GAN-CDQN's min-max for any regularizer (§"Generative Adversarial Training"):
 /// min over θ, max over α of `Σ_t E_φ[r_θ] - R(φ_α) / η - r_θ(true)`.
 ///
 /// `model` holds r_θ; `generator` holds φ_α, a model of its own under Shannon's entropy, whose

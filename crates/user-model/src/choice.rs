@@ -13,8 +13,8 @@ impl ChoiceModel for UserModel {
 
 impl UserModel {
     /// The Fenchel-Young loss of what users did on every slate of `sessions`, in order
-    /// ([`Regulariser::loss`](crate::Regulariser::loss)): finite under every regulariser, and the
-    /// negative log-likelihood under Shannon. Comparable between models of one regulariser.
+    /// ([`Regulariser::loss`](crate::Regulariser::loss)): finite under every regularizer, and the
+    /// negative log-likelihood under Shannon. Comparable between models of one regularizer.
     ///
     /// # Errors
     /// As [`loss`](Self::loss).

@@ -16,7 +16,7 @@ use crate::{Endings, Error, Regulariser, Result, UserModel};
 const SESSIONS: usize = 32;
 
 /// A learned user as an environment: shown a slate, it chooses by the φ* of the model's
-/// regulariser, is paid for, and leaves or stays.
+/// regularizer, is paid for, and leaves or stays.
 ///
 /// *Pay.* What [`Pays`] says: as a rule the log's own reward, in the log's unit, as its
 /// [`RewardHead`](crate::RewardHead) expects it of the choice. r_θ is no reward that anybody

@@ -122,11 +122,11 @@ impl UserModel {
         &self.config
     }
 
-    /// The model with the same rewards under another regulariser, as min-max training starts from
+    /// The model with the same rewards under another regularizer, as min-max training starts from
     /// those of Shannon's entropy.
     ///
     /// # Errors
-    /// [`Error::Setting`](crate::Error::Setting) if the regulariser is outside its range.
+    /// [`Error::Setting`](crate::Error::Setting) if the regularizer is outside its range.
     pub fn with_regulariser(mut self, regulariser: Regulariser) -> Result<Self> {
         regulariser.check()?;
         self.config.regulariser = regulariser;

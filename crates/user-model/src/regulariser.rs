@@ -9,7 +9,7 @@ mod entmax;
 
 use entmax::entmax;
 
-/// The convex regulariser R of GAN-CDQN's users, who choose by `φ* = argmax E_φ[r] - R(φ) / η` over
+/// The convex regularizer R of GAN-CDQN's users, who choose by `φ* = argmax E_φ[r] - R(φ) / η` over
 /// the distributions φ on a slate (§"User Behavior As Reward Maximization"), that is argmax ⟨φ,
 /// u⟩ - R(φ) for the utilities u = η r.
 ///

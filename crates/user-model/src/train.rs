@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::TrainingRows;
 use crate::{Error, Result, TrainConfig, UserModel, UserModelConfig};
 
-/// One validation of a fit. Its losses are Fenchel-Young losses of the model's regulariser; under
+/// One validation of a fit. Its losses are Fenchel-Young losses of the model's regularizer; under
 /// Shannon they are negative log-likelihoods.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
@@ -37,7 +37,7 @@ pub struct CurvePoint {
 
 /// Fits the reward on the training sessions of `split`, keeping the parameters that are best on its
 /// validation sessions: by maximum likelihood under Shannon's entropy (GAN-CDQN Lemma 2: the
-/// min-max of the paper), by the least Fenchel-Young loss under another regulariser, which is the
+/// min-max of the paper), by the least Fenchel-Young loss under another regularizer, which is the
 /// same min-max with its inner maximum solved exactly. What the training sessions pay and when they
 /// end is counted along with it ([`UserModel::learn_outcomes`]).
 ///

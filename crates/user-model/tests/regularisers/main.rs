@@ -1,4 +1,4 @@
-//! Laws of the regularisers: their closed forms, penalties and losses, in double precision.
+//! Laws of the regularizers: their closed forms, penalties and losses, in double precision.
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_nn::{Init, Params, check_gradients};
