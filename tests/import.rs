@@ -6,6 +6,9 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "common/html.rs"]
+mod html;
+
 fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut program = Command::new(env!("CARGO_BIN_EXE_foretaste"));
     program.args(arguments).current_dir(folder).output().unwrap()
@@ -89,7 +92,9 @@ fn describe_says_what_is_wrong_by_its_exit_code() {
     run(at, &["describe", "log.csv", "--name", "a<b", "--html", "log.html"]);
     let page = std::fs::read_to_string(at.join("log.html")).unwrap();
     assert!(page.contains("<h1>a&lt;b</h1>") && page.contains("class=\"wrong\""), "{page}");
-    assert!(page.contains("<title>place 2: 1.0000</title>") && !page.contains("http"), "{page}");
+    assert!(page.contains("Click rate by place. 1: 0.000; 2: 1.000\""), "{page}");
+    assert!(page.contains("One problem was found") && !page.contains("http"), "{page}");
+    assert_eq!(html::errors(&page), Vec::<String>::new());
     assert!(refused(at, &["describe", "log.csv", "--html", "log.html"]).contains("--force"));
     assert!(refused(at, &["describe", "log.csv", "--html", "log.csv"]).contains("input itself"));
     let text = String::from_utf8(run(at, &["describe", "log.csv"]).stdout).unwrap();

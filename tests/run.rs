@@ -8,6 +8,9 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+#[path = "common/html.rs"]
+mod html;
+
 const QUICK: &str = r#"
 seed = 3
 percent = 50
@@ -86,6 +89,18 @@ fn a_log_becomes_a_page_that_answers_five_questions() {
         assert!(page.contains(answer["question"].as_str().unwrap()));
         assert!(!answer["answer"].as_array().unwrap().is_empty(), "{answer}");
     }
+    let (short, _) = page.split_once("What does the log contain?").unwrap();
+    for text in [
+        "What was asked",
+        "4 policies were compared: ",
+        "The policy that made the log earned ",
+        "What came out",
+        "How sure it is",
+        "The users that were learned from the log: ",
+    ] {
+        assert!(short.contains(text), "{text}\n{short}");
+    }
+    assert_eq!(html::errors(&page), Vec::<String>::new());
     // What the page says of a policy is what `judge` says by hand.
     let logged = found["judge"]["answer"]["policies"].as_array().unwrap();
     let uniform = logged.iter().find(|policy| policy["policy"] == "uniform").unwrap();

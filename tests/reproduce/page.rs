@@ -24,12 +24,21 @@ const PROBE: &str = r##"<script>addEventListener("load", () => {
         for (let at = figure; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
         const box = figure.querySelector("svg").getBoundingClientRect();
         const texts = [...figure.querySelectorAll("text")].filter(text => text.getBoundingClientRect().width > 0);
-        return { id: figure.id, width: box.width, height: box.height, texts: texts.length };
+        return { id: figure.id, frame: figure.getBoundingClientRect().width, width: box.width, height: box.height, texts: texts.length };
     });
     const style = getComputedStyle(document.body);
     const found = { plots, fetched: performance.getEntriesByType("resource").map(entry => entry.name),
         wide: document.documentElement.scrollWidth > innerWidth, window: innerWidth, ink: style.color, ground: style.backgroundColor };
     document.documentElement.setAttribute("data-found", JSON.stringify(found));
+})</script>"##;
+
+/// Looks for what keeps readers with disabilities out, where `.ci/run` has installed axe-core.
+const AXE: &str = r##"<script>addEventListener("load", () => {
+    for (const details of document.querySelectorAll("details")) details.open = true;
+    axe.run(document, { resultTypes: ["violations"] }).then(found => {
+        const violations = found.violations.map(one => one.id + ": " + one.nodes.map(node => node.html.slice(0, 200)).join(" "));
+        document.documentElement.setAttribute("data-axe", JSON.stringify(violations));
+    });
 })</script>"##;
 
 fn report(folder: &Path) -> (String, BTreeSet<String>) {
@@ -100,16 +109,12 @@ fn the_page_is_seen_in_a_browser() {
     };
     let temp = TempDir::new().unwrap();
     let (page, plots) = report(temp.path());
-    // The page forbids scripts, which the probe is one of.
-    let policy = page.find("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
-    let end = policy + page[policy..].find('>').unwrap() + 1;
-    let probed = format!("{}{}", page[..policy].to_owned() + &page[end..], PROBE);
     let file = temp.path().join("probed.html");
-    fs::write(&file, probed).unwrap();
+    fs::write(&file, allowing_scripts(&page) + PROBE).unwrap();
 
     let mut grounds = BTreeSet::new();
     for (scheme, width) in [("0", 1200), ("1", 1200), ("1", 400)] {
-        let found = look(browser, &file, scheme, width);
+        let found = look(browser, &file, scheme, width, "data-found");
         let seen = found["plots"].as_array().unwrap();
         let ids: BTreeSet<_> =
             seen.iter().map(|plot| plot["id"].as_str().unwrap().replacen("plot-", "", 1)).collect();
@@ -120,7 +125,8 @@ fn the_page_is_seen_in_a_browser() {
                 size("width") > 300.0 && size("height") > 40.0 && size("texts") >= 4.0,
                 "{plot}"
             );
-            assert!(size("width") <= found["window"].as_f64().unwrap(), "{plot}");
+            // Otherwise it scrolls.
+            assert!(size("frame") <= found["window"].as_f64().unwrap(), "{plot}");
         }
         assert_eq!(found["fetched"].as_array().unwrap().len(), 0, "{found}");
         assert_eq!(found["wide"], false, "the page is wider than its window of {width}");
@@ -128,10 +134,29 @@ fn the_page_is_seen_in_a_browser() {
         grounds.insert(found["ground"].to_string());
     }
     assert_eq!(grounds.len(), 2, "light and dark differ");
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let installed = "target/axe/node_modules/axe-core/axe.min.js";
+    let Ok(axe) = fs::read_to_string(root.join(installed)) else {
+        eprintln!("no {installed}: what keeps readers out was not looked for");
+        return;
+    };
+    fs::write(&file, format!("{}<script>{axe}</script>{AXE}", allowing_scripts(&page))).unwrap();
+    for (scheme, width) in [("0", 1200), ("1", 400)] {
+        let found = look(browser, &file, scheme, width, "data-axe");
+        assert_eq!(found, serde_json::json!([]), "on a window of {width}");
+    }
 }
 
-/// What the probe found.
-fn look(browser: &str, page: &Path, scheme: &str, width: u32) -> Value {
+/// The page without its policy, which forbids scripts.
+fn allowing_scripts(page: &str) -> String {
+    let policy = page.find("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
+    let end = policy + page[policy..].find('>').unwrap() + 1;
+    page[..policy].to_owned() + &page[end..]
+}
+
+/// What a probe found, which is in this attribute of the page.
+fn look(browser: &str, page: &Path, scheme: &str, width: u32, attribute: &str) -> Value {
     let dom = dump(
         browser,
         &[
@@ -142,9 +167,16 @@ fn look(browser: &str, page: &Path, scheme: &str, width: u32) -> Value {
     );
     let dom = dom.unwrap();
     let (_, found) = dom
-        .split_once("data-found=\"")
+        .split_once(&format!("{attribute}=\""))
         .unwrap_or_else(|| panic!("the probe found nothing:\n{dom:.2000}"));
-    let found = found.split('"').next().unwrap().replace("&quot;", "\"").replace("&amp;", "&");
+    let found = found
+        .split('"')
+        .next()
+        .unwrap()
+        .replace("&quot;", "\"")
+        .replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&amp;", "&");
     serde_json::from_str(&found).unwrap()
 }
 

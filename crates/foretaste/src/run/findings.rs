@@ -123,6 +123,48 @@ impl Findings {
         ]
     }
 
+    /// What a reader wants to know first: what was asked, what came out, and how sure it is.
+    pub fn in_short(&self) -> [Answered; 3] {
+        let rows = self.rows();
+        let compared = match rows.len() {
+            0 => String::new(),
+            1 => format!(" One policy was compared: {}.", rows[0].policy),
+            number => format!(" {number} policies were compared: {}.", names_of(rows.iter())),
+        };
+        let logger = self.logger().map_or(String::new(), |logger| {
+            format!(" The policy that made the log earned {logger} a slate.")
+        });
+        let asked = format!(
+            "Would a recommender earn more than the policy that made the log {}?{compared}{logger}",
+            self.log
+        );
+        let mut sure = Vec::new();
+        if !rows.is_empty() {
+            let decided = rows.iter().filter(|row| row.is_decided()).count();
+            sure.push(format!(
+                "The log can decide on {decided} of {}. Intervals in parentheses are 95% \
+                 confidence intervals.",
+                rows.len()
+            ));
+        }
+        if self.fit.is_ok() {
+            let verdict = self.of_trust().into_iter().next().unwrap_or_default();
+            sure.push(format!(
+                "The users that were learned from the log: {}",
+                first_small(&verdict)
+            ));
+        }
+        let wrong = self.wrong().len();
+        if wrong > 0 {
+            sure.push(format!("Problems of the log that were found: {wrong}."));
+        }
+        [
+            Answered { question: "What was asked", sentences: vec![asked] },
+            Answered { question: "What came out", sentences: self.of_belief() },
+            Answered { question: "How sure it is", sentences: sure },
+        ]
+    }
+
     /// The answers as lines.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -408,6 +450,12 @@ impl Findings {
             None => vec!["No policy is significantly better: keep the one that you have.".into()],
         }
     }
+}
+
+/// A sentence that follows a colon.
+fn first_small(sentence: &str) -> String {
+    let mut letters = sentence.chars();
+    letters.next().map_or(String::new(), |first| first.to_lowercase().chain(letters).collect())
 }
 
 impl By {

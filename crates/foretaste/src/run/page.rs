@@ -7,10 +7,19 @@ use super::findings::{Figure, Findings, Row};
 use super::settings::Settings;
 
 const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em;\
-    color:#222}h1{line-height:1.2}h2{margin:1.4em 0 .3em}p{margin:.3em 0}table{border-collapse:\
-    collapse;margin:1em 0}td,th{padding:.3em 1em .3em 0;text-align:left;vertical-align:top;\
-    border-bottom:1px solid #ddd}.wide{overflow-x:auto}pre{background:#f4f4f4;padding:1em;\
-    overflow-x:auto;font-size:13px}small{color:#555}svg{max-width:100%;height:auto}";
+    color:#222;background:#fff}h1{line-height:1.2;overflow-wrap:anywhere}h2{margin:1.4em 0 .3em}\
+    p{margin:.3em 0}table{border-collapse:collapse;margin:1em 0}td,th{padding:.3em 1em .3em 0;\
+    text-align:left;vertical-align:top;border-bottom:1px solid #ddd}.wide{overflow-x:auto}\
+    .short{border-left:.3em solid #0072b2;padding-left:1em}.short h2{font-size:1.1em;margin:.6em 0 0}\
+    pre{background:#f4f4f4;padding:1em;overflow-x:auto;font-size:13px}summary{overflow-wrap:anywhere}\
+    small,figcaption{color:#555;font-size:.85em}figure{margin:1em 0}\
+    svg{min-width:36em;max-width:100%;height:auto}\
+    @media print{details::details-content{content-visibility:visible;display:block}\
+    .wide,pre{overflow:visible;white-space:pre-wrap}svg{min-width:0}tr,figure{break-inside:avoid}\
+    h2{break-after:avoid}}";
+/// What to look at in the table of the policies.
+const GUIDE: &str = "Look at the last column first: it says whether the log can decide on a policy. \
+    If it can, the third column is how much more the policy earns than the logging policy.";
 
 /// The page.
 pub fn html(findings: &Findings, settings: &Settings) -> String {
@@ -25,13 +34,20 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
                 title { "Foretaste: " (findings.log) }
                 style { (PreEscaped(STYLE)) }
             }
-            body {
+            body { main {
                 h1 { "What recommenders would earn: " (findings.log) }
+                section.short aria-label="In short" {
+                    @for answered in &findings.in_short() {
+                        h2 { (answered.question) }
+                        @for sentence in &answered.sentences { p { (sentence) } }
+                    }
+                }
                 @for answered in &answers {
                     h2 { (answered.question) }
                     @for sentence in &answered.sentences { p { (sentence) } }
                     @if answered.question.starts_with("What would") && !rows.is_empty() {
                         (chart(findings, &rows))
+                        p { (GUIDE) }
                         (table(&rows))
                     }
                 }
@@ -45,7 +61,7 @@ pub fn html(findings: &Findings, settings: &Settings) -> String {
                 }
                 (outcome("The judgment", &findings.judge))
                 p { small { "Made by foretaste, revision " (crate::REVISION) "." } }
-            }
+            } }
         }
     };
     page.into_string() + "\n"
@@ -62,7 +78,7 @@ fn stage(title: &str, command: &str, answer: &str) -> Markup {
     html! {
         details {
             summary { (title) ": " code { (command) } }
-            pre { (answer.trim_end()) }
+            pre role="group" aria-label=(title) tabindex="0" { (answer.trim_end()) }
         }
     }
 }
@@ -79,7 +95,7 @@ fn table(rows: &[Row]) -> Markup {
     let shown =
         |figure: Option<Figure>| figure.map_or("none".to_owned(), |figure| figure.to_string());
     html! {
-        div.wide { table {
+        div.wide role="group" aria-label="Policies" tabindex="0" { table {
             thead { tr {
                 @for head in HEADS { th scope="col" { (head) } }
             } }
@@ -94,8 +110,9 @@ fn table(rows: &[Row]) -> Markup {
     }
 }
 
-const LEGEND: &str = "filled: by the log, grey where it is not to be relied on; rings: by the \
-    learned users, which is no evidence of the log";
+const LEGEND: &str = "Filled circles: estimates by the log, gray where they are not reliable. \
+    Rings: estimates by the learned users, which are no evidence. Lines: 95% intervals. Dashed: what \
+    the logging policy earned.";
 
 /// What every policy earns by the log and by the learned users, with its interval, and the logging
 /// policy as a line.
@@ -113,13 +130,19 @@ fn chart(findings: &Findings, rows: &[Row]) -> Markup {
         return html! {};
     }
     let x = |value: f64| LEFT + WIDTH * (value - low) / (high - low);
-    let (width, height) = (LEFT + WIDTH + 60.0, HEIGHT * (rows.len() + 3) as f64);
+    let (width, height) = (LEFT + WIDTH + 60.0, HEIGHT * (rows.len() + 2) as f64);
     let bottom = HEIGHT * (rows.len() as f64 + 0.8);
-    let label =
-        "Reward a slate of every policy by the log and by the learned users, with 95% intervals";
-    html! {
+    let words = rows.iter().map(|row| {
+        let say = |figure: Option<Figure>| figure.map_or("none".to_owned(), |one| one.to_string());
+        format!("{}: {} and {}", row.policy, say(row.by_log), say(row.by_users))
+    });
+    let words: Vec<_> = words.collect();
+    let label = format!(
+        "Reward a slate of every policy by the log and by the learned users. {}.",
+        words.join("; ")
+    );
+    let drawn = html! {
         svg viewBox={ "0 0 " (width) " " (height) } width=(width) role="img" aria-label=(label) {
-            title { (label) }
             @if let Some(logger) = logger {
                 @let x = x(logger.value);
                 line x1=(x) x2=(x) y1="8" y2=(bottom) stroke="#888" stroke-dasharray="4 3" {}
@@ -129,7 +152,7 @@ fn chart(findings: &Findings, rows: &[Row]) -> Markup {
                 @let y = HEIGHT * f64::from(at);
                 text x="0" y=(y + 4.0) font-size="14" { (row.policy) }
                 @if let Some(figure) = row.by_log {
-                    @let color = if row.is_decided() { "#0072b2" } else { "#999999" };
+                    @let color = if row.is_decided() { "#0072b2" } else { "#8a8a8a" };
                     @if let Some([low, high]) = figure.interval.map(|ends| ends.map(x)) {
                         line x1=(low) x2=(high) y1=(y) y2=(y) stroke=(color) stroke-width="3" {}
                     }
@@ -151,7 +174,12 @@ fn chart(findings: &Findings, rows: &[Row]) -> Markup {
             ] {
                 text x=(x) y=(bottom + 16.0) font-size="12" { (words) }
             }
-            text x=(LEFT) y=(bottom + 34.0) font-size="12" { (LEGEND) }
+        }
+    };
+    html! {
+        figure {
+            div.wide role="group" aria-label="Rewards of the policies" tabindex="0" { (drawn) }
+            figcaption { (LEGEND) }
         }
     }
 }
