@@ -179,6 +179,9 @@ fn a_folder_of_something_else_a_missing_log_and_senseless_settings_are_refused()
     let place = Place::new(QUICK);
     refused(place.run("no-such-log.csv"), "no-such-log.csv");
     assert!(!Path::new(&place.folder().join("report.html")).exists());
+    let other = place.temp.path().join("other.csv");
+    fs::write(&other, "visit,items\n1,a b\n").unwrap();
+    refused(place.run(other.to_str().unwrap()), "under [import] in ");
     let place = Place::new(&QUICK.replace("percent = 50", "percent = 0"));
     refused(place.run("bundled:simulated-mdp.csv"), "expected 1 to 99");
 }

@@ -204,7 +204,16 @@ impl Plan<'_> {
     fn import(&self, log: &str) -> anyhow::Result<Done> {
         let given = self.log.display().to_string();
         let import = words(&["import", &given, "--to", log], &[&self.settings.import.options]);
-        self.stages.run_on(self.log, "import", log, &import)
+        let done = self.stages.run_on(self.log, "import", log, &import);
+        done.map_err(|error| match error.is::<Interrupted>() {
+            true => error,
+            false => error.context(format!(
+                "cannot read the log; if its columns or layout are different, write options for \
+                 that under [import] in {}, such as options = [\"--column\", \"session=visit\"], \
+                 and run the same command again",
+                self.folder.join(SETTINGS).display()
+            )),
+        })
     }
 
     /// Judges what could be trained, and uniform slates.
