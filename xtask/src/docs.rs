@@ -151,7 +151,7 @@ impl Page {
     }
 }
 
-/// What stands before `suffix` in the names of a folder's entries that end with it, sorted.
+/// What precedes `suffix` in the names of a folder's entries that end with it, sorted.
 fn names_in(folder: &Path, suffix: &str) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     let about = || format!("cannot read {}", folder.display());

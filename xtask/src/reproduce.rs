@@ -78,7 +78,7 @@ pub struct Args {
 
 impl Args {
     /// The command that runs the same cells on any machine, here with this configuration: without
-    /// where results lie, who runs which cells, and what is shown meanwhile.
+    /// where results are, who runs which cells, and what is shown meanwhile.
     pub fn anywhere(&self, config: &RunConfig) -> String {
         let mut words = vec!["cargo xtask reproduce".to_owned()];
         words.extend(self.experiments.iter().cloned());

@@ -66,7 +66,7 @@ pub enum Error {
         what: &'static str,
         /// Position in the column.
         row: usize,
-        /// What stands there.
+        /// What is there.
         value: f64,
         /// The range that is allowed.
         expected: &'static str,

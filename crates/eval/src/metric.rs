@@ -223,7 +223,7 @@ impl Metric {
         Self::CoverageAt10,
     ];
 
-    /// The same, where the k likeliest items are shown.
+    /// The same, where the k most likely items are shown.
     pub const COVERAGE_AT_TOP: [Self; 10] = [
         Self::CoverageAt1Top,
         Self::CoverageAt2Top,

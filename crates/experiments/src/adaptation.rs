@@ -1,5 +1,5 @@
-//! The experiment `adaptation`: recommenders that meet new users, and how many interactions they
-//! need (GAN-CDQN, experiment D).
+//! The experiment `adaptation`: recommenders that learn with new users, and how many interactions
+//! they need (GAN-CDQN, experiment D).
 
 use std::sync::Arc;
 

@@ -51,7 +51,7 @@ pub struct Trained {
 /// Methods of `foretaste train` that are rows in addition to those of the paper.
 const OTHERS: [&str; 1] = ["popularity"];
 
-/// Lets policies meet the users.
+/// Simulates policies with the users.
 pub struct Judge<'a> {
     /// The users.
     pub users: &'a Mdp,
@@ -64,7 +64,7 @@ pub struct Judge<'a> {
 }
 
 impl Learner {
-    /// What it earns by drawn slates and by its k likeliest items, with the network's learning
+    /// What it earns by drawn slates and by its k most likely items, with the network's learning
     /// curve.
     pub fn outcome(
         &self,
@@ -146,7 +146,8 @@ impl Judge<'_> {
         Ok(Outcome { metrics: self.figures(played, played)?, curve: Vec::new() })
     }
 
-    /// The figures of slates drawn and of the k likeliest items, with their shares of the optimum.
+    /// The figures of slates drawn and of the k most likely items, with their shares of the
+    /// optimum.
     fn figures(&self, drawn: Played, top: Played) -> anyhow::Result<Figures> {
         let optimum = MdpOracle::new(self.users, K)?.value();
         let random = Blind(UniformRandom { items: self.users.items() });

@@ -62,7 +62,7 @@ struct Config {
 #[derive(Clone, Serialize, Deserialize)]
 struct Family {
     name: String,
-    /// None for those of [`Anchor`], of whom there is one population.
+    /// None for those of [`Anchor`], of which there is one population.
     drawn: Option<ChoiceUsersConfig>,
 }
 
@@ -90,7 +90,7 @@ struct Learner {
     iterations: u64,
 }
 
-/// The users whom a recommender knows.
+/// The users that a recommender knows.
 #[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Users {

@@ -49,7 +49,7 @@ pub struct LinUcbTraining {
     pub iterations: u64,
 }
 
-/// Sessions that judge a policy; every policy meets the same ones.
+/// Sessions that judge a policy, the same ones for every policy.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 pub struct Judging {
     /// Sessions.

@@ -27,7 +27,7 @@ pub struct World {
     pub transitions: Transitions,
 }
 
-/// The paper's users, whose next state hardly depends on the click, and some for whom it does.
+/// The paper's users, whose next state hardly depends on the click, and others, for which it does.
 pub const WORLDS: [World; 2] = [
     World { name: "mdp", transitions: Transitions::SoftmaxUniform },
     World { name: "mdp-dirichlet", transitions: Transitions::Dirichlet(0.1) },
@@ -152,12 +152,12 @@ impl LoggingPolicy {
 pub enum Slates {
     /// Drawn.
     Drawn,
-    /// The k likeliest items.
+    /// The k most likely items.
     Top,
 }
 
 impl Played {
-    /// `sessions` sessions of a policy; all policies meet the same users.
+    /// `sessions` sessions of a policy, with the same users for all policies.
     pub fn of<P: Privileged<Mdp>>(
         policy: &P,
         users: &Mdp,

@@ -73,7 +73,7 @@ pub enum Then {
 pub enum Epoch {
     /// The last.
     Last,
-    /// That of the highest reward in the held-out users U': U by its likeliest items, A by the
+    /// That of the highest reward in the held-out users U': U by its most likely items, A by the
     /// slates that it draws.
     ByHeldOutUsers,
     /// That of the lowest loss on the stopping sessions.
@@ -99,11 +99,11 @@ pub struct Acting {
     pub users: BehaviourUsers,
     /// U, slates drawn in proportion to exp(V^c).
     pub users_drawn: Ranking,
-    /// U, the k items that it finds likeliest.
+    /// U, the k items that it finds most likely.
     pub users_top: Ranking,
     /// A, slates drawn from its policy.
     pub agent_drawn: AgentPolicy,
-    /// A, its k likeliest items.
+    /// A, its k most likely items.
     pub agent_top: AgentPolicy,
 }
 

@@ -1,4 +1,4 @@
-//! `foretaste claims`: the claims ledger on a table of results of anyone's.
+//! `foretaste claims`: the claims ledger on any table of results.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

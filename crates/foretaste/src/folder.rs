@@ -15,7 +15,7 @@ use crate::saved::{is_part_of_saved, is_regular};
 
 /// Where what is trained is to be, which holds nothing that is not ours to replace.
 ///
-/// An unfinished training lies in a folder of its own there, whose name has a digest of the command
+/// An unfinished training is in a folder of its own there, whose name has a digest of the command
 /// that it is of: another command never takes it for its own.
 pub struct Folder<'a> {
     path: &'a Path,

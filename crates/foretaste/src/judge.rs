@@ -130,7 +130,7 @@ impl Args {
     }
 }
 
-/// Whom to judge, as far as that is known without the log.
+/// What to judge, as far as that is known without the log.
 enum Candidate {
     Ours(Box<Recommender>),
     File(PathBuf),

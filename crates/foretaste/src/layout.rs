@@ -1,4 +1,4 @@
-//! How somebody's own files are laid out: options of the commands that read a log.
+//! How a user's own files are laid out: options of the commands that read a log.
 
 use std::path::PathBuf;
 

@@ -205,7 +205,7 @@ pub fn read_log(
     log.read(format, true)
 }
 
-/// The same of an input that lies in memory; the path among the arguments is its name.
+/// The same of an input in memory; the path among the arguments is its name.
 ///
 /// # Errors
 /// As [`answer`].

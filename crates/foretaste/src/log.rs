@@ -117,7 +117,7 @@ impl LogArgs {
         Ok((dataset, Some(report)))
     }
 
-    /// The files as they lie.
+    /// The files as they are.
     pub fn open(&self) -> anyhow::Result<Input> {
         if let [path] = &self.paths[..]
             && let Some(name) = path.to_str().and_then(|path| path.strip_prefix(bundled::PREFIX))

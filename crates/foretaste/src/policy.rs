@@ -74,7 +74,7 @@ fn file_name(path: &Path) -> String {
 impl FromStr for PolicySpec {
     type Err = String;
 
-    /// Options stand behind commas at the end, a name before the first `=`: both are words, so that
+    /// Options follow commas at the end, a name before the first `=`: both are words, so that
     /// most paths need no care. `./` before a path ends all doubt.
     fn from_str(text: &str) -> Result<Self, String> {
         let (mut rest, mut act, mut temperature, mut epsilon) = (text, None, None, None);

@@ -200,7 +200,7 @@ impl Plan<'_> {
         Ok(Findings { log: self.log.display().to_string(), describe, fit, trust, trained, judge })
     }
 
-    /// The log as it is read once for all: by its content, wherever it lies.
+    /// The log as it is read once for all: by its content, wherever it is.
     fn import(&self, log: &str) -> anyhow::Result<Done> {
         let given = self.log.display().to_string();
         let import = words(&["import", &given, "--to", log], &[&self.settings.import.options]);
@@ -253,7 +253,7 @@ impl Plan<'_> {
         kept(self.stages.run("judge", &needs, &[], &judge))
     }
 
-    /// Whether a recommender draws its slates: then its likeliest items are another policy.
+    /// Whether a recommender draws its slates: then its most likely items are another policy.
     fn draws(&self, recommender: &str) -> anyhow::Result<bool> {
         let recommender = Recommender::load(Path::new(recommender), &Device::Cpu)?;
         Ok(!recommender.acting(Acting::default())?.is_certain())

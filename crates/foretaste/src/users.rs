@@ -18,7 +18,7 @@ pub const LONGEST: &str = "longest_session";
 /// And the settings that the users were fitted with, with which `trust` fits others.
 pub const SETTINGS: &str = "fit";
 
-/// What the settings in the origin of a recommender call the [`digest`] of the users whom it was
+/// What the settings in the origin of a recommender call the [`digest`] of the users that it was
 /// given to learn in.
 pub const LEARNED_IN: &str = "users";
 
@@ -39,7 +39,7 @@ pub fn digest(path: &Path) -> anyhow::Result<String> {
     Ok(run::digest(&foretaste_files::read(manifest, LIMIT)?))
 }
 
-/// What users learned from, which must be known wherever somebody is judged.
+/// What users learned from, which must be known wherever a policy is judged.
 ///
 /// # Errors
 /// Where they do not say so, as those do that were not fitted by this program.

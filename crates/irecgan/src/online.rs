@@ -57,8 +57,9 @@ fn likeliest() -> Selection {
     Selection::Top
 }
 
-/// A recommender that meets users, learns from them, and meets the next ones. After each iteration
-/// it can be [saved](Self::save); what is resumed is what was not stopped, bit for bit.
+/// A recommender that is shown to users, learns from them, and is shown to the next ones. After
+/// each iteration it can be [saved](Self::save); what is resumed is what was not stopped, bit for
+/// bit.
 #[derive(Debug)]
 pub struct OnlineLearning {
     pub(crate) config: OnlineConfig,

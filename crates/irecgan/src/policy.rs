@@ -154,8 +154,8 @@ impl Policy for AgentPolicy {
 
 impl Propensities for AgentPolicy {
     /// Under [`Selection::Sampled`] π of an item over π of all that were left, under
-    /// [`Selection::Top`] 1 for the likeliest item that was left and 0 for any other. An item that
-    /// is not in the catalogue is never shown.
+    /// [`Selection::Top`] 1 for the most likely item that was left and 0 for any other. An item
+    /// that is not in the catalogue is never shown.
     fn propensities(
         &self,
         memory: &ClickStates,

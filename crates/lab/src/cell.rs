@@ -42,7 +42,7 @@ pub struct Outcome {
 const FORMAT: u32 = 1;
 
 impl Cell {
-    /// Where the cell stands in a report.
+    /// Where the cell is in a report.
     pub fn arm(&self) -> Arm {
         Arm {
             dataset: self.dataset.clone(),

@@ -187,7 +187,7 @@ impl ResultsDir {
         Ok(())
     }
 
-    /// Where it lies.
+    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }

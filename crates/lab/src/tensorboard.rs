@@ -70,7 +70,7 @@ const FIXED_64: u8 = 1;
 const BYTES: u8 = 2;
 const FIXED_32: u8 = 5;
 
-/// What stands before a field: its number and how it is written.
+/// What precedes a field: its number and how it is written.
 const fn key(field: u8, wire: u8) -> u8 {
     field << 3 | wire
 }

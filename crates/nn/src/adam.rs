@@ -149,7 +149,7 @@ impl Adam {
     /// Puts back what [`Adam::moments`] and [`Adam::steps`] gave.
     ///
     /// # Errors
-    /// [`Error::Setting`] if names, shapes or types differ, or if the steps are more than anybody
+    /// [`Error::Setting`] if names, shapes or types differ, or if the steps are more than anyone
     /// takes; nothing is then changed.
     pub fn restore(&mut self, moments: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
         const MOST: u64 = 1 << 53;

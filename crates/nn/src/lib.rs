@@ -61,7 +61,7 @@ pub use softmax::{
 pub use sparse::Sparse;
 pub use tape::{Gradients, backward};
 
-/// The value of a tensor of one entry, wherever it lies.
+/// The value of a tensor of one entry, on any device.
 pub fn scalar(tensor: &candle_core::Tensor) -> Result<f64> {
     // Widened on the host: not every GPU knows double precision.
     let value = tensor.to_device(&candle_core::Device::Cpu)?.flatten_all()?.squeeze(0)?;

@@ -89,7 +89,7 @@ impl Params {
         self.vars.get(name)
     }
 
-    /// The device on which the parameters lie.
+    /// The device on which the parameters are.
     pub fn device(&self) -> &Device {
         &self.device
     }

@@ -14,7 +14,7 @@ use crate::errors::{caught, finish};
 /// One command runs at a time: they share the flag that stops them.
 static RUNNING: Mutex<()> = Mutex::new(());
 
-/// How often Python is asked whether somebody pressed Ctrl-C.
+/// How often Python is asked whether Ctrl-C was pressed.
 const PERIOD: Duration = Duration::from_millis(50);
 
 /// Does work that looks at the flag of [`interrupt`], on a thread of its own, while this one asks

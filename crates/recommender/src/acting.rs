@@ -1,4 +1,4 @@
-//! Ways of acting: the same recommender, asked for drawn slates, for its likeliest items, or for
+//! Ways of acting: the same recommender, asked for drawn slates, for its most likely items, or for
 //! something between.
 
 mod order;

@@ -6,7 +6,7 @@ use foretaste_sim::{Candidates, Error, Policy, Propensities, Responses, Result, 
 /// The memory of a policy whose type is not known.
 pub struct Memory(Box<dyn Any + Send + Sync>);
 
-/// [`Policy`] without the type of its memory, so that policies of all kinds can stand side by side.
+/// [`Policy`] without the type of its memory, so that policies of all kinds can be in one list.
 /// A memory belongs to the policy that began it; another's is refused.
 pub trait DynPolicy: Send + Sync {
     /// As [`Policy::begin`].

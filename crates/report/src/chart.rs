@@ -22,7 +22,7 @@ pub struct Plot {
     pub caption: String,
     /// What the plot shows, for those who do not see it: its caption, and its main figures.
     pub(crate) alternative: String,
-    /// The SVG, without caption: it takes the colors of the page that it stands in.
+    /// The SVG, without caption: it takes the colors of the page that contains it.
     pub(crate) bare: String,
     /// The SVG, with caption; light or dark, as the reader prefers.
     pub svg: String,

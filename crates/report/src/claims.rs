@@ -135,7 +135,7 @@ impl Claim {
         Self::rows(reader, file, |name| name.parse())
     }
 
-    /// The same of anyone's claims: a metric may be any that their results have.
+    /// The same for claims from any source: a metric may be any that the results have.
     ///
     /// # Errors
     /// As [`read`](Self::read).

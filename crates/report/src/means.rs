@@ -17,7 +17,7 @@ pub struct Means {
     figures: BTreeMap<Place, Estimate>,
 }
 
-/// Where a figure stands: its data set, setting, method and metric.
+/// What a figure is of: its data set, setting, method and metric.
 type Place = [String; PARTS.len()];
 
 /// The same as a table orders it: the number of the pattern that chose a name, and the name.
@@ -96,8 +96,8 @@ impl Means {
 
     /// The chosen figures as a table.
     ///
-    /// Rows and columns stand in the order of the patterns that choose them, and by name where one
-    /// pattern chooses several. What all columns have in common stands in the corner; a column's
+    /// Rows and columns are in the order of the patterns that choose them, and by name where one
+    /// pattern chooses several. What all columns have in common is in the corner; a column's
     /// head says what it has for itself.
     ///
     /// # Errors

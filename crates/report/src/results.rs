@@ -71,7 +71,7 @@ impl Results {
         Self::rows(reader, file, |name| name.parse())
     }
 
-    /// The same of a table of anyone's, whose metrics may have any name.
+    /// The same for a table from any source, whose metrics may have any name.
     ///
     /// # Errors
     /// As [`read`](Self::read), but for the names of metrics.

@@ -20,7 +20,7 @@ pub struct Table {
     pub rows: Vec<Vec<String>>,
 }
 
-/// What stands for a figure that is not there.
+/// What is shown for a figure that is missing.
 pub(crate) const NOTHING: &str = "–";
 
 impl Table {

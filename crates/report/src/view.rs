@@ -15,7 +15,7 @@ pub struct View {
     pub title: &'static str,
     /// What its values are, with the unit.
     pub axis: &'static str,
-    /// What bars stand over, or what a curve's iterations are; the name of the first column of a
+    /// What bars are named by, or what a curve's iterations are; the name of the first column of a
     /// table.
     pub over: &'static str,
     /// The metrics, and what they are called in the plot; of learning curves, the figures of that

@@ -9,8 +9,8 @@ use crate::{Environment, Privileged, Responses, Result, Sessions, Slates};
 /// evaluation and Monte-Carlo branch runs on.
 ///
 /// Environment and policy draw from separate streams of each session, so that two policies under
-/// one seed meet the same users. Sessions that ended are dropped from the batch before the next
-/// step.
+/// one seed are simulated with the same users. Sessions that ended are dropped from the batch
+/// before the next step.
 ///
 /// ```
 /// use foretaste_random::Seed;

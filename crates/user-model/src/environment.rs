@@ -19,7 +19,7 @@ const SESSIONS: usize = 32;
 /// regularizer, is paid for, and leaves or stays.
 ///
 /// *Pay.* What [`Pays`] says: as a rule the log's own reward, in the log's unit, as its
-/// [`RewardHead`](crate::RewardHead) expects it of the choice. r_θ is no reward that anybody
+/// [`RewardHead`](crate::RewardHead) expects it of the choice. r_θ is no reward that anyone
 /// earned: its level is not identified by choices alone, and it is negative for items that are
 /// worth less than nothing.
 ///

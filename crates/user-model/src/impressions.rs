@@ -28,7 +28,7 @@ pub(crate) struct Impressions {
     pub histories: Histories,
 }
 
-/// The clicks of some sessions, and how many of which session lie before each slate. An organic
+/// The clicks of some sessions, and how many of which session are before each slate. An organic
 /// event is a click of the history.
 #[derive(Default)]
 pub(crate) struct Histories {

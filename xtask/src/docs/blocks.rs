@@ -1,4 +1,4 @@
-//! The blocks of a document: what stands between two marker comments.
+//! The blocks of a document: the text between two marker comments.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The results in docs/results: where each file lies, what `run.json` says, and what a block shows.
+//! The results in docs/results: where each file is, what `run.json` says, and what a block shows.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;

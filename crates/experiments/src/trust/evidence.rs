@@ -68,7 +68,7 @@ impl Learned {
         Ok(Self { users, halves, split, items })
     }
 
-    /// The k items that these users find likeliest.
+    /// The k items that these users find most likely.
     pub fn greedy<'a>(&self, users: &'a LearnedUsers) -> Greedy<ByItem<&'a LearnedUsers>> {
         // None of these models looks at places.
         let asking = Asking::Together;

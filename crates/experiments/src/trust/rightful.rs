@@ -4,11 +4,11 @@
 //!
 //! * *only simulate*: in the learned users, the policy that made the log has click rate, reward a
 //!   slate and length of session within 5% of what it truly has.
-//! * *rank policies*: of eight policies, the one that is best in the learned users truly earns within
-//!   2% of the best, and Kendall's τ over the pairs that truly differ by more than 2% is at least
-//!   0.8.
-//! * *tune*: the slates that the learned users find likeliest truly earn at least 98% of the best of
-//!   the policies that need no users: the one that made the log, uniform, drawn by clicks, most
+//! * *rank policies*: of eight policies, the one that is best in the learned users truly earns
+//!   within 2% of the best, and Kendall's τ over the pairs that truly differ by more than 2% is at
+//!   least 0.8.
+//! * *tune*: the slates that the learned users find most likely truly earn at least 98% of the best
+//!   of the policies that need no users: the one that made the log, uniform, drawn by clicks, most
 //!   clicked.
 
 use foretaste_cascade_dqn::Greedy;
@@ -182,7 +182,8 @@ impl<'a> Asked<'a> {
     }
 
     /// What a session of each earns: uniform, drawn by clicks, most clicked, half of that uniform,
-    /// what users like before any click, two slates for everybody, greed in the learned users.
+    /// what users like before any click, two slates that are the same for all users, greed in the
+    /// learned users.
     fn rewards<E: Environment>(&self, users: &E, rollout: &Rollout) -> anyhow::Result<Vec<f64>> {
         Ok(vec![
             earned(users, &self.uniform, rollout)?,

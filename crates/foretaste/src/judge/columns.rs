@@ -13,7 +13,7 @@ pub const NO_MARGINALS: &str = "they need the log's probability of an item at a 
 pub struct Columns {
     /// The probability of each logged place given those before it, `[places]`.
     pub given: Known<Vec<f64>>,
-    /// The probabilities of single places, whatever stands at the others.
+    /// The probabilities of single places, whatever is at the others.
     pub alone: Known<Alone>,
     /// What q̂ expects of the policy's slate, `[slates]`.
     pub expected: Known<Vec<f64>>,
@@ -34,7 +34,7 @@ pub struct Alone {
     pub everywhere: Known<[Vec<f64>; 2]>,
 }
 
-/// How much of what a policy shows stands nowhere in the judged slates: shares of 1.
+/// How much of what a policy shows is nowhere in the judged slates: shares of 1.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unseen {
     /// Of its places: those whose item the log never shows at that place.

@@ -33,7 +33,7 @@ pub struct Decided {
     pub difference: Estimate,
     /// The same over the log.
     pub drift: Option<Drift>,
-    /// Where it stands among those that are resampled.
+    /// Its index among those that are resampled.
     column: usize,
 }
 

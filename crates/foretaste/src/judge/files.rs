@@ -252,7 +252,7 @@ impl Found {
     }
 }
 
-/// A model of the rewards in a file, in which every item of `items` must stand; items that only it
+/// A model of the rewards in a file, which must contain every item of `items`; items that only it
 /// knows become known.
 pub fn reward_model(path: &Path, items: &mut Items) -> anyhow::Result<RewardModels> {
     let rows = ExpectedReward::read(path)?;

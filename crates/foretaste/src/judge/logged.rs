@@ -23,7 +23,7 @@ pub struct Logged<'a> {
     pub kind: PropensityKind,
     /// Which slates were shown in one session.
     pub sessions: Sessions,
-    /// What stands anywhere in them.
+    /// The items that are anywhere in them.
     pub shown: Shown,
 }
 
@@ -51,7 +51,7 @@ impl Shown {
         self.slates.insert(fingerprint(slate));
     }
 
-    /// Whether the item stands at the place, from 0, of some slate.
+    /// Whether the item is at the place, from 0, of some slate.
     pub fn at(&self, place: usize, item: ItemId) -> bool {
         self.places.contains(&(place as u32, item))
     }
@@ -159,7 +159,7 @@ pub fn paid<'a>(step: Step<'a>, extras: Extras<'a>) -> impl Iterator<Item = f64>
     })
 }
 
-/// The items of the log, and behind them those that only somebody's file names.
+/// The items of the log, and behind them those that only a user's file names.
 #[derive(Default)]
 pub struct Items {
     ids: HashMap<String, ItemId>,

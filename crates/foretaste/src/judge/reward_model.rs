@@ -1,4 +1,4 @@
-//! q̂: what slates and items earn, by the log or by somebody's model.
+//! q̂: what slates and items earn, by the log or by a user's own model.
 
 use foretaste_data::{ItemId, Log, Session};
 
@@ -132,7 +132,7 @@ impl RewardModels {
         Self([model.clone(), model])
     }
 
-    /// Whether it is somebody's own, which says nothing of items that it does not name.
+    /// Whether it is a user's own, which says nothing of items that it does not name.
     pub fn is_given(&self) -> bool {
         self.0[0].sums
     }

@@ -23,7 +23,7 @@ use crate::simulate::CHUNK;
 use crate::simulate::player::Player;
 use crate::users::{self, LEARNED_IN, check_known};
 
-/// Learned users in whom policies are played.
+/// Learned users with which policies are simulated.
 pub struct Simulated {
     path: PathBuf,
     users: Users,
@@ -58,7 +58,7 @@ pub struct Played {
 pub type Word = Result<Played, String>;
 
 impl Simulated {
-    /// The users at `path`, who meet each policy in so many sessions.
+    /// The users at `path`, with which each policy is simulated for so many sessions.
     ///
     /// # Errors
     /// Where they do not say what they learned from, or what they pay.
@@ -99,7 +99,7 @@ impl Simulated {
         check_known(items, self.users.catalogue(), whose)
     }
 
-    /// Plays a recommender of ours, in the sessions that every policy meets.
+    /// Simulates a recommender of ours, in the same sessions as every policy.
     ///
     /// # Errors
     /// Where it knows items that they do not, or does not show slates of this length.

@@ -167,7 +167,7 @@ impl<'a> Learned<'a> {
     }
 }
 
-/// Whom it does not beat, who know nothing of the users.
+/// The policies that it does not beat, which know nothing of the users.
 fn earns_little(earned: &Earned) -> Option<String> {
     let interval = |of: &Estimate| of.interval.map_or((of.mean, of.mean), |of| (of.low, of.high));
     let found = if interval(&earned.less_uniform).0 <= 0.0 {

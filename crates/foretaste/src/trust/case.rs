@@ -123,7 +123,7 @@ impl Case {
         })
     }
 
-    /// Who shows what these users find likeliest.
+    /// Who shows what these users find most likely.
     pub fn greedy<'a>(&self, users: &'a UsersEnvironment) -> Greedy<ByItem<&'a UsersEnvironment>> {
         let items = self.dataset.catalogue.len();
         Greedy::new(ByItem { model: users, asking: self.asking }, items, HISTORY)

@@ -19,7 +19,7 @@ pub(crate) struct Validation {
     every: u64,
     /// Validations in a row without a new best after which training ends.
     patience: u64,
-    /// Sessions of the users that a recommender meets, the same ones each time.
+    /// Sessions of users that judge a recommender, the same ones each time.
     sessions: u64,
     /// Items on a slate.
     k: usize,
@@ -53,7 +53,7 @@ impl Validation {
         done.saturating_sub(best.content.iterations) >= self.patience.saturating_mul(self.every)
     }
 
-    /// Lets a recommender meet the users.
+    /// Simulates a recommender with the users.
     pub fn of(
         &self,
         content: Content,

@@ -1,4 +1,4 @@
-//! The items that a click model finds likeliest to be clicked, after the clicks before: wide &
+//! The items that a click model finds most likely to be clicked, after the clicks before: wide &
 //! deep, boosted trees.
 
 use std::ops::ControlFlow;

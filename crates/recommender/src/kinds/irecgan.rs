@@ -1,4 +1,4 @@
-//! IRecGAN's agent, as it draws its slates and by its likeliest items, and after its pretraining
+//! IRecGAN's agent, as it draws its slates and by its most likely items, and after its pretraining
 //! alone: PG.
 
 mod algorithm;
@@ -56,7 +56,7 @@ impl Content {
         Self::of(POLICY_GRADIENT.name, agent)
     }
 
-    /// IRecGAN's agent: slates that it draws, or its likeliest items.
+    /// IRecGAN's agent: slates that it draws, or its most likely items.
     pub fn agent(agent: &Agent, selection: Selection) -> Result<Self> {
         let kind = match selection {
             Selection::Sampled => &DRAWN,

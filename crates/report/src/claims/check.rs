@@ -1,5 +1,5 @@
-//! Whether a claim names only what its experiment has: a name that is misspelt would be "not run"
-//! for ever.
+//! Whether a claim names only what its experiment has: a misspelled name would be "not run"
+//! forever.
 
 use super::{Claim, Contender};
 use crate::{Design, Error, Result};

@@ -14,7 +14,7 @@ const CHUNK: usize = 256;
 /// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was
 /// clicked by Eq 2.
 ///
-/// END stands on every slate with an embedding of its own.
+/// END is on every slate, with an embedding of its own.
 #[derive(Debug)]
 pub struct BehaviourModel {
     config: BehaviourConfig,

@@ -23,7 +23,7 @@ const MARGIN: f64 = 0.02;
 
 impl Halves {
     /// Of two models, on the slates of these sessions and on the policies of `arena`; `greedy`
-    /// shows what each finds likeliest.
+    /// shows what each finds most likely.
     ///
     /// # Errors
     /// What the models return.

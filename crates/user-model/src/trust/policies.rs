@@ -21,7 +21,7 @@ pub struct Arena {
     items: usize,
     /// Those that may be shown, in the order of the catalogue.
     shown: Vec<ItemId>,
-    /// What stands at each place of the log.
+    /// What is at each place of the log.
     support: HashSet<(usize, ItemId)>,
     clicks: Vec<f64>,
     rates: Vec<f64>,
@@ -46,14 +46,14 @@ pub struct Value {
 const MOST_ITEMS: usize = 200;
 /// Showings that draw the click rate of an item to that of all.
 const PRIOR: f64 = 10.0;
-/// Slates that are the same for everybody.
+/// Slates that are the same for all users.
 const FIXED: usize = 3;
 /// Sessions that are played together.
 const CHUNK: usize = 64;
 
 impl Arena {
     /// Policies that show slates of `k` items which these sessions of the log show, `sessions`
-    /// times, cut after `max_steps`. All meet the same users.
+    /// times, cut after `max_steps`. The users are the same for all.
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the log shows fewer than `k` items, or one that
@@ -103,7 +103,7 @@ impl Arena {
     }
 
     /// What policies of every sort earn: uniform slates, the log's popularity in three ways, slates
-    /// that are the same for everybody, and these policies.
+    /// that are the same for all users, and these policies.
     ///
     /// # Errors
     /// What the environment and the policies return.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What may be asked of learned users; each allows what stands before it.
+/// What learned users may be used for; each level allows those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -122,7 +122,7 @@ impl Evidence {
     /// Sessions that trees tell apart this well, two pairs in three, are of other users.
     pub const TOLD_APART: f64 = 0.65;
     /// Halves that agree less have too few sessions, or a form that the users do not have: models
-    /// of users of several types, whom no such model can tell apart, agree to 0.9.
+    /// of users of several types, which no such model can distinguish, agree to 0.9.
     pub const HALVES_AGREE: f64 = 0.93;
     /// The order of policies is called right at a τ of 0.8; halves, which know less, must have it.
     pub const ORDER: f64 = 0.8;

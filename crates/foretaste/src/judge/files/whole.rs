@@ -1,4 +1,4 @@
-//! Policies that stand in a file whole, and do not depend on the session.
+//! Policies that are completely in a file, and do not depend on the session.
 
 use foretaste_data::{ItemId, PropensityKind};
 
