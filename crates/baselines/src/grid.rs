@@ -1,9 +1,7 @@
 //! The hyper-parameters that a selection chooses among.
 
-use std::collections::BTreeMap;
-
-use candle_core::Tensor;
 use foretaste_data::Catalogue;
+use foretaste_nn::checkpoint::Weights;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 
@@ -21,7 +19,7 @@ pub(crate) trait Configured {
     ) -> Result<Box<dyn ClickModel>>;
 
     /// The model that [`ClickModel::weights`] are of, for these items.
-    fn restore(&self, _: &Catalogue, _: &BTreeMap<String, Tensor>) -> Result<Box<dyn ClickModel>> {
+    fn restore(&self, _: &Catalogue, _: &Weights) -> Result<Box<dyn ClickModel>> {
         Err(Setting::new("click model", "its kind is not saved").into())
     }
 }

@@ -1,10 +1,9 @@
 //! The kinds of click models: one line each in the table.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use candle_core::Tensor;
 use foretaste_data::Catalogue;
+use foretaste_nn::checkpoint::Weights;
 use foretaste_random::Seed;
 use serde::{Deserialize, Serialize};
 
@@ -162,11 +161,7 @@ impl Settings {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if models of this kind are not saved, or the
     /// weights do not fit; an error of the network if parameters lack.
-    pub fn restore(
-        &self,
-        catalogue: &Catalogue,
-        weights: &BTreeMap<String, Tensor>,
-    ) -> Result<Box<dyn ClickModel>> {
+    pub fn restore(&self, catalogue: &Catalogue, weights: &Weights) -> Result<Box<dyn ClickModel>> {
         self.config().restore(catalogue, weights)
     }
 }

@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::Catalogue;
+use foretaste_nn::checkpoint::Weights;
 use foretaste_nn::{Params, masked_log_softmax};
 use foretaste_random::Seed;
+use foretaste_train::CountFeatures;
 
 pub use self::config::{Architecture, Loss, NetworkConfig};
 use self::context::{Context, Sessions};
@@ -80,15 +82,14 @@ impl Configured for NetworkConfig {
         Ok(Box::new(Network::fit(self, data, seed, callback)?))
     }
 
-    fn restore(
-        &self,
-        catalogue: &Catalogue,
-        weights: &BTreeMap<String, Tensor>,
-    ) -> Result<Box<dyn ClickModel>> {
+    fn restore(&self, catalogue: &Catalogue, weights: &Weights) -> Result<Box<dyn ClickModel>> {
         // However large the settings say that it is.
-        let entries = weights.values().map(Tensor::elem_count).sum();
+        let entries = weights.shapes().entries();
         let params = Params::new(Seed::new(0), DType::F32, &Device::Cpu).at_most(entries);
         let mut network = Network::with_params(self, catalogue.len(), params)?;
+        network.params.check(weights.shapes())?;
+        CountFeatures::check_tables(weights.shapes(), catalogue.len(), 0)?;
+        let weights = weights.tensors()?;
         network.params.restore(weights)?;
         if self.context {
             let items = catalogue.len();

@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use foretaste_data::Catalogue;
+use foretaste_nn::Params;
+use foretaste_nn::checkpoint::Weights;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{CountFeatures, Folds};
@@ -104,12 +106,14 @@ impl Configured for TreesConfig {
         Ok(Box::new(Trees::fit(self, data, seed)?))
     }
 
-    fn restore(
-        &self,
-        catalogue: &Catalogue,
-        weights: &BTreeMap<String, Tensor>,
-    ) -> Result<Box<dyn ClickModel>> {
+    fn restore(&self, catalogue: &Catalogue, weights: &Weights) -> Result<Box<dyn ClickModel>> {
         check(self)?;
+        // They have no parameters, and no more nodes than trees of this depth.
+        Params::new(Seed::new(0), DType::F32, &Device::Cpu).check(weights.shapes())?;
+        let nodes = 1usize.checked_shl(self.max_depth.min(64) as u32 + 2).unwrap_or(usize::MAX);
+        let of_trees = self.trees.saturating_mul(nodes).saturating_mul(4);
+        CountFeatures::check_tables(weights.shapes(), catalogue.len(), of_trees)?;
+        let weights = weights.tensors()?;
         let features = Features::from_tables(weights, catalogue.len())?;
         let forest = Forest::from_tables(weights, columns(self))?;
         Ok(Box::new(Trees { features, forest, curve: Vec::new() }))

@@ -645,20 +645,20 @@ fn a_saved_model_scores_as_it_did_and_needs_all_its_weights() {
     for settings in grids(30).into_iter().flatten().chain([Settings::Trees(alone)]) {
         let model = settings.fit(&data, Seed::new(5), go_on).unwrap();
         let Some(weights) = model.weights().unwrap() else {
-            assert!(settings.restore(&catalogue, &Default::default()).is_err(), "{settings:?}");
+            assert!(settings.restore(&catalogue, &BTreeMap::new().into()).is_err(), "{settings:?}");
             continue;
         };
         let shown = Impressions::new(&log, &validation);
-        let restored = settings.restore(&catalogue, &weights).unwrap();
+        let restored = settings.restore(&catalogue, &weights.clone().into()).unwrap();
         assert_eq!(restored.scores(&shown).unwrap(), model.scores(&shown).unwrap(), "{settings:?}");
         for name in weights.keys() {
             let mut lacking = weights.clone();
             lacking.remove(name);
             // Without a pair that was clicked together there is no such table.
-            let refused = settings.restore(&catalogue, &lacking).is_err();
+            let refused = settings.restore(&catalogue, &lacking.into()).is_err();
             assert!(refused || name == "table.context.together" || name == "table.trees.roots");
         }
-        assert!(settings.restore(&Catalogue::numbered(ITEMS + 1), &weights).is_err());
+        assert!(settings.restore(&Catalogue::numbered(ITEMS + 1), &weights.into()).is_err());
         saved += 1;
     }
     assert!(saved >= 7);

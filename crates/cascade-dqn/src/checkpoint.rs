@@ -124,7 +124,7 @@ fn read(folder: &Path, catalogue: &Catalogue) -> Result<(QNetworks, Checkpoint<Q
     }
     let saved = checkpoint::load::<QConfig>(folder, MANIFEST, EARLIER_KIND)?;
     let config = saved.manifest.config.clone();
-    let networks = QNetworks::build_for(saved.parameters(), config, catalogue, &Device::Cpu)?;
+    let networks = QNetworks::build_for(saved.weights().shapes(), config, catalogue, &Device::Cpu)?;
     let given = networks.given_features()?;
     let digest = given.map(|given| {
         run::digest(&given.iter().flat_map(|feature| feature.to_le_bytes()).collect::<Vec<_>>())

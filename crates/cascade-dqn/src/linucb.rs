@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, WithDType};
 use foretaste_data::{ItemId, RecentClicks};
+use foretaste_nn::checkpoint::{Shapes, Weights};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;
 use foretaste_sim::{Candidates, Environment, Policy, Responses, Sessions, Slates};
@@ -102,28 +103,36 @@ impl LinUcb {
     ///
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if a setting is outside its range, or a tensor is
-    /// missing, of another shape or type, or not finite.
+    /// missing, of another shape or type, which is found before it is read, or not finite.
     pub fn from_tensors(
         config: LinUcbConfig,
         k: usize,
         items: usize,
-        tensors: &BTreeMap<String, Tensor>,
+        weights: &Weights,
     ) -> Result<Self> {
-        let features: Vec<f32> = match tensors.contains_key(FEATURES) {
-            true => entries(tensors, FEATURES, None)?,
-            false => Vec::new(),
-        };
+        let shapes = weights.shapes();
+        let given = shapes.get(FEATURES).is_some();
+        let features = if given { count::<f32>(shapes, FEATURES)? } else { 0 };
         // It is there in full size before memory is taken for another.
-        let c = features.len() / items.max(1) + 1;
-        let size = items.checked_mul(c).and_then(|size| size.checked_mul(c));
-        let inverse = entries(tensors, INVERSE, size.or(Some(usize::MAX)))?;
-        let new = Self::new(config, k, items, &features)?;
-        let numbers = |name, like: &[f64]| entries(tensors, name, Some(like.len()));
+        let c = features / items.max(1) + 1;
+        let vector = items.checked_mul(c);
+        let matrix = vector.and_then(|vector| vector.checked_mul(c));
+        for (name, expected) in [(INVERSE, matrix), (MOMENT, vector), (THETA, vector)] {
+            let found = count::<f64>(shapes, name)?;
+            if expected != Some(found) {
+                let expected = expected.map_or_else(|| "fewer".to_owned(), |c| c.to_string());
+                let problem = format!("{name} has {found} entries, expected {expected}");
+                return Err(Setting::new("LinUCB", problem).into());
+            }
+        }
+        let tensors = weights.tensors()?;
+        let features = if given { entries(&tensors[FEATURES], FEATURES)? } else { Vec::new() };
+        let numbers = |name| entries(&tensors[name], name);
         Ok(Self {
-            inverse,
-            moment: numbers(MOMENT, &new.moment)?,
-            theta: numbers(THETA, &new.theta)?,
-            ..new
+            inverse: numbers(INVERSE)?,
+            moment: numbers(MOMENT)?,
+            theta: numbers(THETA)?,
+            ..Self::new(config, k, items, &features)?
         })
     }
 
@@ -308,24 +317,29 @@ impl Policy for LinUcb {
     remembers_clicks!();
 }
 
-/// The finite entries of a tensor, which must be so many where that is said.
-fn entries<T: WithDType>(
-    tensors: &BTreeMap<String, Tensor>,
-    name: &str,
-    expected: Option<usize>,
-) -> Result<Vec<T>> {
-    let fail = |problem: String| Err(Setting::new("LinUCB", format!("{name} {problem}")).into());
-    let Some(tensor) = tensors.get(name) else { return fail("is missing".into()) };
-    if tensor.dtype() != T::DTYPE || expected.is_some_and(|count| tensor.elem_count() != count) {
-        let (found, count) = (tensor.dtype(), tensor.elem_count());
-        let (found, of) = (found.as_str(), T::DTYPE.as_str());
-        let expected = expected.map_or_else(String::new, |count| format!("{count} entries "));
-        return fail(format!("has {count} entries of {found}, expected {expected}of {of}"));
-    }
+/// How many entries the tensor of this name has, whose type must be T.
+fn count<T: WithDType>(shapes: &Shapes, name: &str) -> Result<usize> {
+    let problem = match shapes.get(name) {
+        Some((dtype, dims)) if dtype == T::DTYPE => {
+            return Ok(dims.iter().copied().fold(1, usize::saturating_mul));
+        }
+        Some((dtype, _)) => {
+            format!("{name} is {}, expected {}", dtype.as_str(), T::DTYPE.as_str())
+        }
+        None => format!("{name} is missing"),
+    };
+    Err(Setting::new("LinUCB", problem).into())
+}
+
+/// The entries of a tensor, which must be finite.
+fn entries<T: WithDType>(tensor: &Tensor, name: &str) -> Result<Vec<T>> {
     let entries: Vec<T> = tensor.flatten_all()?.to_vec1()?;
     match entries.iter().all(|entry| entry.to_f64().is_finite()) {
         true => Ok(entries),
-        false => fail("holds a number that is not finite".into()),
+        false => {
+            let problem = format!("{name} holds a number that is not finite");
+            Err(Setting::new("LinUCB", problem).into())
+        }
     }
 }
 
@@ -343,10 +357,11 @@ mod tests {
     #[test]
     fn features_alone_decide_no_size() {
         let features = Tensor::zeros((1, 1_000_000), candle_core::DType::F32, &Device::Cpu);
-        let mut tensors = LinUcb::new(LinUcbConfig::default(), 1, 1, &[0.5]).unwrap().tensors();
-        let tensors = tensors.as_mut().unwrap();
+        let tensors = LinUcb::new(LinUcbConfig::default(), 1, 1, &[0.5]).unwrap().tensors();
+        let mut tensors = tensors.unwrap();
         tensors.insert(FEATURES.into(), features.unwrap());
-        let refused = LinUcb::from_tensors(LinUcbConfig::default(), 1, 1, tensors).unwrap_err();
+        let weights = tensors.into();
+        let refused = LinUcb::from_tensors(LinUcbConfig::default(), 1, 1, &weights).unwrap_err();
         assert!(refused.to_string().contains("inverse has 4 entries"), "{refused}");
     }
 

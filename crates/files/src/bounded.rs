@@ -4,6 +4,22 @@ use std::path::Path;
 
 use crate::{Error, Result, kind};
 
+/// Opens a regular file, with its length; links are followed.
+///
+/// # Errors
+/// [`Error::Io`] where it cannot be opened, [`Error::Refused`] where it is no regular file.
+pub fn open(path: &Path) -> Result<(File, u64)> {
+    let failed = |reason| Error::io(path, reason);
+    let found = path.metadata().map_err(failed)?.file_type();
+    if !found.is_file() {
+        let (shown, found) = (path.display(), kind(found));
+        return Err(Error::Refused(format!("{shown} is {found}, expected a file")));
+    }
+    let file = File::open(path).map_err(failed)?;
+    let length = file.metadata().map_err(failed)?.len();
+    Ok((file, length))
+}
+
 /// The content of a regular file of at most so many bytes; links are followed.
 ///
 /// A file that grows while it is read, or that claims another size than it has, takes no more
@@ -13,15 +29,10 @@ use crate::{Error, Result, kind};
 /// [`Error::Io`] where it cannot be read, [`Error::Refused`] where it is no regular file,
 /// [`Error::TooLarge`].
 pub fn read(path: &Path, at_most: u64) -> Result<Vec<u8>> {
-    let failed = |reason| Error::io(path, reason);
-    let found = path.metadata().map_err(failed)?.file_type();
-    if !found.is_file() {
-        let (shown, found) = (path.display(), kind(found));
-        return Err(Error::Refused(format!("{shown} is {found}, expected a file")));
-    }
+    let (file, _) = open(path)?;
     let mut bytes = Vec::new();
-    let mut content = File::open(path).map_err(failed)?.take(at_most.saturating_add(1));
-    content.read_to_end(&mut bytes).map_err(failed)?;
+    let mut content = file.take(at_most.saturating_add(1));
+    content.read_to_end(&mut bytes).map_err(|reason| Error::io(path, reason))?;
     if bytes.len() as u64 > at_most {
         return Err(Error::TooLarge { path: path.to_owned(), at_most });
     }

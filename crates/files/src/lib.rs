@@ -27,7 +27,7 @@ mod place;
 mod target;
 
 pub use atomic::{check, is_unfinished, sweep, write, write_with};
-pub use bounded::read;
+pub use bounded::{open, read};
 pub use error::{Error, Result};
 pub use place::{kind, what_is_at};
 pub use target::{Target, check_folder};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use self::update::{Moments, Update};
 use foretaste_settings::Setting;
 
+use crate::checkpoint::Shapes;
 use crate::{Error, Gradients, Params, Result};
 
 /// Settings of [`Adam`].
@@ -152,23 +153,7 @@ impl Adam {
     /// [`Error::Setting`] if names, shapes or types differ, or if the steps are more than anyone
     /// takes; nothing is then changed.
     pub fn restore(&mut self, moments: &BTreeMap<String, Tensor>, steps: u64) -> Result<()> {
-        const MOST: u64 = 1 << 53;
-        if steps > MOST {
-            return Err(Setting::new("Adam", format!("{steps} steps, at most {MOST}")).into());
-        }
-        let fits = |(name, slot): (&String, &Slot)| {
-            let expected = (&[2, slot.var.elem_count()][..], slot.var.dtype());
-            moments.get(name).is_some_and(|found| (found.dims(), found.dtype()) == expected)
-        };
-        if moments.len() != self.slots.len() || !self.slots.iter().all(fits) {
-            let names =
-                |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>().join(", ");
-            let (found, expected) =
-                (names(moments.keys().collect()), names(self.slots.keys().collect()));
-            let problem =
-                format!("moments of [{found}], expected [{expected}] with [2, entries] each");
-            return Err(Setting::new("Adam", problem).into());
-        }
+        self.check(&Shapes::of(moments), steps)?;
         let read = |(name, slot): (&String, &Slot)| {
             Moments::new(&moments[name].to_device(slot.var.device())?)
         };
@@ -177,6 +162,29 @@ impl Adam {
             slot.moments = moments;
         }
         self.steps = steps;
+        Ok(())
+    }
+
+    /// Whether [`restore`](Self::restore) would take moments of these types and shapes.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn check(&self, moments: &Shapes, steps: u64) -> Result<()> {
+        const MOST: u64 = 1 << 53;
+        if steps > MOST {
+            return Err(Setting::new("Adam", format!("{steps} steps, at most {MOST}")).into());
+        }
+        let fits = |(name, slot): (&String, &Slot)| {
+            let expected = (slot.var.dtype(), &[2, slot.var.elem_count()][..]);
+            moments.get(name) == Some(expected)
+        };
+        if moments.names().count() != self.slots.len() || !self.slots.iter().all(fits) {
+            let found = moments.names().collect::<Vec<_>>().join(", ");
+            let expected = self.slots.keys().cloned().collect::<Vec<_>>().join(", ");
+            let problem =
+                format!("moments of [{found}], expected [{expected}] with [2, entries] each");
+            return Err(Setting::new("Adam", problem).into());
+        }
         Ok(())
     }
 }

@@ -6,6 +6,7 @@ use foretaste_settings::Setting;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
 use crate::Result;
+use crate::checkpoint::Shapes;
 
 /// How a parameter is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -113,44 +114,41 @@ impl Params {
     /// [`Error::Setting`](crate::Error::Setting) naming every parameter that is missing, unknown,
     /// or of another shape or type; nothing is then changed. What is a [`TABLE`] is no parameter.
     pub fn restore(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
-        self.check(values)?;
+        self.check(&Shapes::of(values))?;
         for (name, var) in &self.vars {
             var.set(&values[name].to_device(&self.device)?)?;
         }
         Ok(())
     }
 
-    /// Whether [`restore`](Self::restore) would take these values.
+    /// Whether [`restore`](Self::restore) would take values of these types and shapes.
     ///
     /// # Errors
     /// As [`restore`](Self::restore).
-    pub fn check(&self, values: &BTreeMap<String, Tensor>) -> Result<()> {
+    pub fn check(&self, values: &Shapes) -> Result<()> {
         match self.differences(values) {
             problems if problems.is_empty() => Ok(()),
             problems => Err(Setting::new("parameters", problems.join("; ")).into()),
         }
     }
 
-    fn differences(&self, values: &BTreeMap<String, Tensor>) -> Vec<String> {
+    fn differences(&self, values: &Shapes) -> Vec<String> {
         let mut problems = Vec::new();
         for (name, var) in &self.vars {
             match values.get(name) {
                 None => problems.push(format!("{name} is missing")),
-                Some(value) if value.shape() != var.shape() => problems.push(format!(
-                    "{name} has shape {:?}, expected {:?}",
-                    value.shape().dims(),
-                    var.shape().dims()
-                )),
-                Some(value) if value.dtype() != var.dtype() => problems.push(format!(
-                    "{name} is {:?}, expected {:?}",
-                    value.dtype(),
-                    var.dtype()
-                )),
+                Some((_, dims)) if dims != var.dims() => {
+                    problems.push(format!("{name} has shape {dims:?}, expected {:?}", var.dims()));
+                }
+                Some((dtype, _)) if dtype != var.dtype() => {
+                    problems.push(format!("{name} is {dtype:?}, expected {:?}", var.dtype()));
+                }
                 Some(_) => {}
             }
         }
-        let unknown =
-            values.keys().filter(|name| !self.vars.contains_key(*name) && !name.starts_with(TABLE));
+        let unknown = values
+            .names()
+            .filter(|name| !self.vars.contains_key(*name) && !name.starts_with(TABLE));
         problems.extend(unknown.map(|name| format!("{name} is not a parameter of this model")));
         problems
     }

@@ -1,16 +1,14 @@
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor, WithDType};
+use candle_core::{DType, Device, Tensor, WithDType};
 use foretaste_data::Catalogue;
+use foretaste_nn::checkpoint::Weights;
 use foretaste_train::Network;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{Error, Result};
-
-/// Tensors by name, on the CPU.
-pub(crate) type Weights = BTreeMap<String, Tensor>;
 
 /// What makes a recommender: its kind, its settings and its weights. It becomes a
 /// [`Recommender`](crate::Recommender) together with its items.
@@ -31,11 +29,11 @@ impl Content {
     pub(crate) fn new(
         kind: &'static str,
         settings: impl Serialize,
-        weights: Weights,
+        weights: BTreeMap<String, Tensor>,
     ) -> Result<Self> {
         let settings =
             serde_json::to_value(settings).map_err(|reason| Error::setting("settings", reason))?;
-        Ok(Self { kind, settings, weights, iterations: 0 })
+        Ok(Self { kind, settings, weights: weights.into(), iterations: 0 })
     }
 
     /// The same with a note of how many iterations of training led here.
@@ -66,18 +64,29 @@ impl Content {
 
     /// The entries of a tensor that must have this shape.
     pub(crate) fn numbers<T: WithDType>(&self, name: &str, shape: &[usize]) -> Result<Vec<T>> {
-        let tensor = self.weights.get(name);
-        match tensor.filter(|tensor| tensor.dims() == shape && tensor.dtype() == T::DTYPE) {
-            Some(tensor) => Ok(tensor.flatten_all()?.to_vec1()?),
-            None => {
-                let found = tensor.map_or_else(
-                    || "missing".to_owned(),
-                    |tensor| format!("{:?} of {}", tensor.dims(), tensor.dtype().as_str()),
-                );
-                let expected = T::DTYPE.as_str();
-                let problem = format!("{name} is {found}, expected {shape:?} of {expected}");
-                Err(Error::setting("weights", problem))
-            }
+        self.expect(name, (T::DTYPE, shape))?;
+        Ok(self.weights.tensors()?[name].flatten_all()?.to_vec1()?)
+    }
+
+    /// Refuses a tensor of another type or shape, of which nothing is read.
+    pub(crate) fn expect(&self, name: &str, (dtype, shape): (DType, &[usize])) -> Result<()> {
+        let found = self.weights.shapes().get(name);
+        if found == Some((dtype, shape)) {
+            return Ok(());
+        }
+        let found = found.map_or_else(
+            || "missing".to_owned(),
+            |(dtype, dims)| format!("{dims:?} of {}", dtype.as_str()),
+        );
+        let problem = format!("{name} is {found}, expected {shape:?} of {}", dtype.as_str());
+        Err(Error::setting("weights", problem))
+    }
+
+    /// Refuses any tensor.
+    pub(crate) fn expect_none(&self) -> Result<()> {
+        match self.weights.shapes().names().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::setting("weights", format!("{name}, expected none"))),
         }
     }
 }
@@ -92,13 +101,11 @@ pub(crate) fn network<N: Network>(
 where
     Error: From<N::Error>,
 {
-    let network = N::build_for(weights, config, catalogue, device)?;
-    network.parts().1.restore(weights)?;
-    Ok(network)
+    Ok(N::with_weights(weights, config, catalogue, device)?)
 }
 
 /// The parameters and tables of a network.
-pub(crate) fn weights_of<N: Network>(network: &N) -> Result<Weights>
+pub(crate) fn weights_of<N: Network>(network: &N) -> Result<BTreeMap<String, Tensor>>
 where
     Error: From<N::Error>,
 {

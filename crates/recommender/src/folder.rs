@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use foretaste_data::{Catalogue, Provenance, Saved};
-use foretaste_nn::checkpoint::{self, Description, MANIFEST};
+use foretaste_nn::checkpoint::{self, Description, MANIFEST, Weights};
 use serde_json::Value;
 
-use crate::content::Weights;
 use crate::{Error, Result};
 
 /// The manifest of a recommender.
@@ -77,7 +76,7 @@ pub(crate) fn write(
         seed: provenance.origin.map_or(0, |origin| origin.seed),
         files: &provenance.files(),
     };
-    Ok(checkpoint::save(folder, description, written.weights, None)?)
+    Ok(checkpoint::save(folder, description, written.weights.tensors()?, None)?)
 }
 
 /// Reads what is there of a kind. `known` are the items of the caller, for a folder of an earlier
@@ -87,7 +86,7 @@ pub(crate) fn read(folder: &Path, manifest: &str, model: &str, known: &Catalogue
     let is_known = || checkpoint.manifest.vocabulary == known.names().digest();
     let saved = Saved::read(|name| checkpoint.file(name), known, is_known)?;
     Ok(Read {
-        weights: checkpoint.parameters().clone(),
+        weights: checkpoint.weights().clone(),
         saved,
         iterations: checkpoint.manifest.iteration,
         settings: checkpoint.manifest.config,

@@ -96,7 +96,10 @@ impl Recommender {
         let folder::Read { settings, weights, saved, iterations } =
             folder::read(folder, manifest, &model, known)?;
         let content = Content { kind: kind.name, settings, weights, iterations };
-        Self::built(content, saved.catalogue, saved.origin, device)
+        let recommender = Self::built(content, saved.catalogue, saved.origin, device)?;
+        // It can be saved again once the folder is gone.
+        recommender.content.weights.tensors()?;
+        Ok(recommender)
     }
 
     /// What it is made of.

@@ -136,7 +136,7 @@ impl Users {
         Error: From<N::Error>,
     {
         let (config, params) = model.parts();
-        network(config.clone(), &weights_of(model)?, &self.catalogue, params.device())
+        network(config.clone(), &weights_of(model)?.into(), &self.catalogue, params.device())
     }
 
     /// The users as an environment, which pays in the log's unit.

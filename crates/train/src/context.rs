@@ -3,6 +3,8 @@ use std::fmt::Debug;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Entry, ItemId, Log, Session};
+use foretaste_nn::TABLE;
+use foretaste_nn::checkpoint::Shapes;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use rand::seq::SliceRandom;
@@ -147,6 +149,27 @@ impl CountFeatures {
             tables.insert(TOGETHER.to_owned(), Tensor::from_vec(pairs, shape, &Device::Cpu)?);
         }
         Ok(tables)
+    }
+
+    /// Refuses weights with more entries in tables than so many items can have, and others, before
+    /// they are read.
+    ///
+    /// # Errors
+    /// A [`Setting`] that names both numbers.
+    pub fn check_tables(
+        shapes: &Shapes,
+        items: usize,
+        others: usize,
+    ) -> std::result::Result<(), Setting> {
+        let pairs = items.saturating_mul(items.saturating_sub(1)) / 2;
+        let counts = items.saturating_add(pairs).saturating_mul(3);
+        let most = counts.saturating_add(2 * (Self::DIM + 1)).saturating_add(others);
+        let found = shapes.below(TABLE).entries();
+        if found > most {
+            let problem = format!("{found} entries, expected at most {most} for {items} items");
+            return Err(Setting::new("tables", problem));
+        }
+        Ok(())
     }
 
     /// What [`tables`](Self::tables) made, found among saved weights, for so many items.

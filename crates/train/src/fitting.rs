@@ -201,13 +201,14 @@ impl<P: Serialize + DeserializeOwned> Fitting<P> {
                 sets.len()
             )));
         }
-        let best = best.into_iter().zip(sets).enumerate().map(|(set, (best, params))| {
-            let Some((loss, at)) = best else { return Ok(None) };
-            let own = of_set(saved.parameters(), set);
-            params.check(&own)?;
-            Ok(Some(Best { loss, at, params: own }))
+        for (set, params) in sets.iter().enumerate().filter(|(set, _)| best[*set].is_some()) {
+            params.check(&saved.weights().shapes().below(&name_in(set, "")))?;
+        }
+        let tensors = saved.weights().tensors()?;
+        let best = best.into_iter().enumerate().map(|(set, best)| {
+            best.map(|(loss, at)| Best { loss, at, params: of_set(tensors, set) })
         });
-        let best = best.collect::<Result<_>>()?;
+        let best = best.collect();
         Ok(Self { config, iteration, curve, since_best, best })
     }
 }

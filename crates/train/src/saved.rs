@@ -3,13 +3,15 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Provenance, Saved};
-use foretaste_nn::checkpoint::{self, Checkpoint, Description, MANIFEST};
+use foretaste_nn::checkpoint::{self, Checkpoint, Description, MANIFEST, Shapes, Weights};
 use foretaste_nn::{Adam, Params};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+
+use crate::CountFeatures;
 
 /// A network that is saved as a folder with its items and what it was fitted on; see
 /// [`foretaste_nn::checkpoint`].
@@ -67,23 +69,42 @@ pub trait Network: Sized {
         Ok(weights)
     }
 
-    /// A network of this configuration with the tables of these weights, whose parameters are still
-    /// to be [put into it](Params::restore). No more memory is taken than weights of their number
-    /// need, whatever the configuration says.
+    /// A network of this configuration that saved weights of these shapes are to be
+    /// [put into](Params::restore), and [their tables](Self::take_tables). No more memory is taken
+    /// than weights of their number need, whatever the configuration says.
     ///
     /// # Errors
     /// Where the configuration asks for more than there is; as [`build`](Self::build).
     fn build_for(
-        weights: &BTreeMap<String, Tensor>,
+        shapes: &Shapes,
         config: Self::Config,
         catalogue: &Catalogue,
         device: &Device,
     ) -> Result<Self, Self::Error> {
-        let entries = weights.values().map(Tensor::elem_count).sum();
+        let entries = shapes.entries();
         check_counts(&config, entries, catalogue).map_err(foretaste_nn::Error::from)?;
+        CountFeatures::check_tables(shapes, catalogue.len(), 0)
+            .map_err(foretaste_nn::Error::from)?;
         let params = Params::new(Seed::new(0), DType::F32, device).at_most(entries);
-        let mut network = Self::build(config, catalogue, params)?;
-        network.take_tables(weights)?;
+        Self::build(config, catalogue, params)
+    }
+
+    /// A network of this configuration with these weights, which are read once their shapes are
+    /// those that the configuration asks for.
+    ///
+    /// # Errors
+    /// As [`build_for`](Self::build_for), and where the weights cannot be read or do not fit.
+    fn with_weights(
+        weights: &Weights,
+        config: Self::Config,
+        catalogue: &Catalogue,
+        device: &Device,
+    ) -> Result<Self, Self::Error> {
+        let mut network = Self::build_for(weights.shapes(), config, catalogue, device)?;
+        network.parts().1.check(weights.shapes())?;
+        let tensors = weights.tensors()?;
+        network.parts().1.restore(tensors)?;
+        network.take_tables(tensors)?;
         Ok(network)
     }
 
@@ -156,8 +177,9 @@ fn restored<N: Network>(
     device: &Device,
 ) -> Result<N, N::Error> {
     let config = checkpoint.manifest.config.clone();
-    let network = N::build_for(checkpoint.parameters(), config, catalogue, device)?;
+    let mut network = N::build_for(checkpoint.weights().shapes(), config, catalogue, device)?;
     checkpoint.restore(network.parts().1)?;
+    network.take_tables(checkpoint.weights().tensors()?)?;
     Ok(network)
 }
 

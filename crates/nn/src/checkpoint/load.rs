@@ -1,29 +1,32 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 
-use super::manifest::{Manifest, with_digest};
-use super::tensors::Tensors;
-use super::{TENSORS, failed, read};
+use super::failed;
+use super::manifest::Manifest;
+use super::weights::{TensorFile, Weights, whole};
 use crate::{Adam, Error, Params, Result};
 
 /// More bytes than a file of a checkpoint holds: a million items of width 1,000 with the moments of
 /// their optimizer are 12 GB.
 const AT_MOST: u64 = 16 << 30;
 
-/// A checkpoint that was read and whose digest agreed.
+/// A checkpoint whose manifest and files were read, and whose digests agreed. Its tensors are read
+/// when they are asked for.
 #[derive(Debug)]
 pub struct Checkpoint<C> {
     /// The manifest.
     pub manifest: Manifest<C>,
     folder: PathBuf,
-    tensors: Tensors,
+    tensors: Arc<TensorFile>,
+    weights: Weights,
     files: BTreeMap<String, Vec<u8>>,
 }
 
-/// Reads a checkpoint of the given model kind, whose manifest has this name.
+/// Reads a checkpoint of the given model kind, whose manifest has this name; of its tensors types
+/// and shapes.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] that says what was found and expected: no checkpoint there, another format
@@ -34,18 +37,19 @@ pub fn load<C: DeserializeOwned>(
     model: &str,
 ) -> Result<Checkpoint<C>> {
     let manifest: Manifest<C> = Manifest::read(&folder.join(manifest), model)?;
+    let tensors = Arc::new(TensorFile::open(folder, &manifest.tensors, AT_MOST)?);
     let files = manifest.files.iter();
-    let files = files.map(|(name, file)| Ok((name.clone(), content(folder, name, file)?)));
+    let files =
+        files.map(|(name, file)| Ok((name.clone(), whole(&folder.join(file), name, AT_MOST)?)));
     let files = files.collect::<Result<_>>()?;
-    let tensors = content(folder, TENSORS, &manifest.tensors)?;
-    let tensors = Tensors::from_bytes(&folder.join(&manifest.tensors), &tensors)?;
-    Ok(Checkpoint { manifest, folder: folder.to_owned(), tensors, files })
+    let weights = tensors.parameters();
+    Ok(Checkpoint { manifest, folder: folder.to_owned(), tensors, weights, files })
 }
 
 impl<C> Checkpoint<C> {
-    /// The parameters as they were saved, on the CPU.
-    pub fn parameters(&self) -> &BTreeMap<String, Tensor> {
-        &self.tensors.parameters
+    /// The parameters as they were saved.
+    pub fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     /// What was saved with the tensors under this name.
@@ -72,7 +76,16 @@ impl<C> Checkpoint<C> {
     /// [`Error::Checkpoint`] naming every parameter that differs in name, shape or type; nothing is
     /// then changed.
     pub fn restore(&self, params: &Params) -> Result<()> {
-        params.restore(&self.tensors.parameters).map_err(|reason| self.failed(reason))
+        self.check(params)?;
+        params.restore(self.weights.tensors()?).map_err(|reason| self.failed(reason))
+    }
+
+    /// Whether [`restore`](Self::restore) would find what it needs; no tensor is read.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub fn check(&self, params: &Params) -> Result<()> {
+        params.check(self.weights.shapes()).map_err(|reason| self.failed(reason))
     }
 
     /// Sets the optimizer so that training goes on as if it had not stopped.
@@ -83,21 +96,12 @@ impl<C> Checkpoint<C> {
         let Some(steps) = self.manifest.optimiser_steps else {
             return Err(self.failed("it was saved without its optimizer"));
         };
-        adam.restore(&self.tensors.moments, steps).map_err(|reason| self.failed(reason))
+        adam.check(&self.tensors.moments(), steps).map_err(|reason| self.failed(reason))?;
+        let moments = &self.tensors.tensors()?.moments;
+        adam.restore(moments, steps).map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, problem: impl ToString) -> Error {
         failed(&self.folder, problem)
     }
-}
-
-/// The content of what was saved as `name` in this file, whose name carries its digest.
-fn content(folder: &Path, name: &str, file: &str) -> Result<Vec<u8>> {
-    let path = folder.join(file);
-    let bytes = read(&path, AT_MOST)?;
-    let found = with_digest(name, &bytes);
-    if file != found {
-        return Err(failed(&path, format!("the content is damaged: its digest gives {found}")));
-    }
-    Ok(bytes)
 }

@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 use super::failed;
 use crate::{Adam, Result};
 
-const PARAMETER: &str = "parameter.";
-const MOMENTS: &str = "moments.";
+pub(super) const PARAMETER: &str = "parameter.";
+pub(super) const MOMENTS: &str = "moments.";
 
 /// What the file holds, by parameter, on the CPU.
 #[derive(Debug)]

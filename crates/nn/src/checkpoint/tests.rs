@@ -36,7 +36,9 @@ fn describe(iteration: u64) -> Description<'static, Vec<usize>> {
 }
 
 fn problem(folder: &Path) -> String {
-    load::<Vec<usize>>(folder, MANIFEST, MODEL).unwrap_err().to_string()
+    let read = load::<Vec<usize>>(folder, MANIFEST, MODEL)
+        .and_then(|checkpoint| checkpoint.weights().tensors().map(drop));
+    read.unwrap_err().to_string()
 }
 
 /// Changes the manifest in this folder, and gives it the digest that it then has.
@@ -249,6 +251,51 @@ fn what_does_not_fit_is_named() {
     assert!(message.contains("trained with item vocabulary abc, the data has xyz"), "{message}");
     let message = checkpoint.restore(&model(4).0).unwrap_err().to_string();
     assert!(message.contains("m.w has shape [3, 2], expected [4, 2]"), "{message}");
+}
+
+/// A file of 8 GB, but for its header a hole, is never read: its shapes are others, or it has not
+/// the bytes that they take.
+#[test]
+#[cfg(unix)]
+fn tensors_are_read_once_their_shapes_fit() {
+    const ENTRIES: u64 = 1 << 31;
+    let folder = tempfile::tempdir().unwrap();
+    let (params, adam) = model(3);
+    save(folder.path(), describe(1), &params.snapshot().unwrap(), Some(&adam)).unwrap();
+    let manifest = fs::read(folder.path().join(MANIFEST)).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let path = folder.path().join(manifest["tensors"].as_str().unwrap());
+    let forge = |name: &str, length: u64| {
+        let shape = json!({ "dtype": "F32", "shape": [ENTRIES], "data_offsets": [0, ENTRIES * 4] });
+        let header = json!({ name: shape }).to_string();
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        fs::write(&path, &bytes).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(bytes.len() as u64 + length).unwrap();
+    };
+    for name in ["parameter.m.w", "parameter.other", "moments.m.w"] {
+        forge(name, ENTRIES * 4);
+        let checkpoint = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap();
+        let (params, mut adam) = model(3);
+        let refused = checkpoint.restore(&params).unwrap_err().to_string();
+        assert!(refused.contains("m.w"), "{refused}");
+        let refused = checkpoint.restore_optimiser(&mut adam).unwrap_err().to_string();
+        assert!(refused.contains("expected [m.w] with [2, entries] each"), "{refused}");
+    }
+    for length in [ENTRIES * 4 - 1, ENTRIES * 4 + 1, 0] {
+        forge("parameter.m.w", length);
+        let refused = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap_err().to_string();
+        assert!(refused.contains("its tensors take"), "{refused}");
+    }
+    forge("parameter.m.w", 17 << 30);
+    let refused = load::<Vec<usize>>(folder.path(), MANIFEST, MODEL).unwrap_err().to_string();
+    assert!(refused.contains("expected at most"), "{refused}");
+    for bytes in [vec![], vec![1; 7], u64::MAX.to_le_bytes().to_vec(), 9u64.to_le_bytes().to_vec()]
+    {
+        fs::write(&path, bytes).unwrap();
+        assert!(problem(folder.path()).contains("damaged"));
+    }
 }
 
 #[test]

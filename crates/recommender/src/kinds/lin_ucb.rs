@@ -21,8 +21,8 @@ pub(super) const KIND: Kind = Kind {
     model: "linucb/1",
     networks: &[],
     build: |content, catalogue, _| {
+        check_items(content.settings::<Settings>()?.items, catalogue)?;
         let policy = of(content)?;
-        check_items(policy.items(), catalogue)?;
         Ok(Box::new(Erased::certain(policy).by_scores(|policy, clicks| Ok(policy.scores(clicks)))))
     },
     training: Some(Training {

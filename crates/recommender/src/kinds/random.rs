@@ -11,7 +11,8 @@ pub(super) const KIND: Kind = Kind {
     name: Recommender::UNIFORM,
     model: "random/1",
     networks: &[],
-    build: |_, catalogue, _| {
+    build: |content, catalogue, _| {
+        content.expect_none()?;
         let uniform = Erased::drawn(UniformRandom { items: catalogue.len() });
         Ok(Box::new(uniform.by_scores(for_everyone(vec![0.0; catalogue.len()]))))
     },

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use candle_core::Device;
-use foretaste_recommender::{Error, Model, Progress, Recommender, Users, Watch};
+use foretaste_recommender::{Error, Model, Progress, RECOMMENDER, Recommender, Users, Watch};
 use foretaste_sim::{Environment, Slates};
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -158,6 +158,45 @@ fn a_forged_number_in_a_recommender_is_an_error_or_a_recommender() {
         let [refused, taken] = forge_all(folder.path(), used);
         println!("{policy:?}: {refused} refused, {taken} taken");
         assert!(refused > 0, "{policy:?}");
+    }
+}
+
+/// Each has a file of 8 GB, a hole but for its header, for tensors that its settings do not imply.
+#[test]
+#[cfg(unix)]
+fn tensors_that_the_settings_do_not_imply_are_not_read() {
+    const BYTES: u64 = 8 << 30;
+    if !in_little_memory("tensors_that_the_settings_do_not_imply_are_not_read") {
+        return;
+    }
+    for policy in recommenders() {
+        let folder = tempdir().unwrap();
+        policy.save(folder.path()).unwrap();
+        let path =
+            folder.path().join(read(&folder.path().join(RECOMMENDER))["tensors"].as_str().unwrap());
+        let whole = fs::read(&path).unwrap();
+        let own: Value = serde_json::from_slice(
+            &whole[8..][..whole[0] as usize + 256 * whole[1] as usize + 65536 * whole[2] as usize],
+        )
+        .unwrap();
+        let names = own.as_object().unwrap().keys().map(String::as_str);
+        for name in names.chain(["parameter.table.forged", "parameter.forged"]) {
+            let tensor =
+                json!({ "dtype": "F32", "shape": [BYTES / 4], "data_offsets": [0, BYTES] });
+            let header = json!({ name: tensor }).to_string();
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend_from_slice(header.as_bytes());
+            fs::write(&path, &bytes).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_len(bytes.len() as u64 + BYTES)
+                .unwrap();
+            let refused = Recommender::load(folder.path(), &Device::Cpu).unwrap_err().to_string();
+            let is_read = ["memory", "damaged", "digest"].iter().any(|word| refused.contains(word));
+            assert!(!is_read, "{policy:?}, {name}: {refused}");
+        }
     }
 }
 
