@@ -9,6 +9,7 @@ mod collector;
 pub(crate) mod date;
 mod guarded;
 pub(crate) mod lines;
+mod pages;
 pub(crate) mod parquet;
 mod reading;
 pub(crate) mod record;

@@ -10,14 +10,13 @@ use arrow_schema::{DataType, FieldRef, Schema};
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
-use parquet::column::page::PageReader;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::Progress;
 use super::arrow_columns::{Mistyped, Typed};
 use super::column;
 use super::guarded::guarded;
+use super::pages::{Page, pages_of};
 use super::source::open_file;
 use crate::limits::Limits;
 use crate::{Error, Result};
@@ -83,7 +82,7 @@ pub(crate) fn for_each_row<C>(
     let again = file.try_clone().map_err(|source| foretaste_files::Error::io(path, source))?;
     let builder = open(path, file)?;
     check(&names(builder.schema()))?;
-    check_values(path, again, bytes, builder.metadata(), limits)?;
+    check_pages(path, again, bytes, builder.metadata(), limits)?;
     let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
     let mut reader = whole(path, || {
         builder.with_batch_size(ROWS).build().map_err(|error| damaged(path, &error))
@@ -141,46 +140,48 @@ fn as_views(field: &FieldRef) -> FieldRef {
     Arc::new(field.as_ref().clone().with_data_type(viewed))
 }
 
-/// Refuses pages that say that they hold far more values than a file of so many bytes can.
-fn check_values(
+/// Refuses pages that say that they hold far more values, or bytes, than those of a file of so many
+/// bytes can. None of them is unpacked before.
+fn check_pages(
     path: &Path,
     file: File,
     bytes: u64,
     metadata: &ParquetMetaData,
     limits: &Limits,
 ) -> Result<()> {
-    let most = limits.unpacked.saturating_mul(bytes).max(Limits::UNPACKED_ANYWAY / 8);
+    let refuse = |column: &ColumnChunkMetaData, problem: String| {
+        let column = column.column_path().string();
+        let problem = format!("column {column:?} {problem}; --max-unpacked raises the bound");
+        Err(Error::file(path, problem))
+    };
+    let times = limits.unpacked;
+    let most = times.saturating_mul(bytes).max(Limits::UNPACKED_ANYWAY / 8);
     let file = Arc::new(file);
     for group in metadata.row_groups() {
         let rows = usize::try_from(group.num_rows()).unwrap_or(0);
         for column in group.columns() {
-            let levels = whole(path, || {
-                let pages = SerializedPageReader::new(Arc::clone(&file), column, rows, None);
-                levels(pages.map_err(|error| damaged(path, &error))?)
-                    .map_err(|error| damaged(path, &error))
+            let (pages, values) = whole(path, || {
+                pages_of(&file, column, rows).map_err(|error| damaged(path, &error))
             })?;
-            if levels > most {
+            if values > most {
                 let problem = format!(
-                    "column {:?} holds {levels} values in a row group, which is more than {} for \
-                     each of the file's bytes; --max-unpacked raises the bound",
-                    column.column_path().string(),
-                    limits.unpacked
+                    "holds {values} values in a row group, which is more than {times} for each of \
+                     the file's bytes"
                 );
-                return Err(Error::file(path, problem));
+                return refuse(column, problem);
+            }
+            for Page { unpacked, packed } in pages {
+                if unpacked > times.saturating_mul(packed).max(Limits::UNPACKED_ANYWAY) {
+                    let problem = format!(
+                        "has a page of {packed} bytes that unpacks to {unpacked}, more than \
+                         {times} times its size"
+                    );
+                    return refuse(column, problem);
+                }
             }
         }
     }
     Ok(())
-}
-
-/// How many values the pages of a column hold.
-fn levels(mut pages: impl PageReader) -> parquet::errors::Result<u64> {
-    let mut levels = 0_u64;
-    while let Some(page) = pages.peek_next_page()? {
-        levels = levels.saturating_add(page.num_levels.or(page.num_rows).unwrap_or(0) as u64);
-        pages.skip_next_page()?;
-    }
-    Ok(levels)
 }
 
 /// Refuses texts of more bytes than a field may have, and more of them than rows should have.

@@ -230,6 +230,44 @@ fn a_parquet_file_takes_no_memory_for_what_repeats() {
     assert!(refused.contains("--max-unpacked raises the bound"), "{refused}");
 }
 
+/// A page that says that it unpacks to almost 2 GiB is refused before it is. The header is that of
+/// the first page, after the file's magic: its type, and its sizes as varints of one byte, the
+/// first of which grows to five.
+#[test]
+#[cfg(unix)]
+fn a_page_takes_no_memory_for_the_size_that_it_claims() {
+    if !in_little_memory("a_page_takes_no_memory_for_the_size_that_it_claims", 1_000_000) {
+        return;
+    }
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("log.parquet");
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let id: ArrayRef = Arc::new(LargeStringArray::from(ids.to_vec()));
+    let column = |name| (name, id.clone());
+    let batch = ["session", "shown", "chosen"].map(column);
+    let batch = RecordBatch::try_from_iter(batch).unwrap();
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_compression(parquet::basic::Compression::SNAPPY)
+        .build();
+    let file = fs::File::create(&path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let whole = fs::read(&path).unwrap();
+    let size = 7;
+    assert!(whole[4] == 0x15 && whole[6] == 0x15 && whole[size] < 0x80, "{:x?}", &whole[..16]);
+    // The page is four bytes shorter, so that the others are where they were.
+    let mut forged = whole.clone();
+    forged[size + 2] -= 2 * 4;
+    forged.splice(size..size + 1, [0xfe, 0xff, 0xff, 0xff, 0x0f]);
+    forged.drain(size + 30..size + 34);
+    fs::write(&path, &forged).unwrap();
+    let options = || Options { format: Some(Format::Parquet), ..Options::default() };
+    let refused = import(&path, options()).unwrap_err().to_string();
+    assert!(refused.contains("unpacks to 2147483647"), "{refused}");
+    assert!(refused.contains("--max-unpacked raises the bound"), "{refused}");
+}
+
 /// Each byte of its end becomes a few others: among these are a negative offset, and others at
 /// which the decoder panics.
 #[test]
