@@ -4,7 +4,7 @@ use foretaste_nn::{Adam, AdamConfig};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;
 use foretaste_sim::{Environment, Responses, Sessions, Slates};
-use foretaste_train::{Descent, Means, descend};
+use foretaste_train::{Descent, Means, check_finite, descend};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
 
@@ -263,6 +263,7 @@ impl<V: SlateValues> Trainer<V> {
             target,
             gradient_norm,
         };
+        check_finite(self.networks.params(), self.updates)?;
         self.curve.push(point);
         Ok(point)
     }

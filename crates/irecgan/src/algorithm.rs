@@ -3,6 +3,7 @@ use foretaste_data::{Choice, Entry, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{Discriminator, DiscriminatorTrainer};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
+use foretaste_train::check_finite;
 use foretaste_user_model::behaviour::{BehaviourModel, BehaviourTrainer, BehaviourUsers};
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -206,13 +207,17 @@ impl IRecGan {
         let config = &self.config;
         let (users, agent) = (config.users_epochs, config.users_epochs + config.agent_epochs);
         let done = self.curve.len() as u64;
-        Ok(Some(match done {
+        let point = match done {
             _ if done < users => self.pretrain_users(offline)?,
             _ if done < agent => self.pretrain_agent(offline)?,
             _ if done == agent => self.pretrain_discriminator(offline)?,
             _ if done <= agent + config.epochs => self.adversarial_epoch(offline)?,
             _ => return Ok(None),
-        }))
+        };
+        let networks =
+            [self.users().params(), self.agent().params(), self.discriminator().params()];
+        networks.into_iter().try_for_each(|params| check_finite(params, done + 1))?;
+        Ok(Some(point))
     }
 
     /// An epoch of line 3: U towards the likelihood of the offline data, Eq 3.

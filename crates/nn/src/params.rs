@@ -5,8 +5,8 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use rand_distr::{Distribution, StandardNormal, Uniform};
 
-use crate::Result;
 use crate::checkpoint::Shapes;
+use crate::{Result, scalar};
 
 /// How a parameter is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,6 +106,20 @@ impl Params {
             .iter()
             .map(|(name, var)| Ok((name.clone(), var.as_tensor().detach().copy()?)))
             .collect()
+    }
+
+    /// The name of a parameter that holds a number that is not finite, if there is one.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
+    pub fn not_finite(&self) -> Result<Option<&str>> {
+        for (name, var) in &self.vars {
+            // 0 times a number is 0, unless it is infinite or none.
+            if scalar(&var.as_tensor().detach().affine(0.0, 0.0)?.sum_all()?)? != 0.0 {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
     }
 
     /// Puts back values taken by [`Params::snapshot`] or read from a checkpoint.
@@ -293,6 +307,19 @@ mod tests {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(params.get("m.a").unwrap().to_vec2::<f32>().unwrap(), vec![vec![1.0; 2]; 2]);
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_finite_is_named() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut params = params();
+            params.scope("m").param("a", (2, 2), Init::Constant(3e38)).unwrap();
+            params.scope("m").param("b", 3, Init::Constant(-3e38)).unwrap();
+            assert_eq!(params.not_finite().unwrap(), None);
+            let values = Tensor::new(&[0.0, 1.0, bad], &Device::Cpu).unwrap();
+            params.get("m.b").unwrap().set(&values).unwrap();
+            assert_eq!(params.not_finite().unwrap(), Some("m.b"));
+        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use candle_core::Tensor;
-use foretaste_nn::{Adam, backward, scalar};
+use foretaste_nn::{Adam, Params, backward, scalar};
 
 use crate::{Error, Result};
 
@@ -28,6 +28,21 @@ pub fn descend(adam: &mut Adam, loss: &Tensor) -> Result<Descent> {
             Err(Error::Diverged { iteration, problem: reason.to_string() })
         }
         Err(reason) => Err(reason.into()),
+    }
+}
+
+/// Refuses parameters that the `iteration`s so far left with a number that is not finite: an update
+/// can be too large for its type though loss and gradient are not.
+///
+/// # Errors
+/// [`Error::Diverged`] that names the parameter.
+pub fn check_finite(params: &Params, iteration: u64) -> Result<()> {
+    match params.not_finite()? {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!("the parameter {name} holds a number that is not finite");
+            Err(Error::Diverged { iteration, problem })
+        }
     }
 }
 

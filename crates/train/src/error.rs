@@ -9,8 +9,11 @@ pub enum Error {
     /// A network part failed.
     #[error(transparent)]
     Network(#[from] foretaste_nn::Error),
-    /// A loss or a gradient is not finite.
-    #[error("training diverged at iteration {iteration}: {problem}")]
+    /// A loss, a gradient or a parameter is not finite.
+    #[error(
+        "training diverged at iteration {iteration}: {problem}; train at a lower learning rate, or \
+         with rewards and features whose sizes are nearer to 1"
+    )]
     Diverged {
         /// For a loss or gradient of training the update of the optimizer, counted from 1, unless
         /// it was said to be another ([`Error::at`]); for a validation loss the iteration of the

@@ -6,7 +6,7 @@ use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{Candidates, Error, Fit, FitConfig, Fitted, Progress, Result};
+use crate::{Candidates, Error, Fit, FitConfig, Fitted, Progress, Result, check_finite};
 
 const KIND: &str = "fit/1";
 /// Everything but the parameters, as JSON.
@@ -51,7 +51,7 @@ impl<P: Clone> Fitting<P> {
     /// Validates `learner` before any iteration.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a validation loss is not finite; [`Error::Setting`] if a setting is
+    /// [`Error::Diverged`] if a validation loss or a parameter is not finite; [`Error::Setting`] if a setting is
     /// outside its range; what the learner returns.
     pub fn start<F: Fit<Point = P>>(
         learner: &mut F,
@@ -69,8 +69,8 @@ impl<P: Clone> Fitting<P> {
     /// patience have ended.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a validation loss is not finite; what the learner returns. The fit
-    /// cannot go on after that.
+    /// [`Error::Diverged`] if a validation loss or a parameter is not finite; what the learner
+    /// returns. The fit cannot go on after that.
     pub fn advance<F: Fit<Point = P>>(
         &mut self,
         learner: &mut F,
@@ -131,6 +131,7 @@ impl<P: Clone> Fitting<P> {
             let problem = format!("the validation loss is {loss}");
             return Err(Error::Diverged { iteration: self.iteration, problem });
         }
+        learner.params().into_iter().try_for_each(|p| check_finite(p, self.iteration))?;
         if self.iteration == 0 && self.config.candidates == Candidates::Trained {
             return Ok(false);
         }

@@ -1,8 +1,9 @@
 //! What all trainings of the project share: the fit loop, its checkpoints, and network parts.
 //!
 //! * [`fit`] is the one fit loop: it validates before any update, keeps the best parameters, has
-//!   patience, reports progress to a callback that may stop it, and fails if a loss is not finite.
-//!   A model that it trains implements [`Fit`]; [`descend`] is one step of an optimizer. A
+//!   patience, reports progress to a callback that may stop it, and fails where a loss, a gradient
+//!   or a parameter is no longer finite. A model that it trains implements [`Fit`]; [`descend`] is
+//!   one step of an optimizer. A
 //!   [`Fitting`] is the same loop as a value, which can be saved and resumed after any iteration.
 //! * A [`Network`] is saved and loaded with its items and what it was fitted on.
 //! * [`run`] saves a whole training, which then continues as if it had not been interrupted.
@@ -91,7 +92,7 @@ mod saved;
 
 pub use batches::EndlessBatches;
 pub use context::{ContextFeatures, CountContext, CountFeatures, CountedContext, Folds};
-pub use descent::{Descent, Means, descend};
+pub use descent::{Descent, Means, check_finite, descend};
 pub use encoder::{ClickEncoder, ClickStates, FirstInput, FrozenClicks};
 pub use error::{Error, Result};
 pub use fit::{Candidates, Fit, FitConfig, Fitted, Progress, fit};

@@ -176,6 +176,26 @@ proptest! {
 }
 
 #[test]
+fn a_parameter_that_is_not_finite_is_an_error_at_the_next_validation() {
+    let config =
+        FitConfig { iterations: 4, validate_every: 2, patience: None, candidates: Candidates::All };
+    let mut learner = Learner::new(vec![[1.0; 2]; 5]);
+    let mut fitting = Fitting::start(&mut learner, config).unwrap();
+    fitting.advance(&mut learner).unwrap();
+    let infinite = Tensor::new(&[f32::INFINITY], &Device::Cpu).unwrap();
+    learner.params[1].get("number.x").unwrap().set(&infinite).unwrap();
+    learner.adams[1] =
+        Adam::new(&Params::new(Seed::new(1), DType::F32, &Device::Cpu), AdamConfig::default())
+            .unwrap();
+    learner.numbers[1] = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
+    let refused = fitting.advance(&mut learner).unwrap_err().to_string();
+    let expected =
+        "diverged at iteration 2: the parameter number.x holds a number that is not finite";
+    assert!(refused.contains(expected), "{refused}");
+    assert!(refused.contains("lower learning rate"), "{refused}");
+}
+
+#[test]
 fn without_a_trained_candidate_the_parameters_stay() {
     let config = FitConfig {
         iterations: 0,
