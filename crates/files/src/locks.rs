@@ -95,4 +95,40 @@ mod tests {
         drop((one, two));
         assert!(try_exclusive(&path).unwrap().is_some());
     }
+
+    /// As where a network file system has no lock service: in a process whose `flock` is one that
+    /// refuses. Without a C compiler there is no such process.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn where_locks_are_refused_a_guard_holds_nothing_and_work_goes_on() {
+        use std::process::Command;
+
+        const INSIDE: &str = "FORETASTE_WITHOUT_LOCKS";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        if std::env::var_os(INSIDE).is_some() {
+            let (one, two) = (try_exclusive(&path).unwrap(), try_exclusive(&path).unwrap());
+            assert!([&one, &two].iter().all(|guard| !guard.as_ref().unwrap().holds()));
+            assert!(!shared(&path).unwrap().holds() && !exclusive(&path).unwrap().holds());
+            return;
+        }
+        assert!(try_exclusive(&path).unwrap().unwrap().holds());
+        let [source, library] = ["flock.c", "flock.so"].map(|name| folder.path().join(name));
+        let refuses =
+            "#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }";
+        fs::write(&source, refuses).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        if !cc.status().is_ok_and(|status| status.success()) {
+            return;
+        }
+        let test = "locks::tests::where_locks_are_refused_a_guard_holds_nothing_and_work_goes_on";
+        let run = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .envs([(INSIDE, "1".as_ref()), ("LD_PRELOAD", library.as_os_str())])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&run.stdout);
+        assert!(run.status.success() && said.contains("1 passed"), "{said}");
+    }
 }

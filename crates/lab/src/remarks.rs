@@ -43,7 +43,7 @@ fn left_out(others: &[Cell], record: &RunRecord, known: &[&str]) -> Option<Strin
             && (!runs(&cell.experiment) || cell.seed >= record.seeds)
     };
     let cells: Vec<_> = others.iter().filter(left_out).collect();
-    let seeds = cells.iter().map(|cell| cell.seed + 1).max()?.max(record.seeds);
+    let seeds = cells.iter().map(|cell| cell.seed.saturating_add(1)).max()?.max(record.seeds);
     let named = |name: &&&str| runs(name) || cells.iter().any(|cell| cell.experiment == **name);
     let names: Vec<_> = known.iter().filter(named).copied().collect();
     Some(format!(

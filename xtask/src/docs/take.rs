@@ -89,11 +89,14 @@ fn source(kept: &Kept) -> anyhow::Result<Source> {
 
 /// The day, in UTC, of a time in seconds since 1970: `2026-11-29`.
 fn date(unix_s: u64) -> String {
+    // The calendar repeats after 400 years.
+    const REPEATS: u64 = 146_097;
     let mut days = unix_s / 86_400;
     let leap = |year: u64| {
         year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
     };
-    let mut year = 1970;
+    let mut year = 1970 + 400 * (days / REPEATS);
+    days %= REPEATS;
     while days >= 365 + u64::from(leap(year)) {
         days -= 365 + u64::from(leap(year));
         year += 1;
@@ -125,6 +128,8 @@ mod tests {
             (1_795_969_219, "2026-11-29"),
             (4_107_542_400, "2100-03-01"),
             (1_735_689_599, "2024-12-31"),
+            (13_569_465_600, "2400-01-01"),
+            (u64::MAX, "584554051223-11-09"),
         ] {
             assert_eq!(date(unix_s), day);
         }

@@ -99,6 +99,13 @@ impl<'a> Fits<'a> {
         watch: &mut Watch,
     ) -> anyhow::Result<Best> {
         let before = self.done.validation.len();
+        if before > grid.len() {
+            bail!(
+                "the unfinished fit says that {before} settings were tried, but there are {}; run \
+                 the command again with --fresh",
+                grid.len()
+            );
+        }
         if before > 0 {
             eprint_line(format_args!("continuing after {before} of {} settings", grid.len()));
             watch.leave_out(grid.iter().take(before).map(Settings::iterations).sum());
