@@ -1,6 +1,7 @@
 //! Laws of the click models: scores against computations by hand and by brute force, and what a
 //! choice may depend on.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use foretaste_baselines::{
