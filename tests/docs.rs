@@ -301,7 +301,9 @@ fn every_relative_link_leads_to_a_file_and_every_fragment_to_a_heading() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// The table of ARCHITECTURE.md: the level of each crate; `xtask` is next to `crates`.
+const BESIDE: [&str; 2] = ["fuzz", "xtask"];
+
+/// The table of ARCHITECTURE.md: the level of each crate; those of [`BESIDE`] lie beside `crates`.
 fn levels() -> BTreeMap<String, u32> {
     let mut levels = BTreeMap::new();
     for row in read(&root().join("ARCHITECTURE.md")).lines() {
@@ -322,11 +324,11 @@ fn every_crate_depends_on_crates_of_lower_levels_of_the_map_alone() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    folders.insert("xtask".into());
+    folders.extend(BESIDE.map(String::from));
     assert_eq!(levels.keys().cloned().collect::<BTreeSet<_>>(), folders);
     for (name, level) in &levels {
-        let folder =
-            if name == "xtask" { root().join(name) } else { root().join("crates").join(name) };
+        let is_beside = BESIDE.contains(&name.as_str());
+        let folder = if is_beside { root().join(name) } else { root().join("crates").join(name) };
         let manifest = read(&folder.join("Cargo.toml"));
         let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
         let dependencies = dependencies.split("\n[").next().unwrap_or_default();

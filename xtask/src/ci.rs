@@ -60,6 +60,8 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     smoke
         .args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"])
         .arg(results);
+    let mut fuzz = own()?;
+    fuzz.args(["fuzz", "--minutes", "1", "--findings"]).arg(results.join("fuzz"));
     Ok(vec![
         step("format", cargo(&["fmt", "--all", "--check"])),
         step("figures in documents", figures),
@@ -70,6 +72,7 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
         step("tests", tests()),
         step("doctests", cargo(&["test", "--doc", "--workspace", "--locked"])),
         step("docs", docs),
+        step("fuzzing", fuzz),
         step("smoke reproduction", smoke),
     ])
 }

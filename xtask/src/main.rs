@@ -1,4 +1,4 @@
-//! The runner of the workspace: `cargo xtask reproduce | claims | docs | book | bench | ci |
+//! The runner of the workspace: `cargo xtask reproduce | claims | docs | book | bench | ci | fuzz |
 //! generate | python | shop`.
 
 #![deny(
@@ -12,6 +12,7 @@ mod book;
 mod ci;
 mod claims;
 mod docs;
+mod fuzz;
 mod generate;
 mod python;
 mod reproduce;
@@ -63,6 +64,11 @@ enum Command {
     Bench(bench::Args),
     /// Run every check that a change must pass.
     Ci,
+    /// Read made-up files of every kind, and look for those that panic, abort or do not end.
+    #[command(after_help = "Examples:\n\
+        \x20 cargo xtask fuzz --minutes 120\n\
+        \x20 cargo xtask fuzz --target import-csv --seed 7")]
+    Fuzz(fuzz::Args),
     /// Simulate the bundled logs again.
     #[command(after_help = "Example:\n  cargo xtask generate --out datasets --force")]
     Generate(generate::Args),
@@ -97,6 +103,7 @@ fn main() -> ExitCode {
         Command::Book => book::run(),
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
+        Command::Fuzz(args) => fuzz::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Python(args) => python::run(args),
         Command::Shop(args) => shop::run(args),

@@ -225,6 +225,14 @@ pub fn describe(dataset: &Dataset, report: Option<&Report>) -> anyhow::Result<Va
     Ok(describe::of_log(dataset, report)?.0.json)
 }
 
+/// Refuses the text of a `foretaste.toml` that is none.
+///
+/// # Errors
+/// An error that names the setting, what was found and what was expected.
+pub fn check_settings(text: &str) -> anyhow::Result<()> {
+    run::check_settings(text)
+}
+
 /// What is wrong with the arguments, without the advice for a command line.
 fn misuse(error: clap::Error) -> anyhow::Error {
     let text = error.to_string();

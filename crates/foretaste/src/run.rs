@@ -133,6 +133,11 @@ fn settings(folder: &Path) -> anyhow::Result<Settings> {
     Settings::parse(&String::from_utf8_lossy(&text)).with_context(|| path.display().to_string())
 }
 
+/// Refuses a text that is no settings.
+pub fn check_settings(text: &str) -> anyhow::Result<()> {
+    Settings::parse(text).map(drop)
+}
+
 /// What is done, in which order.
 struct Plan<'a> {
     log: &'a Path,
