@@ -2,8 +2,8 @@
 //! 2019), and experiments of our own, such as the contribution of each part of IRecGAN.
 //!
 //! [`named`] gives experiments by name for some [`Settings`]: the scale, the seeds, the folder of
-//! public data and the device. Each is an [`Experiment`](foretaste_lab::Experiment), whose cells
-//! `foretaste-lab` runs, stores and reports.
+//! public data and the device. Each is an [`Experiment`], whose cells [`foretaste_lab`] runs, stores
+//! and reports.
 //!
 //! ```
 //! use foretaste_experiments::{Settings, named};

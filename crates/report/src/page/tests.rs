@@ -72,9 +72,12 @@ fn report(seeds: u64) -> Report {
     Report::new(&[design], &results, &curves, &BTreeMap::new(), &claims, facts).unwrap()
 }
 
-/// The elements of a page, each with its attributes, and what a browser would complain about.
-fn parsed(page: &str) -> (Vec<(String, BTreeMap<String, String>)>, Vec<String>) {
-    fn collect(node: &Handle, into: &mut Vec<(String, BTreeMap<String, String>)>) {
+/// An element: its name and its attributes.
+type Element = (String, BTreeMap<String, String>);
+
+/// The elements of a page, and what a browser would complain about.
+fn parsed(page: &str) -> (Vec<Element>, Vec<String>) {
+    fn collect(node: &Handle, into: &mut Vec<Element>) {
         if let NodeData::Element { name, attrs, .. } = &node.data {
             let attributes = attrs.borrow();
             let pairs = attributes.iter().map(|a| (a.name.local.to_string(), a.value.to_string()));
