@@ -14,6 +14,7 @@ use foretaste_data::Catalogue;
 use foretaste_nn::checkpoint::Weights;
 use foretaste_nn::{Params, masked_log_softmax};
 use foretaste_random::Seed;
+use foretaste_settings::Setting;
 use foretaste_train::CountFeatures;
 
 pub use self::config::{Architecture, Loss, NetworkConfig};
@@ -125,6 +126,10 @@ impl Network {
         let mut network = Self::untrained(config, data.items, seed.derive("network"), DType::F32)?;
         let impressions = data.training();
         impressions.check(data.items)?;
+        if impressions.with_click().is_empty() {
+            let problem = "no click in them, expected at least one";
+            return Err(Setting::new("training sessions", problem).into());
+        }
         if config.context {
             network.context = Some(Context::count(data, config.place, seed.derive("context"))?);
         }

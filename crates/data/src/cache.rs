@@ -12,6 +12,7 @@ use std::path::Path;
 
 use bincode::error::{DecodeError, EncodeError};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::log::{OldLog, RestBefore4, RestOf4};
 use crate::{Catalogue, Dataset, Error, Log, Result, SessionIds, Split, Vocabulary};
@@ -20,17 +21,32 @@ use crate::{Catalogue, Dataset, Error, Log, Result, SessionIds, Split, Vocabular
 const MAGIC: [u8; 8] = *b"USTUDY\0\n";
 const VERSION: u32 = 5;
 const HEADER: usize = 8 + 4 + 8 + 32;
-/// The decoder never takes more than this from a payload: 64 GiB.
-const LIMIT: usize = 1 << 36;
+/// No payload holds more: 64 GiB.
+const MOST: usize = 1 << 36;
 
-type Config = bincode::config::Configuration<
+type Config<const LIMIT: usize> = bincode::config::Configuration<
     bincode::config::LittleEndian,
     bincode::config::Fixint,
     bincode::config::Limit<LIMIT>,
 >;
 
-fn config() -> Config {
+fn config<const LIMIT: usize>() -> Config<LIMIT> {
     bincode::config::standard().with_fixed_int_encoding().with_limit::<LIMIT>()
+}
+
+/// Decodes a payload of so many bytes, whose lengths ask for little more memory than that: the
+/// limit of a decoder is a part of its type, so that there are a few of them.
+fn decode<T: DeserializeOwned>(
+    reader: &mut impl Read,
+    payload: u64,
+) -> std::result::Result<T, DecodeError> {
+    use bincode::serde::decode_from_std_read as decode;
+    match payload.max(1).ilog2() {
+        0..20 => decode(reader, config::<{ 1 << 22 }>()),
+        20..25 => decode(reader, config::<{ 1 << 27 }>()),
+        25..30 => decode(reader, config::<{ 1 << 32 }>()),
+        _ => decode(reader, config::<MOST>()),
+    }
 }
 
 /// Writes a data set to `path`, atomically: a crash leaves the old file or the new one.
@@ -46,7 +62,7 @@ fn write(dataset: &Dataset, path: &Path, file: &mut (impl Write + Seek)) -> Resu
     file.write_all(&[0; HEADER]).map_err(io)?;
     let mut payload = Hashing { inner: &mut *file, hasher: blake3::Hasher::new(), bytes: 0 };
     let mut buffered = BufWriter::with_capacity(1 << 16, &mut payload);
-    bincode::serde::encode_into_std_write(dataset, &mut buffered, config())
+    bincode::serde::encode_into_std_write(dataset, &mut buffered, config::<MOST>())
         .map_err(|error| not_encoded(path, error))?;
     buffered.flush().map_err(io)?;
     drop(buffered);
@@ -106,15 +122,12 @@ pub fn load(path: &Path) -> Result<Dataset> {
         return wrong("is damaged, its checksum does not match; import the log again");
     }
     reader.seek(SeekFrom::Start(HEADER as u64)).map_err(io)?;
+    let payload = length - HEADER as u64;
     let dataset = match version {
-        2 => {
-            bincode::serde::decode_from_std_read(&mut reader, config()).map(Version2::into_dataset)
-        }
-        3 => bincode::serde::decode_from_std_read(&mut reader, config())
-            .map(Before5::<RestBefore4>::into_dataset),
-        4 => bincode::serde::decode_from_std_read(&mut reader, config())
-            .map(Before5::<RestOf4>::into_dataset),
-        _ => bincode::serde::decode_from_std_read(&mut reader, config()),
+        2 => decode(&mut reader, payload).map(Version2::into_dataset),
+        3 => decode(&mut reader, payload).map(Before5::<RestBefore4>::into_dataset),
+        4 => decode(&mut reader, payload).map(Before5::<RestOf4>::into_dataset),
+        _ => decode(&mut reader, payload),
     };
     let dataset = dataset.map_err(|error| not_decoded(path, error))?;
     if reader.stream_position().map_err(io)? != length {
@@ -138,7 +151,7 @@ fn not_decoded(path: &Path, error: DecodeError) -> Error {
             foretaste_files::Error::io(path, inner).into()
         }
         DecodeError::LimitExceeded => {
-            Error::file(path, "does not hold a log: it asks for more than 64 GiB of memory")
+            Error::file(path, "does not hold a log: it asks for more memory than it is large")
         }
         _ => Error::file(path, "does not hold a log; import the log again"),
     }

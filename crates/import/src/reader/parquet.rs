@@ -246,8 +246,13 @@ impl Sizes {
     }
 }
 
+/// What the decoder says, up to where it shows values of its own types.
 fn damaged(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::file(path, format!("is not a complete Parquet file: {error}"))
+    let said = error.to_string();
+    let plain = said.split_once('{').map(|(before, _)| before);
+    let plain = plain.map(|before| before.rsplit_once(": ").map_or(before, |(before, _)| before));
+    let problem = plain.unwrap_or(&said).trim_end();
+    Error::file(path, format!("is not a complete Parquet file: {problem}"))
 }
 
 /// Reads a part of the file, of which the decoder may make a panic.
