@@ -57,7 +57,7 @@ pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed)
 /// Sessions without a click, and those of which nothing else is left, are left out too.
 ///
 /// # Errors
-/// [`Error::Data`](crate::Error::Data) if a session cannot stand in a log, which none of a log can.
+/// [`Error::Log`](crate::Error::Log) if a session cannot stand in a log, which none of a log can.
 pub fn first_clicks_given(log: &Log) -> Result<Log> {
     let mut builder = LogBuilder::default();
     for session in log.iter() {
