@@ -42,9 +42,9 @@ pub struct Found {
     pub panics: Vec<(PathBuf, String)>,
 }
 
-/// Mutates the corpus of a target while the time lasts. Inputs that panic are written to `findings`,
-/// and so is, before it is read, the current one: a process that aborts leaves it there. Inputs with
-/// answers of their own are written to `keep`, if that is given.
+/// Mutates the corpus of a target while the time lasts. Inputs that panic are written to
+/// `findings`, and so is, before it is read, the current one: a process that aborts leaves it
+/// there. Inputs with answers of their own are written to `keep`, if that is given.
 ///
 /// # Errors
 /// Where a file cannot be read or written.

@@ -1,8 +1,8 @@
 //! Files from strangers, made up by the thousand.
 //!
-//! A [`Target`] reads one kind of file and checks what must hold whatever is in it. What it is given
-//! are bytes: a file of the corpus, or one of these after some [mutations](mutated). Where bytes
-//! alone would never get past a header, a target draws a valid file from them (by
+//! A [`Target`] reads one kind of file and checks what must hold whatever is in it. What it is
+//! given are bytes: a file of the corpus, or one of these after some [mutations](mutated). Where
+//! bytes alone would never get past a header, a target draws a valid file from them (by
 //! [`arbitrary::Unstructured`]) and damages that: CSV of a small grammar, Parquet by its writer, a
 //! saved recommender whose digests are made right again.
 //!

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args as ClapArgs;
 use foretaste_console::terminal::print_line;
 use foretaste_fuzz::{Budget, Target, hunt, targets};
@@ -67,7 +67,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Ok(())
         };
         let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
+        let panicked = |_| Err(anyhow!("the program that starts the hunts panicked"));
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(panicked))
     })?;
     let hunts = hunts.into_inner().unwrap_or_default();
     let executions: u64 = hunts.values().map(|found| found.executions).sum();

@@ -9,8 +9,8 @@
 //! * A [`PaddedBatch`] is where ragged sessions become dense arrays with masks, once, at the edge
 //!   to tensors.
 //! * Some logs hold more: several clicks of a slate, the items it was drawn from and what it was
-//!   shown in ([`Extras`]), and what users did outside of slates ([`Event`]). [`Facts`] say what the
-//!   numbers of a log mean. Items and users may have [`Features`].
+//!   shown in ([`Extras`]), and what users did outside of slates ([`Event`]). [`Facts`] say what
+//!   the numbers of a log mean. Items and users may have [`Features`].
 //! * An [`Origin`] says what a model was fitted on, and a [`Mapping`] where the items of a log
 //!   stand in the catalogue of a model.
 //!

@@ -2,15 +2,16 @@
 //! 2019), and experiments of our own, such as the contribution of each part of IRecGAN.
 //!
 //! [`named`] gives experiments by name for some [`Settings`]: the scale, the seeds, the folder of
-//! public data and the device. Each is an [`Experiment`], whose cells [`foretaste_lab`] runs, stores
-//! and reports.
+//! public data and the device. Each is an [`Experiment`], whose cells [`foretaste_lab`] runs,
+//! stores and reports.
 //!
 //! ```
 //! use foretaste_experiments::{Settings, named};
 //! use foretaste_lab::Scale;
 //! use foretaste_nn::DeviceKind;
 //!
-//! let settings = Settings { scale: Scale::Smoke, seeds: Some(2), data_dir: None, device: DeviceKind::Cpu };
+//! let (scale, device) = (Scale::Smoke, DeviceKind::Cpu);
+//! let settings = Settings { scale, seeds: Some(2), data_dir: None, device };
 //! let experiments = named(&["online-eval".to_owned()], &settings)?;
 //! assert!(experiments[0].cells().iter().all(|cell| cell.seed < 2));
 //! # Ok::<(), anyhow::Error>(())

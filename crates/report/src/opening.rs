@@ -64,8 +64,8 @@ fn came_out(counts: &[(Verdict, usize)]) -> String {
     match judged {
         0 => format!("These results decide no claim.{rest}"),
         judged => format!(
-            "These results speak to {}: {}.{rest} Each verdict follows from the figures by a rule \
-             that was written down before the run.",
+            "These results speak to {}: {}.{rest} Each verdict follows from the figures by the \
+             rule that the claims file states.",
             claims(judged),
             counted(&run)
         ),

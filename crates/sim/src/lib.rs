@@ -8,7 +8,8 @@
 //! state of the users. A [`Policy`] cannot read it; [`Blind`] makes it fit for a rollout.
 //!
 //! * Simulated users whose behavior is known exactly: [`Mdp`] (IRecGAN §7.1), [`ChoiceUsers`] (the
-//!   users that GAN-CDQN assumes) and [`Shop`] (visitors with a taste who read slates from the top).
+//!   users that GAN-CDQN assumes) and [`Shop`] (visitors with a taste who read slates from the
+//!   top).
 //! * Logging [`policies`], with the propensity of every place of every slate.
 //! * [`bounds`]: the most that any policy can earn from these users, and what a policy can earn
 //!   that does not see their state.

@@ -51,8 +51,8 @@ impl<P: Clone> Fitting<P> {
     /// Validates `learner` before any iteration.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if a validation loss or a parameter is not finite; [`Error::Setting`] if a setting is
-    /// outside its range; what the learner returns.
+    /// [`Error::Diverged`] if a validation loss or a parameter is not finite; [`Error::Setting`] if
+    /// a setting is outside its range; what the learner returns.
     pub fn start<F: Fit<Point = P>>(
         learner: &mut F,
         config: FitConfig,

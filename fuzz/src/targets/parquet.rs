@@ -192,8 +192,8 @@ fn properties(bytes: &mut Unstructured<'_>) -> Result<WriterProperties> {
         .build())
 }
 
-/// Changes up to six bytes, most of them in the footer, whose length stands in the last eight bytes,
-/// or in the headers of pages.
+/// Changes up to six bytes, most of them in the footer, whose length is in the last eight bytes, or
+/// in the headers of pages.
 fn damage(file: &mut Vec<u8>, bytes: &mut Unstructured<'_>) -> Result<()> {
     for _ in 0..bytes.int_in_range(0..=6)? {
         let end = file.len().saturating_sub(1);

@@ -171,8 +171,8 @@ mod tests {
                     values.into_iter().map(|value| (value + 0.0).to_bits()).collect()
                 };
                 prop_assert_eq!(bits(&ours), bits(&theirs));
-                let gradients = |y: &Tensor| backward(&y.sqr().unwrap().sum_all().unwrap()).unwrap();
-                let [ours, theirs] = [&ours, &theirs].map(gradients);
+                let loss = |y: &Tensor| y.sqr().unwrap().sum_all().unwrap();
+                let [ours, theirs] = [&ours, &theirs].map(|y| backward(&loss(y)).unwrap());
                 for of in [&x, &bias] {
                     let [ours, theirs] = [&ours, &theirs].map(|all| all.get(of).unwrap().unwrap());
                     prop_assert_eq!(bits(&ours), bits(&theirs));

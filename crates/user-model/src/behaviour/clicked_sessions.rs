@@ -52,9 +52,10 @@ pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed)
     Ok(builder.build())
 }
 
-/// Sessions of [`clicked_sessions`] whose first click is given and not predicted, as in the authors'
-/// code: it becomes an organic event, which U, A and D have as an input, and its slate is left out.
-/// Sessions without a click, and those of which nothing else is left, are left out too.
+/// Sessions of [`clicked_sessions`] whose first click is given and not predicted, as in the public
+/// code of IRecGAN's authors: it becomes an organic event, which U, A and D have as an input, and
+/// its slate is left out. Sessions without a click, and those of which nothing else is left, are
+/// left out too.
 ///
 /// # Errors
 /// [`Error::Log`](crate::Error::Log) if a session cannot stand in a log, which none of a log can.
