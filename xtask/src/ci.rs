@@ -12,10 +12,10 @@ use foretaste_console::terminal::print_line;
 
 /// Runs the checks and stops at the first that fails; prints the time of each.
 pub fn run() -> anyhow::Result<()> {
-    let results = tempfile::tempdir().context("cannot make a temporary directory")?;
+    let temporary = tempfile::tempdir().context("cannot make a temporary directory")?;
     let begin = Instant::now();
     spelling()?;
-    for step in steps(results.path())? {
+    for step in steps(temporary.path())? {
         step.run()?;
     }
     print_line("== book");
@@ -50,7 +50,7 @@ impl Step {
     }
 }
 
-fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
+fn steps(temporary: &Path) -> anyhow::Result<Vec<Step>> {
     let step = |name, command| Step { name, command };
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
@@ -59,9 +59,9 @@ fn steps(results: &Path) -> anyhow::Result<Vec<Step>> {
     let mut smoke = own()?;
     smoke
         .args(["reproduce", "--scale", "smoke", "--seeds", "2", "--device", "cpu", "--out"])
-        .arg(results);
+        .arg(temporary.join("results"));
     let mut fuzz = own()?;
-    fuzz.args(["fuzz", "--minutes", "1", "--findings"]).arg(results.join("fuzz"));
+    fuzz.args(["fuzz", "--minutes", "1", "--findings"]).arg(temporary.join("findings"));
     Ok(vec![
         step("format", cargo(&["fmt", "--all", "--check"])),
         step("figures in documents", figures),
