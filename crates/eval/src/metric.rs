@@ -168,6 +168,10 @@ metrics! {
                                                       simulated sessions are distinguished from \
                                                       real ones.";
     TrustClickRateError, "trust_click_rate_error", "share of the rate", Smaller, "The most that the click rate of replayed slates may be off, by its interval.";
+    TrustFormGain, "trust_form_gain", "nats per choice", Larger, "The most, by its interval, that `nll_given_click` of a model of another form is above that of the users.";
+    TrustFormGreed, "trust_form_greed", "share of the best", Larger, "What greed in the users earns in a model of another form, over the best that knows neither.";
+    TrustFormOrder, "trust_form_order", "-1 to 1", Larger, "Kendall's τ of what policies earn in the users and in a model of another form.";
+    TrustFormRegret, "trust_form_regret", "share of the best", Smaller, "What the best policy in the users loses in a model of another form.";
     TrustGreed, "trust_greed", "share of the best", Larger, "What greed in one half's users earns in the other's, over the best that knows neither.";
     TrustHalvesAgree, "trust_halves_agree", "-1 to 1", Larger, "[`rank_correlation`](crate::metrics::rank_correlation) of the chances that models of two halves give.";
     TrustLengthError, "trust_length_error", "share of the length", Smaller, "The most that the length of replayed sessions may be off, by its interval.";

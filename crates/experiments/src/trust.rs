@@ -98,6 +98,10 @@ fn figures(found: &Evidence, truth: &Truth) -> Figures {
     let known = [
         (Metric::TrustAuc, found.told_apart),
         (Metric::TrustClickRateError, found.click_rate_error),
+        (Metric::TrustFormGain, found.form_gain),
+        (Metric::TrustFormGreed, found.form_greed),
+        (Metric::TrustFormOrder, found.form_order),
+        (Metric::TrustFormRegret, found.form_regret),
         (Metric::TrustGreed, found.greed),
         (Metric::TrustHalvesAgree, found.halves_agree),
         (Metric::TrustLengthError, found.length_error),
@@ -146,6 +150,10 @@ impl Experiment for Trust {
         vec![
             Metric::TrustAuc,
             Metric::TrustClickRateError,
+            Metric::TrustFormGain,
+            Metric::TrustFormGreed,
+            Metric::TrustFormOrder,
+            Metric::TrustFormRegret,
             Metric::TrustGreed,
             Metric::TrustHalvesAgree,
             Metric::TrustLengthError,

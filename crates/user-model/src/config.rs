@@ -196,6 +196,19 @@ impl UserModelConfig {
         Self { head: vec![256, 32], regulariser: Regulariser::Shannon, ..self.clone() }
     }
 
+    /// The same users in another form, to find out what follows from the form alone: the state
+    /// encoder of the other kind, at its published size, and items by the counts of the log and,
+    /// where the catalogue has `features`, by these.
+    pub fn other_form(&self, features: bool) -> Self {
+        let state = match self.state {
+            StateEncoder::PositionWeights { .. } => StateEncoder::lstm(),
+            StateEncoder::Lstm { .. } => StateEncoder::position_weights(),
+        };
+        let features = if features { ItemFeatures::Given } else { ItemFeatures::OneHot };
+        let context = Some(Context::Counts { place: false });
+        Self { features, context, state, outcomes: None, ..self.clone() }
+    }
+
     pub(crate) fn check(&self) -> Result<()> {
         if self.items == 0 {
             return Err(Setting::new("items", "0, expected at least 1").into());

@@ -5,8 +5,9 @@
 //!   are compared with the log's; [`numbers`] of sessions for a test whether the simulated ones can
 //!   be distinguished from the real ones.
 //! * [`Calibration`], [`by_place`], [`by_history`]: whether chances are shares.
-//! * [`Halves`]: two models that were fitted to halves of the sessions: do they order items and
-//!   policies alike, and does greed in one earn in the other? [`Agreement`] says where they differ.
+//! * [`Pair`]: two models of the same users, fitted to halves of the sessions, or of different forms:
+//!   do they order items and policies alike, and does greed in one earn in the other?
+//!   [`Agreement`] says where they differ.
 //! * [`Arena`]: policies that the users rank, and how often these leave what the log shows;
 //!   [`ByItem`] asks a model for scores that greed can rank.
 //! * [`ItemRates`]: click rates of items, on the log of another policy above all.
@@ -27,9 +28,9 @@ mod agreement;
 mod by_item;
 mod calibration;
 mod grouped;
-mod halves;
 mod items;
 mod numbers;
+mod pair;
 mod policies;
 mod replay;
 mod rule;
@@ -38,9 +39,9 @@ pub use agreement::{Agreement, Disagreement};
 pub use by_item::{Asking, ByItem};
 pub use calibration::{Calibration, Group, Shown, by_history, by_place, shown};
 pub use grouped::dealt;
-pub use halves::Halves;
 pub use items::ItemRates;
 pub use numbers::{NUMBERS, numbers};
+pub use pair::{Named, Pair};
 pub use policies::{Arena, Value, differ, kendall, regret};
 pub use replay::{Compared, Effort, Replay};
 pub use rule::{Condition, Evidence, OtherLog, Verdict};

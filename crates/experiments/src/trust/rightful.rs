@@ -63,7 +63,7 @@ impl Truth {
                 Rollout::new(seed.derive("truth"), 0..sessions, K).max_steps(config.steps);
             rollout.chunk(CHUNK)
         });
-        let here = logged(&logger, &learned.users, &in_learned)?;
+        let here = logged(&logger, &learned.users, &truly)?;
         let there = logged(&logger, users, &truly)?;
         let error = |of: fn(&Rates) -> f64| (of(&here) / of(&there) - 1.0).abs();
         let rate_error = error(|rates| rates.clicks)

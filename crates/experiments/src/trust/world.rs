@@ -29,6 +29,8 @@ pub struct Config {
     pub steps: usize,
     pub learning: Learning,
     pub training: TrainConfig,
+    /// The training of a model of another form, which is never brief.
+    pub whole: TrainConfig,
     /// Sessions that each policy plays in learned users, and in the true ones.
     pub played: [u64; 2],
 }
@@ -84,6 +86,9 @@ pub enum World {
     Mdp(Mdp),
 }
 
+/// The first seed of the recorded worlds; the limits of the rule were chosen on worlds of smaller
+/// seeds.
+const RECORDED: u64 = 3_000;
 /// Items on a slate.
 pub const K: usize = 3;
 const ITEMS: usize = 30;
@@ -186,23 +191,29 @@ impl Config {
     pub fn new(kind: &Kind, settings: &Settings) -> Self {
         let smoke = settings.scale == Scale::Smoke;
         let brief = smoke || kind.learning == Learning::Brief;
+        let iterations = |brief: bool| if brief { 20 } else { 600 };
         let optimiser = AdamConfig { learning_rate: 5e-3, ..AdamConfig::default() };
+        let training = TrainConfig {
+            optimiser,
+            iterations: iterations(brief),
+            validate_every: 30,
+            patience: Some(6),
+            ..TrainConfig::default()
+        };
         Self {
-            first_seed: settings.first_seed(),
+            first_seed: match settings.scale {
+                Scale::Decide => RECORDED,
+                _ => settings.first_seed(),
+            },
             device: settings.device.to_string(),
             population: Population::named(kind.family),
             logging: kind.logging,
             sessions: kind.sessions(settings.scale),
             steps: STEPS,
             learning: kind.learning,
-            training: TrainConfig {
-                optimiser,
-                iterations: if brief { 20 } else { 600 },
-                validate_every: 30,
-                patience: Some(6),
-                ..TrainConfig::default()
-            },
-            played: if smoke { [20, 100] } else { [400, 4_000] },
+            whole: TrainConfig { iterations: iterations(smoke), ..training.clone() },
+            training,
+            played: if smoke { [20, 100] } else { [1_000, 4_000] },
         }
     }
 

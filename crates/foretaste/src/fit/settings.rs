@@ -120,6 +120,22 @@ impl Asked {
 }
 
 impl Settings {
+    /// Those of a model of another form of the same users, for all sessions of `learned`.
+    pub fn other_form(&self, dataset: &Dataset, learned: &[usize]) -> Self {
+        let (log, catalogue) = (&dataset.log, &dataset.catalogue);
+        let outside = Outside::observed_in(log, learned);
+        let model = match self {
+            Self::Gan { model, .. } => UserModelConfig { outside, ..(**model).clone() },
+            // Theirs is an LSTM, too.
+            Self::Behaviour { .. } => {
+                UserModelConfig { outside, ..UserModelConfig::new(catalogue.len()) }
+            }
+        };
+        let model = Box::new(model.other_form(catalogue.features().is_some()));
+        let [_, rate] = LEARNING_RATES;
+        Self::Gan { model, training: TrainConfig::for_sessions(log, learned, rate, None) }
+    }
+
     /// Iterations at most: updates, or epochs.
     pub fn iterations(&self) -> u64 {
         match self {

@@ -29,8 +29,8 @@ pub struct Case {
     pub held_out: Vec<usize>,
     /// Others that show and choose the same as a session that was learned from.
     pub alike: usize,
-    /// What the users were fitted with.
-    pub settings: Known<Settings>,
+    /// What the users were fitted with, and what a model of another form is fitted with.
+    pub settings: Known<[Settings; 2]>,
     /// The log of another policy, in the items of the users, and its sessions that the users did
     /// not learn from.
     pub against: Option<(Dataset, Vec<usize>)>,
@@ -99,8 +99,11 @@ impl Case {
         });
         let settings = origin.settings.get(SETTINGS).cloned();
         let settings =
-            match settings.map(serde_json::from_value) {
-                Some(Ok(settings)) => Ok(settings),
+            match settings.map(serde_json::from_value::<Settings>) {
+                Some(Ok(own)) => {
+                    let other = own.other_form(&dataset, &learned);
+                    Ok([own, other])
+                }
                 _ => Err("the users have no record of the settings that they were fitted with"
                     .to_owned()),
             };

@@ -6,10 +6,11 @@ use foretaste_console::Interrupted;
 use foretaste_data::{Log, Split};
 use foretaste_eval::Estimate;
 use foretaste_eval::choice::ChoiceModel;
+use foretaste_random::Seed;
 use foretaste_recommender::{Users, UsersEnvironment};
 use foretaste_train::CountFeatures;
 use foretaste_user_model::trust::{
-    Arena, Calibration, Effort, Evidence, Group, Halves, Replay, Value, by_history, by_place,
+    Arena, Calibration, Effort, Evidence, Group, Named, Pair, Replay, Value, by_history, by_place,
     dealt, numbers, shown,
 };
 
@@ -28,12 +29,16 @@ pub struct Report {
     pub chances: Known<Chances>,
     /// Held-out slates, replayed.
     pub replay: Known<Replay>,
+    /// Slates of all sessions, replayed.
+    pub all: Known<Replay>,
     /// The area under the ROC curve of simulated against real sessions, and that of two halves of
     /// the real ones.
     pub told_apart: Known<[Estimate; 2]>,
-    pub halves: Known<Halves>,
+    pub halves: Known<Pair>,
     /// What policies earn in the users.
     pub values: Known<Vec<Value>>,
+    /// The users, and a model of another form.
+    pub forms: Known<Pair>,
     pub other: Other,
     pub evidence: Evidence,
 }
@@ -46,13 +51,16 @@ pub struct Chances {
 }
 
 /// Parts in addition to the fits.
-const PARTS: u64 = 6;
+const PARTS: u64 = 8;
+/// Which of the two models of [`Report::forms`] is of the other form.
+pub const OTHER_FORM: usize = 1;
 /// Why there are no models of halves.
 const NOT_LEARNED: &str = "the users did not learn from this log";
 
 /// How much work it is.
 pub fn units(case: &Case) -> u64 {
-    let fits = case.settings.as_ref().map_or(0, |settings| 2 * settings.iterations());
+    let fits =
+        case.settings.as_ref().map_or(0, |[own, other]| 2 * own.iterations() + other.iterations());
     simpler::points() + fits + PARTS
 }
 
@@ -78,6 +86,10 @@ pub fn examine(case: &Case, watch: &mut Watch) -> anyhow::Result<Report> {
     let replay = Replay::new(&case.users, log, held_out, &effort, case.seed);
     let replay = known(replay.map_err(Into::into))?;
     part(watch)?;
+    let sessions: Vec<usize> = (0..log.sessions()).collect();
+    let all = Replay::new(&case.users, log, &sessions, &effort, case.seed.derive("all"));
+    let all = known(all.map_err(Into::into))?;
+    part(watch)?;
     let told = match &replay {
         Ok(replay) => known(told(case, replay))?,
         Err(why) => Err(why.clone()),
@@ -100,16 +112,20 @@ pub fn examine(case: &Case, watch: &mut Watch) -> anyhow::Result<Report> {
         Err(why) => Err(why.clone()),
     };
     part(watch)?;
-    let halves = match (&arena, &case.settings) {
-        (Ok(arena), Ok(settings)) => known(halves(case, settings, arena, watch))?,
-        (Err(why), _) | (_, Err(why)) => Err(why.clone()),
+    let (halves, forms) = match (&arena, &case.settings) {
+        (Ok(arena), Ok([own, other])) => {
+            let halves = known(halves(case, own, arena, watch))?;
+            part(watch)?;
+            (halves, known(forms(case, other, arena, watch))?)
+        }
+        (Err(why), _) | (_, Err(why)) => (Err(why.clone()), Err(why.clone())),
     };
     part(watch)?;
     let other = Other::new(case)?;
     part(watch)?;
 
-    let compared = replay.as_ref().ok();
-    let found = halves.as_ref().ok();
+    let compared = all.as_ref().ok();
+    let (found, other_form) = (halves.as_ref().ok(), forms.as_ref().ok());
     let evidence = Evidence {
         nll_gain: comparison.as_ref().ok().and_then(gained),
         uniform_gain: comparison.as_ref().ok().and_then(gained_on_uniform),
@@ -118,13 +134,28 @@ pub fn examine(case: &Case, watch: &mut Watch) -> anyhow::Result<Report> {
         length_error: compared.and_then(|replay| replay.length?.relative_error()),
         told_apart: told.as_ref().ok().map(|[told, _]| told.mean),
         halves_agree: found.and_then(|halves| Some(halves.agreement.correlation?.mean)),
-        order: found.and_then(Halves::order),
-        regret: found.map(Halves::regret),
-        greed: found.map(Halves::greed),
-        unseen: found.map(Halves::unseen),
+        order: found.and_then(Pair::order),
+        regret: found.map(Pair::regret),
+        greed: found.map(Pair::greed),
+        unseen: found.map(Pair::unseen),
+        form_gain: other_form.and_then(|forms| Some(forms.nll_difference?.interval.ok()?.high)),
+        form_order: other_form.and_then(|forms| forms.order_in(OTHER_FORM)),
+        form_regret: other_form.map(|forms| forms.regret_in(OTHER_FORM)),
+        form_greed: other_form.map(|forms| forms.greed_in(OTHER_FORM)),
         other_log: other.evidence(),
     };
-    Ok(Report { comparison, chances, replay, told_apart: told, halves, values, other, evidence })
+    Ok(Report {
+        comparison,
+        chances,
+        replay,
+        all,
+        told_apart: told,
+        halves,
+        forms,
+        values,
+        other,
+        evidence,
+    })
 }
 
 /// One more part is done.
@@ -187,34 +218,66 @@ fn told(case: &Case, replay: &Replay) -> anyhow::Result<[Estimate; 2]> {
     Ok([told, told_apart(&of(log, &halves[0]), &of(log, &halves[1]), seed)?])
 }
 
+/// Users fitted to these sessions.
+fn fitted(
+    case: &Case,
+    settings: &Settings,
+    sessions: &[usize],
+    seed: Seed,
+    watch: &mut Watch,
+) -> anyhow::Result<UsersEnvironment> {
+    let mut left = settings.iterations();
+    // The first call comes before any iteration.
+    let mut begun = false;
+    let callback = || match std::mem::replace(&mut begun, true) {
+        false => ControlFlow::Continue(()),
+        true => {
+            left = left.saturating_sub(1);
+            watch.advance("steps of training")
+        }
+    };
+    let split = split(case, sessions, "fits")?;
+    let fitted = learn::fit(settings, &case.dataset, &split, seed, &case.device, callback);
+    watch.leave_out(left);
+    let (model, _) = learn::unless_diverged(fitted)?
+        .with_context(|| format!("the training on {} sessions diverged", sessions.len()))?;
+    Ok(Users::new(model, &case.dataset.catalogue).into_environment()?)
+}
+
 fn halves(
     case: &Case,
     settings: &Settings,
     arena: &Arena,
     watch: &mut Watch,
-) -> anyhow::Result<Halves> {
-    let log = &case.dataset.log;
-    let sessions = dealt(log, &case.learned, 2, case.seed.derive("halves"));
-    let fitted = |half: usize, watch: &mut Watch| -> anyhow::Result<UsersEnvironment> {
-        let mut left = settings.iterations();
-        // The first call comes before any iteration.
-        let mut begun = false;
-        let callback = || match std::mem::replace(&mut begun, true) {
-            false => ControlFlow::Continue(()),
-            true => {
-                left = left.saturating_sub(1);
-                watch.advance("steps of training")
-            }
-        };
-        let seed = case.seed.derive("halves").index(half as u64);
-        let split = split(case, &sessions[half], "halves")?;
-        let fitted = learn::fit(settings, &case.dataset, &split, seed, &case.device, callback);
-        watch.leave_out(left);
-        let (model, _) = learn::unless_diverged(fitted)?
-            .context("the training on half of the sessions diverged")?;
-        Ok(Users::new(model, &case.dataset.catalogue).into_environment()?)
+) -> anyhow::Result<Pair> {
+    let seed = case.seed.derive("halves");
+    let sessions = dealt(&case.dataset.log, &case.learned, 2, seed);
+    let first = fitted(case, settings, &sessions[0], seed.index(0), watch)?;
+    let second = fitted(case, settings, &sessions[1], seed.index(1), watch)?;
+    pair(case, arena, [("the first half", &first), ("the second half", &second)])
+}
+
+/// The users, and a model of another form of the sessions that they learned from.
+fn forms(
+    case: &Case,
+    settings: &Settings,
+    arena: &Arena,
+    watch: &mut Watch,
+) -> anyhow::Result<Pair> {
+    let seed = case.seed.derive("other form");
+    let other = fitted(case, settings, &case.learned, seed, watch)?;
+    pair(case, arena, [("the users", &case.users), ("the other form", &other)])
+}
+
+fn pair(
+    case: &Case,
+    arena: &Arena,
+    models: [(&str, &UsersEnvironment); 2],
+) -> anyhow::Result<Pair> {
+    let greedy = models.map(|(name, users)| (format!("greedy in {name}"), case.greedy(users)));
+    let named = |at: usize| {
+        let ((name, policy), (_, users)) = (&greedy[at], models[at]);
+        Named { greedy: name, users, policy }
     };
-    let (first, second) = (fitted(0, watch)?, fitted(1, watch)?);
-    let greedy = [case.greedy(&first), case.greedy(&second)];
-    Ok(Halves::new([&first, &second], [&greedy[0], &greedy[1]], log, &case.held_out, arena)?)
+    Ok(Pair::new([named(0), named(1)], &case.dataset.log, &case.held_out, arena)?)
 }

@@ -5,13 +5,13 @@ use comfy_table::{LineStyle, Table};
 use foretaste_data::Catalogue;
 use foretaste_eval::{Estimate, text};
 use foretaste_user_model::trust::{
-    Compared, Condition, Evidence, Group, Halves, ItemRates, Replay, Value,
+    Compared, Condition, Evidence, Group, ItemRates, Pair, Replay, Value,
 };
 use serde_json::{Value as Json, json};
 
 use super::Known;
 use super::case::Case;
-use super::examine::{Chances, Report};
+use super::examine::{Chances, OTHER_FORM, Report};
 use super::other::{Other, Source};
 use crate::answer::Answer;
 use crate::fit::page as fitted;
@@ -48,7 +48,8 @@ fn lines(case: &Case, report: &Report) -> Vec<String> {
         }),
     );
     section("chances and shares", report.chances.as_ref().map_err(own).map(chances));
-    section("slates of the log, replayed", report.replay.as_ref().map_err(own).map(replayed));
+    section("held-out slates, replayed", report.replay.as_ref().map_err(own).map(replayed));
+    section("slates of all sessions, replayed", report.all.as_ref().map_err(own).map(replayed));
     section(
         "simulated sessions against real ones",
         report.told_apart.as_ref().map_err(own).map(|[told, null]| {
@@ -61,6 +62,7 @@ fn lines(case: &Case, report: &Report) -> Vec<String> {
     section("policies", report.values.as_ref().map_err(own).map(|values| policies(values, report)));
     let halves = report.halves.as_ref().map_err(own);
     section("two halves", halves.map(|halves| agreement(halves, &case.dataset.catalogue)));
+    section("a model of another form", report.forms.as_ref().map_err(own).map(other_form));
     section("another policy's log", Ok(other(&report.other)));
     let (wrong, worlds) = Evidence::RECORD;
     lines.push(format!("\nverdict: {}", report.evidence.verdict()));
@@ -148,9 +150,31 @@ fn policies(values: &[Value], report: &Report) -> Vec<String> {
     vec![table.to_string()]
 }
 
-fn agreement(halves: &Halves, items: &Catalogue) -> Vec<String> {
-    let correlation = halves.agreement.correlation;
+fn correlation(models: &Pair) -> String {
+    let correlation = models.agreement.correlation;
     let correlation = correlation.map_or("none".into(), |correlation| correlation.to_string());
+    format!("rank correlation of the chances of held-out items: {correlation}")
+}
+
+/// What the users say, held against the other form.
+fn other_form(forms: &Pair) -> Vec<String> {
+    let nll = forms.nll_difference.map_or("not known".into(), |nll| nll.to_string());
+    vec![
+        correlation(forms),
+        format!("its NLL given a click, less that of the users: {nll}"),
+        format!("Kendall's τ of the values of policies: {}", number(forms.order_in(OTHER_FORM))),
+        format!(
+            "regret of the policy that is best in the users: {:.3}",
+            forms.regret_in(OTHER_FORM)
+        ),
+        format!(
+            "the greedy policy of the users, over the best that knows neither: {:.3}",
+            forms.greed_in(OTHER_FORM)
+        ),
+    ]
+}
+
+fn agreement(halves: &Pair, items: &Catalogue) -> Vec<String> {
     let named: Vec<String> = halves
         .agreement
         .by_item
@@ -165,7 +189,7 @@ fn agreement(halves: &Halves, items: &Catalogue) -> Vec<String> {
         .map(|of| format!("{} {:.3} of {:.3}", of.of, of.distance, of.chance))
         .collect();
     vec![
-        format!("rank correlation of the chances of held-out items: {correlation}"),
+        correlation(halves),
         format!("mean distance of the chances: {:.4}", halves.agreement.distance),
         format!("furthest apart, distance of mean chance: {}", named.join(", ")),
         format!("by clicks before, from: {}", histories.join(", ")),
@@ -228,8 +252,10 @@ fn object(case: &Case, report: &Report) -> Json {
         ("predicted_clicks", report.comparison.as_ref().err()),
         ("calibration", report.chances.as_ref().err()),
         ("replay", report.replay.as_ref().err()),
+        ("replay_of_all_sessions", report.all.as_ref().err()),
         ("told_apart", report.told_apart.as_ref().err()),
         ("halves", report.halves.as_ref().err()),
+        ("other_form", report.forms.as_ref().err()),
         ("policies", report.values.as_ref().err()),
         ("other_log", report.other.replay.as_ref().err()),
     ];
@@ -280,14 +306,27 @@ fn object(case: &Case, report: &Report) -> Json {
             "never_shown": halves.unseen(),
         })
     });
+    let other_form = report.forms.as_ref().ok().map(|forms| {
+        json!({
+            "correlation": forms.agreement.correlation.as_ref().map(estimate),
+            "distance": forms.agreement.distance,
+            "nll_difference": forms.nll_difference.as_ref().map(estimate),
+            "policies": forms.values.each_ref().map(|of| values(of)),
+            "order": forms.order_in(OTHER_FORM),
+            "regret": forms.regret_in(OTHER_FORM),
+            "greed": forms.greed_in(OTHER_FORM),
+        })
+    });
     json!({
         "sessions": { "learned": case.learned.len(), "held_out": case.held_out.len() },
         "predicted_clicks": comparison,
         "calibration": chances,
         "replay": report.replay.as_ref().ok().map(replay),
+        "replay_of_all_sessions": report.all.as_ref().ok().map(replay),
         "told_apart": told,
         "policies": report.values.as_ref().ok().map(|of| values(of)),
         "halves": halves,
+        "other_form": other_form,
         "other_log": {
             "source": report.other.source.name(),
             "is_of_another_policy": report.other.source == Source::Log,

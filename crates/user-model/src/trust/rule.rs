@@ -47,8 +47,8 @@ pub struct Evidence {
     pub nll_gain: Option<f64>,
     /// The least, by its interval, that the NLL of uniform choice is above that of the users.
     pub uniform_gain: Option<f64>,
-    /// The most that the click rate of replayed slates may be off, by its interval, as a share of
-    /// the log's.
+    /// The most that the click rate of the replayed slates of all sessions may be off, by its
+    /// interval, as a share of the log's.
     pub click_rate_error: Option<f64>,
     /// The same of the reward a slate.
     pub reward_error: Option<f64>,
@@ -58,14 +58,24 @@ pub struct Evidence {
     pub told_apart: Option<f64>,
     /// Rank correlation of the chances that models of two halves give the items of held-out slates.
     pub halves_agree: Option<f64>,
-    /// [`Halves::order`](super::Halves::order).
+    /// [`Pair::order`](super::Pair::order).
     pub order: Option<f64>,
-    /// [`Halves::regret`](super::Halves::regret).
+    /// [`Pair::regret`](super::Pair::regret).
     pub regret: Option<f64>,
-    /// [`Halves::greed`](super::Halves::greed).
+    /// [`Pair::greed`](super::Pair::greed).
     pub greed: Option<f64>,
-    /// [`Halves::unseen`](super::Halves::unseen).
+    /// [`Pair::unseen`](super::Pair::unseen).
     pub unseen: Option<f64>,
+    /// The most, by its interval, that the NLL given a click of a model of another form is above
+    /// that of the users, on held-out sessions, in nats a click: below 0 where the other form is
+    /// better beyond chance.
+    pub form_gain: Option<f64>,
+    /// [`Pair::order_in`](super::Pair::order_in) the model of another form.
+    pub form_order: Option<f64>,
+    /// [`Pair::regret_in`](super::Pair::regret_in) the model of another form.
+    pub form_regret: Option<f64>,
+    /// [`Pair::greed_in`](super::Pair::greed_in) the model of another form.
+    pub form_greed: Option<f64>,
     /// What the log of another policy says; not asked for where there is none.
     pub other_log: Option<OtherLog>,
 }
@@ -115,10 +125,10 @@ impl Evidence {
     /// Users who predict clicks clearly worse than counts or trees do have missed what those know;
     /// a hundredth of a nat is what the choice of settings moves.
     pub const NLL_GAIN: f64 = -0.01;
-    /// A rate is called right within 5%; as much again is left to the interval.
-    pub const RATE_ERROR: f64 = 0.1;
+    /// A rate is called right within 5%; a little is left to the interval.
+    pub const RATE_ERROR: f64 = 0.06;
     /// The same of lengths, of which there are fewer, so that their interval is wider.
-    pub const LENGTH_ERROR: f64 = 0.15;
+    pub const LENGTH_ERROR: f64 = 0.07;
     /// Sessions that trees tell apart this well, two pairs in three, are of other users.
     pub const TOLD_APART: f64 = 0.65;
     /// Halves that agree less have too few sessions, or a form that the users do not have: models
@@ -126,13 +136,22 @@ impl Evidence {
     pub const HALVES_AGREE: f64 = 0.93;
     /// The order of policies is called right at a τ of 0.8; halves, which know less, must have it.
     pub const ORDER: f64 = 0.8;
-    /// The best policy is called right if it loses 2%; 1% is what 600 sessions leave to chance.
-    pub const REGRET: f64 = 0.03;
+    /// The best policy is called right if it loses 2%; halves, which know less, lose more.
+    pub const REGRET: f64 = 0.05;
+    /// A model of another form that predicts clicks better, beyond chance and by more than this,
+    /// knows of the users what they do not.
+    pub const FORM_GAIN: f64 = -0.005;
+    /// Forms that predict clicks equally well and order policies differently leave the order open.
+    pub const FORM_ORDER: f64 = 0.8;
+    /// What the other form says that the best policy loses; that form is wrong, too, in its way.
+    pub const FORM_REGRET: f64 = 0.07;
     /// Tuning depends on single items, while an order of policies depends on sums.
     pub const HALVES_AGREE_TO_TUNE: f64 = 0.95;
     /// Greed of half of the sessions in users of the other half: no worse than what needs no users,
     /// but for 2% that are called right and what half of the sessions and chance take.
-    pub const GREED: f64 = 0.95;
+    pub const GREED: f64 = 0.97;
+    /// The same of the users' own greed in users of another form.
+    pub const FORM_GREED: f64 = 0.95;
     /// What was never shown is not known; halves may agree on it by their common form.
     pub const UNSEEN: f64 = 0.1;
     /// Rates on another policy's slates that are off by more, beyond chance.
@@ -209,6 +228,24 @@ impl Evidence {
                 Self::REGRET,
             ),
             least(
+                RankPolicies,
+                "NLL gained on a model of another form, at most",
+                self.form_gain,
+                Self::FORM_GAIN,
+            ),
+            least(
+                RankPolicies,
+                "Kendall's τ of policies in the users and in another form",
+                self.form_order,
+                Self::FORM_ORDER,
+            ),
+            most(
+                RankPolicies,
+                "regret of the users' best policy in another form",
+                self.form_regret,
+                Self::FORM_REGRET,
+            ),
+            least(
                 Tune,
                 "rank correlation of two halves' chances",
                 self.halves_agree,
@@ -219,6 +256,12 @@ impl Evidence {
                 "greed of one half in the other, over the best that knows neither",
                 self.greed,
                 Self::GREED,
+            ),
+            least(
+                Tune,
+                "greed of the users in another form, over the best that knows neither",
+                self.form_greed,
+                Self::FORM_GREED,
             ),
             most(
                 Tune,
@@ -261,8 +304,16 @@ mod tests {
         let simulate =
             (small(), small(), small(), small(), prop::option::weighted(0.9, 0.4f64..0.8));
         let rank = (0.85f64..1.0, figure(), small());
-        (simulate, rank, figure(), small(), other).prop_map(
-            |((nll, click, reward, length, auc), (agree, order, regret), greed, unseen, other)| {
+        let form = (small(), figure(), small(), figure());
+        (simulate, rank, form, figure(), small(), other).prop_map(
+            |(
+                (nll, click, reward, length, auc),
+                (agree, order, regret),
+                (gain, form_order, form_regret, form_greed),
+                greed,
+                unseen,
+                other,
+            )| {
                 Evidence {
                     nll_gain: nll.map(|nll| nll - 0.05),
                     uniform_gain: nll.map(|nll| nll - 0.04),
@@ -274,6 +325,10 @@ mod tests {
                     order,
                     regret,
                     greed: greed.map(|greed| greed + 0.2),
+                    form_gain: gain.map(|gain| gain - 0.05),
+                    form_order,
+                    form_regret,
+                    form_greed: form_greed.map(|greed| greed + 0.2),
                     unseen,
                     other_log: other.map(|(click_rate_error, items_agree)| OtherLog {
                         click_rate_error,
@@ -285,7 +340,7 @@ mod tests {
     }
 
     /// The figures, each moved for the better by so much; which are known stays.
-    fn better(evidence: Evidence, by: [f64; 13]) -> Evidence {
+    fn better(evidence: Evidence, by: [f64; 17]) -> Evidence {
         let up = |figure: Option<f64>, by: f64| figure.map(|figure| figure + by);
         let down = |figure: Option<f64>, by: f64| figure.map(|figure| figure - by);
         Evidence {
@@ -299,6 +354,10 @@ mod tests {
             order: up(evidence.order, by[6]),
             regret: down(evidence.regret, by[7]),
             greed: up(evidence.greed, by[8]),
+            form_gain: up(evidence.form_gain, by[13]),
+            form_order: up(evidence.form_order, by[14]),
+            form_regret: down(evidence.form_regret, by[15]),
+            form_greed: up(evidence.form_greed, by[16]),
             unseen: down(evidence.unseen, by[9]),
             other_log: evidence.other_log.map(|other| OtherLog {
                 click_rate_error: other.click_rate_error - by[10],
@@ -319,6 +378,10 @@ mod tests {
             order: Some(1.0),
             regret: Some(0.0),
             greed: Some(1.5),
+            form_gain: Some(0.1),
+            form_order: Some(1.0),
+            form_regret: Some(0.0),
+            form_greed: Some(1.5),
             unseen: Some(0.0),
             other_log: Some(OtherLog { click_rate_error: 0.0, items_agree: Some(1.0) }),
         }
@@ -327,7 +390,7 @@ mod tests {
     proptest! {
         #[test]
         fn better_figures_never_give_less_permission(
-            evidence in evidence(), by in prop::array::uniform13(0.0f64..0.3),
+            evidence in evidence(), by in prop::array::uniform17(0.0f64..0.3),
         ) {
             prop_assert!(better(evidence, by).verdict() >= evidence.verdict());
         }
@@ -361,6 +424,10 @@ mod tests {
             (Evidence { order: None, ..perfect() }, OnlySimulate),
             (Evidence { regret: far, ..perfect() }, OnlySimulate),
             (Evidence { greed: Some(0.5), ..perfect() }, RankPolicies),
+            (Evidence { form_gain: Some(-0.1), ..perfect() }, OnlySimulate),
+            (Evidence { form_order: None, ..perfect() }, OnlySimulate),
+            (Evidence { form_regret: far, ..perfect() }, OnlySimulate),
+            (Evidence { form_greed: None, ..perfect() }, RankPolicies),
             (Evidence { unseen: far, ..perfect() }, RankPolicies),
             (Evidence { other_log: other(0.9, 1.0), ..perfect() }, OnlySimulate),
             (Evidence { other_log: other(0.0, -1.0), ..perfect() }, OnlySimulate),
