@@ -1,3 +1,7 @@
+//! The counts of `foretaste-train`, taken from slates instead of from a log, and with this crate's
+//! errors. Popularity, the neighborhood models and the features of the trees share them, so a click
+//! counts the same in each.
+
 use foretaste_settings::Setting;
 use foretaste_train::counts::{CoClicks, Counts};
 

@@ -1,3 +1,6 @@
+//! What a fit may see. `Data` names the training and validation sessions of a log and no others, so
+//! neither a model nor a choice among models uses the test sessions.
+
 use foretaste_data::{Log, Split};
 use foretaste_random::Seed;
 

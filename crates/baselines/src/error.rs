@@ -1,3 +1,6 @@
+//! The error type of this crate. Errors of the crates below keep their own text, since a setting or
+//! a network can be at fault in any of the models.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong with a baseline.

@@ -1,3 +1,6 @@
+//! The numbers by which boosted trees know a shown item. They are apart from the trees because
+//! training rows are counted out of fold and others on all training sessions, by the same code.
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;

@@ -1,3 +1,6 @@
+//! Prediction by boosted trees without the library that grew them: trees are saved as plain tensors
+//! and checked when they are read, so a damaged file can cause neither a panic nor an endless loop.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};

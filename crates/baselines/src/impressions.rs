@@ -1,3 +1,6 @@
+//! The view of a log that all click models share: one slate at a time, with the clicks that came
+//! before it. A model sees nothing that happened after the slate that it scores.
+
 use std::ops::Range;
 
 use foretaste_data::{Entry, ItemId, Log};

@@ -1,3 +1,6 @@
+//! The baseline IKNN of GAN-CDQN's experiment A: do items that are clicked in the same sessions
+//! predict the next click?
+
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,6 @@
+//! What a click model is to the rest of the workspace: scores of shown items, and what these scores
+//! mean. It is a model of choices too, so baselines are judged by the same code as learned users.
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;

@@ -1,3 +1,7 @@
+//! The networks among the baselines of GAN-CDQN's experiment A: DFM, W&D-LR and W&D-CCF. They share
+//! their fields, context features, training and saving; this module combines these with the two
+//! architectures and the two losses.
+
 mod config;
 mod context;
 mod deep;

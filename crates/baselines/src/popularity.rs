@@ -1,3 +1,7 @@
+//! The two baselines that only count: clicks of each item, and clicks at each place of a slate.
+//! They know nothing about the session, so they show what a model gains from the clicks before a
+//! slate.
+
 use std::collections::BTreeMap;
 
 use foretaste_random::Seed;

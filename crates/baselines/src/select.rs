@@ -1,3 +1,6 @@
+//! The choice of hyper-parameters, which is the same for every kind of model: each point of a grid
+//! is fitted once, and the validation sessions decide. Test sessions play no part.
+
 use std::ops::ControlFlow;
 
 use foretaste_eval::choice::{Evaluation, evaluate};

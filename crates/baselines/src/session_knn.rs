@@ -1,3 +1,6 @@
+//! The baseline SCKNNC of GAN-CDQN's experiment A: do past sessions with the same clicks predict
+//! the next click?
+
 use foretaste_data::ItemId;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;

@@ -1,3 +1,7 @@
+//! The baseline S-RNN of GAN-CDQN's experiment A: a recurrent network that predicts the next click
+//! among all items, whatever was shown. It alone is trained over whole sessions and needs a sampled
+//! softmax for large catalogues.
+
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};

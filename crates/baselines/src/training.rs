@@ -1,3 +1,6 @@
+//! Training with early stopping, as all networks of this crate use it, and the learning curve that
+//! networks and trees report in the same form.
+
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;

@@ -1,3 +1,6 @@
+//! The baseline XGBOOST of GAN-CDQN's experiment A, grown by `forust-ml`. What that library grows
+//! is converted to a forest of our own, which predicts and is saved.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};

@@ -1,3 +1,6 @@
+//! The settings of the networks, which are saved with them, and the ranges that are checked before
+//! any size that they state is allocated.
+
 use foretaste_data::RecentClicks;
 use foretaste_settings::Setting;
 use foretaste_train::CountContext;

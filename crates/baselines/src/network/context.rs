@@ -1,3 +1,6 @@
+//! The context features as the networks need them. The rows of training slates are counted out of
+//! fold once and kept; a row that counted its own click would reveal the label.
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;

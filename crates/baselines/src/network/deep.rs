@@ -1,3 +1,5 @@
+//! The deep part that wide & deep and DeepFM have in common.
+
 use candle_core::Tensor;
 use foretaste_nn::{Activation, Init, Mlp, Scope};
 

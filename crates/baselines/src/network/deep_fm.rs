@@ -1,3 +1,6 @@
+//! DeepFM (Guo et al. 2017, Eq 1-4) as a function from sparse fields to logits, which the tests
+//! compare with the formulas; training and losses are in the parent module.
+
 use candle_core::{D, Tensor};
 use foretaste_nn::{Init, Scope, lookup};
 

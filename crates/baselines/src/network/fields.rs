@@ -1,3 +1,6 @@
+//! From slates to the index tensors of the networks. Both architectures read the same fields, and
+//! what the items of a slate share is stored once for each slate.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_nn::lookup;
 

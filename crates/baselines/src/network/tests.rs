@@ -1,3 +1,6 @@
+//! The networks are checked against the formulas of their papers and against finite differences,
+//! for both architectures and both losses.
+
 use super::*;
 use crate::Training;
 use crate::testing::{log, small};

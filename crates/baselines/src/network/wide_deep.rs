@@ -1,3 +1,6 @@
+//! Wide & deep (Cheng et al. 2016, §3) as a function from sparse fields to logits, which the tests
+//! compare with the formulas; training and losses are in the parent module.
+
 use candle_core::Tensor;
 use foretaste_nn::{Init, Scope, lookup};
 
