@@ -1,3 +1,7 @@
+//! A policy for users whose choices are a multinomial logit: the best slate for one step, with no
+//! regard for later steps. It is apart from `greedy.rs` because the items of a slate compete for
+//! one click, so the best slate need not consist of the best items.
+
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_eval::choice::ChoiceModel;
 use foretaste_random::Stream;

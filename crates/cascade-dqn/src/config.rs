@@ -1,3 +1,6 @@
+//! The settings of the Q-networks, which are saved with them and determine the shapes of all
+//! parameters. How the networks are trained is not part of them.
+
 use foretaste_data::RecentClicks;
 use foretaste_nn::Activation;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! The state of a user as the Q-networks see it, computed from the features of the last clicked
+//! items (GAN-CDQN, section "Model Parameterization"). All stages share it.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::RecentClicks;
 use foretaste_nn::{Init, Lstm, Scope, lookup};

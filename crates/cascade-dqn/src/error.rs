@@ -1,3 +1,6 @@
+//! The error type of this crate, and its conversion to that of environments, which policies must
+//! return.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong with cascading Q-networks.

@@ -1,3 +1,7 @@
+//! From a model of choices to a recommender that does not plan. It works with any model of choices,
+//! so GAN-Greedy and the click models that GAN-CDQN compares it with differ in nothing but the
+//! model.
+
 use std::borrow::Cow;
 use std::sync::OnceLock;
 

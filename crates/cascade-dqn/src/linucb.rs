@@ -1,3 +1,6 @@
+//! LinUCB, a contextual bandit with which GAN-CDQN is compared. It explores and learns online from
+//! rewards alone, without networks and without planning.
+
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, WithDType};

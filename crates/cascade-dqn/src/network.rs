@@ -1,3 +1,7 @@
+//! The Q-networks as trainable tensors: the stages of the cascade and what they share. The values
+//! here are defined by the paper's formulas; `argmax` computes the same values for whole
+//! catalogues.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, ItemId, RecentClicks};
 use foretaste_nn::{Init, Params, lookup};

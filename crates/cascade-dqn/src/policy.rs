@@ -1,3 +1,6 @@
+//! Q-networks that act: frozen copies of the networks as a `Policy`. The methods that are the same
+//! for all policies of this crate, whose memory is the last clicks, are also here.
+
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! Sampling in proportion to weights that change, for prioritized replay. It is a tree because a
+//! memory has many transitions, and each update changes the weights of some.
+
 use foretaste_random::Stream;
 use rand::Rng;
 

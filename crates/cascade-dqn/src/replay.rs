@@ -1,3 +1,6 @@
+//! The replay memory of Cascading DQN: which past transitions a minibatch learns from. Its whole
+//! content can be taken out and restored, so that a resumed training continues exactly.
+
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

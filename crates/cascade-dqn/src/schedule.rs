@@ -1,3 +1,6 @@
+//! How much a training explores at each iteration. It is a function of the iteration alone, so a
+//! resumed training needs no further state.
+
 use foretaste_settings::Setting;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,7 @@
+//! What differs between the algorithms that share one training loop. The loop calls this trait, so
+//! Cascading DQN, the single network and SlateQ are trained with the same exploration, replay and
+//! targets.
+
 use std::fmt::Debug;
 
 use candle_core::Tensor;

@@ -1,3 +1,6 @@
+//! One network of the cascade as plain tensors. It is apart from the networks because the frozen
+//! argmax takes the same tensors and computes their values in another way.
+
 use candle_core::Tensor;
 use foretaste_nn::Activation;
 

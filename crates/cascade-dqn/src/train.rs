@@ -1,3 +1,6 @@
+//! The training loop of Cascading DQN (GAN-CDQN), with its settings and learning curve. It works in
+//! any environment, learned or simulated, and the same seed gives the same networks bit for bit.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_nn::{Adam, AdamConfig};

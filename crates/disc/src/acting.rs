@@ -1,3 +1,7 @@
+//! The discriminator while trajectories are still being generated (IRecGAN, Algorithm 1): each step
+//! costs the time of one step, and D of the trajectory so far equals that of the network on the
+//! whole.
+
 use candle_core::Tensor;
 use foretaste_data::{Choice, ItemId};
 use foretaste_train::{ClickStates, FrozenClicks, Head};

@@ -1,3 +1,6 @@
+//! The settings of the discriminator and of its training. The first are saved with the network,
+//! because they determine its shapes and whether leaving counts; the published values are here.
+
 use foretaste_nn::AdamConfig;
 use foretaste_settings::Setting;
 use foretaste_train::FirstInput;

@@ -1,3 +1,5 @@
+//! The error type of this crate. Errors of logs, networks and trainings keep their own text.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong with a discriminator.

@@ -1,3 +1,6 @@
+//! D as a trainable network on batches of whole trajectories, with its loss (IRecGAN, Eq 5 and
+//! appendix 1). It defines the values that `acting` must reproduce step by step.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch};
 use foretaste_nn::{Init, Params, lookup, masked_log_softmax};

@@ -1,3 +1,6 @@
+//! D is compared with the paper's formula, with finite differences, with its evaluation step by
+//! step, and with the known optimum of Eq 5.
+
 use candle_core::{DType, Device};
 use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, PaddedBatch, Step};
 use foretaste_nn::{AdamConfig, Params, check_gradients};

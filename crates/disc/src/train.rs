@@ -1,3 +1,6 @@
+//! One epoch of Eq 5 on real and generated logs, and checkpoints of it. When the discriminator is
+//! trained relative to the agent is decided by Algorithm 1 in `irecgan`, not here.
+
 use std::path::Path;
 
 use candle_core::Device;

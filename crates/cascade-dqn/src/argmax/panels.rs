@@ -1,3 +1,7 @@
+//! The memory layout of the item halves: how they are stored and how they are read back as single
+//! precision. Reading them takes most of the time of an argmax over many items
+//! (docs/performance.md).
+
 use pulp::Simd;
 use rayon::prelude::*;
 

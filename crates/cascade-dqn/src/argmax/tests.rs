@@ -1,3 +1,6 @@
+//! The cascaded argmax must choose what a naive evaluation of every stage chooses, and, where the
+//! Q-networks are exact maxima, what a search through all slates finds.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_nn::Activation;

@@ -1,3 +1,6 @@
+//! The best items by score, with ties broken by the smaller item id. The rule makes slates
+//! independent of the number of threads, and every policy that ranks items by score uses it.
+
 use foretaste_data::ItemId;
 use foretaste_settings::Setting;
 

@@ -1,3 +1,6 @@
+//! With users whose optimum is known, planning must come close to the optimum and a greedy policy
+//! must not.
+
 use foretaste_cascade_dqn::anchor::Anchor;
 use foretaste_cascade_dqn::{
     Architecture, QConfig, QNetworks, QPolicy, Storage, TrainConfig, Trainer,

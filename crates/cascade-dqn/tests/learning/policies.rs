@@ -1,3 +1,6 @@
+//! Every policy shows the slates that its definition names, which models with known answers
+//! determine, and only candidates; trained policies learn from the reward that was asked for.
+
 use std::ops::ControlFlow;
 
 use candle_core::Device;

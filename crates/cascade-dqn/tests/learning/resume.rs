@@ -1,3 +1,6 @@
+//! A training that was stopped and resumed must equal one that was not, and checkpoints that are
+//! damaged or from earlier versions must be refused or read, never misread.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,3 +1,6 @@
+//! SlateQ against an exact solution: in a small world whose states can be enumerated, what slates
+//! earn is computed, not sampled.
+
 use foretaste_cascade_dqn::{
     Architecture, Epsilon, ItemFeatures, QConfig, QNetworks, SlateQ, StateEncoder, Storage,
     TrainConfig, Trainer,
