@@ -1,3 +1,6 @@
+//! The border between ragged logs and the dense arrays of networks. Padding happens here and
+//! nowhere else, and every array comes with a mask that says which of its cells mean something.
+
 use foretaste_random::Seed;
 use rand::seq::SliceRandom;
 

@@ -1,3 +1,6 @@
+//! The items of a data set with their raw ids and features. Models are saved with a catalogue, so
+//! it has a digest and a text form that are independent of the file from which it came.
+
 use crate::{Error, Features, ItemId, Result, Vocabulary};
 use serde::{Deserialize, Serialize};
 

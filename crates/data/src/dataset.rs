@@ -1,3 +1,6 @@
+//! A log together with everything that gives its numbers a meaning outside the program: raw ids,
+//! features and the split. Importers, exporters and the cache exchange data in this form.
+
 use std::borrow::Cow;
 
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! The error type of this crate. It distinguishes damaged files, invalid logs and logs that do not
+//! fit a model.
+
 use std::path::{Path, PathBuf};
 
 use foretaste_settings::Setting;

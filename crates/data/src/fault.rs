@@ -1,3 +1,6 @@
+//! What is wrong with one step, separate from where it was found: the builder knows the problem,
+//! and only the reader of a file knows the line.
+
 use std::fmt;
 
 /// What is wrong with a step of a log, or with a row that is to become one, before it is known

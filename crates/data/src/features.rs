@@ -1,3 +1,5 @@
+//! Numbers that describe items or users, in the one checked form in which models read them.
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};

@@ -1,3 +1,6 @@
+//! The sessions of a log in memory and the views of them. A log is valid once it is made, so
+//! readers rely on its invariants and do not check them again.
+
 mod builder;
 mod check;
 mod columns;

@@ -1,3 +1,6 @@
+//! The memory that policies, simulated users and models share: the last clicks of each session, in
+//! a window of fixed size. Its size is bounded because settings from files can ask for any window.
+
 use foretaste_settings::Setting;
 
 use crate::{Choice, ItemId};

@@ -1,3 +1,6 @@
+//! The raw ids of sessions, stored compactly: a log can have millions of sessions, and unlike item
+//! ids no session id occurs twice, so a vocabulary would only cost memory.
+
 use serde::{Deserialize, Serialize};
 
 use crate::vocabulary::Names;

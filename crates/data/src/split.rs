@@ -1,3 +1,6 @@
+//! Which sessions a model is fitted to, chosen by and judged on. The subsets are disjoint by
+//! construction, and splits by user keep all sessions of a user together.
+
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use rand::seq::SliceRandom;

@@ -1,3 +1,6 @@
+//! The counts that `foretaste describe` and the report of an import print: what a data set
+//! contains, in a form for people and for JSON.
+
 use std::fmt;
 
 use serde::Serialize;

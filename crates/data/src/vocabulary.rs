@@ -1,3 +1,6 @@
+//! The mapping from raw ids to dense numbers. An import looks up every id that it reads here, so it
+//! allocates nothing for a name and has a short cut for decimal numbers.
+
 use std::hash::BuildHasher;
 
 use hashbrown::{DefaultHashBuilder, HashTable};

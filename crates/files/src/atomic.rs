@@ -1,3 +1,6 @@
+//! Writing files so that a reader, or a run after a crash, sees the old content or the new, never a
+//! part of it.
+
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -1,3 +1,6 @@
+//! Reading files of unknown origin: no file, whatever its size or kind, makes the program take more
+//! memory than the caller allows.
+
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -1,3 +1,6 @@
+//! The error type of this crate, whose messages name the path and, in the system's words without
+//! its numbers, the reason.
+
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,6 @@
+//! What a path names, without following links. Writers ask this before they replace anything, and
+//! error messages name what was found.
+
 use std::fs::FileType;
 use std::io::ErrorKind;
 use std::path::Path;

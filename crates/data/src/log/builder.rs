@@ -1,3 +1,6 @@
+//! The checked way to make a log from steps: each step that is appended satisfies every invariant,
+//! or is refused with what is wrong with it and leaves no trace.
+
 use super::extras::{Categories, Clicks, Events, KnownSets};
 use super::{
     CandidateSets, Choice, Event, Extras, Facts, ItemId, Log, NO_PROPENSITY, NO_TIME, NO_USER, Step,

@@ -1,3 +1,6 @@
+//! The invariants of a log that was read from a file of ours. They are those of the builder,
+//! checked on whole columns because a file can have been damaged or forged.
+
 use std::borrow::Cow;
 
 use super::builder::check_extras;

@@ -1,3 +1,6 @@
+//! The fast way to make a log, for simulators: whole columns at once. Only their lengths and
+//! offsets are checked, because checking each step would take a pass over every slate.
+
 use super::{ItemId, Log};
 use crate::{Error, Result};
 

@@ -1,3 +1,6 @@
+//! What the numbers of a log mean where the numbers alone do not say it: the unit of times and the
+//! kind of propensities. Estimators and exports depend on it.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,6 @@
+//! Part of a log without a copy: splits and experiments work on ranges of sessions whose numbers,
+//! and hence raw ids, stay those of the whole log.
+
 use std::ops::Range;
 
 use super::{Log, Session};
