@@ -1,3 +1,6 @@
+//! The error type of this crate: each case says what was to be computed and what prevents it, so
+//! that no figure is silently not a number.
+
 /// Why a figure cannot be computed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,3 +1,6 @@
+//! What an experiment may know about the command line. Cells are pure functions of their
+//! configuration, so nothing else of the command line can reach them.
+
 use std::path::PathBuf;
 
 use foretaste_lab::{RunConfig, Scale};

@@ -1,3 +1,6 @@
+//! How an experiment lists its cells: every arm runs with every seed. The experiment's name and
+//! version are added here, so the identity of a cell is made in one place.
+
 use serde::Serialize;
 
 use crate::Cell;

@@ -1,3 +1,6 @@
+//! What a run needs from the program that starts it. It is the border that keeps this crate free of
+//! any particular experiment or paper.
+
 /// What a program brings to every run of its experiments.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {

@@ -1,3 +1,6 @@
+//! The four sizes of a run. Each experiment derives its settings from the size, so a command names
+//! one word instead of many settings.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,6 @@
+//! Which clicks two models are compared on, one by one, and whose clicks they are: the clicks of a
+//! user depend on each other, so intervals of differences go by users.
+
 use std::collections::HashMap;
 
 use foretaste_data::Log;

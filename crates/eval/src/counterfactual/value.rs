@@ -1,3 +1,6 @@
+//! What every off-policy estimator returns: an estimate with its error and the term of each row.
+//! From these terms, values of policies are compared and intervals by session are made.
+
 use serde::Serialize;
 
 use crate::interval::{several, standard_error, student_t, with_spread};

@@ -1,3 +1,6 @@
+//! Grids of a toy experiment: every cell finishes once, whatever the number of jobs and processes,
+//! and whatever fails, is interrupted or is damaged.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,3 +1,5 @@
+//! Every kind of plot shows each arm of an experiment, and says in its caption what it cannot show.
+
 use foretaste_eval::Metric;
 
 use super::*;

@@ -1,3 +1,6 @@
+//! Verdicts follow the rules of the ledger, with intervals and powers that were computed by hand or
+//! with other programs.
+
 use super::*;
 use crate::{DataSet, Key};
 

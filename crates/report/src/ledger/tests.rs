@@ -1,3 +1,6 @@
+//! The ledger says the same in every form, and says neither that a small effect is zero nor that an
+//! open claim is decided.
+
 use foretaste_eval::Metric;
 
 use super::*;

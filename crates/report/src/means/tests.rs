@@ -1,3 +1,6 @@
+//! Tables of kept means have the rows and columns that are asked for, and means are read as they
+//! were written.
+
 use foretaste_eval::Metric;
 use proptest::prelude::*;
 

@@ -1,3 +1,6 @@
+//! The report is valid HTML whatever names are in it, is accessible, and says the most important
+//! things first. A browser's parser is the judge.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretaste_eval::Metric;

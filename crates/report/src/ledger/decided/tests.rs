@@ -1,3 +1,6 @@
+//! The table of verdicts for documents: the effects that it shows, and what it leaves out because
+//! all comparisons share it.
+
 use foretaste_eval::Metric;
 
 use super::*;
