@@ -1,3 +1,6 @@
+//! What a command returns instead of printing: lines for people and the same as JSON. So `--json`,
+//! a run's stored stages and the Python package get the same answer.
+
 use foretaste_console::terminal::print_line;
 use serde_json::Value;
 

@@ -1,3 +1,6 @@
+//! Which format a file has, by its first bytes, for users who do not name one. All formats are
+//! distinguished in one list, because it matters in which order they are tried.
+
 use std::path::Path;
 
 use crate::formats::{coat, criteo, recbole, recogym, shop_events, trivago};

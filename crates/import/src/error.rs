@@ -1,3 +1,6 @@
+//! The error type of this crate. It says where a problem is: in which file, and for a bad row also
+//! in which line and in which field, by the name that the file gives it.
+
 use std::path::{Path, PathBuf};
 
 use foretaste_data::Fault;

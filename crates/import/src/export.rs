@@ -1,3 +1,6 @@
+//! Writing a data set in any format that is ours to write. Parts that a format cannot hold are
+//! refused here before anything is written, so no export loses data silently.
+
 use std::io::Write;
 use std::path::Path;
 

@@ -1,3 +1,6 @@
+//! The names of all formats, with what is known of a format without a file: whether it is our
+//! schema, its columns and its unit of times. How a format is read is in `formats`.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,6 @@
+//! The options of an import, and the choice of the reader by the format. Everything that all
+//! formats share before and after reading is done here once.
+
 use std::path::{Path, PathBuf};
 
 use foretaste_data::{Dataset, Facts, Part as DataPart, Summary};

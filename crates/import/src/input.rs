@@ -1,3 +1,6 @@
+//! From what a user names to files that can be read from any place: pipes and archives are copied,
+//! and errors name what was given, not the copy.
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,6 @@
+//! The result of an import for its user: what was read, what the data set contains and, for a
+//! published file, whether that is what the recipe expects.
+
 use std::fmt;
 
 use foretaste_data::Summary;

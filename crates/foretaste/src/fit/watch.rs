@@ -1,3 +1,6 @@
+//! How a command that fits models shows its progress and hears Ctrl-C, apart from the fits
+//! themselves, which only learn whether to go on.
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,6 @@
+//! The estimates of `foretaste judge` for policies and logs whose true values are known, by hand or
+//! by simulation, and the refusal of what cannot be judged.
+
 use std::collections::HashMap;
 
 use candle_core::Device;

@@ -1,3 +1,7 @@
+//! A recommender in front of learned users. The two may number items differently, since each has
+//! the items of the log that it learned from, so everything that passes between them is translated
+//! here.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 

@@ -1,3 +1,6 @@
+//! Files of policies and reward models: every kind is recognized by its columns, and a bad row is
+//! named with what was expected.
+
 use std::sync::Arc;
 
 use arrow_array::builder::{Float64Builder, ListBuilder};

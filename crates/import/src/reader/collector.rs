@@ -1,3 +1,6 @@
+//! The one place where rows of any format become a log. It numbers ids, counts what is dropped, and
+//! enforces the limits, so a format only says what a row contains.
+
 use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, BuildHasherDefault};

@@ -1,3 +1,6 @@
+//! The account of an import: what of the files is not in the log, counted by reason, and what else
+//! a user should know about it.
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;

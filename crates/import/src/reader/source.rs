@@ -1,3 +1,6 @@
+//! Files as streams of bytes: unpacked if they are compressed, and limited for each row, so a
+//! damaged or forged file cannot make a reader take memory without bound.
+
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
