@@ -1,3 +1,6 @@
+//! The baseline AC of IRecGAN §7.2: does a learned value as a baseline help a policy gradient on a
+//! log? It shares the agent's training and changes only the return of each click.
+
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};

@@ -1,3 +1,6 @@
+//! The agent A as a trainable network (Eq 4) and its policy gradient (Eq 8 and 10), for any returns
+//! of clicks. How it acts is in `policy`, and what it learns from is decided by Algorithm 1.
+
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};

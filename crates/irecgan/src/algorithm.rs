@@ -1,3 +1,6 @@
+//! IRecGAN's Algorithm 1, line by line: in which order U, A and D are trained, and on which
+//! trajectories. The networks and their losses have modules and crates of their own.
+
 use candle_core::Device;
 use foretaste_data::{Choice, Entry, ItemId, Log, LogBuilder, Step};
 use foretaste_disc::{Discriminator, DiscriminatorTrainer};

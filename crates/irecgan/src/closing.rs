@@ -1,3 +1,6 @@
+//! Users that leave at the latest on a given step. It makes the end of a generated trajectory look
+//! like that of a real session, so D cannot recognize trajectories by their missing end.
+
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::Stream;
 use foretaste_sim::{Environment, Responses, Slates};

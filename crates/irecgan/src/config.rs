@@ -1,3 +1,6 @@
+//! The settings of Algorithm 1, and the numbers of trajectories that follow from them. Rounds and
+//! endings can be those of the printed algorithm or those of the authors' code.
+
 use foretaste_disc::{DiscriminatorConfig, DiscriminatorTraining};
 use foretaste_settings::Setting;
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};

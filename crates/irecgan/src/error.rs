@@ -1,3 +1,6 @@
+//! The error type of this crate, and its conversions to those of simulations and evaluations, which
+//! the agent's policies and predictions must return.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong with IRecGAN.

@@ -1,3 +1,6 @@
+//! Lines 9 and 10 of Algorithm 1: trajectories of A and U, and their scores q_D (Eq 6). Scores need
+//! branches from the states of A, U and D at every step, so all three advance here together.
+
 use std::ops::Range;
 
 use foretaste_data::{Choice, Event, EventKind, ItemId, Log, LogBuilder, Step};

@@ -1,3 +1,6 @@
+//! How tensors are read as slices in this crate: the agent and its policy go through rows of logits
+//! over all items, for which a copy would be large.
+
 use candle_core::{Device, Storage, Tensor};
 
 use crate::Result;

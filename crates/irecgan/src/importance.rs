@@ -1,3 +1,6 @@
+//! The baseline PGIS of IRecGAN §7.2: does it help to correct a policy gradient for the policy that
+//! made the log? It shares the agent's training and changes only the weight of each click.
+
 use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::PerStep;

@@ -1,3 +1,6 @@
+//! Lines 9 to 11 of Algorithm 1: generated trajectories and logged sessions at the ratio of λ₁. The
+//! baselines PGU and ACU learn from the same mixture, without D.
+
 use foretaste_data::Log;
 use foretaste_random::Seed;
 use foretaste_user_model::behaviour::BehaviourModel;

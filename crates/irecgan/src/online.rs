@@ -1,3 +1,6 @@
+//! Online learning, IRecGAN §7.1: a recommender meets users, learns from what they did, and meets
+//! the next ones. All four methods of Figure 3 share this loop.
+
 use candle_core::Device;
 use foretaste_data::Log;
 use foretaste_random::Seed;

@@ -1,3 +1,6 @@
+//! The agent in sessions that begin with clicks before the first slate. `Policy` knows no such
+//! sessions, so this wrapper starts each memory after its clicks.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_sim::{Candidates, Policy, Responses, Slates};

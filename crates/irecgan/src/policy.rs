@@ -1,3 +1,6 @@
+//! How the networks of IRecGAN choose slates: A by Eq 4, and U by Eq 1 as the baselines LSTM and
+//! LSTMD. Both draw slates, or show the most likely items, by the same rules.
+
 use std::collections::HashMap;
 
 use candle_core::Tensor;

@@ -1,3 +1,6 @@
+//! The return of each step (Eq 8 and 10) and the buffers of scored trajectories that it is computed
+//! from. Scores of real sessions are 1 (§5.1), so all methods learn from the same kind of buffer.
+
 use foretaste_data::{Entry, Log, LogBuilder, Step};
 
 /// R^a_t = Σ_{t' ≥ t} γ^(t'-t) q_D(τ_0:t') (1 + λ_r r_t') of each step of one trajectory, Eq 10.

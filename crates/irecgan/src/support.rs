@@ -1,3 +1,7 @@
+//! Which generated slates the log supports, for the setting that ignores all others. The question
+//! is ours, not the paper's: an agent can exploit errors of U about items that were never shown
+//! together.
+
 use std::collections::HashMap;
 
 use foretaste_data::{ItemId, Log};

@@ -1,3 +1,5 @@
+//! The agent and its policies against Eq 4 and Eq 10: gradients, slates and propensities.
+
 use candle_core::{D, DType, Device, Tensor};
 use foretaste_data::{Catalogue, ItemId, PaddedBatch};
 use foretaste_eval::choice::ChoiceModel;

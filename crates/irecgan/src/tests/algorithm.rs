@@ -1,3 +1,6 @@
+//! Algorithm 1 does the stages of the paper in order, and its result depends on neither threads nor
+//! stops.
+
 use candle_core::Device;
 use foretaste_data::Catalogue;
 use foretaste_random::Seed;

@@ -1,3 +1,6 @@
+//! The baselines PGIS, AC, PGU and ACU reduce to the policy gradient where they should, and
+//! otherwise follow their formulas.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, ItemId, Log, PaddedBatch};
 use foretaste_nn::{AdamConfig, Gradients, backward, check_gradients};

@@ -1,3 +1,5 @@
+//! The agent learns what pays, from logs and online, in worlds whose best policy is known.
+
 use candle_core::Device;
 use foretaste_data::{Catalogue, ItemId, PaddedBatch};
 use foretaste_nn::AdamConfig;

@@ -1,3 +1,5 @@
+//! Generated trajectories follow the distributions of A and U, and the scores of Eq 6 are unbiased.
+
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
