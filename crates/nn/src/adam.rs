@@ -1,3 +1,6 @@
+//! The optimizer of all networks. It is our own because candle's steps on whole tables, while the
+//! networks here use few rows of large item tables in each step.
+
 mod update;
 
 use std::collections::BTreeMap;

@@ -1,3 +1,6 @@
+//! Distributions over the items of a slate: the choice probabilities of user models (GAN-CDQN Lemma
+//! 1, IRecGAN Eq 1), and slates drawn without replacement. Masked places count in neither.
+
 use candle_core::{D, Tensor};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! The choice of the device at run time. A device that was named and is missing is an error; only
+//! `auto` looks for another one.
+
 use std::fmt;
 use std::str::FromStr;
 

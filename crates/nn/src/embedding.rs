@@ -1,3 +1,6 @@
+//! Rows of a table by index, with a gradient for these rows only: a dense gradient of a large table
+//! would be zero almost everywhere, and a step on it would cost as much as the table is large.
+
 use candle_core::{DType, Device, Shape, Tensor};
 use foretaste_settings::Setting;
 

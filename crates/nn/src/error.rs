@@ -1,3 +1,6 @@
+//! The error type of this crate. A training that diverges and a checkpoint that is damaged are
+//! errors and never panics.
+
 use std::path::PathBuf;
 
 use foretaste_settings::Setting;

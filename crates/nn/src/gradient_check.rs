@@ -1,3 +1,6 @@
+//! Finite differences as the judge of all derivatives: the tests of every layer, loss and model in
+//! the workspace call this one function.
+
 use candle_core::{Tensor, Var};
 
 use crate::{Params, Result};

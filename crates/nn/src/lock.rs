@@ -1,3 +1,6 @@
+//! One rule for all mutexes of this crate: a panic in another thread does not become a second one
+//! here.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The guarded value, also after a panic elsewhere.

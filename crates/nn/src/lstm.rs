@@ -1,3 +1,6 @@
+//! The LSTM as the models use it: parameters, states and sizes. How its steps are computed, on the
+//! CPU or elsewhere, is left to the modules below, which all have to give the same numbers.
+
 mod cell;
 #[cfg(test)]
 mod composed;

@@ -1,3 +1,6 @@
+//! The matrix product of the kernels for other crates, without a tape: for callers that need the
+//! same bits on any number of threads, which candle's product does not promise.
+
 use candle_core::{DType, Tensor};
 use foretaste_settings::Setting;
 

@@ -1,3 +1,5 @@
+//! Multilayer perceptrons, as in GAN-CDQN's reward and Q-networks, and their non-linearities.
+
 mod biased;
 mod frozen;
 

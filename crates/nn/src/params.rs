@@ -1,3 +1,6 @@
+//! The parameters of a model by name. Values are drawn by seed and name, so adding a layer does not
+//! change the others, and names identify parameters in checkpoints and optimizers.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Shape, Tensor, Var};

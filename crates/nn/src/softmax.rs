@@ -1,3 +1,7 @@
+//! The softmax over all items of a catalogue, which is most of what an agent's slates cost (IRecGAN
+//! Eq 4). This module defines the result, composed of candle's operations; the CPU has its own
+//! code.
+
 mod frozen;
 mod fused;
 

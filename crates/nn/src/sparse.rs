@@ -1,3 +1,6 @@
+//! Sparse matrices times dense ones, with a gradient that is sparse too. Only the places of entries
+//! are fixed; their values are tensors that take part in the backward pass.
+
 use candle_core::{DType, Device, Shape, Tensor};
 use foretaste_settings::Setting;
 use pulp::NullaryFnOnce;

@@ -1,3 +1,6 @@
+//! The arithmetic of one Adam step, for gradients that are dense, on rows, or left as two factors.
+//! All forms give the same numbers, which do not depend on the number of threads.
+
 use std::sync::Mutex;
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, InplaceOp2, Layout, Tensor, Var};

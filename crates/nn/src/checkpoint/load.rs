@@ -1,3 +1,6 @@
+//! Reading a checkpoint: a model is changed only after the digests, names, shapes and types of
+//! everything that it needs have been found to fit.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! Writing a checkpoint over an earlier one: the manifest is replaced last, and only then are files
+//! of the earlier checkpoint removed, so a crash leaves the one or the other.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

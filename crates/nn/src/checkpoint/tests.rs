@@ -1,3 +1,6 @@
+//! Checkpoints continue a training exactly, and every damaged or forged one is refused before
+//! anything is changed or removed.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_random::Seed;
 use serde_json::{Value, json};

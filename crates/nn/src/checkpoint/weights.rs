@@ -1,3 +1,6 @@
+//! Tensors whose types and shapes are known before their numbers are read. Models are built and
+//! checked by the shapes first, so tensors that do not fit are never read into memory.
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};

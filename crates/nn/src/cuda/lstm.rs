@@ -1,3 +1,6 @@
+//! The LSTM's own kernels on a GPU, and the checks of shapes and memory that make their launches
+//! sound.
+
 use candle_core::backend::BackendDevice;
 use candle_core::cuda::cudarc::driver::{CudaView, DeviceRepr, LaunchConfig, PushKernelArg};
 use candle_core::cuda::{CudaDType, WrapErr, kernel_name};

@@ -1,3 +1,5 @@
+//! Tensors as slices for the kernels, which work on memory and not on candle's operations.
+
 use candle_core::{Result, Storage, Tensor, WithDType};
 
 /// The numbers of a tensor on the CPU, in row-major order.

@@ -1,3 +1,6 @@
+//! The layout in which all kernels keep matrices. Panels are packed once and then read by several
+//! products, which a library that packs at every call cannot do.
+
 use rayon::prelude::*;
 
 use super::{Real, for_each_chunk, worth_sharing};

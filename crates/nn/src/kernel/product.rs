@@ -1,3 +1,6 @@
+//! The matrix product of the kernels. Each entry is summed in a fixed order, so results depend on
+//! neither the number of threads nor the other rows of a batch.
+
 use std::array::from_fn;
 use std::ops::Range;
 

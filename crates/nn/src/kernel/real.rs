@@ -1,3 +1,6 @@
+//! Arithmetic in single and double precision for the kernels, which are written once for both:
+//! gradient checks in double precision check the kernels that run in single precision.
+
 use candle_core::WithDType;
 use pulp::{Arch, NullaryFnOnce, Simd};
 

@@ -1,3 +1,6 @@
+//! The order in which the steps of a padded batch are computed, so that no time is spent on masked
+//! steps. It concerns indices only, and is tested without an LSTM.
+
 /// Which row of a batch takes which of its steps when.
 ///
 /// A masked step leaves the state as it is, so a row is the sequence of its other steps. Rows are

@@ -1,3 +1,6 @@
+//! The LSTM is checked against finite differences, against the same computation in candle's
+//! operations, and against itself with other threads, rows and masks.
+
 use super::*;
 use crate::gradient_check::check_gradients;
 use crate::{Params, backward};

@@ -1,3 +1,6 @@
+//! The layout of the LSTM's weights in panels, which puts the four gates of a unit side by side,
+//! and the way back to the layout of the parameters.
+
 use crate::kernel::{Panels, Real, WIDTH, copy, filled, for_each_chunk};
 
 /// Gates of a unit: i, f, o, g.

@@ -1,3 +1,6 @@
+//! Bias and non-linearity in one pass over the entries. It is apart because it must give the same
+//! numbers as candle's operations to the last bit, which its tests check.
+
 use candle_core::{CpuStorage, DType, Device, Shape, Tensor, WithDType};
 use foretaste_settings::Setting;
 
