@@ -1,3 +1,7 @@
+//! What a recommender is made of, before it has items: what training returns and what a folder
+//! holds. Weights that do not fit the settings are refused here, by their shapes, before they are
+//! read.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor, WithDType};

@@ -1,3 +1,7 @@
+//! Policies whose types are not known, for programs that load a recommender of any kind. `Policy`
+//! has a type of memory for each policy; here that type is erased and checked when a memory is
+//! used.
+
 use std::any::Any;
 
 use foretaste_random::{Seed, Stream};

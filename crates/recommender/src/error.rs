@@ -1,3 +1,6 @@
+//! The error type of this crate. Errors of the crates whose recommenders it holds keep their own
+//! text; its own cases concern folders of a kind that is missing or not known.
+
 use std::path::{Path, PathBuf};
 
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! One type for recommenders of every kind, by raw ids as well as by item numbers. Whatever is
+//! saved can be loaded, simulated, judged and asked for slates without knowing its kind.
+
 use std::path::Path;
 use std::{fmt, iter};
 

@@ -1,3 +1,6 @@
+//! Learned users of both kinds behind one type, for the same reason as recommenders: commands load,
+//! simulate and judge them without knowing which paper's model they are.
+
 use std::path::Path;
 
 use candle_core::Device;

@@ -1,3 +1,6 @@
+//! Mini-batches for fits that count updates and not epochs. The order depends on the seed and the
+//! epoch alone, so a resumed fit sees the batches that it would have seen.
+
 use foretaste_data::Batches;
 use foretaste_random::Seed;
 use foretaste_settings::Setting;

@@ -1,3 +1,7 @@
+//! Features of a shown item that are counted in the training sessions. Learned users and click
+//! models take the same ones, so comparisons between them are about the models and not about their
+//! inputs.
+
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 

@@ -1,3 +1,6 @@
+//! A step of an optimizer, with the checks that make divergence an error where it happens. All
+//! trainings take their steps here.
+
 use candle_core::Tensor;
 use foretaste_nn::{Adam, Params, backward, scalar};
 

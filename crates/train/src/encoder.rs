@@ -1,3 +1,6 @@
+//! The state of a user after the clicks of a session, by an LSTM. U, A and D of IRecGAN all have
+//! one, in a form for training on batches and a form for acting step by step.
+
 use std::sync::OnceLock;
 
 use candle_core::Tensor;

@@ -1,3 +1,6 @@
+//! The error type of this crate, and so of all trainings: it says at which iteration a training
+//! diverged, or why its checkpoint does not fit.
+
 use std::path::{Path, PathBuf};
 
 use foretaste_settings::Setting;

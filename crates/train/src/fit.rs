@@ -1,3 +1,6 @@
+//! The contract between the one fit loop and what it trains, and the loop's settings. The loop
+//! itself is in `fitting`, one iteration at a time.
+
 use std::ops::ControlFlow;
 
 use foretaste_nn::Params;

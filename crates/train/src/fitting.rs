@@ -1,3 +1,6 @@
+//! The fit loop as a state that can be saved between any two iterations: validation, patience and
+//! the best parameters so far.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

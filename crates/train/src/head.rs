@@ -1,3 +1,6 @@
+//! The linear layer behind the encoder of U, A and D. For acting it uses our own matrix product, by
+//! which a session does not depend on its batch.
+
 use candle_core::{Device, Tensor};
 use foretaste_nn::{Init, Result, Scope, matmul, softmax_logits};
 

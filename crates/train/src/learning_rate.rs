@@ -1,3 +1,6 @@
+//! When the learning rate of IRecGAN's U falls. It is a state of its own because checkpoints of a
+//! run must keep it.
+
 use foretaste_nn::Adam;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,6 @@
+//! From numbers in the order of a log to the cells of its padded batches: weights of Eq 7 and
+//! returns of Eq 10 are computed by step and used by batch.
+
 use foretaste_data::{Log, PaddedBatch};
 
 /// A number for each step of a log, such as a weight or a return, ready to be laid out as its

@@ -1,3 +1,6 @@
+//! How any network is saved with its items and loaded again. The checks of sizes are here, once for
+//! all networks: a forged configuration takes no more memory than its weights.
+
 use std::collections::BTreeMap;
 use std::path::Path;
 

@@ -1,3 +1,6 @@
+//! Every way of acting, with every kind of recommender: propensities are probabilities, and slates
+//! are drawn as often as they say.
+
 use foretaste_data::ItemId;
 use foretaste_random::Seed;
 use foretaste_recommender::{Acting, Actor, Memory, Recommender, Way};

@@ -1,3 +1,5 @@
+//! The best slate in learned users is the best of all slates, by going through all of them.
+
 use candle_core::Device;
 use foretaste_data::{Choice, ItemId, LogBuilder, Step};
 use foretaste_eval::choice::ChoiceModel;

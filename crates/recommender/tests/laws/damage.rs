@@ -1,3 +1,6 @@
+//! Folders of recommenders that are damaged, incomplete or forged are refused with what is wrong,
+//! and take no more memory than their weights.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

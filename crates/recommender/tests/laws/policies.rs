@@ -1,3 +1,6 @@
+//! Every kind of recommender is saved and loaded without a change, shows only what it may show, and
+//! knows the propensities of its slates.
+
 use candle_core::Device;
 use foretaste_data::{Catalogue, ItemId};
 use foretaste_irecgan::{AgentPolicy, Selection};

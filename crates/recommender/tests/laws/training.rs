@@ -1,3 +1,6 @@
+//! Every method trains a recommender of its kind, continues a stopped training to the same bytes,
+//! and learns from nothing that it should not see.
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;

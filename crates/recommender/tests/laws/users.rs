@@ -1,3 +1,6 @@
+//! Learned users of both kinds answer the same after they were saved and loaded, also from folders
+//! of earlier versions.
+
 use candle_core::Device;
 use foretaste_eval::choice::{ChoiceModel, evaluate};
 use foretaste_nn::checkpoint::{self, Description, MANIFEST};
