@@ -1,3 +1,6 @@
+//! The wrapper by which an ordinary policy takes part in a rollout. Rollouts take privileged
+//! policies; a policy in this wrapper is one that does not use its privilege.
+
 use foretaste_random::Stream;
 
 use crate::{Candidates, Environment, Policy, Privileged, Responses, Result, Slates};

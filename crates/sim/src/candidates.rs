@@ -1,3 +1,6 @@
+//! Restrictions of what may be shown, such as to items in stock. They are an argument of every
+//! policy, so no policy needs a way of its own to exclude items.
+
 use std::borrow::Cow;
 
 use foretaste_data::ItemId;

@@ -1,3 +1,6 @@
+//! Simulated users as GAN-CDQN assumes them, with a reward that is known: they show whether learned
+//! users find it, and whether recommenders plan.
+
 use foretaste_data::{Choice, ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! The error type of this crate. Environments and policies of other crates return it too, so theirs
+//! is kept whole inside; a broken contract of a trait is an error and not a panic.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong in a simulation.

@@ -1,3 +1,6 @@
+//! The simulated users of IRecGAN §7.1, with the authors' choice of transitions and one in which
+//! planning matters.
+
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! Sessions of a policy in an environment, one step at a time, with branches from any step. Streams
+//! are assigned to sessions here, so a session does not depend on its batch.
+
 use std::ops::Range;
 
 use foretaste_random::{Seed, Stream};

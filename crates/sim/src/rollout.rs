@@ -1,3 +1,6 @@
+//! Whole sessions in parallel: populations cut into chunks, whose results do not depend on the
+//! chunks or the number of threads.
+
 use std::ops::Range;
 
 use foretaste_data::Log;

@@ -1,3 +1,6 @@
+//! The environment's half of a simulation: sessions and their checks, for any source of slates. It
+//! is apart from populations because a recommender that learns online is no `Policy`.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

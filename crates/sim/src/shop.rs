@@ -1,3 +1,6 @@
+//! Users who read slates from the top, which gives their logs a position bias. What each slate
+//! truly earns is known, so the intervals and the ranking of the program can be checked against it.
+
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! What passes between policies and environments: slates and answers of a whole batch, in memory
+//! that is used again at every step.
+
 use foretaste_data::{Choice, ItemId};
 
 /// Slates for a batch of sessions: row-major `[rows, k]`, with the probability of each place where

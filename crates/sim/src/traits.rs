@@ -1,3 +1,6 @@
+//! The contracts of environments and policies. What a policy may know is part of its type: a
+//! `Policy` sees slates and answers, and only a `Privileged` one sees the state of its environment.
+
 use foretaste_random::Stream;
 
 use crate::{Candidates, Responses, Result, Slates};

@@ -1,3 +1,6 @@
+//! The best that any policy can earn from users who choose by their last few clicks, with and
+//! without knowledge of their type. All histories are enumerated, so the optimum is exact.
+
 use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

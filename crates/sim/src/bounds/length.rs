@@ -1,3 +1,6 @@
+//! How long sessions of the MDP last under random or given slates, by linear algebra: a figure that
+//! the tests compare simulations with.
+
 use foretaste_data::ItemId;
 use foretaste_settings::Setting;
 

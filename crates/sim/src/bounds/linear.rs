@@ -1,3 +1,5 @@
+//! Small dense linear systems, for the expected values of Markov chains that end.
+
 /// Solves A x = b, A `[n, n]` row-major, by elimination with partial pivoting; `None` if A is
 /// singular to rounding.
 pub(super) fn solve(mut a: Vec<f64>, mut b: Vec<f64>) -> Option<Vec<f64>> {

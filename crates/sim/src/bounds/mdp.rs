@@ -1,3 +1,6 @@
+//! The best that any policy can earn in the MDP of IRecGAN §7.1, with and without knowledge of the
+//! hidden state.
+
 use std::collections::HashMap;
 
 use foretaste_data::{Choice, ItemId};

@@ -1,3 +1,7 @@
+//! The best slate where users choose one item in proportion to weights: exactly for one kind of
+//! user, and approximately for a mixture of kinds. The optimal policies of both kinds of users are
+//! built on it.
+
 use foretaste_data::ItemId;
 
 use crate::policies::top_k;

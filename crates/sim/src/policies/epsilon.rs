@@ -1,3 +1,6 @@
+//! Exploration around any other policy, which makes its log usable for other policies too. It works
+//! on slates, and so does not need to know how the greedy policy makes them.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! A logging policy as shops often have it: popular items are shown more often, and every item with
+//! a click has some chance. Its propensities are exact.
+
 use std::borrow::Cow;
 
 use foretaste_data::ItemId;

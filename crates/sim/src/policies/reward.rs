@@ -1,3 +1,6 @@
+//! The logging policies π_max and π_mix of IRecGAN §7.1, which know the true reward in the user's
+//! present state and are therefore privileged.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_settings::Setting;

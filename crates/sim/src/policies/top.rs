@@ -1,3 +1,5 @@
+//! The same slate for everyone at every step: what a recommender earns that ignores what users do.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 

@@ -1,3 +1,6 @@
+//! The logging policy π_random of IRecGAN §7.1. It gives every slate the same chance, so its log
+//! can be used to judge any other policy.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 

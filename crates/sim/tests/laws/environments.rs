@@ -1,3 +1,5 @@
+//! Users click, move and leave with the probabilities that their definitions state.
+
 use foretaste_data::{Choice, ItemId};
 use foretaste_random::{Seed, Stream};
 use foretaste_sim::policies::UniformRandom;

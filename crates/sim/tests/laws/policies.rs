@@ -1,3 +1,5 @@
+//! Policies show distinct items that may be shown, as often as their propensities say.
+
 use std::collections::HashMap;
 
 use foretaste_data::ItemId;

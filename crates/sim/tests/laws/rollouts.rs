@@ -1,3 +1,6 @@
+//! Rollouts give the same bits on any number of threads, in any chunks, and for a session alone;
+//! branches are distributed like continued sessions.
+
 use std::ops::Range;
 
 use foretaste_data::{ItemId, Log};

@@ -1,3 +1,5 @@
+//! Small worlds, and the tests of frequencies that several laws need.
+
 use foretaste_data::ItemId;
 use foretaste_random::Stream;
 use foretaste_sim::{
