@@ -1,3 +1,7 @@
+//! GAN-CDQN's min-max as the paper describes it, with a generator that is trained in turns with the
+//! reward. `train` fits the same reward without a generator, by the closed form of the inner
+//! maximum.
+
 use std::ops::ControlFlow;
 
 use candle_core::Tensor;

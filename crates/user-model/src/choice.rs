@@ -1,3 +1,6 @@
+//! What a GAN-CDQN user model predicts for logged slates, for the evaluation that it shares with
+//! all models of choice, including items to which a sparse regularizer gives probability 0.
+
 use foretaste_data::Log;
 use foretaste_eval::choice::{ChoiceModel, Prediction};
 

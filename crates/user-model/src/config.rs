@@ -1,3 +1,6 @@
+//! The settings of user models and of their fits, with the values of GAN-CDQN's released code.
+//! Those of a model are saved with it, and their ranges are checked here before anything is built.
+
 use foretaste_data::{Choice, Log, RecentClicks};
 use foretaste_nn::{Activation, AdamConfig};
 use foretaste_settings::Setting;

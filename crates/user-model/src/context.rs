@@ -1,3 +1,6 @@
+//! User models with context features: what they count in the training sessions, and the rows that
+//! training sees. Training rows are counted out of fold, all others in all training sessions.
+
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;

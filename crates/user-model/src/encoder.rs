@@ -1,3 +1,7 @@
+//! From clicks to user states, and from items to features (GAN-CDQN, section "Model
+//! Parameterization"). Both are multiplied into the first layer directly, so that no one-hot vector
+//! is built.
+
 use candle_core::Tensor;
 use foretaste_nn::{Activation, Init, Lstm, Scope, Sparse, lookup};
 use foretaste_settings::Setting;

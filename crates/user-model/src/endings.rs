@@ -1,3 +1,6 @@
+//! When sessions end that end by no choice. Many logs do not show users leaving; without what is
+//! counted here, sessions of users who were learned from such a log would have no end.
+
 use foretaste_data::{Choice, Log};
 use serde::{Deserialize, Serialize};
 

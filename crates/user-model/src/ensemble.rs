@@ -1,3 +1,6 @@
+//! Several user models as one environment: does a recommender that learns in it exploit the errors
+//! of a single model less? The members differ by the sessions that they were fitted on.
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 

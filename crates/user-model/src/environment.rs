@@ -1,3 +1,6 @@
+//! A user model as users that can be simulated: choices by the model, and pay and endings by the
+//! log. It keeps apart what was learned from choices and what the log says about rewards.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, Log, RecentClicks};
 use foretaste_eval::choice::{ChoiceModel, Prediction};

@@ -1,3 +1,5 @@
+//! The error type of this crate. Errors of the crates below keep their own text.
+
 use foretaste_settings::Setting;
 
 /// What can go wrong with a learned user model.

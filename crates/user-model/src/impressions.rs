@@ -1,3 +1,6 @@
+//! From padded batches to the index tensors of a user model: slates without padding, and the clicks
+//! before each, which the encoders turn into states.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::PaddedBatch;
 

@@ -1,3 +1,6 @@
+//! GAN-CDQN's user model as a trainable network: state, reward r_θ and choice φ*, and the loss of
+//! what users chose (Lemma 2). How it acts, is fitted and is evaluated is in modules of its own.
+
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};

@@ -1,3 +1,7 @@
+//! How users come from rewards to choices (GAN-CDQN, section "User Behavior As Reward
+//! Maximization"), for each regularizer in closed form, with the Fenchel-Young loss by which
+//! rewards are fitted to it.
+
 use candle_core::{D, Tensor};
 use foretaste_nn::masked_log_softmax;
 use foretaste_settings::Setting;

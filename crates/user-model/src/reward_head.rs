@@ -1,3 +1,6 @@
+//! What a step pays in the log's own unit. r_θ explains choices only and has no unit, so rewards
+//! are estimated from the log's rewards, apart from the network.
+
 use foretaste_data::{Choice, Log};
 use serde::{Deserialize, Serialize};
 

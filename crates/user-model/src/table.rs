@@ -1,3 +1,6 @@
+//! A user model as a table over all short histories, for which the optimal policy is known exactly:
+//! it shows how much a recommender could earn in these users at most.
+
 use candle_core::DType;
 use foretaste_data::ItemId;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! Fits of user models by the closed form of the min-max (GAN-CDQN Lemma 2), in updates between
+//! which a fit can be saved.
+
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;

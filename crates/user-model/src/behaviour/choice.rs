@@ -1,3 +1,6 @@
+//! What U predicts for logged slates (Eq 1), for the evaluation that it shares with all models of
+//! choice.
+
 use candle_core::{DType, Device};
 use foretaste_data::{Log, PaddedBatch};
 use foretaste_eval::choice::{ChoiceModel, Prediction, log_softmax};

@@ -1,3 +1,6 @@
+//! From any log to the sessions of IRecGAN §3, where each step is a click and the last one is END.
+//! U, A and D all learn from this form, so what it leaves out is decided once.
+
 use foretaste_data::{Choice, Entry, Event, EventKind, ItemId, Log, LogBuilder, Step};
 use foretaste_random::Seed;
 use foretaste_settings::Setting;

@@ -1,3 +1,6 @@
+//! The settings of U and of its training, with the published values. The first are saved with the
+//! model, because they determine its shapes and how often its users buy.
+
 use foretaste_nn::AdamConfig;
 use foretaste_settings::Setting;
 use foretaste_train::FirstInput;

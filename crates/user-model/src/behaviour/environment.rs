@@ -1,3 +1,6 @@
+//! U as users that can be simulated: the same probabilities as in training, computed without
+//! gradients and in the unit of the log if that is asked for.
+
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId};
 use foretaste_nn::matmul;

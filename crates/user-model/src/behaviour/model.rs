@@ -1,3 +1,6 @@
+//! U as a trainable network on batches of sessions: the probabilities of Eq 1 and Eq 2, and the
+//! losses of Eq 3 and Eq 7. Its behavior as users is in `environment`.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{Catalogue, Log, PaddedBatch};
 use foretaste_nn::{Params, lookup, masked_log_softmax, scalar};

@@ -1,3 +1,6 @@
+//! U is compared with the paper's formulas, with finite differences, and with the frequencies of
+//! its own users.
+
 use candle_core::{DType, Device, Tensor};
 use foretaste_data::{
     Catalogue, Choice, Event, EventKind, ItemId, Log, LogBuilder, PaddedBatch, Step,

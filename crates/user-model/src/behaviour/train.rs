@@ -1,3 +1,6 @@
+//! Epochs of U by Eq 3 or, with weights by D, by Eq 7. Algorithm 1 and the fit loop both take their
+//! epochs from here.
+
 use std::ops::ControlFlow;
 use std::path::Path;
 

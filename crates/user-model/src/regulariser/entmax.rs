@@ -1,3 +1,6 @@
+//! The choice under sparse regularizers, with a backward pass of its own: it is found by a search
+//! for a threshold, which is no composition of candle's operations.
+
 use candle_core::{CpuStorage, CustomOp1, D, Device, Layout, Shape, Tensor, WithDType};
 use rayon::prelude::*;
 

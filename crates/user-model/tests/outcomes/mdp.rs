@@ -1,3 +1,6 @@
+//! Learned users of the bundled logs pay and leave as these logs show, and would not by utilities
+//! alone.
+
 use foretaste_data::{Catalogue, Dataset, Log, LogBuilder, UnknownItems};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};

@@ -1,3 +1,6 @@
+//! Learned users of logs whose truth is known put policies in the true order, and give the figures
+//! of the log's own policy back.
+
 use foretaste_data::{Catalogue, ItemId, Log};
 use foretaste_random::Seed;
 use foretaste_sim::policies::{TopItems, UniformRandom};

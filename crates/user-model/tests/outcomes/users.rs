@@ -1,3 +1,6 @@
+//! Pay and endings are what was asked for and what the log shows, and a model that saw no log has
+//! none.
+
 use candle_core::Device;
 use foretaste_data::{Catalogue, Choice, ItemId, Log, LogBuilder, Step};
 use foretaste_eval::choice::ChoiceModel;
