@@ -1,3 +1,6 @@
+//! The loop that changes inputs, keeps those with new answers, and records those that panic or do
+//! not end. An input is on disk before it is read, since a process that aborts can record nothing.
+
 use std::collections::HashSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};

@@ -1,3 +1,6 @@
+//! Random changes of an input that knows nothing of its format, with the words that readers treat
+//! specially. A seed gives the same inputs, so a finding can be repeated.
+
 use foretaste_random::Stream;
 use rand::Rng;
 use rand::seq::IndexedRandom;

@@ -1,3 +1,5 @@
+//! Readers take paths, so inputs must be files; each target has a temporary folder of its own.
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,6 @@
+//! When two answers count as the same. Without it every number in a message would make a new
+//! answer, and the hunt would keep every input.
+
 /// What an answer says, but for numbers, names of files, and all between the first quotation mark
 /// and the last: answers of one signature come from one place of the code.
 pub(crate) fn signature(answer: &str) -> String {

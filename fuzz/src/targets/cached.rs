@@ -1,3 +1,6 @@
+//! Cached logs behind a valid header. Random changes would fail at its checksum, so the header is
+//! made to fit after the payload was changed.
+
 use foretaste_data::{Dataset, cache};
 use foretaste_import::{Options, bundled};
 use foretaste_train::run::digest;

@@ -1,3 +1,6 @@
+//! CSV that mostly fits our schema: it gets past the header, where random bytes do not, and reaches
+//! the checks of values and sessions.
+
 use arbitrary::{Result, Unstructured};
 use foretaste_import::{Clicks, Format, Gap, Layout, OffSlate, Options, Repeated, import};
 

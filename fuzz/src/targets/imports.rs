@@ -1,3 +1,6 @@
+//! Logs of every format as random changes of small valid files, with the files that belong next to
+//! them.
+
 use foretaste_import::{Clicks, Format, Layout, Options, import};
 
 use super::{Target, look_at, plain};

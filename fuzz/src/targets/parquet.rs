@@ -1,3 +1,5 @@
+//! Parquet files that are valid but for a few bytes, since random bytes do not get past the footer.
+
 use std::fs::File;
 use std::sync::Arc;
 

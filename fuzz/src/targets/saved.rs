@@ -1,3 +1,6 @@
+//! Saved recommenders and users whose manifest or files were forged, with digests that fit: what a
+//! digest cannot find must be found by the checks of settings and shapes.
+
 #[allow(dead_code, reason = "it is shared with the tests of the crate that saves them")]
 #[path = "../../../crates/recommender/tests/laws/support.rs"]
 mod support;

@@ -1,3 +1,6 @@
+//! The text files that users write or take from others, such as settings, layouts, claims and
+//! policies, each read by the function that the program reads it with.
+
 use foretaste_import::{ExpectedReward, Format, Layout, Options, PolicyFile, guess, import};
 use foretaste_report::{Claim, Decided, Means, Results};
 

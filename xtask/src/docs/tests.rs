@@ -1,3 +1,6 @@
+//! From a run of a toy experiment to the blocks of a document: what is taken over, what a block
+//! shows, and which markers are refused.
+
 use std::collections::BTreeMap;
 use std::fs;
 

@@ -1,3 +1,6 @@
+//! One step of a frozen LSTM, as in acting. With `gather`, the state's rows are copied first, as
+//! they are when sessions branch.
+
 use foretaste_nn::Lstm;
 
 use super::{Run, indices, no_params, normal};

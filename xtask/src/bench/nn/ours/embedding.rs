@@ -1,3 +1,6 @@
+//! A training step on an embedding by our look-up, whose gradient has the used rows only, and by
+//! candle's.
+
 use candle_core::{Device, Tensor};
 use foretaste_nn::{Adam, AdamConfig, Embedding, Init};
 

@@ -1,3 +1,6 @@
+//! A plain matrix product, which shows what the processor can do: the other cases are compared with
+//! it.
+
 use foretaste_nn::matmul;
 
 use super::{Run, normal};

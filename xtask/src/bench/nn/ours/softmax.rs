@@ -1,3 +1,6 @@
+//! The loss of the softmax over all items, with the gradients of everything that it is computed
+//! from.
+
 use foretaste_nn::{Init, backward, softmax_cross_entropy};
 
 use super::{Run, indices, no_params};

@@ -1,3 +1,5 @@
+//! A training step of the LSTM on whole sequences, with the backward pass and the optimizer.
+
 use foretaste_nn::{Adam, AdamConfig, Lstm};
 
 use super::{Run, descend, no_params, normal};
