@@ -1,3 +1,6 @@
+//! What a trust report is about: the users, the logs in their items, and which sessions they did
+//! not learn from. Everything that later modules may judge by is decided here, before any figure.
+
 use std::path::Path;
 
 use anyhow::{Context, bail};

@@ -1,3 +1,6 @@
+//! From a case to all figures of a trust report, part by part. It only computes: the rule that
+//! makes a verdict of the figures and the page that shows them are in other modules.
+
 use std::ops::ControlFlow;
 
 use anyhow::{Context, bail};

@@ -1,3 +1,6 @@
+//! How a model of choices is asked for the scores of items alone, so that a greedy policy in it
+//! ranks items and not the places at which they stand.
+
 use foretaste_data::{Choice, Log, LogBuilder, Step};
 use foretaste_eval::choice::{ChoiceModel, Prediction};
 

@@ -1,3 +1,6 @@
+//! Are the chances of clicks that a model predicts the shares of clicks in the log? By groups of
+//! equal chance, and by place and number of clicks before.
+
 use std::collections::BTreeMap;
 
 use foretaste_data::Log;

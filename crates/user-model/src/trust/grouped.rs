@@ -1,3 +1,6 @@
+//! Groups of users, for halves of a log and for jackknife intervals. The sessions of a user depend
+//! on each other, so they are always in the same group.
+
 use foretaste_data::Log;
 use foretaste_eval::choice::users;
 use foretaste_eval::{Estimate, interval};

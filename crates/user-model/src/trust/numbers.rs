@@ -1,3 +1,6 @@
+//! A session as a few numbers, for a test of whether simulated sessions can be distinguished from
+//! real ones.
+
 use foretaste_data::Session;
 use foretaste_train::CountFeatures;
 
