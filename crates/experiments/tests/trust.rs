@@ -30,6 +30,10 @@ fn evidence(world: &BTreeMap<String, String>) -> Evidence {
         regret: figure(world, "regret"),
         greed: figure(world, "greed"),
         unseen: figure(world, "unseen"),
+        form_gain: figure(world, "form_gain"),
+        form_order: figure(world, "form_order"),
+        form_regret: figure(world, "form_regret"),
+        form_greed: figure(world, "form_greed"),
         other_log: None,
     }
 }

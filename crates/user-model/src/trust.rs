@@ -10,7 +10,7 @@
 //!   [`Agreement`] says where they differ.
 //! * [`Arena`]: policies that the users rank, and how often these leave what the log shows;
 //!   [`ByItem`] asks a model for scores that greed can rank.
-//! * [`ItemRates`]: click rates of items, on the log of another policy above all.
+//! * [`ItemRates`]: click rates and rewards of items, on the log of another policy above all.
 //! * [`Evidence`]: the figures that the rule reads, and the [`Verdict`].
 //!
 //! `docs/trust.md` explains each figure and holds the rule's record.

@@ -11,7 +11,7 @@ use foretaste_data::{Dataset, UnknownItems};
 use foretaste_random::Seed;
 use foretaste_recommender::{Model, Users, UsersEnvironment};
 use foretaste_user_model::trust::{Asking, ByItem};
-use foretaste_user_model::{Context as ItemContext, Outside, StateEncoder};
+use foretaste_user_model::{Context as ItemContext, Outside, RewardHead, StateEncoder};
 
 use super::{Args, Known};
 use crate::fit::settings::{Kind, Settings};
@@ -24,6 +24,8 @@ pub struct Case {
     /// What they are called.
     pub name: &'static str,
     asking: Asking,
+    /// What a click pays, where the users know it.
+    pub rewards: Option<RewardHead>,
     /// The log, in the items of the users.
     pub dataset: Dataset,
     /// Its sessions that the users learned from, rising.
@@ -112,6 +114,12 @@ impl Case {
             };
         let usual = dataset.log.session(0).step(0).slate.len();
         let (name, asking) = kind(&users);
+        let rewards = match users.model() {
+            Model::Gan(model) => model.config().outcomes.as_ref(),
+            // They pay for clicks alone.
+            Model::Behaviour(_) => None,
+        };
+        let rewards = rewards.map(|outcomes| outcomes.rewards.clone());
         Ok(Self {
             k: args.k.or_else(|| usual_slate(&users)).unwrap_or(usual),
             max_steps: longest_session(&users),
@@ -121,6 +129,7 @@ impl Case {
             alike: overlap.alike,
             name,
             asking,
+            rewards,
             dataset,
             learned,
             held_out,

@@ -1,8 +1,7 @@
 //! Compares users with the log of another policy, or with what replaces it.
 
-use foretaste_data::Log;
 use foretaste_eval::choice::ChoiceModel;
-use foretaste_user_model::trust::{Effort, ItemRates, OtherLog, Replay};
+use foretaste_user_model::trust::{Compared, Effort, ItemRates, OtherLog, Replay};
 
 use super::case::Case;
 use super::{Known, known};
@@ -15,6 +14,8 @@ pub struct Other {
     pub replay: Known<Replay>,
     /// The click rates of items.
     pub items: Known<ItemRates>,
+    /// What showing an item pays, where clicks pay differently and the users know it.
+    pub rewards: Option<ItemRates>,
 }
 
 /// A log that users are held against.
@@ -56,39 +57,45 @@ impl Other {
         let longest = sessions.iter().map(|&session| log.session(session).len()).max();
         let Some(longest) = longest else {
             let why = "the users learned from all of its sessions".to_owned();
-            return Ok(Self { source, replay: Err(why.clone()), items: Err(why) });
+            return Ok(Self { source, replay: Err(why.clone()), items: Err(why), rewards: None });
         };
         let effort = Effort::new(longest);
         let seed = case.seed.derive("other log");
         let replay = Replay::new(&case.users, log, &sessions, &effort, seed);
+        let count = case.dataset.catalogue.len();
+        let said = known(case.users.predict(log, &sessions).map_err(Into::into))?;
+        let pays = |&session: &usize| {
+            let clicks = log.session(session).steps().filter(|step| step.choice.item().is_some());
+            clicks.map(|step| step.reward).any(|reward| reward != 1.0)
+        };
+        let head = case.rewards.as_ref().filter(|_| sessions.iter().any(pays));
+        let rewards = head.zip(said.as_ref().ok());
         Ok(Self {
             source,
             replay: known(replay.map_err(Into::into))?,
-            items: items(case, log, &sessions)?,
+            rewards: rewards
+                .map(|(head, said)| ItemRates::rewards(log, &sessions, said, count, head)),
+            items: said.map(|said| ItemRates::clicks(log, &sessions, &said, count)),
         })
     }
 
     /// For the rule, which reads the log of another policy alone.
     pub fn evidence(&self) -> Option<OtherLog> {
         let (Source::Log, Ok(replay)) = (self.source, &self.replay) else { return None };
-        let items = self.items.as_ref().ok().and_then(|items| items.correlation);
-        let rate = &replay.click_rate;
         // The least that the difference may be: 0 where its interval holds 0, or there is none.
-        let least = rate
-            .difference
-            .interval
-            .map_or(0.0, |interval| interval.low.max(-interval.high).max(0.0));
+        let least = |compared: &Compared| {
+            let interval = compared.difference.interval;
+            let least = interval.map_or(0.0, |interval| interval.low.max(-interval.high).max(0.0));
+            if compared.log == 0.0 { 0.0 } else { least / compared.log.abs() }
+        };
+        let agree = [self.items.as_ref().ok(), self.rewards.as_ref()];
+        let agree = agree.into_iter().flatten().filter_map(|rates| rates.correlation);
         Some(OtherLog {
-            click_rate_error: if rate.log > 0.0 { least / rate.log } else { 0.0 },
-            items_agree: items.map(|correlation| correlation.mean),
+            click_rate_error: least(&replay.click_rate),
+            reward_error: least(&replay.reward),
+            items_agree: agree.map(|correlation| correlation.mean).min_by(f64::total_cmp),
         })
     }
-}
-
-fn items(case: &Case, log: &Log, sessions: &[usize]) -> anyhow::Result<Known<ItemRates>> {
-    let count = case.dataset.catalogue.len();
-    let said = known(case.users.predict(log, sessions).map_err(Into::into))?;
-    Ok(said.map(|said| ItemRates::new(log, sessions, &said, count)))
 }
 
 /// The last fifth of the log's sessions, of which the users learned from none.

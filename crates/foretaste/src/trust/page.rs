@@ -217,18 +217,22 @@ fn other(other: &Other) -> Vec<String> {
         Err(why) => lines.push(format!("left out: {why}")),
     }
     match &other.items {
-        Ok(ItemRates { items, correlation, ceiling, distance }) => {
-            let shown = correlation.map_or("none".into(), |correlation| correlation.to_string());
-            lines.push(format!(
-                "click rates of {items} items that are shown 20 times: rank correlation {shown}, of \
-                 two halves of the log {}; mean distance {}",
-                number(*ceiling),
-                number(*distance)
-            ));
-        }
+        Ok(rates) => lines.push(items("click rates", rates)),
         Err(why) => lines.push(format!("click rates of items left out: {why}")),
     }
+    lines.extend(other.rewards.as_ref().map(|rates| items("rewards per showing", rates)));
     lines
+}
+
+fn items(what: &str, rates: &ItemRates) -> String {
+    let ItemRates { items, correlation, ceiling, distance } = rates;
+    let shown = correlation.map_or("none".into(), |correlation| correlation.to_string());
+    format!(
+        "{what} of {items} items that are shown 20 times: rank correlation {shown}, of two halves \
+         of the log {}; mean distance {}",
+        number(*ceiling),
+        number(*distance)
+    )
 }
 
 fn conditions(conditions: &[Condition]) -> Table {
@@ -331,12 +335,8 @@ fn object(case: &Case, report: &Report) -> Json {
             "source": report.other.source.name(),
             "is_of_another_policy": report.other.source == Source::Log,
             "replay": report.other.replay.as_ref().ok().map(replay),
-            "items": report.other.items.as_ref().ok().map(|rates| json!({
-                "items": rates.items,
-                "correlation": rates.correlation.as_ref().map(estimate),
-                "two_halves_of_the_log": rates.ceiling,
-                "distance": rates.distance,
-            })),
+            "items": report.other.items.as_ref().ok().map(item_rates),
+            "rewards_of_items": report.other.rewards.as_ref().map(item_rates),
         },
         "left_out": left_out,
         "evidence": report.evidence,
@@ -348,6 +348,15 @@ fn object(case: &Case, report: &Report) -> Json {
 fn estimate(of: &Estimate) -> Json {
     let ends = of.interval.ok().map(|interval| [interval.low, interval.high]);
     json!({ "mean": of.mean, "interval": ends })
+}
+
+fn item_rates(rates: &ItemRates) -> Json {
+    json!({
+        "items": rates.items,
+        "correlation": rates.correlation.as_ref().map(estimate),
+        "two_halves_of_the_log": rates.ceiling,
+        "distance": rates.distance,
+    })
 }
 
 fn groups(groups: &[(usize, Group)]) -> Vec<Json> {

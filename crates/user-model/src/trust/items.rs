@@ -1,6 +1,6 @@
-//! How often items are clicked where they are shown.
+//! How often items are clicked where they are shown, and what they pay there.
 
-use foretaste_data::Log;
+use foretaste_data::{Choice, ItemId, Log};
 use foretaste_eval::Estimate;
 use foretaste_eval::choice::Prediction;
 use foretaste_eval::metrics::rank_correlation;
@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::calibration::shown;
 use super::grouped::{groups, jackknifed};
+use crate::RewardHead;
 
 /// An item that is shown less often than this has no rate of its own.
 const FEWEST: f64 = 20.0;
 
-/// Click rates of single items on the slates of a log: those that users are expected to have, and
-/// those of the log.
+/// Clicks or rewards of single items per showing, on the slates of a log: those that users are
+/// expected to bring, and those of the log.
 #[derive(Clone, Debug, Serialize)]
 pub struct ItemRates {
     /// Items that are shown at least 20 times.
@@ -28,12 +29,37 @@ pub struct ItemRates {
     pub distance: Option<f64>,
 }
 
-/// Showings, expected clicks and logged clicks of an item.
+/// Showings of an item, and what its clicks are worth: expected and logged.
 type Counts = [f64; 3];
 
 impl ItemRates {
-    /// On the slates of these sessions, of which `predictions` say what users do, one a slate.
-    pub fn new(log: &Log, sessions: &[usize], predictions: &[Prediction], items: usize) -> Self {
+    /// Clicks on the slates of these sessions, of which `predictions` say what users do, one a
+    /// slate.
+    pub fn clicks(log: &Log, sessions: &[usize], predictions: &[Prediction], items: usize) -> Self {
+        Self::new(log, sessions, predictions, items, |_| 1.0, |_| 1.0)
+    }
+
+    /// The rewards of these clicks, in the log's unit, where `head` says what a click pays.
+    pub fn rewards(
+        log: &Log,
+        sessions: &[usize],
+        predictions: &[Prediction],
+        items: usize,
+        head: &RewardHead,
+    ) -> Self {
+        let expected = |item| f64::from(head.expected(Choice::Item(item)));
+        Self::new(log, sessions, predictions, items, expected, f64::from)
+    }
+
+    /// Each click counts as `expected` of its item, or as `logged` of its reward.
+    fn new(
+        log: &Log,
+        sessions: &[usize],
+        predictions: &[Prediction],
+        items: usize,
+        expected: impl Fn(ItemId) -> f64,
+        logged: impl Fn(f32) -> f64,
+    ) -> Self {
         let (groups, count) = groups(log, sessions);
         let mut by_group = vec![vec![[0.0; 3]; items]; count];
         let mut shown = shown(log, sessions, predictions).into_iter();
@@ -42,8 +68,8 @@ impl ItemRates {
                 for (item, shown) in step.slate.iter().zip(shown.by_ref()) {
                     if let Some(counts) = by_group[group].get_mut(item.index()) {
                         counts[0] += 1.0;
-                        counts[1] += shown.chance;
-                        counts[2] += f64::from(u8::from(shown.clicked));
+                        counts[1] += shown.chance * expected(*item);
+                        counts[2] += if shown.clicked { logged(step.reward) } else { 0.0 };
                     }
                 }
             }
@@ -109,7 +135,7 @@ mod tests {
                     log_choice: Some(vec![chance.ln(), (1.0 - chance).ln()]),
                 }
             };
-            ItemRates::new(&log, &all, &(0..240).map(of_slate).collect::<Vec<_>>(), 7)
+            ItemRates::clicks(&log, &all, &(0..240).map(of_slate).collect::<Vec<_>>(), 7)
         };
         let right = rates(|item| (item as f64 + 1.0) / 10.0);
         assert_eq!((right.items, right.correlation.unwrap().mean), (6, 1.0));
@@ -120,5 +146,32 @@ mod tests {
         assert!((right.ceiling.unwrap() - ceiling).abs() < 1e-12);
         let wrong = rates(|item| 0.9 - item as f64 / 10.0);
         assert!((wrong.correlation.unwrap().mean + 1.0).abs() < 1e-12);
+    }
+
+    /// Every item is always clicked, so only what the clicks pay can be put in an order.
+    #[test]
+    fn rewards_order_items_that_are_always_clicked() {
+        let mut log = LogBuilder::default();
+        for user in 0..40 {
+            for item in (0..6).map(ItemId) {
+                let reward = item.0 as f32 - 2.0 + (user % 3) as f32;
+                log.push(Step::new(&[item], Choice::Item(item), reward)).unwrap();
+            }
+            log.end_session(None).unwrap();
+        }
+        let log = log.build();
+        let all: Vec<usize> = (0..40).collect();
+        let head = RewardHead::observed(&log, &all);
+        let prediction = Prediction {
+            scores: vec![0.0],
+            log_given_choice: Some(vec![0.0]),
+            log_choice: Some(vec![0.0, f64::NEG_INFINITY]),
+        };
+        let said = vec![prediction; 240];
+        assert_eq!(ItemRates::clicks(&log, &all, &said, 6).correlation, None);
+        let rewards = ItemRates::rewards(&log, &all, &said, 6, &head);
+        assert_eq!(rewards.correlation.unwrap().mean, 1.0);
+        // The head shrinks single items to the mean of all, which here is little.
+        assert!(rewards.distance.unwrap() < 0.05, "{rewards:?}");
     }
 }

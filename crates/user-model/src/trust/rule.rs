@@ -85,7 +85,10 @@ pub struct Evidence {
 pub struct OtherLog {
     /// The least that their click rate must be off there, by its interval, as a share of the log's.
     pub click_rate_error: f64,
-    /// Rank correlation of the click rates of items.
+    /// The same of the reward a slate.
+    pub reward_error: f64,
+    /// Rank correlation of the click rates of items, or of what showing them pays where clicks pay
+    /// differently; the smaller one where both are known.
     pub items_agree: Option<f64>,
 }
 
@@ -118,7 +121,7 @@ impl Condition {
 impl Evidence {
     /// In how many of how many simulated worlds of known truth the rule permitted too much: the
     /// record of `docs/trust.md`.
-    pub const RECORD: (usize, usize) = (15, 100);
+    pub const RECORD: (usize, usize) = (5, 100);
 
     /// Users that cannot be distinguished from uniform choice model no one.
     pub const UNIFORM_GAIN: f64 = 0.0;
@@ -170,18 +173,23 @@ impl Evidence {
             most(OnlySimulate, "relative error of session length", Some(error), Self::LENGTH_ERROR)
         });
         let other = self.other_log.map(|other| {
-            let (rate, items) = (Some(other.click_rate_error), other.items_agree);
             [
                 most(
                     RankPolicies,
                     "relative error of the click rate on the other log",
-                    rate,
+                    Some(other.click_rate_error),
+                    Self::OTHER_RATE_ERROR,
+                ),
+                most(
+                    RankPolicies,
+                    "relative error of the reward on the other log",
+                    Some(other.reward_error),
                     Self::OTHER_RATE_ERROR,
                 ),
                 least(
                     RankPolicies,
-                    "rank correlation of items' click rates on the other log",
-                    items,
+                    "rank correlation of items' click rates or rewards on the other log",
+                    other.items_agree,
                     Self::OTHER_ITEMS_AGREE,
                 ),
             ]
@@ -300,7 +308,7 @@ mod tests {
     fn evidence() -> impl Strategy<Value = Evidence> {
         let figure = || prop::option::weighted(0.9, -0.2f64..1.2);
         let small = || prop::option::weighted(0.9, 0.0f64..0.2);
-        let other = prop::option::of((0.0f64..0.2, figure()));
+        let other = prop::option::of((0.0f64..0.2, 0.0f64..0.2, figure()));
         let simulate =
             (small(), small(), small(), small(), prop::option::weighted(0.9, 0.4f64..0.8));
         let rank = (0.85f64..1.0, figure(), small());
@@ -330,9 +338,8 @@ mod tests {
                     form_regret,
                     form_greed: form_greed.map(|greed| greed + 0.2),
                     unseen,
-                    other_log: other.map(|(click_rate_error, items_agree)| OtherLog {
-                        click_rate_error,
-                        items_agree,
+                    other_log: other.map(|(click_rate_error, reward_error, items_agree)| {
+                        OtherLog { click_rate_error, reward_error, items_agree }
                     }),
                 }
             },
@@ -340,7 +347,7 @@ mod tests {
     }
 
     /// The figures, each moved for the better by so much; which are known stays.
-    fn better(evidence: Evidence, by: [f64; 17]) -> Evidence {
+    fn better(evidence: Evidence, by: [f64; 18]) -> Evidence {
         let up = |figure: Option<f64>, by: f64| figure.map(|figure| figure + by);
         let down = |figure: Option<f64>, by: f64| figure.map(|figure| figure - by);
         Evidence {
@@ -361,6 +368,7 @@ mod tests {
             unseen: down(evidence.unseen, by[9]),
             other_log: evidence.other_log.map(|other| OtherLog {
                 click_rate_error: other.click_rate_error - by[10],
+                reward_error: other.reward_error - by[17],
                 items_agree: up(other.items_agree, by[11]),
             }),
         }
@@ -383,14 +391,18 @@ mod tests {
             form_regret: Some(0.0),
             form_greed: Some(1.5),
             unseen: Some(0.0),
-            other_log: Some(OtherLog { click_rate_error: 0.0, items_agree: Some(1.0) }),
+            other_log: Some(OtherLog {
+                click_rate_error: 0.0,
+                reward_error: 0.0,
+                items_agree: Some(1.0),
+            }),
         }
     }
 
     proptest! {
         #[test]
         fn better_figures_never_give_less_permission(
-            evidence in evidence(), by in prop::array::uniform17(0.0f64..0.3),
+            evidence in evidence(), by in prop::array::uniform18(0.0f64..0.3),
         ) {
             prop_assert!(better(evidence, by).verdict() >= evidence.verdict());
         }
@@ -409,8 +421,9 @@ mod tests {
     fn each_figure_alone_can_withhold_its_verdict() {
         use Verdict::{Nothing, OnlySimulate, RankPolicies, Tune};
         assert_eq!(perfect().verdict(), Tune);
-        let other =
-            |click_rate_error, items| Some(OtherLog { click_rate_error, items_agree: Some(items) });
+        let other = |click_rate_error, reward_error, items| {
+            Some(OtherLog { click_rate_error, reward_error, items_agree: Some(items) })
+        };
         let far = Some(0.9);
         for (spoilt, verdict) in [
             (Evidence { nll_gain: Some(-1.0), ..perfect() }, Nothing),
@@ -429,8 +442,9 @@ mod tests {
             (Evidence { form_regret: far, ..perfect() }, OnlySimulate),
             (Evidence { form_greed: None, ..perfect() }, RankPolicies),
             (Evidence { unseen: far, ..perfect() }, RankPolicies),
-            (Evidence { other_log: other(0.9, 1.0), ..perfect() }, OnlySimulate),
-            (Evidence { other_log: other(0.0, -1.0), ..perfect() }, OnlySimulate),
+            (Evidence { other_log: other(0.9, 0.0, 1.0), ..perfect() }, OnlySimulate),
+            (Evidence { other_log: other(0.0, 0.0, -1.0), ..perfect() }, OnlySimulate),
+            (Evidence { other_log: other(0.0, 0.9, 1.0), ..perfect() }, OnlySimulate),
             (Evidence { other_log: None, ..perfect() }, Tune),
         ] {
             assert_eq!(spoilt.verdict(), verdict, "{spoilt:?}");
