@@ -72,6 +72,7 @@ class Environments:
         history: int | None,
         max_steps: int,
         exclude: Sequence[int],
+        regret: bool,
         autoreset: str,
         threads: int | None = None,
     ) -> None: ...

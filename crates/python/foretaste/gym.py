@@ -28,7 +28,10 @@ cut after ``max_steps`` slates.
 With ``action="item"`` the first ``k - 1`` places of the slate follow, ``n`` for empty ones.
 
 **Info** of a step: ``clicks`` (0 or 1), ``clicked`` (the item, or -1), ``reward`` (the log's),
-``repaired``, ``session``; of a reset: ``session``.
+``repaired``, ``session``; of a reset: ``session``. With ``regret=True``, for users of ``Users.mdp``,
+also ``regret``: by how much the slate that was shown lowers the expected reward of a session that
+goes on with the best slates and is not cut. ``Users.optimum`` is the most that a session can be
+expected to earn; what a policy earns falls short of it by the sum of its regrets, on average.
 
 **Seeds.** After ``reset(seed=s)`` episode ``e`` of environment ``i`` is session ``i * 2**32 + e``
 of the seed: the same whatever the number of environments and of threads. The single environment is
@@ -74,6 +77,7 @@ class UsersEnv(EzPickle, gymnasium.Env):
         max_steps: slates after which a session is cut; the longest session of learned users, else
             1,000.
         exclude: items that are never shown.
+        regret: whether ``info`` has the regret of each slate; for ``Users.mdp`` alone.
 
     A pickle or a copy holds the settings, not the session: reset it first.
     """
@@ -90,6 +94,7 @@ class UsersEnv(EzPickle, gymnasium.Env):
         history: int = 10,
         max_steps: int | None = None,
         exclude: Sequence[int] = (),
+        regret: bool = False,
         render_mode: None = None,
     ):
         EzPickle.__init__(
@@ -101,8 +106,11 @@ class UsersEnv(EzPickle, gymnasium.Env):
             history=history,
             max_steps=max_steps,
             exclude=exclude,
+            regret=regret,
         )
-        self._parts = _Parts(users, k, action, observation, history, max_steps, exclude)
+        self._parts = _Parts(
+            users, k, action, observation, history, max_steps, exclude, regret
+        )
         self._core = self._parts.core(1, AutoresetMode.DISABLED, None)
         self.users = users
         self.observation_space = self._parts.observation_space
@@ -137,6 +145,8 @@ class UsersEnv(EzPickle, gymnasium.Env):
             "reward": reward,
             "repaired": int(repaired[0]),
         }
+        if self._parts.regret:
+            info["regret"] = float(moment[10][0])
         info = self._info(info, moment)
         return observations[0], reward, bool(terminated[0]), bool(truncated[0]), info
 
@@ -195,6 +205,7 @@ class UsersVectorEnv(EzPickle, VectorEnv):
         history: int = 10,
         max_steps: int | None = None,
         exclude: Sequence[int] = (),
+        regret: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         threads: int | None = None,
         render_mode: None = None,
@@ -209,11 +220,14 @@ class UsersVectorEnv(EzPickle, VectorEnv):
             history=history,
             max_steps=max_steps,
             exclude=exclude,
+            regret=regret,
             autoreset_mode=autoreset_mode,
             threads=threads,
         )
         self._mode = AutoresetMode(autoreset_mode)
-        self._parts = _Parts(users, k, action, observation, history, max_steps, exclude)
+        self._parts = _Parts(
+            users, k, action, observation, history, max_steps, exclude, regret
+        )
         self._core = self._parts.core(num_envs, self._mode, threads)
         self.users = users
         self.num_envs = num_envs
@@ -275,6 +289,7 @@ class UsersVectorEnv(EzPickle, VectorEnv):
             real,
             last,
             last_sessions,
+            regrets,
         ) = self._core.step(self._parts.actions(actions, self.num_envs))
         infos = {
             "clicks": (clicked >= 0).astype(np.int64),
@@ -282,6 +297,9 @@ class UsersVectorEnv(EzPickle, VectorEnv):
             "reward": rewards.copy(),
             "repaired": repaired,
         }
+        if self._parts.regret:
+            infos["regret"] = regrets
+        of_step = tuple(infos)
         if len(last):
             done = terminated | truncated
             final = {name: of.copy() for name, of in infos.items()}
@@ -303,7 +321,7 @@ class UsersVectorEnv(EzPickle, VectorEnv):
                 }
             )
         infos["session"] = sessions
-        for name in ("clicks", "clicked", "reward", "repaired"):
+        for name in of_step:
             infos["_" + name] = real
         everywhere = np.ones(self.num_envs, bool)
         infos["_session"] = everywhere
@@ -363,6 +381,7 @@ class _Parts:
         history: int,
         max_steps: int | None,
         exclude: Sequence[int],
+        regret: bool,
     ):
         if observation not in ("history", "state"):
             raise ValueError(f'observation {observation!r}; expected "history" or "state"')
@@ -373,6 +392,7 @@ class _Parts:
         self.history = history if observation == "history" else None
         self.max_steps = max_steps if max_steps is not None else longest or 1_000
         self.exclude = [int(item) for item in exclude]
+        self.regret = bool(regret)
         # It checks the settings, and the spaces follow from them.
         self.core(1, AutoresetMode.DISABLED, None)
         seen = [users.states] if self.history is None else [users.items + 1] * history
@@ -394,6 +414,7 @@ class _Parts:
             history=self.history,
             max_steps=self.max_steps,
             exclude=self.exclude,
+            regret=self.regret,
             autoreset=_MODES[mode],
             threads=threads,
         )
@@ -430,7 +451,7 @@ def _drawn(env: Any) -> int:
 
 
 _OF_ENVIRONMENTS = {
-    *("k", "action", "observation", "history", "max_steps", "exclude", "render_mode"),
+    *("k", "action", "observation", "history", "max_steps", "exclude", "regret", "render_mode"),
     *("num_envs", "autoreset_mode", "threads"),
 }
 

@@ -37,7 +37,7 @@ enum Form {
 /// Observations ``[n, width]``, rewards, terminated, truncated, clicked item or -1, repaired
 /// places, session numbers, whether a step of a session was made: ``[n]`` each; the last
 /// observations ``[ended, width]`` and the numbers ``[ended]`` of sessions that gave way on the same
-/// step.
+/// step; the regret of the slates ``[n]``, empty if it is not computed.
 type Stepped<'py> = (
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray1<f64>>,
@@ -49,12 +49,13 @@ type Stepped<'py> = (
     Bound<'py, PyArray1<bool>>,
     Bound<'py, PyArray2<i64>>,
     Bound<'py, PyArray1<i64>>,
+    Bound<'py, PyArray1<f64>>,
 );
 
 #[pymethods]
 impl Environments {
     #[new]
-    #[pyo3(signature = (users, n, *, k, action, history, max_steps, exclude, autoreset, threads=None))]
+    #[pyo3(signature = (users, n, *, k, action, history, max_steps, exclude, regret, autoreset, threads=None))]
     #[expect(clippy::too_many_arguments, reason = "the settings, by name")]
     fn new(
         users: &Users,
@@ -64,6 +65,7 @@ impl Environments {
         history: Option<usize>,
         max_steps: u32,
         exclude: Vec<u32>,
+        regret: bool,
         autoreset: &str,
         threads: Option<usize>,
     ) -> PyResult<Self> {
@@ -103,6 +105,7 @@ impl Environments {
             observed: history.map_or(Observed::State, Observed::Clicks),
             max_steps,
             excluded: exclude,
+            regret,
             autoreset,
             chunk: users.chunk(),
         };
@@ -309,6 +312,7 @@ fn stepped(py: Python<'_>, moment: Moment) -> PyResult<Stepped<'_>> {
         moment.real.into_pyarray(py),
         matrix(py, moment.last, ended)?,
         moment.last_sessions.into_pyarray(py),
+        moment.regrets.into_pyarray(py),
     ))
 }
 

@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::errors::{compute, raised};
-use crate::vector::{Revealing, Settings, Stepping, Vector};
+use crate::vector::{Regret, Revealing, Settings, Stepping, Vector};
 
 /// Users that answer slates: simulated ones, whose truth is known, or those learned from a log.
 #[pyclass(frozen, module = "foretaste._core")]
@@ -305,6 +305,13 @@ impl Revealing for Mdp {
 
     fn reveal(&self, state: &MdpState, row: usize) -> i64 {
         state.0[row].into()
+    }
+
+    fn regret(self: &Arc<Self>, k: usize) -> foretaste_sim::Result<Option<Regret<MdpState>>> {
+        let (mdp, oracle) = (Arc::clone(self), MdpOracle::new(self, k)?);
+        Ok(Some(Box::new(move |state: &MdpState, row, slate: &[ItemId]| {
+            oracle.regret(&mdp, state.0[row] as usize, slate)
+        })))
     }
 }
 

@@ -22,7 +22,19 @@ pub trait Revealing: Environment {
     fn reveal(&self, _state: &Self::State, _row: usize) -> i64 {
         0
     }
+
+    /// What a slate of `k` items costs; none where the best slates are not known.
+    ///
+    /// # Errors
+    /// Where the best slates cannot be computed.
+    fn regret(self: &Arc<Self>, _k: usize) -> Result<Option<Regret<Self::State>>> {
+        Ok(None)
+    }
 }
+
+/// By how much the expected reward of a session is below the best if it is shown this slate now and
+/// the best ones after it.
+pub type Regret<S> = Box<dyn Fn(&S, usize, &[ItemId]) -> f64 + Send + Sync>;
 
 /// When a session that ended gives way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +71,8 @@ pub struct Settings {
     pub excluded: Vec<u32>,
     /// When ended sessions give way.
     pub autoreset: Autoreset,
+    /// Whether the regret of each slate is computed.
+    pub regret: bool,
     /// Sessions that are stepped as one batch.
     pub chunk: usize,
 }
@@ -100,12 +114,15 @@ pub struct Moment {
     pub last: Vec<i64>,
     /// The numbers of these sessions.
     pub last_sessions: Vec<i64>,
+    /// The regret of the slates that were shown, 0 where none was; empty if it is not computed.
+    pub regrets: Vec<f64>,
 }
 
 /// `n` environments of the same users.
 pub struct Vector<E: Environment> {
     users: Arc<E>,
     settings: Settings,
+    regret: Option<Regret<E::State>>,
     /// Which items may be shown, `[items]`.
     allowed: Vec<bool>,
     origins: Vec<Origin>,
@@ -138,6 +155,7 @@ struct Part<'a> {
     repaired: &'a mut [i64],
     sessions: &'a mut [i64],
     real: &'a mut [bool],
+    regrets: &'a mut [f64],
     last: Vec<i64>,
     last_sessions: Vec<i64>,
 }
@@ -177,7 +195,16 @@ where
             }
             _ => {}
         }
-        Ok(Self { users, settings, allowed, origins: Vec::new(), chunks: Vec::new() })
+        let regret = if settings.regret { users.regret(settings.k)? } else { None };
+        if settings.regret && regret.is_none() {
+            return fail("regret", "the best slates are known for users of Users.mdp alone".into());
+        }
+        if settings.regret && !settings.excluded.is_empty() {
+            let problem = "the best slates are those of all items; leave exclude empty, or regret \
+                           out";
+            return fail("regret", problem.into());
+        }
+        Ok(Self { users, settings, regret, allowed, origins: Vec::new(), chunks: Vec::new() })
     }
 
     /// Numbers in an observation.
@@ -372,6 +399,7 @@ where
             repaired: vec![0; n],
             sessions: vec![0; n],
             real: vec![false; n],
+            regrets: vec![0.0; if self.regret.is_some() { n } else { 0 }],
             last: Vec::new(),
             last_sessions: Vec::new(),
         }
@@ -416,6 +444,11 @@ where
         let rows = chunk.over.len();
         let filled = chunk.slates.rows() == rows;
         if filled {
+            if let Some(regret) = &self.regret {
+                for row in (0..rows).filter(|&row| !chunk.over[row]) {
+                    part.regrets[row] = regret(&chunk.state, row, chunk.slates.row(row));
+                }
+            }
             let Chunk { state, slates, streams, responses, .. } = chunk;
             self.users.step(state, slates, streams, responses)?;
             check(responses, rows)?;
@@ -540,6 +573,7 @@ impl Moment {
         let mut clicked = self.clicked.chunks_mut(size);
         let mut repaired = self.repaired.chunks_mut(size);
         let mut sessions = self.sessions.chunks_mut(size);
+        let mut regrets = self.regrets.chunks_mut(size);
         let mut next = || {
             Some((
                 observations.next()?,
@@ -563,6 +597,7 @@ impl Moment {
                 repaired,
                 sessions,
                 real,
+                regrets: regrets.next().unwrap_or_default(),
                 last: Vec::new(),
                 last_sessions: Vec::new(),
             })

@@ -110,6 +110,44 @@ def test_shapes_of_actions_and_masks():
     assert single.action_space.shape == (2,) and single.action_masks().shape == (8,)
 
 
+def test_regret_is_0_for_the_best_slate_and_explains_what_is_missing_to_the_optimum():
+    users = foretaste.Users.mdp(states=3, items=5, users_seed=4)
+    pairs = [(a, b) for a in range(5) for b in range(a)]
+    every = UsersVectorEnv(users, len(pairs), k=2, regret=True)
+    every.reset(seed=0)
+    regrets = every.step(np.array(pairs))[4]["regret"]
+    assert regrets.min() == pytest.approx(0, abs=1e-9) and regrets.max() > 0.01
+
+    n = 20_000
+    env = UsersVectorEnv(users, n, k=2, regret=True, autoreset_mode="Disabled")
+    env.reset(seed=1)
+    single = UsersEnv(users, k=2, regret=True)
+    single.reset(seed=1)
+    rng, totals, over = np.random.default_rng(0), np.zeros((2, n)), np.zeros(n, bool)
+    while not over.all():
+        first = rng.integers(5, size=n)
+        slates = np.stack([first, (first + rng.integers(1, 5, size=n)) % 5], axis=1)
+        _, rewards, left, cut, infos = env.step(slates)
+        if not over[0]:
+            assert single.step(slates[0])[4]["regret"] == infos["regret"][0]
+        totals += np.where(over, 0, [rewards, infos["regret"]])
+        over |= left | cut
+        if not over.all():
+            # Sessions that are over begin again, and count no more.
+            env.reset(options={"reset_mask": left | cut}) if (left | cut).any() else None
+    both = totals.sum(axis=0)
+    error = both.std() / np.sqrt(n)
+    assert abs(both.mean() - users.optimum(2)) < 4 * error
+    assert totals[1].mean() > 10 * error
+
+
+def test_regret_is_refused_where_the_best_slates_are_not_known():
+    with pytest.raises(ValueError, match="Users.mdp alone"):
+        UsersEnv(foretaste.Users.choice_users(items=5), k=3, regret=True)
+    with pytest.raises(ValueError, match="leave exclude empty"):
+        UsersEnv(foretaste.Users.mdp(states=3, items=5), k=2, regret=True, exclude=[1])
+
+
 def test_too_few_items_for_a_slate_are_refused():
     users = foretaste.Users.choice_users(items=5)
     with pytest.raises(ValueError, match="3 of 2 items"):

@@ -24,6 +24,8 @@ use crate::{Candidates, Error, Mdp, MdpState, Policy, Privileged, Responses, Res
 pub struct MdpOracle {
     slates: Vec<Vec<ItemId>>,
     values: Vec<f64>,
+    /// r_sj (1 + Σ_s' P(s'|s, j) V(s')), `[m][n]`.
+    worths: Vec<Vec<f64>>,
 }
 
 impl MdpOracle {
@@ -52,7 +54,8 @@ impl MdpOracle {
                 .fold(0.0, f64::max);
             values = improved;
             if gain < 1e-12 {
-                return Ok(Self { slates, values });
+                let worths = (0..mdp.states()).map(|state| worths(mdp, state, &values)).collect();
+                return Ok(Self { slates, values, worths });
             }
         }
     }
@@ -65,6 +68,16 @@ impl MdpOracle {
     /// V(s), `[m]`.
     pub fn values(&self) -> &[f64] {
         &self.values
+    }
+
+    /// V(s) - Q(s, A): how many clicks of a session the slate A is expected to cost in `state` of
+    /// `mdp`, whose oracle this is, if the best slates follow it.
+    pub fn regret(&self, mdp: &Mdp, state: usize, slate: &[ItemId]) -> f64 {
+        let (rewards, worths) = (mdp.rewards(state), &self.worths[state]);
+        let sum: f64 = slate.iter().map(|item| rewards[item.index()]).sum();
+        let worth: f64 =
+            slate.iter().map(|item| rewards[item.index()] * worths[item.index()]).sum();
+        self.values[state] - if sum > 0.0 { worth / sum } else { 0.0 }
     }
 
     /// The best slate in each state; the order of its items carries no meaning.
@@ -117,9 +130,7 @@ impl MdpBelief {
     /// # Errors
     /// As [`MdpOracle::new`].
     pub fn new(mdp: &Mdp, k: usize) -> Result<Self> {
-        let oracle = MdpOracle::new(mdp, k)?;
-        let worths = (0..mdp.states()).map(|state| worths(mdp, state, oracle.values())).collect();
-        Ok(Self { mdp: mdp.clone(), worths, k })
+        Ok(Self { mdp: mdp.clone(), worths: MdpOracle::new(mdp, k)?.worths, k })
     }
 
     /// The slate for a belief over the states, `[m]`.
