@@ -92,6 +92,9 @@ fn good_users_may_be_asked_and_those_of_a_shuffled_log_may_not() {
     let halves = &found["halves"];
     assert!(number(&halves["correlation"]["mean"]) > 0.8 && number(&halves["order"]) > 0.5);
     assert!(number(&found["told_apart"]["auc"]["mean"]) < 0.65);
+    assert!(number(&found["replay_of_all_sessions"]["sessions"]) == 2_000.0);
+    let form = &found["other_form"];
+    assert!(number(&form["order"]) > 0.5 && number(&form["greed"]) > 0.9, "{form}");
     // What the verdict says is what its conditions say.
     let broken = |of: &Value| of["holds"] == false;
     let conditions = found["conditions"].as_array().unwrap();
@@ -164,7 +167,8 @@ fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
     assert_eq!(found["verdict"], "nothing");
     assert_eq!(found["sessions"], serde_json::json!({ "learned": 0, "held_out": 200 }));
     let left_out = found["left_out"].as_object().unwrap();
-    assert_eq!(left_out.keys().collect::<Vec<_>>(), ["halves", "policies", "predicted_clicks"]);
+    let expected = ["halves", "other_form", "policies", "predicted_clicks"];
+    assert_eq!(left_out.keys().collect::<Vec<_>>(), expected);
     assert!(number(&found["replay"]["click_rate"]["log"]) > 0.0);
 
     // All that is left of the log was learned from.
