@@ -82,7 +82,8 @@ fn good_users_may_be_asked_and_those_of_a_shuffled_log_may_not() {
     let log = uniform(1, 2_000);
     place.keep("shuffled.log", shuffled(&log));
     place.keep("good.log", log);
-    place.fit("good.log", &[]);
+    // Fewer epochs leave users that a model of another form, trained to its end, knows better.
+    place.text(&["fit", "good.log", "--to", "users", "--epochs", "60", "--device", "cpu"]);
     let found = place.json(&["trust", "users", "--log", "good.log"]);
     assert!(["rank_policies", "tune"].contains(&found["verdict"].as_str().unwrap()), "{found}");
     assert_eq!(found["sessions"], serde_json::json!({ "learned": 1_500, "held_out": 500 }));
