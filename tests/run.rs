@@ -124,7 +124,10 @@ fn the_same_seed_gives_the_same_page_and_only_what_changed_is_done_again() {
     assert_eq!(without_paths(&first), without_paths(&second));
 
     let page = first.page();
+    let left = [".unfinished-a1", "stages/.unfinished-a2"].map(|name| first.folder().join(name));
+    left.iter().for_each(|path| fs::write(path, "half").unwrap());
     let again = first.run("bundled:simulated-mdp.csv");
+    assert!(!left.iter().any(|path| path.exists()), "what a killed run left half-written goes");
     assert_eq!(stages(&again), ["import"]);
     assert_eq!(first.page(), page);
 

@@ -62,6 +62,8 @@ fn steps(temporary: &Path) -> anyhow::Result<Vec<Step>> {
         .arg(temporary.join("results"));
     let mut fuzz = own()?;
     fuzz.args(["fuzz", "--minutes", "1", "--findings"]).arg(temporary.join("findings"));
+    let mut chaos = own()?;
+    chaos.args(["chaos", "--faults", "40", "--findings"]).arg(temporary.join("faults"));
     Ok(vec![
         step("format", cargo(&["fmt", "--all", "--check"])),
         step("figures in documents", figures),
@@ -73,6 +75,7 @@ fn steps(temporary: &Path) -> anyhow::Result<Vec<Step>> {
         step("doctests", cargo(&["test", "--doc", "--workspace", "--locked"])),
         step("docs", docs),
         step("fuzzing", fuzz),
+        step("faults of the machine", chaos),
         step("smoke reproduction", smoke),
     ])
 }

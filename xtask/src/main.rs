@@ -1,5 +1,5 @@
 //! The runner of the workspace: `cargo xtask reproduce | claims | docs | book | bench | ci | fuzz |
-//! generate | python | shop`.
+//! chaos | generate | python | shop`.
 
 #![deny(
     clippy::print_stdout,
@@ -9,6 +9,7 @@
 
 mod bench;
 mod book;
+mod chaos;
 mod ci;
 mod claims;
 mod docs;
@@ -69,6 +70,12 @@ enum Command {
         \x20 cargo xtask fuzz --minutes 120\n\
         \x20 cargo xtask fuzz --target import-csv --seed 7")]
     Fuzz(fuzz::Args),
+    /// Run commands under faults of the machine, such as kills and full disks, and look for results
+    /// that are lost or changed.
+    #[command(after_help = "Examples:\n\
+        \x20 cargo xtask chaos --faults 1000\n\
+        \x20 cargo xtask chaos --kinds kill,full-disk --seed 7")]
+    Chaos(chaos::Args),
     /// Simulate the bundled logs again.
     #[command(after_help = "Example:\n  cargo xtask generate --out datasets --force")]
     Generate(generate::Args),
@@ -95,6 +102,11 @@ fn command() -> clap::Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Chaos(args) = &cli.command
+        && let Some(arguments) = args.foretaste()
+    {
+        return foretaste::main(arguments);
+    }
     let bars = logging::start();
     let done = match &cli.command {
         Command::Reproduce(args) => reproduce::run(args, &bars),
@@ -104,6 +116,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::run(args),
         Command::Ci => ci::run(),
         Command::Fuzz(args) => fuzz::run(args),
+        Command::Chaos(args) => chaos::run(args),
         Command::Generate(args) => generate::run(args),
         Command::Python(args) => python::run(args),
         Command::Shop(args) => shop::run(args),

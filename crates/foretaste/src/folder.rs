@@ -125,12 +125,11 @@ impl<'a> Folder<'a> {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        // Whose unfinished training it is decides later.
+        // Without a manifest, what is ours is what a training left that was killed, or had no space
+        // left, or still runs. Whose it is decides later.
         let finished = self.manifests.iter().any(|name| self.path.join(name).exists());
-        let begun = || self.trainings().is_ok_and(|trainings| !trainings.is_empty());
-        let alone = !finished && (begun() || self.path.join(LOCK).exists());
         let ours = |path: &Path| is_ours(path, self.manifests);
-        Ok(check_folder(self.path, &self.inputs, self.force || alone, ours)?)
+        Ok(check_folder(self.path, &self.inputs, self.force || !finished, ours)?)
     }
 
     fn place(&self, command: &Value) -> PathBuf {
@@ -236,6 +235,20 @@ mod tests {
         let folder = Folder::new(temp.path(), RECOMMENDERS, vec![], true).unwrap();
         folder.finish(|place| Ok(fs::write(place.join(RECOMMENDER), content)?)).unwrap();
         assert!(temp.path().join(RECOMMENDER).exists() && !temp.path().join(MANIFEST).exists());
+    }
+
+    #[test]
+    fn what_a_save_without_space_left_is_no_recommender_that_must_stay() {
+        let temp = tempfile::tempdir().unwrap();
+        let digest = "0123456789abcdef0123456789abcdef";
+        let folder = || Folder::new(temp.path(), RECOMMENDERS, vec![], false);
+        fs::write(temp.path().join(format!("tensors-{digest}.safetensors")), "half").unwrap();
+        folder().unwrap();
+        fs::write(temp.path().join(RECOMMENDER), r#"{"model": "agent", "digest": "00"}"#).unwrap();
+        assert!(folder().is_err());
+        fs::remove_file(temp.path().join(RECOMMENDER)).unwrap();
+        fs::write(temp.path().join("thesis.tex"), "mine").unwrap();
+        assert!(folder().is_err());
     }
 
     #[test]

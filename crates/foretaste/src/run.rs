@@ -56,6 +56,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
             folder.display()
         );
     };
+    foretaste_files::sweep(&folder);
     let settings = settings(&folder)?;
     let stages = Stages::new(&folder, bars, quiet)?;
     let plan = Plan { log: &args.log, folder: &folder, settings: &settings, stages: &stages };

@@ -45,7 +45,8 @@ struct Kept {
 const LIMIT: u64 = 1 << 30;
 
 impl<'a> Stages<'a> {
-    /// Keeps answers in the folder `stages` of a run's.
+    /// Keeps answers in the folder `stages` of a run's, which no other run is using; what killed
+    /// ones left half-written goes.
     ///
     /// # Errors
     /// Where the folder cannot be made.
@@ -53,6 +54,7 @@ impl<'a> Stages<'a> {
         let folder = folder.join("stages");
         fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create {}", folder.display()))?;
+        foretaste_files::sweep(&folder);
         Ok(Self { folder, bars, quiet })
     }
 
