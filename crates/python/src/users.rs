@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use candle_core::Device;
+use foretaste_data::ItemId;
 use foretaste_recommender::{Users as LearnedUsers, UsersEnvironment};
 use foretaste_sim::bounds::MdpOracle;
 use foretaste_sim::{
