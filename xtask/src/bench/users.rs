@@ -53,7 +53,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         context: Some(Context::Counts { place: true }),
         ..config
     };
-    let plain = UserModelConfig::new(args.items);
+    let state = StateEncoder::position_weights();
+    let plain = UserModelConfig { state, ..UserModelConfig::new(args.items) };
     let users = |config: UserModelConfig| learned(args.items, &log, config, 0);
     let (pw, ours) = (users(plain.clone())?, users(lstm(plain.clone()))?);
     let pw_features = users(features(plain.clone()))?;
