@@ -12,6 +12,7 @@ mod book;
 mod chaos;
 mod ci;
 mod claims;
+mod date;
 mod docs;
 mod fuzz;
 mod generate;
