@@ -1,15 +1,20 @@
 //! `cargo xtask bench`: one subcommand per hot path.
 
 mod argmax;
+pub mod growth;
 mod import;
 mod irecgan;
 mod nn;
 mod peer;
 mod python;
+mod ratio;
+pub mod record;
 mod sim;
 mod users;
 
 use clap::Subcommand;
+
+use self::record::Record;
 
 /// Options of `bench`.
 #[derive(Debug, clap::Args)]
@@ -23,6 +28,8 @@ enum HotPath {
     /// Choose slates from whole catalogues: milliseconds, compared with reading the cache once and
     /// with candle's tensor operations.
     Argmax(argmax::Args),
+    /// Import, fit, train, simulate and judge larger and larger logs: seconds, and how they grow.
+    Growth(growth::Args),
     /// Import a generated log: megabytes a second and peak memory, compared with polars and
     /// pyarrow.
     Import(import::Args),
@@ -43,13 +50,21 @@ enum HotPath {
 
 /// Runs the benchmark that the arguments name.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.path {
-        HotPath::Argmax(args) => argmax::run(args),
-        HotPath::Import(args) => import::run(args),
-        HotPath::Irecgan(args) => irecgan::run(args),
-        HotPath::Nn(args) => nn::run(args),
-        HotPath::Python(args) => python::run(args),
-        HotPath::Sim(args) => sim::run(args),
-        HotPath::Users(args) => users::run(args),
+    args.path.run(&mut Record::default())
+}
+
+impl HotPath {
+    /// Runs the benchmark, and adds what it measures of our code to the record.
+    fn run(&self, record: &mut Record) -> anyhow::Result<()> {
+        match self {
+            Self::Argmax(args) => argmax::run(args, record),
+            Self::Growth(args) => growth::run(args, record),
+            Self::Import(args) => import::run(args, record),
+            Self::Irecgan(args) => irecgan::run(args, record),
+            Self::Nn(args) => nn::run(args, record),
+            Self::Python(args) => python::run(args),
+            Self::Sim(args) => sim::run(args, record),
+            Self::Users(args) => users::run(args, record),
+        }
     }
 }

@@ -12,6 +12,7 @@ use foretaste_console::terminal::{eprint_line, print_line};
 use foretaste_nn::DeviceKind;
 
 use self::measure::{Agreement, Measurement, Sizes, agreement, measure, measure_candle};
+use crate::bench::record::Record;
 
 /// Options of the argmax benchmark.
 #[derive(Debug, clap::Args)]
@@ -59,7 +60,7 @@ const COMPARED: usize = 500;
 const LARGEST_COMPARED: usize = 100_000;
 
 /// Runs the benchmark and prints its tables.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     let mut items = args.items.clone();
     items.sort_unstable();
     let mut table = Table::new();
@@ -86,7 +87,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         for &storage in &args.storage {
-            pool.install(|| measure_all(args, threads, storage, &items, &device, &mut table))?;
+            pool.install(|| {
+                measure_all(args, threads, storage, &items, &device, record, &mut table)
+            })?;
         }
     }
     print_line(format_args!(
@@ -125,6 +128,7 @@ fn measure_all(
     storage: Kept,
     items: &[usize],
     device: &Device,
+    record: &mut Record,
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let mut before: Option<(usize, f64)> = None;
@@ -133,6 +137,8 @@ fn measure_all(
         let sizes = args.sizes(items);
         let Measurement { freeze, slates, read, gpu } =
             measure(sizes, storage.into(), args.repeats.into(), device)?;
+        let case = format!("argmax, {} bits, items {items}, threads {threads}", storage.bits());
+        let slates = record.seconds(case, &slates);
         let candle = match storage {
             Kept::Single => ms(measure_candle(sizes, args.repeats.into())?),
             Kept::Half => String::new(),
@@ -168,6 +174,13 @@ impl Kept {
         match self {
             Self::Single => "single",
             Self::Half => "half",
+        }
+    }
+
+    fn bits(self) -> u8 {
+        match self {
+            Self::Single => 32,
+            Self::Half => 16,
         }
     }
 }

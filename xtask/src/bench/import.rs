@@ -15,6 +15,7 @@ use rand::Rng;
 use serde::Serialize;
 
 use crate::bench::peer::Peer;
+use crate::bench::record::{Record, median};
 
 /// Options of the import benchmark.
 #[derive(Debug, clap::Args)]
@@ -57,7 +58,7 @@ struct Request<'a> {
 
 /// Generates a log, imports it as CSV and as Parquet, and prints speed and memory next to those of
 /// the peers.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     if let Some(path) = &args.write {
         let rows = if args.events { events(path, args.bytes) } else { generate(path, args.bytes) };
         let rows = rows.with_context(|| format!("cannot write {}", path.display()))?;
@@ -121,7 +122,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 }
             }
         }
-        let ours = median(&mut ours);
+        let ours = record.seconds(format!("import, {megabytes:.0} MB of CSV, as {name}"), &ours);
         let mut row = |label: String, seconds: f64| {
             table.add_row([
                 name.to_owned(),
@@ -133,7 +134,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             ]);
         };
         row("ours".into(), ours);
-        for ((library, work), times) in WORK.into_iter().zip(&mut theirs) {
+        for ((library, work), times) in WORK.into_iter().zip(theirs) {
             if !times.is_empty() {
                 row(format!("{library}, {work}"), median(times));
             }
@@ -144,11 +145,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     }
     print_line(table);
     Ok(())
-}
-
-fn median(times: &mut [f64]) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
 }
 
 /// Writes sessions of 3 to 5 steps, a click of reward 1 on all but the last, until `bytes` are

@@ -23,6 +23,8 @@ use rayon::prelude::*;
 
 use foretaste_console::terminal::{eprint_line, print_line};
 
+use crate::bench::record::{Record, median};
+
 /// Options of the IRecGAN benchmark.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +85,7 @@ const EMBEDDING: usize = 50;
 const LAYERS: usize = 2;
 
 /// Runs the benchmark and prints its tables.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["case", "threads", "s", "V100, s", "limit, s", "time / limit"]);
@@ -101,6 +103,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 threads,
                 args.is_public().then_some(V100[0]),
                 simulated,
+                record,
             ));
             eprint_line(format_args!("measuring an epoch of the agent, {threads} threads"));
             let trained = train(args, &log)?;
@@ -109,6 +112,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 threads,
                 args.is_public().then_some(V100[1]),
                 trained,
+                record,
             ));
             anyhow::Ok(())
         })?;
@@ -142,8 +146,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// Seconds of runs, each with its limit.
 struct Measured(Vec<[f64; 2]>);
 
-fn row(case: &str, threads: usize, public: Option<f64>, measured: Measured) -> [String; 6] {
-    let of = |value: fn(&[f64; 2]) -> f64| median(measured.0.iter().map(value).collect());
+fn row(
+    case: &str,
+    threads: usize,
+    public: Option<f64>,
+    measured: Measured,
+    record: &mut Record,
+) -> [String; 6] {
+    let all = |value: fn(&[f64; 2]) -> f64| measured.0.iter().map(value).collect::<Vec<_>>();
+    let of = |value| median(all(value));
+    record.seconds(format!("irecgan, {case}, threads {threads}"), &all(|run| run[0]));
     [
         case.to_owned(),
         threads.to_string(),
@@ -381,11 +393,6 @@ fn memory_rate() -> f64 {
     }
     black_box(&values);
     2.0 * size_of_val(&values[..]) as f64 / fastest
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_unstable_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
 }
 
 fn size() -> RangedU64ValueParser<usize> {

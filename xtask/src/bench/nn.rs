@@ -12,7 +12,8 @@ use clap::builder::RangedU64ValueParser;
 use comfy_table::{Table, presets};
 
 use crate::bench::nn::case::{Case, Request};
-use crate::bench::peer::Peer;
+use crate::bench::peer::{self, Peer};
+use crate::bench::record::{Record, median};
 use foretaste_console::terminal::{eprint_line, print_line};
 
 /// Options of the network benchmark.
@@ -36,8 +37,10 @@ pub struct Args {
     /// Steps of a session of training.
     #[arg(long, value_delimiter = ',', default_values_t = [4, 10, 20], value_parser = size())]
     time: Vec<usize>,
-    /// Seconds of one turn; we and the peer have three turns each at a case, and the median of
-    /// their medians is shown.
+    /// Turns that we and the peer have at each case; the median of their medians is shown.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..))]
+    turns: u8,
+    /// Seconds of one turn.
     #[arg(long, default_value = "0.5", value_parser = seconds)]
     seconds: f64,
     /// Measure only these, and the products that they are compared with.
@@ -65,14 +68,13 @@ enum Part {
     Embedding,
 }
 
-const TURNS: usize = 3;
 const LABELS: [&str; 5] = ["case", "hidden", "batch", "T", "threads"];
 const NOTHING: &str = "-";
 
 /// Runs the benchmark and prints its table.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     if args.serve {
-        return ours::serve(stdin().lock(), stdout().lock());
+        return peer::serve(stdin().lock(), stdout().lock(), ours::answer);
     }
     let mut peer = match args.peer {
         Some(Library::Torch) => Some(Peer::script(&args.peer_python, "torch_nn.py")?),
@@ -87,8 +89,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             let labels: Vec<_> = labels.map(|(name, value)| format!("{name} {value}")).collect();
             let labels = labels.join(", ");
             eprint_line(format_args!("measuring {labels}"));
-            let measured =
-                measure(Request { case, threads, seconds: args.seconds }, &mut ours, &mut peer)?;
+            let request = Request { case, threads, seconds: args.seconds };
+            let (our_times, peer_times) = in_turns(request, args.turns, &mut ours, &mut peer)?;
+            let measured = Measured {
+                case,
+                threads,
+                ours: record.seconds(format!("nn, {labels}"), &our_times),
+                peer: peer.as_ref().map(|_| median(peer_times)),
+            };
             let beside =
                 measured.peer.map(|seconds| format!(", the peer {} ms", milliseconds(seconds)));
             eprint_line(format_args!(
@@ -129,17 +137,22 @@ impl Measured {
     }
 }
 
-/// We and the peer take turns, so that what else the machine does falls on both.
-fn measure(request: Request, ours: &mut Peer, peer: &mut Option<Peer>) -> anyhow::Result<Measured> {
+/// Median seconds of our turns and the peer's, which alternate so that what else the machine does
+/// falls on both.
+fn in_turns(
+    request: Request,
+    turns: u8,
+    ours: &mut Peer,
+    peer: &mut Option<Peer>,
+) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {
     let (mut our_times, mut peer_times) = (Vec::new(), Vec::new());
-    for _ in 0..TURNS {
+    for _ in 0..turns {
         our_times.push(ours.ask(&request, request.case)?);
         if let Some(peer) = peer {
             peer_times.push(peer.ask(&request, request.case)?);
         }
     }
-    let peer = peer.as_ref().map(|_| median(peer_times));
-    Ok(Measured { case: request.case, threads: request.threads, ours: median(our_times), peer })
+    Ok((our_times, peer_times))
 }
 
 fn cases(args: &Args) -> Vec<Case> {
@@ -212,11 +225,6 @@ fn cell<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 
 fn milliseconds(seconds: f64) -> String {
     format!("{:.3}", 1e3 * seconds)
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_unstable_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
 }
 
 fn size() -> RangedU64ValueParser<usize> {

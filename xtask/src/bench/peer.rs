@@ -132,6 +132,25 @@ impl Drop for Peer {
     }
 }
 
+/// Answers each request with the seconds that `seconds` measures for its line, until there are no
+/// more.
+pub fn serve(
+    requests: impl BufRead,
+    mut answers: impl Write,
+    seconds: impl Fn(&str) -> anyhow::Result<f64>,
+) -> anyhow::Result<()> {
+    let mut say = |line: String| writeln!(answers, "{line}").and_then(|()| answers.flush());
+    say(serde_json::to_string(&Hello { name: "Foretaste".to_owned() })?)?;
+    for line in requests.lines() {
+        let answer = match seconds(&line?) {
+            Ok(seconds) => Answer::Seconds(seconds),
+            Err(reason) => Answer::Error(format!("{reason:#}")),
+        };
+        say(serde_json::to_string(&answer)?)?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use foretaste_sim::{Blind, Mdp, MdpConfig, Rollout};
 use serde::Serialize;
 
 use super::peer::Peer;
+use super::record::median;
 
 /// Options of the benchmark of the Python package.
 #[derive(Debug, clap::Args)]
@@ -105,9 +106,4 @@ fn rollout(mdp: &Mdp, sessions: u64, steps: u64) -> anyhow::Result<f64> {
         first += sessions;
     }
     Ok(begin.elapsed().as_secs_f64() / done as f64)
-}
-
-fn median(mut seconds: Vec<f64>) -> f64 {
-    seconds.sort_unstable_by(f64::total_cmp);
-    seconds[seconds.len() / 2]
 }

@@ -13,6 +13,8 @@ use rayon::prelude::*;
 
 use foretaste_console::terminal::{eprint_line, print_line};
 
+use crate::bench::record::{Record, median};
+
 /// Options of the simulator benchmark.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -30,9 +32,10 @@ pub struct Args {
 const ITEMS: usize = 50;
 const K: usize = 10;
 const CHUNK: u64 = 1_024;
+const UNIT: &str = "M steps/s";
 
 /// Runs the benchmark and prints its table.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     let mdp = Mdp::new(&MdpConfig { items: ITEMS, ..Default::default() })?;
     let users = ChoiceUsers::new(&ChoiceUsersConfig { items: ITEMS, ..Default::default() })?;
     let mut table = Table::new();
@@ -48,8 +51,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
-            measure(args, "Mdp, 10 states", threads, &mdp, &mut table)?;
-            measure(args, "ChoiceUsers, 8 features, memory 3", threads, &users, &mut table)
+            measure(args, "Mdp, 10 states", threads, &mdp, record, &mut table)?;
+            measure(args, "ChoiceUsers, 8 features, memory 3", threads, &users, record, &mut table)
         })?;
     }
     print_line(format_args!(
@@ -67,6 +70,7 @@ fn measure<E: Environment>(
     name: &str,
     threads: usize,
     users: &E,
+    record: &mut Record,
     table: &mut Table,
 ) -> anyhow::Result<()> {
     let note =
@@ -91,22 +95,26 @@ fn measure<E: Environment>(
         ]);
     };
     note("log kept");
-    let kept = median(args, || rollout.run(users, &policy).map(drop))?;
+    let case = |kept: &str| format!("sim, {name}, threads {threads}, {kept}");
+    let kept = times(args, || rollout.run(users, &policy).map(drop))?;
+    record.rates(case("log kept"), UNIT, 1e-6 * steps, &kept);
     note("writing its bytes");
-    let writing = median(args, || {
+    let writing = times(args, || {
         std::hint::black_box(rayon::iter::repeat_n(1u64, bytes / 8).collect::<Vec<u64>>());
         Ok::<_, anyhow::Error>(())
     })?;
+    let writing = median(writing);
     row(
         "yes",
-        kept,
+        median(kept),
         format!("{} (writing its {} MB once)", millions(steps / writing), bytes / 1_000_000),
     );
     note("log not kept");
-    let not_kept = median(args, || rollout.outcomes(users, &policy).map(drop))?;
+    let not_kept = times(args, || rollout.outcomes(users, &policy).map(drop))?;
+    record.rates(case("log not kept"), UNIT, 1e-6 * steps, &not_kept);
     note("opening its streams");
     let seed = Seed::new(2);
-    let drawing = median(args, || {
+    let drawing = times(args, || {
         let chunks = (0..2 * sessions / CHUNK).into_par_iter();
         let first_draws = |chunk| {
             let streams = seed.streams(chunk * CHUNK..(chunk + 1) * CHUNK);
@@ -115,9 +123,10 @@ fn measure<E: Environment>(
         std::hint::black_box(chunks.map(first_draws).max());
         Ok::<_, anyhow::Error>(())
     })?;
+    let drawing = median(drawing);
     row(
         "no",
-        not_kept,
+        median(not_kept),
         format!("{} (opening its {} streams)", millions(steps / drawing), 2 * sessions),
     );
     Ok(())
@@ -133,13 +142,16 @@ fn millions(per_second: f64) -> String {
     format!("{:.1} M", per_second / 1e6)
 }
 
-fn median<Fault>(args: &Args, mut run: impl FnMut() -> Result<(), Fault>) -> Result<f64, Fault> {
+/// Seconds of each repetition.
+fn times<Fault>(
+    args: &Args,
+    mut run: impl FnMut() -> Result<(), Fault>,
+) -> Result<Vec<f64>, Fault> {
     let mut seconds = Vec::new();
     for _ in 0..args.repeats {
         let start = Instant::now();
         run()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    seconds.sort_unstable_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    Ok(seconds)
 }

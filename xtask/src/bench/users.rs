@@ -19,6 +19,8 @@ use foretaste_user_model::{
     UserModelConfig, fit,
 };
 
+use crate::bench::record::Record;
+
 /// Options of the benchmark of learned users.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -46,7 +48,7 @@ const LENGTH: usize = 10;
 const MEMBERS: usize = 5;
 
 /// Runs the benchmark and prints its table.
-pub fn run(args: &Args) -> anyhow::Result<()> {
+pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     let log = log(args.items)?;
     let lstm = |config: UserModelConfig| UserModelConfig { state: StateEncoder::lstm(), ..config };
     let features = |config: UserModelConfig| UserModelConfig {
@@ -72,12 +74,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for &threads in &args.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         pool.install(|| {
-            let mut add = |name: &str, speed: &dyn Fn(u64) -> anyhow::Result<f64>| {
+            let mut add = |name: &str, times: &dyn Fn(u64) -> anyhow::Result<Times>| {
                 eprint_line(format_args!("measuring {name}, {threads} threads"));
-                let cells = args
-                    .sessions
-                    .iter()
-                    .map(|&sessions| Ok(format!("{:.3} M", speed(sessions)? / 1e6)));
+                let cells = args.sessions.iter().map(|&sessions| {
+                    let Times { steps, seconds } = times(sessions)?;
+                    let case = format!("users, {name}, sessions {sessions}, threads {threads}");
+                    let speed = record.rates(case, "M steps/s", 1e-6 * steps, &seconds);
+                    Ok(format!("{speed:.3} M"))
+                });
                 let cells = cells.collect::<anyhow::Result<Vec<_>>>()?;
                 table.add_row([name.to_owned(), threads.to_string()].into_iter().chain(cells));
                 Ok::<_, anyhow::Error>(())
@@ -122,39 +126,45 @@ fn learned(
     Ok(LearnedUsers::new(model)?.leaving_by_choice_alone())
 }
 
-/// Steps a second of so many sessions at a time.
-fn rollout<E: Environment>(args: &Args, sessions: u64, users: &E) -> anyhow::Result<f64> {
+/// So many steps, in each of these times.
+struct Times {
+    steps: f64,
+    seconds: Vec<f64>,
+}
+
+/// Steps of so many sessions at a time.
+fn rollout<E: Environment>(args: &Args, sessions: u64, users: &E) -> anyhow::Result<Times> {
     let random = Blind(UniformRandom { items: args.items });
     let all = (args.steps / LENGTH as u64).div_ceil(sessions) * sessions;
     let rollout = Rollout::new(Seed::new(3), 0..all, K).max_steps(LENGTH).chunk(sessions as usize);
-    let steps = rollout.run(users, &random)?.steps();
-    let seconds = median(args, || rollout.outcomes(users, &random).map(drop).map_err(Into::into))?;
-    Ok(steps as f64 / seconds)
+    let steps = rollout.run(users, &random)?.steps() as f64;
+    let seconds = times(args, || rollout.outcomes(users, &random).map(drop).map_err(Into::into))?;
+    Ok(Times { steps, seconds })
 }
 
-/// How many steps a second the 64 x 64 layer of r_θ alone would allow.
-fn products(args: &Args, sessions: u64) -> anyhow::Result<f64> {
+/// The 64 x 64 layer of r_θ alone, for so many sessions at a time.
+fn products(args: &Args, sessions: u64) -> anyhow::Result<Times> {
     const WIDTH: usize = 64;
     let rows = sessions as usize * K;
     let left = Tensor::ones((rows, WIDTH), DType::F32, &Device::Cpu)?;
     let right = Tensor::ones((WIDTH, WIDTH), DType::F32, &Device::Cpu)?;
-    let times = (args.steps / sessions).max(1);
-    let seconds = median(args, || {
-        for _ in 0..times {
+    let products = (args.steps / sessions).max(1);
+    let seconds = times(args, || {
+        for _ in 0..products {
             std::hint::black_box(matmul(&left, &right)?);
         }
         Ok(())
     })?;
-    Ok((times * sessions) as f64 / seconds)
+    Ok(Times { steps: (products * sessions) as f64, seconds })
 }
 
-fn median(args: &Args, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+/// Seconds of each repetition.
+fn times(args: &Args, mut run: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<f64>> {
     let mut seconds = Vec::new();
     for _ in 0..args.repeats {
         let start = Instant::now();
         run()?;
         seconds.push(start.elapsed().as_secs_f64());
     }
-    seconds.sort_unstable_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    Ok(seconds)
 }

@@ -9,6 +9,8 @@ use foretaste_data::{ItemId, RecentClicks};
 use foretaste_random::{Seed, Stream};
 use rand::Rng;
 
+use crate::bench::record::median;
+
 /// The sizes of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sizes {
@@ -24,15 +26,15 @@ pub struct Sizes {
     pub users: usize,
 }
 
-/// What choosing slates takes, medians of the repetitions in seconds.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What choosing slates takes, in seconds.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Measurement {
     /// Computing them.
     pub freeze: f64,
-    /// Choosing one slate for each user.
-    pub slates: f64,
-    /// Reading the cached item halves once, on all threads: the bandwidth of the memory, or of a
-    /// cache that holds them.
+    /// Choosing one slate for each user, in each repetition.
+    pub slates: Vec<f64>,
+    /// Reading the cached item halves once, on all threads, the median: the bandwidth of the
+    /// memory, or of a cache that holds them.
     pub read: f64,
     /// The same on a GPU, if that is where it was to be measured.
     pub gpu: Option<OnGpu>,
@@ -71,7 +73,7 @@ pub fn measure(
         }));
     }
     let gpu = on_gpu(&cascade, &states, &result?.items, repetitions, device)?;
-    Ok(Measurement { freeze, slates: median(slates), read: median(read), gpu })
+    Ok(Measurement { freeze, slates, read: median(read), gpu })
 }
 
 #[cfg(feature = "cuda")]
@@ -191,9 +193,4 @@ fn seconds(run: impl FnOnce()) -> f64 {
     let begin = Instant::now();
     run();
     begin.elapsed().as_secs_f64()
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -6,7 +6,6 @@ mod gemm;
 mod softmax;
 mod train;
 
-use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Shape, Tensor};
@@ -15,26 +14,12 @@ use foretaste_random::Seed;
 use rand::Rng;
 
 use crate::bench::nn::case::{Case, Request};
-use crate::bench::peer::{Answer, Hello};
 
 /// One run of a case; what it needs is built before.
 type Run = Box<dyn FnMut() -> anyhow::Result<()>>;
 
-/// Answers each request, until there are no more.
-pub fn serve(requests: impl BufRead, mut answers: impl Write) -> anyhow::Result<()> {
-    let mut say = |line: String| writeln!(answers, "{line}").and_then(|()| answers.flush());
-    say(serde_json::to_string(&Hello { name: "Foretaste".to_owned() })?)?;
-    for line in requests.lines() {
-        let answer = match answer(&line?) {
-            Ok(seconds) => Answer::Seconds(seconds),
-            Err(reason) => Answer::Error(format!("{reason:#}")),
-        };
-        say(serde_json::to_string(&answer)?)?;
-    }
-    Ok(())
-}
-
-fn answer(line: &str) -> anyhow::Result<f64> {
+/// The median seconds of a run of what a request asks for.
+pub fn answer(line: &str) -> anyhow::Result<f64> {
     let Request { case, threads, seconds } = serde_json::from_str(line)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     pool.install(|| median(prepare(case)?, seconds))
@@ -92,10 +77,11 @@ fn descend(adam: &mut Adam, loss: &Tensor) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::peer::{self, Answer};
 
     fn answers(requests: &str) -> Vec<String> {
         let mut written = Vec::new();
-        serve(requests.as_bytes(), &mut written).unwrap();
+        peer::serve(requests.as_bytes(), &mut written, answer).unwrap();
         String::from_utf8(written).unwrap().lines().map(str::to_owned).collect()
     }
 
