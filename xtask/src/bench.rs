@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: one subcommand per hot path.
 
+mod all;
 mod argmax;
 pub mod growth;
 mod import;
@@ -25,6 +26,8 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum HotPath {
+    /// Run all hot paths that need no other library, at a short setting, and write one file.
+    All(all::Args),
     /// Choose slates from whole catalogues: milliseconds, compared with reading the cache once and
     /// with candle's tensor operations.
     Argmax(argmax::Args),
@@ -57,6 +60,7 @@ impl HotPath {
     /// Runs the benchmark, and adds what it measures of our code to the record.
     fn run(&self, record: &mut Record) -> anyhow::Result<()> {
         match self {
+            Self::All(args) => all::run(args),
             Self::Argmax(args) => argmax::run(args, record),
             Self::Growth(args) => growth::run(args, record),
             Self::Import(args) => import::run(args, record),
