@@ -2,6 +2,7 @@
 
 mod all;
 mod argmax;
+mod compare;
 pub mod growth;
 mod import;
 mod irecgan;
@@ -31,6 +32,8 @@ enum HotPath {
     /// Choose slates from whole catalogues: milliseconds, compared with reading the cache once and
     /// with candle's tensor operations.
     Argmax(argmax::Args),
+    /// Compare the speed of two programs, and fail if something is slower beyond noise.
+    Compare(compare::Args),
     /// Import, fit, train, simulate and judge larger and larger logs: seconds, and how they grow.
     Growth(growth::Args),
     /// Import a generated log: megabytes a second and peak memory, compared with polars and
@@ -62,6 +65,7 @@ impl HotPath {
         match self {
             Self::All(args) => all::run(args),
             Self::Argmax(args) => argmax::run(args, record),
+            Self::Compare(args) => compare::run(args),
             Self::Growth(args) => growth::run(args, record),
             Self::Import(args) => import::run(args, record),
             Self::Irecgan(args) => irecgan::run(args, record),
