@@ -3,6 +3,7 @@
 mod all;
 mod argmax;
 mod compare;
+mod fit;
 pub mod growth;
 mod import;
 mod irecgan;
@@ -34,6 +35,8 @@ enum HotPath {
     Argmax(argmax::Args),
     /// Compare the speed of two programs, and fail if something is slower beyond noise.
     Compare(compare::Args),
+    /// Fit GAN-CDQN's user models: seconds, compared with a port to PyTorch.
+    Fit(fit::Args),
     /// Import, fit, train, simulate and judge larger and larger logs: seconds, and how they grow.
     Growth(growth::Args),
     /// Import a generated log: megabytes a second and peak memory, compared with polars and
@@ -66,6 +69,7 @@ impl HotPath {
             Self::All(args) => all::run(args),
             Self::Argmax(args) => argmax::run(args, record),
             Self::Compare(args) => compare::run(args),
+            Self::Fit(args) => fit::run(args, record),
             Self::Growth(args) => growth::run(args, record),
             Self::Import(args) => import::run(args, record),
             Self::Irecgan(args) => irecgan::run(args, record),
