@@ -4,6 +4,7 @@
 mod blocks;
 mod kept;
 mod reference;
+mod speed;
 mod take;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use foretaste_console::terminal::print_line;
 
+use self::blocks::Kind;
 use crate::workspace_root;
 
 /// Options of `docs`.
@@ -24,7 +26,7 @@ pub struct Args {
     #[arg(long, value_name = "OUT", conflicts_with = "check")]
     take: Option<PathBuf>,
 
-    /// Change nothing, and fail if a document differs from docs/results or from the commands.
+    /// Change nothing, and fail if a document differs from the results or from the commands.
     #[arg(long)]
     check: bool,
 }
@@ -75,10 +77,7 @@ fn check(root: &Path) -> anyhow::Result<()> {
         stale.extend(filled.changed.iter().map(|line| format!("{}, line {line}", page.name)));
     }
     if !stale.is_empty() {
-        bail!(
-            "the figures differ from those in docs/results: {}; run `cargo xtask docs`",
-            stale.join("; ")
-        );
+        bail!("the figures differ from the results: {}; run `cargo xtask docs`", stale.join("; "));
     }
     Ok(())
 }
@@ -145,8 +144,11 @@ impl Page {
     /// Its text, and what it should be.
     fn filled(&self, root: &Path) -> anyhow::Result<(String, blocks::Filled)> {
         let text = read(&root.join(&self.name))?;
-        let filled =
-            blocks::fill(&text, &self.name, |block| kept::content(root, self.to_root, block))?;
+        let filled = blocks::fill(&text, &self.name, |block| match block.kind {
+            Kind::Results => kept::content(root, self.to_root, block, kept::results),
+            Kind::Claims => kept::content(root, self.to_root, block, kept::claims),
+            Kind::Speed => speed::content(root, self.to_root, block),
+        })?;
         Ok((text, filled))
     }
 }

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 pub struct Block {
     /// Whose results.
     pub kind: Kind,
-    /// The folder in docs/results.
+    /// The folder in docs/results, or the file of speeds.
     pub run: String,
-    /// The experiment.
+    /// The experiment, or the part of the speeds.
     pub experiment: String,
     /// The rest, `name=value` or `name="value"`.
     pub options: BTreeMap<String, String>,
@@ -24,6 +24,8 @@ pub enum Kind {
     Results,
     /// The claims that it decides.
     Claims,
+    /// What `bench all` measured.
+    Speed,
 }
 
 /// A document with its blocks filled in.
@@ -36,12 +38,13 @@ pub struct Filled {
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Results, Self::Claims];
+    const ALL: [Self; 3] = [Self::Results, Self::Claims, Self::Speed];
 
     fn name(self) -> &'static str {
         match self {
             Self::Results => "results",
             Self::Claims => "claims",
+            Self::Speed => "speed",
         }
     }
 

@@ -9,7 +9,7 @@ use foretaste_lab::Scale;
 use foretaste_report::{Choice, Decided, Excerpt, Means};
 use serde::{Deserialize, Serialize};
 
-use super::blocks::{Block, Kind};
+use super::blocks::Block;
 use super::{names_in, read};
 
 /// `run.json`: what repeats a run, and what it took.
@@ -54,17 +54,17 @@ pub fn table_of(experiment: &str) -> String {
     format!("{experiment}{TABLE}")
 }
 
+/// The file of a run's folder from which a block is, and the part of it that the block shows.
+pub type Shown = fn(&Path, &Block) -> anyhow::Result<(String, Excerpt)>;
+
 /// What the block shows: a table, and where it comes from. `to_root` is the way from the document's
 /// folder to the root.
-pub fn content(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<String> {
+pub fn content(root: &Path, to_root: &str, block: &Block, shown: Shown) -> anyhow::Result<String> {
     let folder = root.join(FOLDER);
     let runs = if folder.is_dir() { names_in(&folder, "")? } else { Vec::new() };
     one_of("run in docs/results", &block.run, &runs)?;
     let folder = folder.join(&block.run);
-    let (file, excerpt) = match block.kind {
-        Kind::Results => results(&folder, block)?,
-        Kind::Claims => claims(&folder, block)?,
-    };
+    let (file, excerpt) = shown(&folder, block)?;
     let source = folder.join(SOURCE);
     let source: Source = serde_json::from_str(&read(&source)?)
         .with_context(|| format!("{} is not the record of a run", source.display()))?;
@@ -79,7 +79,8 @@ pub fn content(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<Stri
     Ok(format!("{}\n{}", table.markdown(), wrapped(&origin)))
 }
 
-fn results(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
+/// Means of an experiment.
+pub fn results(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
     let mut choice = Choice::default();
     for (name, value) in &block.options {
         *match name.as_str() {
@@ -102,7 +103,8 @@ fn results(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
     Ok((file, Means::read(text.as_bytes(), &shown)?.table(&choice)?))
 }
 
-fn claims(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
+/// The claims that an experiment decides.
+pub fn claims(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)> {
     if let Some(name) = block.options.keys().next() {
         bail!("there is no option `{name}`: blocks of claims have no options");
     }
@@ -137,12 +139,7 @@ fn one_of(kind: &str, name: &str, known: &[String]) -> anyhow::Result<()> {
 impl Source {
     /// Where what a block shows comes from: its file, in this form, and figures over so many seeds.
     fn of(&self, file: &str, seeds: &RangeInclusive<usize>) -> String {
-        let short = |revision: &String| {
-            let (commit, dirty) = revision.split_once('-').unwrap_or((revision, ""));
-            let commit: String = commit.chars().take(SHORT).collect();
-            if dirty.is_empty() { commit } else { format!("{commit}-{dirty}") }
-        };
-        let revisions: Vec<_> = self.revisions.keys().map(short).collect();
+        let revisions: Vec<_> = self.revisions.keys().map(|revision| short(revision)).collect();
         let word = if revisions.len() == 1 { "revision" } else { "revisions" };
         let seeds = match (seeds.start(), seeds.end()) {
             (1, 1) => "1 seed".into(),
@@ -164,8 +161,15 @@ impl Source {
     }
 }
 
+/// The first letters of a revision, and whether it was changed.
+pub fn short(revision: &str) -> String {
+    let (commit, dirty) = revision.split_once('-').unwrap_or((revision, ""));
+    let commit: String = commit.chars().take(SHORT).collect();
+    if dirty.is_empty() { commit } else { format!("{commit}-{dirty}") }
+}
+
 /// A paragraph in lines of at most [`WIDTH`] columns, as far as its words allow.
-fn wrapped(text: &str) -> String {
+pub fn wrapped(text: &str) -> String {
     let (mut lines, mut width) = (String::new(), 0);
     for word in text.split(' ') {
         let length = word.chars().count();

@@ -281,7 +281,7 @@ fn a_check_fails_where_a_block_differs_and_changes_nothing() {
     let error = check(root.path()).unwrap_err().to_string();
     assert_eq!(
         error,
-        "the figures differ from those in docs/results: README.md, line 3; run `cargo xtask docs`"
+        "the figures differ from the results: README.md, line 3; run `cargo xtask docs`"
     );
     let readme = root.path().join("README.md");
     assert_eq!(read(&readme).unwrap(), README);
@@ -357,6 +357,44 @@ fn a_wrong_marker_is_named_with_its_file_and_line() {
         assert!(error.starts_with("docs/page.md, line 3: "), "{error}");
         assert!(error.contains(message), "{error}");
     }
+}
+
+#[test]
+fn a_block_of_speeds_shows_growth_or_the_other_paths() {
+    let root = TempDir::new().unwrap();
+    fs::create_dir_all(root.path().join("docs")).unwrap();
+    fs::create_dir_all(root.path().join("benches")).unwrap();
+    fs::write(root.path().join("README.md"), "").unwrap();
+    let case = |name: &str, better: &str, values: [f64; 3]| json!({ "name": name, "unit": "M steps/s", "better": better, "values": values });
+    let run = json!({
+        "machine": { "cores": 2, "cpu": "Any CPU" },
+        "revision": "0123456789abcdef-dirty",
+        "date": "2026-11-30",
+        "cases": [
+            case("growth, fit, base", "less", [1.0, 2.0, 1.5]),
+            case("growth, fit, items x10", "less", [2.0, 4.0, 3.0]),
+            case("sim, Mdp", "more", [4.0, 3.0, 2.0]),
+        ],
+    });
+    fs::write(root.path().join("benches/results.json"), run.to_string()).unwrap();
+    let show = |part: &str| {
+        let marker = format!("<!-- speed benches/results.json {part} -->");
+        block(root.path(), &marker, "<!-- end of speed -->")
+    };
+    let growth = show("growth").unwrap();
+    assert!(growth.contains("| fit | 1.50 |  | 2.00 |  |  |\n"), "{growth}");
+    assert!(!growth.contains("Mdp"), "{growth}");
+    let origin = "[benches/results.json](../benches/results.json), revision 0123456-dirty, \
+                  2026-11-30, on 2 cores of Any CPU";
+    let text = |page: &str| page.replace('\n', " ");
+    assert!(text(&growth).contains(origin), "{growth}");
+    let paths = show("paths").unwrap();
+    assert!(paths.contains("| sim, Mdp | M steps/s | 3.00 | 2.00 to 4.00 |\n"), "{paths}");
+    assert!(!paths.contains("fit"), "{paths}");
+    assert!(text(&paths).contains(origin), "{paths}");
+
+    assert!(show("sums").unwrap_err().contains("there is no part `sums`, expected `growth` or"));
+    assert!(show("growth rows=a").unwrap_err().contains("blocks of speed have no options"));
 }
 
 #[test]
