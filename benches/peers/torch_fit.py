@@ -1,16 +1,17 @@
 """PyTorch's times of fitting GAN-CDQN's user models on the processor, for comparison with ours.
 
     torch_fit.py --serve
-        answers requests until its input ends. The first line it writes is {"name": "PyTorch VERSION"}. A request is one
-        line of JSON, the model (pw or lstm), the file in the format of the authors' code, the number of updates and of
-        threads:
+        answers requests until its input ends. The first line it writes is
+        {"name": "PyTorch VERSION"}. A request is one line of JSON, the model (pw or lstm), the
+        file in the format of the authors' code, the number of updates and of threads:
             {"model": "pw", "path": "yelp.txt", "iterations": 500, "threads": 1}
         The answer is one line: {"seconds": TIME}, of all updates, or {"error": WHY}.
         `cargo xtask bench fit` speaks this.
 
-The models are an ordinary port: f32, one-hot items, states of position weights (the last 20 clicks, 4 columns, bias and
-ELU) or of an LSTM of width 20, a reward network 64-64 with ELU, cross-entropy over the slate, fused Adam of rate 5e-4,
-batches of 50 users. Batches are prepared as tensors before the time begins, and used in turn. Nothing is validated.
+The models are an ordinary port: f32, one-hot items, states of position weights (the last 20
+clicks, 4 columns, bias and ELU) or of an LSTM of width 20, a reward network 64-64 with ELU,
+cross-entropy over the slate, fused Adam of rate 5e-4, batches of 50 users. Batches are prepared as
+tensors before the time begins, and used in turn. Nothing is validated.
 """
 
 import argparse
@@ -29,7 +30,12 @@ BATCH, HISTORY, COLUMNS, STATE, HEAD = 50, 20, 4, 20, 64
 
 def main():
     parser = argparse.ArgumentParser(description="PyTorch's times of fits on the processor.")
-    parser.add_argument("--serve", action="store_true", required=True, help="answer requests from the standard input")
+    parser.add_argument(
+        "--serve",
+        action="store_true",
+        required=True,
+        help="answer requests from the standard input",
+    )
     parser.parse_args()
     say({"name": f"PyTorch {torch.__version__}"})
     for line in sys.stdin:
@@ -67,7 +73,9 @@ def fit(model, path, iterations, threads):
         adam.step()
         losses.append(loss.detach())
     seconds = time.perf_counter() - begin
-    first, last = (torch.stack(part).mean() for part in [losses[: len(batches)], losses[-len(batches) :]])
+    first, last = (
+        torch.stack(part).mean() for part in [losses[: len(batches)], losses[-len(batches) :]]
+    )
     print(f"{model}: loss {first:.4f} in the first pass, {last:.4f} in the last", file=sys.stderr)
     if not last < first:
         raise ValueError(f"the loss went from {first} to {last}, expected less")
@@ -75,7 +83,8 @@ def fit(model, path, iterations, threads):
 
 
 def read(path):
-    """The slates of the training users, each a list of items and the place of the click, and the number of items."""
+    """The slates of the training users, each a list of items and the place of the click, and the
+    number of items."""
     slates = defaultdict(lambda: defaultdict(list))
     items = 0
     with open(path, newline="") as file:
@@ -87,7 +96,12 @@ def read(path):
     users = []
     for of_user in slates.values():
         shown = [of_user[moment] for moment in sorted(of_user)]
-        users.append([([item for item, _ in slate], [click for _, click in slate].index(True)) for slate in shown])
+        users.append(
+            [
+                ([item for item, _ in slate], [click for _, click in slate].index(True))
+                for slate in shown
+            ]
+        )
     return users, items
 
 
@@ -105,7 +119,9 @@ def prepare(users, items):
             shown.append(slate + [0] * missing)
             mask.append([False] * len(slate) + [True] * missing)
             chosen.append(choice)
-            history += [(number, lag, item) for lag, item in enumerate(reversed(clicked[-HISTORY:]))]
+            history += [
+                (number, lag, item) for lag, item in enumerate(reversed(clicked[-HISTORY:]))
+            ]
             before.append(row * steps + len(clicked) if clicked else 0)
             clicks[row, len(clicked), slate[choice]] = 1
             clicked.append(slate[choice])
@@ -117,7 +133,8 @@ def prepare(users, items):
         # For position weights: the row of W and the row of [slate, item] of each click.
         "lags": lags,
         "cells": slates * items + clicked,
-        # For the LSTM: one-hot clicks, and which output is before each slate; 0 is the empty history.
+        # For the LSTM: one-hot clicks, and which output is before each slate; 0 is the empty
+        # history.
         "clicks": clicks,
         "before": torch.tensor(before),
     }

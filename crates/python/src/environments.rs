@@ -55,7 +55,9 @@ type Stepped<'py> = (
 #[pymethods]
 impl Environments {
     #[new]
-    #[pyo3(signature = (users, n, *, k, action, history, max_steps, exclude, regret, autoreset, threads=None))]
+    #[pyo3(signature = (
+        users, n, *, k, action, history, max_steps, exclude, regret, autoreset, threads=None
+    ))]
     #[expect(clippy::too_many_arguments, reason = "the settings, by name")]
     fn new(
         users: &Users,

@@ -5,8 +5,8 @@
 //!   are compared with the log's; [`numbers`] of sessions for a test whether the simulated ones can
 //!   be distinguished from the real ones.
 //! * [`Calibration`], [`by_place`], [`by_history`]: whether chances are shares.
-//! * [`Pair`]: two models of the same users, fitted to halves of the sessions, or of different forms:
-//!   do they order items and policies alike, and does greed in one earn in the other?
+//! * [`Pair`]: two models of the same users, fitted to halves of the sessions, or of different
+//!   forms: do they order items and policies alike, and does greed in one earn in the other?
 //!   [`Agreement`] says where they differ.
 //! * [`Arena`]: policies that the users rank, and how often these leave what the log shows;
 //!   [`ByItem`] asks a model for scores that greed can rank.

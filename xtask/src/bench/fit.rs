@@ -33,7 +33,12 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     peer_python: Option<PathBuf>,
     /// Numbers of threads to measure with.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 2], value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_024))]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_values_t = [1, 2],
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_024)
+    )]
     threads: Vec<usize>,
     /// Updates of a fit, on batches of 50 users.
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..))]

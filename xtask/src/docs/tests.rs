@@ -365,7 +365,9 @@ fn a_block_of_speeds_shows_growth_or_the_other_paths() {
     fs::create_dir_all(root.path().join("docs")).unwrap();
     fs::create_dir_all(root.path().join("benches")).unwrap();
     fs::write(root.path().join("README.md"), "").unwrap();
-    let case = |name: &str, better: &str, values: [f64; 3]| json!({ "name": name, "unit": "M steps/s", "better": better, "values": values });
+    let case = |name: &str, better: &str, values: [f64; 3]| -> serde_json::Value {
+        json!({ "name": name, "unit": "M steps/s", "better": better, "values": values })
+    };
     let run = json!({
         "machine": { "cores": 2, "cpu": "Any CPU" },
         "revision": "0123456789abcdef-dirty",

@@ -1,5 +1,5 @@
-//! Two models of the same users, which share what they were fitted to or how, and differ in the rest:
-//! where they contradict each other, neither is to be believed.
+//! Two models of the same users, fitted to different sessions or of different forms: where they
+//! contradict each other, neither is to be believed.
 
 use foretaste_data::Log;
 use foretaste_eval::Estimate;
