@@ -78,7 +78,7 @@ pub use kinds::{ModelKind, Settings};
 pub use model::{ClickModel, Likelihood};
 pub use network::{Architecture, Loss, NetworkConfig};
 pub use popularity::{PopularityConfig, PositionConfig};
-pub use select::{Candidate, Progress, Selection, select, select_among};
+pub use select::{Candidate, Progress, Selection, fit_point, is_better, select, select_among};
 pub use session_knn::SessionKnnConfig;
 pub use session_rnn::SessionRnnConfig;
 pub use told_apart::told_apart;

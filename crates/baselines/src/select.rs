@@ -74,36 +74,52 @@ pub fn select_among(
 ) -> Result<Selection> {
     let mut best: Option<(Box<dyn ClickModel>, usize)> = None;
     let mut candidates: Vec<Candidate> = Vec::with_capacity(grid.len());
-    for (point, settings) in grid.iter().enumerate() {
-        let mut of_point =
-            |iteration, seen| callback(Progress { point, points: grid.len(), iteration, seen });
-        if of_point(0, None).is_break() {
-            return Err(foretaste_train::Error::Interrupted.into());
-        }
-        let model = settings.fit(data, seed.index(point as u64), |progress| {
-            of_point(progress.iteration, progress.point)
-        })?;
-        let figures = evaluate(&*model, data.log, data.validation)?;
-        if figures.choices == 0 {
-            return Err(Setting::new("validation sessions", "nothing was clicked in them").into());
-        }
-        let curve = model.curve().to_vec();
-        if best
-            .as_ref()
-            .is_none_or(|&(_, chosen)| is_better(&figures, &candidates[chosen].validation))
-        {
+    for point in 0..grid.len() {
+        let (model, candidate) = fit_point(grid, point, data, seed, &mut callback)?;
+        if best.as_ref().is_none_or(|&(_, chosen)| {
+            is_better(&candidate.validation, &candidates[chosen].validation)
+        }) {
             best = Some((model, point));
         }
-        candidates.push(Candidate { settings: settings.clone(), validation: figures, curve });
+        candidates.push(candidate);
     }
     let (model, chosen) =
         best.ok_or_else(|| Setting::new("grid", "empty, expected at least one point"))?;
     Ok(Selection { model, chosen, candidates })
 }
 
+/// The part of [`select_among`] that fits one point of the grid, for a selection that is kept after
+/// each of them.
+///
+/// # Errors
+/// As [`select`].
+pub fn fit_point(
+    grid: &[Settings],
+    point: usize,
+    data: &Data<'_>,
+    seed: Seed,
+    mut callback: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Result<(Box<dyn ClickModel>, Candidate)> {
+    let settings = &grid[point];
+    let mut of_point =
+        |iteration, seen| callback(Progress { point, points: grid.len(), iteration, seen });
+    if of_point(0, None).is_break() {
+        return Err(foretaste_train::Error::Interrupted.into());
+    }
+    let model = settings.fit(data, seed.index(point as u64), |progress| {
+        of_point(progress.iteration, progress.point)
+    })?;
+    let validation = evaluate(&*model, data.log, data.validation)?;
+    if validation.choices == 0 {
+        return Err(Setting::new("validation sessions", "nothing was clicked in them").into());
+    }
+    let curve = model.curve().to_vec();
+    Ok((model, Candidate { settings: settings.clone(), validation, curve }))
+}
+
 /// Whether figures of validation choose a model over another of the same kind: by the likelihood
 /// where there is one, by precision@1 elsewhere.
-fn is_better(figures: &Evaluation, of_other: &Evaluation) -> bool {
+pub fn is_better(figures: &Evaluation, of_other: &Evaluation) -> bool {
     match (figures.nll_given_choice, of_other.nll_given_choice) {
         (Some(nll), Some(of_other)) => nll < of_other,
         _ => figures.precision_at_1 > of_other.precision_at_1,

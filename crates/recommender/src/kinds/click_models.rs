@@ -1,16 +1,18 @@
 //! The items that a click model finds most likely to be clicked, after the clicks before: wide &
 //! deep, boosted trees.
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use foretaste_baselines::{
-    ClickModel, Data, Error as Failed, ModelKind, Settings as Model, TreesConfig, select_among,
+    ClickModel, Data, Error as Failed, ModelKind, Settings as Model, TreesConfig, fit_point,
+    is_better,
 };
 use foretaste_cascade_dqn::Greedy;
 use foretaste_data::{Catalogue, RecentClicks};
+use foretaste_eval::choice::{Evaluation, evaluate};
+use foretaste_nn::checkpoint::{self, Description, MANIFEST};
 use foretaste_random::Seed;
-use foretaste_train::run;
+use foretaste_train::run::{self, Resumed};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -117,11 +119,52 @@ fn settings(grid: Vec<Model>) -> Result<Value> {
     serde_json::to_value(learning).map_err(|reason| Error::setting("settings", reason))
 }
 
-#[derive(Serialize)]
-struct Nothing {}
+/// What is kept of an unfinished training, next to the [`BEST`] model so far.
+#[derive(Serialize, Deserialize)]
+struct Unfinished {
+    /// How many points of the grid were fitted, and which of them is the best.
+    fitted: usize,
+    chosen: Option<usize>,
+}
 
-/// The fits of the grid, the best of which is kept. They stop early by the validation sessions. One
-/// that is interrupted begins again, and is an epoch.
+/// The folder of the best model so far, and what it is saved as.
+const BEST: &str = "best";
+const CLICK_MODEL: &str = "click-model/1";
+
+/// The best model of those that were fitted.
+struct Best {
+    model: Box<dyn ClickModel>,
+    point: usize,
+    validation: Evaluation,
+    updates: u64,
+}
+
+impl Best {
+    fn save(&self, place: &Path, grid: &[Model], catalogue: &Catalogue, seed: Seed) -> Result<()> {
+        let description = Description {
+            manifest: MANIFEST,
+            model: CLICK_MODEL,
+            config: &grid[self.point],
+            vocabulary: &catalogue.names().digest(),
+            iteration: self.updates,
+            seed: run::fingerprint(seed),
+            files: &[],
+        };
+        let weights = self.model.weights()?.unwrap_or_default();
+        Ok(checkpoint::save(place, description, &weights, None)?)
+    }
+
+    fn load(place: &Path, point: usize, catalogue: &Catalogue, data: &Data<'_>) -> Result<Self> {
+        let saved = checkpoint::load::<Model>(place, MANIFEST, CLICK_MODEL)?;
+        saved.check_vocabulary(&catalogue.names().digest())?;
+        let model = saved.manifest.config.restore(catalogue, saved.weights())?;
+        let validation = evaluate(&*model, data.log, data.validation)?;
+        Ok(Self { model, point, validation, updates: saved.manifest.iteration })
+    }
+}
+
+/// The fits of the grid, the best of which is kept. They stop early by the validation sessions. A
+/// training that is interrupted goes on with the fit that it was in, from its beginning.
 fn train(
     stage: &'static str,
     log: &TrainingLog<'_>,
@@ -129,22 +172,49 @@ fn train(
     watch: &mut dyn Watch,
 ) -> Result<Trained> {
     let Learning { grid, one_validates_of, history } = job.settings()?;
-    let seed = Seed::new(job.seed);
+    let (catalogue, seed) = (&log.dataset.catalogue, Seed::new(job.seed));
     let split = held_out(log.sessions, one_validates_of, seed)?;
-    let data = Data::new(&log.dataset.log, log.dataset.catalogue.len(), &split);
-    let save = |place: &Path| run::save(place, seed, |_| Ok::<_, Error>(Nothing {}));
-    let mut progress = |done: u64| watch.progress(Progress { done, total: 1, stage, save: &save });
-    let selected = select_among(&grid, &data, seed.derive(stage), |_| progress(0));
-    let selected = match selected {
-        Err(Failed::Training(foretaste_train::Error::Interrupted)) => {
-            return Err(Error::Interrupted);
-        }
-        selected => selected?,
-    };
-    if let ControlFlow::Break(()) = progress(1) {
-        return Err(Error::Interrupted);
+    let data = Data::new(&log.dataset.log, catalogue.len(), &split);
+
+    let (mut fitted, mut best) = (0, None);
+    if let Some(place) = job.unfinished {
+        let Resumed { state, folder } = run::resume::<Unfinished>(place, seed)?;
+        let load = |point| Best::load(&folder.join(BEST), point, catalogue, &data);
+        (fitted, best) = (state.fitted, state.chosen.map(load).transpose()?);
     }
-    let content = Content::click_model(&grid[selected.chosen], &*selected.model, history)?;
-    let updates = selected.model.curve().last().map_or(0, |point| point.iteration);
-    Ok(Trained::from_log(content.after(updates), log.sessions.len()))
+    loop {
+        let save = |place: &Path| {
+            run::save(place, seed, |place| {
+                if let Some(best) = &best {
+                    best.save(&place.join(BEST), &grid, catalogue, seed)?;
+                }
+                let chosen = best.as_ref().map(|best| best.point);
+                Ok::<_, Error>(Unfinished { fitted, chosen })
+            })
+        };
+        let (done, total) = (fitted as u64, grid.len() as u64);
+        let mut progress = || watch.progress(Progress { done, total, stage, save: &save });
+        if fitted == grid.len() {
+            if progress().is_break() {
+                return Err(Error::Interrupted);
+            }
+            break;
+        }
+        let fit = fit_point(&grid, fitted, &data, seed.derive(stage), |_| progress());
+        let (model, candidate) = match fit {
+            Err(Failed::Training(foretaste_train::Error::Interrupted)) => {
+                return Err(Error::Interrupted);
+            }
+            fit => fit?,
+        };
+        let validation = candidate.validation;
+        if best.as_ref().is_none_or(|best| is_better(&validation, &best.validation)) {
+            let updates = candidate.curve.last().map_or(0, |point| point.iteration);
+            best = Some(Best { model, point: fitted, validation, updates });
+        }
+        fitted += 1;
+    }
+    let best = best.ok_or_else(|| Error::setting("grid", "empty, expected at least one point"))?;
+    let content = Content::click_model(&grid[best.point], &*best.model, history)?;
+    Ok(Trained::from_log(content.after(best.updates), log.sessions.len()))
 }

@@ -183,8 +183,8 @@ fn a_training_that_goes_on_leaves_the_bytes_of_one_that_was_not_stopped() {
         ("linucb", false, 1 + ITERATIONS),
         ("greedy", false, 1),
         ("assortment", false, 1),
-        ("trees", false, 1),
-        ("wide-deep", false, 1),
+        ("trees", false, 2),
+        ("wide-deep", false, 2),
     ] {
         let users = given.then(users);
         let train = |unfinished: Option<&Path>, watch: &mut dyn Watch| {
