@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor};
 use foretaste_data::RecentClicks;
-use foretaste_nn::{Init, Lstm, Scope, lookup};
+use foretaste_nn::{Activation, Init, Lstm, Scope, lookup};
 use foretaste_settings::Setting;
 
 use crate::Result;
@@ -97,11 +97,8 @@ impl Encoder {
                     .matmul(weight)?
                     .reshape((rows, dim, weight.dim(1)?))?
                     .transpose(1, 2)?;
-                Ok(sums
-                    .broadcast_add(bias)?
-                    .contiguous()?
-                    .elu(1.0)?
-                    .reshape((rows, self.width()))?)
+                let sums = sums.broadcast_add(bias)?.contiguous()?;
+                Ok(Activation::Elu.forward(&sums)?.reshape((rows, self.width()))?)
             }
             Self::Lstm(lstm) => {
                 // Oldest first, behind the places that are skipped.

@@ -15,9 +15,9 @@ use foretaste_user_model::{CurvePoint, TrainConfig};
 
 use crate::sources::Source;
 
-/// The version of the experiments that learned users act in: 2 since they act on the host, where
-/// the last bits of their probabilities are others.
-pub const LEARNED_USERS: u32 = 2;
+/// The version of the experiments with learned users: 2 since these act on the host, and 3 since
+/// they are fitted with our own exponential; each time the last bits are others.
+pub const LEARNED_USERS: u32 = 3;
 
 /// The published training at the papers' scale. The quick one stops after 20 validations without a
 /// new best; where slates are simulated, of which a user sees a hundred, it takes 2 users a batch,

@@ -19,7 +19,7 @@ use foretaste_user_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::learned::{self, interruptible};
+use crate::learned::{self, LEARNED_USERS, interruptible};
 use crate::sources::{self, Source, Splitting};
 
 /// The experiment `regularisers`.
@@ -78,7 +78,7 @@ impl Regularisers {
             )
         };
         missing.extend(left.iter().map(untold));
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         for source in &sources {
             for (name, state) in
                 USERS.into_iter().zip([StateEncoder::position_weights(), StateEncoder::lstm()])

@@ -14,7 +14,7 @@ use foretaste_user_model::{
 use serde::{Deserialize, Serialize};
 
 use crate::Settings;
-use crate::learned::{self, interruptible};
+use crate::learned::{self, LEARNED_USERS, interruptible};
 use crate::sources::{self, Source, Splitting};
 
 /// The experiment `user-model`.
@@ -57,7 +57,7 @@ impl UserModel {
     /// Reads the data and lays out the grid of cells: data sets x splits x models x seeds.
     pub fn new(settings: &Settings) -> anyhow::Result<Self> {
         let (sources, missing) = sources::read(settings)?;
-        let mut grid = Grid::new(NAME, settings.seeds(SEEDS));
+        let mut grid = Grid::new(NAME, settings.seeds(SEEDS)).version(LEARNED_USERS);
         for source in &sources {
             for splitting in source.splittings() {
                 for (name, method) in methods(source, settings) {

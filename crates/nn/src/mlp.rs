@@ -26,7 +26,18 @@ pub enum Activation {
 
 impl Activation {
     /// σ(x), entry by entry; keeps the shape.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
     pub fn forward(self, x: &Tensor) -> Result<Tensor> {
+        match self.on_cpu(x, None) {
+            Some(result) if self != Self::Identity => result,
+            _ => self.composed(x),
+        }
+    }
+
+    /// The same by candle's operations.
+    fn composed(self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Elu => x.elu(1.0)?,
             Self::Tanh => x.tanh()?,
