@@ -9,6 +9,7 @@ mod import;
 mod irecgan;
 mod nn;
 mod peer;
+mod planning;
 mod python;
 mod ratio;
 pub mod record;
@@ -48,6 +49,8 @@ enum HotPath {
     /// Train and run networks: milliseconds, share of the rate of a plain matrix product, and
     /// PyTorch's milliseconds.
     Nn(nn::Args),
+    /// Train cascading Q-networks in learned users: seconds, and what they go into.
+    Planning(planning::Args),
     /// Step the environments of the Python package: steps a second, compared with the rollout in
     /// Rust and Gymnasium's CartPole.
     Python(python::Args),
@@ -74,6 +77,7 @@ impl HotPath {
             Self::Import(args) => import::run(args, record),
             Self::Irecgan(args) => irecgan::run(args, record),
             Self::Nn(args) => nn::run(args, record),
+            Self::Planning(args) => planning::run(args, record),
             Self::Python(args) => python::run(args),
             Self::Sim(args) => sim::run(args, record),
             Self::Users(args) => users::run(args, record),

@@ -28,11 +28,12 @@ pub struct Args {
 }
 
 /// What is run, as `cargo xtask bench` takes it.
-const SHORT: [&str; 7] = [
+const SHORT: [&str; 8] = [
     "growth --turns 7",
     "import --bytes 20000000 --turns 7",
     "sim --steps 300000 --repeats 7",
     "users --sessions 1024 --steps 40000 --threads 1 --repeats 7",
+    "planning --iterations 60 --threads 1 --repeats 7",
     "nn --hidden 64 --batch 32 --time 10 --only train,act --threads 1 --seconds 0.05 --turns 7",
     "argmax --items 10000,100000 --storage single --threads 1 --repeats 7",
     "irecgan --items 4000 --hidden 128 --batches 8 --threads 1 --repeats 7",

@@ -105,14 +105,14 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
 }
 
 /// A log to count features, pay and endings in.
-fn log(items: usize) -> anyhow::Result<Log> {
+pub(super) fn log(items: usize) -> anyhow::Result<Log> {
     let users = ChoiceUsers::new(&ChoiceUsersConfig { items, ..Default::default() })?;
     let random = Blind(UniformRandom { items });
     Ok(Rollout::new(Seed::new(1), 0..500, K).max_steps(LENGTH).run(&users, &random)?)
 }
 
 /// Users after a few updates: what they have learned does not matter to their speed.
-fn learned(
+pub(super) fn learned(
     items: usize,
     log: &Log,
     config: UserModelConfig,
