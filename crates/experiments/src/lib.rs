@@ -72,7 +72,7 @@ pub const NAMES: &[&str] = &[
 /// What the experiments bring to a run; `revision` is that of the program.
 pub fn program(revision: &'static str) -> Program {
     let (claims, times) = (include_str!("../claims.csv"), include_str!("../times.csv"));
-    Program { experiments: NAMES, claims, times, revision }
+    Program { experiments: NAMES, claims, times, looks: include_str!("../looks.csv"), revision }
 }
 
 /// The experiments of the given names, or all of them where none is given; each name counts once.

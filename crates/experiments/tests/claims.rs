@@ -1,11 +1,12 @@
-//! The ledger of the papers' claims names what the experiments have.
+//! The ledger of the papers' claims, and the table of the methods' looks, name what the experiments
+//! have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use foretaste_experiments::{Settings, named, program};
 use foretaste_lab::{Experiment, Scale, design};
 use foretaste_nn::DeviceKind;
-use foretaste_report::{Claim, Design, Key, Results, Verdict};
+use foretaste_report::{Claim, Design, Key, Looks, Results, Verdict};
 
 fn ledger() -> &'static str {
     program("unknown").claims
@@ -42,6 +43,21 @@ fn no_two_claims_are_alike() {
     for claim in claims() {
         assert!(seen.insert((claim.section.clone(), claim.sentence.clone())), "{}", claim.sentence);
     }
+}
+
+/// Every report has the same looks for a method, whichever experiments it is of.
+#[test]
+fn every_method_has_its_look() {
+    let of = |scale| {
+        let settings = Settings { scale, seeds: Some(2), data_dir: None, device: DeviceKind::Cpu };
+        let experiments = named(&[], &settings).unwrap();
+        experiments.iter().map(|experiment| design(experiment.as_ref())).collect::<Vec<_>>()
+    };
+    let given = Looks::read(program("unknown").looks, "looks.csv").unwrap();
+    let scales = [Scale::Quick, Scale::Paper, Scale::Decide];
+    let all = scales.into_iter().fold(given.clone(), |looks, scale| looks.with(&of(scale)));
+    let expected = String::from_utf8(all.csv().unwrap()).unwrap();
+    assert_eq!(all, given, "crates/experiments/looks.csv should be:\n{expected}");
 }
 
 /// A name that is misspelt in the ledger would be "not run" for ever.

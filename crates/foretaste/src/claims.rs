@@ -76,6 +76,7 @@ fn finding(finding: &Finding) -> Value {
         "experiment": claim.experiment,
         "claim": claim.sentence,
         "verdict": finding.verdict.to_string(),
+        "left_out": finding.left_out,
         "comparisons": finding.differences.iter().map(difference).collect::<Vec<_>>(),
     })
 }

@@ -10,6 +10,8 @@ pub struct Program {
     pub claims: &'static str,
     /// Times that cells took: CSV, `scale` and the columns of `times.csv`.
     pub times: &'static str,
+    /// The looks of methods in plots: the text of [`Looks::read`](foretaste_report::Looks::read).
+    pub looks: &'static str,
     /// The revision of the sources that the program was built from, with `-dirty` where they were
     /// changed since, or `unknown`.
     pub revision: &'static str,

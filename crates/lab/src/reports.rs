@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use foretaste_report::{Arm, Claim, Curves, Design, Key, Report, Results, RunFacts};
+use foretaste_report::{Arm, Claim, Curves, Design, Key, Looks, Report, Results, RunFacts};
 
-use crate::Experiment;
 use crate::provenance::RunRecord;
 use crate::store::Finished;
 use crate::tally::Tally;
 use crate::times::{Times, mean, times};
+use crate::{Experiment, Program};
 
 /// The report of a run, and the tables behind it.
 pub struct Output {
@@ -30,12 +30,13 @@ pub fn output(
     experiments: &[Box<dyn Experiment>],
     tally: &Tally,
     record: &RunRecord,
-    claims: &str,
+    program: &Program,
     remarks: Vec<String>,
 ) -> anyhow::Result<Output> {
     let designs: Vec<Design> =
         experiments.iter().map(|experiment| design(experiment.as_ref())).collect();
-    let claims = Claim::read(claims.as_bytes(), "claims.csv")?;
+    let claims = Claim::read(program.claims.as_bytes(), "claims.csv")?;
+    let looks = Looks::read(program.looks, "looks.csv")?;
     let (mut results, mut curves) = (Results::default(), Curves::default());
     for Finished { cell, outcome, .. } in &tally.finished {
         let key = Key { experiment: cell.experiment.clone(), arm: cell.arm(), seed: cell.seed };
@@ -48,8 +49,8 @@ pub fn output(
     };
     let means =
         times.iter().map(|(experiment, arms)| (experiment.clone(), of_arms(arms))).collect();
-    let report =
-        Report::new(&designs, &results, &curves, &means, &claims, facts(tally, record, remarks))?;
+    let facts = facts(tally, record, remarks);
+    let report = Report::new(&designs, &results, &curves, &means, &claims, looks, facts)?;
     Ok(Output { results, curves, times, report })
 }
 

@@ -111,7 +111,7 @@ impl Run<'_> {
         record.wall_s = begin.elapsed().as_secs_f64();
         let others = self.others_in(dir.store())?;
         let remarks = remarks::remarks(&tally.finished, &others, &record, program.experiments);
-        let output = reports::output(experiments, &tally, &record, program.claims, remarks)?;
+        let output = reports::output(experiments, &tally, &record, program, remarks)?;
         dir.write_output(&output, program.experiments, &writing)?;
         dir.write_record(&record, &writing)?;
         drop(writing);

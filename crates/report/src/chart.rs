@@ -7,7 +7,7 @@ mod looks;
 mod style;
 
 pub(crate) use self::learning::learning_curves;
-pub(crate) use self::looks::Looks;
+pub use self::looks::Looks;
 pub(crate) use self::style::STYLE;
 use self::style::{Canvas, Drawn, Look};
 use crate::plan::Plan;

@@ -3,6 +3,7 @@
 
 mod amount;
 mod check;
+mod needs;
 mod power;
 mod row;
 mod verdict;
@@ -15,6 +16,7 @@ use foretaste_eval::{Direction, Equivalence, Metric, equivalence};
 use serde::Deserialize;
 
 use self::amount::Amount;
+use self::needs::Needs;
 pub use self::power::{Power, Seeds};
 use self::row::Row;
 pub use self::verdict::{Rule, Verdict};
@@ -39,6 +41,8 @@ pub struct Claim {
     pub(crate) margin: Option<Amount>,
     /// The difference that matters.
     effect: Option<Amount>,
+    /// What a data set must show before its differences count.
+    needs: Option<Needs>,
     /// Its line in the file.
     line: u64,
     metrics: Vec<Metric>,
@@ -76,8 +80,10 @@ pub struct Finding {
     pub claim: Claim,
     /// What the rule makes of the differences.
     pub verdict: Verdict,
-    /// One for each comparison whose runs are there, in order.
+    /// One for each comparison whose runs are there and whose data set can decide, in order.
     pub differences: Vec<Difference>,
+    /// Data sets that cannot decide, each with the reason.
+    pub left_out: Vec<String>,
     /// What a reader must know of the data.
     pub caveats: Vec<String>,
 }
@@ -123,10 +129,11 @@ impl Claim {
     /// all where none is given. Every combination of data set, setting, metric and ours is a
     /// comparison.
     ///
-    /// Two more columns may follow, `margin` and `effect`, written before the run: the margin δ
+    /// Three more columns may follow. `margin` and `effect`, written before the run: the margin δ
     /// below which no difference matters, which the last two rules need, and the difference that
     /// matters. Both are numbers in the metric's unit, shares of the rival's mean such as `1%`, or
-    /// empty.
+    /// empty. `needs`, such as `transfer >= 0.5`: the least mean of a metric of ours, below which
+    /// the differences of a data set are left out.
     ///
     /// # Errors
     /// Where a row is not such a row, names no metric, method or rival, lacks the margin that its
@@ -160,19 +167,34 @@ impl Claim {
     }
 
     /// Decides the claim by the results of its experiment, laid out as `design`. A comparison for
-    /// which a run of the design is missing altogether leaves the claim "not run".
+    /// which a run of the design is missing altogether leaves the claim "not run"; one whose data
+    /// sets all lack what it needs is "not decidable".
     ///
     /// # Errors
     /// Where the experiment does not report a metric of the claim, or a difference is not a number.
     pub fn decide(&self, design: &Design, results: &Results) -> Result<Finding> {
         self.check_metrics(design)?;
         let comparisons = self.comparisons(design);
-        let mut differences = Vec::new();
+        let (mut differences, mut left_out, mut lacking) = (Vec::new(), Vec::new(), 0);
         for comparison in &comparisons {
-            differences.extend(comparison.difference(self, design, results)?);
+            let Some(difference) = comparison.difference(self, design, results)? else {
+                lacking += 1;
+                continue;
+            };
+            let reason = match self.needs {
+                Some(needs) => needs.lacking(&design.experiment, &difference.ours, results)?,
+                None => None,
+            };
+            match reason {
+                None => differences.push(difference),
+                Some(reason) if left_out.contains(&reason) => {}
+                Some(reason) => left_out.push(reason),
+            }
         }
-        let verdict = if comparisons.is_empty() || differences.len() < comparisons.len() {
+        let verdict = if comparisons.is_empty() || lacking > 0 {
             Verdict::NotRun
+        } else if differences.is_empty() {
+            Verdict::NotDecidable
         } else {
             self.rule.verdict(&differences)
         };
@@ -186,7 +208,7 @@ impl Claim {
                 caveats.push(data.caveat.clone());
             }
         }
-        Ok(Finding { claim: self.clone(), verdict, differences, caveats })
+        Ok(Finding { claim: self.clone(), verdict, differences, left_out, caveats })
     }
 
     /// What the claim is when its experiment was not asked for.
@@ -195,6 +217,7 @@ impl Claim {
             claim: self.clone(),
             verdict: Verdict::NotRun,
             differences: Vec::new(),
+            left_out: Vec::new(),
             caveats: Vec::new(),
         }
     }

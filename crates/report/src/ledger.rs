@@ -28,8 +28,8 @@ const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of 
     t-test where each has simulated users of its own; not corrected for the number of claims. \
     Above 0 ours is better, by more of the metric or, where the claim says so, by less of it or \
     less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in \
-    every comparison; not reproduced: worse in one; inconclusive: the rest; not run: a comparison \
-    has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
+    every comparison; not reproduced: worse in one; inconclusive: the rest; not decidable: no data \
+    set has what the claim says that it must have; not run: a comparison has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
     the best mean. Equivalent within δ: no difference as large as δ, which was written down before \
     the run, in any comparison, by two one-sided tests at 5% (Schuirmann 1987): the 90% interval \
     is within ±δ; not equivalent: it is beyond in one. Detects at 80% power: the true \
@@ -94,7 +94,8 @@ impl Ledger {
     /// As Markdown, with all comparisons.
     pub fn markdown(&self) -> String {
         let row = |finding: &Finding| {
-            let shown: Vec<_> = finding.differences.iter().map(|one| shown(one, finding)).collect();
+            let shown = finding.differences.iter().map(|one| shown(one, finding));
+            let shown: Vec<_> = shown.chain(left_out(finding)).collect();
             vec![
                 finding.claim.sentence.clone(),
                 source(finding),
@@ -147,12 +148,19 @@ fn of_finding(finding: &Finding) -> Markup {
     };
     html! {
         tbody {
-            @if finding.differences.is_empty() { tr { (claim) td colspan="5" {} } }
+            @if finding.differences.is_empty() {
+                tr { (claim) td colspan="5" { @for reason in left_out(finding) { (reason) br; } } }
+            }
             @for (at, difference) in finding.differences.iter().enumerate() {
                 tr { @if at == 0 { (claim) } (effect(difference)) }
             }
         }
     }
+}
+
+/// The data sets that cannot decide.
+fn left_out(finding: &Finding) -> impl Iterator<Item = String> {
+    finding.left_out.iter().map(|reason| format!("left out: {reason}"))
 }
 
 /// A sign next to the words, for those who see no colors.
@@ -164,6 +172,7 @@ fn mark(verdict: Verdict) -> &'static str {
         Verdict::Equivalent => "≈",
         Verdict::NotEquivalent => "≠",
         Verdict::Inconclusive => "~",
+        Verdict::NotDecidable => "?",
         Verdict::NotRun => "–",
     }
 }

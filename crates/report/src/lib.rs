@@ -58,7 +58,7 @@ mod summary;
 mod table;
 mod view;
 
-pub use self::chart::Plot;
+pub use self::chart::{Looks, Plot};
 pub use self::claims::{Better, Claim, Difference, Finding, Power, Rule, Seeds, Verdict};
 pub use self::design::{DataSet, Design};
 pub use self::error::{Error, Result};

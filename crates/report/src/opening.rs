@@ -100,6 +100,11 @@ fn how_sure(report: &Report) -> Vec<String> {
             caveats.push(caveat);
         }
     }
+    for reason in findings.iter().flat_map(|finding| &finding.left_out) {
+        if !caveats.contains(&reason.as_str()) {
+            caveats.push(reason);
+        }
+    }
     if !caveats.is_empty() {
         sentences.push(format!("What limits some claims: {}.", caveats.join("; ")));
     }

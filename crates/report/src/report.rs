@@ -55,7 +55,8 @@ pub(crate) struct Section {
 
 impl Report {
     /// The report of the results of the experiments that `designs` lay out. `seconds` are the mean
-    /// times of a run of each arm, by experiment. Claims on other experiments are "not run".
+    /// times of a run of each arm, by experiment. Claims on other experiments are "not run". Methods
+    /// without `looks` get some.
     ///
     /// # Errors
     /// Where a figure is not finite, or a plot cannot be drawn.
@@ -65,9 +66,10 @@ impl Report {
         curves: &Curves,
         seconds: &BTreeMap<String, BTreeMap<Arm, f64>>,
         claims: &[Claim],
+        looks: Looks,
         facts: RunFacts,
     ) -> Result<Self> {
-        let (nothing, looks) = (BTreeMap::new(), Looks::new(designs));
+        let (nothing, looks) = (BTreeMap::new(), looks.with(designs));
         let section = |design: &Design| {
             let seconds = seconds.get(&design.experiment).unwrap_or(&nothing);
             Section::new(design, results, curves, seconds, &looks)

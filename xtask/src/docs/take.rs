@@ -1,5 +1,6 @@
 //! From a directory of results to docs/results.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -9,15 +10,17 @@ use foretaste_lab::Kept;
 use foretaste_report::Means;
 
 use super::kept::{CLAIMS, FOLDER, SOURCE, Source, table_of};
-use super::names_in;
+use super::{names_in, pages, read};
 use crate::date::date;
 use crate::{Cli, Command};
 
 /// Takes the means and claims of a run over into the folder of its scale, `quick-data` for a run on
-/// real logs at `quick`, in place of what is there, and says what it took.
+/// real logs at `quick`, in place of what is there, and says what it took. The plots in that folder
+/// that documents show are replaced by those of the run.
 ///
 /// # Errors
-/// Where `out` is no results directory with finished cells, or a file cannot be written.
+/// Where `out` is no results directory with finished cells or lacks a plot that a document shows,
+/// or a file cannot be written.
 pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
     let kept = Kept::read(out)?;
     let mut experiments: Vec<&str> =
@@ -45,12 +48,17 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
         None => source.scale.as_str().to_owned(),
     };
     let folder = root.join(FOLDER).join(&name);
+    for plot in plots_shown(root, &name)? {
+        let path = out.join("plots").join(&plot);
+        let shown = || format!("a document shows {FOLDER}/{name}/{plot}");
+        files.push((plot.clone(), read(&path).with_context(shown)?.into_bytes()));
+    }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     for (file, bytes) in &files {
         foretaste_files::write(&folder.join(file), bytes)?;
     }
     // What an earlier run had and this one has not: `run.json` does not speak of it.
-    for old in names_in(&folder, ".csv")?.iter().map(|name| format!("{name}.csv")) {
+    for old in names_in(&folder, "")? {
         if !files.iter().any(|(file, _)| *file == old) {
             let path = folder.join(old);
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
@@ -66,6 +74,20 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
         "{FOLDER}/{name}: {}; {cells} cells in {hours} h of computing, {state}",
         experiments.join(", ")
     ))
+}
+
+/// The files of the plots in a folder of the kept results that documents show.
+fn plots_shown(root: &Path, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    let mut plots = BTreeSet::new();
+    for page in pages(root)? {
+        let text = read(&root.join(&page.name))?;
+        for shown in text.split(&format!("results/{name}/")).skip(1) {
+            let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+            let file = shown.split(|letter| !plain(letter)).next().unwrap_or_default();
+            plots.extend(file.ends_with(".svg").then(|| file.to_owned()));
+        }
+    }
+    Ok(plots)
 }
 
 fn source(kept: &Kept) -> anyhow::Result<Source> {

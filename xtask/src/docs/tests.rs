@@ -105,6 +105,7 @@ fn folders(seeds: u64) -> (TempDir, TempDir) {
             experiments: &["toy"],
             claims: CLAIMS,
             times: "scale,experiment,dataset,method,setting,cells,seconds\n",
+            looks: "method,look\n",
             revision: "0123456789abcdef-dirty",
         },
         experiments: &[Box::new(Toy::new(seeds))],
@@ -262,6 +263,25 @@ fn a_block_of_claims_has_the_verdicts_of_its_experiment() {
 
 <!-- end of claims -->\n";
     assert_eq!(page, expected);
+}
+
+#[test]
+fn plots_that_documents_show_are_taken_along() {
+    let (out, root) = folders(3);
+    for name in ["map.svg", "other.svg"] {
+        fs::create_dir_all(out.path().join("plots")).unwrap();
+        fs::write(out.path().join("plots").join(name), "<svg/>").unwrap();
+    }
+    let (page, folder) = (root.path().join("docs/page.md"), root.path().join("docs/results/smoke"));
+    fs::write(&page, "![a plot](results/smoke/map.svg)\n").unwrap();
+    take::take(out.path(), root.path()).unwrap();
+    assert_eq!(names_in(&folder, ".svg").unwrap(), ["map"]);
+    fs::write(&page, "No plot.\n").unwrap();
+    take::take(out.path(), root.path()).unwrap();
+    assert!(names_in(&folder, ".svg").unwrap().is_empty());
+    fs::write(&page, "![a plot](results/smoke/nothing.svg)\n").unwrap();
+    let refused = format!("{:#}", take::take(out.path(), root.path()).unwrap_err());
+    assert!(refused.contains("a document shows docs/results/smoke/nothing.svg"), "{refused}");
 }
 
 #[test]

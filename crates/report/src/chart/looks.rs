@@ -1,27 +1,48 @@
-//! Which method has which color: the same in every plot of a report.
+//! Which method has which color: the same in every plot of every report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::style::{COLORS, Look};
 use crate::plan::Plan;
-use crate::{By, Design, Kind};
+use crate::{By, Design, Error, Kind, Result, results};
 
-/// The looks of the methods of a report.
-#[derive(Clone, Debug, Default)]
+/// The looks of methods, by number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Looks(BTreeMap<String, usize>);
 
 impl Looks {
-    /// Methods that some plot distinguishes by color have different colors, as long as there are
-    /// enough of them; then they differ in dashes and markers. It depends on what the experiments
-    /// lay out, not on which of it has been run.
-    pub fn new(designs: &[Design]) -> Self {
+    /// Looks that were given before: CSV, `method` and `look`. `shown` names the text in errors.
+    ///
+    /// # Errors
+    /// [`Error::Csv`] where the text is something else.
+    pub fn read(text: &str, shown: &str) -> Result<Self> {
+        let at_fault = |source| Error::Csv { file: shown.into(), source };
+        let rows = csv::Reader::from_reader(text.as_bytes()).into_deserialize();
+        Ok(Self(rows.collect::<std::result::Result<_, _>>().map_err(at_fault)?))
+    }
+
+    /// What [`read`](Self::read) reads.
+    ///
+    /// # Errors
+    /// None in memory.
+    pub fn csv(&self) -> Result<Vec<u8>> {
+        let rows = self.0.iter().map(|(method, look)| vec![method.clone(), look.to_string()]);
+        results::write("looks.csv", &["method", "look"], rows)
+    }
+
+    /// Looks for the methods of these experiments that have none. Methods that some plot
+    /// distinguishes by color have different colors, as long as there are enough of them; then they
+    /// differ in dashes and markers. It depends on what the experiments lay out, not on which of it
+    /// has been run.
+    #[must_use]
+    pub fn with(self, designs: &[Design]) -> Self {
         let views = designs.iter().flat_map(|design| design.views.iter().map(move |v| (design, v)));
         let plots: Vec<Vec<String>> = views
             .filter(|(_, view)| view.kind != Kind::Table && view.series == Some(By::Method))
             .flat_map(|(design, view)| Plan::of(view, design))
             .map(|plan| plan.series)
             .collect();
-        let mut looks = Self::default();
+        let mut looks = self;
         for method in plots.iter().flatten() {
             if !looks.0.contains_key(method) {
                 let look = looks.free(method, &plots);
@@ -94,16 +115,30 @@ mod tests {
     fn methods_of_one_plot_differ_in_color_and_keep_it_in_other_plots() {
         // m3 and m4 are in both plots, at other places.
         let plots = [names(0..5), [names(3..5), names(10..14)].concat()];
-        let looks = Looks::new(&plots.clone().map(|methods| design(&methods)));
+        let looks = Looks::default().with(&plots.clone().map(|methods| design(&methods)));
         let [one, two] = plots.map(|methods| looks.of(Some(By::Method), &methods));
         assert_eq!(one[3..5], two[0..2]);
         assert_eq!((colors(&one).len(), colors(&two).len()), (5, 6));
     }
 
     #[test]
+    fn a_method_keeps_the_look_that_it_was_given() {
+        let all = Looks::default().with(&[design(&names(0..9))]);
+        let given =
+            Looks::read(&String::from_utf8(all.csv().unwrap()).unwrap(), "looks.csv").unwrap();
+        assert_eq!(given, all);
+        let fewer = [names(5..9), names(20..22)].concat();
+        let looks = given.with(&[design(&fewer)]).of(Some(By::Method), &fewer);
+        assert_eq!(looks[..4], all.of(Some(By::Method), &fewer[..4]));
+        assert_eq!(colors(&looks).len(), 6);
+        let refused = Looks::read("method,look\nA,blue\n", "looks.csv").unwrap_err().to_string();
+        assert!(refused.contains("looks.csv"), "{refused}");
+    }
+
+    #[test]
     fn methods_beyond_the_colors_differ_in_looks() {
         let methods = names(0..20);
-        let looks = Looks::new(&[design(&methods)]).of(Some(By::Method), &methods);
+        let looks = Looks::default().with(&[design(&methods)]).of(Some(By::Method), &methods);
         let distinct = (0..20).all(|at| looks[..at].iter().all(|other| *other != looks[at]));
         assert!(distinct, "{looks:?}");
         assert_eq!(colors(&looks).len(), COLORS);
@@ -111,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_no_color_distinguishes_has_the_look_of_no_method() {
-        let looks = Looks::new(&[design(&names(0..1))]);
+        let looks = Looks::default().with(&[design(&names(0..1))]);
         assert_eq!(looks.of(None, &[String::new()]), [Look::Alone]);
     }
 }

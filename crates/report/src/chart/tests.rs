@@ -63,7 +63,7 @@ fn view(kind: Kind) -> View {
 }
 
 fn looks(design: &Design, view: &View) -> Looks {
-    Looks::new(&[Design { views: vec![view.clone()], ..design.clone() }])
+    Looks::default().with(&[Design { views: vec![view.clone()], ..design.clone() }])
 }
 
 fn only(view: &View, seeds: u64) -> Plot {

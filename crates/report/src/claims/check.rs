@@ -45,7 +45,8 @@ impl Claim {
     /// Checks that the experiment reports the claim's metrics.
     pub(super) fn check_metrics(&self, design: &Design) -> Result<()> {
         let reported: Vec<_> = design.metrics.iter().map(|metric| metric.name()).collect();
-        match self.metrics.iter().find(|metric| !design.metrics.contains(metric)) {
+        let needed = self.needs.iter().map(|needs| &needs.metric);
+        match self.metrics.iter().chain(needed).find(|metric| !design.metrics.contains(metric)) {
             Some(metric) => Err(self.without("metric", metric.name(), design, &reported)),
             None => Ok(()),
         }

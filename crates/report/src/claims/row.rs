@@ -3,7 +3,7 @@
 use foretaste_eval::Metric;
 use serde::Deserialize;
 
-use super::{Amount, Better, Claim, Contender, Rule};
+use super::{Amount, Better, Claim, Contender, Needs, Rule};
 use crate::patterns::{Patterns, split};
 use crate::results::Named;
 
@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) margin: String,
     #[serde(default)]
     pub(super) effect: String,
+    #[serde(default)]
+    pub(super) needs: String,
 }
 
 impl Claim {
@@ -52,6 +54,8 @@ impl Claim {
             }
         };
         let (margin, effect) = (amount("margin", &row.margin)?, amount("effect", &row.effect)?);
+        let needs = Needs::parse(&row.needs, named)
+            .map_err(|problem| format!("`needs` of \"{}\" {problem}", row.sentence))?;
         if margin.is_none() && row.rule.needs_margin() {
             return Err(format!(
                 "`margin` of \"{}\" is empty: the rule `{}` needs one",
@@ -63,6 +67,7 @@ impl Claim {
             line,
             margin,
             effect,
+            needs,
             metrics,
             ours: contenders(&row.ours),
             rivals: contenders(&row.rivals),

@@ -95,6 +95,27 @@ fn the_best_rival_counts_or_each_and_a_missing_one_leaves_the_claim_open() {
 }
 
 #[test]
+fn a_data_set_that_lacks_what_a_claim_needs_decides_nothing() {
+    let read = |needs: &str, datasets: &str| {
+        let row = format!("p,1,e,x,reward,larger,ours,r1,beats the best,{datasets},,{needs}");
+        let text = format!("{HEADER},needs\n{row}\n");
+        Claim::read(text.as_bytes(), "ledger.csv").map(|mut claims| claims.remove(0))
+    };
+    let decide =
+        |datasets| read("delta >= 0.7", datasets).unwrap().decide(&design(), &better()).unwrap();
+    // Without a need the differences of b leave it open.
+    let found = decide("a | b");
+    assert_eq!((found.verdict, found.differences.len()), (Verdict::Reproduced, 1));
+    assert_eq!(found.left_out, ["b: delta is 0.60, at least 0.7 is needed"]);
+    let found = decide("b | c");
+    assert_eq!((found.verdict, found.differences.len()), (Verdict::NotDecidable, 0));
+    assert_eq!(decide("b | d").verdict, Verdict::NotRun);
+    let refused = read("delta > 0.7", "a").unwrap_err().to_string();
+    assert!(refused.contains("expected `METRIC >= NUMBER`"), "{refused}");
+    assert!(read("nothing >= 1", "a").is_err());
+}
+
+#[test]
 fn a_verdict_has_the_caveats_of_the_data_that_it_rests_on_each_once() {
     let mut design = design();
     for (data, caveat) in design.datasets.iter_mut().zip(["small", "old", "small", ""]) {

@@ -51,6 +51,8 @@ pub enum Verdict {
     NotEquivalent,
     /// They do not decide.
     Inconclusive,
+    /// No data set has what the claim needs.
+    NotDecidable,
     /// Some comparison has no runs.
     NotRun,
 }
@@ -137,7 +139,7 @@ fn any(differences: &[Difference], test: fn(&Equivalence) -> bool) -> bool {
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Reproduced,
         Self::NotReproduced,
         Self::OursBetter,
@@ -145,6 +147,7 @@ impl Verdict {
         Self::Equivalent,
         Self::NotEquivalent,
         Self::Inconclusive,
+        Self::NotDecidable,
         Self::NotRun,
     ];
 }
@@ -159,6 +162,7 @@ impl fmt::Display for Verdict {
             Self::Equivalent => "equivalent within δ",
             Self::NotEquivalent => "not equivalent",
             Self::Inconclusive => "inconclusive",
+            Self::NotDecidable => "not decidable",
             Self::NotRun => "not run",
         })
     }

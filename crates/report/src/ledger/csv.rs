@@ -9,7 +9,7 @@ use crate::results::write;
 /// # Errors
 /// Where memory ends.
 pub fn claims_csv(findings: &[Finding]) -> Result<Vec<u8>> {
-    const HEADER: [&str; 25] = [
+    const HEADER: [&str; 26] = [
         "paper",
         "section",
         "experiment",
@@ -35,17 +35,22 @@ pub fn claims_csv(findings: &[Finding]) -> Result<Vec<u8>> {
         "effect",
         "smallest_effect",
         "seeds_needed",
+        "left_out",
     ];
-    let rows = findings.iter().flat_map(|Finding { claim, verdict, differences, caveats }| {
-        let head =
-            [&claim.paper, &claim.section, &claim.experiment, &claim.sentence].map(String::clone);
-        let head: Vec<String> =
-            head.into_iter().chain([verdict.to_string(), caveats.join("; ")]).collect();
-        let nothing =
-            differences.is_empty().then(|| vec![String::new(); HEADER.len() - head.len()]);
-        let tails: Vec<_> = nothing.into_iter().chain(differences.iter().map(fields)).collect();
-        tails.into_iter().map(move |tail| head.iter().cloned().chain(tail).collect())
-    });
+    let rows =
+        findings.iter().flat_map(|Finding { claim, verdict, differences, left_out, caveats }| {
+            let head = [&claim.paper, &claim.section, &claim.experiment, &claim.sentence]
+                .map(String::clone);
+            let head: Vec<String> =
+                head.into_iter().chain([verdict.to_string(), caveats.join("; ")]).collect();
+            let left_out = left_out.join("; ");
+            let nothing =
+                differences.is_empty().then(|| vec![String::new(); HEADER.len() - head.len() - 1]);
+            let tails: Vec<_> = nothing.into_iter().chain(differences.iter().map(fields)).collect();
+            let row =
+                move |tail| head.iter().cloned().chain(tail).chain([left_out.clone()]).collect();
+            tails.into_iter().map(row)
+        });
     write("claims.csv", &HEADER, rows)
 }
 

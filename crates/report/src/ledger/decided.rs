@@ -22,6 +22,8 @@ struct Entry {
     /// Paper, section, experiment and sentence.
     name: [String; 4],
     verdict: Verdict,
+    /// Data sets that cannot decide, each with the reason.
+    left_out: String,
     comparisons: Vec<Comparison>,
 }
 
@@ -53,6 +55,8 @@ struct Row {
     experiment: String,
     claim: String,
     verdict: String,
+    #[serde(default)]
+    left_out: String,
     dataset: String,
     metric: String,
     better: Option<Better>,
@@ -85,12 +89,14 @@ impl Decided {
             let verdict = verdict
                 .ok_or_else(|| wrong(format!("`{}` is not a verdict of a claim", row.verdict)))?;
             let name = [&row.paper, &row.section, &row.experiment, &row.claim].map(String::clone);
+            let left_out = row.left_out.clone();
             let comparison = row.comparison().map_err(wrong)?;
             match claims.last_mut() {
                 Some(last) if last.name == name => last.comparisons.extend(comparison),
                 _ => claims.push(Entry {
                     name,
                     verdict,
+                    left_out,
                     comparisons: comparison.into_iter().collect(),
                 }),
             }
@@ -125,6 +131,9 @@ impl Decided {
                 .comparisons
                 .iter()
                 .map(|one| claim.place(one, shown) + &one.estimate.to_string())
+                .chain(
+                    (!claim.left_out.is_empty()).then(|| format!("left out: {}", claim.left_out)),
+                )
                 .collect();
             let weakest = claim.weakest();
             let detects =

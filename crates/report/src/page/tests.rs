@@ -9,7 +9,7 @@ use html5ever::{ParseOpts, parse_document};
 use markup5ever_rcdom::{Handle, NodeData, RcDom};
 
 use super::*;
-use crate::{Arm, By, Claim, Curves, DataSet, Design, Key, Kind, Results, RunFacts, View};
+use crate::{Arm, By, Claim, Curves, DataSet, Design, Key, Kind, Looks, Results, RunFacts, View};
 
 /// What a name may hold that HTML would take for itself.
 const HOSTILE: &str = "<b>&\"'</table>";
@@ -72,7 +72,8 @@ fn report(seeds: u64) -> Report {
         remarks: vec![HOSTILE.into()],
         failed: vec![HOSTILE.into()],
     };
-    Report::new(&[design], &results, &curves, &BTreeMap::new(), &claims, facts).unwrap()
+    Report::new(&[design], &results, &curves, &BTreeMap::new(), &claims, Looks::default(), facts)
+        .unwrap()
 }
 
 /// An element: its name and its attributes.

@@ -109,7 +109,7 @@ fn an_experiment_without_claims_and_wrong_rows_are_refused() {
             text.replacen(",reproduced,", ",proven,", 1),
             "line 2: `proven` is not a verdict of a claim",
         ),
-        (format!("{head},m3,s,,{tail}"), "found record with 24 fields"),
+        (format!("{head},m3,s,,{tail}"), "found record with 25 fields"),
         (format!("{head},m3,s,,0.5,{tail}"), "line 2: a difference needs seeds"),
         (format!("{head},m3,s,3,NaN,{tail}"), "line 2: a number is not finite"),
         (text.replacen("verdict,", "end,", 1), "missing field `verdict`"),
