@@ -24,8 +24,17 @@ pub struct Args {
 
 /// What tests and build need, in versions that fit each other, of Python 3.11 and later. The tests
 /// run once with each Gymnasium.
-const PACKAGES: [&str; 5] =
-    ["maturin==1.16.0", "numpy==2.4.6", "pandas==3.1.1", "pyarrow==26.0.1", "pytest==9.2.0"];
+const PACKAGES: [&str; 9] = [
+    "maturin==1.16.0",
+    "numpy==2.4.6",
+    "pandas==3.1.1",
+    "pyarrow==26.0.1",
+    "pytest==9.2.0",
+    "matplotlib==3.11.2",
+    "nbformat==5.11.1",
+    "nbclient==0.11.0",
+    "ipykernel==7.4.0",
+];
 const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
 
 /// What `--peers` needs, in an environment of its own: several gigabytes.
