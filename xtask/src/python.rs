@@ -38,7 +38,7 @@ const PACKAGES: [&str; 9] = [
 const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
 
 /// What `--peers` needs, in an environment of its own: several gigabytes.
-const PEERS: [&str; 7] = [
+const PEERS: [&str; 9] = [
     "maturin==1.16.0",
     "numpy==2.4.6",
     "pytest==9.2.0",
@@ -46,6 +46,8 @@ const PEERS: [&str; 7] = [
     "torch==2.15.0",
     "stable-baselines3==2.9.2",
     "sb3-contrib==2.9.2",
+    "d3rlpy==2.8.0",
+    "pyarrow==26.0.1",
 ];
 
 /// Builds the wheel, installs it in a virtual environment of its own, and runs its tests.
