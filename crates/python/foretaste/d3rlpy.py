@@ -171,7 +171,7 @@ def _steps(log: Log, history: int) -> _Steps:
     described = log.describe()
     for count, what, instead in (
         (described["events"], "events without slates", "leave them out of the table"),
-        (described["several_clicks"][0], "slates with several clicks", 'read it with clicks="each"'),
+        (described["several_clicks"][0], "slates of several clicks", 'read it with clicks="each"'),
         (described["candidates"], "slates with candidates of their own", "leave that column out"),
     ):
         if count:

@@ -87,7 +87,7 @@ def test_observations_are_those_of_the_environments():
     [
         ({"shown": [["a", "b"], ["c", "a"], ["b", "c"], ["c"]]}, "1 to 2 items"),
         ({"chosen": [["b"], ["c", "a"], [], ["c"]], "reward": [1.0, 1.0, 0.0, 1.0]},
-         "1 slates with several clicks"),
+         "1 slates of several clicks"),
         ({"candidates": [["a", "b", "c"]] * 4}, "4 slates with candidates"),
         ({"left": [False] * 4}, 'terminal="last"'),
         ({"event": [None, "view", None, None], "shown": [["a", "b"], None, ["b", "c"], ["c", "b"]],
