@@ -38,7 +38,7 @@ const PACKAGES: [&str; 9] = [
 const GYMNASIUM: [&str; 2] = ["gymnasium==1.2.2", "gymnasium==1.4.0"];
 
 /// What `--peers` needs, in an environment of its own: several gigabytes.
-const PEERS: [&str; 9] = [
+const PEERS: [&str; 10] = [
     "maturin==1.16.0",
     "numpy==2.4.6",
     "pytest==9.2.0",
@@ -47,6 +47,7 @@ const PEERS: [&str; 9] = [
     "stable-baselines3==2.9.2",
     "sb3-contrib==2.9.2",
     "d3rlpy==2.8.0",
+    "ray[rllib]==2.60.0",
     "pyarrow==26.0.1",
 ];
 
@@ -112,7 +113,10 @@ fn test_with_each_gymnasium(place: &Path, release: bool) -> anyhow::Result<()> {
 /// Runs the tests in `paths`, or all but those of the peers.
 fn test(place: &Path, paths: &[&str]) -> anyhow::Result<()> {
     let mut tests = Command::new(place.join("bin/python"));
-    done(tests.current_dir(workspace_root()).args(["-m", "pytest", "-q"]).args(paths))
+    tests.current_dir(workspace_root()).args(["-m", "pytest", "-q"]).args(paths);
+    // The runner of the experiments, which those of `foretaste.ray` run.
+    tests.env("FORETASTE_XTASK", std::env::current_exe()?);
+    done(&mut tests)
 }
 
 /// Builds the wheel and installs it, without what it depends on.

@@ -4,6 +4,7 @@
 * Learning: :meth:`UserModel.fit`, :func:`train`, :class:`Recommender`.
 * Judging: :func:`judge`, and :mod:`foretaste.ope` on arrays.
 * Environments: :mod:`foretaste.gym`.
+* Peers: :mod:`foretaste.sb3`, :mod:`foretaste.d3rlpy`, :mod:`foretaste.ray`.
 
 Options are those of the program's commands, with ``_`` for ``-``: what ``foretaste train --help``
 calls ``--percent 50`` is ``percent=50`` here. What is wrong with them, with a file or with a log is
