@@ -8,6 +8,8 @@ use foretaste_data::{Choice, ItemId, PaddedBatch};
 use foretaste_nn::{Embedding, FrozenLstm, Init, Lstm, LstmState, Result, Scope, lookup};
 use serde::{Deserialize, Serialize};
 
+use crate::padded_together;
+
 /// A state for each step of a session: what an LSTM makes of the embeddings of the clicks before
 /// it, s_t = h(s_{t-1}, e_{t-1}).
 ///
@@ -60,7 +62,7 @@ impl ClickEncoder {
     /// The states before the steps at these cells of a batch, `[cells, hidden]`. The item of an
     /// organic event is an input like one that was clicked.
     pub fn states(&self, batch: &PaddedBatch, cells: &[u32]) -> Result<Tensor> {
-        let (rows, hidden, device) = (batch.rows, self.lstm.hidden(), self.table().device());
+        let (rows, device) = (batch.rows, self.table().device());
         let begins = self.first == FirstInput::Start;
         let mut events = batch.events.iter().peekable();
         // The inputs of each row, none where a step has no click, and how many come before each
@@ -79,13 +81,56 @@ impl ClickEncoder {
             }
             sequences.push(inputs);
         }
-        let time = sequences.iter().map(Vec::len).max().unwrap_or(0);
-        sequences.iter_mut().for_each(|inputs| inputs.resize(time, None));
-        let inputs = sequences.concat();
+        if cells.is_empty() {
+            return Ok(Tensor::zeros((0, self.lstm.hidden()), self.table().dtype(), device)?);
+        }
+        // Behind its last input a state stays as it is.
+        let known = |inputs: &Vec<Option<u32>>| {
+            inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
+        };
+        let lengths: Vec<usize> = sequences.iter().map(known).collect();
+        let groups = padded_together(&lengths);
+        if groups.len() > 1 {
+            let cut = sequences.iter_mut().zip(lengths);
+            cut.for_each(|(inputs, length)| inputs.truncate(length));
+        }
+        let (mut states, mut first, mut count) = (Vec::new(), vec![0; rows], 0);
+        for group in groups {
+            let inputs = group.iter().map(|&row| &sequences[row][..]).collect();
+            let (of_group, length) = self.of_sequences(inputs)?;
+            for (at, &row) in group.iter().enumerate() {
+                first[row] = count + at * length;
+            }
+            count += group.len() * length;
+            states.push(of_group);
+        }
+        let states = match &states[..] {
+            [states] => states.clone(),
+            several => Tensor::cat(several, 0)?,
+        };
+        let wanted = cells.iter().map(|&cell| {
+            let row = cell as usize / batch.steps;
+            let before = before[cell as usize].min(sequences[row].len());
+            (first[row] + before - usize::from(begins)) as u32
+        });
+        Ok(states.index_select(&Tensor::new(wanted.collect::<Vec<_>>(), device)?, 0)?)
+    }
+
+    /// The states before and after each of these inputs, `[rows · length, hidden]`, and length.
+    /// Behind START there is none before it.
+    fn of_sequences(&self, sequences: Vec<&[Option<u32>]>) -> Result<(Tensor, usize)> {
+        let (rows, hidden, device) = (sequences.len(), self.lstm.hidden(), self.table().device());
+        let time = sequences.iter().map(|inputs| inputs.len()).max().unwrap_or(0);
+        let padded = |inputs: &[Option<u32>]| {
+            let padding = time - inputs.len();
+            inputs.iter().copied().chain(std::iter::repeat_n(None, padding)).collect::<Vec<_>>()
+        };
+        let inputs: Vec<Option<u32>> = sequences.into_iter().flat_map(padded).collect();
         // Where there is no click stands an entry that is used anyway: the optimizer touches no
         // other row of the table.
         let Some(used) = inputs.iter().find_map(|input| *input) else {
-            return Ok(Tensor::zeros((cells.len(), hidden), self.table().dtype(), device)?);
+            let zeros = Tensor::zeros((rows * (time + 1), hidden), self.table().dtype(), device)?;
+            return Ok((zeros, time + 1));
         };
         let entries: Vec<u32> = inputs.iter().map(|input| input.unwrap_or(used)).collect();
         let mask: Vec<u8> = inputs.iter().map(|input| input.is_some().into()).collect();
@@ -93,16 +138,11 @@ impl ClickEncoder {
         let mask = Tensor::from_vec(mask, (rows, time), device)?;
         let zeros = self.lstm.zero_state(rows)?;
         let (mut states, _) = self.lstm.forward(&x, &zeros, Some(&mask))?;
-        if !begins {
+        if self.first == FirstInput::Nothing {
             states = Tensor::cat(&[zeros.output().unsqueeze(1)?, states], 1)?;
         }
         let length = states.dim(1)?;
-        let states = states.reshape((rows * length, hidden))?;
-        let wanted = cells.iter().map(|&cell| {
-            let row = cell as usize / batch.steps;
-            (row * length + before[cell as usize] - usize::from(begins)) as u32
-        });
-        Ok(states.index_select(&Tensor::new(wanted.collect::<Vec<_>>(), device)?, 0)?)
+        Ok((states.reshape((rows * length, hidden))?, length))
     }
 
     /// The entry of START, if it is one.
@@ -267,6 +307,46 @@ mod tests {
                 // And they go on from there.
                 clicks.step(&mut copies, &vec![Choice::Leave; rows.len()]).unwrap();
                 assert_eq!(values(clicks.output(&copies).unwrap()), expected);
+            }
+        }
+    }
+
+    /// One long session among short ones, as each of them alone.
+    #[test]
+    fn a_long_session_changes_no_state_and_no_gradient_of_others() {
+        let mut log = LogBuilder::default();
+        for session in 0..30 {
+            let steps = if session == 11 { 2_000 } else { 1 + session % 4 };
+            for t in 0..steps {
+                let item = ItemId(((session + t) % 7) as u32);
+                let choice = if t % 3 == 2 { Choice::Skip } else { Choice::Item(item) };
+                log.push(Step::new(&[item], choice, 0.0)).unwrap();
+            }
+            log.end_session(None).unwrap();
+        }
+        let (log, all) = (log.build(), (0..30).collect::<Vec<usize>>());
+        for first in [FirstInput::Start, FirstInput::Nothing] {
+            let encoder = encoder(first);
+            let cells = |batch: &PaddedBatch| -> Vec<u32> {
+                let steps = batch.step_mask.iter().enumerate();
+                steps.filter_map(|(cell, is)| is.then_some(cell as u32)).collect()
+            };
+            let of = |sessions: &[usize]| {
+                let batch = PaddedBatch::new(&log, sessions, None);
+                encoder.states(&batch, &cells(&batch)).unwrap()
+            };
+            let together = of(&all);
+            let apart: Vec<Tensor> = all.iter().map(|&session| of(&[session])).collect();
+            let apart = Tensor::cat(&apart, 0).unwrap();
+            assert_eq!(values(&together), values(&apart));
+            let gradient = |states: &Tensor| {
+                let loss = states.sqr().unwrap().sum_all().unwrap();
+                let gradients = foretaste_nn::backward(&loss).unwrap();
+                values(&gradients.get(encoder.table()).unwrap().unwrap())
+            };
+            let [together, apart] = [together, apart].map(|states| gradient(&states));
+            for (one, other) in together.concat().iter().zip(apart.concat()) {
+                assert!((one - other).abs() <= 1e-4 * other.abs().max(1.0), "{one} {other}");
             }
         }
     }

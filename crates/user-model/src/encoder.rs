@@ -5,6 +5,7 @@
 use candle_core::Tensor;
 use foretaste_nn::{Activation, Init, Lstm, Scope, Sparse, lookup};
 use foretaste_settings::Setting;
+use foretaste_train::padded_together;
 
 use crate::Result;
 use crate::config::{ItemFeatures, StateEncoder, UserModelConfig};
@@ -242,26 +243,31 @@ fn lstm_states(
     histories: &Histories,
     layer: &Tensor,
 ) -> Result<States> {
-    let rows = histories.sessions.len();
-    let time = histories.sessions.iter().map(Vec::len).max().unwrap_or(0);
+    let sessions = &histories.sessions;
+    let lengths: Vec<usize> = sessions.iter().map(Vec::len).collect();
+    let (mut first, mut count) = (vec![0; sessions.len()], 1);
+    let mut states = vec![Tensor::zeros((1, layer.dim(1)?), layer.dtype(), layer.device())?];
+    for group in padded_together(&lengths).into_iter().filter(|group| !group.is_empty()) {
+        let rows = group.len();
+        let time = group.iter().map(|&session| lengths[session]).max().unwrap_or(0);
+        let (mut items, mut mask) = (vec![0u32; rows * time], vec![0u8; rows * time]);
+        for (row, session) in group.into_iter().enumerate() {
+            items[row * time..][..lengths[session]].copy_from_slice(&sessions[session]);
+            mask[row * time..][..lengths[session]].fill(1);
+            first[session] = count + row * time;
+        }
+        count += rows * time;
+        let mask = Tensor::from_vec(mask, (rows, time), layer.device())?;
+        let projected = features.project(&items, lstm.input_weight())?;
+        let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
+        let (outputs, _) =
+            lstm.forward_projected(&projected, &lstm.zero_state(rows)?, Some(&mask))?;
+        states.push(outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?);
+    }
     let place = |before: &Option<(usize, usize)>| match *before {
-        Some((session, clicks)) => (1 + session * time + clicks - 1) as u32,
+        Some((session, clicks)) => (first[session] + clicks - 1) as u32,
         None => 0,
     };
     let of_impression = histories.before.iter().map(place).collect();
-    let empty = Tensor::zeros((1, layer.dim(1)?), layer.dtype(), layer.device())?;
-    if rows == 0 {
-        return Ok(States { projected: empty, of_impression });
-    }
-    let (mut items, mut mask) = (vec![0u32; rows * time], vec![0u8; rows * time]);
-    for (row, session) in histories.sessions.iter().enumerate() {
-        items[row * time..][..session.len()].copy_from_slice(session);
-        mask[row * time..][..session.len()].fill(1);
-    }
-    let mask = Tensor::from_vec(mask, (rows, time), layer.device())?;
-    let projected = features.project(&items, lstm.input_weight())?;
-    let projected = projected.reshape((rows, time, 4 * lstm.hidden()))?;
-    let (outputs, _) = lstm.forward_projected(&projected, &lstm.zero_state(rows)?, Some(&mask))?;
-    let states = outputs.reshape((rows * time, lstm.hidden()))?.matmul(layer)?;
-    Ok(States { projected: Tensor::cat(&[empty, states], 0)?, of_impression })
+    Ok(States { projected: Tensor::cat(&states, 0)?, of_impression })
 }
