@@ -30,7 +30,8 @@ pub struct Held {
     path: PathBuf,
     /// Whether the folder was made for it.
     made: bool,
-    _guard: Guard,
+    /// Until it is dropped.
+    guard: Option<Guard>,
 }
 
 /// The manifest of a recommender, and that of one of an earlier version.
@@ -74,7 +75,7 @@ impl<'a> Folder<'a> {
             );
         };
         foretaste_files::sweep(self.path);
-        Ok(Held { path, made, _guard: guard })
+        Ok(Held { path, made, guard: Some(guard) })
     }
 
     /// The unfinished training that this very command left. With `fresh` any that is there is
@@ -151,7 +152,9 @@ impl<'a> Folder<'a> {
 
 impl Drop for Held {
     fn drop(&mut self) {
+        // While it is held: who has opened it already finds that it is gone.
         let _ = fs::remove_file(&self.path);
+        drop(self.guard.take());
         if self.made {
             // Unless something was written, it was made for nothing.
             let _ = self.path.parent().map(fs::remove_dir);
@@ -175,7 +178,7 @@ pub fn digest_of_rewards(log: &Log) -> String {
 /// Whether something is ours: what is saved under these manifests, an unfinished training, or a
 /// lock.
 fn is_ours(path: &Path, manifests: &[&str]) -> bool {
-    let is_lock = path.file_name().is_some_and(|name| name == LOCK) && is_regular(path);
+    let is_lock = locks::is_part_of(path, LOCK) && is_regular(path);
     is_lock || is_training(path) || is_part_of_saved(path, manifests)
 }
 

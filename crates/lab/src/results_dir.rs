@@ -243,7 +243,8 @@ fn refuse_strangers(path: &Path) -> anyhow::Result<()> {
     for entry in fs::read_dir(path).with_context(|| format!("cannot read {shown}"))? {
         let entry = entry.with_context(|| format!("cannot read {shown}"))?.path();
         strangers |= !foretaste_files::is_unfinished(&entry)
-            && ![PRESENT, WRITING, CELLS].iter().any(|ours| entry.ends_with(ours));
+            && ![PRESENT, WRITING].iter().any(|lock| locks::is_part_of(&entry, lock))
+            && !entry.ends_with(CELLS);
     }
     // Another run may have written it meanwhile, before all else.
     if strangers && !path.join(RECORD).exists() {
