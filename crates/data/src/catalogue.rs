@@ -88,26 +88,27 @@ impl Catalogue {
     /// features that do not fit the items.
     pub(crate) fn from_jsonl(vocabulary: &[u8], features: Option<&[u8]>) -> Result<Self> {
         let mut names = Vocabulary::default();
-        for (number, raw) in lines::<String>("vocabulary", vocabulary)?.iter().enumerate() {
-            if names.intern(raw) as usize != number {
-                return Err(Error::Saved(format!(
-                    "line {} of the vocabulary: {raw:?} appears twice",
-                    number + 1
-                )));
+        for (line, raw) in lines::<String>("vocabulary", vocabulary)? {
+            let raw = raw?;
+            if names.intern(&raw) as usize != line - 1 {
+                let problem = format!("line {line} of the vocabulary: {raw:?} appears twice");
+                return Err(Error::Saved(problem));
             }
         }
         let Some(features) = features else { return Ok(Self::new(names)) };
-        let rows = lines::<Vec<f32>>("item features", features)?;
-        let dim = rows.first().map_or(0, Vec::len);
-        if let Some(line) = rows.iter().position(|row| row.len() != dim) {
-            let problem = format!(
-                "line {} of the item features: {} numbers, expected {dim}",
-                line + 1,
-                rows[line].len()
-            );
-            return Err(Error::Saved(problem));
+        let (mut values, mut dim) = (Vec::new(), 0);
+        for (line, row) in lines::<Vec<f32>>("item features", features)? {
+            let row = row?;
+            dim = if line == 1 { row.len() } else { dim };
+            if row.len() != dim {
+                let found = row.len();
+                let problem =
+                    format!("line {line} of the item features: {found} numbers, expected {dim}");
+                return Err(Error::Saved(problem));
+            }
+            values.extend(row);
         }
-        Self::new(names).with_features(rows.concat(), dim)
+        Self::new(names).with_features(values, dim)
     }
 
     /// The same catalogue without item features.
@@ -134,13 +135,18 @@ fn jsonl(rows: impl Iterator<Item = impl Serialize>) -> Vec<u8> {
     rows.flat_map(|row| (serde_json::json!(row).to_string() + "\n").into_bytes()).collect()
 }
 
-fn lines<T: for<'a> Deserialize<'a>>(what: &str, bytes: &[u8]) -> Result<Vec<T>> {
-    let wrong = |line: usize, reason: &dyn std::fmt::Display| {
+/// What the lines of a text hold, with their numbers, one after the other: a row in memory may take
+/// more than its line.
+fn lines<'a, T: Deserialize<'a>>(
+    what: &str,
+    bytes: &'a [u8],
+) -> Result<impl Iterator<Item = (usize, Result<T>)>> {
+    let wrong = move |line: usize, reason: &dyn std::fmt::Display| {
         Error::Saved(format!("line {line} of the {what}: {reason}"))
     };
     let text = std::str::from_utf8(bytes).map_err(|reason| wrong(1, &reason))?;
-    (1..)
-        .zip(text.lines())
-        .map(|(line, text)| serde_json::from_str(text).map_err(|reason| wrong(line, &reason)))
-        .collect()
+    let read = move |(line, text)| {
+        (line, serde_json::from_str(text).map_err(|reason| wrong(line, &reason)))
+    };
+    Ok((1..).zip(text.lines()).map(read))
 }

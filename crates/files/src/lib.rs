@@ -4,10 +4,12 @@
 //!   reader, or a run that follows a crash, sees the old file or the new one, never a part of it.
 //!   The file and its folder are synced. Only a regular file is ever replaced: no link, no folder
 //!   and no device.
-//! * [`read`] takes no more memory than its caller allows.
+//! * [`read()`] takes no more memory than its caller allows, and [`read_text`] no more than the
+//!   text on disk has bytes.
 //! * A [`Target`] is a file that a user named for a result. An existing file is replaced only if
 //!   the user asked for that.
-//! * [`locks`] keep processes apart, and end with the process that holds them.
+//! * [`locks`] keep processes apart, and end with the process that holds them. On file systems
+//!   without locks, files take their place.
 //!
 //! ```
 //! let folder = tempfile::tempdir()?;
@@ -27,7 +29,7 @@ mod place;
 mod target;
 
 pub use atomic::{check, is_unfinished, sweep, write, write_with};
-pub use bounded::{open, read};
+pub use bounded::{open, read, read_text};
 pub use error::{Error, Result};
 pub use place::{kind, what_is_at};
 pub use target::{Target, check_folder};

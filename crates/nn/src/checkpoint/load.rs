@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::failed;
 use super::manifest::Manifest;
-use super::weights::{TensorFile, Weights, whole};
+use super::weights::{TensorFile, Weights, undamaged};
+use super::{failed, found};
 use crate::{Adam, Error, Params, Result};
 
 /// More bytes than a file of a checkpoint holds: a million items of width 1,000 with the moments of
@@ -41,10 +41,12 @@ pub fn load<C: DeserializeOwned>(
 ) -> Result<Checkpoint<C>> {
     let manifest: Manifest<C> = Manifest::read(&folder.join(manifest), model)?;
     let tensors = Arc::new(TensorFile::open(folder, &manifest.tensors, AT_MOST)?);
-    let files = manifest.files.iter();
-    let files =
-        files.map(|(name, file)| Ok((name.clone(), whole(&folder.join(file), name, AT_MOST)?)));
-    let files = files.collect::<Result<_>>()?;
+    let file = |(name, file): (&String, &String)| {
+        let path = folder.join(file);
+        let text = foretaste_files::read_text(&path, AT_MOST);
+        Ok((name.clone(), undamaged(&path, name, text.map_err(|error| found(&path, error))?)?))
+    };
+    let files = manifest.files.iter().map(file).collect::<Result<_>>()?;
     let weights = tensors.parameters();
     Ok(Checkpoint { manifest, folder: folder.to_owned(), tensors, weights, files })
 }

@@ -58,7 +58,7 @@ pub struct Description<'a, C> {
     pub iteration: u64,
     /// The seed of the run.
     pub seed: u64,
-    /// Files to save with the tensors, by name, such as `vocabulary.jsonl`.
+    /// Texts to save with the tensors, by name, such as `vocabulary.jsonl`.
     pub files: &'a [(&'a str, Vec<u8>)],
 }
 

@@ -82,15 +82,14 @@ impl TensorFile {
         if let Some(tensors) = self.read.get() {
             return Ok(tensors);
         }
-        let bytes = whole(&self.path, TENSORS, self.at_most)?;
+        let bytes = undamaged(&self.path, TENSORS, read(&self.path, self.at_most)?)?;
         let tensors = Tensors::from_bytes(&self.path, &bytes)?;
         Ok(self.read.get_or_init(|| tensors))
     }
 }
 
 /// The content of what was saved as `name` in this file, whose own name carries its digest.
-pub(super) fn whole(path: &Path, name: &str, at_most: u64) -> Result<Vec<u8>> {
-    let bytes = read(path, at_most)?;
+pub(super) fn undamaged(path: &Path, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>> {
     let found = with_digest(name, &bytes);
     if path.file_name().is_none_or(|file| file != found.as_str()) {
         return Err(failed(path, format!("the content is damaged: its digest gives {found}")));

@@ -200,6 +200,34 @@ fn tensors_that_the_settings_do_not_imply_are_not_read() {
     }
 }
 
+/// Items, features and origin of 8 GB, a hole but for their beginning or not even that.
+#[test]
+#[cfg(unix)]
+fn texts_with_holes_are_not_read() {
+    if !in_little_memory("texts_with_holes_are_not_read") {
+        return;
+    }
+    let recommender = recommenders().remove(0);
+    let folder = tempdir().unwrap();
+    recommender.save(folder.path()).unwrap();
+    let manifest = read(&folder.path().join(RECOMMENDER));
+    let files = manifest["files"].as_object().unwrap();
+    assert!(files.len() > 1, "{files:?}");
+    for file in files.values() {
+        let path = folder.path().join(file.as_str().unwrap());
+        let whole = fs::read(&path).unwrap();
+        for kept in [whole.as_slice(), b""] {
+            fs::write(&path, kept).unwrap();
+            fs::File::options().write(true).open(&path).unwrap().set_len(8 << 30).unwrap();
+            let refused = Recommender::load(folder.path(), &Device::Cpu).unwrap_err().to_string();
+            let expected = format!("byte {} is 0, expected a text", kept.len() + 1);
+            assert!(refused.contains(&expected), "{refused}");
+        }
+        fs::write(&path, &whole).unwrap();
+    }
+    Recommender::load(folder.path(), &Device::Cpu).unwrap();
+}
+
 #[test]
 #[cfg(unix)]
 fn a_forged_number_in_users_is_an_error_or_users() {
