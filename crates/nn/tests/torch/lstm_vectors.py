@@ -2,7 +2,7 @@
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python lstm_vectors.py
 
-Three files appear beside this script, the same bytes every time on one machine. Weights have this crate's layout: `[inputs, outputs]`,
+Four files appear beside this script, the same bytes every time on one machine. Weights have this crate's layout: `[inputs, outputs]`,
 gates in the order i, f, o, g, one bias. All draws are made in f64 from a fixed generator; an f32 result is that of the same
 numbers rounded to f32.
 
@@ -26,6 +26,12 @@ embedding.safetensors: nn.Embedding of 9 rows of 4, f64, 3 steps of Adam and, fr
   SparseAdam leaves rows alone, moments too, that a step does not name; its bias correction counts all steps; its update is
   learning_rate √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), so that ε is not what it is in Adam.
 
+training.safetensors: 5 steps of Adam, learning rate 0.05 and PyTorch's defaults, on all parameters of an nn.LSTM of the same sizes, with
+  gradients clipped to the norm 4. The loss is sum(factors outputs²). PyTorch divides by the norm + 1e-6 where it clips.
+  x [rows, time, inputs], factors [rows, time, hidden], start.PARAMETER as above
+  TYPE.norms [5]: the norm of all gradients at each step, before it is clipped (some are above 4, some below)
+  TYPE.end.PARAMETER: the parameters after the last step
+
 softmax.safetensors: mean cross-entropy of logits h weight + bias, f64.
   h [6, 5], weight [5, 11], bias [11], targets [6] (i64), logits [6, 11], loss [], gradient.h, gradient.weight, gradient.bias
 """
@@ -39,6 +45,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 INPUTS, HIDDEN, LAYERS, ROWS, TIME = 5, 7, 2, 4, 6
 LENGTHS = [6, 3, 1, 4]
+CLIP = 4.0
 FOLDER = Path(__file__).parent
 
 
@@ -47,6 +54,7 @@ def main():
     write("lstm", lstm(Draws(1)))
     write("embedding", embedding(Draws(2)))
     write("softmax", softmax(Draws(3)))
+    write("training", training(Draws(4)))
 
 
 class Draws:
@@ -176,6 +184,30 @@ def softmax(draws):
     loss.backward()
     gradients = {f"gradient.{name}": value.grad for name, value in leaves.items()}
     return leaves | {"targets": targets, "logits": logits, "loss": loss} | gradients
+
+
+def training(draws):
+    start = nn.LSTM(INPUTS, HIDDEN, LAYERS, batch_first=True, dtype=torch.float64)
+    for name, parameter in start.named_parameters():
+        # Adam would move each of two biases as far as our one.
+        parameter.data = draws.normal(*parameter.shape, sd=0.5) * (not name.startswith("bias_hh"))
+    given = {"x": draws.normal(ROWS, TIME, INPUTS), "factors": draws.normal(ROWS, TIME, HIDDEN)}
+    tensors = given | {f"start.{name}": value for name, value in parameters(start).items()}
+    for kind, dtype in [("f32", torch.float32), ("f64", torch.float64)]:
+        model = nn.LSTM(INPUTS, HIDDEN, LAYERS, batch_first=True, dtype=dtype)
+        model.load_state_dict(start.state_dict())
+        learned = [parameter for name, parameter in model.named_parameters() if not name.startswith("bias_hh")]
+        optimiser = torch.optim.Adam(learned, lr=0.05)
+        norms = []
+        for _ in range(5):
+            model.zero_grad()
+            outputs, _ = model(given["x"].to(dtype))
+            (given["factors"].to(dtype) * outputs.square()).sum().backward()
+            norms.append(nn.utils.clip_grad_norm_(learned, CLIP))
+            optimiser.step()
+        tensors[f"{kind}.norms"] = torch.stack(norms)
+        tensors |= {f"{kind}.end.{name}": value for name, value in parameters(model).items()}
+    return tensors
 
 
 def write(name, tensors):
