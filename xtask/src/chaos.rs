@@ -9,6 +9,7 @@ mod fault;
 mod files;
 mod machine;
 mod process;
+mod shims;
 mod target;
 
 use std::collections::BTreeMap;

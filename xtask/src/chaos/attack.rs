@@ -17,6 +17,7 @@ use super::fault::{Fault, Kind};
 use super::files;
 use super::machine::{LEFT, Limit, Machine};
 use super::process::{End, PAUSE, Running};
+use super::shims::Shim;
 use super::target::{PLACE, Prepared};
 
 /// What came of a fault that lost and changed nothing.
@@ -39,6 +40,8 @@ pub struct Attack<'a> {
     stream: Stream,
     steps: Vec<String>,
     processes: usize,
+    /// What processes load before the libraries of the system.
+    library: Option<PathBuf>,
 }
 
 /// A moment at which a fault strikes.
@@ -67,7 +70,7 @@ impl<'a> Attack<'a> {
     ) -> anyhow::Result<Self> {
         target.lay_out(folder)?;
         let (stream, steps) = (fault.stream(), Vec::new());
-        Ok(Self { fault, target, machine, folder, stream, steps, processes: 0 })
+        Ok(Self { fault, target, machine, folder, stream, steps, processes: 0, library: None })
     }
 
     /// What was done, a line for each step.
@@ -204,6 +207,7 @@ impl<'a> Attack<'a> {
     }
 
     fn clock(&mut self) -> anyhow::Result<Outcome> {
+        self.load(Shim::Clock);
         let outcome = self.kill(2, Self::jump)?;
         self.jump()?;
         if let Some(error) = self.read_again()? {
@@ -214,6 +218,10 @@ impl<'a> Attack<'a> {
     }
 
     fn several(&mut self) -> anyhow::Result<Outcome> {
+        let shims = [None, Some(Shim::LocksRefused), Some(Shim::LocksGranted)];
+        if let Some(&Some(shim)) = shims.choose(&mut self.stream) {
+            self.load(shim);
+        }
         let count = self.stream.random_range(2..=8);
         let mut running = Vec::new();
         for _ in 0..count {
@@ -337,6 +345,12 @@ impl<'a> Attack<'a> {
         files::paths(&self.place())?.into_iter().map(read).collect()
     }
 
+    /// Has all processes from now on load a library before those of the system.
+    fn load(&mut self, shim: Shim) {
+        self.library = self.machine.library(shim);
+        self.steps.extend(self.library.iter().map(|_| format!("{shim:?}")));
+    }
+
     fn start(&mut self, limit: Limit) -> anyhow::Result<Running> {
         let command = self.machine.command(&self.target.command()?, limit);
         self.start_in_folder(command)
@@ -345,6 +359,7 @@ impl<'a> Attack<'a> {
     /// Temporary files of killed processes go with the folder.
     fn start_in_folder(&mut self, mut command: Command) -> anyhow::Result<Running> {
         command.current_dir(self.folder).env("TMPDIR", self.folder);
+        command.envs(self.library.iter().map(|library| ("LD_PRELOAD", library)));
         self.processes += 1;
         Running::start(command)
     }

@@ -23,9 +23,11 @@ pub enum Kind {
     ReadOnly,
     /// The folder, or the unfinished work in it, is removed while the command is running.
     Deleted,
-    /// The times of all files jump to the past or the future while a command is interrupted.
+    /// The clock jumps to the past or the future whenever it is read, and so do the times of all
+    /// files while a command is interrupted.
     Clock,
-    /// Two to eight processes run the same command in the same folder at the same time.
+    /// Two to eight processes run the same command in the same folder at the same time, where locks
+    /// work, are refused, or are granted to everyone.
     Processes,
 }
 

@@ -1,11 +1,12 @@
 //! What this machine permits, and how a command is run under its limits.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
 use super::fault::Kind;
+use super::shims::{Shim, Shims};
 use super::target::PLACE;
 
 /// What this machine permits.
@@ -14,6 +15,8 @@ pub struct Machine {
     limits: bool,
     /// Mounts that only one process sees, by `unshare`.
     mounts: bool,
+    /// Calls of the system that fail in a process.
+    shims: Option<Shims>,
 }
 
 /// What a command runs under.
@@ -49,7 +52,7 @@ impl Machine {
         let place = folder.join("probe").join(PLACE);
         std::fs::create_dir_all(&place)
             .with_context(|| format!("cannot create {}", place.display()))?;
-        let all = Self { limits: true, mounts: true };
+        let all = Self { limits: true, mounts: true, shims: None };
         let works = |limit| {
             let mut command = all.command(&["true".to_owned()], limit);
             command.current_dir(folder.join("probe")).stdout(Stdio::null()).stderr(Stdio::null());
@@ -58,6 +61,7 @@ impl Machine {
         Ok(Self {
             limits: works(Limit::EndsAt(1 << 20)),
             mounts: works(Limit::ReadOnly) && works(Limit::Space(1 << 20)),
+            shims: Shims::compile(&folder.join("probe")),
         })
     }
 
@@ -70,8 +74,16 @@ impl Machine {
             Kind::ReadOnly if !self.mounts => {
                 Some("mounts are not permitted here (unshare --map-root-user --mount)")
             }
+            Kind::Clock if self.shims.is_none() => {
+                Some("a C compiler, and a loader that knows LD_PRELOAD, are needed")
+            }
             _ => None,
         }
+    }
+
+    /// The library by which calls of the system fail in a process, if it could be made.
+    pub fn library(&self, shim: Shim) -> Option<PathBuf> {
+        Some(self.shims.as_ref()?.library(shim))
     }
 
     /// Whether disks can be small.
