@@ -1,11 +1,14 @@
 //! A proposal of how a file is laid out, from its header and its first rows, for a person to check.
 
+mod lists;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
 use serde_json::value::RawValue;
 
+use self::lists::{Lists, NOTHING};
 use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
 use crate::reader::lines::Lines;
@@ -52,10 +55,12 @@ pub fn guess(input: &Input) -> Result<String> {
     if let Some(delimiter) = sample.delimiter {
         line(format_args!("delimiter = {:?}", delimiter.to_string()));
     }
-    if let Some(separator) = role("shown").and_then(|at| sample.separator(at, role("chosen"))) {
+    let slates = role("shown")
+        .map(|at| Lists::best(&sample.values[at], role("chosen").map(|at| &sample.values[at][..])));
+    if let Some(separator) = slates.as_ref().and_then(|slates| slates.separator) {
         line(format_args!("list-separator = {:?}", separator.to_string()));
     }
-    if let Some(padding) = role("shown").and_then(|at| sample.padding(at)) {
+    if let Some(padding) = slates.as_ref().and_then(padding) {
         line(format_args!("padding = [{padding:?}] # it ends slates, again and again"));
     }
     if let Some(none) = role("chosen").and_then(|at| sample.no_click(at)) {
@@ -192,6 +197,12 @@ impl Sample {
             });
             roles.extend(found.map(|at| (name, at)));
         }
+        if let Some((shown, chosen)) = self.slates_by_cells(&roles) {
+            roles.retain(|(role, at)| {
+                !["shown", "chosen"].contains(role) && *at != shown && *at != chosen
+            });
+            roles.extend([("shown", shown), ("chosen", chosen)]);
+        }
         // A file with a list of what was shown has no row per item.
         let lists = roles.iter().any(|(role, _)| *role == "shown");
         let flags = roles.iter().any(|(role, _)| *role == "clicked");
@@ -218,47 +229,54 @@ impl Sample {
         }
     }
 
-    /// What separates the ids of a list, where it is neither white space nor brackets: what splits
-    /// most lists so that what was chosen is among the ids.
-    fn separator(&self, shown: usize, chosen: Option<usize>) -> Option<char> {
-        let values = &self.values[shown];
-        if values.iter().all(|value| value.starts_with(['[', '('])) {
+    /// The columns of slates and of what was chosen from them, by their cells: most cells of the
+    /// one hold several ids, of which the other has one. What the names say of either is kept,
+    /// unless a column that is called so has no choice on its lists.
+    fn slates_by_cells(&self, roles: &[(&'static str, usize)]) -> Option<(usize, usize)> {
+        let role = |name: &str| roles.iter().find(|(role, _)| *role == name).map(|(_, at)| *at);
+        let chosen = role("chosen");
+        let given = chosen.map(|at| &self.values[at][..]);
+        let fits = |&at: &usize| {
+            given.is_none_or(|chosen| {
+                let hits = Lists::best(&self.values[at], given).hits(chosen);
+                hits.on_list > 0 || hits.chosen == 0
+            })
+        };
+        let shown = role("shown").filter(fits);
+        let per_item = role("item").and(role("clicked")).is_some();
+        if shown.and(chosen).is_some() || shown.is_none() && per_item {
             return None;
         }
-        let score = |separator: char| {
-            let rows = values.iter().enumerate();
-            let split = rows.filter(|(row, value)| {
-                let mut ids = value.split(separator).map(str::trim);
-                let chosen = chosen.and_then(|at| self.values[at].get(*row));
-                match chosen.filter(|chosen| !chosen.is_empty()) {
-                    Some(chosen) => ids.any(|id| id == chosen),
-                    None => ids.count() > 1,
+        // A file of one row per slate may call the chosen item an item.
+        let free: Vec<usize> = (0..self.names.len())
+            .filter(|at| {
+                let other = |role: &str| !["item", "shown"].contains(&role);
+                !roles.iter().any(|(role, taken)| taken == at && other(role))
+            })
+            .collect();
+        let lists = shown.map_or_else(|| free.clone(), |at| vec![at]);
+        let choices = chosen.map_or(free, |at| vec![at]);
+        let mut best: Option<(usize, (usize, usize))> = None;
+        for list in lists {
+            let slates = Lists::best(&self.values[list], given);
+            if shown.is_none() && !slates.are_lists() {
+                continue;
+            }
+            for &choice in choices.iter().filter(|&&choice| choice != list) {
+                let hits = slates.hits(&self.values[choice]);
+                let least = if chosen.is_some() { hits.chosen / 2 + 1 } else { hits.chosen };
+                // What could have been shown holds the slate: the shorter lists are the slates.
+                let shorter = best.is_none_or(|(size, _)| slates.size() < size);
+                if hits.chosen > 0 && hits.on_list >= least && shorter {
+                    best = Some((slates.size(), (list, choice)));
                 }
-            });
-            split.count()
-        };
-        let best = ['|', ',', ';', '\t'].into_iter().max_by_key(|&separator| score(separator))?;
-        (score(best) > score(' ')).then_some(best)
-    }
-
-    /// An id that stands at the end of slates more than once in a row.
-    fn padding(&self, shown: usize) -> Option<String> {
-        let repeated = |value: &String| {
-            let ids: Vec<&str> = value
-                .trim_matches(['[', ']', '(', ')'])
-                .split([' ', ',', '|', ';'])
-                .filter(|id| !id.is_empty())
-                .collect();
-            let last = ids.last()?;
-            let again = ids.len() > 2 && ids[ids.len() - 2] == *last;
-            again.then(|| (*last).trim_matches(['"', '\'']).to_owned())
-        };
-        self.values[shown].iter().find_map(repeated)
+            }
+        }
+        best.map(|(_, pair)| pair)
     }
 
     /// What stands for no choice.
     fn no_click(&self, chosen: usize) -> Option<String> {
-        const NOTHING: [&str; 7] = ["-1", "nan", "none", "null", "<na>", "\\n", "na"];
         let stands = |value: &&String| NOTHING.contains(&&*value.to_ascii_lowercase());
         self.values[chosen].iter().find(stands).cloned()
     }
@@ -293,6 +311,15 @@ impl Sample {
             .collect();
         if values.is_empty() { String::new() } else { format!(" # {}", values.join(" · ")) }
     }
+}
+
+/// An id that stands at the end of slates more than once in a row.
+fn padding(slates: &Lists) -> Option<String> {
+    let repeated = |ids: &Vec<String>| match &ids[..] {
+        [.., before, last] if ids.len() > 2 && before == last => Some(last.clone()),
+        _ => None,
+    };
+    slates.rows.iter().find_map(repeated)
 }
 
 /// A name without what differs between styles of writing names.

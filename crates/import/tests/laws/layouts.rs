@@ -500,6 +500,76 @@ fn compressed_files_are_seen_through_and_truncated_ones_are_told() {
     assert!(error.contains("shop.zip/a.csv:9: chosen"), "{error}");
 }
 
+/// The layout that is guessed for a file, and what it reads.
+fn guessed(name: &str, content: &str) -> (String, Dataset) {
+    let folder = folder_of(&[(name, content.as_bytes())]);
+    let path = folder.path().join(name);
+    let text = guess(&Input::open(&path).unwrap()).unwrap_or_else(|e| panic!("{e}\n{content}"));
+    let toml = folder.path().join("layout.toml");
+    std::fs::write(&toml, &text).unwrap();
+    let layout = Layout::read(&toml).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let (dataset, _) = import(&path, Options { layout, ..Options::default() })
+        .unwrap_or_else(|error| panic!("{error}\n{text}"));
+    (text, dataset)
+}
+
+#[test]
+fn slates_are_guessed_from_their_cells_whatever_they_are_called() {
+    let expected = ["s1: a b c>b=1, c d>!=0", "s2: b d>d=1, a c d>a=1"];
+    let lists = [["a", "b", "c"].as_slice(), &["c", "d"], &["b", "d"], &["a", "c", "d"]];
+    let quoted = |quote: &str, list: &[&str]| {
+        let ids: Vec<String> = list.iter().map(|id| format!("{quote}{id}{quote}")).collect();
+        format!("[{}]", ids.join(", "))
+    };
+    let cells: [&dyn Fn(&[&str]) -> String; 9] = [
+        &|list| list.join(";"),
+        &|list| list.join("|"),
+        &|list| list.join(" "),
+        &|list| list.join(","),
+        &|list| list.join(", "),
+        &|list| list.join("/"),
+        &|list| quoted("'", list),
+        &|list| quoted("\"", list),
+        &|list| quoted("", list).replace(", ", " "),
+    ];
+    for names in ["products_shown,picked", "products_shown,clicked", "vitrine,item_id"] {
+        for cell in cells {
+            // Only a column that is called a choice tells separators that are not common.
+            if names != "products_shown,clicked" && cell(&["a", "b"]) == "a/b" {
+                continue;
+            }
+            let mut csv = format!("session_id,step,{names},weight\n");
+            for (at, (list, chosen)) in lists.iter().zip(["b", "", "d", "a"]).enumerate() {
+                let list = cell(list).replace('"', "\"\"");
+                csv += &format!("s{},{},\"{list}\",{chosen},{at}\n", 1 + at / 2, at % 2);
+            }
+            let (text, dataset) = guessed("shop.csv", &csv);
+            assert_eq!(shown(&dataset), expected, "{csv}\n{text}");
+        }
+    }
+    let rows = lists.iter().zip(["\"b\"", "null", "\"d\"", "\"a\""]).enumerate();
+    let json: String = rows
+        .map(|(at, (list, chosen))| {
+            let (session, list) = (1 + at / 2, quoted("\"", list));
+            format!(
+                "{{\"sid\": 7, \"session\": \"s{session}\", \"put\": {list}, \"got\": {chosen}}}\n"
+            )
+        })
+        .collect();
+    assert_eq!(shown(&guessed("shop.jsonl", &json).1), expected);
+    // A list of what could have been shown holds what was chosen, too.
+    let csv = "sess,available_now,on_page,clicked\ns1,a;b;c;d,b;a,a\ns1,a;b;c;d,d;c,\n";
+    assert_eq!(shown(&guessed("shop.csv", csv).1), ["s1: b a>a=1, d c>!=0"]);
+    // A column that is called a list, and holds numbers of results.
+    let csv = "sess,results,on_page,clicked\ns1,2,b;a,a\ns1,2,d;c,c\n";
+    assert_eq!(shown(&guessed("shop.csv", csv).1), ["s1: b a>a=1, d c>c=1"]);
+    // Ids of several words end in no padding.
+    let csv =
+        "sess,on_page,clicked\ns1,red shoe|old shoe shoe|hat,red shoe\ns1,hat|shoe shoe shoe,\n";
+    let (text, _) = guessed("shop.csv", csv);
+    assert!(!text.contains("padding"), "{text}");
+}
+
 #[test]
 fn a_guessed_layout_reads_the_file() {
     let cases: [(&str, &str, &[&str]); 5] = [
@@ -531,14 +601,7 @@ fn a_guessed_layout_reads_the_file() {
         ),
     ];
     for (name, content, expected) in cases {
-        let folder = folder_of(&[(name, content.as_bytes())]);
-        let path = folder.path().join(name);
-        let text = guess(&Input::open(&path).unwrap()).unwrap();
-        let toml = folder.path().join("layout.toml");
-        std::fs::write(&toml, &text).unwrap();
-        let layout = Layout::read(&toml).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let (dataset, _) = import(&path, Options { layout, ..Options::default() })
-            .unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let (text, dataset) = guessed(name, content);
         assert_eq!(shown(&dataset), expected, "{text}");
     }
     let folder = folder_of(&[("x.csv", b"a,b\n1,2\n")]);
