@@ -6,11 +6,8 @@ use std::path::Path;
 use foretaste_data::{Dataset, Features, Vocabulary};
 
 use crate::formats::check_ids;
-use crate::limits::Limits;
-use crate::reader::arrow_columns::Ids;
-use crate::reader::parquet::{column_names, for_each_row};
+use crate::reader::cells::Cells;
 use crate::reader::record::whole;
-use crate::reader::{Source, Table};
 use crate::{Error, Result};
 
 /// A column of more different texts than this is no category.
@@ -209,59 +206,4 @@ fn features_of(
     let one = |text: &&str| cells.iter().map(|cell| f32::from(u8::from(cell == text))).collect();
     let column = format!("{name} ({} categories)", texts.len());
     Ok((column, texts.iter().map(one).collect()))
-}
-
-/// A small table, by columns.
-pub(crate) struct Cells {
-    pub(crate) names: Vec<String>,
-    pub(crate) columns: Vec<Vec<String>>,
-}
-
-impl Cells {
-    /// The number of rows.
-    pub(crate) fn rows(&self) -> usize {
-        self.columns.first().map_or(0, Vec::len)
-    }
-
-    pub(crate) fn read(path: &Path) -> Result<Self> {
-        if Source::open(path, None)?.start(path)?.starts_with(b"PAR1") {
-            return Self::of_parquet(path);
-        }
-        let (source, delimiter) = Source::open(path, None)?.delimiter()?;
-        let mut table = Table::open(source, delimiter as u8, true, &[])?;
-        let names = table.header().to_vec();
-        let mut columns = vec![Vec::new(); names.len()];
-        let mut line = 1;
-        while let Some(row) = table.next()? {
-            line += 1;
-            let text = row.text().map_err(|fault| Error::row(path, line, &fault, None))?;
-            for (at, column) in columns.iter_mut().enumerate() {
-                let cell = text.field(at, "row");
-                column.push(cell.map_err(|fault| Error::row(path, line, &fault, None))?.to_owned());
-            }
-        }
-        Ok(Self { names, columns })
-    }
-
-    fn of_parquet(path: &Path) -> Result<Self> {
-        let names = column_names(path)?;
-        let mut columns = vec![Vec::new(); names.len()];
-        let read = |batch: &crate::reader::parquet::Batch<'_>| -> Result<Vec<Ids>> {
-            (0..names.len()).map(|at| batch.at(at, &names[at], Ids::new)).collect()
-        };
-        for_each_row(
-            path,
-            &Limits::default(),
-            None,
-            |_| Ok(()),
-            read,
-            |cells, index, _, _| {
-                for (column, cell) in columns.iter_mut().zip(cells) {
-                    column.push(cell.get(index).unwrap_or_default().to_owned());
-                }
-                Ok(())
-            },
-        )?;
-        Ok(Self { names, columns })
-    }
 }

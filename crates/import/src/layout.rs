@@ -62,7 +62,7 @@ pub struct Layout {
     /// How large rows, slates and the like may be.
     pub limits: Limits,
     /// A CSV or Parquet file of the clicks: `slate`, which the log's rows have too, `item`, and
-    /// perhaps `timestamp`. It is held in memory.
+    /// perhaps `timestamp`.
     pub clicks_file: Option<PathBuf>,
     /// A file of what was bought: `session` or `user`, `item`, `timestamp`, and perhaps `reward`,
     /// which is else 1. A click earns what was bought of its item from then on.

@@ -6,7 +6,7 @@ mod sessions;
 
 use foretaste_data::{Fault, TimeUnit};
 
-use self::joiner::Joiner;
+use self::joiner::{Joiner, is_organic};
 use self::sessions::Sessions;
 use crate::joins::Joins;
 use crate::layout::{Layout, Propensities};
@@ -99,9 +99,13 @@ impl<'l> Steps<'l> {
             Err(fault) => return self.sessions.reject(collector, place, named, fault),
         };
         let mut record = Record::default();
-        if self.joins.is_some() {
-            return match rest(&mut record) {
-                Ok(()) => self.joined(collector, place, (session, user), record),
+        if let Some(joins) = &mut self.joins {
+            let pushed = match rest(&mut record) {
+                Ok(()) => joins.push(session, user, collector.part(), place, &record)?,
+                Err(fault) => Err(fault),
+            };
+            return match pushed {
+                Ok(()) => Ok(()),
                 Err(fault) => collector.reject(place, 1, Some(session), fault),
             };
         }
@@ -133,26 +137,25 @@ impl<'l> Steps<'l> {
         }
     }
 
-    /// Takes a row whose clicks lie elsewhere.
+    /// Takes a row with what was clicked on its slate.
     fn joined(
         &mut self,
         collector: &mut Collector,
-        place: Place,
-        (session, user): (&str, Option<&str>),
-        record: Record<'_>,
+        row: Sorted<'_>,
+        chosen: &Strings,
+        rewards: &[f32],
     ) -> Result<()> {
-        let Some(mut joins) = self.joins.take() else { return Ok(()) };
-        let (mut chosen, mut rewards) = (Strings::default(), Vec::new());
-        joins.of(&record, session, user, (&mut chosen, &mut rewards));
-        let reward = if rewards.is_empty() { &[0.0] } else { &rewards[..] };
-        let record = Record { chosen: List::Owned(&chosen), clicked: None, reward, ..record };
+        let Sorted { session, user, part, place, mut record } = row;
+        collector.set_part(part);
+        if !is_organic(&record) {
+            let reward = if rewards.is_empty() { &[0.0] } else { rewards };
+            record = Record { chosen: List::Owned(chosen), clicked: None, reward, ..record };
+        }
         let key = Ok(Key { session: Some(session), user });
-        let taken = self.row(collector, place, key, None, |to| {
+        self.row(collector, place, key, None, |to| {
             *to = record;
             Ok(())
-        });
-        self.joins = Some(joins);
-        taken
+        })
     }
 
     /// The session and the user of a row. A user without a name is none.
@@ -167,6 +170,11 @@ impl<'l> Steps<'l> {
 
     /// Puts rows into order that were collected for it, and closes the last session.
     pub(crate) fn finish(mut self, collector: &mut Collector) -> Result<()> {
+        if let Some(joins) = self.joins.take() {
+            let note = joins
+                .replay(|row, chosen, rewards| self.joined(collector, row, chosen, rewards))?;
+            collector.note(note);
+        }
         if let Some(sorter) = self.sorter.take() {
             let gap = self.layout.session_gap.map(|gap| self.gap(gap.seconds)).transpose()?;
             let mut cut = Cut { gap, ..Cut::default() };
@@ -175,7 +183,6 @@ impl<'l> Steps<'l> {
         self.joiner.flush(&mut self.sessions, collector)?;
         self.sessions.close(collector)?;
         self.sessions.note(collector);
-        self.joins.iter().for_each(|joins| joins.note(collector));
         Ok(())
     }
 

@@ -1,15 +1,11 @@
 //! Rows in the order of their sessions and times, in bounded memory: sorted runs on disk, merged.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-
 use foretaste_data::Vocabulary;
 
 use super::record::{List, Record, Strings};
+use super::runs::{self, Runs, damaged};
 use super::{Checked, Place};
-use crate::{Error, Result};
+use crate::Result;
 
 /// Where a row belongs: its session, by first appearance, then its time, its step, and its place
 /// in the files.
@@ -21,17 +17,39 @@ struct Key {
     row: u64,
 }
 
+impl runs::Key for Key {
+    type Bytes = [u8; 28];
+
+    fn to_bytes(self) -> [u8; 28] {
+        let mut bytes = [0; 28];
+        bytes[..4].copy_from_slice(&self.session.to_le_bytes());
+        bytes[4..12].copy_from_slice(&self.time.to_le_bytes());
+        bytes[12..20].copy_from_slice(&self.number.to_le_bytes());
+        bytes[20..].copy_from_slice(&self.row.to_le_bytes());
+        bytes
+    }
+
+    fn of_bytes(bytes: [u8; 28]) -> Self {
+        let word = |at: usize| std::array::from_fn(|byte| bytes[at + byte]);
+        Self {
+            session: u32::from_le_bytes(std::array::from_fn(|byte| bytes[byte])),
+            time: i64::from_le_bytes(word(4)),
+            number: i64::from_le_bytes(word(12)),
+            row: u64::from_le_bytes(word(20)),
+        }
+    }
+}
+
 /// Collects rows, and gives them back in order.
 pub(crate) struct Sorter {
     sessions: Vocabulary,
     users: Vocabulary,
-    /// Bytes of rows that are held before they are written as a run.
-    limit: usize,
-    keys: Vec<(Key, usize)>,
-    rows: Vec<u8>,
-    runs: Vec<File>,
+    runs: Runs<Key>,
     count: u64,
 }
+
+/// The user of a row that names none.
+const NOBODY: u32 = u32::MAX;
 
 /// A row that comes back.
 pub(crate) struct Sorted<'a> {
@@ -44,7 +62,7 @@ pub(crate) struct Sorted<'a> {
 
 /// What a decoded row borrows from.
 #[derive(Default)]
-struct Decoded {
+pub(crate) struct Decoded {
     lists: [Strings; 3],
     context: Strings,
     floats: [Vec<f32>; 2],
@@ -52,17 +70,14 @@ struct Decoded {
 }
 
 impl Sorter {
-    /// Memory for rows: with the keys about half as much again.
+    /// Memory for rows and their keys.
     pub(crate) const LIMIT: usize = 256 << 20;
 
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             sessions: Vocabulary::default(),
             users: Vocabulary::default(),
-            limit,
-            keys: Vec::new(),
-            rows: Vec::new(),
-            runs: Vec::new(),
+            runs: Runs::new(limit),
             count: 0,
         }
     }
@@ -83,131 +98,50 @@ impl Sorter {
             row: self.count,
         };
         self.count += 1;
-        let user = user.map_or(u32::MAX, |user| self.users.intern(user));
-        let start = self.rows.len();
-        if let Err(fault) = encode(&mut self.rows, user, part, place, record) {
-            self.rows.truncate(start);
-            return Ok(Err(fault));
-        }
-        self.keys.push((key, start));
-        if self.rows.len() >= self.limit {
-            self.spill().map_err(|error| unsorted(&error))?;
-        }
-        Ok(Ok(()))
+        let user = user.map_or(NOBODY, |user| self.users.intern(user));
+        self.runs.push(key, |to| encode(to, user, part, place, record))
     }
 
     /// Passes every row to `take`, in order.
-    pub(crate) fn replay(mut self, mut take: impl FnMut(Sorted<'_>) -> Result<()>) -> Result<()> {
-        let failed = |error: io::Error| unsorted(&error);
-        self.keys.sort_unstable();
-        let mut decoded = Decoded::default();
+    pub(crate) fn replay(self, mut take: impl FnMut(Sorted<'_>) -> Result<()>) -> Result<()> {
         let (sessions, users) = (self.sessions, self.users);
-        let mut give = |key: Key, row: &[u8]| {
-            let sorted = decode(row, sessions.name(key.session), &users, key, &mut decoded);
-            take(sorted.ok_or_else(|| unsorted(&io::ErrorKind::InvalidData.into()))?)
-        };
-        if self.runs.is_empty() {
-            return self
-                .keys
-                .iter()
-                .try_for_each(|&(key, start)| give(key, row(&self.rows[start..])));
-        }
-        // The last rows are a run that stays in memory.
-        let mut runs = Vec::new();
-        for mut file in self.runs {
-            file.seek(SeekFrom::Start(0)).map_err(failed)?;
-            let mut run = Run { file: BufReader::with_capacity(1 << 20, file), row: Vec::new() };
-            if let Some(key) = run.next().map_err(failed)? {
-                runs.push((run, key));
-            }
-        }
-        let mut heap: BinaryHeap<Reverse<(Key, usize)>> =
-            runs.iter().enumerate().map(|(at, (_, key))| Reverse((*key, at))).collect();
-        let held = runs.len();
-        let mut rest = self.keys.iter();
-        let mut ahead = rest.next();
-        heap.extend(ahead.map(|&(key, _)| Reverse((key, held))));
-        while let Some(Reverse((key, at))) = heap.pop() {
-            if at == held {
-                if let Some(&(key, start)) = ahead {
-                    give(key, row(&self.rows[start..]))?;
-                }
-                ahead = rest.next();
-                heap.extend(ahead.map(|&(key, _)| Reverse((key, held))));
-            } else {
-                let run = &mut runs[at].0;
-                give(key, &run.row)?;
-                heap.extend(run.next().map_err(failed)?.map(|key| Reverse((key, at))));
-            }
+        let (mut merged, mut decoded) = (self.runs.merge()?, Decoded::default());
+        while let Some((key, row)) = merged.next()? {
+            let user = |user| (user != NOBODY).then(|| users.name(user));
+            let sorted = decode(row, sessions.name(key.session), user, key, &mut decoded);
+            take(sorted.ok_or_else(damaged)?)?;
         }
         Ok(())
     }
+}
 
-    fn spill(&mut self) -> io::Result<()> {
-        self.keys.sort_unstable();
-        let mut file = BufWriter::with_capacity(1 << 20, tempfile::tempfile()?);
-        for &(key, start) in &self.keys {
-            let row = row(&self.rows[start..]);
-            file.write_all(&key.session.to_le_bytes())?;
-            file.write_all(&key.time.to_le_bytes())?;
-            file.write_all(&key.number.to_le_bytes())?;
-            file.write_all(&key.row.to_le_bytes())?;
-            file.write_all(&(row.len() as u32).to_le_bytes())?;
-            file.write_all(row)?;
-        }
-        self.runs.push(file.into_inner().map_err(io::IntoInnerError::into_error)?);
-        self.keys.clear();
-        self.rows.clear();
-        Ok(())
+/// Writes a row with its session and its user.
+pub(crate) fn put_row(
+    to: &mut Vec<u8>,
+    session: &str,
+    user: Option<&str>,
+    part: usize,
+    place: Place,
+    record: &Record<'_>,
+) -> Checked {
+    put_text(to, Some(session));
+    put_text(to, user);
+    for number in [record.time, record.number] {
+        to.extend(number.unwrap_or(i64::MIN).to_le_bytes());
     }
+    encode(to, NOBODY, part, place, record)
 }
 
-fn unsorted(error: &io::Error) -> Error {
-    let folder = std::env::temp_dir();
-    let problem = format!("the rows cannot be sorted here: {error}; TMPDIR names another folder");
-    Error::file(&folder, problem)
+/// The row that [`put_row`] wrote.
+pub(crate) fn take_row<'a>(mut row: &'a [u8], to: &'a mut Decoded) -> Option<Sorted<'a>> {
+    let session = take_text(&mut row)??;
+    let user = take_text(&mut row)?;
+    let mut number = || Some(i64::from_le_bytes(take(&mut row, 8)?.try_into().ok()?));
+    let key = Key { session: 0, time: number()?, number: number()?, row: 0 };
+    decode(row, session, |_| user, key, to)
 }
 
-struct Run {
-    file: BufReader<File>,
-    row: Vec<u8>,
-}
-
-impl Run {
-    fn next(&mut self) -> io::Result<Option<Key>> {
-        let mut head = [0; 32];
-        match self.file.read_exact(&mut head) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            done => done?,
-        }
-        let word = |at: usize| {
-            let mut word = [0; 8];
-            word.copy_from_slice(&head[at..at + 8]);
-            word
-        };
-        let half =
-            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
-        self.row.resize(half(28) as usize, 0);
-        self.file.read_exact(&mut self.row)?;
-        Ok(Some(Key {
-            session: half(0),
-            time: i64::from_le_bytes(word(4)),
-            number: i64::from_le_bytes(word(12)),
-            row: u64::from_le_bytes(word(20)),
-        }))
-    }
-}
-
-/// The row that begins here, without its length.
-fn row(bytes: &[u8]) -> &[u8] {
-    let Some((length, rest)) = bytes.split_first_chunk() else { return &[] };
-    &rest[..(u32::from_le_bytes(*length) as usize).min(rest.len())]
-}
-
-/// Writes a row with its length before it.
 fn encode(to: &mut Vec<u8>, user: u32, part: usize, place: Place, record: &Record<'_>) -> Checked {
-    let start = to.len();
-    to.extend([0; 4]);
     let (kind, at) = match place {
         Place::Line(line) => (0, line),
         Place::Byte(byte) => (1, byte),
@@ -232,16 +166,13 @@ fn encode(to: &mut Vec<u8>, user: u32, part: usize, place: Place, record: &Recor
     put_number(to, u64::from(record.position.is_some()));
     put_number(to, record.position.unwrap_or(0) as u64);
     for text in [record.event, record.item, record.slate] {
-        put_number(to, text.map_or(0, |text| text.len() as u64 + 1));
-        to.extend(text.unwrap_or_default().bytes());
+        put_text(to, text);
     }
     put_number(to, record.context.map_or(0, |texts| texts.len() as u64 + 1));
     for text in record.context.into_iter().flat_map(Strings::iter) {
         put_number(to, text.len() as u64);
         to.extend(text.bytes());
     }
-    let length = (to.len() - start - 4) as u32;
-    to[start..start + 4].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }
 
@@ -252,6 +183,11 @@ fn put_number(to: &mut Vec<u8>, mut number: u64) {
         number >>= 7;
     }
     to.push(number as u8);
+}
+
+pub(crate) fn put_text(to: &mut Vec<u8>, text: Option<&str>) {
+    put_number(to, text.map_or(0, |text| text.len() as u64 + 1));
+    to.extend(text.unwrap_or_default().bytes());
 }
 
 fn put_floats(to: &mut Vec<u8>, floats: Option<&[f32]>) {
@@ -270,7 +206,7 @@ fn put_list(to: &mut Vec<u8>, list: &List<'_>, field: &'static str) -> Checked {
     Ok(())
 }
 
-fn take<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (taken, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(taken)
@@ -288,8 +224,16 @@ fn take_number(from: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn take_text<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a str> {
+fn take_word<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a str> {
     std::str::from_utf8(take(from, length)?).ok()
+}
+
+/// What [`put_text`] wrote.
+pub(crate) fn take_text<'a>(from: &mut &'a [u8]) -> Option<Option<&'a str>> {
+    match take_number(from)?.checked_sub(1) {
+        None => Some(None),
+        Some(length) => take_word(from, length as usize).map(Some),
+    }
 }
 
 fn take_floats(from: &mut &[u8], to: &mut Vec<f32>) -> Option<bool> {
@@ -304,12 +248,12 @@ fn take_floats(from: &mut &[u8], to: &mut Vec<f32>) -> Option<bool> {
 fn decode<'a>(
     mut row: &'a [u8],
     session: &'a str,
-    users: &'a Vocabulary,
+    user: impl FnOnce(u32) -> Option<&'a str>,
     key: Key,
     to: &'a mut Decoded,
 ) -> Option<Sorted<'a>> {
     let from = &mut row;
-    let user = u32::try_from(take_number(from)?).ok()?;
+    let user = user(u32::try_from(take_number(from)?).ok()?);
     let part = take_number(from)? as usize;
     let kind = take_number(from)?;
     let at = take_number(from)?;
@@ -319,7 +263,7 @@ fn decode<'a>(
         loop {
             match take_number(from)? {
                 0 => break,
-                length => list.push(take_text(from, length as usize)?),
+                length => list.push(take_word(from, length as usize)?),
             }
         }
     }
@@ -336,16 +280,14 @@ fn decode<'a>(
     let position = take_number(from)? as i64;
     let mut texts = [None; 3];
     for text in &mut texts {
-        if let Some(length) = take_number(from)?.checked_sub(1) {
-            *text = Some(take_text(from, length as usize)?);
-        }
+        *text = take_text(from)?;
     }
     let [event, item, slate] = texts;
     let context = take_number(from)?.checked_sub(1);
     to.context.clear();
     for _ in 0..context.unwrap_or(0) {
         let length = take_number(from)?;
-        to.context.push(take_text(from, length as usize)?);
+        to.context.push(take_word(from, length as usize)?);
     }
     let [shown, chosen, candidates] = &to.lists;
     let record = Record {
@@ -365,7 +307,6 @@ fn decode<'a>(
         position: has_position.then_some(position),
         context: context.map(|_| &to.context),
     };
-    let user = (user != u32::MAX).then(|| users.name(user));
     Some(Sorted { session, user, part, place, record })
 }
 

@@ -745,6 +745,25 @@ fn clicks_and_orders_in_files_of_their_own_join_their_slates() {
 }
 
 #[test]
+fn a_click_belongs_to_the_row_of_its_item_and_counts_once() {
+    let folder = folder_of(&[
+        ("impressions.csv", b"session,slate,item\ns,1,k1\ns,1,k2\ns,2,k3\n"),
+        ("clicks.csv", b"slate,item,timestamp\n1,k2,20\n1,k2,10\n2,k9,30\n"),
+        ("orders.csv", b"session,item,timestamp,reward\ns,k2,15,2.5\n"),
+    ]);
+    let at = |name: &str| Some(folder.path().join(name));
+    let layout = Layout {
+        clicks_file: at("clicks.csv"),
+        orders_file: at("orders.csv"),
+        ..Layout::default()
+    };
+    let options = Options { layout, ..Options::default() };
+    let (dataset, report) = import(&folder.path().join("impressions.csv"), options).unwrap();
+    assert_eq!(shown(&dataset), ["s: k1 k2>k2=2.5, k3>!=0"]);
+    assert!(report.to_string().contains("2 of 3 clicks are of a slate of the log"), "{report}");
+}
+
+#[test]
 fn a_layout_that_is_wrong_says_on_which_line() {
     let folder = folder_of(&[
         ("a.toml", b"sort = true\noff-slate = \"keep\"\n"),

@@ -43,12 +43,10 @@ impl Joiner {
         place: Place,
         record: &Record<'_>,
     ) -> Result<()> {
-        let event =
-            record.event.filter(|name| !IMPRESSIONS.contains(&name.to_ascii_lowercase().as_str()));
-        let organic = event.is_some() && record.shown.is_empty();
+        let organic = is_organic(record);
         let Some(item) = record.item.filter(|_| record.shown.is_empty() && !organic) else {
             self.flush(sessions, collector)?;
-            let taken = match event.filter(|_| organic) {
+            let taken = match record.event.filter(|_| organic) {
                 Some(event) => sessions.event(collector, event, record),
                 None => sessions.step(collector, record),
             };
@@ -145,6 +143,12 @@ impl Joiner {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a row is an event without a slate.
+pub(super) fn is_organic(record: &Record<'_>) -> bool {
+    let event = |name: &str| !IMPRESSIONS.contains(&name.to_ascii_lowercase().as_str());
+    record.shown.is_empty() && record.event.is_some_and(event)
 }
 
 /// What a column of events calls a slate.
