@@ -39,7 +39,7 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         Ok(if otto { Format::Otto } else { Format::JsonLines })
     } else if header.starts_with("shared |") || header.starts_with("ccb shared") {
         Ok(Format::VowpalWabbit)
-    } else if header.starts_with(criteo::START) {
+    } else if criteo::begins(header) {
         Ok(Format::Criteo)
     } else if have('\t', &recbole::COLUMNS) {
         Ok(Format::RecBole)

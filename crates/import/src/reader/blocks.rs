@@ -9,8 +9,8 @@ use crate::Result;
 pub(crate) enum Blocks {
     /// At an empty line.
     ByEmptyLines,
-    /// Before a line that begins so.
-    Before(&'static str),
+    /// Before a line that is the first of a record.
+    Before(fn(&str) -> bool),
 }
 
 impl Blocks {
@@ -29,7 +29,7 @@ impl Blocks {
             let is_empty = line.trim().is_empty();
             let ends = match self {
                 Self::ByEmptyLines => is_empty,
-                Self::Before(start) => line.starts_with(start),
+                Self::Before(begins) => begins(&line),
             };
             if ends && !block.is_empty() {
                 take(Place::Line(first), &block, fraction.get())?;

@@ -233,6 +233,69 @@ fn criteo_banners_are_slates_of_their_candidates() {
     }
 }
 
+/// What the description of the format allows and the fixture above has not: tabs, line ends of
+/// Windows, features without a value and more than once, products without features, several
+/// clicks, a click on the banner beside its products, small propensities, a banner of one candidate.
+#[test]
+fn criteo_banners_come_in_all_forms_that_their_description_allows() {
+    let rows = "example 5: ff 1 3.1e-12 3 3 1:300 1:320 8\r\n1\texid:5\t7:1\t7:2\r\n\
+        0 exid:5 9\r\n1 exid:5\r\nexample 6: fe 1 1 1 1\n0 exid:6 7:1  7:2 \n\n";
+    let (dataset, _) = read(&[("banners.txt", rows)]);
+    assert_eq!(
+        steps(&dataset),
+        [
+            [(
+                vec!["7:1 7:2".into(), "9".into(), "no features".into()],
+                Some("7:1 7:2".into()),
+                1.0
+            )],
+            [(vec!["7:1 7:2".into()], None, 1.0)]
+        ]
+    );
+    assert_eq!(dataset.log.session(0).extras(0).clicks.len(), 2);
+    assert_eq!(dataset.log.session(0).step(0).propensity, Some(&[3.1e-12, 1.0, 1.0][..]));
+    assert_eq!(crate::context::shown(&dataset), ["display_1=320 display_8=1", "-"]);
+    let error = refused(&[("banners.txt", &BANNERS.replace("0 exid:78 11:3", "0 exid:77 11:3"))]);
+    let problem = "banners.txt:5: exid: expected the id of the impression, found \"77\" in";
+    assert!(error.contains(problem), "{error}");
+}
+
+/// The form of the challenge at NIPS 2017: the first candidate was shown, its weight is the inverse
+/// of the propensity.
+#[test]
+fn banners_of_the_criteo_challenge_are_slates_of_one() {
+    let rows = "68 |l 0.999 |p 4.0 |f 0:300 1:600 17:1\n68 |f 0:300 1:600 18:1\n\
+        68 |f 0:300 1:600 17:1\n69 |l 0.001 |p 1.0 |f 0:728 1:90\n";
+    let (dataset, report) = read(&[("train.txt", rows)]);
+    assert_eq!((names(&dataset), report.reading.rows), (vec!["68".into(), "69".into()], 2));
+    assert_eq!(
+        steps(&dataset),
+        [
+            [(vec!["0:300 1:600 17:1".into()], None, 0.0)],
+            [(vec!["0:728 1:90".into()], Some("0:728 1:90".into()), 1.0)]
+        ]
+    );
+    let first = dataset.log.session(0);
+    assert_eq!(
+        (first.step(0).propensity, first.candidates(0).unwrap().len()),
+        (Some(&[0.25][..]), 3)
+    );
+    assert!(dataset.contexts.is_empty());
+    for (from, to, problem) in [
+        ("0.999", "0.5", "train.txt:1: l: expected 0.001 for a click or 0.999 for none"),
+        ("|p 4.0", "|p much", "train.txt:1: p: expected a number, found \"much\""),
+        ("68 |f 0:300 1:600 18:1", "70 |f 0:300", "expected lines of one impression, with |f"),
+        ("68 |f 0:300 1:600 18:1", "68 0:300", "expected lines of one impression, with |f"),
+        ("|p 4.0", "|p 0.5", "train.txt:1: propensity"),
+    ] {
+        let error = refused(&[("train.txt", &rows.replace(from, to))]);
+        assert!(error.contains(problem), "{error}");
+    }
+    // The file that the challenge was judged by says neither what was shown nor what was clicked.
+    let error = refused(&[("test.txt", "68 |f 0:300\n68 |f 0:600\n")]);
+    assert!(error.contains("not the header of a known format"), "{error}");
+}
+
 #[test]
 fn a_search_log_gives_clicks_to_the_query_that_showed_them() {
     let rows = "0\t0\tQ\t8\t0\t7\t103\t51\n0\t9\tC\t103\n0\t20\tQ\t9\t0\t4\t5\n0\t30\tC\t51\n\
