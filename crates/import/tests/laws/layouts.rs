@@ -521,7 +521,8 @@ fn slates_are_guessed_from_their_cells_whatever_they_are_called() {
         let ids: Vec<String> = list.iter().map(|id| format!("{quote}{id}{quote}")).collect();
         format!("[{}]", ids.join(", "))
     };
-    let cells: [&dyn Fn(&[&str]) -> String; 9] = [
+    type Cell<'a> = &'a dyn Fn(&[&str]) -> String;
+    let cells: [Cell<'_>; 9] = [
         &|list| list.join(";"),
         &|list| list.join("|"),
         &|list| list.join(" "),
