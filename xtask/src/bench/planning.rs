@@ -6,14 +6,15 @@ use std::time::Instant;
 use anyhow::ensure;
 use clap::builder::RangedU64ValueParser;
 use foretaste_cascade_dqn::{
-    CurvePoint, QConfig, QNetworks, Storage, TrainConfig as QTraining, Trainer,
+    CurvePoint, ItemFeatures, QConfig, QNetworks, StateEncoder as QState, Storage,
+    TrainConfig as QTraining, Trainer,
 };
 use foretaste_console::terminal::{eprint_line, print_line};
 use foretaste_eval::text;
 use foretaste_random::Seed;
 use foretaste_report::Table;
 use foretaste_sim::policies::UniformRandom;
-use foretaste_sim::{Blind, Policy, Rollout};
+use foretaste_sim::{Blind, ChoiceUsers, ChoiceUsersConfig, Policy, Rollout};
 use foretaste_user_model::{LearnedUsers, StateEncoder, UserModelConfig};
 
 use super::record::{Record, median};
@@ -81,7 +82,15 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
 /// and multiplied by how many of them the training has; the rest is what is left of its time.
 fn parts(iterations: u64, users: &LearnedUsers) -> anyhow::Result<[f64; 4]> {
     let (seed, config) = (Seed::new(1), QTraining { steps: STEPS, ..QTraining::default() });
-    let networks = QNetworks::new(QConfig { hidden: 64, ..QConfig::new(ITEMS, K) }, None, seed)?;
+    let shown = ChoiceUsersConfig { items: ITEMS, ..ChoiceUsersConfig::default() };
+    let networks = QConfig {
+        features: ItemFeatures::Given { dim: shown.dims },
+        state: QState::PositionWeights { history: 2, columns: 2 },
+        hidden: 64,
+        ..QConfig::new(ITEMS, K)
+    };
+    let features = ChoiceUsers::new(&shown)?.features().to_vec();
+    let networks = QNetworks::new(networks, Some(&features), seed)?;
     let mut trainer = Trainer::new(networks, config.clone(), seed)?;
     let begin = Instant::now();
     for _ in 0..iterations {
