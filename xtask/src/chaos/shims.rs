@@ -62,13 +62,15 @@ fn succeeds(mut command: Command) -> bool {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use foretaste_console::terminal::print_line;
+
     use super::*;
 
     #[test]
     fn the_clock_jumps() {
         let folder = tempfile::tempdir().unwrap();
         let Some(shims) = Shims::compile(folder.path()) else {
-            println!("skipped: there is no C compiler");
+            print_line("skipped: there is no C compiler");
             return;
         };
         let mut date = Command::new("date");
