@@ -28,7 +28,7 @@ use crate::REVISION;
 use crate::answer::Answer;
 use crate::describe::Profile;
 use crate::folder::{self, Folder};
-use crate::log::{LogArgs, inputs};
+use crate::log::{LogArgs, context_is_unused, inputs};
 use crate::users::{LONGEST, SETTINGS, SLATE};
 
 /// Options of `fit`.
@@ -109,6 +109,9 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     if args.model == Kind::Irecgan {
         warn_of_skips(&dataset.log);
     }
+    context_is_unused(&dataset)
+        .iter()
+        .for_each(|warning| eprint_line(format_args!("warning: {warning}")));
 
     let command = command(args, &dataset, &split, &grid, device);
     let _held = folder.hold()?;

@@ -175,6 +175,21 @@ pub fn inputs(log: &Path) -> Vec<PathBuf> {
     [log.to_owned()].into_iter().chain(beside.iter().map(|name| log.with_file_name(name))).collect()
 }
 
+/// That no model reads the context of a log that has some.
+pub fn context_is_unused(dataset: &Dataset) -> Option<String> {
+    let contexts = dataset.contexts.iter().enumerate();
+    let known = contexts.filter(|(column, _)| dataset.log.steps_with_context(*column) > 0);
+    let names: Vec<&str> = known.map(|(_, context)| &*context.name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "the context of the steps ({}) is not used: no model or recommender reads it, so what \
+             is learned is the same for every context; to learn for one value of it, import the \
+             rows with this value as a log of their own",
+            names.join(", ")
+        )
+    })
+}
+
 /// A bar for files that take a moment, on a terminal.
 fn bar(length: u64, quiet: bool) -> ProgressBar {
     const A_MOMENT: u64 = 8 << 20;

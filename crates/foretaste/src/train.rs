@@ -22,7 +22,7 @@ use self::watch::Watched;
 use crate::REVISION;
 use crate::answer::Answer;
 use crate::folder::{self, Folder, RECOMMENDERS};
-use crate::log::{LogArgs, inputs};
+use crate::log::{LogArgs, context_is_unused, inputs};
 use crate::users;
 
 /// Options of `train`.
@@ -165,7 +165,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let of_users = users.as_ref().map(|given| Ok::<_, anyhow::Error>(given.origin()?.sessions()));
     let of_users = of_users.transpose()?.unwrap_or(0);
     let learned = Learned::new(args.method, &log, &trained, &recommender, of_users);
-    let warnings = learned.warnings()?;
+    let mut warnings = learned.warnings()?;
+    warnings.extend(context_is_unused(&dataset));
     folder.finish(|place| Ok(recommender.save(place)?))?;
     warnings.iter().for_each(|warning| eprint_line(format_args!("warning: {warning}")));
     let mut json = json!({

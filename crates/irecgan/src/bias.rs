@@ -3,7 +3,7 @@
 use foretaste_data::{Choice, ItemId, Log, Step};
 use foretaste_settings::Setting;
 use foretaste_sim::{Blind, Mdp, Policy, Rollout};
-use foretaste_user_model::behaviour::BehaviourUsers;
+use foretaste_user_model::behaviour::{BehaviourUsers, Rewards};
 
 use crate::{AgentPolicy, Result, Selection};
 
@@ -64,7 +64,7 @@ impl Biases {
     /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if the agent does not draw its slates, λ₁ is not
     /// in [0, 1], a slate has more than 16 items, whose subsets are too many, or there is no
-    /// session; what the networks return.
+    /// session; if the rewards of U are no purchases; what the networks return.
     pub fn estimate(
         mdp: &Mdp,
         agent: &AgentPolicy,
@@ -86,6 +86,9 @@ impl Biases {
         if agent.selection() != Selection::Sampled {
             let problem = "shows its likeliest items, expected one that draws";
             return Err(Setting::new("agent", problem).into());
+        }
+        if generated.users.rewards() != Rewards::Purchases {
+            return Err(Setting::new("users", "pay amounts, expected purchases").into());
         }
         let log = rollout.run(mdp, &Blind(agent))?;
         let mut sums = Self::default();

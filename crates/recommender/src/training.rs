@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Event, Log, Origin, Split, Step};
+use foretaste_data::{Dataset, Entry, Event, Log, LogBuilder, Origin, Split, Step};
 use foretaste_eval::Estimate;
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
-use foretaste_user_model::behaviour::{clicked_sessions, first_clicks_given};
+use foretaste_user_model::behaviour::{Rewards, clicked_sessions, first_clicks_given};
 use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -302,8 +302,30 @@ impl<'a> TrainingLog<'a> {
         self.sessions.iter().flat_map(|&session| log.session(session).events())
     }
 
-    /// The sessions as [`clicked_sessions`], or with [`first_clicks_given`], with a warning of the
-    /// rewards that `learner` does not learn from.
+    /// What U, A and D take for a reward of 1: the mean size of the rewards of clicks that are not
+    /// 0. A reward then weighs as much relative to a click whatever the unit of the log is.
+    fn unit_of_rewards(&self) -> f32 {
+        let (mut sum, mut count) = (0.0, 0_u64);
+        for reward in self.rewards_of_clicks().filter(|&reward| reward != 0.0) {
+            sum += f64::from(reward.abs());
+            count += 1;
+        }
+        if count == 0 { 1.0 } else { (sum / count as f64) as f32 }
+    }
+
+    fn rewards_of_clicks(&self) -> impl Iterator<Item = f32> {
+        let clicked = self.steps().filter(|step| step.choice.item().is_some());
+        clicked.map(|step| step.reward)
+    }
+
+    /// What the rewards of clicks are to U.
+    pub(crate) fn rewards(&self) -> Rewards {
+        let unit = self.unit_of_rewards();
+        Rewards::of(self.rewards_of_clicks().map(|reward| reward / unit))
+    }
+
+    /// The sessions as [`clicked_sessions`], or with [`first_clicks_given`], with rewards in the
+    /// unit of U, A and D, and with a warning of the rewards that `learner` does not learn from.
     pub(crate) fn clicked(
         &self,
         learner: &str,
@@ -321,8 +343,29 @@ impl<'a> TrainingLog<'a> {
         }
         let items = self.dataset.catalogue.len();
         let clicked = clicked_sessions(&self.dataset.log, self.sessions, items, seed)?;
+        let clicked = in_unit(clicked, self.unit_of_rewards())?;
         Ok(if first_click_given { first_clicks_given(&clicked)? } else { clicked })
     }
+}
+
+/// The same sessions with rewards divided by `unit`.
+fn in_unit(log: Log, unit: f32) -> Result<Log> {
+    if unit == 1.0 {
+        return Ok(log);
+    }
+    let mut builder = LogBuilder::default();
+    for session in log.iter() {
+        for entry in session.entries() {
+            match entry {
+                Entry::Event(event) => builder.event(event),
+                Entry::Step(_, step) => {
+                    builder.push(Step { reward: step.reward / unit, ..step })?;
+                }
+            }
+        }
+        builder.end_session(session.user())?;
+    }
+    Ok(builder.build())
 }
 
 /// Refuses what is kept of an unfinished training if it had other settings.

@@ -42,7 +42,7 @@ mod tests;
 mod train;
 
 pub use clicked_sessions::{clicked_sessions, first_clicks_given};
-pub use config::{BehaviourConfig, BehaviourTraining};
+pub use config::{BehaviourConfig, BehaviourTraining, Rewards};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;
 pub use train::{BehaviourEpochs, BehaviourTrainer};

@@ -8,10 +8,11 @@ student_t   values, and their mean with the ends of the 95% interval (scipy.stat
 paired      a and b, and the mean difference, its interval and p-value (scipy.stats.ttest_rel)
 bootstrap   values with the percentile interval of resampled means (scipy.stats.bootstrap):
             of two values alone, whose resampled means lie on a lattice: `low` and `high`, which any
-            draws give (`margin`: how far the tails at these ends are from 2.5%, in standard deviations
-            of a share of the resamples); of any values: means and standard deviations of both ends over
-            runs of `resamples`
-sessions    sums and numbers of rows of sessions, and the same of sum(sums) / sum(rows) of resampled sessions
+            draws give (`margin`: how far the tails at these ends are from 2.5%, in standard
+            deviations of a share of the resamples); of any values: means and standard deviations of
+            both ends over runs of `resamples`
+sessions    sums and numbers of rows of sessions, and the same of sum(sums) / sum(rows) of resampled
+            sessions
 """
 
 import json
@@ -25,6 +26,8 @@ from scipy import stats
 FILE = Path(__file__).parent / "reference.json"
 # Those of sessions are as many as foretaste-eval draws.
 OF_LATTICE, OF_VALUES, OF_SESSIONS, RUNS = 100_000, 10_000, 1_000, 100
+# Ones of so many values.
+LATTICES = (8, 20), (3, 20), (20, 60)
 
 
 def student_t(values):
@@ -42,7 +45,12 @@ def paired(a, b):
 
 def interval(columns, statistic, resamples, seed):
     found = stats.bootstrap(
-        columns, statistic, n_resamples=resamples, paired=True, vectorized=True, method="percentile",
+        columns,
+        statistic,
+        n_resamples=resamples,
+        paired=True,
+        vectorized=True,
+        method="percentile",
         rng=np.random.default_rng(seed),
     )
     return found.confidence_interval
@@ -55,8 +63,10 @@ def lattice(values):
     law = stats.binom(n, np.mean(values))
     low, high = round(found.low * n), round(found.high * n)
     tails = [law.cdf(low - 1), law.cdf(low), law.sf(high), law.sf(high - 1)]
-    margin = min(abs(tail - 0.025) / np.sqrt(tail * (1 - tail) / OF_LATTICE) for tail in tails if tail > 0)
-    return {"values": values, "resamples": OF_LATTICE, "low": found.low, "high": found.high, "margin": margin}
+    distance = lambda tail: abs(tail - 0.025) / np.sqrt(tail * (1 - tail) / OF_LATTICE)
+    margin = min(distance(tail) for tail in tails if tail > 0)
+    ends = {"low": found.low, "high": found.high, "margin": margin}
+    return {"values": values, "resamples": OF_LATTICE, **ends}
 
 
 def ends(columns, statistic, resamples):
@@ -83,11 +93,12 @@ def main():
     groups = [rounded(draws.normal(3, 2, n)) for n in (2, 3, 5, 20, 200)]
     a, b = (rounded(draws.gamma(2, size=12)) for _ in range(2))
     rows = draws.integers(1, 9, 60)
+    python = sys.version.split()[0]
     figures = {
-        "versions": {"scipy": scipy.__version__, "numpy": np.__version__, "python": sys.version.split()[0]},
+        "versions": {"scipy": scipy.__version__, "numpy": np.__version__, "python": python},
         "student_t": [student_t(values) for values in groups],
         "paired": paired(a, b),
-        "lattice": [lattice([1] * ones + [0] * (n - ones)) for ones, n in ((8, 20), (3, 20), (20, 60))],
+        "lattice": [lattice([1] * ones + [0] * (n - ones)) for ones, n in LATTICES],
         "bootstrap": [bootstrap(rounded(draws.lognormal(0, 1, n))) for n in (8, 40, 300)],
         "sessions": sessions(rounded(draws.gamma(1.5, size=60) * rows), rows.tolist()),
     }

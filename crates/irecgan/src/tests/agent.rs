@@ -10,7 +10,7 @@ use foretaste_train::{Network, PerStep};
 use foretaste_user_model::behaviour::BehaviourModel;
 
 use super::{ITEMS, agent, buffer, log_of, tiny, values};
-use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Ranking, Selection};
+use crate::{Agent, AgentPolicy, AgentTrainer, AgentTraining, Buffer, Ranking, Selection};
 
 #[test]
 fn gradients_match_finite_differences() {
@@ -62,6 +62,35 @@ fn with_scores_of_one_the_gradient_is_that_of_policy_gradient() {
                 "{name}: {found} {expected}"
             );
         }
+    }
+}
+
+/// One click a session: all are in the same state, and the gradient of the loss by the bias of an
+/// item is by hand π(i) ΣR / n - Σ_i R / n, with R = 1 + 3 r of any sign.
+#[test]
+fn the_gradient_of_real_rewards_is_the_one_by_hand() {
+    let agent = agent(1, DType::F64);
+    super::sharpen(agent.params(), 3.0);
+    let clicks = [(0, -1.5), (1, 2.5), (0, -0.25), (2, 0.0), (4, 0.75)];
+    let session = |&(item, reward): &(u32, f32)| vec![((0..5).collect(), Some(item), reward)];
+    let buffer = Buffer::real(log_of(&clicks.iter().map(session).collect::<Vec<_>>()));
+    let all = [0, 1, 2, 3, 4];
+    let batch = PaddedBatch::new(&buffer.log, &all, None);
+    let returns = PerStep::new(&buffer.log, &buffer.returns(0.9, 3.0)).pad(&all, &batch);
+    let gradients = backward(&agent.loss(&batch, &returns).unwrap()).unwrap();
+    let bias = agent.actions.bias();
+    let found: Vec<f64> = gradients.get(bias).unwrap().unwrap().to_vec1().unwrap();
+    let state = agent.clicks.states(&batch, &[0]).unwrap();
+    let logits: Vec<f64> =
+        agent.actions.forward(&state).unwrap().squeeze(0).unwrap().to_vec1().unwrap();
+    let sum: f64 = logits.iter().map(|logit| logit.exp()).sum();
+    let of = |reward: f32| 1.0 + 3.0 * f64::from(reward);
+    let total: f64 = clicks.iter().map(|&(_, reward)| of(reward)).sum();
+    for (item, (found, logit)) in found.iter().zip(&logits).enumerate() {
+        let own: f64 =
+            clicks.iter().filter(|click| click.0 as usize == item).map(|click| of(click.1)).sum();
+        let expected = (logit.exp() / sum * total - own) / clicks.len() as f64;
+        assert!((found - expected).abs() < 1e-7, "{item}: {found} {expected}");
     }
 }
 

@@ -7,8 +7,9 @@ use foretaste_random::Seed;
 use foretaste_sim::bounds::{MdpBelief, MdpOracle};
 use foretaste_sim::policies::UniformRandom;
 use foretaste_sim::{Blind, Mdp, Policy, Rollout};
+use foretaste_user_model::behaviour::{BehaviourUsers, Rewards};
 
-use super::{log_of, on_threads, tiny};
+use super::{Taken, log_of, on_threads, start, tiny};
 use crate::{
     Agent, AgentConfig, AgentPolicy, AgentTrainer, AgentTraining, Buffer, IRecGanConfig,
     OnlineConfig, OnlineLearning, OnlineMethod, Selection,
@@ -115,7 +116,7 @@ fn online_learning_does_what_its_method_says() {
             let mut learning = OnlineLearning::new(config, Seed::new(1), &Device::Cpu).unwrap();
             let logs = [0, 1].map(|_| learning.iterate(&mdp).unwrap());
             let changed = {
-                let start = super::start(networks());
+                let start = start(networks());
                 let of = |run: &crate::IRecGan| {
                     [run.users().params(), run.agent().params(), run.discriminator().params()]
                         .map(super::values)
@@ -184,4 +185,56 @@ fn online_learning_that_is_resumed_is_one_that_was_not_stopped() {
     let other =
         OnlineLearning::resume(folder.path(), &catalogue, Seed::new(1), &Device::Cpu).unwrap_err();
     assert!(other.to_string().contains("expected one of online learning"), "{other}");
+}
+
+/// Users click any item of a slate; those of item 0 pay -1, of item 1 nothing, and of the others 1.
+/// Eq 10 makes of a click of these 1 + 3 r = -2, 1 and 4: the agents of PG and of IRecGAN avoid
+/// item 0, and prefer the last to item 1. U learns what a click pays.
+#[test]
+fn an_item_whose_clicks_pay_negative_is_avoided() {
+    let mut stream = Seed::new(3).stream(0);
+    let sessions: Vec<Vec<Taken>> = (0..300)
+        .map(|_| {
+            let slate = rand::seq::index::sample(&mut stream, 5, 3);
+            let slate: Vec<u32> = slate.into_iter().map(|item| item as u32).collect();
+            let (item, reward) = (slate[0], [-1.0, 0.0, 1.0, 1.0, 1.0][slate[0] as usize]);
+            vec![(slate.clone(), Some(item), reward), (slate, None, 0.0)]
+        })
+        .collect();
+    let log = log_of(&sessions);
+    let mut config = tiny(5, 2);
+    config.users.rewards = Rewards::Amounts;
+    config.users_training.optimiser = quick(0.02);
+    config.agent_training.optimiser = quick(0.02);
+    let mut networks = start(config);
+    let probabilities = |networks: &crate::IRecGan| -> Vec<f64> {
+        let batch = PaddedBatch::new(&log, &[0], None);
+        let state = networks.agent().clicks.states(&batch, &[0]).unwrap();
+        let logits = networks.agent().actions.forward(&state).unwrap();
+        let logits: Vec<f32> = logits.squeeze(0).unwrap().to_vec1().unwrap();
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+        logits.iter().map(|&logit| f64::from(logit).exp() / sum).collect()
+    };
+    let avoided = |found: &[f64]| {
+        found[0] < 0.02 && found[0] < found[1] && found[2..].iter().all(|p| *p > 2.0 * found[1])
+    };
+    assert!(probabilities(&networks).iter().all(|p| (p - 0.2).abs() < 0.1));
+    for _ in 0..10 {
+        networks.pretrain_users(&log).unwrap();
+        networks.pretrain_agent(&log).unwrap();
+    }
+    let found = probabilities(&networks);
+    assert!(avoided(&found), "{found:?}");
+    let users = BehaviourUsers::new(networks.users()).unwrap();
+    let slate: Vec<ItemId> = (0..5).map(ItemId).collect();
+    let expected = users.expectations(&users.begin(1).unwrap(), &[&slate]).unwrap().remove(0);
+    for ((_, paid), true_reward) in expected.iter().zip([-1.0, 0.0, 1.0, 1.0, 1.0]) {
+        assert!((paid - true_reward).abs() < 0.2, "{expected:?}");
+    }
+    networks.pretrain_discriminator(&log).unwrap();
+    for _ in 0..3 {
+        networks.adversarial_epoch(&log).unwrap();
+    }
+    let found = probabilities(&networks);
+    assert!(avoided(&found), "{found:?}");
 }

@@ -19,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::certain(Assortment::new(model, history, eta, pays)?)))
     },
     training: Some(Training {
-        about: "the slate with the highest expected reward in learned users; any rewards",
+        about: "the slate with the highest expected reward in learned users",
         takes: greedy::TAKES,
         learns: true,
         settings: greedy::settings,

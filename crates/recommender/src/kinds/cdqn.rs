@@ -18,7 +18,7 @@ pub(super) const CASCADE: Kind = Kind {
     networks: &[QNetworks::KIND],
     build: |content, catalogue, device| build(content, catalogue, device, None),
     training: Some(Training {
-        about: "cascading Q-networks, which plan in learned users; any rewards",
+        about: "cascading Q-networks, which plan in learned users",
         takes: training::TAKES,
         learns: true,
         settings: |log, effort| training::settings(log, effort, Architecture::Cascade),
@@ -35,7 +35,7 @@ pub(super) const SINGLE: Kind = Kind {
         build(content, catalogue, device, Some(Architecture::Greedy))
     },
     training: Some(Training {
-        about: "a Q-network of single items, which plans in learned users; any rewards",
+        about: "a Q-network of single items, which plans in learned users",
         takes: training::TAKES,
         learns: true,
         settings: |log, effort| training::settings(log, effort, Architecture::Greedy),

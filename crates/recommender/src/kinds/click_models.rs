@@ -28,8 +28,7 @@ pub(super) const WIDE_DEEP: Kind = Kind {
         build(content, catalogue, |model| matches!(model, Model::Network(_)))
     },
     training: Some(Training {
-        about: "the items that a wide & deep network predicts to be clicked most likely; any \
-                rewards",
+        about: "the items that a wide & deep network predicts to be clicked most likely",
         takes: &[],
         learns: true,
         settings: |_, _| settings(ModelKind::WideDeepLogisticFeatures.coarse_grid()),
@@ -45,7 +44,7 @@ pub(super) const TREES: Kind = Kind {
         build(content, catalogue, |model| matches!(model, Model::Trees(_)))
     },
     training: Some(Training {
-        about: "the items that boosted trees predict to be clicked most likely; any rewards",
+        about: "the items that boosted trees predict to be clicked most likely",
         takes: &[],
         learns: true,
         settings: |_, _| settings(ModelKind::Trees.coarse_grid().into_iter().map(alone).collect()),

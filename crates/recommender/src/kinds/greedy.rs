@@ -27,7 +27,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(greedy.by_scores(|greedy, clicks| Ok(greedy.scores(clicks)?))))
     },
     training: Some(Training {
-        about: "the items that learned users like best, regardless of the reward; any rewards",
+        about: "the items that learned users like best, regardless of the reward",
         takes: TAKES,
         learns: true,
         settings,

@@ -20,7 +20,7 @@ pub(super) const DRAWN: Kind = Kind {
     networks: &[Agent::KIND],
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
-        about: "IRecGAN's agent, which draws its slates; rewards of 0 and 1",
+        about: "IRecGAN's agent, which draws its slates",
         takes: &["epochs", "adversarial", "hidden", "first-click-given"],
         learns: true,
         settings: algorithm::settings,
@@ -42,7 +42,7 @@ pub(super) const POLICY_GRADIENT: Kind = Kind {
     networks: &[],
     build: |content, catalogue, device| build(content, catalogue, device, Selection::Sampled),
     training: Some(Training {
-        about: "the same agent by policy gradient on the log alone; rewards of 0 and 1",
+        about: "the same agent by policy gradient on the log alone",
         takes: &["epochs", "hidden", "first-click-given"],
         learns: true,
         settings: policy_gradient::settings,

@@ -26,7 +26,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::certain(policy).by_scores(|policy, clicks| Ok(policy.scores(clicks)))))
     },
     training: Some(Training {
-        about: "a linear bandit that explores in learned users; any rewards",
+        about: "a linear bandit that explores in learned users",
         takes: &["users", "iterations", "k", "epochs"],
         learns: true,
         settings,

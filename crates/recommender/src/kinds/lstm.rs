@@ -63,6 +63,7 @@ struct Settings {
 fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> {
     let users = BehaviourConfig {
         hidden: effort.hidden.unwrap_or(64),
+        rewards: log.rewards(),
         ..BehaviourConfig::new(log.dataset.catalogue.len())
     };
     let (training, epochs) = (BehaviourTraining::default(), effort.epochs.unwrap_or(10));

@@ -18,7 +18,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(Erased::drawn(Popularity::new(weights)?).by_scores(for_everyone(scores))))
     },
     training: Some(Training {
-        about: "items drawn in proportion to their clicks and organic events; any rewards",
+        about: "items drawn in proportion to their clicks and organic events",
         takes: &[],
         learns: true,
         settings,

@@ -17,7 +17,7 @@ pub(super) const KIND: Kind = Kind {
         Ok(Box::new(uniform.by_scores(for_everyone(vec![0.0; catalogue.len()]))))
     },
     training: Some(Training {
-        about: "all items with equal probability; any rewards",
+        about: "all items with equal probability",
         takes: &[],
         learns: false,
         settings,

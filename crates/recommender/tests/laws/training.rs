@@ -390,6 +390,33 @@ fn users_who_must_choose_are_learned_in() {
     }
 }
 
+/// What IRecGAN's networks learn does not depend on the unit of the rewards, and does on their sign.
+#[test]
+fn the_unit_of_rewards_makes_no_difference_to_a_training_and_their_sign_does() {
+    let with = |reward: fn(f32) -> f32| {
+        let purchases = purchases();
+        let mut log = LogBuilder::default();
+        for session in purchases.log.iter() {
+            for step in session.steps() {
+                log.push(foretaste_data::Step { reward: reward(step.reward), ..step }).unwrap();
+            }
+            log.end_session(None).unwrap();
+        }
+        Dataset { log: log.build(), ..purchases }
+    };
+    for method in ["irecgan", "pg", "lstm"] {
+        let of = |reward| {
+            let dataset = with(reward);
+            files(train(method, &dataset, None, &mut ()).unwrap(), &dataset)
+        };
+        let bought = of(|reward| reward);
+        assert_eq!(of(|reward| 250.0 * reward), bought, "{method}");
+        let returned = of(|reward| -reward);
+        assert_ne!(returned, bought, "{method}");
+        assert_eq!(of(|reward| -250.0 * reward), returned, "{method}");
+    }
+}
+
 #[test]
 fn rewards_that_are_not_learned_from_are_told() {
     let dataset = purchases();

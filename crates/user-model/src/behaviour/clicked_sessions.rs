@@ -18,8 +18,7 @@ use crate::Result;
 /// stay.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting) if the reward of a click is neither 0 nor 1, or a
-/// slate holds an item that is not below `items`.
+/// [`Error::Setting`](crate::Error::Setting) if a slate holds an item that is not below `items`.
 pub fn clicked_sessions(log: &Log, sessions: &[usize], items: usize, seed: Seed) -> Result<Log> {
     let leaving_is_logged = log.iter().any(|session| session.left());
     let mut builder = LogBuilder::default();
@@ -88,9 +87,6 @@ pub fn first_clicks_given(log: &Log) -> Result<Log> {
 }
 
 fn check(step: &Step<'_>, items: usize) -> std::result::Result<(), String> {
-    if step.choice.item().is_some() && step.reward != 0.0 && step.reward != 1.0 {
-        return Err(format!("the reward is {}, expected 0 or 1", step.reward));
-    }
     match step.slate.iter().find(|item| item.index() >= items) {
         Some(item) => Err(format!("item {} is shown, expected less than {items}", item.0)),
         None => Ok(()),

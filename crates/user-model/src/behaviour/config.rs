@@ -27,6 +27,36 @@ pub struct BehaviourConfig {
     pub lambda_p: f64,
     /// What a purchase counts in the likelihood of the rewards, where no purchase counts 1.
     pub purchase_weight: f64,
+    /// What the reward of a click is.
+    #[serde(default, skip_serializing_if = "Rewards::are_purchases")]
+    pub rewards: Rewards,
+}
+
+/// f_r of Eq 2, and with it the likelihood of a reward in Eq 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rewards {
+    /// 1 for a purchase and 0 for none: f_r is the logistic function.
+    #[default]
+    Purchases,
+    /// Any real number, whose mean Eq 2 gives: f_r is the identity, and the likelihood is that of a
+    /// normal distribution with variance 1, so that rewards should be of the order of 1. Users pay
+    /// the mean.
+    Amounts,
+}
+
+impl Rewards {
+    /// Those that fit all of these rewards of clicks.
+    pub fn of(rewards: impl IntoIterator<Item = f32>) -> Self {
+        match rewards.into_iter().all(|reward| reward == 0.0 || reward == 1.0) {
+            true => Self::Purchases,
+            false => Self::Amounts,
+        }
+    }
+
+    fn are_purchases(&self) -> bool {
+        *self == Self::Purchases
+    }
 }
 
 impl BehaviourConfig {
@@ -41,6 +71,7 @@ impl BehaviourConfig {
             first_input: FirstInput::Start,
             lambda_p: 1.0,
             purchase_weight: 5.3f64.exp2(),
+            rewards: Rewards::Purchases,
         }
     }
 

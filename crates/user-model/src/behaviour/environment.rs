@@ -9,11 +9,12 @@ use foretaste_sim::{Environment, Responses, Slates};
 use foretaste_train::{ClickStates, FrozenClicks, Head};
 use rand::Rng;
 
+use super::config::Rewards;
 use super::model::BehaviourModel;
 use crate::{Error, Result};
 
 /// U as an environment: a user of a slate clicks by Eq 1, or leaves if END is drawn; a click is a
-/// purchase, reward 1, by Eq 2.
+/// purchase, reward 1, by Eq 2, or pays the mean of Eq 2 where rewards are amounts.
 ///
 /// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times
 /// (2^5.3 = 39 as published), which makes U's odds of a purchase as many times those of the log.
@@ -30,6 +31,7 @@ pub struct BehaviourUsers {
     table: Vec<f32>,
     embedding: usize,
     items: usize,
+    rewards: Rewards,
     /// The logarithm of a purchase's weight in training.
     log_weight: f64,
     /// What is taken from the log-odds of a purchase.
@@ -47,8 +49,9 @@ impl BehaviourUsers {
         let table = clicks.table().flatten_all()?.to_vec1()?;
         let (embedding, items) = (model.config().embedding, model.config().items);
         let (click, reward) = (model.click.freeze()?, model.reward.freeze()?);
-        let log_weight = model.config().purchase_weight.ln();
-        Ok(Self { clicks, click, reward, table, embedding, items, log_weight, discount: 0.0 })
+        let (rewards, log_weight) = (model.config().rewards, model.config().purchase_weight.ln());
+        let discount = 0.0;
+        Ok(Self { clicks, click, reward, table, embedding, items, rewards, log_weight, discount })
     }
 
     /// The same users, who buy as often as in the log: the odds of a purchase are divided by its
@@ -57,6 +60,11 @@ impl BehaviourUsers {
     pub fn as_logged(mut self) -> Self {
         self.discount = if self.log_weight.is_finite() { self.log_weight } else { 0.0 };
         self
+    }
+
+    /// What the reward of a click is.
+    pub fn rewards(&self) -> Rewards {
+        self.rewards
     }
 
     /// The state of `rows` sessions that begin.
@@ -90,7 +98,8 @@ impl BehaviourUsers {
     }
 
     /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1,
-    /// and of a purchase after it, Eq 2. The rest of the probability is END's.
+    /// and the mean reward of the click, Eq 2, which is the probability of a purchase where rewards
+    /// are purchases. The rest of the probability is END's.
     pub fn expectations(
         &self,
         state: &BehaviourState,
@@ -102,8 +111,8 @@ impl BehaviourUsers {
         let expect = |(slate, (click, reward)): (&&[ItemId], (&[f32], &[f32]))| {
             let weights = self.weights(slate, click);
             let sum: f64 = weights.iter().sum();
-            let bought = slate.iter().map(|item| self.purchase(*item, reward));
-            weights.iter().map(|weight| weight / sum).zip(bought).collect()
+            let paid = slate.iter().map(|item| self.mean_reward(*item, reward));
+            weights.iter().map(|weight| weight / sum).zip(paid).collect()
         };
         Ok(slates.iter().zip(queries).map(expect).collect())
     }
@@ -116,9 +125,13 @@ impl BehaviourUsers {
         values.into_iter().map(|value| (value - largest).exp()).collect()
     }
 
-    /// The probability that a click on the item is a purchase.
-    fn purchase(&self, item: ItemId, reward: &[f32]) -> f64 {
-        1.0 / (1.0 + (self.discount - dot(reward, self.embedded(item.index()))).exp())
+    /// The mean reward of a click on the item.
+    fn mean_reward(&self, item: ItemId, reward: &[f32]) -> f64 {
+        let value = dot(reward, self.embedded(item.index()));
+        match self.rewards {
+            Rewards::Purchases => 1.0 / (1.0 + (self.discount - value).exp()),
+            Rewards::Amounts => value,
+        }
     }
 
     fn embedded(&self, entry: usize) -> &[f32] {
@@ -146,8 +159,12 @@ impl BehaviourUsers {
         });
         match place.map(|place| slate[place]) {
             Some(item) => {
-                let bought = stream.random::<f64>() < self.purchase(item, reward);
-                (Choice::Item(item), f32::from(bought))
+                let mean = self.mean_reward(item, reward);
+                let paid = match self.rewards {
+                    Rewards::Purchases => f32::from(stream.random::<f64>() < mean),
+                    Rewards::Amounts => mean as f32,
+                };
+                (Choice::Item(item), paid)
             }
             None => (Choice::Leave, 0.0),
         }

@@ -8,14 +8,14 @@ use foretaste_random::Seed;
 use foretaste_settings::Setting;
 use foretaste_train::{ClickEncoder, Head, Network};
 
-use super::config::BehaviourConfig;
+use super::config::{BehaviourConfig, Rewards};
 use crate::{Error, Result};
 
 /// Sessions that are evaluated at a time.
 const CHUNK: usize = 256;
 
 /// U: a state from the clicks so far, a click on the slate or END by Eq 1, a purchase of what was
-/// clicked by Eq 2.
+/// clicked, or its reward, by Eq 2.
 ///
 /// END is on every slate, with an embedding of its own.
 #[derive(Debug)]
@@ -119,10 +119,12 @@ impl BehaviourModel {
     ///
     /// `weights` holds q_D for each cell `[rows · steps]`: its gradient is the negative of Eq 7.
     /// Without it q_D is 1, and it is the negative of Eq 3. A purchase counts as much as the
-    /// configuration says; END has no reward.
+    /// configuration says; END has no reward. The constant of the likelihood of amounts is left
+    /// out.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the batch has no step.
+    /// [`Error::Setting`] if the batch has no step, or the reward of a click is neither 0 nor 1
+    /// where rewards are purchases.
     pub fn loss(&self, batch: &PaddedBatch, weights: Option<&[f32]>) -> Result<Tensor> {
         let cells = cells(batch);
         if cells.is_empty() {
@@ -155,19 +157,35 @@ impl BehaviourModel {
             let of = |i: &u32| cells[*i as usize];
             let items: Vec<u32> = clicked.iter().map(|i| batch.clicked[of(i) as usize]).collect();
             let states = states.index_select(&Tensor::new(&clicked[..], device)?, 0)?;
-            let logits = self.reward_logits(&states, &items)?.unsqueeze(1)?;
-            let all = Tensor::ones(logits.shape(), DType::U8, device)?;
-            let (bought, not_bought) = masked_log_softmax(&logits, &all, true)?;
-            let (lambda_p, purchase) =
-                (self.config.lambda_p as f32, self.config.purchase_weight as f32);
-            let share = |i: &u32, bought: bool| {
-                let bought_in_fact = batch.reward[of(i) as usize] > 0.5;
-                let class = if bought { purchase } else { 1.0 };
-                lambda_p * weight(of(i)) * class * f32::from(bought == bought_in_fact)
+            let values = self.reward_logits(&states, &items)?;
+            let share = |i: &u32| self.config.lambda_p as f32 * weight(of(i));
+            let reward = |i: &u32| batch.reward[of(i) as usize];
+            let log_p = match self.config.rewards {
+                Rewards::Purchases => {
+                    let refused = clicked.iter().map(reward).find(|&r| r != 0.0 && r != 1.0);
+                    if let Some(reward) = refused {
+                        let problem = format!("the reward of a click is {reward}, expected 0 or 1");
+                        return Err(Setting::new("rewards", problem).into());
+                    }
+                    let logits = values.unsqueeze(1)?;
+                    let all = Tensor::ones(logits.shape(), DType::U8, device)?;
+                    let (bought, not_bought) = masked_log_softmax(&logits, &all, true)?;
+                    let purchase = self.config.purchase_weight as f32;
+                    let class = |i: &u32, bought: bool| {
+                        let class = if bought { purchase } else { 1.0 };
+                        share(i) * class * f32::from(bought == (reward(i) > 0.5))
+                    };
+                    let class = |bought| column(clicked.iter().map(|i| class(i, bought)).collect());
+                    sum = (sum + (bought.squeeze(1)? * class(true)?)?.sum_all()?)?;
+                    (not_bought * class(false)?)?
+                }
+                Rewards::Amounts => {
+                    let rewards = column(clicked.iter().map(reward).collect())?;
+                    let shares = column(clicked.iter().map(share).collect())?;
+                    (((rewards - values)?.sqr()? * -0.5)? * shares)?
+                }
             };
-            let share = |bought| column(clicked.iter().map(|i| share(i, bought)).collect());
-            sum = (sum + (bought.squeeze(1)? * share(true)?)?.sum_all()?)?;
-            sum = (sum + (not_bought * share(false)?)?.sum_all()?)?;
+            sum = (sum + log_p.sum_all()?)?;
         }
         Ok((sum / -(cells.len() as f64))?)
     }

@@ -156,7 +156,7 @@ fn clicks_that_are_given_are_inputs_and_their_slates_are_no_steps() {
 }
 
 #[test]
-fn sequences_refuse_rewards_and_items_that_do_not_fit() {
+fn sequences_refuse_items_that_do_not_fit() {
     let message =
         |items| clicked_sessions(&log(), &[0], items, Seed::new(1)).unwrap_err().to_string();
     assert!(
@@ -164,11 +164,45 @@ fn sequences_refuse_rewards_and_items_that_do_not_fit() {
         "{}",
         message(5)
     );
+}
+
+/// Where rewards are purchases, others are refused; where they are amounts, Eq 2 gives their mean,
+/// and the loss of a click holds half the square of what is left.
+#[test]
+fn rewards_are_purchases_or_amounts() {
     let mut builder = LogBuilder::default();
-    session(&mut builder, &[(&[0], click(0), 0.5)]);
-    let message =
-        clicked_sessions(&builder.build(), &[0], ITEMS, Seed::new(1)).unwrap_err().to_string();
-    assert!(message.contains("the reward is 0.5, expected 0 or 1"), "{message}");
+    session(&mut builder, &[(&[0, 1], click(0), -2.5)]);
+    let log = builder.build();
+    let batch = PaddedBatch::new(&log, &[0], None);
+    let model = |config| BehaviourModel::new(config, Seed::new(2), &Device::Cpu).unwrap();
+    let message = model(config()).loss(&batch, None).unwrap_err().to_string();
+    assert!(message.contains("the reward of a click is -2.5, expected 0 or 1"), "{message}");
+
+    let amounts = || BehaviourConfig { rewards: Rewards::Amounts, ..config() };
+    let paid = model(amounts());
+    let users = BehaviourUsers::new(&paid).unwrap();
+    let slate = [ItemId(0), ItemId(1)];
+    let expected = users.expectations(&users.begin(1).unwrap(), &[&slate]).unwrap().remove(0);
+    let (click, mean) = expected[0];
+    let by_hand = 0.5 * config().lambda_p * (-2.5 - mean).powi(2) - click.ln();
+    let found = foretaste_nn::scalar(&paid.loss(&batch, None).unwrap()).unwrap();
+    assert!((found - by_hand).abs() < 1e-5, "{found} {by_hand}");
+    // Users pay the mean.
+    let mut streams = Seed::new(3).streams(0..50);
+    let mut state = users.reset(&mut streams).unwrap();
+    let (mut slates, mut responses) = (Slates::with_k(2), Responses::default());
+    streams.iter().for_each(|_| slates.push(&slate, None));
+    users.step(&mut state, &slates, &mut streams, &mut responses).unwrap();
+    for (choice, reward) in responses.choice.iter().zip(&responses.reward) {
+        let place = slate.iter().position(|item| *choice == Choice::Item(*item));
+        assert_eq!(*reward, place.map_or(0.0, |place| expected[place].1 as f32));
+    }
+
+    let precise =
+        BehaviourModel::with_type(amounts(), Seed::new(2), &Device::Cpu, DType::F64).unwrap();
+    foretaste_nn::check_gradients(precise.params(), || Ok(precise.loss(&batch, None).unwrap()));
+    assert_eq!(Rewards::of([0.0, 1.0]), Rewards::Purchases);
+    assert_eq!(Rewards::of([0.0, -1.0]), Rewards::Amounts);
 }
 
 #[test]

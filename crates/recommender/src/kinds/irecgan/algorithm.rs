@@ -42,6 +42,7 @@ pub(super) fn settings(log: &TrainingLog<'_>, effort: &Effort) -> Result<Value> 
         (hidden, hidden, hidden);
     (algorithm.users_epochs, algorithm.agent_epochs, algorithm.epochs) =
         (epochs, epochs, effort.adversarial.unwrap_or(5));
+    algorithm.users.rewards = log.rewards();
     algorithm.discriminator.leaving = log.dataset.log.iter().any(|session| session.left());
     let (one_validates_of, first_click_given) = (HeldOut::ONE_OF, effort.first_click_given);
     let settings = Settings { algorithm, one_validates_of, patience: 5, first_click_given };
