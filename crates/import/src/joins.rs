@@ -22,7 +22,8 @@ type Moment = i64;
 /// Rows of slates, to be given their clicks, and these their orders.
 ///
 /// Three sorts do it, each of which holds at most the limit in memory: by slate, its clicks before
-/// its rows; by owner and item, its orders before its clicks; and by row, the row before its clicks.
+/// its rows; by owner and item, its orders before its clicks; and by row, the row before its
+/// clicks.
 pub(crate) struct Joins {
     by_slate: Runs<u64>,
     orders: Option<Orders>,

@@ -1,10 +1,10 @@
 //! Claims: locks made of files, for file systems without others.
 //!
-//! Whoever creates the file `LOCK.claim-N` holds the claim, and changes the file while it does. A
-//! file that does not change for some time is of a process that was killed, and is succeeded by
-//! `LOCK.claim-(N+1)`, which again only one process can create. The time is that of the observer's
-//! monotonic clock: neither the dates of files nor the clocks of two machines are compared. A
-//! process that was suspended for longer than that may find its claim taken.
+//! The process that creates the file `LOCK.claim-N` holds the claim, and changes the file while it
+//! does. A file that does not change for some time is of a process that was killed, and is
+//! succeeded by `LOCK.claim-(N+1)`, which again only one process can create. The time is that of
+//! the observer's monotonic clock: neither the dates of files nor the clocks of two machines are
+//! compared. A process that was suspended for longer than that may find its claim taken.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -55,7 +55,7 @@ impl Claim {
         let number = predecessor.as_ref().map_or(1, |(number, _)| number + 1);
         let Some(claim) = Self::create(place(lock, number), pace)? else { return Ok(None) };
         // Since then others may have succeeded the same claim, or its holder may have given it up,
-        // so that another could begin anew. The claim is then dropped.
+        // so that another could begin again. The claim is then dropped.
         let follows = match &predecessor {
             Some((number, content)) => read(&place(lock, *number))?.as_ref() == Some(content),
             None => true,

@@ -1,9 +1,10 @@
 //! Criteo's logs of banners for counterfactual learning. An impression is several lines, in one of
 //! two forms:
 //!
-//! * that of the test-bed: a line that begins with `example`, and a line for each of its candidates,
-//!   of which the first were shown. Lefortier, Swaminathan, Gu, Joachims, de Rijke, "Large-scale
-//!   validation of counterfactual learning methods: a test-bed", 2016 (arXiv 1612.00367), section 2;
+//! * that of the test-bed: a line that begins with `example`, and a line for each of its
+//!   candidates, of which the first were shown. Lefortier, Swaminathan, Gu, Joachims, de Rijke,
+//!   "Large-scale validation of counterfactual learning methods: a test-bed", 2016 (arXiv
+//!   1612.00367), section 2;
 //! * that of the challenge at NIPS 2017: a line for each candidate, of which the first was shown.
 
 use foretaste_data::{Facts, Fault, PropensityKind};

@@ -1,8 +1,10 @@
-//! Lists in the cells of a column: what separates their ids, and whether what was chosen is on them.
+//! Lists in the cells of a column: what separates their ids, and whether what was chosen is on
+//! them.
 
 use crate::reader::record::{List, whole};
 
-/// What separates ids in most files, the likelier first. White space and brackets need no separator.
+/// What separates ids in most files, the likelier first. White space and brackets need no
+/// separator.
 const COMMON: [Option<char>; 5] = [Some('|'), Some(','), Some(';'), Some('\t'), None];
 
 /// What stands for no choice, in lower case.

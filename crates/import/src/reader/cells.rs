@@ -1,4 +1,4 @@
-//! The cells of a table that lies beside a log, CSV or Parquet, as texts.
+//! The cells of a table that lies next to a log, CSV or Parquet, as texts.
 
 use std::path::Path;
 

@@ -390,7 +390,8 @@ fn users_who_must_choose_are_learned_in() {
     }
 }
 
-/// What IRecGAN's networks learn does not depend on the unit of the rewards, and does on their sign.
+/// What IRecGAN's networks learn does not depend on the unit of the rewards, and does on their
+/// sign.
 #[test]
 fn the_unit_of_rewards_makes_no_difference_to_a_training_and_their_sign_does() {
     let with = |reward: fn(f32) -> f32| {

@@ -235,7 +235,8 @@ fn criteo_banners_are_slates_of_their_candidates() {
 
 /// What the description of the format allows and the fixture above has not: tabs, line ends of
 /// Windows, features without a value and more than once, products without features, several
-/// clicks, a click on the banner beside its products, small propensities, a banner of one candidate.
+/// clicks, a click on the banner beside its products, small propensities, a banner of one
+/// candidate.
 #[test]
 fn criteo_banners_come_in_all_forms_that_their_description_allows() {
     let rows = "example 5: ff 1 3.1e-12 3 3 1:300 1:320 8\r\n1\texid:5\t7:1\t7:2\r\n\
