@@ -1,9 +1,8 @@
 //! Advisory locks between processes; they end with the process that holds them, however it ends.
 //!
 //! Where the file system has no locks, or keeps them from other machines, an exclusive lock is a
-//! [claim](claims): a file that only one process can create. Such file systems are found when a
-//! lock is taken: they refuse it, grant it twice, or are mounted with locks of one machine alone
-//! ([`mounts`]).
+//! claim: a file that only one process can create. Such file systems are found when a lock is
+//! taken: they refuse it, grant it twice, or are mounted with locks of one machine alone.
 
 mod claims;
 mod mounts;
