@@ -73,7 +73,7 @@ pub fn exclusive(path: &Path) -> Result<Guard> {
 }
 
 /// Takes the lock `path` together with all who take it so. Where there are no locks that work, it
-/// keeps no one away.
+/// keeps no process away.
 ///
 /// # Errors
 /// Where the file cannot be made or opened.

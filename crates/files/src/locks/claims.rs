@@ -55,7 +55,7 @@ impl Claim {
         let number = predecessor.as_ref().map_or(1, |(number, _)| number + 1);
         let Some(claim) = Self::create(place(lock, number), pace)? else { return Ok(None) };
         // Since then others may have succeeded the same claim, or its holder may have given it up,
-        // so that another could begin again. The claim is then dropped.
+        // so that another could begin at 1. The claim is then dropped.
         let follows = match &predecessor {
             Some((number, content)) => read(&place(lock, *number))?.as_ref() == Some(content),
             None => true,
