@@ -304,8 +304,8 @@ impl Orders {
                 orders.push((time, float(from).ok_or_else(damaged)?));
                 if orders.len() > MOST_ORDERS {
                     let problem = format!(
-                        "has more than {MOST_ORDERS} orders of item {item:?} by {owner:?}; expected \
-                         the orders of one user or one session"
+                        "has more than {MOST_ORDERS} orders of item {item:?} by {owner:?}; \
+                         expected the orders of one user or one session"
                     );
                     return Err(Error::file(&self.file, problem));
                 }
@@ -510,7 +510,9 @@ mod tests {
         fn what_is_joined_by_merges_is_what_is_joined_in_memory(
             impressions in impressions(),
             clicks in proptest::collection::vec((0..7_u8, 0..4_u8, -3000..3000_i64), 1..40),
-            orders in proptest::collection::vec((0..4_u8, 0..4_u8, -3000..6000_i64, -2.0..2.0_f32), 0..40),
+            orders in proptest::collection::vec(
+                (0..4_u8, 0..4_u8, -3000..6000_i64, -2.0..2.0_f32), 0..40,
+            ),
             with_orders: bool,
             by_session: bool,
             window in proptest::option::of(1..4_i64),

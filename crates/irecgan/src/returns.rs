@@ -106,7 +106,9 @@ mod tests {
     proptest! {
         #[test]
         fn returns_equal_the_double_sum_of_equation_10(
-            steps in prop::collection::vec((0f32..1.0, -3f32..3.0), 0..12), discount in 0f64..1.0, lambda_r in 0f64..5.0,
+            steps in prop::collection::vec((0f32..1.0, -3f32..3.0), 0..12),
+            discount in 0f64..1.0,
+            lambda_r in 0f64..5.0,
         ) {
             let scores: Vec<f32> = steps.iter().map(|step| step.0).collect();
             let rewards: Vec<f32> = steps.iter().map(|step| step.1).collect();
@@ -118,7 +120,8 @@ mod tests {
                     let reward = 1.0 + lambda_r * f64::from(rewards[later]);
                     expected += discount.powi((later - t) as i32) * f64::from(scores[later]) * reward;
                 }
-                prop_assert!((f64::from(*found) - expected).abs() < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
+                let error = (f64::from(*found) - expected).abs();
+                prop_assert!(error < 1e-5 * expected.abs().max(1.0), "{found} {expected}");
             }
         }
     }

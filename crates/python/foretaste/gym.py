@@ -29,9 +29,10 @@ With ``action="item"`` the first ``k - 1`` places of the slate follow, ``n`` for
 
 **Info** of a step: ``clicks`` (0 or 1), ``clicked`` (the item, or -1), ``reward`` (the log's),
 ``repaired``, ``session``; of a reset: ``session``. With ``regret=True``, for users of
-``Users.mdp``, also ``regret``: by how much the slate that was shown lowers the expected reward of a session that
-goes on with the best slates and is not cut. ``Users.optimum`` is the most that a session can be
-expected to earn; what a policy earns falls short of it by the sum of its regrets, on average.
+``Users.mdp``, also ``regret``: by how much the slate that was shown lowers the expected reward of a
+session that goes on with the best slates and is not cut. ``Users.optimum`` is the most that a
+session can be expected to earn; what a policy earns falls short of it by the sum of its regrets, on
+average.
 
 **Seeds.** After ``reset(seed=s)`` episode ``e`` of environment ``i`` is session ``i * 2**32 + e``
 of the seed: the same whatever the number of environments and of threads. The single environment is

@@ -29,8 +29,9 @@ const NOTE: &str = "Differences are paired by seed, with 95% interval and p: of 
     Above 0 ours is better, by more of the metric or, where the claim says so, by less of it or \
     less spread; percentages are of the rival's mean. Reproduced: better, interval above 0, in \
     every comparison; not reproduced: worse in one; inconclusive: the rest; not decidable: no data \
-    set has what the claim says that it must have; not run: a comparison has no runs. n/a: there is no interval (n: number of pairs). The best rival is the one with \
-    the best mean. Equivalent within δ: no difference as large as δ, which was written down before \
+    set has what the claim says that it must have; not run: a comparison has no runs. n/a: there \
+    is no interval (n: number of pairs). The best rival is the one with the best mean. Equivalent \
+    within δ: no difference as large as δ, which was written down before \
     the run, in any comparison, by two one-sided tests at 5% (Schuirmann 1987): the 90% interval \
     is within ±δ; not equivalent: it is beyond in one. Detects at 80% power: the true \
     difference that the t-test with these seeds and this spread would find in 80 of 100 runs, of \

@@ -55,8 +55,8 @@ pub(crate) struct Section {
 
 impl Report {
     /// The report of the results of the experiments that `designs` lay out. `seconds` are the mean
-    /// times of a run of each arm, by experiment. Claims on other experiments are "not run". Methods
-    /// without `looks` get some.
+    /// times of a run of each arm, by experiment. Claims on other experiments are "not run".
+    /// Methods without `looks` get some.
     ///
     /// # Errors
     /// Where a figure is not finite, or a plot cannot be drawn.

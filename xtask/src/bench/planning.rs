@@ -1,5 +1,5 @@
-//! `cargo xtask bench planning`: where the time goes when cascading Q-networks are trained in learned
-//! users.
+//! `cargo xtask bench planning`: where the time goes when cascading Q-networks are trained in
+//! learned users.
 
 use std::time::Instant;
 
@@ -70,16 +70,17 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     }
     let header = ["threads", "seconds"].into_iter().chain(PARTS).map(str::to_owned).collect();
     print_line(format_args!(
-        "{} iterations of cascading DQN in users of GAN-PW, slates of {K} of {ITEMS} items, sessions \
-         of at most {STEPS} steps; medians of {} trainings.",
+        "{} iterations of cascading DQN in users of GAN-PW, slates of {K} of {ITEMS} items, \
+         sessions of at most {STEPS} steps; medians of {} trainings.",
         args.iterations, args.repeats
     ));
     print_line(Table { title: "Planning".into(), header, rows }.markdown());
     Ok(())
 }
 
-/// Seconds of each part of a training. What a step of the users and an argmax take is measured alone,
-/// and multiplied by how many of them the training has; the rest is what is left of its time.
+/// Seconds of each part of a training. What a step of the users and an argmax take is measured
+/// alone, and multiplied by how many of them the training has; the rest is what is left of its
+/// time.
 fn parts(iterations: u64, users: &LearnedUsers) -> anyhow::Result<[f64; 4]> {
     let (seed, config) = (Seed::new(1), QTraining { steps: STEPS, ..QTraining::default() });
     let shown = ChoiceUsersConfig { items: ITEMS, ..ChoiceUsersConfig::default() };

@@ -1,4 +1,5 @@
-/* A file system without locks: ENOLCK on NFS without a lock service, ENOTSUP and ENOSYS on others. */
+/* A file system without locks: ENOLCK on NFS without a lock service, ENOTSUP and ENOSYS on
+   others. */
 #include <errno.h>
 
 #ifndef REASON

@@ -99,20 +99,12 @@ impl<'l> Steps<'l> {
             Err(fault) => return self.sessions.reject(collector, place, named, fault),
         };
         let mut record = Record::default();
-        if let Some(joins) = &mut self.joins {
-            let pushed = match rest(&mut record) {
-                Ok(()) => joins.push(session, user, collector.part(), place, &record)?,
-                Err(fault) => Err(fault),
-            };
-            return match pushed {
-                Ok(()) => Ok(()),
-                Err(fault) => collector.reject(place, 1, Some(session), fault),
-            };
-        }
-        if let Some(sorter) = &mut self.sorter {
-            let pushed = match rest(&mut record) {
-                Ok(()) => sorter.push(session, user, collector.part(), place, &record)?,
-                Err(fault) => Err(fault),
+        if self.joins.is_some() || self.sorter.is_some() {
+            let part = collector.part();
+            let pushed = match (rest(&mut record), &mut self.joins, &mut self.sorter) {
+                (Ok(()), Some(joins), _) => joins.push(session, user, part, place, &record)?,
+                (Ok(()), None, Some(sorter)) => sorter.push(session, user, part, place, &record)?,
+                (checked, ..) => checked,
             };
             return match pushed {
                 Ok(()) => Ok(()),

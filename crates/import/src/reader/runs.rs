@@ -278,13 +278,19 @@ mod tests {
     proptest! {
         #[test]
         fn entries_come_back_in_order_and_memory_holds_no_more_than_its_limit(
-            entries in proptest::collection::vec((0..9_u64, proptest::collection::vec(0..3_u8, 0..5)), 0..90),
+            entries in proptest::collection::vec(
+                (0..9_u64, proptest::collection::vec(0..3_u8, 0..5)), 0..90,
+            ),
             limit in prop_oneof![Just(1_usize), Just(200), Just(1 << 20)],
         ) {
             let mut runs = Runs::new(limit);
             let mut most = 0;
             for (key, bytes) in &entries {
-                prop_assert_eq!(runs.push(*key, |to| { to.extend(bytes); Ok(()) }).unwrap(), Ok(()));
+                let pushed = runs.push(*key, |to| {
+                    to.extend(bytes);
+                    Ok(())
+                });
+                prop_assert_eq!(pushed.unwrap(), Ok(()));
                 most = most.max(runs.held());
             }
             prop_assert!(most < limit);

@@ -1,5 +1,5 @@
-//! Bias and non-linearity in one pass over the entries, and one more in the backward pass, where the
-//! operations of candle that they are made of take a dozen.
+//! Bias and non-linearity in one pass over the entries, and one more in the backward pass, where
+//! the operations of candle that they are made of take a dozen.
 
 use candle_core::{CpuStorage, DType, Device, Tensor};
 use foretaste_settings::Setting;

@@ -2,9 +2,9 @@
 
     python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python lstm_vectors.py
 
-Four files appear beside this script, the same bytes every time on one machine. Weights have this crate's layout: `[inputs, outputs]`,
-gates in the order i, f, o, g, one bias. All draws are made in f64 from a fixed generator; an f32 result is that of the same
-numbers rounded to f32.
+Four files appear beside this script, the same bytes every time on one machine. Weights have this
+crate's layout: `[inputs, outputs]`, gates in the order i, f, o, g, one bias. All draws are made in
+f64 from a fixed generator; an f32 result is that of the same numbers rounded to f32.
 
 lstm.safetensors: nn.LSTM of 2 layers, 5 inputs, hidden 7, on 4 sequences of at most 6 steps.
   lstm.L.input_weight [inputs, 4 hidden], lstm.L.hidden_weight [hidden, 4 hidden], lstm.L.bias [4 hidden]   f64
@@ -26,10 +26,12 @@ embedding.safetensors: nn.Embedding of 9 rows of 4, f64, 3 steps of Adam and, fr
   SparseAdam leaves rows alone, moments too, that a step does not name; its bias correction counts all steps; its update is
   learning_rate √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε), so that ε is not what it is in Adam.
 
-training.safetensors: 5 steps of Adam, learning rate 0.05 and PyTorch's defaults, on all parameters of an nn.LSTM of the same sizes, with
-  gradients clipped to the norm 4. The loss is sum(factors outputs²). PyTorch divides by the norm + 1e-6 where it clips.
+training.safetensors: 5 steps of Adam, learning rate 0.05 and PyTorch's defaults, on all parameters
+  of an nn.LSTM of the same sizes, with gradients clipped to the norm 4. The loss is
+  sum(factors outputs²). PyTorch divides by the norm + 1e-6 where it clips.
   x [rows, time, inputs], factors [rows, time, hidden], start.PARAMETER as above
-  TYPE.norms [5]: the norm of all gradients at each step, before it is clipped (some are above 4, some below)
+  TYPE.norms [5]: the norm of all gradients at each step, before it is clipped (some are above 4,
+    some below)
   TYPE.end.PARAMETER: the parameters after the last step
 
 softmax.safetensors: mean cross-entropy of logits h weight + bias, f64.
@@ -196,7 +198,8 @@ def training(draws):
     for kind, dtype in [("f32", torch.float32), ("f64", torch.float64)]:
         model = nn.LSTM(INPUTS, HIDDEN, LAYERS, batch_first=True, dtype=dtype)
         model.load_state_dict(start.state_dict())
-        learned = [parameter for name, parameter in model.named_parameters() if not name.startswith("bias_hh")]
+        named = model.named_parameters()
+        learned = [parameter for name, parameter in named if not name.startswith("bias_hh")]
         optimiser = torch.optim.Adam(learned, lr=0.05)
         norms = []
         for _ in range(5):
