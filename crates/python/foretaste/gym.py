@@ -28,11 +28,11 @@ cut after ``max_steps`` slates.
 With ``action="item"`` the first ``k - 1`` places of the slate follow, ``n`` for empty ones.
 
 **Info** of a step: ``clicks`` (0 or 1), ``clicked`` (the item, or -1), ``reward`` (the log's),
-``repaired``, ``session``; of a reset: ``session``. With ``regret=True``, for users of
-``Users.mdp``, also ``regret``: by how much the slate that was shown lowers the expected reward of a
-session that goes on with the best slates and is not cut. ``Users.optimum`` is the most that a
-session can be expected to earn; what a policy earns falls short of it by the sum of its regrets, on
-average.
+``repaired``, ``session``; of a reset: ``session``. With ``regret=True``, for
+``Users.mdp`` and ``Users.choice_users``, also ``regret``: by how much the slate that was shown
+lowers the expected reward of a session that goes on with the best slates, in the MDP without being
+cut and in choice users until ``max_steps``. ``Users.optimum`` is the most that a session can be
+expected to earn; what a policy earns falls short of it by the sum of its regrets, on average.
 
 **Seeds.** After ``reset(seed=s)`` episode ``e`` of environment ``i`` is session ``i * 2**32 + e``
 of the seed: the same whatever the number of environments and of threads. The single environment is
@@ -78,7 +78,8 @@ class UsersEnv(EzPickle, gymnasium.Env):
         max_steps: slates after which a session is cut; the longest session of learned users, else
             1,000.
         exclude: items that are never shown.
-        regret: whether ``info`` has the regret of each slate; for ``Users.mdp`` alone.
+        regret: whether ``info`` has the regret of each slate; for ``Users.mdp`` and
+            ``Users.choice_users``.
 
     A pickle or a copy holds the settings, not the session: reset it first.
     """

@@ -7,9 +7,9 @@ use anyhow::Context;
 use candle_core::Device;
 use foretaste_data::ItemId;
 use foretaste_recommender::{Users as LearnedUsers, UsersEnvironment};
-use foretaste_sim::bounds::MdpOracle;
+use foretaste_sim::bounds::{ChoiceOracle, MdpOracle};
 use foretaste_sim::{
-    ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Shop,
+    ChoiceState, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Shop,
     ShopConfig, ShopState, Transitions,
 };
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
@@ -234,11 +234,30 @@ impl Users {
     }
 
     /// The expected reward of a session under the best slates of ``k`` items, for one who sees the
-    /// state, in sessions that are not cut: the ceiling of any policy. The MDP's alone; None of
-    /// other users.
-    fn optimum(&self, py: Python<'_>, k: usize) -> PyResult<Option<f64>> {
-        match &self.kind {
-            Kind::Mdp(mdp) => compute(py, || Ok(Some(MdpOracle::new(mdp, k)?.value()))),
+    /// state: the ceiling of any policy. For the MDP in sessions that are not cut, for choice users
+    /// in sessions of at most ``max_steps`` slates; None of other users.
+    #[pyo3(signature = (k, max_steps = None))]
+    fn optimum(
+        &self,
+        py: Python<'_>,
+        k: usize,
+        max_steps: Option<usize>,
+    ) -> PyResult<Option<f64>> {
+        match (&self.kind, max_steps) {
+            (Kind::Mdp(mdp), None) => compute(py, || Ok(Some(MdpOracle::new(mdp, k)?.value()))),
+            (Kind::Mdp(_), Some(_)) => {
+                let problem = "max_steps: the optimum of the MDP is that of sessions that are not \
+                               cut; leave it out";
+                Err(PyValueError::new_err(problem))
+            }
+            (Kind::Choice(users), Some(steps)) => {
+                compute(py, || Ok(Some(ChoiceOracle::new(users, k, steps)?.value())))
+            }
+            (Kind::Choice(_), None) => {
+                let problem = "max_steps: the optimum of choice users depends on it; give the \
+                               number of slates after which a session is cut";
+                Err(PyValueError::new_err(problem))
+            }
             _ => Ok(None),
         }
     }
@@ -308,10 +327,14 @@ impl Revealing for Mdp {
         state.0[row].into()
     }
 
-    fn regret(self: &Arc<Self>, k: usize) -> foretaste_sim::Result<Option<Regret<MdpState>>> {
+    fn regret(
+        self: &Arc<Self>,
+        k: usize,
+        _max_steps: u32,
+    ) -> foretaste_sim::Result<Option<Regret<MdpState>>> {
         let (mdp, oracle) = (Arc::clone(self), MdpOracle::new(self, k)?);
-        Ok(Some(Box::new(move |state: &MdpState, row, slate: &[ItemId]| {
-            oracle.regret(&mdp, state.0[row] as usize, slate)
+        Ok(Some(Box::new(move |state: &MdpState, row, _steps, slate: &[ItemId]| {
+            Ok(oracle.regret(&mdp, state.0[row] as usize, slate))
         })))
     }
 }
@@ -327,6 +350,17 @@ impl Revealing for Shop {
     }
 }
 
-impl Revealing for ChoiceUsers {}
+impl Revealing for ChoiceUsers {
+    fn regret(
+        self: &Arc<Self>,
+        k: usize,
+        max_steps: u32,
+    ) -> foretaste_sim::Result<Option<Regret<ChoiceState>>> {
+        let oracle = ChoiceOracle::new(&**self, k, max_steps as usize)?;
+        Ok(Some(Box::new(move |state: &ChoiceState, row, steps, slate: &[ItemId]| {
+            oracle.regret(state.user_type(row), state.recent(row), steps as usize, slate)
+        })))
+    }
+}
 
 impl Revealing for UsersEnvironment {}

@@ -23,18 +23,23 @@ pub trait Revealing: Environment {
         0
     }
 
-    /// What a slate of `k` items costs; none where the best slates are not known.
+    /// What a slate of `k` items costs in sessions of at most `max_steps` slates; none where the
+    /// best slates are not known.
     ///
     /// # Errors
     /// Where the best slates cannot be computed.
-    fn regret(self: &Arc<Self>, _k: usize) -> Result<Option<Regret<Self::State>>> {
+    fn regret(
+        self: &Arc<Self>,
+        _k: usize,
+        _max_steps: u32,
+    ) -> Result<Option<Regret<Self::State>>> {
         Ok(None)
     }
 }
 
 /// By how much the expected reward of a session is below the best if it is shown this slate now and
-/// the best ones after it.
-pub type Regret<S> = Box<dyn Fn(&S, usize, &[ItemId]) -> f64 + Send + Sync>;
+/// the best ones after it; of a state, its row, the slates that the session has seen, and the slate.
+pub type Regret<S> = Box<dyn Fn(&S, usize, u32, &[ItemId]) -> Result<f64> + Send + Sync>;
 
 /// When a session that ended gives way to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,9 +200,10 @@ where
             }
             _ => {}
         }
-        let regret = if settings.regret { users.regret(settings.k)? } else { None };
+        let regret = if settings.regret { users.regret(settings.k, settings.max_steps)? } else { None };
         if settings.regret && regret.is_none() {
-            return fail("regret", "the best slates are known for users of Users.mdp alone".into());
+            let problem = "the best slates are known for Users.mdp and Users.choice_users alone";
+            return fail("regret", problem.into());
         }
         if settings.regret && !settings.excluded.is_empty() {
             let problem = "the best slates are those of all items; leave exclude empty, or regret \
@@ -446,7 +452,8 @@ where
         if filled {
             if let Some(regret) = &self.regret {
                 for row in (0..rows).filter(|&row| !chunk.over[row]) {
-                    part.regrets[row] = regret(&chunk.state, row, chunk.slates.row(row));
+                    part.regrets[row] =
+                        regret(&chunk.state, row, chunk.steps[row], chunk.slates.row(row))?;
                 }
             }
             let Chunk { state, slates, streams, responses, .. } = chunk;

@@ -110,18 +110,24 @@ def test_shapes_of_actions_and_masks():
     assert single.action_space.shape == (2,) and single.action_masks().shape == (8,)
 
 
-def test_regret_is_0_for_the_best_slate_and_explains_what_is_missing_to_the_optimum():
-    users = foretaste.Users.mdp(states=3, items=5, users_seed=4)
+@pytest.mark.parametrize("kind", ["mdp", "choice users"])
+def test_regret_is_0_for_the_best_slate_and_explains_what_is_missing_to_the_optimum(kind):
+    if kind == "mdp":
+        users, steps = foretaste.Users.mdp(states=3, items=5, users_seed=4), None
+    else:
+        users, steps = foretaste.Users.choice_users(types=1, items=5, users_seed=4), 4
     pairs = [(a, b) for a in range(5) for b in range(a)]
-    every = UsersVectorEnv(users, len(pairs), k=2, regret=True)
+    every = UsersVectorEnv(users, len(pairs), k=2, regret=True, max_steps=steps)
     every.reset(seed=0)
     regrets = every.step(np.array(pairs))[4]["regret"]
     assert regrets.min() == pytest.approx(0, abs=1e-9) and regrets.max() > 0.01
 
     n = 20_000
-    env = UsersVectorEnv(users, n, k=2, regret=True, autoreset_mode="Disabled")
+    env = UsersVectorEnv(
+        users, n, k=2, regret=True, max_steps=steps, autoreset_mode="Disabled"
+    )
     env.reset(seed=1)
-    single = UsersEnv(users, k=2, regret=True)
+    single = UsersEnv(users, k=2, regret=True, max_steps=steps)
     single.reset(seed=1)
     rng, totals, over = np.random.default_rng(0), np.zeros((2, n)), np.zeros(n, bool)
     while not over.all():
@@ -137,12 +143,12 @@ def test_regret_is_0_for_the_best_slate_and_explains_what_is_missing_to_the_opti
             env.reset(options={"reset_mask": left | cut}) if (left | cut).any() else None
     both = totals.sum(axis=0)
     error = both.std() / np.sqrt(n)
-    assert abs(both.mean() - users.optimum(2)) < 4 * error
+    assert abs(both.mean() - users.optimum(2, steps)) < 4 * error
     assert totals[1].mean() > 10 * error
 
 
 def test_regret_is_refused_where_the_best_slates_are_not_known():
-    with pytest.raises(ValueError, match="Users.mdp alone"):
+    with pytest.raises(ValueError, match="Users.mdp and Users.choice_users alone"):
         UsersEnv(foretaste.Users.choice_users(items=5), k=3, regret=True)
     with pytest.raises(ValueError, match="leave exclude empty"):
         UsersEnv(foretaste.Users.mdp(states=3, items=5), k=2, regret=True, exclude=[1])
@@ -244,6 +250,12 @@ def test_the_optimum_is_what_the_best_slates_earn():
         earned.append(reward / ended)
     assert max(earned) == pytest.approx(best, rel=0.1)
     assert foretaste.Users.shop().optimum(3) is None
+    with pytest.raises(ValueError, match="not cut; leave it out"):
+        users.optimum(1, 5)
+    with pytest.raises(ValueError, match="give the number of slates"):
+        foretaste.Users.choice_users().optimum(3)
+    with pytest.raises(ValueError, match="exceeds 20000000"):
+        foretaste.Users.choice_users(items=300).optimum(3, 1000)
 
 
 def test_wrong_actions_are_refused_and_change_nothing(stayers):

@@ -132,6 +132,27 @@ impl<U: ShortMemory> ChoiceOracle<U> {
             / types as f64
     }
 
+    /// V(x) - Q(x, A): by how much the expected reward of a session is below the best if the slate A
+    /// is shown to a user of this type after these clicks, of which it remembers `newest_first`, and
+    /// so many steps, and the best slates follow it.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the sessions outlast the horizon.
+    pub fn regret(
+        &self,
+        user_type: usize,
+        newest_first: &[ItemId],
+        steps: usize,
+        slate: &[ItemId],
+    ) -> Result<f64> {
+        let to_go = self.to_go(steps)?;
+        let best = self.values[to_go]
+            [user_type * self.histories.count() + self.histories.code(newest_first)];
+        let (component, outside) = self.component(user_type, newest_first, to_go);
+        let one = Mixture { k: slate.len(), components: vec![component] };
+        Ok(best - outside - one.value(slate))
+    }
+
     fn solve_state(&self, state: usize, to_go: usize) -> f64 {
         let (user_type, history) = (state / self.histories.count(), state % self.histories.count());
         let (component, outside) =

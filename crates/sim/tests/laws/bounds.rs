@@ -118,6 +118,16 @@ proptest! {
         let oracle = ChoiceOracle::new(&users, k, 3).unwrap();
         let expected = (0..2).map(|user_type| expectimax(&users, user_type, &mut vec![], &all, 3)).sum::<f64>() / 2.0;
         prop_assert!((oracle.value() - expected).abs() < 1e-9 * (1.0 + expected.abs()));
+        for (item, user_type) in [(0, 0), (1, 1), (2, 0)] {
+            let mut history = vec![ItemId(item)];
+            let best = expectimax(&users, user_type, &mut history, &all, 2);
+            for slate in &all {
+                let worth = expectimax_after(&users, user_type, &mut history, &all, 2, slate);
+                let regret = oracle.regret(user_type, &[ItemId(item)], 1, slate).unwrap();
+                prop_assert!((regret - (best - worth)).abs() < 1e-9 * (1.0 + best.abs()));
+            }
+        }
+        prop_assert!(oracle.regret(0, &[], 3, &all[0]).is_err());
     }
 
     #[test]
@@ -166,30 +176,37 @@ fn expectimax(
     if to_go == 0 {
         return 0.0;
     }
-    let mut best = f64::NEG_INFINITY;
-    for slate in all {
-        let utilities = users.utilities(user_type, history, slate);
-        let probabilities = users.choice_probabilities(user_type, history, slate);
-        let mut value = 0.0;
-        for (place, &item) in slate.iter().enumerate() {
-            let reward = if users.config().click_reward == ClickReward::One {
-                1.0
-            } else {
-                utilities[place]
-            };
-            history.push(item);
-            value += probabilities[place]
-                * (reward + expectimax(users, user_type, history, all, to_go - 1));
-            history.pop();
-        }
-        if let Outside::Skip { leaving } = users.config().outside {
-            value += probabilities[slate.len()]
-                * (1.0 - leaving)
-                * expectimax(users, user_type, history, all, to_go - 1);
-        }
-        best = best.max(value);
+    let after =
+        |slate: &Vec<ItemId>| expectimax_after(users, user_type, history, all, to_go, slate);
+    all.iter().map(after).fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// The same if `slate` is shown first.
+fn expectimax_after(
+    users: &ChoiceUsers,
+    user_type: usize,
+    history: &mut Vec<ItemId>,
+    all: &[Vec<ItemId>],
+    to_go: usize,
+    slate: &[ItemId],
+) -> f64 {
+    let utilities = users.utilities(user_type, history, slate);
+    let probabilities = users.choice_probabilities(user_type, history, slate);
+    let mut value = 0.0;
+    for (place, &item) in slate.iter().enumerate() {
+        let reward =
+            if users.config().click_reward == ClickReward::One { 1.0 } else { utilities[place] };
+        history.push(item);
+        value +=
+            probabilities[place] * (reward + expectimax(users, user_type, history, all, to_go - 1));
+        history.pop();
     }
-    best
+    if let Outside::Skip { leaving } = users.config().outside {
+        value += probabilities[slate.len()]
+            * (1.0 - leaving)
+            * expectimax(users, user_type, history, all, to_go - 1);
+    }
+    value
 }
 
 /// Four comparisons at two-sided false-alarm rate 1e-4 each.
