@@ -13,8 +13,8 @@ use foretaste_random::Seed;
 use foretaste_report::{By, DataSet, Figures, Kind, View};
 use foretaste_train::{Fitted, Progress};
 use foretaste_user_model::{
-    AdversarialConfig, AdversarialPoint, CurvePoint, Regulariser, StateEncoder, TrainConfig,
-    UserModel, UserModelConfig, fit, fit_adversarial,
+    AdversarialConfig, AdversarialPoint, CurvePoint, MostPrecise, Regulariser, StateEncoder,
+    TrainConfig, UserModel, UserModelConfig, fit_adversarial, fit_for_both,
 };
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,10 @@ struct MinMax {
     /// Whether it starts from the rewards of Shannon's closed form, a generator of the same form
     /// from their softmax.
     from_entropy: bool,
+    /// Whether these rewards are those of the highest validation precision, as the authors take
+    /// them, not those of the lowest loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    most_precise: bool,
     generator: UserModelConfig,
     training: AdversarialConfig,
 }
@@ -63,6 +67,7 @@ const GENERATOR: [(Metric, Metric); 3] = [
     (Metric::PrecisionAt2, Metric::GeneratorPrecisionAt2),
 ];
 const L2_MIN_MAX: &str = "L2 min-max";
+const L2_FROM_MOST_PRECISE: &str = "L2 min-max, from the most precise";
 
 impl Regularisers {
     /// Reads the data and lays out the grid of cells: data sets x GAN-PW and GAN-LSTM x
@@ -115,7 +120,7 @@ fn settings_of(
     shannon: &UserModelConfig,
     training: &TrainConfig,
     scale: Scale,
-) -> [(&'static str, Regulariser, Option<MinMax>); 5] {
+) -> [(&'static str, Regulariser, Option<MinMax>); 6] {
     let published = AdversarialConfig::default();
     let reward = TrainConfig { batch: published.reward.batch, ..training.clone() };
     let (generator, training) = match scale {
@@ -128,15 +133,17 @@ fn settings_of(
             (shannon.clone(), AdversarialConfig { reward, inner: 1, warm_up: 10, ..published })
         }
     };
-    let min_max = |from_entropy| {
-        Some(MinMax { from_entropy, generator: generator.clone(), training: training.clone() })
+    let min_max = |from_entropy, most_precise| {
+        let (generator, training) = (generator.clone(), training.clone());
+        Some(MinMax { from_entropy, most_precise, generator, training })
     };
     [
         (SHANNON, Regulariser::Shannon, None),
-        ("shannon min-max", Regulariser::Shannon, min_max(false)),
+        ("shannon min-max", Regulariser::Shannon, min_max(false, false)),
         ("tsallis 1.5", Regulariser::Tsallis { alpha: 1.5 }, None),
         ("L2", Regulariser::L2, None),
-        (L2_MIN_MAX, Regulariser::L2, min_max(true)),
+        (L2_MIN_MAX, Regulariser::L2, min_max(true, false)),
+        (L2_FROM_MOST_PRECISE, Regulariser::L2, min_max(true, true)),
     ]
 }
 
@@ -210,7 +217,8 @@ impl Experiment for Regularisers {
         notes.push(
             "Figures are those of the test users of a 50 / 25 / 25 split drawn again for every \
              seed, at the lowest validation loss. min-max: r_θ and a generator φ_α trained in \
-             alternation, L2's from Shannon's rewards; the others in closed form, from untrained \
+             alternation, L2's from Shannon's rewards at the lowest validation loss, or at the \
+             highest validation precision (the most precise); the others in closed form, from untrained \
              rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which \
              makes the NLL infinite; shortfall is what φ_α lacks to the optimum of the inner \
              maximum on the validation users, in units of reward."
@@ -235,10 +243,14 @@ impl Run<'_> {
         Ok(UserModel::new(config, &self.source.dataset.catalogue, self.seed, self.device)?)
     }
 
-    fn fit(&self, model: &mut UserModel, part: &str) -> anyhow::Result<Fitted<CurvePoint>> {
+    fn fit(
+        &self,
+        model: &mut UserModel,
+        part: &str,
+    ) -> anyhow::Result<(Fitted<CurvePoint>, Option<MostPrecise>)> {
         let (log, training) = (&self.source.dataset.log, &self.config.training);
         let callback = learned::callback(self.watch, training.iterations, part, "loss");
-        interruptible(fit(
+        interruptible(fit_for_both(
             model,
             log,
             &self.split,
@@ -262,7 +274,7 @@ impl Run<'_> {
 
     fn closed_form(&self) -> anyhow::Result<Outcome> {
         let mut model = self.model(self.config.model.clone())?;
-        let fitted = self.fit(&mut model, "")?;
+        let (fitted, _) = self.fit(&mut model, "")?;
         let mut metrics = self.figures(&model)?;
         metrics.insert(Metric::BestIteration, fitted.best.iteration as f64);
         Ok(Outcome { metrics, curve: learned::curve(&fitted, "loss") })
@@ -275,7 +287,10 @@ impl Run<'_> {
             let config =
                 UserModelConfig { regulariser: Regulariser::Shannon, ..self.config.model.clone() };
             let mut entropy = self.model(config.clone())?;
-            self.fit(&mut entropy, "entropy")?;
+            let (_, most_precise) = self.fit(&mut entropy, "entropy")?;
+            if min_max.most_precise {
+                most_precise.context("no validation slate has a click")?.restore(&entropy)?;
+            }
             let rewards = entropy.params().snapshot()?;
             model.params().restore(&rewards)?;
             if *generator.config() == config {
