@@ -147,6 +147,8 @@ impl Page {
         let filled = blocks::fill(&text, &self.name, |block| match block.kind {
             Kind::Results => kept::content(root, self.to_root, block, kept::results),
             Kind::Claims => kept::content(root, self.to_root, block, kept::claims),
+            Kind::Verdicts => kept::verdicts(root, self.to_root, block),
+            Kind::Plot => kept::plot(root, self.to_root, block),
             Kind::Speed => speed::content(root, self.to_root, block),
         })?;
         Ok((text, filled))

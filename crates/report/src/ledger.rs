@@ -8,7 +8,7 @@ use foretaste_eval::text;
 use maud::{Markup, html};
 
 pub use self::csv::claims_csv;
-pub use self::decided::Decided;
+pub use self::decided::{Decided, Tally};
 use crate::claims::{Difference, Finding, Verdict};
 use crate::{Arm, Table};
 

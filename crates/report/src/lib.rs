@@ -63,7 +63,7 @@ pub use self::claims::{Better, Claim, Difference, Finding, Power, Rule, Seeds, V
 pub use self::design::{DataSet, Design};
 pub use self::error::{Error, Result};
 pub use self::excerpt::{Choice, Excerpt};
-pub use self::ledger::{Decided, Ledger, claims_csv};
+pub use self::ledger::{Decided, Ledger, Tally, claims_csv};
 pub use self::means::Means;
 pub use self::report::{Report, RunFacts};
 pub use self::results::{Arm, Curves, Figures, Key, Point, Results};

@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 pub struct Block {
     /// Whose results.
     pub kind: Kind,
-    /// The folder in docs/results, or the file of speeds.
+    /// The folder in docs/results, the file of speeds, or the experiments whose verdicts are counted.
     pub run: String,
-    /// The experiment, or the part of the speeds.
+    /// The experiment, the plot, the part of the speeds, or whose claims are counted.
     pub experiment: String,
     /// The rest, `name=value` or `name="value"`.
     pub options: BTreeMap<String, String>,
@@ -24,6 +24,10 @@ pub enum Kind {
     Results,
     /// The claims that it decides.
     Claims,
+    /// How many claims have which verdict.
+    Verdicts,
+    /// A plot of a run.
+    Plot,
     /// What `bench all` measured.
     Speed,
 }
@@ -38,12 +42,14 @@ pub struct Filled {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Results, Self::Claims, Self::Speed];
+    const ALL: [Self; 5] = [Self::Results, Self::Claims, Self::Verdicts, Self::Plot, Self::Speed];
 
     fn name(self) -> &'static str {
         match self {
             Self::Results => "results",
             Self::Claims => "claims",
+            Self::Verdicts => "verdicts",
+            Self::Plot => "plot",
             Self::Speed => "speed",
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use foretaste_lab::Scale;
-use foretaste_report::{Choice, Decided, Excerpt, Means};
+use foretaste_report::{Choice, Decided, Excerpt, Means, Table};
 use serde::{Deserialize, Serialize};
 
 use super::blocks::Block;
@@ -44,6 +44,8 @@ pub const CLAIMS: &str = "claims.csv";
 
 /// The end of the name of an experiment's means.
 const TABLE: &str = ".csv";
+/// The end of the name of a plot.
+const PLOT: &str = ".svg";
 /// Letters of a revision that are shown.
 const SHORT: usize = 7;
 /// Columns of the text.
@@ -60,23 +62,93 @@ pub type Shown = fn(&Path, &Block) -> anyhow::Result<(String, Excerpt)>;
 /// What the block shows: a table, and where it comes from. `to_root` is the way from the document's
 /// folder to the root.
 pub fn content(root: &Path, to_root: &str, block: &Block, shown: Shown) -> anyhow::Result<String> {
+    let (folder, source) = run(root, &block.run)?;
+    let (file, Excerpt { table, seeds }) = shown(&folder, block)?;
+    let origin = source.of(&link(to_root, &block.run, &file), Some(&seeds));
+    Ok(format!("{}\n{}", table.markdown(), wrapped(&origin)))
+}
+
+/// A plot of a run, and where it comes from.
+pub fn plot(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<String> {
+    let mut options = block.options.clone();
+    let Some(says) = options.remove("says") else { bail!("expected says=\"what the plot shows\"") };
+    if let Some(name) = options.keys().next() {
+        bail!("there is no option `{name}`, expected `says`");
+    }
+    let (folder, source) = run(root, &block.run)?;
+    one_of("plot", &block.experiment, &names_in(&folder, PLOT)?)?;
+    let file = format!("{}{PLOT}", block.experiment);
+    let says: Vec<&str> = says.split_whitespace().collect();
+    let image = format!("![{}]({})", says.join(" "), place(to_root, &block.run, &file));
+    let origin = source.of(&link(to_root, &block.run, &file), None);
+    Ok(format!("{}\n{}", wrapped(&image), wrapped(&origin)))
+}
+
+/// How many claims have which verdict, for each of the named experiments, `RUN/EXPERIMENT`; of
+/// papers alone, or ours too. Each experiment is a link to its page.
+pub fn verdicts(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<String> {
+    let of_papers = match (block.experiment.as_str(), block.options.keys().next()) {
+        (_, Some(name)) => bail!("there is no option `{name}`: blocks of verdicts have no options"),
+        ("papers", None) => true,
+        ("all", None) => false,
+        (other, None) => bail!("there are no claims `{other}`, expected `papers` or `all`"),
+    };
+    let (mut rows, mut origins) = (Vec::new(), BTreeMap::new());
+    for named in block.run.split_whitespace() {
+        let (name, experiment) =
+            named.split_once('/').with_context(|| format!("`{named}` is not RUN/EXPERIMENT"))?;
+        let (folder, source) = run(root, name)?;
+        let tallies = decided(&folder)?.tallies(experiment)?;
+        let page = in_docs(to_root, &format!("docs/experiments/{experiment}.md"));
+        for tally in tallies {
+            if of_papers && !tally.of_paper() {
+                continue;
+            }
+            let seeds = tally.seeds.as_ref().map(counted).unwrap_or_default();
+            rows.push(vec![
+                tally.source.clone(),
+                format!("[{experiment}]({page})"),
+                tally.to_string(),
+                seeds,
+                format!("`{name}`"),
+            ]);
+        }
+        origins.entry(name.to_owned()).or_insert(source.of(&link(to_root, name, CLAIMS), None));
+    }
+    let header = ["claims of", "experiment", "verdicts", "seeds", "run"].map(str::to_owned).into();
+    let table = Table { title: String::new(), header, rows };
+    let origins: Vec<String> = origins.into_values().collect();
+    Ok(format!("{}\n{}", table.markdown(), wrapped(&origins.join(" "))))
+}
+
+/// The folder of a run, and where its results come from.
+fn run(root: &Path, name: &str) -> anyhow::Result<(PathBuf, Source)> {
     let folder = root.join(FOLDER);
     let runs = if folder.is_dir() { names_in(&folder, "")? } else { Vec::new() };
-    one_of("run in docs/results", &block.run, &runs)?;
-    let folder = folder.join(&block.run);
-    let (file, excerpt) = shown(&folder, block)?;
+    one_of("run in docs/results", name, &runs)?;
+    let folder = folder.join(name);
     let source = folder.join(SOURCE);
     let source: Source = serde_json::from_str(&read(&source)?)
         .with_context(|| format!("{} is not the record of a run", source.display()))?;
-    let place = format!("{FOLDER}/{}/{file}", block.run);
-    // A document in docs is in the same folder as the results: `../docs/` is left out.
-    let link = match to_root.strip_suffix("../") {
-        None => place.clone(),
+    Ok((folder, source))
+}
+
+/// The path of a file below the root, from a document. A document in docs is in the same folder as
+/// the results: `../docs/` is left out.
+fn in_docs(to_root: &str, place: &str) -> String {
+    match to_root.strip_suffix("../") {
+        None => place.to_owned(),
         Some(to_docs) => format!("{to_docs}{}", place.trim_start_matches("docs/")),
-    };
-    let Excerpt { table, seeds } = excerpt;
-    let origin = source.of(&format!("[{place}]({link})"), &seeds);
-    Ok(format!("{}\n{}", table.markdown(), wrapped(&origin)))
+    }
+}
+
+fn place(to_root: &str, run: &str, file: &str) -> String {
+    in_docs(to_root, &format!("{FOLDER}/{run}/{file}"))
+}
+
+/// A link to a file of a run, which names its path from the root.
+fn link(to_root: &str, run: &str, file: &str) -> String {
+    format!("[{FOLDER}/{run}/{file}]({})", place(to_root, run, file))
 }
 
 /// Means of an experiment.
@@ -108,15 +180,19 @@ pub fn claims(folder: &Path, block: &Block) -> anyhow::Result<(String, Excerpt)>
     if let Some(name) = block.options.keys().next() {
         bail!("there is no option `{name}`: blocks of claims have no options");
     }
+    Ok((CLAIMS.into(), decided(folder)?.table(&block.experiment)?))
+}
+
+fn decided(folder: &Path) -> anyhow::Result<Decided> {
     if !folder.join(CLAIMS).exists() {
         bail!(
-            "docs/results/{} has no {CLAIMS}: the run had not ended when it was taken; take it \
-             again after its end",
-            block.run
+            "{} has no {CLAIMS}: the run had not ended when it was taken; take it again after its \
+             end",
+            folder.display()
         );
     }
     let (text, shown) = text_of(folder, CLAIMS)?;
-    Ok((CLAIMS.into(), Decided::read(text.as_bytes(), &shown)?.table(&block.experiment)?))
+    Ok(Decided::read(text.as_bytes(), &shown)?)
 }
 
 /// A file's text, and its name in errors.
@@ -138,14 +214,10 @@ fn one_of(kind: &str, name: &str, known: &[String]) -> anyhow::Result<()> {
 
 impl Source {
     /// Where what a block shows comes from: its file, in this form, and figures over so many seeds.
-    fn of(&self, file: &str, seeds: &RangeInclusive<usize>) -> String {
+    fn of(&self, file: &str, seeds: Option<&RangeInclusive<usize>>) -> String {
         let revisions: Vec<_> = self.revisions.keys().map(|revision| short(revision)).collect();
         let word = if revisions.len() == 1 { "revision" } else { "revisions" };
-        let seeds = match (seeds.start(), seeds.end()) {
-            (1, 1) => "1 seed".into(),
-            (fewest, most) if fewest == most => format!("{most} seeds"),
-            (fewest, most) => format!("{fewest} to {most} seeds"),
-        };
+        let seeds = seeds.map_or(String::new(), |seeds| format!("{}, ", counted(seeds)));
         let unfinished = match (self.complete, self.planned) {
             (true, _) => String::new(),
             (false, None) => format!(", unfinished: {} cells so far", self.cells),
@@ -154,10 +226,20 @@ impl Source {
             }
         };
         format!(
-            "{file}, {word} {}, {seeds}, by `{}`{unfinished}.",
+            "{file}, {word} {}, {}, {seeds}by `{}`{unfinished}.",
             revisions.join(", "),
+            self.date,
             self.command
         )
+    }
+}
+
+/// `5 seeds`, `1 to 5 seeds`.
+fn counted(seeds: &RangeInclusive<usize>) -> String {
+    match (seeds.start(), seeds.end()) {
+        (1, 1) => "1 seed".into(),
+        (fewest, most) if fewest == most => format!("{most} seeds"),
+        (fewest, most) => format!("{fewest} to {most} seeds"),
     }
 }
 

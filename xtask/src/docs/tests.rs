@@ -121,7 +121,10 @@ fn folders(seeds: u64) -> (TempDir, TempDir) {
     run.run(&MultiProgress::new(), Default::default()).unwrap();
     let command = "target/xtask reproduce --scale smoke --seeds 3 --out=here --jobs 2 --quiet \
                    --device auto";
-    edit(out.path(), |record| record["command"] = command.split(' ').collect());
+    edit(out.path(), |record| {
+        record["command"] = command.split(' ').collect();
+        record["started_unix_s"] = 1_796_000_000.into();
+    });
     fs::create_dir_all(root.path().join("docs")).unwrap();
     fs::write(root.path().join("README.md"), README).unwrap();
     (out, root)
@@ -235,8 +238,8 @@ fn a_block_of_results_is_a_table_and_where_it_comes_from() {
 | B | 7.10 ± 0.25 | 8.10 ± 0.25 | 4.10 ± 0.25 |
 | A | 7.61 ± 0.27 | 8.61 ± 0.27 | 4.6 ± 2.7 |
 
-[docs/results/smoke/toy.csv](docs/results/smoke/toy.csv), revision 0123456-dirty, 3 seeds, by `cargo
-xtask reproduce --scale smoke --seeds 3 --device cpu`.
+[docs/results/smoke/toy.csv](docs/results/smoke/toy.csv), revision 0123456-dirty, 2026-11-30, 3
+seeds, by `cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
 
 <!-- end of results -->\n\nText.\n"
     );
@@ -258,11 +261,62 @@ fn a_block_of_claims_has_the_verdicts_of_its_experiment() {
 | A earns more everywhere | inconclusive | few(10) 0.510 ± 0.025; few(100) 0.510 ± 0.025; \
                     many 0.5 ± 2.5 | many 3.3; an effect of 0.50 needs 34 seeds |
 
-[docs/results/smoke/claims.csv](results/smoke/claims.csv), revision 0123456-dirty, 3 seeds, by
-`cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
+[docs/results/smoke/claims.csv](results/smoke/claims.csv), revision 0123456-dirty, 2026-11-30, 3
+seeds, by `cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
 
 <!-- end of claims -->\n";
     assert_eq!(page, expected);
+}
+
+#[test]
+fn a_block_of_verdicts_counts_the_claims_of_experiments() {
+    let (out, root) = folders(3);
+    take::take(out.path(), root.path()).unwrap();
+    let show = |marker: &str| block(root.path(), marker, "<!-- end of verdicts -->");
+    let page = show("<!-- verdicts \"smoke/toy smoke/other\" papers -->").unwrap();
+    assert!(
+        page.contains(
+            "| claims of | experiment | verdicts | seeds | run |
+|---|---|---|---|---|
+| P, §1 | [toy](experiments/toy.md) | 1 reproduced, 1 inconclusive | 3 seeds | `smoke` |
+| P, §2 | [other](experiments/other.md) | 1 not run |  | `smoke` |
+"
+        ),
+        "{page}"
+    );
+    assert_eq!(page.matches("[docs/results/smoke/claims.csv]").count(), 1, "{page}");
+    for (marker, message) in [
+        ("<!-- verdicts smoke papers -->", "`smoke` is not RUN/EXPERIMENT"),
+        ("<!-- verdicts quick/toy papers -->", "no run in docs/results `quick`"),
+        ("<!-- verdicts smoke/tea papers -->", "no experiment with claims `tea`"),
+        ("<!-- verdicts smoke/toy ours -->", "no claims `ours`, expected `papers` or `all`"),
+        ("<!-- verdicts smoke/toy all rows=a -->", "blocks of verdicts have no options"),
+    ] {
+        let error = show(marker).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
+#[test]
+fn a_block_of_a_plot_shows_it_and_where_it_comes_from() {
+    let (out, root) = folders(3);
+    fs::create_dir_all(out.path().join("plots")).unwrap();
+    fs::write(out.path().join("plots/map.svg"), "<svg/>").unwrap();
+    fs::write(root.path().join("docs/page.md"), "![a plot](results/smoke/map.svg)\n").unwrap();
+    take::take(out.path(), root.path()).unwrap();
+    let show = |marker: &str| block(root.path(), marker, "<!-- end of plot -->");
+    let page = show("<!-- plot smoke map says=\"What it shows\" -->").unwrap();
+    let origin = "[docs/results/smoke/map.svg](results/smoke/map.svg), revision 0123456-dirty, ";
+    assert!(page.contains("\n![What it shows](results/smoke/map.svg)\n"), "{page}");
+    assert!(page.contains(origin), "{page}");
+    for (marker, message) in [
+        ("<!-- plot smoke map -->", "expected says="),
+        ("<!-- plot smoke chart says=x -->", "there is no plot `chart`, expected one of `map`"),
+        ("<!-- plot smoke map says=x size=y -->", "there is no option `size`, expected `says`"),
+    ] {
+        let error = show(marker).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `claims.csv` for those who cite it.
 
+use std::fmt::{self, Display, Formatter};
 use std::io::Read;
+use std::ops::RangeInclusive;
 
 use foretaste_eval::interval::{Estimate, Interval, Method, NoInterval};
 use foretaste_eval::text;
@@ -115,13 +117,7 @@ impl Decided {
     /// # Errors
     /// Where the experiment has no claims.
     pub fn table(&self, experiment: &str) -> Result<Excerpt> {
-        let claims: Vec<&Entry> =
-            self.claims.iter().filter(|claim| claim.experiment() == experiment).collect();
-        if claims.is_empty() {
-            let mut known: Vec<&str> = self.claims.iter().map(Entry::experiment).collect();
-            known.dedup();
-            return Err(Error::unknown("experiment with claims", experiment, &known));
-        }
+        let claims = self.of(experiment)?;
         let all: Vec<&Comparison> = claims.iter().flat_map(|claim| &claim.comparisons).collect();
         let differs = |of: fn(&Comparison) -> &String| all.iter().any(|one| of(one) != of(all[0]));
         let shown =
@@ -151,6 +147,72 @@ impl Decided {
         let seeds = || all.iter().map(|one| one.estimate.n);
         let seeds = seeds().min().unwrap_or(0)..=seeds().max().unwrap_or(0);
         Ok(Excerpt { table: Table { title: String::new(), header, rows }, seeds })
+    }
+
+    /// The claims of an experiment.
+    fn of(&self, experiment: &str) -> Result<Vec<&Entry>> {
+        let claims: Vec<&Entry> =
+            self.claims.iter().filter(|claim| claim.experiment() == experiment).collect();
+        if claims.is_empty() {
+            let mut known: Vec<&str> = self.claims.iter().map(Entry::experiment).collect();
+            known.dedup();
+            return Err(Error::unknown("experiment with claims", experiment, &known));
+        }
+        Ok(claims)
+    }
+}
+
+impl Decided {
+    /// How many claims of an experiment have which verdict, for each of their sources.
+    ///
+    /// # Errors
+    /// Where the experiment has no claims.
+    pub fn tallies(&self, experiment: &str) -> Result<Vec<Tally>> {
+        let mut tallies: Vec<Tally> = Vec::new();
+        for claim in self.of(experiment)? {
+            let [paper, section, ..] = &claim.name;
+            let source = format!("{paper}, {section}");
+            let at = tallies.iter().position(|tally| tally.source == source);
+            let at = at.unwrap_or_else(|| {
+                tallies.push(Tally { source, ..Tally::default() });
+                tallies.len() - 1
+            });
+            let tally = &mut tallies[at];
+            let of_verdict = Verdict::ALL.iter().position(|one| *one == claim.verdict);
+            tally.counts[of_verdict.expect("all verdicts are listed")] += 1;
+            for n in claim.comparisons.iter().map(|one| one.estimate.n) {
+                let (fewest, most) = tally.seeds.clone().unwrap_or(n..=n).into_inner();
+                tally.seeds = Some(fewest.min(n)..=most.max(n));
+            }
+        }
+        Ok(tallies)
+    }
+}
+
+/// How many claims from one source have which verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Paper and section.
+    pub source: String,
+    /// Claims, in the order of [`Verdict::ALL`].
+    pub counts: [usize; Verdict::ALL.len()],
+    /// The fewest and the most seeds of any comparison.
+    pub seeds: Option<RangeInclusive<usize>>,
+}
+
+impl Tally {
+    /// Whether a paper makes these claims.
+    pub fn of_paper(&self) -> bool {
+        !self.source.ends_with(", ours")
+    }
+}
+
+/// `4 not reproduced, 2 inconclusive`.
+impl Display for Tally {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let counts = Verdict::ALL.iter().zip(self.counts).filter(|(_, count)| *count > 0);
+        let words: Vec<_> = counts.map(|(verdict, count)| format!("{count} {verdict}")).collect();
+        f.write_str(&words.join(", "))
     }
 }
 
