@@ -82,13 +82,29 @@ impl Mlp {
     }
 
     /// `[rows, inputs]` to `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// An error of the network if the device fails.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (last, hidden) = self.layers.split_last().expect("an MLP has a layer");
-        let mut x = x.clone();
-        for layer in hidden {
-            x = layer.forward(&x, self.activation)?;
-        }
-        last.forward(&x, Activation::Identity)
+        self.last(&self.hidden(x)?)
+    }
+
+    /// `[rows, inputs]` to what the last layer takes, `[rows, width]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn hidden(&self, x: &Tensor) -> Result<Tensor> {
+        let hidden = &self.layers[..self.layers.len() - 1];
+        hidden.iter().try_fold(x.clone(), |x, layer| layer.forward(&x, self.activation))
+    }
+
+    /// The last layer alone: what it takes, `[rows, width]`, to `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward).
+    pub fn last(&self, hidden: &Tensor) -> Result<Tensor> {
+        let last = self.layers.last().expect("an MLP has a layer");
+        last.forward(hidden, Activation::Identity)
     }
 }
 
@@ -178,6 +194,45 @@ mod tests {
         }
         let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
         assert!(Mlp::new(&[2, 3], Activation::Elu, params.scope("m")).unwrap().freeze().is_err());
+    }
+
+    #[test]
+    fn scores_less_norms_are_those_of_the_layers_less_the_norms_whatever_stands_beside_a_row() {
+        for (widths, count) in [(vec![70, 40, 33, 1], 33), (vec![5, 1], 7), (vec![3, 64, 1], 40)] {
+            let mut params = Params::new(Seed::new(5), DType::F32, &Device::Cpu);
+            let activation = Activation::Elu;
+            let mlp = Mlp::new(&widths, activation, params.scope("m")).unwrap();
+            let (x, width) = ((37, widths[0]), widths[widths.len() - 2]);
+            let normal = Init::Normal { sd: 1.5 };
+            let x = params.scope("data").param("x", x, normal).unwrap();
+            let map = params.scope("data").param("map", (count, width), normal).unwrap();
+            let hidden = mlp.hidden(&activation.forward(&x).unwrap()).unwrap();
+            let norms = hidden.matmul(&map.t().unwrap()).unwrap().sqr().unwrap().sum(1).unwrap();
+            let norms = norms.sqrt().unwrap().to_vec1::<f32>().unwrap();
+            let map: Vec<f32> = map.flatten_all().unwrap().to_vec1().unwrap();
+            let rows = x.to_vec2::<f32>().unwrap();
+            let mut workspace = Workspace::default();
+            let mut scored = |frozen: &FrozenMlp, first: usize, count: usize| {
+                let mut scores = vec![0.0; count];
+                let fill = |row: usize, values: &mut [f32]| {
+                    values.copy_from_slice(&rows[first + row]);
+                };
+                frozen.scores(&mut workspace, fill, &mut scores);
+                scores
+            };
+            let plain = mlp.freeze().unwrap();
+            let less = plain.clone().less_norms(&map).unwrap();
+            let (before, after) = (scored(&plain, 0, 37), scored(&less, 0, 37));
+            for ((before, after), norm) in before.iter().zip(&after).zip(&norms) {
+                assert!((before - after - norm).abs() < 1e-5 * (1.0 + norm), "{before} {after}");
+            }
+            let parts = [(0, 1), (1, 20), (21, 16)].map(|(at, count)| scored(&less, at, count));
+            assert_eq!(parts.concat(), after);
+            let none = plain.clone().less_norms(&vec![0.0; map.len()]).unwrap();
+            assert_eq!(scored(&none, 0, 37), before);
+            assert!(plain.clone().less_norms(&map[1..]).is_err());
+            assert!(plain.less_norms(&[]).is_err());
+        }
     }
 
     #[test]

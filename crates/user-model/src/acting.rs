@@ -80,6 +80,11 @@ impl FrozenModel {
         Ok(Self { memory, state_weight, items, context_weight, rest: parts.rest.freeze()? })
     }
 
+    /// The same, with every r_θ less the norm of `map [.., width]` times its last hidden layer.
+    pub fn less_norms(self, map: &[f32]) -> Result<Self> {
+        Ok(Self { rest: self.rest.less_norms(map)?, ..self })
+    }
+
     /// The state encoder.
     pub fn memory(&self) -> &FrozenMemory {
         &self.memory
@@ -111,9 +116,9 @@ impl FrozenModel {
         add_rows(projected, &self.state_weight, &terms);
     }
 
-    /// r_θ of the items of slates of `k`, each in the session whose part of the first layer is
-    /// `projected(slate)` and whose clicks, oldest first, are `history(slate)`; `context` is what
-    /// the model counted, where it takes context features.
+    /// r_θ, less the norms where there are some, of the items of slates of `k`, each in the session
+    /// whose part of the first layer is `projected(slate)` and whose clicks, oldest first, are
+    /// `history(slate)`; `context` is what the model counted, where it takes context features.
     pub fn rewards<'a>(
         &self,
         workspace: &mut Workspace,

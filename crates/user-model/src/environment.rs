@@ -1,6 +1,8 @@
 //! A user model as users that can be simulated: choices by the model, and pay and endings by the
 //! log. It keeps apart what was learned from choices and what the log says about rewards.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 use foretaste_data::{Choice, ItemId, Log, RecentClicks};
 use foretaste_eval::choice::{ChoiceModel, Prediction};
@@ -34,7 +36,7 @@ const SESSIONS: usize = 32;
 /// in the last bit.
 #[derive(Debug)]
 pub struct LearnedUsers {
-    model: UserModel,
+    model: Arc<UserModel>,
     acting: FrozenModel,
     pays: Pays,
     endings: Endings,
@@ -95,7 +97,7 @@ impl LearnedUsers {
         }
         let endings = outcomes.map_or(Endings::NONE, |outcomes| outcomes.endings.clone());
         let acting = FrozenModel::new(&model)?;
-        Ok(Self { model, acting, pays, endings })
+        Ok(Self { model: Arc::new(model), acting, pays, endings })
     }
 
     /// The same, but that sessions end on steps without a click alone, as often as the model's
@@ -107,12 +109,58 @@ impl LearnedUsers {
         self
     }
 
+    /// The same users with a penalty on pairs of a state and an item that are far from those which
+    /// `log` shows in these sessions, as a rule the training sessions: wherever r_θ stands in
+    /// choices and in pay, it is less `deviations` of its posterior standard deviations, by the
+    /// Laplace approximation of the last layer ([how](crate#far-from-the-log)). It takes the place
+    /// of a penalty that they have. [`model`](Self::model), and what it predicts for a log, have
+    /// none.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the regularizer is not Shannon's entropy, `deviations` is negative or
+    /// not finite, or the log does not fit the model.
+    pub fn with_penalty_far_from(
+        &self,
+        log: &Log,
+        sessions: &[usize],
+        deviations: f64,
+    ) -> Result<Self> {
+        if !(deviations.is_finite() && deviations >= 0.0) {
+            let problem = format!("{deviations}, expected a finite number of at least 0");
+            return Err(Setting::new("deviations of the penalty", problem).into());
+        }
+        let root = self.model.covariance_root(log, sessions)?;
+        let map: Vec<f32> = root.into_iter().map(|entry| (deviations * entry) as f32).collect();
+        Ok(Self {
+            model: self.model.clone(),
+            acting: FrozenModel::new(&self.model)?.less_norms(&map)?,
+            pays: self.pays,
+            endings: self.endings.clone(),
+        })
+    }
+
     /// The model.
     pub fn model(&self) -> &UserModel {
         &self.model
     }
 
-    /// r_θ of the slates, `[rows · k]`.
+    /// r_θ of every item after each of these histories, newest click first: `[histories, items]`.
+    pub(crate) fn rewards_after(&self, histories: &[Vec<ItemId>]) -> Result<Vec<f32>> {
+        let mut state = self.begin(histories.len())?;
+        let longest = histories.iter().map(Vec::len).max().unwrap_or(0);
+        for back in (0..longest).rev() {
+            let clicks = histories.iter().map(|clicks| clicks.get(back));
+            let choices =
+                clicks.map(|click| click.map_or(Choice::Skip, |&item| Choice::Item(item)));
+            self.observe(&mut state, &choices.collect::<Vec<_>>())?;
+        }
+        let items: Vec<ItemId> = (0..self.items() as u32).map(ItemId).collect();
+        let mut slates = Slates::with_k(items.len());
+        histories.iter().for_each(|_| slates.push_certain(&items));
+        self.rewards(&state, &slates)
+    }
+
+    /// r_θ of the slates, less the penalty where there is one, `[rows · k]`.
     pub(crate) fn rewards(&self, state: &LearnedState, slates: &Slates) -> Result<Vec<f32>> {
         let (context, k, first) = (self.model.counted()?, slates.k(), self.acting.first());
         let mut rewards = vec![0.0; slates.items().len()];
@@ -209,6 +257,23 @@ impl LearnedUsers {
         Ok(())
     }
 
+    /// So many sessions that begin.
+    fn begin(&self, sessions: usize) -> Result<LearnedState> {
+        let memory = match self.acting.memory() {
+            FrozenMemory::Clicks(clicks) => {
+                Memory::Clicks(RecentClicks::new(sessions, clicks.window()))
+            }
+            FrozenMemory::Lstm(lstm, _) => Memory::Lstm(lstm.lstm().zero_state(sessions)?),
+        };
+        let remembered = if self.model.config().context.is_some() { sessions } else { 0 };
+        Ok(LearnedState {
+            memory,
+            steps: vec![0; sessions],
+            clicks: vec![Vec::new(); remembered],
+            projected: self.acting.empty().repeat(sessions),
+        })
+    }
+
     pub(crate) fn observe(&self, state: &mut LearnedState, choices: &[Choice]) -> Result<()> {
         state.steps.iter_mut().for_each(|steps| *steps += 1);
         for (clicks, choice) in state.clicks.iter_mut().zip(choices) {
@@ -260,21 +325,7 @@ impl Environment for LearnedUsers {
     }
 
     fn reset(&self, streams: &mut [Stream]) -> foretaste_sim::Result<LearnedState> {
-        let memory = match self.acting.memory() {
-            FrozenMemory::Clicks(clicks) => {
-                Memory::Clicks(RecentClicks::new(streams.len(), clicks.window()))
-            }
-            FrozenMemory::Lstm(lstm, _) => {
-                Memory::Lstm(lstm.lstm().zero_state(streams.len()).map_err(Error::from)?)
-            }
-        };
-        let remembered = if self.model.config().context.is_some() { streams.len() } else { 0 };
-        Ok(LearnedState {
-            memory,
-            steps: vec![0; streams.len()],
-            clicks: vec![Vec::new(); remembered],
-            projected: self.acting.empty().repeat(streams.len()),
-        })
+        Ok(self.begin(streams.len())?)
     }
 
     fn step(

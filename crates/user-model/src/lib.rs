@@ -41,6 +41,23 @@
 //! assert!(log.iter().flat_map(|session| session.steps()).all(|step| step.reward == f32::from(step.choice.item().is_some())));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Far from the log
+//!
+//! A plan in learned users seeks out pairs of a state and an item whose reward the model
+//! overestimates, among them those of which the log says little. [`LearnedUsers`] can have a
+//! [penalty](LearnedUsers::with_penalty_far_from) on them: so many standard deviations of r_θ(s, a)
+//! in the Laplace approximation of the last layer (MacKay 1992; Daxberger et al. 2021, *Laplace
+//! Redux*). With φ the last hidden layer, r_θ = vᵀ φ + b, the weights v have the posterior
+//! precision
+//!
+//! A = λ I + Σ η² (Σ_j p_j φ_j φ_jᵀ - φ̄ φ̄ᵀ), φ̄ = Σ_j p_j φ_j, λ = 1,
+//!
+//! the sum being over the slates of the log and p the model's choice probabilities: the Hessian of
+//! the negative log-likelihood in v, and a normal prior of precision λ. Nothing, where it may be
+//! chosen, has φ = 0; all other parameters are taken as known. The standard deviation of a pair is
+//! √(φᵀ A⁻¹ φ): it is small where the log often lets users choose between φ and others, and large
+//! where it does not.
 
 mod acting;
 mod adversarial;
@@ -54,6 +71,7 @@ mod ensemble;
 mod environment;
 mod error;
 mod impressions;
+mod laplace;
 pub mod level;
 mod model;
 mod regulariser;

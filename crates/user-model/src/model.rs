@@ -234,7 +234,7 @@ impl UserModel {
         Ok(sums.map(|sum| sum / count as f64))
     }
 
-    fn impressions(
+    pub(crate) fn impressions(
         &self,
         log: &Log,
         sessions: &[usize],
@@ -284,14 +284,26 @@ impl UserModel {
     /// r_θ of every place `[impressions, places]`, 0 where there is none.
     ///
     /// # Errors
+    /// As [`hidden`](Self::hidden).
+    pub(crate) fn impression_rewards(&self, impressions: &Impressions) -> Result<Tensor> {
+        self.rewards(&self.hidden(impressions)?, impressions)
+    }
+
+    /// The last hidden layer of r_θ of every item shown, `[entries, width]`.
+    ///
+    /// # Errors
     /// [`Error::Setting`](crate::Error::Setting) if nothing was chosen on a slate, and users must
     /// choose.
-    pub(crate) fn impression_rewards(&self, impressions: &Impressions) -> Result<Tensor> {
+    pub(crate) fn hidden(&self, impressions: &Impressions) -> Result<Tensor> {
         if self.config.outside == Outside::Absent && impressions.choices.contains(&None) {
             let problem = "absent, but on a slate of the log nothing was chosen";
             return Err(Setting::new("outside option", problem).into());
         }
-        self.rewards(&self.projected_states(&impressions.histories)?, impressions)
+        let projected = self.projected_states(&impressions.histories)?;
+        let items = self.features.project(&impressions.shown, &self.reward.item_weight)?;
+        let states = projected.index_select(&impressions.slate_of_entry, 0)?;
+        let sum = self.reward.with_context((states + items)?, impressions.context.as_ref())?;
+        self.reward.hidden(&sum, &self.config)
     }
 
     /// The Fenchel-Young loss of each slate `[impressions]`, from η r_θ `[impressions, places]`.
@@ -317,13 +329,10 @@ impl UserModel {
             .index_select(&Tensor::new(states.of_impression, self.params.device())?, 0)?)
     }
 
-    /// r_θ of every place `[impressions, places]`, 0 where there is none, from the projected states
-    /// `[impressions, first]`.
-    fn rewards(&self, projected: &Tensor, impressions: &Impressions) -> Result<Tensor> {
-        let items = self.features.project(&impressions.shown, &self.reward.item_weight)?;
-        let states = projected.index_select(&impressions.slate_of_entry, 0)?;
-        let sum = self.reward.with_context((states + items)?, impressions.context.as_ref())?;
-        let rewards = self.reward.finish(&sum, &self.config)?;
+    /// r_θ of every place `[impressions, places]`, 0 where there is none, from the last hidden
+    /// layer of the items shown, `[entries, width]`.
+    pub(crate) fn rewards(&self, hidden: &Tensor, impressions: &Impressions) -> Result<Tensor> {
+        let rewards = self.reward.last(hidden)?;
         let none = rewards.narrow(0, 0, 1)?.zeros_like()?;
         let padded =
             Tensor::cat(&[none, rewards], 0)?.index_select(&impressions.entry_of_place, 0)?;
@@ -371,8 +380,17 @@ impl RewardNetwork {
 
     /// From the first layer's sum without bias, `[rows, first]`, to the reward `[rows]`.
     fn finish(&self, sum: &Tensor, config: &UserModelConfig) -> Result<Tensor> {
-        let hidden = config.activation.forward_biased(sum, &self.bias)?;
-        Ok(self.rest.forward(&hidden)?.squeeze(1)?)
+        self.last(&self.hidden(sum, config)?)
+    }
+
+    /// The same up to the last hidden layer, `[rows, width]`.
+    fn hidden(&self, sum: &Tensor, config: &UserModelConfig) -> Result<Tensor> {
+        Ok(self.rest.hidden(&config.activation.forward_biased(sum, &self.bias)?)?)
+    }
+
+    /// From the last hidden layer, `[rows, width]`, to the reward `[rows]`.
+    fn last(&self, hidden: &Tensor) -> Result<Tensor> {
+        Ok(self.rest.last(hidden)?.squeeze(1)?)
     }
 }
 

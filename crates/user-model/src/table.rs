@@ -8,7 +8,7 @@ use foretaste_sim::bounds::{Appeal, Histories, ShortMemory};
 
 use crate::config::{Outside, StateEncoder};
 use crate::ensemble::Combining;
-use crate::{Regulariser, Result, UserModel, impressions};
+use crate::{LearnedUsers, Regulariser, Result, UserModel, UserModelConfig, impressions};
 
 /// Histories whose rewards are computed at a time.
 const CHUNK: usize = 256;
@@ -27,9 +27,6 @@ pub struct RewardTable {
 }
 
 impl UserModel {
-    /// The most entries of a table.
-    const MAX_ENTRIES: usize = 50_000_000;
-
     /// The rewards as a table, for a model whose state is weighted clicks, without context features
     /// and under Shannon's entropy.
     ///
@@ -37,7 +34,39 @@ impl UserModel {
     /// [`Error::Setting`](crate::Error::Setting) if it is another, or the table would be larger
     /// than 50 million entries.
     pub fn reward_table(&self) -> Result<RewardTable> {
-        let config = self.config();
+        let all: Vec<u32> = (0..self.config().items as u32).collect();
+        RewardTable::of(self.config(), |histories| {
+            let mut clicks = impressions::Histories::default();
+            for newest_first in histories {
+                clicks.push(newest_first.iter().rev().map(|item| item.0).collect());
+            }
+            let states = self.projected_states(&clicks)?;
+            let rewards = self.slate_rewards(&states, &all.repeat(histories.len()), all.len())?;
+            Ok(rewards.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
+        })
+    }
+}
+
+impl LearnedUsers {
+    /// The rewards by which these users choose as a table, with the penalty where they have one.
+    ///
+    /// # Errors
+    /// As [`UserModel::reward_table`].
+    pub fn reward_table(&self) -> Result<RewardTable> {
+        RewardTable::of(self.model().config(), |histories| self.rewards_after(histories))
+    }
+}
+
+impl RewardTable {
+    /// The most entries.
+    const MAX_ENTRIES: usize = 50_000_000;
+
+    /// Of a model of these settings, where `rewards_after` gives those of every item after each of
+    /// some histories, newest click first.
+    fn of(
+        config: &UserModelConfig,
+        rewards_after: impl Fn(&[Vec<ItemId>]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
         let StateEncoder::PositionWeights { history: memory, .. } = config.state else {
             let problem = "the state is an LSTM's, expected position weights";
             return Err(Setting::new("reward table", problem).into());
@@ -53,26 +82,22 @@ impl UserModel {
             let problem = format!("{memory} clicks of {items} items give more than {most} entries");
             return Err(Setting::new("reward table", problem).into());
         };
-        let all: Vec<u32> = (0..items as u32).collect();
         let mut rewards = Vec::with_capacity(histories.count() * items);
         for start in (0..histories.count()).step_by(CHUNK) {
-            let mut clicks = impressions::Histories::default();
-            for code in start..histories.count().min(start + CHUNK) {
-                let newest_first = histories.newest_first(code);
-                let oldest_first: Vec<u32> = newest_first.iter().rev().map(|item| item.0).collect();
-                clicks.push(oldest_first);
-            }
-            let states = self.projected_states(&clicks)?;
-            let rows = states.dim(0)?;
-            let of_rows = self.slate_rewards(&states, &all.repeat(rows), items)?;
-            rewards.extend(of_rows.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
+            let codes = start..histories.count().min(start + CHUNK);
+            let chunk: Vec<_> = codes.map(|code| histories.newest_first(code)).collect();
+            rewards.extend(rewards_after(&chunk)?);
         }
         let (eta, outside) = (config.eta, config.outside);
-        Ok(RewardTable { histories, items, memory, rewards, eta, outside })
+        Ok(Self { histories, items, memory, rewards, eta, outside })
     }
-}
 
-impl RewardTable {
+    /// All rewards, to compare tables by.
+    #[cfg(test)]
+    pub(crate) fn rewards(&self) -> &[f32] {
+        &self.rewards
+    }
+
     /// The tables of several models of the same users as one.
     ///
     /// # Errors

@@ -17,6 +17,8 @@ pub struct FrozenMlp {
     /// The last layer's weights.
     last: Vec<f32>,
     bias: f32,
+    /// The transposed map of the last layer's inputs whose norm every score is less.
+    less: Option<Panels<f32>>,
     activation: Activation,
 }
 
@@ -51,12 +53,29 @@ impl Mlp {
             hidden: hidden.collect::<Result<_>>()?,
             last: on_host(&last.weight)?,
             bias: on_host(&last.bias)?[0],
+            less: None,
             activation: self.activation,
         })
     }
 }
 
 impl FrozenMlp {
+    /// The same, with every score less the Euclidean norm of `map [.., width]` times what the last
+    /// layer takes, `[width]`.
+    ///
+    /// # Errors
+    /// [`Error::Setting`](crate::Error::Setting) if `map` has no row, or rows of another width.
+    pub fn less_norms(self, map: &[f32]) -> Result<Self> {
+        let width = self.last.len();
+        let rows = map.len() / width;
+        if rows == 0 || !map.len().is_multiple_of(width) {
+            let problem = format!("{} numbers, expected rows of {width}", map.len());
+            return Err(Setting::new("map of an MLP's last layer", problem).into());
+        }
+        let map = Panels::from_rows(rows, width, |i| &map[i * width..][..width]);
+        Ok(Self { less: Some(map.transposed(width)), ..self })
+    }
+
     /// The outputs for σ of each of `scores.len()` rows of inputs: `fill(row, values)` writes the
     /// inputs of a row.
     pub fn scores(
@@ -76,16 +95,25 @@ impl FrozenMlp {
             }
         }
         self.activate(from);
+        let product = |from: &Panels<f32>, weight: &Panels<f32>, to: &mut Panels<f32>| {
+            multiply_rows(Left::Rows(from, 0), |p| weight.panel(p), to.values_mut(), rows, 0..rows);
+        };
         for (weight, bias) in &self.hidden {
             to.resize(rows, bias.len());
             for (panel, part) in bias.chunks(WIDTH).enumerate() {
                 to.panel_mut(panel).fill(filled(part));
             }
-            multiply_rows(Left::Rows(from, 0), |p| weight.panel(p), to.values_mut(), rows, 0..rows);
+            product(from, weight, to);
             self.activate(to);
             std::mem::swap(from, to);
         }
         vectorised(Dots { rows: from, last: &self.last, bias: self.bias, scores });
+        if let Some(map) = &self.less {
+            to.resize(rows, map.count() * WIDTH);
+            to.values_mut().fill([0.0; WIDTH]);
+            product(from, map, to);
+            vectorised(LessNorms { rows: to, scores });
+        }
     }
 
     /// Width of a row of inputs.
@@ -176,6 +204,28 @@ impl NullaryFnOnce for Dots<'_> {
                 }
             }
             *score = self.bias + sums.iter().sum::<f32>();
+        }
+    }
+}
+
+/// Each score less the norm of its row, [`WIDTH`] sums a row which are added up in the end.
+struct LessNorms<'a> {
+    rows: &'a Panels<f32>,
+    scores: &'a mut [f32],
+}
+
+impl NullaryFnOnce for LessNorms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (row, score) in self.scores.iter_mut().enumerate() {
+            let mut sums = [0.0; WIDTH];
+            for panel in 0..self.rows.count() {
+                let values = &self.rows.panel(panel)[row];
+                sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value * value);
+            }
+            *score -= sums.iter().sum::<f32>().sqrt();
         }
     }
 }
