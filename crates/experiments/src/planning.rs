@@ -81,6 +81,18 @@ enum Method {
     SlateQ(Learner),
 }
 
+impl Method {
+    /// The users whose reward the simulator's is.
+    fn users(&self) -> Users {
+        match self {
+            Self::Random => Users::True,
+            Self::Greedy(users) | Self::Plan(users) => *users,
+            Self::ChosenPlan(_) => Users::Learned,
+            Self::Networks(learner) | Self::SlateQ(learner) => learner.users,
+        }
+    }
+}
+
 /// Q-networks, and how they are trained in the users that they know.
 #[derive(Clone, Serialize, Deserialize)]
 struct Learner {
@@ -98,6 +110,8 @@ enum Users {
     True,
     /// One model of them.
     Learned,
+    /// The same model, with a penalty far from the log: less one standard deviation of r_θ.
+    LearnedWithPenalty,
     /// An ensemble of models.
     Ensemble(Combining),
 }
@@ -107,19 +121,23 @@ struct World {
     users: ChoiceUsers,
     optimum: f64,
     learned: LearnedUsers,
+    with_penalty: LearnedUsers,
     members: Arc<[LearnedUsers]>,
     /// A model of further users of the log, who choose among plans.
     held_out: LearnedUsers,
-    /// The reward tables of both.
+    /// The reward tables of the learned users, of those with a penalty and of the members.
     table: RewardTable,
+    penalized: RewardTable,
     tables: Vec<RewardTable>,
 }
 
 /// Worlds where claims are to be decided.
 const SEEDS: u64 = 20;
 const NAME: &str = "planning";
-/// Recommenders whose training takes time, and that are left out at `quick`.
-const LONG: [&str; 6] = [
+/// Recommenders that are left out at `quick`: those whose training takes time, and the penalty.
+const LONG: [&str; 8] = [
+    "plan, penalty far from the log",
+    "GAN-CDQN, penalty far from the log",
     "GAN-RWD1",
     "GAN-SlateQ",
     "GAN-SlateQ, mean of models",
@@ -315,6 +333,11 @@ fn methods(family: &Family, scale: Scale) -> Vec<(&'static str, Method)> {
         ("GAN-CDQN, mean less one deviation", learner(cautious, &networks, &training)),
         ("GAN-CDQN, least of models", learner(minimum, &networks, &training)),
         ("GAN-CDQN, a model per session", learner(one_each, &networks, &training)),
+        ("plan, penalty far from the log", Method::Plan(Users::LearnedWithPenalty)),
+        (
+            "GAN-CDQN, penalty far from the log",
+            learner(Users::LearnedWithPenalty, &networks, &training),
+        ),
     ]
 }
 
@@ -415,7 +438,9 @@ impl Experiment for Planning {
                  steps. Boredom: β of r = p·f + α g - β g², g the likeness to the last clicks, α = 2: \
                  0, 1.5, 4. anchor: the population of docs/cascade-dqn.md. Models of users: GAN-PW \
                  over the items' features with as long a memory, fitted to 50% of the sessions and \
-                 stopped by 25%. Ensembles: five models of sessions drawn with replacement."
+                 stopped by 25%. Ensembles: five models of sessions drawn with replacement. \
+                 Penalty far from the log: r_θ less one standard deviation, by the Laplace \
+                 approximation of its last layer."
             ),
         ]
     }
@@ -440,6 +465,9 @@ impl World {
             Ok(users)
         };
         let single = fitted(&split, seed)?;
+        let table = single.reward_table()?;
+        let learned = planned_in(single)?;
+        let with_penalty = learned.with_penalty_far_from(&log, &split.train, 1.0)?;
         let further = Split { train: split.test.clone(), ..split.clone() };
         let held_out = planned_in(fitted(&further, seed.derive("held-out users"))?)?;
         let members = interruptible(fit_ensemble(
@@ -457,9 +485,11 @@ impl World {
         Ok(Self {
             users,
             optimum,
-            table: single.reward_table()?,
+            table,
+            penalized: with_penalty.reward_table()?,
             tables,
-            learned: planned_in(single)?,
+            learned,
+            with_penalty,
             held_out,
             members: members.into_iter().map(planned_in).collect::<anyhow::Result<_>>()?,
         })
@@ -469,6 +499,7 @@ impl World {
     fn table(&self, users: Users) -> anyhow::Result<RewardTable> {
         Ok(match users {
             Users::Ensemble(combining) => RewardTable::combined(&self.tables, combining)?,
+            Users::LearnedWithPenalty => self.penalized.clone(),
             Users::True | Users::Learned => self.table.clone(),
         })
     }
@@ -520,6 +551,9 @@ impl Judge<'_> {
         match learner.users {
             Users::True => trained(&mut trainer, &world.users, iterations, self.watch)?,
             Users::Learned => trained(&mut trainer, &world.learned, iterations, self.watch)?,
+            Users::LearnedWithPenalty => {
+                trained(&mut trainer, &world.with_penalty, iterations, self.watch)?;
+            }
             Users::Ensemble(combining) => {
                 let users = EnsembleUsers::new(world.members.clone(), combining)?;
                 trained(&mut trainer, &users, iterations, self.watch)?;
@@ -549,16 +583,16 @@ impl Judge<'_> {
         let Self { world, config, seed, watch } = *self;
         let Config { k, judging, .. } = config;
         let truly = judging.play(&world.users, policy, *k, seed, watch)?;
-        let known = match &config.method {
-            Method::Random | Method::Greedy(Users::True) | Method::Plan(Users::True) => truly,
-            Method::Greedy(Users::Ensemble(combining))
-            | Method::Plan(Users::Ensemble(combining))
-            | Method::Networks(Learner { users: Users::Ensemble(combining), .. })
-            | Method::SlateQ(Learner { users: Users::Ensemble(combining), .. }) => {
-                let users = EnsembleUsers::new(world.members.clone(), *combining)?;
+        let known = match config.method.users() {
+            Users::True => truly,
+            Users::Learned => judging.play(&world.learned, policy, *k, seed, watch)?,
+            Users::LearnedWithPenalty => {
+                judging.play(&world.with_penalty, policy, *k, seed, watch)?
+            }
+            Users::Ensemble(combining) => {
+                let users = EnsembleUsers::new(world.members.clone(), combining)?;
                 judging.play(&users, policy, *k, seed, watch)?
             }
-            _ => judging.play(&world.learned, policy, *k, seed, watch)?,
         };
         Ok([
             (Metric::TrueReward, truly.reward),
