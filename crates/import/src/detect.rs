@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::formats::{coat, criteo, recbole, recogym, shop_events, trivago};
+use crate::formats::{coat, criteo, recbole, recogym, retail_rocket, trivago};
 use crate::reader::{Source, parquet};
 use crate::{Error, Format, Layout, Result};
 
@@ -43,7 +43,7 @@ pub(crate) fn format_of(path: &Path, layout: &Layout) -> Result<Format> {
         Ok(Format::Criteo)
     } else if have('\t', &recbole::COLUMNS) {
         Ok(Format::RecBole)
-    } else if have(',', &shop_events::RETAIL_ROCKET) {
+    } else if have(',', &retail_rocket::COLUMNS) {
         Ok(Format::RetailRocket)
     } else if have(',', &recogym::COLUMNS) {
         Ok(Format::RecoGym)

@@ -12,12 +12,14 @@ pub(crate) mod lastfm;
 pub(crate) mod mind;
 pub(crate) mod movielens;
 pub(crate) mod open_bandit;
+pub(crate) mod otto;
 pub(crate) mod parquet;
 pub(crate) mod recbole;
 pub(crate) mod recogym;
+pub(crate) mod retail_rocket;
 pub(crate) mod schema;
 pub(crate) mod search_log;
-pub(crate) mod shop_events;
+mod shop_events;
 mod steps;
 pub(crate) mod trivago;
 pub(crate) mod vw;
@@ -92,8 +94,8 @@ pub(crate) fn read(request: Request<'_>, to: &mut Collector) -> Result<Option<Sp
         Format::MovieLens1M => movielens::read_1m(open(progress)?, slates, to)?,
         Format::Events => events::read(open(progress)?, layout, slates, to)?,
         Format::Mind => mind::read(open(progress)?, to)?,
-        Format::Otto => shop_events::read_otto(open(progress)?, slates, to)?,
-        Format::RetailRocket => shop_events::read_retail_rocket(open(progress)?, slates, to)?,
+        Format::Otto => otto::read(open(progress)?, slates, to)?,
+        Format::RetailRocket => retail_rocket::read(open(progress)?, slates, to)?,
         Format::RecBole => recbole::read(open(progress)?, slates, to)?,
         Format::RecoGym => recogym::read(open(progress)?, to)?,
         Format::Criteo => criteo::read(open(progress)?, to)?,

@@ -113,22 +113,17 @@ impl Choices {
     /// column of the users if all are kept, so that one of whom no row can be read is a session
     /// lost.
     pub(crate) fn read(
-        mut table: Table<'_>,
+        table: Table<'_>,
         user: Option<usize>,
         collector: &mut Collector,
         take: impl for<'r> Fn(Text<'r>) -> Checked<(&'r str, &'r str, i64)>,
     ) -> Result<Self> {
         let mut choices = Self::default();
-        while let Some(row) = table.next()? {
-            collector.count_row(row.fraction);
-            match row.text().and_then(&take) {
-                Ok((user, item, time)) => _ = choices.add(user, item, time),
-                Err(fault) => {
-                    let named = user.and_then(|column| row.lone_field(column));
-                    collector.reject(row.place(), 1, named, fault)?;
-                }
-            }
-        }
+        collector.read_rows(table, user, |row| {
+            let (user, item, time) = take(row)?;
+            choices.add(user, item, time);
+            Ok(())
+        })?;
         Ok(choices.in_order())
     }
 

@@ -1,14 +1,13 @@
 //! Events of somebody's own, without slates: delimited text with a header, of which a layout names
 //! the columns. Every event is a choice.
 
-use foretaste_data::{EventKind, Fault};
-use hashbrown::HashSet;
+use foretaste_data::Fault;
 
-use super::shop_events::{kind, simulate};
+use super::shop_events::{ShopEvents, is_order};
 use crate::reader::record::whole;
 use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Source, Table, Text};
-use crate::slates::{Choices, SimulatedSlates};
+use crate::slates::SimulatedSlates;
 use crate::{Error, Layout, Result};
 
 /// The columns of the schema that are read: one of the first two, and the event where it is there.
@@ -44,35 +43,23 @@ pub(crate) fn read(
         .collect();
     collector.ignore(&ignored);
     table.rename(|at| places.iter().position(|p| *p == Some(at)).map(|column| COLUMNS[column]));
-    let (mut times, mut choices) = (Times::new(layout)?, Choices::default());
-    let mut earned = HashSet::new();
-    while let Some(row) = table.next()? {
-        collector.count_row(row.fraction);
-        match row.text().and_then(|text| take(text, [owner, item, time], event, &mut times)) {
-            Ok((owner, item, time, order)) => {
-                let pick = choices.add(owner, item, time);
-                if order {
-                    earned.insert(pick);
-                }
-            }
-            Err(fault) => {
-                let named = row.lone_field(owner).filter(|_| slates.keep_all());
-                collector.reject(row.place(), 1, named, fault)?;
-            }
-        }
-    }
+    let owners = slates.keep_all().then_some(owner);
+    let (mut times, mut events) = (Times::new(layout)?, ShopEvents::default());
+    collector.read_rows(table, owners, |row| {
+        add(row, [owner, item, time], event, &mut times, &mut events)
+    })?;
     times.note().into_iter().for_each(|note| collector.note(note));
-    simulate(choices, &earned, slates, collector)
+    events.simulate(slates, collector)
 }
 
-/// Whose event it is, the item, the second, and whether it earns: an order, or any where there is
-/// no word of what happened.
-fn take<'r>(
-    row: Text<'r>,
+/// Adds the event of a row. Where there is no word of what happened, it earns as an order does.
+fn add(
+    row: Text<'_>,
     [owner, item, time]: [usize; 3],
     event: Option<usize>,
     times: &mut Times,
-) -> Checked<(&'r str, &'r str, i64, bool)> {
+    events: &mut ShopEvents,
+) -> Checked {
     let owner = whole(row.id(owner, "user")?);
     let item = whole(row.id(item, "item")?);
     let text = row.field(time, "timestamp")?;
@@ -81,9 +68,10 @@ fn take<'r>(
     }
     let time = times.parse(text, "timestamp")?;
     let seconds = times.unit().map_or(time, |unit| time.div_euclid(unit.per_second()));
-    let order = match event {
+    let is_order = match event {
         None => true,
-        Some(at) => kind(row.field(at, "event")?, "event")? == EventKind::Order,
+        Some(at) => is_order(row.field(at, "event")?, "event")?,
     };
-    Ok((owner, item, seconds, order))
+    events.add(owner, item, seconds, is_order);
+    Ok(())
 }

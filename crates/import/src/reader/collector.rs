@@ -15,7 +15,7 @@ use hashbrown::HashSet;
 use super::Reading;
 use super::bad_rows::BadRows;
 use super::record::{List, Strings, whole};
-use super::{Checked, Place, Row, Table};
+use super::{Checked, Place, Row, Table, Text};
 use crate::limits::{Limits, beyond};
 use crate::{Error, Result};
 
@@ -398,6 +398,24 @@ impl Collector {
             None => self.spoiled = true,
         }
         self.bad.reject(place, rows, session, fault)
+    }
+
+    /// Reads a table of which every row is one of the log's; rows that cannot be used are rejected.
+    /// `session` is the column of the sessions, if one of which no row can be read is lost.
+    pub(crate) fn read_rows(
+        &mut self,
+        mut table: Table<'_>,
+        session: Option<usize>,
+        mut take: impl FnMut(Text<'_>) -> Checked,
+    ) -> Result<()> {
+        while let Some(row) = table.next()? {
+            self.count_row(row.fraction);
+            if let Err(fault) = row.text().and_then(&mut take) {
+                let named = session.and_then(|column| row.lone_field(column));
+                self.reject(row.place(), 1, named, fault)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a file that is next to the log, row by row; rows that cannot be used are an error, or
