@@ -1,5 +1,6 @@
 //! A proposal of how a file is laid out, from its header and its first rows, for a person to check.
 
+mod columns;
 mod lists;
 
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,7 @@ use self::lists::{Lists, NOTHING};
 use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
 use crate::reader::lines::Lines;
-use crate::reader::{Source, Table, parquet};
+use crate::reader::{Source, Table};
 use crate::{Error, Format, Input, Propensities, Result};
 
 /// Rows that are looked at.
@@ -125,7 +126,7 @@ struct Sample {
     format: Format,
     delimiter: Option<char>,
     names: Vec<String>,
-    /// `[columns][rows]`; no rows of a Parquet file.
+    /// `[columns][rows]`.
     values: Vec<Vec<String>>,
 }
 
@@ -133,8 +134,7 @@ impl Sample {
     fn of(path: &Path) -> Result<Self> {
         let start = Source::open(path, None)?.start(path)?;
         if start.starts_with(b"PAR1") {
-            let names = parquet::column_names(path)?;
-            let values = vec![Vec::new(); names.len()];
+            let (names, values) = columns::of_parquet(path, ROWS)?;
             return Ok(Self { format: Format::Parquet, delimiter: None, names, values });
         }
         match is_json(&String::from_utf8_lossy(&start)) {

@@ -170,7 +170,7 @@ impl Scratch<'_> {
 }
 
 /// What was chosen: one id, or several.
-fn chosen<'r>(text: &'r str, layout: &Layout) -> List<'r> {
+pub(super) fn chosen<'r>(text: &'r str, layout: &Layout) -> List<'r> {
     let plain = |byte: u8| !byte.is_ascii_whitespace() && !matches!(byte, b'[' | b'(');
     if layout.list_separator.is_none() && !text.is_empty() && text.bytes().all(plain) {
         return List::One(text);

@@ -21,6 +21,7 @@ use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
+use super::csv::chosen;
 use super::schema::{COLUMNS, Column, Places, Stands};
 use super::steps::{Key, Steps};
 use super::writing::{
@@ -29,7 +30,7 @@ use super::writing::{
 };
 use crate::parts::Part as File;
 use crate::reader::arrow_columns::{
-    Ids, Lists, Moments, Typed, booleans, floats, integers, is_list,
+    Ids, Lists, Moments, Typed, booleans, floats, integers, is_list, is_text,
 };
 use crate::reader::parquet::{Batch, column_names, for_each_row};
 use crate::reader::record::{List, Record, Strings};
@@ -53,7 +54,8 @@ pub(crate) fn read(
     }
     let context = collector.in_order(std::mem::take(&mut places.context));
     let texts = Strings::default();
-    let mut scratch = Scratch { times, numbers: Default::default(), flags: Vec::new(), texts };
+    let numbers = Default::default();
+    let mut scratch = Scratch { times, layout, numbers, flags: Vec::new(), texts };
     let columns = |batch: &Batch<'_>| Columns::new(batch, &places, &context);
     for_each_row(
         path,
@@ -115,6 +117,14 @@ impl Values<Ids> {
             Some(lists) => Some(List::Column(&self.values, lists.get(row)?)),
         }
     }
+
+    /// The same of a column whose texts are lists.
+    fn ids_of_text(&self, row: usize, separator: Option<char>) -> Option<List<'_>> {
+        match &self.lists {
+            None => self.values.get(row).map(|text| List::of_field(text, separator)),
+            Some(_) => self.ids(row),
+        }
+    }
 }
 
 /// The columns of one batch; `None` where the file lacks one.
@@ -165,7 +175,10 @@ impl Columns {
             places.of(column).map(|at| batch.at(at, COLUMNS[column as usize], read)).transpose()
         }
         let ids = |array: &dyn Array| Values::new(array, Ids::new);
-        let lists = |array: &dyn Array| Values::of_lists(array, Ids::new);
+        let lists = |array: &dyn Array| match is_text(array.data_type()) {
+            true => Values::new(array, Ids::new),
+            false => Values::of_lists(array, Ids::new),
+        };
         let numbers = |array: &dyn Array| Values::new(array, floats);
         let flags = |array: &dyn Array| Values::new(array, booleans);
         let texts = |stands: &Option<Stands>| {
@@ -199,6 +212,7 @@ impl Columns {
 /// What of a row is not in its columns as it is needed.
 struct Scratch<'t> {
     times: &'t mut Times,
+    layout: &'t Layout,
     numbers: [Vec<f32>; 2],
     flags: Vec<bool>,
     texts: Strings,
@@ -211,14 +225,16 @@ impl Scratch<'_> {
         columns: &'r Columns,
         index: usize,
     ) -> Checked {
-        let Self { times, numbers: [rewards, propensities], flags, texts } = self;
+        let Self { times, layout, numbers: [rewards, propensities], flags, texts } = self;
         if let Some(step) = &columns.step {
             let number = step[index].ok_or_else(|| Fault::new("step", WHOLE, "null"))?;
             record.number = Some(number);
         }
         let is_event = columns.event.as_ref().and_then(|ids| ids.get(index));
         record.event = is_event.filter(|event| !event.is_empty());
-        let list = |column: &'r Option<Values<Ids>>| column.as_ref()?.ids(index);
+        let list = |column: &'r Option<Values<Ids>>| {
+            column.as_ref()?.ids_of_text(index, layout.list_separator)
+        };
         if columns.shown.is_some() {
             match list(&columns.shown) {
                 Some(shown) => record.shown = shown,
@@ -226,7 +242,12 @@ impl Scratch<'_> {
                 None => return Err(Fault::new("shown", "a list of ids", "null")),
             }
         }
-        record.chosen = list(&columns.chosen).unwrap_or_default();
+        // Next to slates that are text, what was chosen is written as they are.
+        let as_text = columns.shown.as_ref().is_some_and(|shown| shown.lists.is_none());
+        record.chosen = match columns.chosen.as_ref().and_then(|chosen| chosen.ids(index)) {
+            Some(List::One(text)) if as_text => chosen(text, layout),
+            ids => ids.unwrap_or_default(),
+        };
         record.candidates = list(&columns.candidates).unwrap_or_default();
         rewards.clear();
         if let Some(column) = &columns.reward {

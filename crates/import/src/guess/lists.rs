@@ -89,7 +89,8 @@ impl Lists {
     pub(super) fn hits(&self, chosen: &[String]) -> Hits {
         let mut hits = Hits { on_list: 0, chosen: 0 };
         for (shown, cell) in self.rows.iter().zip(chosen) {
-            if cell.is_empty() || NOTHING.contains(&&*cell.to_ascii_lowercase()) {
+            let is_empty = List::of_field(cell, self.separator).is_empty();
+            if is_empty || NOTHING.contains(&&*cell.to_ascii_lowercase()) {
                 continue;
             }
             hits.chosen += 1;
@@ -136,7 +137,7 @@ mod tests {
             (&["shoe-7 hat-2", "hat-2 cap-1"], &["hat-2", "cap-1"], None),
             (&["['a', 'b']", "[\"b, c\", 'a']"], &["b", "b, c"], None),
             (&["[{\"id\": 5}, {\"id\": 6}]"], &["6"], None),
-            (&["a|b|c", "c|d"], &["c|a", ""], Some('|')),
+            (&["a|b|c", "c|d"], &["c|a", "[]"], Some('|')),
             (&["a", "b"], &["a", "b"], None),
         ];
         for (shown, chosen, separator) in cases {

@@ -179,10 +179,8 @@ impl Moments {
                 let known = |value: Option<f64>| value.filter(|value| !value.is_nan());
                 Self::Fractions(doubles(array)?.into_iter().map(known).collect())
             }
-            DataType::Utf8
-            | DataType::LargeUtf8
-            | DataType::Utf8View
-            | DataType::Dictionary(..) => Self::Text(Ids::new(array)?),
+            DataType::Dictionary(..) => Self::Text(Ids::new(array)?),
+            kind if is_text(kind) => Self::Text(Ids::new(array)?),
             _ => Self::Numbers(integers(array)?, None),
         })
     }
@@ -322,6 +320,15 @@ pub(crate) fn is_list(array: &dyn Array) -> bool {
         array.data_type(),
         DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
     )
+}
+
+/// Whether the values of a column of this type are texts.
+pub(crate) fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
 }
 
 /// Lists: the values of all rows, and where each row's begin and end; `None` for a null list.

@@ -8,7 +8,8 @@ use arrow_array::cast::AsArray;
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::{DataType, FieldRef, Schema};
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder,
 };
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
@@ -78,26 +79,10 @@ pub(crate) fn for_each_row<C>(
     columns: impl Fn(&Batch<'_>) -> Result<C>,
     mut take: impl FnMut(&C, usize, u64, f64) -> Result<()>,
 ) -> Result<()> {
-    let (file, bytes) = open_file(path)?;
-    let again = file.try_clone().map_err(|source| foretaste_files::Error::io(path, source))?;
-    let builder = open(path, file)?;
-    check(&names(builder.schema()))?;
-    check_pages(path, again, bytes, builder.metadata(), limits)?;
-    let total = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
-    let mut reader = whole(path, || {
-        builder.with_batch_size(ROWS).build().map_err(|error| damaged(path, &error))
-    })?;
+    let (mut batches, bytes) = Batches::open(path, limits, usize::MAX, check)?;
     let mut row = 0;
-    let mut next = || -> Result<_> {
-        let batch = reader.next().transpose().map_err(|error| damaged(path, &error))?;
-        let read = |batch: RecordBatch| {
-            check_texts(path, &batch, limits)?;
-            Ok((batch.num_rows(), columns(&Batch { path, batch: &batch })?))
-        };
-        batch.map(read).transpose()
-    };
-    while let Some((rows, columns)) = whole(path, &mut next)? {
-        let fraction = (row + rows as u64) as f64 / total as f64;
+    while let Some((rows, columns)) = batches.next(&columns)? {
+        let fraction = (row + rows as u64) as f64 / batches.rows as f64;
         for index in 0..rows {
             row += 1;
             take(&columns, index, row, fraction)?;
@@ -107,6 +92,65 @@ pub(crate) fn for_each_row<C>(
         }
     }
     Ok(())
+}
+
+/// What `columns` makes of the first rows of a file, at most so many, batch by batch.
+pub(crate) fn first_rows<C>(
+    path: &Path,
+    most: usize,
+    columns: impl Fn(&Batch<'_>) -> Result<C>,
+) -> Result<Vec<C>> {
+    let (mut batches, _) = Batches::open(path, &Limits::default(), most, |_| Ok(()))?;
+    let mut all = Vec::new();
+    while let Some((_, read)) = batches.next(&columns)? {
+        all.push(read);
+    }
+    Ok(all)
+}
+
+/// The batches of a file that are left.
+struct Batches<'p> {
+    path: &'p Path,
+    limits: Limits,
+    /// Rows of the whole file, at least 1.
+    rows: u64,
+    reader: ParquetRecordBatchReader,
+}
+
+impl<'p> Batches<'p> {
+    /// The first rows, at most so many, of a file the names of whose columns `check` accepts; and
+    /// the bytes of the file.
+    fn open(
+        path: &'p Path,
+        limits: &Limits,
+        most: usize,
+        check: impl FnOnce(&[&str]) -> Result<()>,
+    ) -> Result<(Self, u64)> {
+        let (file, bytes) = open_file(path)?;
+        let again = file.try_clone().map_err(|source| foretaste_files::Error::io(path, source))?;
+        let builder = open(path, file)?;
+        check(&names(builder.schema()))?;
+        check_pages(path, again, bytes, builder.metadata(), limits)?;
+        let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
+        let reader = whole(path, || {
+            let builder = builder.with_batch_size(ROWS).with_limit(most);
+            builder.build().map_err(|error| damaged(path, &error))
+        })?;
+        Ok((Self { path, limits: *limits, rows, reader }, bytes))
+    }
+
+    /// The rows of the next batch, and what `columns` makes of it.
+    fn next<C>(&mut self, columns: impl Fn(&Batch<'_>) -> Result<C>) -> Result<Option<(usize, C)>> {
+        let Self { path, limits, reader, .. } = self;
+        whole(path, || {
+            let batch = reader.next().transpose().map_err(|error| damaged(path, &error))?;
+            let read = |batch: RecordBatch| {
+                check_texts(path, &batch, limits)?;
+                Ok((batch.num_rows(), columns(&Batch { path, batch: &batch })?))
+            };
+            batch.map(read).transpose()
+        })
+    }
 }
 
 /// Rows of a batch.

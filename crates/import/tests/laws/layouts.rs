@@ -49,7 +49,7 @@ fn steps(dataset: &Dataset, session: usize) -> Vec<(String, String, f32)> {
     dataset.log.session(session).steps().map(step).collect()
 }
 
-fn shown(dataset: &Dataset) -> Vec<String> {
+pub fn shown(dataset: &Dataset) -> Vec<String> {
     let sessions = (0..dataset.log.sessions()).map(|session| {
         let steps = steps(dataset, session);
         let steps: Vec<String> = steps
@@ -501,10 +501,11 @@ fn compressed_files_are_seen_through_and_truncated_ones_are_told() {
 }
 
 /// The layout that is guessed for a file, and what it reads.
-fn guessed(name: &str, content: &str) -> (String, Dataset) {
-    let folder = folder_of(&[(name, content.as_bytes())]);
+pub fn guessed(name: &str, content: &[u8]) -> (String, Dataset) {
+    let folder = folder_of(&[(name, content)]);
     let path = folder.path().join(name);
-    let text = guess(&Input::open(&path).unwrap()).unwrap_or_else(|e| panic!("{e}\n{content}"));
+    let text = guess(&Input::open(&path).unwrap())
+        .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(content)));
     let toml = folder.path().join("layout.toml");
     std::fs::write(&toml, &text).unwrap();
     let layout = Layout::read(&toml).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -544,7 +545,7 @@ fn slates_are_guessed_from_their_cells_whatever_they_are_called() {
                 let list = cell(list).replace('"', "\"\"");
                 csv += &format!("s{},{},\"{list}\",{chosen},{at}\n", 1 + at / 2, at % 2);
             }
-            let (text, dataset) = guessed("shop.csv", &csv);
+            let (text, dataset) = guessed("shop.csv", csv.as_bytes());
             assert_eq!(shown(&dataset), expected, "{csv}\n{text}");
         }
     }
@@ -557,17 +558,17 @@ fn slates_are_guessed_from_their_cells_whatever_they_are_called() {
             )
         })
         .collect();
-    assert_eq!(shown(&guessed("shop.jsonl", &json).1), expected);
+    assert_eq!(shown(&guessed("shop.jsonl", json.as_bytes()).1), expected);
     // A list of what could have been shown holds what was chosen, too.
     let csv = "sess,available_now,on_page,clicked\ns1,a;b;c;d,b;a,a\ns1,a;b;c;d,d;c,\n";
-    assert_eq!(shown(&guessed("shop.csv", csv).1), ["s1: b a>a=1, d c>!=0"]);
+    assert_eq!(shown(&guessed("shop.csv", csv.as_bytes()).1), ["s1: b a>a=1, d c>!=0"]);
     // A column that is called a list, and holds numbers of results.
     let csv = "sess,results,on_page,clicked\ns1,2,b;a,a\ns1,2,d;c,c\n";
-    assert_eq!(shown(&guessed("shop.csv", csv).1), ["s1: b a>a=1, d c>c=1"]);
+    assert_eq!(shown(&guessed("shop.csv", csv.as_bytes()).1), ["s1: b a>a=1, d c>c=1"]);
     // Ids of several words end in no padding.
     let csv =
         "sess,on_page,clicked\ns1,red shoe|old shoe shoe|hat,red shoe\ns1,hat|shoe shoe shoe,\n";
-    let (text, _) = guessed("shop.csv", csv);
+    let (text, _) = guessed("shop.csv", csv.as_bytes());
     assert!(!text.contains("padding"), "{text}");
 }
 
@@ -602,7 +603,7 @@ fn a_guessed_layout_reads_the_file() {
         ),
     ];
     for (name, content, expected) in cases {
-        let (text, dataset) = guessed(name, content);
+        let (text, dataset) = guessed(name, content.as_bytes());
         assert_eq!(shown(&dataset), expected, "{text}");
     }
     let folder = folder_of(&[("x.csv", b"a,b\n1,2\n")]);

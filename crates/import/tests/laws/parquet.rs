@@ -31,6 +31,10 @@ fn file(columns: &[(&str, ArrayRef)]) -> Vec<u8> {
     file_with(columns, Compression::UNCOMPRESSED)
 }
 
+fn texts(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
 fn file_with(columns: &[(&str, ArrayRef)], codec: Compression) -> Vec<u8> {
     let good: [(&str, ArrayRef); 5] = [
         ("session", Arc::new(StringArray::from(vec!["a", "a"]))),
@@ -40,7 +44,10 @@ fn file_with(columns: &[(&str, ArrayRef)], codec: Compression) -> Vec<u8> {
         ("reward", Arc::new(Float32Array::from(vec![1.0, 0.0]))),
     ];
     let kept = good.iter().filter(|(name, _)| columns.iter().all(|(other, _)| other != name));
-    let columns: Vec<_> = kept.chain(columns).collect();
+    file_of(&kept.chain(columns).cloned().collect::<Vec<_>>(), codec)
+}
+
+fn file_of(columns: &[(&str, ArrayRef)], codec: Compression) -> Vec<u8> {
     let fields: Vec<Field> = columns
         .iter()
         .map(|(name, column)| Field::new(*name, column.data_type().clone(), true))
@@ -239,4 +246,96 @@ fn a_damaged_file_is_an_error_or_another_log_and_never_a_panic() {
         }
         put(at, byte);
     }
+}
+
+/// Four rows of two sessions: slates and choices in columns that are called so.
+fn shop(shown: (&str, ArrayRef), chosen: (&str, ArrayRef)) -> Vec<u8> {
+    let times = TimestampMillisecondArray::from(vec![1_710_034_200_000_i64; 4]);
+    let columns: [(&str, ArrayRef); 5] = [
+        ("visit", Arc::new(Int64Array::from(vec![7, 7, 8, 8]))),
+        ("created_at", Arc::new(times)),
+        shown,
+        chosen,
+        ("weight", Arc::new(Float64Array::from(vec![0.5, 1.5, 0.25, 2.0]))),
+    ];
+    file_of(&columns, Compression::UNCOMPRESSED)
+}
+
+#[test]
+fn slates_are_guessed_from_lists_and_from_texts() {
+    let lists = [["a", "b", "c d"].as_slice(), &["c d", "e"], &["b", "e"], &["a", "c d", "e"]];
+    let expected = ["7: a b c d>b=1, c d e>!=0", "8: b e>e=1, a c d e>a=1"];
+    let mut of_lists = ListBuilder::new(StringBuilder::new());
+    lists.iter().for_each(|list| of_lists.append_value(list.iter().map(Some)));
+    let of_lists: ArrayRef = Arc::new(of_lists.finish());
+    let joined = |separator: &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(lists.iter().map(|list| list.join(separator))))
+    };
+    let json: ArrayRef =
+        Arc::new(StringArray::from_iter_values(lists.iter().map(|list| format!("{list:?}"))));
+    let mut coded = StringDictionaryBuilder::<Int32Type>::new();
+    lists.iter().for_each(|list| coded.append_value(list.join(";")));
+    let coded: ArrayRef = Arc::new(coded.finish());
+    let chosen: ArrayRef = Arc::new(StringArray::from(vec![Some("b"), None, Some("e"), Some("a")]));
+    let mut several = ListBuilder::new(StringBuilder::new());
+    [&["b"][..], &[], &["e"], &["a"]].iter().for_each(|list| {
+        several.append_value(list.iter().map(Some));
+    });
+    let several: ArrayRef = Arc::new(several.finish());
+    // Without a usual name of either, what was chosen is found on the lists.
+    for names in [("vitrine", "picked"), ("vitrine", "clicked_item"), ("recs", "picked")] {
+        for shown in [&of_lists, &joined("|"), &joined(", "), &json, &coded] {
+            for chosen in [&chosen, &several] {
+                let bytes = shop((names.0, shown.clone()), (names.1, chosen.clone()));
+                let (text, dataset) = crate::layouts::guessed("shop.parquet", &bytes);
+                assert_eq!(crate::layouts::shown(&dataset), expected, "{text}");
+                assert!(text.contains("session = \"visit\" # 7 · 7 · 8"), "{text}");
+                let time = "timestamp = \"created_at\" # 1710034200000 ·";
+                assert!(text.contains(time), "{text}");
+            }
+        }
+    }
+    // Numbers are ids, too, and what no column of the schema can hold is not read.
+    let mut nested = ListBuilder::new(ListBuilder::new(StringBuilder::new()));
+    (0..4).for_each(|_| nested.append(true));
+    let ids = texts(&["5 9 0 0", "5 8 0 0", "9 8 0 0", "8 5 0 0"]);
+    let chosen: ArrayRef = Arc::new(Int64Array::from(vec![-1, 8, 9, -1]));
+    let columns = [
+        ("sess", texts(&["a", "a", "b", "b"])),
+        ("put", ids),
+        ("got", chosen),
+        ("tree", Arc::new(nested.finish()) as ArrayRef),
+    ];
+    let bytes = file_of(&columns, Compression::UNCOMPRESSED);
+    let (text, dataset) = crate::layouts::guessed("shop.parquet", &bytes);
+    let expected = ["a: 5 9>-=0, 5 8>8=1", "b: 9 8>9=1, 8 5>!=0"];
+    assert_eq!(crate::layouts::shown(&dataset), expected, "{text}");
+    assert!(text.contains("# not read: \"tree\""), "{text}");
+}
+
+#[test]
+fn slates_and_candidates_may_be_texts_as_in_delimited_text() {
+    let good = read(&file(&[])).unwrap().log;
+    for shown in [["1 2", "1 3"], ["[1, 2]", "['1', '3']"]] {
+        assert_eq!(read(&file(&[("shown", texts(&shown))])).unwrap().log, good);
+    }
+    let candidates = ("candidates", texts(&["1 2 3", "[3, 1]"]));
+    let log = read(&file(&[candidates])).unwrap().log;
+    assert_eq!(log.session(0).candidates(1).unwrap().len(), 2);
+    // Several clicks, where the slates are text; ids with blanks, where they are lists.
+    let dataset =
+        read(&file(&[("shown", texts(&["1 2", "1 3"])), ("chosen", texts(&["2 1", ""]))]));
+    assert_eq!(dataset.unwrap().log.session(0).extras(0).clicks.len(), 2);
+    let mut lists = ListBuilder::new(StringBuilder::new());
+    lists.append_value([Some("red shoe"), Some("hat")]);
+    lists.append_value([Some("hat"), Some("cap")]);
+    let columns =
+        [("shown", Arc::new(lists.finish()) as ArrayRef), ("chosen", texts(&["red shoe", "cap"]))];
+    let clicks = read(&file(&columns)).unwrap();
+    let clicked: Vec<&str> =
+        clicks.log.session(0).clicks().map(|item| clicks.catalogue.raw(item)).collect();
+    assert_eq!(clicked, ["red shoe", "cap"]);
+    let numbers = ("shown", Arc::new(Int64Array::from(vec![1, 2])) as ArrayRef);
+    let error = read(&file(&[numbers])).unwrap_err().to_string();
+    assert!(error.contains("column \"shown\" has type Int64, expected lists"), "{error}");
 }
