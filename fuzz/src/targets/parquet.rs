@@ -9,7 +9,7 @@ use arrow_array::builder::{
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
-use foretaste_import::{Format, Options, import};
+use foretaste_import::{Format, Input, Options, guess, import};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
@@ -56,6 +56,10 @@ impl Target for Parquet {
         let mut file = std::fs::read(&path).expect("temporary files can be read");
         damage(&mut file, &mut bytes).map_err(|error| error.to_string())?;
         place.file("log.parquet", &file);
+        // A proposal of how to read it, or an error: either will do.
+        if let Ok(input) = Input::open(&path) {
+            guess(&input).ok();
+        }
         let options = Options {
             format: Some(Format::Parquet),
             skip_bad_rows: input.len().is_multiple_of(2),
