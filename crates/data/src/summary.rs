@@ -49,6 +49,9 @@ pub struct Summary {
     pub contexts: Vec<ContextSummary>,
 }
 
+/// Columns of the context that a table shows.
+const CONTEXTS_SHOWN: usize = 12;
+
 /// What a column of the context holds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ContextSummary {
@@ -156,7 +159,8 @@ impl Summary {
             [("item features", self.item_features), ("user features", self.user_features)];
         let features = features.into_iter().filter(|(_, dim)| *dim > 0);
         rows.extend(features.map(|(label, dim)| (label, dim.to_string())));
-        rows.extend(self.contexts.iter().map(|ContextSummary { name, values, steps }| {
+        let contexts = self.contexts.iter().take(CONTEXTS_SHOWN);
+        rows.extend(contexts.map(|ContextSummary { name, values, steps }| {
             let known = match *steps == self.steps {
                 true => String::new(),
                 false => format!(", known of {steps} of {} steps", self.steps),
@@ -164,6 +168,10 @@ impl Summary {
             let noun = if *values == 1 { "value" } else { "values" };
             ("context", format!("{name}: {values} {noun}{known}"))
         }));
+        let more = self.contexts.len().saturating_sub(CONTEXTS_SHOWN);
+        if more > 0 {
+            rows.push(("context", format!("and {more} more")));
+        }
         if let Some([train, validation, test]) = self.split {
             rows.push(("split", format!("{train} / {validation} / {test} sessions")));
         }

@@ -180,12 +180,14 @@ pub fn context_is_unused(dataset: &Dataset) -> Option<String> {
     let contexts = dataset.contexts.iter().enumerate();
     let known = contexts.filter(|(column, _)| dataset.log.steps_with_context(*column) > 0);
     let names: Vec<&str> = known.map(|(_, context)| &*context.name).collect();
+    const SHOWN: usize = 5;
+    let more = if names.len() > SHOWN { ", …" } else { "" };
     (!names.is_empty()).then(|| {
         format!(
-            "the context of the steps ({}) is not used: no model or recommender reads it, so what \
-             is learned is the same for every context; to learn for one value of it, import the \
-             rows with this value as a log of their own",
-            names.join(", ")
+            "the context of the steps ({}{more}) is not used: no model or recommender reads it, so \
+             what is learned is the same for every context; to learn for one value of it, import \
+             the rows with this value as a log of their own",
+            names[..names.len().min(SHOWN)].join(", ")
         )
     })
 }

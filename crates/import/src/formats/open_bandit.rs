@@ -15,8 +15,13 @@ use crate::{Result, Whose};
 /// The features of the items, which are next to a log.
 pub(crate) const ITEM_CONTEXT: &str = "item_context.csv";
 
-/// The columns that are read in addition to the features of users; affinities to items are not.
+/// The columns that are read in addition to what is known of the user.
 const COLUMNS: [&str; 5] = ["timestamp", "item_id", "position", "click", "propensity_score"];
+
+/// What the columns begin with that say what is known of the user: hashes, and a number for each
+/// item.
+const FEATURE: &str = "user_feature_";
+const AFFINITY: &str = "user-item_affinity_";
 
 /// What stands in a log for the user: that the places of one page are different problems must not
 /// be lost.
@@ -25,17 +30,18 @@ const POSITIONS: [&str; 3] = ["position 1", "position 2", "position 3"];
 pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> {
     let mut table = Table::open(source, b',', false, &COLUMNS)?;
     let columns = table.columns(COLUMNS)?;
-    let header = table.header().iter().enumerate();
-    let features = header.clone().filter(|(_, name)| name.starts_with("user_feature_"));
-    let features = collector.in_order(features.map(|(at, name)| (name.clone(), at)).collect());
-    let affinities = header.filter(|(_, name)| name.starts_with("user-item_affinity_")).count();
+    let known = table.header().iter().enumerate().filter_map(|(at, name)| {
+        let is_affinity = name.starts_with(AFFINITY);
+        (is_affinity || name.starts_with(FEATURE)).then(|| (name.clone(), (at, is_affinity)))
+    });
+    let known = collector.in_order(known.collect());
     let mut shown = [0_u64; POSITIONS.len()];
     let mut rows = 0_u64;
     while let Some(row) = table.next()? {
         collector.count_row(row.fraction);
         collector.open(&rows.to_string())?;
         rows += 1;
-        match row.text().and_then(|text| step(text, columns, &features, collector)) {
+        match row.text().and_then(|text| step(text, columns, &known, collector)) {
             Ok(position) => {
                 collector.close(Some(POSITIONS[position]))?;
                 shown[position] += 1;
@@ -50,9 +56,6 @@ pub(crate) fn read(source: Source<'_>, collector: &mut Collector) -> Result<()> 
         POSITIONS.iter().zip(shown).map(|(name, count)| format!("{name}: {count}")).collect();
     collector
         .note(format!("the users of this log are positions on the page: {}", counts.join(", ")));
-    if affinities > 0 {
-        collector.note(format!("{affinities} columns of users' affinities to items are not read"));
-    }
     Ok(())
 }
 
@@ -67,7 +70,7 @@ pub(crate) fn add_features(path: &Path, dataset: &mut Dataset) -> Result<Vec<Str
 fn step(
     row: Text<'_>,
     [time, item, position, click, propensity]: [usize; COLUMNS.len()],
-    features: &[Option<usize>],
+    known: &[Option<(usize, bool)>],
     collector: &mut Collector,
 ) -> Checked<usize> {
     let time = row.field(time, "timestamp")?;
@@ -84,8 +87,13 @@ fn step(
     let clicked = row.flag(click, "click")?;
     let propensity = row.number::<f32>(propensity, "propensity_score", "a number")?;
     let mut context = Strings::default();
-    for column in features {
-        context.push(column.map_or(Ok(""), |at| row.field(at, "user_feature"))?);
+    for &(at, is_affinity) in known.iter().flatten() {
+        let name = if is_affinity { "user-item_affinity" } else { "user_feature" };
+        let text = row.field(at, name)?;
+        if is_affinity && !text.is_empty() {
+            row.number::<f32>(at, name, "a number")?;
+        }
+        context.push(text);
     }
     collector.begin_slate();
     collector.show(item);

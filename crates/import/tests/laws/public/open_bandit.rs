@@ -55,7 +55,7 @@ fn a_row_is_a_session_with_one_item_its_propensity_and_its_position() {
 }
 
 #[test]
-fn features_of_users_are_context_and_those_of_items_lie_beside() {
+fn what_is_known_of_users_is_context_and_features_of_items_lie_beside() {
     let items = ",item_id,item_feature_0,item_feature_1\n0,0,-0.5,a1\n1,1,0.25,b2\n2,2,2,a1\n";
     let files = [("men/men.csv", &*log()), ("men/item_context.csv", items)];
     let folder = crate::layouts::folder_of(&files.map(|(name, text)| (name, text.as_bytes())));
@@ -63,17 +63,38 @@ fn features_of_users_are_context_and_those_of_items_lie_beside() {
         let (dataset, report) = import(&folder.path().join(path), Options::default()).unwrap();
         let names: Vec<&str> = dataset.contexts.iter().map(|context| &*context.name).collect();
         let features = ["81ce123cbb5bd8ce818f60fb3586bba5", "f1c2d6a32ec39249160cf784b63f4c6f"];
-        assert_eq!(names, [0, 1, 2, 3].map(|at| format!("user_feature_{at}")));
+        let affinities = [0, 1, 2].map(|item| format!("user-item_affinity_{item}"));
+        assert_eq!(names[..4], [0, 1, 2, 3].map(|at| format!("user_feature_{at}")));
+        assert_eq!(names[4..], affinities);
         let known = |column: usize| dataset.contexts[column].values.iter().collect::<Vec<_>>();
         assert_eq!([known(0), known(3)], [[features[0]], [features[1]]]);
-        assert_eq!(dataset.log.steps_with_context(3), 3);
+        assert_eq!([known(4), known(5), known(6)], [["0.0"], ["2.0"], ["0.0"]]);
+        assert_eq!([3, 5].map(|column| dataset.log.steps_with_context(column)), [3, 3]);
         // Items 2 and 0: feature 0, whether feature 1 is a1.
         let expected = [2.0, 1.0, -0.5, 1.0];
         let (values, dim) = dataset.catalogue.features().unwrap();
         assert_eq!((dim, [values[0], values[1], values[3], values[4]]), (3, expected));
-        let text = report.to_string();
-        assert!(text.contains("3 columns of users' affinities to items are not read"), "{text}");
+        assert!(report.reading.ignored_columns.is_empty());
     }
+}
+
+#[test]
+fn affinities_are_numbers_or_not_known() {
+    let (dataset, _) = read(&[("men.csv", &log().replacen("0.0,2.0,0.0", "0.0,,1", 1))]);
+    let shown = crate::context::shown(&dataset);
+    assert!(shown[0].ends_with(" user-item_affinity_0=0.0 user-item_affinity_2=1"), "{shown:?}");
+    assert!(shown[1].ends_with(" user-item_affinity_1=2.0 user-item_affinity_2=0.0"), "{shown:?}");
+    let error = refused(&[("men.csv", &log().replacen("2.0", "much", 1))]);
+    let expected = "men.csv:2: user-item_affinity: expected a number, found \"much\"";
+    assert!(error.ends_with(expected), "{error}");
+    // A table does not show the columns of all items.
+    let nine =
+        row(0, "2019-11-24 00:01:29+00:00,2,1,0,0.1").replace("0.0,2.0,0.0", &["0.0"; 9].join(","));
+    let (dataset, report) = read(&[("men.csv", &(header(9) + &nine))]);
+    assert_eq!(dataset.contexts.len(), 13);
+    let table = report.to_string();
+    assert!(table.contains("user-item_affinity_7: 1 value"), "{table}");
+    assert!(table.contains("and 1 more") && !table.contains("affinity_8"), "{table}");
 }
 
 #[test]
