@@ -106,11 +106,17 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
         epochs: args.epochs,
     };
     let grid = asked.grid(&dataset, &split);
-    if args.model == Kind::Irecgan {
-        warn_of_skips(&dataset.log);
-    }
-    context_is_unused(&dataset)
+    let ignored = match args.model {
+        Kind::Irecgan => {
+            warn_of_skips(&dataset.log);
+            let learned = TrainingLog { dataset: &dataset, sessions: &split.train, users: None };
+            learned.ignored_rewards(args.model.name())
+        }
+        Kind::Pw | Kind::Lstm => None,
+    };
+    ignored
         .iter()
+        .chain(&context_is_unused(&dataset))
         .for_each(|warning| eprint_line(format_args!("warning: {warning}")));
 
     let command = command(args, &dataset, &split, &grid, device);

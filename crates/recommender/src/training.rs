@@ -7,11 +7,11 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::Device;
-use foretaste_data::{Dataset, Entry, Event, Log, LogBuilder, Origin, Split, Step};
+use foretaste_data::{Dataset, Event, Log, Origin, Split, Step};
 use foretaste_eval::Estimate;
 use foretaste_random::Seed;
 use foretaste_train::{Candidates, FitConfig};
-use foretaste_user_model::behaviour::{Rewards, clicked_sessions, first_clicks_given};
+use foretaste_user_model::behaviour::{Rewards, clicked_sessions, first_clicks_given, in_unit};
 use rand::seq::SliceRandom;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -304,7 +304,7 @@ impl<'a> TrainingLog<'a> {
 
     /// What U, A and D take for a reward of 1: the mean size of the rewards of clicks that are not
     /// 0. A reward then weighs as much relative to a click whatever the unit of the log is.
-    fn unit_of_rewards(&self) -> f32 {
+    pub fn unit_of_rewards(&self) -> f32 {
         let (mut sum, mut count) = (0.0, 0_u64);
         for reward in self.rewards_of_clicks().filter(|&reward| reward != 0.0) {
             sum += f64::from(reward.abs());
@@ -318,10 +318,23 @@ impl<'a> TrainingLog<'a> {
         clicked.map(|step| step.reward)
     }
 
-    /// What the rewards of clicks are to U.
-    pub(crate) fn rewards(&self) -> Rewards {
+    /// What the rewards of clicks are to U, in its unit.
+    pub fn rewards(&self) -> Rewards {
         let unit = self.unit_of_rewards();
         Rewards::of(self.rewards_of_clicks().map(|reward| reward / unit))
+    }
+
+    /// That `learner`, one of IRecGAN's networks, does not learn from the rewards of slates on which
+    /// nothing was chosen, if there are any.
+    pub fn ignored_rewards(&self, learner: &str) -> Option<String> {
+        let unchosen = |step: &Step<'_>| step.choice.item().is_none() && step.reward != 0.0;
+        let ignored = self.steps().filter(unchosen).count();
+        (ignored > 0).then(|| {
+            format!(
+                "{ignored} slates have a reward although nothing was chosen; {learner} learns only \
+                 from the rewards of choices"
+            )
+        })
     }
 
     /// The sessions as [`clicked_sessions`], or with [`first_clicks_given`], with rewards in the
@@ -333,39 +346,12 @@ impl<'a> TrainingLog<'a> {
         seed: Seed,
         watch: &mut dyn Watch,
     ) -> Result<Log> {
-        let unchosen = |step: &Step<'_>| step.choice.item().is_none() && step.reward != 0.0;
-        let ignored = self.steps().filter(unchosen).count();
-        if ignored > 0 {
-            watch.warn(&format!(
-                "{ignored} slates have a reward although nothing was chosen; {learner} learns only \
-                 from the rewards of choices"
-            ));
-        }
+        self.ignored_rewards(learner).iter().for_each(|warning| watch.warn(warning));
         let items = self.dataset.catalogue.len();
         let clicked = clicked_sessions(&self.dataset.log, self.sessions, items, seed)?;
         let clicked = in_unit(clicked, self.unit_of_rewards())?;
         Ok(if first_click_given { first_clicks_given(&clicked)? } else { clicked })
     }
-}
-
-/// The same sessions with rewards divided by `unit`.
-fn in_unit(log: Log, unit: f32) -> Result<Log> {
-    if unit == 1.0 {
-        return Ok(log);
-    }
-    let mut builder = LogBuilder::default();
-    for session in log.iter() {
-        for entry in session.entries() {
-            match entry {
-                Entry::Event(event) => builder.event(event),
-                Entry::Step(_, step) => {
-                    builder.push(Step { reward: step.reward / unit, ..step })?;
-                }
-            }
-        }
-        builder.end_session(session.user())?;
-    }
-    Ok(builder.build())
 }
 
 /// Refuses what is kept of an unfinished training if it had other settings.

@@ -41,7 +41,7 @@ mod model;
 mod tests;
 mod train;
 
-pub use clicked_sessions::{clicked_sessions, first_clicks_given};
+pub use clicked_sessions::{clicked_sessions, first_clicks_given, in_unit};
 pub use config::{BehaviourConfig, BehaviourTraining, Rewards};
 pub use environment::{BehaviourState, BehaviourUsers};
 pub use model::BehaviourModel;

@@ -12,7 +12,7 @@ use foretaste_random::Seed;
 use foretaste_recommender::{Model, Users};
 use foretaste_train::{Candidates, FitConfig, run};
 use foretaste_user_model::behaviour::{
-    BehaviourEpochs, BehaviourModel, BehaviourTrainer, clicked_sessions,
+    BehaviourEpochs, BehaviourModel, BehaviourTrainer, clicked_sessions, in_unit,
 };
 use foretaste_user_model::{Error, UserModel};
 use serde::{Deserialize, Serialize};
@@ -188,7 +188,9 @@ pub fn fit(
         }
         Settings::Behaviour { model, training, epochs, patience } => {
             let clicked = |sessions: &[usize]| {
-                clicked_sessions(log, sessions, catalogue.len(), seed.derive("leaving"))
+                let leaving = seed.derive("leaving");
+                let clicked = clicked_sessions(log, sessions, catalogue.len(), leaving)?;
+                in_unit(clicked, model.reward_unit)
             };
             let (train, validation) = (clicked(&split.train)?, clicked(&split.validation)?);
             let model = BehaviourModel::new(model.clone(), seed, device)?;

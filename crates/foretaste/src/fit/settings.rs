@@ -5,6 +5,7 @@ use std::fmt;
 use clap::error::ErrorKind;
 use foretaste_data::{Dataset, Split};
 use foretaste_nn::AdamConfig;
+use foretaste_recommender::TrainingLog;
 use foretaste_user_model::behaviour::{BehaviourConfig, BehaviourTraining};
 use foretaste_user_model::{
     Context, ItemFeatures, Outside, StateEncoder, TrainConfig, UserModelConfig,
@@ -19,7 +20,7 @@ pub enum Kind {
     Pw,
     /// GAN-CDQN's users, with a memory of clicks as the state of an LSTM.
     Lstm,
-    /// IRecGAN's users, who leave when they click nothing; the rewards must be 0 or 1.
+    /// IRecGAN's users, who leave when they click nothing.
     Irecgan,
 }
 
@@ -86,7 +87,7 @@ impl Asked {
             Kind::Pw => StateEncoder::position_weights(),
             Kind::Lstm => StateEncoder::lstm(),
             Kind::Irecgan => {
-                return LEARNING_RATES.map(|rate| self.behaviour(items, split, rate)).into();
+                return LEARNING_RATES.map(|rate| self.behaviour(dataset, split, rate)).into();
             }
         };
         let counts = self.features.then_some(Some(Context::Counts { place: self.place }));
@@ -108,13 +109,20 @@ impl Asked {
         grid
     }
 
-    fn behaviour(&self, items: usize, split: &Split, learning_rate: f64) -> Settings {
+    fn behaviour(&self, dataset: &Dataset, split: &Split, learning_rate: f64) -> Settings {
         let published = BehaviourTraining::default();
         let updates = split.train.len().div_ceil(published.batch) as u64;
         let epochs = self.epochs.unwrap_or_else(|| TrainConfig::usual_epochs(updates));
         let optimiser = AdamConfig { learning_rate, ..published.optimiser };
         let training = BehaviourTraining { optimiser, ..published };
-        let model = BehaviourConfig::small(items);
+        // What is learned must fit the rewards of the sessions that choose, too.
+        let learned = [&split.train[..], &split.validation].concat();
+        let log = TrainingLog { dataset, sessions: &learned, users: None };
+        let model = BehaviourConfig {
+            rewards: log.rewards(),
+            reward_unit: log.unit_of_rewards(),
+            ..BehaviourConfig::small(dataset.catalogue.len())
+        };
         Settings::Behaviour { model, training, epochs, patience: TrainConfig::USUAL_PATIENCE }
     }
 }

@@ -116,7 +116,7 @@ impl Case {
         let (name, asking) = kind(&users);
         let rewards = match users.model() {
             Model::Gan(model) => model.config().outcomes.as_ref(),
-            // They pay for clicks alone.
+            // What they pay for an item depends on their state.
             Model::Behaviour(_) => None,
         };
         let rewards = rewards.map(|outcomes| outcomes.rewards.clone());

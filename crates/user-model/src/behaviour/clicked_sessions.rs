@@ -86,6 +86,29 @@ pub fn first_clicks_given(log: &Log) -> Result<Log> {
     Ok(builder.build())
 }
 
+/// The same sessions with rewards divided by `unit`.
+///
+/// # Errors
+/// [`Error::Log`](crate::Error::Log) if a reward is then not finite.
+pub fn in_unit(log: Log, unit: f32) -> Result<Log> {
+    if unit == 1.0 {
+        return Ok(log);
+    }
+    let mut builder = LogBuilder::default();
+    for session in log.iter() {
+        for entry in session.entries() {
+            match entry {
+                Entry::Event(event) => builder.event(event),
+                Entry::Step(_, step) => {
+                    builder.push(Step { reward: step.reward / unit, ..step })?;
+                }
+            }
+        }
+        builder.end_session(session.user())?;
+    }
+    Ok(builder.build())
+}
+
 fn check(step: &Step<'_>, items: usize) -> std::result::Result<(), String> {
     match step.slate.iter().find(|item| item.index() >= items) {
         Some(item) => Err(format!("item {} is shown, expected less than {items}", item.0)),

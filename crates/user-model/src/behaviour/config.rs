@@ -30,6 +30,18 @@ pub struct BehaviourConfig {
     /// What the reward of a click is.
     #[serde(default, skip_serializing_if = "Rewards::are_purchases")]
     pub rewards: Rewards,
+    /// What the log pays where U pays 1: the rewards that U learns from are those of the log,
+    /// divided by it ([`in_unit`](super::in_unit)).
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub reward_unit: f32,
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+fn is_one(unit: &f32) -> bool {
+    *unit == 1.0
 }
 
 /// f_r of Eq 2, and with it the likelihood of a reward in Eq 3.
@@ -72,6 +84,7 @@ impl BehaviourConfig {
             lambda_p: 1.0,
             purchase_weight: 5.3f64.exp2(),
             rewards: Rewards::Purchases,
+            reward_unit: 1.0,
         }
     }
 
@@ -85,6 +98,10 @@ impl BehaviourConfig {
         {
             let problem =
                 format!("{} items, embedding {}: at least 1 of each", self.items, self.embedding);
+            return Err(Setting::new("behavior model", problem).into());
+        }
+        if !(self.reward_unit > 0.0 && self.reward_unit.is_finite()) {
+            let problem = format!("reward unit {}: expected a number above 0", self.reward_unit);
             return Err(Setting::new("behavior model", problem).into());
         }
         let fine = |value: f64| value >= 0.0 && value.is_finite();

@@ -18,8 +18,9 @@ use crate::{Error, Result};
 ///
 /// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times
 /// (2^5.3 = 39 as published), which makes U's odds of a purchase as many times those of the log.
-/// [`as_logged`](Self::as_logged) undoes it, and belongs wherever the reward is to be read in the
-/// log's unit; without it these are the published users.
+/// [`as_logged`](Self::as_logged) undoes it, and pays in the unit of the log
+/// ([`reward_unit`](super::BehaviourConfig::reward_unit)). It belongs wherever the reward is to be
+/// read so; without it these are the published users.
 ///
 /// On the CPU a session does not depend on the sessions around it, not in the last bit.
 #[derive(Debug)]
@@ -36,6 +37,10 @@ pub struct BehaviourUsers {
     log_weight: f64,
     /// What is taken from the log-odds of a purchase.
     discount: f64,
+    /// What the log pays where U pays 1.
+    log_unit: f64,
+    /// What these users pay there: 1, or as the log does.
+    unit: f64,
 }
 
 /// The hidden state s^u of each session.
@@ -50,14 +55,27 @@ impl BehaviourUsers {
         let (embedding, items) = (model.config().embedding, model.config().items);
         let (click, reward) = (model.click.freeze()?, model.reward.freeze()?);
         let (rewards, log_weight) = (model.config().rewards, model.config().purchase_weight.ln());
-        let discount = 0.0;
-        Ok(Self { clicks, click, reward, table, embedding, items, rewards, log_weight, discount })
+        Ok(Self {
+            clicks,
+            click,
+            reward,
+            table,
+            embedding,
+            items,
+            rewards,
+            log_weight,
+            discount: 0.0,
+            log_unit: f64::from(model.config().reward_unit),
+            unit: 1.0,
+        })
     }
 
-    /// The same users, who buy as often as in the log: the odds of a purchase are divided by its
-    /// weight in training. A weight of 0 leaves nothing to divide, and them as they are.
+    /// The same users, who buy as often as in the log and pay in its unit: the odds of a purchase
+    /// are divided by its weight in training. A weight of 0 leaves nothing to divide, and the odds
+    /// as they are.
     #[must_use]
     pub fn as_logged(mut self) -> Self {
+        self.unit = self.log_unit;
         self.discount = if self.log_weight.is_finite() { self.log_weight } else { 0.0 };
         self
     }
@@ -99,7 +117,7 @@ impl BehaviourUsers {
 
     /// What U expects of a slate a row: for each of its places the probability of a click, Eq 1,
     /// and the mean reward of the click, Eq 2, which is the probability of a purchase where rewards
-    /// are purchases. The rest of the probability is END's.
+    /// are purchases of 1. The rest of the probability is END's.
     pub fn expectations(
         &self,
         state: &BehaviourState,
@@ -111,7 +129,7 @@ impl BehaviourUsers {
         let expect = |(slate, (click, reward)): (&&[ItemId], (&[f32], &[f32]))| {
             let weights = self.weights(slate, click);
             let sum: f64 = weights.iter().sum();
-            let paid = slate.iter().map(|item| self.mean_reward(*item, reward));
+            let paid = slate.iter().map(|item| self.unit * self.mean_reward(*item, reward));
             weights.iter().map(|weight| weight / sum).zip(paid).collect()
         };
         Ok(slates.iter().zip(queries).map(expect).collect())
@@ -125,7 +143,7 @@ impl BehaviourUsers {
         values.into_iter().map(|value| (value - largest).exp()).collect()
     }
 
-    /// The mean reward of a click on the item.
+    /// The mean reward of a click on the item, in U's unit.
     fn mean_reward(&self, item: ItemId, reward: &[f32]) -> f64 {
         let value = dot(reward, self.embedded(item.index()));
         match self.rewards {
@@ -161,10 +179,10 @@ impl BehaviourUsers {
             Some(item) => {
                 let mean = self.mean_reward(item, reward);
                 let paid = match self.rewards {
-                    Rewards::Purchases => f32::from(stream.random::<f64>() < mean),
-                    Rewards::Amounts => mean as f32,
+                    Rewards::Purchases => f64::from(u8::from(stream.random::<f64>() < mean)),
+                    Rewards::Amounts => mean,
                 };
-                (Choice::Item(item), paid)
+                (Choice::Item(item), (self.unit * paid) as f32)
             }
             None => (Choice::Leave, 0.0),
         }

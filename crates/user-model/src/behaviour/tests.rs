@@ -179,13 +179,13 @@ fn rewards_are_purchases_or_amounts() {
     assert!(message.contains("the reward of a click is -2.5, expected 0 or 1"), "{message}");
 
     let amounts = || BehaviourConfig { rewards: Rewards::Amounts, ..config() };
-    let paid = model(amounts());
-    let users = BehaviourUsers::new(&paid).unwrap();
+    let paying = model(amounts());
+    let users = BehaviourUsers::new(&paying).unwrap();
     let slate = [ItemId(0), ItemId(1)];
     let expected = users.expectations(&users.begin(1).unwrap(), &[&slate]).unwrap().remove(0);
     let (click, mean) = expected[0];
     let by_hand = 0.5 * config().lambda_p * (-2.5 - mean).powi(2) - click.ln();
-    let found = foretaste_nn::scalar(&paid.loss(&batch, None).unwrap()).unwrap();
+    let found = foretaste_nn::scalar(&paying.loss(&batch, None).unwrap()).unwrap();
     assert!((found - by_hand).abs() < 1e-5, "{found} {by_hand}");
     // Users pay the mean.
     let mut streams = Seed::new(3).streams(0..50);
@@ -196,6 +196,29 @@ fn rewards_are_purchases_or_amounts() {
     for (choice, reward) in responses.choice.iter().zip(&responses.reward) {
         let place = slate.iter().position(|item| *choice == Choice::Item(*item));
         assert_eq!(*reward, place.map_or(0.0, |place| expected[place].1 as f32));
+    }
+
+    // In the log's unit they pay so many times as much, be it an amount or a purchase.
+    let of_unit = |config| BehaviourUsers::new(&model(config)).unwrap().as_logged();
+    let logged = of_unit(BehaviourConfig { reward_unit: 40.0, ..amounts() });
+    let paid = logged.expectations(&logged.begin(1).unwrap(), &[&slate]).unwrap().remove(0);
+    for ((chance, mean), (found, paid)) in expected.iter().zip(&paid) {
+        assert!(chance == found && (40.0 * mean - paid).abs() < 1e-9, "{mean} {paid}");
+    }
+    let mut state = logged.reset(&mut streams).unwrap();
+    logged.step(&mut state, &slates, &mut streams, &mut responses).unwrap();
+    for (choice, reward) in responses.choice.iter().zip(&responses.reward) {
+        let place = slate.iter().position(|item| *choice == Choice::Item(*item));
+        assert_eq!(*reward, place.map_or(0.0, |place| paid[place].1 as f32));
+    }
+    let buyers = of_unit(BehaviourConfig { reward_unit: 2.5, ..config() });
+    let mut state = buyers.reset(&mut streams).unwrap();
+    buyers.step(&mut state, &slates, &mut streams, &mut responses).unwrap();
+    let bought = responses.reward.iter().filter(|&&reward| reward == 2.5).count();
+    assert!(bought > 0 && responses.reward.iter().all(|&reward| reward == 2.5 || reward == 0.0));
+    for unit in [0.0, -1.0, f32::NAN] {
+        let config = BehaviourConfig { reward_unit: unit, ..amounts() };
+        assert!(BehaviourModel::new(config, Seed::new(2), &Device::Cpu).is_err(), "{unit}");
     }
 
     let precise =
