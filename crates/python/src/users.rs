@@ -9,8 +9,8 @@ use foretaste_data::ItemId;
 use foretaste_recommender::{Users as LearnedUsers, UsersEnvironment};
 use foretaste_sim::bounds::{ChoiceOracle, MdpOracle};
 use foretaste_sim::{
-    ChoiceState, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside, Shop,
-    ShopConfig, ShopState, Transitions,
+    ChoiceState, ChoiceUsers, ChoiceUsersConfig, Environment, Mdp, MdpConfig, MdpState, Outside,
+    Shop, ShopConfig, ShopState, Transitions,
 };
 use numpy::{IntoPyArray, PyArrayMethods, PyReadonlyArray2, PyReadonlyArray3};
 use pyo3::exceptions::PyValueError;
@@ -237,12 +237,7 @@ impl Users {
     /// state: the ceiling of any policy. For the MDP in sessions that are not cut, for choice users
     /// in sessions of at most ``max_steps`` slates; None of other users.
     #[pyo3(signature = (k, max_steps = None))]
-    fn optimum(
-        &self,
-        py: Python<'_>,
-        k: usize,
-        max_steps: Option<usize>,
-    ) -> PyResult<Option<f64>> {
+    fn optimum(&self, py: Python<'_>, k: usize, max_steps: Option<usize>) -> PyResult<Option<f64>> {
         match (&self.kind, max_steps) {
             (Kind::Mdp(mdp), None) => compute(py, || Ok(Some(MdpOracle::new(mdp, k)?.value()))),
             (Kind::Mdp(_), Some(_)) => {

@@ -28,17 +28,14 @@ pub trait Revealing: Environment {
     ///
     /// # Errors
     /// Where the best slates cannot be computed.
-    fn regret(
-        self: &Arc<Self>,
-        _k: usize,
-        _max_steps: u32,
-    ) -> Result<Option<Regret<Self::State>>> {
+    fn regret(self: &Arc<Self>, _k: usize, _max_steps: u32) -> Result<Option<Regret<Self::State>>> {
         Ok(None)
     }
 }
 
 /// By how much the expected reward of a session is below the best if it is shown this slate now and
-/// the best ones after it; of a state, its row, the slates that the session has seen, and the slate.
+/// the best ones after it. Arguments: the state, the row, how many slates the session has seen, and
+/// the slate.
 pub type Regret<S> = Box<dyn Fn(&S, usize, u32, &[ItemId]) -> Result<f64> + Send + Sync>;
 
 /// When a session that ended gives way to the next.
@@ -200,7 +197,8 @@ where
             }
             _ => {}
         }
-        let regret = if settings.regret { users.regret(settings.k, settings.max_steps)? } else { None };
+        let regret =
+            if settings.regret { users.regret(settings.k, settings.max_steps)? } else { None };
         if settings.regret && regret.is_none() {
             let problem = "the best slates are known for Users.mdp and Users.choice_users alone";
             return fail("regret", problem.into());

@@ -324,8 +324,8 @@ impl<'a> TrainingLog<'a> {
         Rewards::of(self.rewards_of_clicks().map(|reward| reward / unit))
     }
 
-    /// That `learner`, one of IRecGAN's networks, does not learn from the rewards of slates on which
-    /// nothing was chosen, if there are any.
+    /// That `learner`, one of IRecGAN's networks, does not learn from the rewards of slates on
+    /// which nothing was chosen, if there are any.
     pub fn ignored_rewards(&self, learner: &str) -> Option<String> {
         let unchosen = |step: &Step<'_>| step.choice.item().is_none() && step.reward != 0.0;
         let ignored = self.steps().filter(unchosen).count();

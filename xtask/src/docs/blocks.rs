@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 pub struct Block {
     /// Whose results.
     pub kind: Kind,
-    /// The folder in docs/results, the file of speeds, or the experiments whose verdicts are counted.
+    /// The folder in docs/results, the file of speeds, or the experiments whose verdicts are
+    /// counted.
     pub run: String,
     /// The experiment, the plot, the part of the speeds, or whose claims are counted.
     pub experiment: String,

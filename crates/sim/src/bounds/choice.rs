@@ -132,9 +132,9 @@ impl<U: ShortMemory> ChoiceOracle<U> {
             / types as f64
     }
 
-    /// V(x) - Q(x, A): by how much the expected reward of a session is below the best if the slate A
-    /// is shown to a user of this type after these clicks, of which it remembers `newest_first`, and
-    /// so many steps, and the best slates follow it.
+    /// V(x) - Q(x, A): by how much the expected reward of a session is below the best if the slate
+    /// A is shown to a user of this type who remembers the clicks `newest_first`, after so many
+    /// steps, and the best slates follow it.
     ///
     /// # Errors
     /// [`Error::Setting`] if the sessions outlast the horizon.
