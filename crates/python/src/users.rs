@@ -246,7 +246,7 @@ impl Users {
                 Err(PyValueError::new_err(problem))
             }
             (Kind::Choice(users), Some(steps)) => {
-                compute(py, || Ok(Some(ChoiceOracle::new(users, k, steps)?.value())))
+                compute(py, || Ok(Some(ChoiceOracle::new(&**users, k, steps)?.value())))
             }
             (Kind::Choice(_), None) => {
                 let problem = "max_steps: the optimum of choice users depends on it; give the \
