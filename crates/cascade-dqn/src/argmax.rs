@@ -98,36 +98,39 @@ impl Cascade {
         stages: &[Stage],
         storage: Storage,
     ) -> Result<Self> {
-        let dim = config.features.dim();
-        let single = |tensor: &Tensor| tensor.detach().to_dtype(DType::F32);
-        let features = single(features)?;
-        let freeze = |(place, stage): (usize, &Stage)| {
-            let weight = single(&stage.weight)?;
-            let block = |at: usize| weight.narrow(0, width + at * dim, dim)?.contiguous();
-            let own = block(place)?;
+        let frame = Frame::new(config, features, width, stages)?;
+        let zeros = |stage: &Stage| -> Result<Panels> {
+            Ok(Panels::zeros(config.items, stage.output.dim(0)?, storage))
+        };
+        let mut cascade = Self { frame, panels: stages.iter().map(zeros).collect::<Result<_>>()? };
+        cascade.fill(config, width, stages)?;
+        Ok(cascade)
+    }
+
+    /// Freezes networks of the same settings in the memory of those that were frozen before. After
+    /// an error it is to be thrown away.
+    pub(crate) fn renew(
+        &mut self,
+        config: &QConfig,
+        features: &Tensor,
+        width: usize,
+        stages: &[Stage],
+    ) -> Result<()> {
+        self.frame = Frame::new(config, features, width, stages)?;
+        self.fill(config, width, stages)
+    }
+
+    /// Computes the item halves of all stages.
+    fn fill(&mut self, config: &QConfig, width: usize, stages: &[Stage]) -> Result<()> {
+        let (dim, features) = (config.features.dim(), &self.frame.features);
+        for (place, (stage, panels)) in stages.iter().zip(&mut self.panels).enumerate() {
+            let own = block(&single(&stage.weight)?, width, dim, place)?;
             let halves = |first, count| -> Result<Vec<f32>> {
                 Ok(matmul(&features.narrow(0, first, count)?, &own)?.flatten_all()?.to_vec1()?)
             };
-            let mut output = single(&stage.output)?.to_vec1::<f32>()?;
-            let panels = Panels::build(config.items, output.len(), storage, halves)?;
-            output.resize(output.len().next_multiple_of(2), 0.0);
-            let frozen = FrozenStage {
-                state: weight.narrow(0, 0, width)?.contiguous()?,
-                earlier: (0..place).map(block).collect::<std::result::Result<_, _>>()?,
-                bias: single(&stage.bias)?,
-                output,
-            };
-            Ok((frozen, panels))
-        };
-        let (stages, panels) = stages.iter().enumerate().map(freeze).collect::<Result<_>>()?;
-        let frame = Frame {
-            k: config.k,
-            items: config.items,
-            activation: config.activation,
-            features,
-            stages,
-        };
-        Ok(Self { frame, panels })
+            panels.fill((config.items, stage.output.dim(0)?), halves)?;
+        }
+        Ok(())
     }
 
     /// The best slate for each of `states [rows, w]`, of all items or of those that are allowed.
@@ -237,7 +240,41 @@ impl Cascade {
     }
 }
 
+/// In single precision, apart from the graph.
+fn single(tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.detach().to_dtype(DType::F32)?)
+}
+
+/// The rows of a stage's first layer that the features of the item at a place meet, `[d, l]`.
+fn block(weight: &Tensor, width: usize, dim: usize, place: usize) -> Result<Tensor> {
+    Ok(weight.narrow(0, width + place * dim, dim)?.contiguous()?)
+}
+
 impl Frame {
+    fn new(config: &QConfig, features: &Tensor, width: usize, stages: &[Stage]) -> Result<Self> {
+        let dim = config.features.dim();
+        let freeze = |(place, stage): (usize, &Stage)| {
+            let weight = single(&stage.weight)?;
+            let mut output = single(&stage.output)?.to_vec1::<f32>()?;
+            output.resize(output.len().next_multiple_of(2), 0.0);
+            Ok(FrozenStage {
+                state: weight.narrow(0, 0, width)?.contiguous()?,
+                earlier: (0..place)
+                    .map(|place| block(&weight, width, dim, place))
+                    .collect::<Result<_>>()?,
+                bias: single(&stage.bias)?,
+                output,
+            })
+        };
+        Ok(Self {
+            k: config.k,
+            items: config.items,
+            activation: config.activation,
+            features: single(features)?,
+            stages: stages.iter().enumerate().map(freeze).collect::<Result<_>>()?,
+        })
+    }
+
     /// The slates for `states`, one stage after another: `pass(stage, sums, n, slates)` gives the
     /// best n candidates of every row that are not on its slate.
     fn slates(

@@ -196,6 +196,14 @@ impl QNetworks {
         )
     }
 
+    /// The same, in the memory of these networks frozen before, or others of the same settings.
+    ///
+    /// # Errors
+    /// As [`freeze`](Self::freeze); `cascade` is then to be thrown away.
+    pub fn renew(&self, cascade: &mut Cascade) -> Result<()> {
+        cascade.renew(&self.config, &self.features.detach(), self.encoder.width(), &self.stages)
+    }
+
     /// The features that were given, if any, `[K, d]`.
     pub(crate) fn given_features(&self) -> Result<Option<Vec<f32>>> {
         Ok(match self.config.features {

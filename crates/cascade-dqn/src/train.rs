@@ -135,8 +135,8 @@ pub struct Trainer<V = WholeSlates> {
     pub(crate) updates: u64,
     pub(crate) curve: Vec<CurvePoint>,
     /// The networks in training as of the last update, once they have been asked.
-    frozen: Option<Cascade>,
-    frozen_target: Option<Cascade>,
+    frozen: Frozen,
+    frozen_target: Frozen,
     /// Loss, target and gradient norm of the updates of the present iteration.
     means: Means<3>,
 }
@@ -175,8 +175,8 @@ impl<V: SlateValues> Trainer<V> {
             replay,
             updates: 0,
             curve: Vec::new(),
-            frozen: None,
-            frozen_target: None,
+            frozen: Frozen::default(),
+            frozen_target: Frozen::default(),
             means: Means::default(),
         })
     }
@@ -350,12 +350,12 @@ impl<V: SlateValues> Trainer<V> {
             self.replay.reprioritise(&batch.indices, &errors);
         }
         self.updates += 1;
-        self.frozen = None;
+        self.frozen.current = false;
         if let (Some(every), Some(target)) = (self.config.target_every, &self.target)
             && self.updates.is_multiple_of(every)
         {
             target.params().restore(&self.networks.params().snapshot()?)?;
-            self.frozen_target = None;
+            self.frozen_target.current = false;
         }
         self.means.add([loss / learning as f64, mean_target, gradient_norm]);
         Ok(())
@@ -384,14 +384,34 @@ impl<V: SlateValues> Trainer<V> {
 fn best<V: SlateValues>(
     values: &V,
     networks: &QNetworks,
-    frozen: &mut Option<Cascade>,
+    frozen: &mut Frozen,
     clicks: &RecentClicks,
 ) -> Result<Chosen> {
-    let cascade = match frozen {
-        Some(cascade) => cascade,
-        None => frozen.insert(networks.freeze(Storage::Single)?),
-    };
-    values.best(cascade, &networks.states(clicks)?, clicks, None)
+    values.best(frozen.of(networks)?, &networks.states(clicks)?, clicks, None)
+}
+
+/// Frozen networks, in memory that stays when their parameters change.
+#[derive(Debug, Default)]
+struct Frozen {
+    cascade: Option<Cascade>,
+    /// Whether they have the parameters that the networks have now.
+    current: bool,
+}
+
+impl Frozen {
+    /// These networks, frozen.
+    fn of(&mut self, networks: &QNetworks) -> Result<&Cascade> {
+        let cascade = match self.cascade.take() {
+            Some(cascade) if self.current => cascade,
+            Some(mut cascade) => {
+                networks.renew(&mut cascade)?;
+                cascade
+            }
+            None => networks.freeze(Storage::Single)?,
+        };
+        self.current = true;
+        Ok(self.cascade.insert(cascade))
+    }
 }
 
 impl TrainConfig {

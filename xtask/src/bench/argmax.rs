@@ -74,6 +74,7 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
         "threads",
         "K",
         "freeze",
+        "again",
         "slates",
         "slope",
         "read once",
@@ -93,8 +94,8 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
         }
     }
     print_line(format_args!(
-        "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. slope: of \
-         log time over log K, from the row above. read once: reading the cached item halves. \
+        "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. again: \
+         freezing in the same memory. slope: of log time over log K, from the row above. read once: reading the cached item halves. \
          candle: one user, each stage as tensor operations, 1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
     ));
@@ -148,7 +149,8 @@ fn measure_all(
             storage.name().to_owned(),
             threads.to_string(),
             items.to_string(),
-            ms(freeze),
+            ms(freeze[0]),
+            ms(freeze[1]),
             ms(slates),
             slope.map_or(String::new(), |slope| format!("{slope:.2}")),
             ms(read),

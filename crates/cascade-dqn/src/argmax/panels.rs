@@ -54,37 +54,52 @@ pub(super) trait Widen: Sync {
     ) -> [S::f32s; 2];
 }
 
+/// Items whose halves are computed at a time: what they need in addition to their panels then stays
+/// in the second-level cache.
+const PIECE: usize = 1 << 9;
+
 impl Panels {
-    /// Of `items` items with `units` hidden units. `rows(first, count)` are the halves of some
-    /// items, `[count, units]`.
-    pub fn build<E: Send>(
-        items: usize,
-        units: usize,
-        storage: Storage,
-        rows: impl Fn(usize, usize) -> Result<Vec<f32>, E> + Sync,
-    ) -> Result<Self, E> {
-        // What a piece needs in addition to its panels then stays in the second-level cache.
-        const PIECE: usize = 1 << 9;
+    /// Zeros for `items` items with `units` hidden units.
+    pub fn zeros(items: usize, units: usize, storage: Storage) -> Self {
         let pairs = units.div_ceil(2);
-        let mut single =
-            Single { pairs, values: vec![[[0.0; WIDTH]; 2]; items.div_ceil(WIDTH) * pairs] };
-        let pieces = single.values.par_chunks_mut(PIECE / WIDTH * pairs).enumerate();
-        pieces.try_for_each(|(piece, panels)| {
-            let first = piece * PIECE;
-            let rows = rows(first, PIECE.min(items - first))?;
-            for (panel, rows) in panels.chunks_exact_mut(pairs).zip(rows.chunks(WIDTH * units)) {
-                for (item, row) in rows.chunks_exact(units).enumerate() {
-                    for (pair, values) in panel.iter_mut().zip(row.chunks(2)) {
-                        pair.iter_mut().zip(values).for_each(|(lanes, &value)| lanes[item] = value);
-                    }
-                }
+        let count = items.div_ceil(WIDTH) * pairs;
+        match storage {
+            Storage::Single => {
+                Self::Single(Single { pairs, values: vec![[[0.0; WIDTH]; 2]; count] })
             }
-            Ok(())
-        })?;
-        Ok(match storage {
-            Storage::Single => Self::Single(single),
-            Storage::Half => Self::Half(Half::quantise(&single)),
-        })
+            Storage::Half => Self::Half(Half {
+                pairs,
+                values: vec![[0; WIDTH]; count],
+                scales: vec![[0.0; 2]; pairs],
+            }),
+        }
+    }
+
+    /// Writes the halves of `items` items with `units` hidden units over what is there, which was
+    /// of as many. `rows(first, count)` are those of some items, `[count, units]`; with 16 bits they
+    /// are asked for twice, first for the largest of each unit.
+    pub fn fill<E: Send>(
+        &mut self,
+        (items, units): (usize, usize),
+        rows: impl Fn(usize, usize) -> Result<Vec<f32>, E> + Sync,
+    ) -> Result<(), E> {
+        let piece = |piece: usize| rows(piece * PIECE, PIECE.min(items - piece * PIECE));
+        match self {
+            Self::Single(Single { pairs, values }) => {
+                let pieces = values.par_chunks_mut(PIECE / WIDTH * *pairs).enumerate();
+                pieces.try_for_each(|(at, panels)| {
+                    lay_out(&piece(at)?, units, panels);
+                    Ok(())
+                })
+            }
+            Self::Half(half) => half.fill(items.div_ceil(PIECE), |at| {
+                let rows = piece(at)?;
+                let panels = rows.len().div_ceil(WIDTH * units);
+                let mut single = vec![[[0.0; WIDTH]; 2]; panels * units.div_ceil(2)];
+                lay_out(&rows, units, &mut single);
+                Ok(single)
+            }),
+        }
     }
 
     /// Number of panels.
@@ -126,19 +141,28 @@ impl Panels {
 impl Half {
     const ZERO: f32 = 32_768.0;
 
-    fn quantise(panels: &Single) -> Self {
-        let pairs = panels.pairs;
-        let largest = |mut scales: Vec<[f32; 2]>, panel: &[[[f32; WIDTH]; 2]]| {
-            for (scale, values) in scales.iter_mut().flatten().zip(panel.as_flattened()) {
-                *scale = values.iter().fold(*scale, |largest, value| largest.max(value.abs()));
-            }
-            scales
-        };
+    /// Writes so many pieces, each in single precision, over what is there.
+    fn fill<E: Send>(
+        &mut self,
+        pieces: usize,
+        piece: impl Fn(usize) -> Result<Vec<[[f32; WIDTH]; 2]>, E> + Sync,
+    ) -> Result<(), E> {
+        let pairs = self.pairs;
         let none = || vec![[0f32; 2]; pairs];
+        let largest = |at: usize| -> Result<Vec<[f32; 2]>, E> {
+            let mut scales = none();
+            for panel in piece(at)?.chunks_exact(pairs) {
+                for (scale, values) in scales.iter_mut().flatten().zip(panel.as_flattened()) {
+                    *scale = values.iter().fold(*scale, |largest, value| largest.max(value.abs()));
+                }
+            }
+            Ok(scales)
+        };
         // A maximum is the same in any order.
-        let parts = panels.values.par_chunks(pairs).with_min_len(64).fold(none, largest);
-        let mut scales = parts.reduce(none, |a, b| largest_of(&a, &b));
-        scales.iter_mut().flatten().for_each(|scale| *scale /= Self::ZERO - 1.0);
+        let parts = (0..pieces).into_par_iter().map(largest);
+        self.scales = parts.try_reduce(none, |a, b| Ok(largest_of(&a, &b)))?;
+        self.scales.iter_mut().flatten().for_each(|scale| *scale /= Self::ZERO - 1.0);
+        let scales = &self.scales;
         let quantise = |(index, pair): (usize, &[[f32; WIDTH]; 2])| {
             let scale = scales[index % pairs];
             let stored = |unit: usize, item: usize| {
@@ -147,8 +171,26 @@ impl Half {
             };
             std::array::from_fn(|item| stored(0, item) | stored(1, item) << 16)
         };
-        let values = panels.values.par_iter().enumerate().map(quantise).collect();
-        Self { pairs, values, scales }
+        let parts = self.values.par_chunks_mut(PIECE / WIDTH * pairs).enumerate();
+        parts.try_for_each(|(at, values)| {
+            let single = piece(at)?;
+            for (value, pair) in values.iter_mut().zip(single.iter().enumerate().map(quantise)) {
+                *value = pair;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Writes the halves `rows [count, units]` of some items to their panels.
+fn lay_out(rows: &[f32], units: usize, panels: &mut [[[f32; WIDTH]; 2]]) {
+    let panels = panels.chunks_exact_mut(units.div_ceil(2));
+    for (panel, rows) in panels.zip(rows.chunks(WIDTH * units)) {
+        for (item, row) in rows.chunks_exact(units).enumerate() {
+            for (pair, values) in panel.iter_mut().zip(row.chunks(2)) {
+                pair.iter_mut().zip(values).for_each(|(lanes, &value)| lanes[item] = value);
+            }
+        }
     }
 }
 

@@ -175,13 +175,38 @@ proptest! {
         prop_assert_eq!(straight.values, permuted.values);
     }
 
+    /// To the last bit, more than one piece of items too.
+    #[test]
+    fn networks_frozen_in_the_memory_of_others_are_those_frozen_alone(
+        items in prop_oneof![4usize..70, 1_000usize..1_100], hidden in 1usize..20, greedy: bool, seed: u64,
+    ) {
+        let architecture = if greedy { Architecture::Greedy } else { Architecture::Cascade };
+        let config = QConfig { architecture, ..config(items, 2, hidden, Activation::Elu) };
+        let networks = |seed| QNetworks::new(config.clone(), None, Seed::new(seed)).unwrap();
+        let (networks, others) = (networks(seed), networks(!seed));
+        for storage in [Storage::Single, Storage::Half] {
+            let alone = networks.freeze(storage).unwrap();
+            let mut cascade = others.freeze(storage).unwrap();
+            prop_assert_ne!(cascade.checksum(), alone.checksum());
+            networks.renew(&mut cascade).unwrap();
+            prop_assert_eq!(cascade.checksum(), alone.checksum());
+            let states = states(&networks, 3, seed);
+            prop_assert_eq!(cascade.slates(&states, None).unwrap(), alone.slates(&states, None).unwrap());
+        }
+    }
+
     #[test]
     fn halves_of_sixteen_bits_are_off_by_half_a_step(items in 1usize..40, hidden in 1usize..6, seed: u64) {
         let mut stream = Seed::new(seed).stream(0);
         let values: Vec<f32> = (0..items * hidden).map(|_| stream.random_range(-2.0..2.0)).collect();
-        let build = |storage| Panels::build(items, hidden, storage, |first, count| {
-            Ok::<_, Error>(values[first * hidden..][..count * hidden].to_vec())
-        }).unwrap();
+        let build = |storage| {
+            let mut panels = Panels::zeros(items, hidden, storage);
+            let rows = |first, count| {
+                Ok::<_, Error>(values[first * hidden..][..count * hidden].to_vec())
+            };
+            panels.fill((items, hidden), rows).unwrap();
+            panels
+        };
         let half = build(Storage::Half);
         prop_assert_eq!(2 * half.bytes(), build(Storage::Single).bytes());
         for unit in 0..hidden {
