@@ -507,8 +507,9 @@ fn a_run_ends_with_claims_and_plots() {
         [",user-model,", ",regularisers,"].iter().any(|experiment| line.contains(experiment))
     });
     // Both learned users against each of seven baselines and their best, both with context features
-    // against all baselines' best and themselves without, and L2 against Shannon; one data set.
-    assert_eq!(run.len(), 2 * 8 + 4 + 2);
+    // against all baselines' best and themselves without, L2 against Shannon, and L2 from the most
+    // precise checkpoint against L2; one data set.
+    assert_eq!(run.len(), 2 * 8 + 4 + 2 + 2);
     for line in run {
         assert!(!line.contains(",not run,") && line.contains(",simulated,precision@1,"), "{line}");
         assert!(line.contains("simulated users, not the paper's"), "{line}");

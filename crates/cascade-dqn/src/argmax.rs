@@ -107,8 +107,10 @@ impl Cascade {
         Ok(cascade)
     }
 
-    /// Freezes networks of the same settings in the memory of those that were frozen before. After
-    /// an error it is to be thrown away.
+    /// Freezes networks of the same settings in the memory of those that were frozen before.
+    ///
+    /// # Errors
+    /// As [`QNetworks::renew`](crate::QNetworks::renew).
     pub(crate) fn renew(
         &mut self,
         config: &QConfig,
@@ -116,7 +118,13 @@ impl Cascade {
         width: usize,
         stages: &[Stage],
     ) -> Result<()> {
-        self.frame = Frame::new(config, features, width, stages)?;
+        let frame = Frame::new(config, features, width, stages)?;
+        if frame.sizes() != self.frame.sizes() {
+            let problem = "other sizes than those of the networks, expected networks of the same \
+                           settings";
+            return Err(Setting::new("frozen networks", problem).into());
+        }
+        self.frame = frame;
         self.fill(config, width, stages)
     }
 
@@ -273,6 +281,12 @@ impl Frame {
             features: single(features)?,
             stages: stages.iter().enumerate().map(freeze).collect::<Result<_>>()?,
         })
+    }
+
+    /// Items on a slate, items of the catalogue, and units of every stage.
+    fn sizes(&self) -> (usize, usize, Vec<usize>) {
+        let units = self.stages.iter().map(|stage| stage.output.len());
+        (self.k, self.items, units.collect())
     }
 
     /// The slates for `states`, one stage after another: `pass(stage, sums, n, slates)` gives the

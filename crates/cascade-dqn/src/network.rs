@@ -199,7 +199,8 @@ impl QNetworks {
     /// The same, in the memory of these networks frozen before, or others of the same settings.
     ///
     /// # Errors
-    /// As [`freeze`](Self::freeze); `cascade` is then to be thrown away.
+    /// [`Error::Setting`](crate::Error::Setting) if the networks that were frozen have other
+    /// settings; `cascade` is then as it was. After any other error it must not be used.
     pub fn renew(&self, cascade: &mut Cascade) -> Result<()> {
         cascade.renew(&self.config, &self.features.detach(), self.encoder.width(), &self.stages)
     }

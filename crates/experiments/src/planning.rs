@@ -82,7 +82,7 @@ enum Method {
 }
 
 impl Method {
-    /// The users whose reward the simulator's is.
+    /// The users in which the simulator's reward is measured.
     fn users(&self) -> Users {
         match self {
             Self::Random => Users::True,

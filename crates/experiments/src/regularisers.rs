@@ -219,9 +219,9 @@ impl Experiment for Regularisers {
              seed, at the lowest validation loss. min-max: r_θ and a generator φ_α trained in \
              alternation, L2's from Shannon's rewards at the lowest validation loss, or at the \
              highest validation precision (the most precise); the others in closed form, from \
-             untrained rewards. clicks_ruled_out is the share of clicks that φ* gives probability 0, which \
-             makes the NLL infinite; shortfall is what φ_α lacks to the optimum of the inner \
-             maximum on the validation users, in units of reward."
+             untrained rewards. clicks_ruled_out is the share of clicks that φ* gives probability \
+             0, which makes the NLL infinite; shortfall is what φ_α lacks to the optimum of the \
+             inner maximum on the validation users, in units of reward."
                 .into(),
         );
         notes

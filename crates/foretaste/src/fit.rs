@@ -109,7 +109,8 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let ignored = match args.model {
         Kind::Irecgan => {
             warn_of_skips(&dataset.log);
-            let learned = TrainingLog { dataset: &dataset, sessions: &split.train, users: None };
+            let sessions = [&split.train[..], &split.validation].concat();
+            let learned = TrainingLog { dataset: &dataset, sessions: &sessions, users: None };
             learned.ignored_rewards(args.model.name())
         }
         Kind::Pw | Kind::Lstm => None,

@@ -223,7 +223,7 @@ impl Sample {
         let number = |value: &String| value.parse::<f64>().is_ok() || flag(value);
         match role {
             "clicked" => values.all(flag),
-            "chosen" => self.values[at].is_empty() || values.any(|value| !flag(value)),
+            "chosen" => values.clone().next().is_none() || values.any(|value| !flag(value)),
             "step" | "position" => values.all(number),
             _ => true,
         }

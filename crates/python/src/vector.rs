@@ -197,15 +197,15 @@ where
             }
             _ => {}
         }
+        if settings.regret && !settings.excluded.is_empty() {
+            let problem = "the best slates are those of all items; leave exclude empty, or regret \
+                           out";
+            return fail("regret", problem.into());
+        }
         let regret =
             if settings.regret { users.regret(settings.k, settings.max_steps)? } else { None };
         if settings.regret && regret.is_none() {
             let problem = "the best slates are known for Users.mdp and Users.choice_users alone";
-            return fail("regret", problem.into());
-        }
-        if settings.regret && !settings.excluded.is_empty() {
-            let problem = "the best slates are those of all items; leave exclude empty, or regret \
-                           out";
             return fail("regret", problem.into());
         }
         Ok(Self { users, settings, regret, allowed, origins: Vec::new(), chunks: Vec::new() })

@@ -149,7 +149,7 @@ def test_regret_is_0_for_the_best_slate_and_explains_what_is_missing_to_the_opti
 
 def test_regret_is_refused_where_the_best_slates_are_not_known():
     with pytest.raises(ValueError, match="Users.mdp and Users.choice_users alone"):
-        UsersEnv(foretaste.Users.choice_users(items=5), k=3, regret=True)
+        UsersEnv(foretaste.Users.shop(items=5), k=3, regret=True)
     with pytest.raises(ValueError, match="leave exclude empty"):
         UsersEnv(foretaste.Users.mdp(states=3, items=5), k=2, regret=True, exclude=[1])
 
@@ -254,7 +254,7 @@ def test_the_optimum_is_what_the_best_slates_earn():
         users.optimum(1, 5)
     with pytest.raises(ValueError, match="give the number of slates"):
         foretaste.Users.choice_users().optimum(3)
-    with pytest.raises(ValueError, match="exceeds 20000000"):
+    with pytest.raises(ValueError, match="more than 20000000 values"):
         foretaste.Users.choice_users(items=300).optimum(3, 1000)
 
 

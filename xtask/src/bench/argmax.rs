@@ -95,8 +95,9 @@ pub fn run(args: &Args, record: &mut Record) -> anyhow::Result<()> {
     }
     print_line(format_args!(
         "ms for the slates of {} users, k = {}, {} features, hidden {}; medians of {}. again: \
-         freezing in the same memory. slope: of log time over log K, from the row above. read once: reading the cached item halves. \
-         candle: one user, each stage as tensor operations, 1 stage counted k times.",
+         freezing in the same memory. slope: of log time over log K, from the row above. read \
+         once: reading the cached item halves. candle: one user, each stage as tensor operations, \
+         1 stage counted k times.",
         args.users, args.k, args.features, args.hidden, args.repeats
     ));
     if device.is_cuda() {

@@ -106,7 +106,7 @@ pub fn verdicts(root: &Path, to_root: &str, block: &Block) -> anyhow::Result<Str
             }
             let seeds = tally.seeds.as_ref().map(counted).unwrap_or_default();
             rows.push(vec![
-                tally.source.clone(),
+                tally.source.join(", "),
                 format!("[{experiment}]({page})"),
                 tally.to_string(),
                 seeds,

@@ -86,6 +86,9 @@ fn plots_shown(root: &Path, name: &str) -> anyhow::Result<BTreeSet<String>> {
             let file = shown.split(|letter| !plain(letter)).next().unwrap_or_default();
             plots.extend(file.ends_with(".svg").then(|| file.to_owned()));
         }
+        for block in text.split(&format!("<!-- plot {name} ")).skip(1) {
+            plots.extend(block.split_whitespace().next().map(|plot| format!("{plot}.svg")));
+        }
     }
     Ok(plots)
 }

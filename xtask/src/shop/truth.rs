@@ -13,8 +13,8 @@ const CHUNK: usize = 256;
 /// Sessions are cut after so many slates.
 const STEPS: usize = 1_000;
 
-/// Sessions that what a policy earns on its own slates is a mean over: its standard error is then
-/// below 0.005. The policies of a shop meet the same visitors.
+/// Sessions over which the reward of a policy on its own slates is averaged. All policies of a shop
+/// meet the same visitors, so that their differences vary less than the rewards do.
 const OWN_SESSIONS: u64 = 4_000;
 
 /// What the policy earns on a slate of its own sessions.

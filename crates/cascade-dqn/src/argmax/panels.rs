@@ -75,9 +75,9 @@ impl Panels {
         }
     }
 
-    /// Writes the halves of `items` items with `units` hidden units over what is there, which was
-    /// of as many. `rows(first, count)` are those of some items, `[count, units]`; with 16 bits they
-    /// are asked for twice, first for the largest of each unit.
+    /// Replaces the contents, which must be for the same numbers of items and units.
+    /// `rows(first, count)` are the halves of some items, `[count, units]`. With 16 bits they are
+    /// asked for twice, first for the largest of each unit.
     pub fn fill<E: Send>(
         &mut self,
         (items, units): (usize, usize),
@@ -141,7 +141,7 @@ impl Panels {
 impl Half {
     const ZERO: f32 = 32_768.0;
 
-    /// Writes so many pieces, each in single precision, over what is there.
+    /// Replaces the contents by so many pieces, each of which is given in single precision.
     fn fill<E: Send>(
         &mut self,
         pieces: usize,

@@ -178,7 +178,8 @@ proptest! {
     /// To the last bit, more than one piece of items too.
     #[test]
     fn networks_frozen_in_the_memory_of_others_are_those_frozen_alone(
-        items in prop_oneof![4usize..70, 1_000usize..1_100], hidden in 1usize..20, greedy: bool, seed: u64,
+        items in prop_oneof![4usize..70, 1_000usize..1_100], hidden in 1usize..20, greedy: bool,
+        seed: u64,
     ) {
         let architecture = if greedy { Architecture::Greedy } else { Architecture::Cascade };
         let config = QConfig { architecture, ..config(items, 2, hidden, Activation::Elu) };
@@ -187,11 +188,15 @@ proptest! {
         for storage in [Storage::Single, Storage::Half] {
             let alone = networks.freeze(storage).unwrap();
             let mut cascade = others.freeze(storage).unwrap();
+            let more = QConfig { items: items + 1, ..config.clone() };
+            let more = QNetworks::new(more, None, Seed::new(seed)).unwrap();
+            prop_assert!(more.renew(&mut cascade).is_err());
             prop_assert_ne!(cascade.checksum(), alone.checksum());
             networks.renew(&mut cascade).unwrap();
             prop_assert_eq!(cascade.checksum(), alone.checksum());
             let states = states(&networks, 3, seed);
-            prop_assert_eq!(cascade.slates(&states, None).unwrap(), alone.slates(&states, None).unwrap());
+            let slates = |frozen: &Cascade| frozen.slates(&states, None).unwrap();
+            prop_assert_eq!(slates(&cascade), slates(&alone));
         }
     }
 

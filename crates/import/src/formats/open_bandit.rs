@@ -87,7 +87,11 @@ fn step(
     let clicked = row.flag(click, "click")?;
     let propensity = row.number::<f32>(propensity, "propensity_score", "a number")?;
     let mut context = Strings::default();
-    for &(at, is_affinity) in known.iter().flatten() {
+    for column in known {
+        let Some((at, is_affinity)) = *column else {
+            context.push("");
+            continue;
+        };
         let name = if is_affinity { "user-item_affinity" } else { "user_feature" };
         let text = row.field(at, name)?;
         if is_affinity && !text.is_empty() {

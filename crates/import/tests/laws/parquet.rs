@@ -313,6 +313,17 @@ fn slates_are_guessed_from_lists_and_from_texts() {
     assert!(text.contains("# not read: \"tree\""), "{text}");
 }
 
+/// Clicks are rare: the rows that are looked at may have none.
+#[test]
+fn a_column_of_choices_is_guessed_by_its_name_where_it_is_empty() {
+    let shown = texts(&["a;b", "b;c", "a;c", "a;b"]);
+    let none: ArrayRef = Arc::new(StringArray::from(vec![None::<&str>; 4]));
+    let bytes = shop(("shown", shown), ("clicked_item", none));
+    let (text, dataset) = crate::layouts::guessed("shop.parquet", &bytes);
+    assert!(text.contains("chosen = \"clicked_item\""), "{text}");
+    assert_eq!(dataset.log.steps(), 4);
+}
+
 #[test]
 fn slates_and_candidates_may_be_texts_as_in_delimited_text() {
     let good = read(&file(&[])).unwrap().log;

@@ -160,9 +160,7 @@ impl Decided {
         }
         Ok(claims)
     }
-}
 
-impl Decided {
     /// How many claims of an experiment have which verdict, for each of their sources.
     ///
     /// # Errors
@@ -171,7 +169,7 @@ impl Decided {
         let mut tallies: Vec<Tally> = Vec::new();
         for claim in self.of(experiment)? {
             let [paper, section, ..] = &claim.name;
-            let source = format!("{paper}, {section}");
+            let source = [paper, section].map(String::clone);
             let at = tallies.iter().position(|tally| tally.source == source);
             let at = at.unwrap_or_else(|| {
                 tallies.push(Tally { source, ..Tally::default() });
@@ -193,7 +191,7 @@ impl Decided {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Paper and section.
-    pub source: String,
+    pub source: [String; 2],
     /// Claims, in the order of [`Verdict::ALL`].
     pub counts: [usize; Verdict::ALL.len()],
     /// The fewest and the most seeds of any comparison.
@@ -203,7 +201,7 @@ pub struct Tally {
 impl Tally {
     /// Whether a paper makes these claims.
     pub fn of_paper(&self) -> bool {
-        !self.source.ends_with(", ours")
+        self.source[1] != "ours"
     }
 }
 

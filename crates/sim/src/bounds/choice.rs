@@ -96,8 +96,8 @@ impl<U: ShortMemory> ChoiceOracle<U> {
     /// Solves `users` for slates of `k` items and sessions cut at `horizon` steps.
     ///
     /// # Errors
-    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if types · n^m · horizon exceeds
-    /// 20 million.
+    /// [`Error::Setting`] if `k` is 0 or exceeds the catalogue, or if there are more than 20
+    /// million values: types times histories of at most m clicks times (horizon + 1).
     pub fn new(users: &U, k: usize, horizon: usize) -> Result<Self> {
         if k == 0 || k > users.items() {
             return Err(Setting::new("k", format!("{k} of {} items", users.items())).into());
@@ -106,10 +106,19 @@ impl<U: ShortMemory> ChoiceOracle<U> {
         let size =
             histories.as_ref().and_then(|histories| histories.count().checked_mul(users.types()));
         let values = size
-            .and_then(|states| states.checked_mul(horizon + 1))
+            .zip(horizon.checked_add(1))
+            .and_then(|(states, steps)| states.checked_mul(steps))
             .filter(|size| *size <= Self::MAX_VALUES);
         let (Some(histories), Some(states), Some(_)) = (histories, size, values) else {
-            let problem = format!("types · items^memory · horizon exceeds {}", Self::MAX_VALUES);
+            let problem = format!(
+                "{} types of users who remember {} clicks of {} items, in sessions of {horizon} \
+                 steps, have more than {} values; use shorter sessions, fewer items or a shorter \
+                 memory",
+                users.types(),
+                users.memory(),
+                users.items(),
+                Self::MAX_VALUES
+            );
             return Err(Setting::new("choice oracle", problem).into());
         };
         let mut oracle =
@@ -133,11 +142,12 @@ impl<U: ShortMemory> ChoiceOracle<U> {
     }
 
     /// V(x) - Q(x, A): by how much the expected reward of a session is below the best if the slate
-    /// A is shown to a user of this type who remembers the clicks `newest_first`, after so many
-    /// steps, and the best slates follow it.
+    /// A is shown to a user of this type who remembers the clicks `newest_first` and has seen
+    /// `steps` slates, and the best slates follow it.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the sessions outlast the horizon.
+    /// [`Error::Setting`] if the sessions outlast the horizon, if there is no such type or item, or
+    /// if the clicks or the items on the slate are not as many as the oracle was solved for.
     pub fn regret(
         &self,
         user_type: usize,
@@ -146,6 +156,18 @@ impl<U: ShortMemory> ChoiceOracle<U> {
         slate: &[ItemId],
     ) -> Result<f64> {
         let to_go = self.to_go(steps)?;
+        let (types, items, memory) = (self.users.types(), self.users.items(), self.users.memory());
+        let known = newest_first.iter().chain(slate).all(|item| item.index() < items);
+        if user_type >= types || !known || newest_first.len() > memory || slate.len() != self.k {
+            let problem = format!(
+                "type {user_type} after {} clicks, slate of {} items, expected one of {types} \
+                 types, at most {memory} clicks and {} items, each below {items}",
+                newest_first.len(),
+                slate.len(),
+                self.k
+            );
+            return Err(Setting::new("regret", problem).into());
+        }
         let best = self.values[to_go]
             [user_type * self.histories.count() + self.histories.code(newest_first)];
         let (component, outside) = self.component(user_type, newest_first, to_go);

@@ -127,7 +127,15 @@ proptest! {
                 prop_assert!((regret - (best - worth)).abs() < 1e-9 * (1.0 + best.abs()));
             }
         }
-        prop_assert!(oracle.regret(0, &[], 3, &all[0]).is_err());
+        let refused = |user_type, clicks: &[ItemId], steps, slate: &[ItemId]| {
+            oracle.regret(user_type, clicks, steps, slate).is_err()
+        };
+        prop_assert!(refused(0, &[], 3, &all[0]), "no step is left");
+        prop_assert!(refused(2, &[], 0, &all[0]), "no such type");
+        prop_assert!(refused(0, &[ItemId(3)], 0, &all[0]), "no such item");
+        prop_assert!(refused(0, &[ItemId(0); 9], 0, &all[0]), "more clicks than users remember");
+        prop_assert!(refused(0, &[], 0, &[]), "another number of items");
+        prop_assert!(ChoiceOracle::new(&users, k, usize::MAX).is_err());
     }
 
     #[test]

@@ -19,8 +19,8 @@ use crate::{Error, Result};
 /// In training a purchase counts [`purchase_weight`](super::BehaviourConfig::purchase_weight) times
 /// (2^5.3 = 39 as published), which makes U's odds of a purchase as many times those of the log.
 /// [`as_logged`](Self::as_logged) undoes it, and pays in the unit of the log
-/// ([`reward_unit`](super::BehaviourConfig::reward_unit)). It belongs wherever the reward is to be
-/// read so; without it these are the published users.
+/// ([`reward_unit`](super::BehaviourConfig::reward_unit)). Use it
+/// where rewards are read in that unit; without it these are the published users.
 ///
 /// On the CPU a session does not depend on the sessions around it, not in the last bit.
 #[derive(Debug)]
