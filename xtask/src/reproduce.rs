@@ -54,6 +54,11 @@ pub struct Args {
     #[arg(long, value_name = "i/n")]
     shard: Option<Shard>,
 
+    /// Run only the cells of this method, or of those whose names begin so if it ends with *; may be
+    /// given several times.
+    #[arg(long, value_name = "METHOD", conflicts_with = "merge")]
+    method: Vec<String>,
+
     /// Copy the cells of these results directories to --out and write the tables; run nothing.
     #[arg(
         long,
@@ -110,6 +115,7 @@ pub fn run(args: &Args, bars: &MultiProgress) -> anyhow::Result<()> {
         out: args.out.clone().unwrap_or(out),
         jobs: jobs.map_or(1, NonZeroUsize::get),
         shard: args.shard,
+        methods: args.method.clone(),
         merge: args.merge.clone(),
         again: args.fresh && !args.resume,
         quiet: args.quiet,

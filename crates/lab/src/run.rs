@@ -35,6 +35,9 @@ pub struct Run<'a> {
     pub jobs: usize,
     /// The part of the cells to run; none for all.
     pub shard: Option<Shard>,
+    /// The methods whose cells to run; a name that ends with `*` is the beginning of names. None
+    /// for all.
+    pub methods: Vec<String>,
     /// Take over the cells of these results directories, and run nothing unless there is none.
     pub merge: Vec<PathBuf>,
     /// Run finished cells again.
@@ -49,6 +52,7 @@ impl Run<'_> {
     /// # Errors
     /// Where the results directory is of another configuration.
     pub fn print_plan(&self) -> anyhow::Result<()> {
+        self.check_methods()?;
         let begun = ResultsDir::is_begun(&self.out)
             .then(|| ResultsDir::cells_of(&self.out, &self.config))
             .transpose()?;
@@ -68,6 +72,7 @@ impl Run<'_> {
     /// [`Interrupted`], with what to do, if it was stopped. Otherwise where a directory is not as
     /// it should be, a file cannot be written, or a cell failed.
     pub fn run(&self, bars: &MultiProgress, stop: Arc<AtomicBool>) -> anyhow::Result<()> {
+        self.check_methods()?;
         let begin = Instant::now();
         let Self { experiments, program, .. } = self;
         let names = experiments.iter().map(|experiment| experiment.name().to_owned()).collect();
@@ -118,7 +123,7 @@ impl Run<'_> {
         if self.shard.is_none() {
             print_line(output.report.plain());
         }
-        conclude(&tally, dir.path(), &record)
+        conclude(&tally, dir.path(), &record, !self.methods.is_empty())
     }
 
     fn cells(&self) -> impl Iterator<Item = &Cell> {
@@ -127,9 +132,27 @@ impl Run<'_> {
 
     /// For every cell whether this run is to bring it to an end.
     fn chosen(&self) -> Vec<bool> {
-        match self.shard {
+        let mut chosen = match self.shard {
             Some(shard) => shard.choose(self.cells()),
             None => vec![self.merge.is_empty(); self.cells().count()],
+        };
+        if !self.methods.is_empty() {
+            for (chosen, cell) in chosen.iter_mut().zip(self.cells()) {
+                *chosen &= self.methods.iter().any(|name| is_called(name, &cell.method));
+            }
+        }
+        chosen
+    }
+
+    /// Refuses a method that no cell has.
+    fn check_methods(&self) -> anyhow::Result<()> {
+        let known: BTreeSet<&str> = self.cells().map(|cell| cell.method.as_str()).collect();
+        match self.methods.iter().find(|name| !known.iter().any(|known| is_called(name, known))) {
+            None => Ok(()),
+            Some(name) => {
+                let known: Vec<_> = known.into_iter().map(|name| format!("`{name}`")).collect();
+                bail!("there is no method `{name}`, expected one of {}", known.join(", "))
+            }
         }
     }
 
@@ -147,6 +170,11 @@ impl Run<'_> {
     }
 }
 
+/// Whether a method is of this name, or its name begins as one that ends with `*`.
+fn is_called(name: &str, method: &str) -> bool {
+    name.strip_suffix('*').map_or(method == name, |start| method.starts_with(start))
+}
+
 fn status(tally: &Tally) -> Status {
     match tally {
         tally if tally.left > 0 => Status::Interrupted,
@@ -156,8 +184,8 @@ fn status(tally: &Tally) -> Status {
     }
 }
 
-/// Says how the run ended.
-fn conclude(tally: &Tally, out: &Path, record: &RunRecord) -> anyhow::Result<()> {
+/// Says how the run ended; `some` if it was one of some methods only.
+fn conclude(tally: &Tally, out: &Path, record: &RunRecord, some: bool) -> anyhow::Result<()> {
     let shown = out.display();
     for failed in &tally.failed {
         eprint_line(format_args!("failed: {}: {}", failed.cell, failed.error));
@@ -174,6 +202,13 @@ fn conclude(tally: &Tally, out: &Path, record: &RunRecord) -> anyhow::Result<()>
              failed ones again",
             tally.failed.len()
         ),
+        (Status::Partial, None) if some => {
+            print_line(format_args!(
+                "the cells of these methods are done in {seconds:.1} s: {finished} of {total} \
+                 cells of all methods are finished: {shown}"
+            ));
+            Ok(())
+        }
         (Status::Partial, None) => bail!(
             "{} of {total} cells are in none of these directories, so {shown} is incomplete; merge \
              the directories of the other parts too",

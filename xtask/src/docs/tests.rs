@@ -114,6 +114,7 @@ fn folders(seeds: u64) -> (TempDir, TempDir) {
         out: out.path().to_owned(),
         jobs: 1,
         shard: None,
+        methods: vec![],
         merge: Vec::new(),
         again: false,
         quiet: true,
