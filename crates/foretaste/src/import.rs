@@ -57,7 +57,7 @@ pub fn run(args: &Args, quiet: bool) -> anyhow::Result<Answer> {
 
 fn propose(args: &Args, to: Option<&Path>) -> anyhow::Result<Answer> {
     let input = args.log.open()?;
-    let layout = guess(&input)?;
+    let layout = guess(&input, &args.log.layout.settle()?)?;
     let name = input
         .given()
         .file_name()

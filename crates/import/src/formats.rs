@@ -116,6 +116,7 @@ fn read_schema(
 ) -> Result<()> {
     to.name_columns(&layout.columns);
     let (mut steps, mut times) = (Steps::new(layout), Times::new(layout)?);
+    let mut found = json_lines::Found::default();
     steps.join(Joins::read(layout)?);
     let lengths: Vec<u64> =
         parts.iter().map(|part| part.path.metadata().map_or(1, |about| about.len())).collect();
@@ -139,12 +140,15 @@ fn read_schema(
         };
         let (times, steps) = (&mut times, &mut steps);
         match format {
-            Format::JsonLines => json_lines::read(open(progress)?, part, layout, times, steps, to)?,
+            Format::JsonLines => {
+                json_lines::read(open(progress)?, part, layout, times, steps, to, &mut found)?;
+            }
             Format::Parquet => parquet::read(part, progress, layout, times, steps, to)?,
             _ => csv::read(open(progress)?, part, layout, times, steps, to)?,
         }
         before += lengths[index];
     }
+    found.check(to.path(), layout)?;
     let propensity = steps.propensities().unwrap_or_default().kind();
     steps.finish(to)?;
     times.note().into_iter().for_each(|note| to.note(note));

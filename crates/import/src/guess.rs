@@ -14,21 +14,22 @@ use crate::detect::is_json;
 use crate::formats::schema::COLUMNS;
 use crate::reader::lines::Lines;
 use crate::reader::{Source, Table};
-use crate::{Error, Format, Input, Propensities, Result};
+use crate::{Error, Format, Input, Layout, Propensities, Result};
 
 /// Rows that are looked at.
 const ROWS: usize = 1000;
 
-/// Proposes how to read a log in columns of its own: a [`Layout`](crate::Layout) as TOML, with what
-/// the columns hold as comments.
+/// Proposes how to read a log in columns of its own: a [`Layout`] as TOML, with what the columns
+/// hold as comments. The columns that `given` names, and those that it ignores, are not guessed.
 ///
 /// # Errors
-/// [`Error::File`] for a file in which nothing looks like sessions with slates and choices: the
-/// error says what was found; [`Error::Files`] when the system refuses.
-pub fn guess(input: &Input) -> Result<String> {
+/// [`Error::File`] for a file in which nothing looks like sessions with slates and choices, or that
+/// lacks a column that is given: the error says what was found; [`Error::Files`] when the system
+/// refuses.
+pub fn guess(input: &Input, given: &Layout) -> Result<String> {
     let path = input.path();
     let sample = Sample::of(path)?;
-    let roles = sample.roles();
+    let roles = sample.roles(&sample.given(path, given)?, &given.ignore_columns);
     let role = |name: &str| roles.iter().find(|(role, _)| *role == name).map(|(_, at)| *at);
     let missing = match (role("session"), role("user"), role("shown").or(role("item"))) {
         (None, None, _) => Some("a session or a user"),
@@ -38,8 +39,9 @@ pub fn guess(input: &Input) -> Result<String> {
     };
     if let Some(missing) = missing {
         let problem = format!(
-            "no column looks like {missing}; its columns are {}; name them with --column \
-             session=NAME, shown=NAME and chosen=NAME (or item=NAME and clicked=NAME)",
+            "no column looks like {missing}; its columns are {}; name those that are not found \
+             with --column session=NAME (or user=NAME, whose rows are separated at long pauses), \
+             shown=NAME and chosen=NAME (or item=NAME and clicked=NAME)",
             sample.names.join(", ")
         );
         return Err(Error::file(path, problem));
@@ -47,10 +49,10 @@ pub fn guess(input: &Input) -> Result<String> {
     let mut text = String::new();
     // Writing into a string cannot fail.
     let mut line = |args: std::fmt::Arguments<'_>| _ = writeln!(text, "{args}");
-    let given = input.given().display();
-    line(format_args!("# How to read {given}, guessed from its header and its first rows."));
+    let log = input.given().display();
+    line(format_args!("# How to read {log}, guessed from its header and its first rows."));
     line(format_args!(
-        "# Check every line, then: foretaste import {given} --layout THIS.toml --to LOG"
+        "# Check every line, then pass this file to `foretaste import {log} --to LOG` by --layout."
     ));
     line(format_args!("format = {:?}", sample.format.name()));
     if let Some(delimiter) = sample.delimiter {
@@ -81,7 +83,9 @@ pub fn guess(input: &Input) -> Result<String> {
     }
     let session = role("session");
     if session.is_none() && role("timestamp").is_some() {
-        line(format_args!("session-gap = \"30m\" # no column names sessions: users' rows are cut"));
+        line(format_args!(
+            "session-gap = \"30m\" # no column names sessions: such a pause of a user ends one"
+        ));
     } else if session.or(role("user")).is_some_and(|at| !sample.in_order(at, role("timestamp"))) {
         line(format_args!(
             "sort = true # the rows of a session are not consecutive, or not in order of time"
@@ -179,11 +183,38 @@ impl Sample {
         Ok(Self { format: Format::JsonLines, delimiter: None, names, values })
     }
 
-    /// Which columns of the schema the file's look like.
-    fn roles(&self) -> Vec<(&'static str, usize)> {
-        let mut roles: Vec<(&'static str, usize)> = Vec::new();
-        for name in COLUMNS {
-            let taken = |at: usize| roles.iter().any(|(_, other)| *other == at);
+    /// Which columns of the schema the file's are, by what is given.
+    fn given(&self, path: &Path, layout: &Layout) -> Result<Vec<(&'static str, usize)>> {
+        let mut roles = Vec::new();
+        for (column, name) in &layout.columns {
+            let problem = |what: String| {
+                Error::file(path, format!("{what}; its columns are {}", self.names.join(", ")))
+            };
+            let role = COLUMNS.into_iter().find(|known| known == column).ok_or_else(|| {
+                let known = COLUMNS.join(", ");
+                problem(format!("the schema has no column {column:?}, only {known}"))
+            })?;
+            let at = self.names.iter().position(|known| known == name).ok_or_else(|| {
+                problem(format!("has no column {name:?}, which was given as {column}"))
+            })?;
+            roles.push((role, at));
+        }
+        Ok(roles)
+    }
+
+    /// Which columns of the schema the file's look like: those that are given, and others that are
+    /// not ignored.
+    fn roles(
+        &self,
+        given: &[(&'static str, usize)],
+        ignored: &[String],
+    ) -> Vec<(&'static str, usize)> {
+        let is_given = |role: &str| given.iter().any(|(known, _)| *known == role);
+        let mut roles = given.to_vec();
+        for name in COLUMNS.into_iter().filter(|name| !is_given(name)) {
+            let taken = |at: usize| {
+                roles.iter().any(|(_, other)| *other == at) || ignored.contains(&self.names[at])
+            };
             let known =
                 ALIASES.iter().find(|(role, _)| *role == name).map_or("", |(_, names)| names);
             let found = std::iter::once(name).chain(known.split(' ')).find_map(|alias| {
@@ -197,7 +228,8 @@ impl Sample {
             });
             roles.extend(found.map(|at| (name, at)));
         }
-        if let Some((shown, chosen)) = self.slates_by_cells(&roles) {
+        let settled = is_given("shown") || is_given("chosen") || is_given("clicked");
+        if !settled && let Some((shown, chosen)) = self.slates_by_cells(&roles) {
             roles.retain(|(role, at)| {
                 !["shown", "chosen"].contains(role) && *at != shown && *at != chosen
             });
@@ -207,6 +239,7 @@ impl Sample {
         let lists = roles.iter().any(|(role, _)| *role == "shown");
         let flags = roles.iter().any(|(role, _)| *role == "clicked");
         roles.retain(|(role, _)| match *role {
+            role if is_given(role) => true,
             "item" | "position" | "slate" => !lists,
             "chosen" => lists || !flags,
             _ => true,
@@ -351,7 +384,11 @@ const CONTEXTS: [&str; 17] = [
 /// What others call the columns of the schema, the likelier first.
 const ALIASES: [(&str, &str); 15] = [
     ("session", "session_id sessionid sess_id sess visit_id visit session_num session_key"),
-    ("user", "user_id userid uid u visitor_id visitorid customer_id customer member_id account_id"),
+    (
+        "user",
+        "user_id userid uid u visitor_id visitorid visitor customer_id customer member_id \
+         account_id client_id client shopper_id shopper profile_id anonymous_id cookie_id cookie",
+    ),
     (
         "timestamp",
         "time ts time_ms timestamp_ms datetime event_time eventtime created_at date when",

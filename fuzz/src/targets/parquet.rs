@@ -9,7 +9,7 @@ use arrow_array::builder::{
 };
 use arrow_array::types::Int32Type;
 use arrow_array::{ArrayRef, BooleanArray, RecordBatch};
-use foretaste_import::{Format, Input, Options, guess, import};
+use foretaste_import::{Format, Input, Layout, Options, guess, import};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
@@ -58,7 +58,7 @@ impl Target for Parquet {
         place.file("log.parquet", &file);
         // A proposal of how to read it, or an error: either will do.
         if let Ok(input) = Input::open(&path) {
-            guess(&input).ok();
+            guess(&input, &Layout::default()).ok();
         }
         let options = Options {
             format: Some(Format::Parquet),

@@ -68,7 +68,7 @@ pub(super) fn all() -> impl Iterator<Item = Box<dyn Target>> {
             seeds: &["visit;n;list;click\na;0;1 2;1\n", "{\"session\":\"a\",\"items\":[1,2]}\n"],
             read: |input, place| {
                 let input = foretaste_import::Input::open(&place.file("log", input));
-                let guessed = input.and_then(|input| guess(&input));
+                let guessed = input.and_then(|input| guess(&input, &Layout::default()));
                 let guessed = guessed.map_err(|error| error.to_string())?;
                 let read = Layout::read(&place.file("guessed.toml", guessed.as_bytes()));
                 assert!(read.is_ok(), "a layout that was guessed is none: {guessed}");

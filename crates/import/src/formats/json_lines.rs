@@ -1,6 +1,7 @@
 //! Our schema as JSON Lines: one object per step and line.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,7 +11,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::schema::{COLUMNS, Column, Names, context_name, meaning};
+use super::schema::{COLUMNS, CONTEXT, Column, Names, SHOWN_ADVICE, context_name, meaning};
 use super::steps::{Key, Steps};
 use super::writing::{
     check_ids, context_columns, context_texts, own_rewards, propensity_column, written_propensity,
@@ -20,7 +21,7 @@ use crate::parts::Part as File;
 use crate::reader::record::{List, Record, Strings, json_id, whole};
 use crate::reader::times::Times;
 use crate::reader::{Checked, Collector, Place, Source, WHOLE, read_error, row_error};
-use crate::{Layout, Propensities, Result};
+use crate::{Error, Layout, Propensities, Result};
 
 /// What some programs write before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
@@ -32,6 +33,7 @@ pub(crate) fn read(
     times: &mut Times,
     steps: &mut Steps<'_>,
     collector: &mut Collector,
+    found: &mut Found,
 ) -> Result<()> {
     let path = source.path().to_owned();
     let names = Names::new(&path, layout)?;
@@ -74,6 +76,7 @@ pub(crate) fn read(
         collector.count_row(fraction.get());
         let mut fields = Fields::default();
         let read = fields.read(&line, &names, layout, &mut ignored, collector);
+        found.add(&fields);
         let read = read.and_then(|()| fields.check_sizes(line.len(), limits.field_bytes));
         let ids = read.and_then(|()| {
             fields.propensities.map_or(Ok(()), |kind| steps.declare(kind))?;
@@ -92,6 +95,8 @@ pub(crate) fn read(
             .row(collector, place, key, named.as_deref(), |record| scratch.fill(record, &fields))?;
     }
     collector.ignore(&ignored);
+    found.unread.extend(ignored);
+    found.folders.extend(part.partition.iter().map(|(key, _)| key.clone()));
     steps.set_unit(scratch.times.unit());
     Ok(())
 }
@@ -153,6 +158,61 @@ struct Fields<'a> {
     context: Vec<Option<&'a RawValue>>,
     /// What the propensities are, if there are any.
     propensities: Option<Propensities>,
+    /// The columns that the object has a field for, if it be null.
+    found: [bool; COLUMNS.len()],
+    /// The context that it has a field for, by the names of the fields.
+    contexts: Vec<String>,
+}
+
+/// What the objects of a log have fields for.
+#[derive(Default)]
+pub(crate) struct Found {
+    objects: bool,
+    columns: [bool; COLUMNS.len()],
+    contexts: BTreeSet<String>,
+    /// Fields that are not read.
+    unread: BTreeSet<String>,
+    /// What the folders above the files say.
+    folders: BTreeSet<String>,
+}
+
+impl Found {
+    fn add(&mut self, fields: &Fields<'_>) {
+        self.objects = true;
+        self.columns.iter_mut().zip(fields.found).for_each(|(known, new)| *known |= new);
+        self.contexts.extend(fields.contexts.iter().cloned());
+    }
+
+    /// Whether some object has each field that the layout names: one that no object has would be
+    /// read as one without a value in all of them.
+    pub(crate) fn check(&self, path: &Path, layout: &Layout) -> Result<()> {
+        if !self.objects {
+            return Ok(());
+        }
+        let has = |column: &str| {
+            COLUMNS.iter().zip(self.columns).any(|(name, found)| found && *name == column)
+        };
+        let unread: Vec<&str> = self.unread.iter().map(String::as_str).collect();
+        let unread = match &unread[..] {
+            [] => "all other fields are read".to_owned(),
+            names => format!("other fields are {}", names.join(", ")),
+        };
+        let columns = layout.columns.iter().map(|(column, field)| (field, &**column, has(column)));
+        let contexts = layout.context.iter();
+        let found = |field: &String| {
+            self.contexts.contains(field) || self.contexts.contains(&format!("{CONTEXT}{field}"))
+        };
+        let contexts = contexts.map(|field| (field, "context", found(field)));
+        for (field, given_as, found) in columns.chain(contexts) {
+            if !found && !self.folders.contains(field) {
+                let problem = format!(
+                    "has no field {field:?} in any object, which was given as {given_as}; {unread}"
+                );
+                return Err(Error::file(path, problem));
+            }
+        }
+        Ok(())
+    }
 }
 
 type Ids<'a> = (Option<Cow<'a, str>>, Option<Cow<'a, str>>);
@@ -219,7 +279,14 @@ impl<'a> Fields<'a> {
                 }
             }
         };
-        Ok((id(Column::Session)?, id(Column::User)?))
+        let (session, user) = (id(Column::Session)?, id(Column::User)?);
+        if session.is_none() && !self.found[Column::Session as usize] && user.is_none() {
+            let fault = Fault::new("session", "an id", "no such field");
+            return Err(fault.advise(
+                "name the field with --column session=NAME; `import --guess` proposes a layout",
+            ));
+        }
+        Ok((session, user))
     }
 }
 
@@ -264,6 +331,7 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
             let name = name.as_deref().unwrap_or_default();
             let context = context_name(name, layout);
             if let Some(context) = context {
+                fields.contexts.push(name.to_owned());
                 let at = collector.context_column(context);
                 fields.context.resize(fields.context.len().max(at + 1), None);
                 fields.context[at] = given;
@@ -274,6 +342,7 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
                         let kind = meaning(name, layout).map_err(A::Error::custom)?;
                         fields.propensities = Some(kind);
                     }
+                    fields.found[column] = true;
                     let field = &mut fields.values[column];
                     if field.is_some() {
                         let problem = format!("duplicate field `{}`", COLUMNS[column]);
@@ -438,7 +507,11 @@ impl Scratch<'_> {
         match present(Column::Shown) {
             Some(raw) => record.shown = ids(raw, "shown")?,
             None if record.item.is_none() && record.event.is_none() => {
-                return Err(Fault::new("shown", "a value", "nothing"));
+                let fault = Fault::new("shown", "a value", "nothing");
+                return Err(match fields.found[Column::Shown as usize] {
+                    true => fault,
+                    false => fault.advise(SHOWN_ADVICE),
+                });
             }
             None => {}
         }

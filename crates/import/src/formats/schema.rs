@@ -209,10 +209,7 @@ impl Places {
                 "name it with --column session=NAME; or separate a user's rows into sessions with \
                  --session-gap 30m, or make them one session with --column session=USER"
             }
-            "shown" => {
-                "name the list of the slate with --column shown=NAME, or the item of a file with \
-                 one row per item shown with --column item=NAME"
-            }
+            "shown" => SHOWN_ADVICE,
             "chosen" => {
                 "name what was chosen with --column chosen=NAME, or the flag of each item that \
                  says whether it was with --column clicked=NAME"
@@ -228,6 +225,10 @@ impl Places {
     }
 }
 
+/// What to do where nothing says what was shown.
+pub(crate) const SHOWN_ADVICE: &str = "name the list of the slate with --column shown=NAME, or the \
+                                       item of a file with one row per item shown with --column \
+                                       item=NAME";
 /// The columns of a file, and the folders above it, that are context.
 fn context(
     path: &Path,

@@ -504,7 +504,7 @@ fn compressed_files_are_seen_through_and_truncated_ones_are_told() {
 pub fn guessed(name: &str, content: &[u8]) -> (String, Dataset) {
     let folder = folder_of(&[(name, content)]);
     let path = folder.path().join(name);
-    let text = guess(&Input::open(&path).unwrap())
+    let text = guess(&Input::open(&path).unwrap(), &Layout::default())
         .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(content)));
     let toml = folder.path().join("layout.toml");
     std::fs::write(&toml, &text).unwrap();
@@ -607,8 +607,58 @@ fn a_guessed_layout_reads_the_file() {
         assert_eq!(shown(&dataset), expected, "{text}");
     }
     let folder = folder_of(&[("x.csv", b"a,b\n1,2\n")]);
-    let error = guess(&Input::open(&folder.path().join("x.csv")).unwrap()).unwrap_err().to_string();
+    let error = guess(&Input::open(&folder.path().join("x.csv")).unwrap(), &Layout::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("looks like a session or a user"), "{error}");
+}
+
+#[test]
+fn columns_that_are_given_are_not_guessed() {
+    let csv = b"who,at,thing,clicked\nann,2024-03-10,k1,0\nann,2024-03-10,k2,1\n";
+    let folder = folder_of(&[("shop.csv", csv)]);
+    let input = Input::open(&folder.path().join("shop.csv")).unwrap();
+    let given = |columns: &[(&str, &str)]| {
+        let columns = columns.iter().map(|(role, name)| ((*role).into(), (*name).into()));
+        guess(&input, &Layout { columns: columns.collect(), ..Layout::default() })
+    };
+    let text = given(&[("user", "who"), ("item", "thing"), ("timestamp", "at")]).unwrap();
+    for line in ["user = \"who\"", "item = \"thing\"", "clicked = \"clicked\"", "session-gap"] {
+        assert!(text.contains(line), "{text}");
+    }
+    for (columns, expected) in [
+        (("user", "whom"), "has no column \"whom\", which was given as user; its columns are who"),
+        (("users", "who"), "the schema has no column \"users\""),
+    ] {
+        let error = given(&[columns]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_field_that_no_object_has_is_not_read_as_one_without_a_value() {
+    let json = "{\"session\":1,\"step\":0,\"shown\":[1,2],\"chosen\":1,\"revenue\":8}\n";
+    let read = |layout: Layout| read_as("shop.jsonl", json.as_bytes(), layout);
+    let named = |role: &str, name: &str| {
+        read(Layout { columns: [(role.into(), name.into())].into(), ..Layout::default() })
+    };
+    assert!(named("reward", "revenue").is_ok());
+    let error = named("reward", "revenu").unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "has no field \"revenu\" in any object, which was given as reward; other \
+                        fields are revenue"
+        ),
+        "{error}"
+    );
+    let error = named("chosen", "clicc").unwrap_err().to_string();
+    assert!(error.contains("which was given as chosen"), "{error}");
+    let layout = Layout { context: vec!["devise".into()], ..Layout::default() };
+    let error = read(layout).unwrap_err().to_string();
+    assert!(error.contains("\"devise\" in any object, which was given as context"), "{error}");
+    let other = json.replace("session", "visit");
+    let error = read_as("shop.jsonl", other.as_bytes(), Layout::default()).unwrap_err().to_string();
+    assert!(error.contains("--column session=NAME") && error.contains("--guess"), "{error}");
 }
 
 #[test]
