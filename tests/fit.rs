@@ -357,7 +357,9 @@ fn what_cannot_be_played_is_refused_by_name_and_nothing_is_written() {
         assert!(!place.path().join("new.log").exists());
     }
     let simulate = ["simulate", "policy", "--sessions", "5", "--policy", "uniform", "--to"];
-    assert!(place.fails(1, &[&simulate[..], &["new.log"]].concat()).contains("no learned users"));
+    assert!(
+        place.fails(1, &[&simulate[..], &["new.log"]].concat()).contains("expected learned users")
+    );
     let simulate = ["simulate", "users", "--sessions", "5", "--policy", "uniform", "--to"];
     assert!(place.fails(1, &[&simulate[..], &["log.csv"]].concat()).contains("--force"));
 }

@@ -139,14 +139,31 @@ fn the_same_seed_gives_the_same_page_and_only_what_changed_is_done_again() {
 
 #[test]
 fn what_fails_is_said_on_the_page_and_the_rest_is_done() {
-    let settings = QUICK.replace("\"popularity\", \"lstm\"", "\"popularity\", \"lsmt\", \"lstm\"");
-    let place = Place::new(&settings);
-    let found = json(&place.run("bundled:simulated-mdp.csv"));
-    let failed =
-        found["train"].as_array().unwrap().iter().find(|stage| stage["method"] == "lsmt").unwrap();
-    assert!(failed["failed"].as_str().unwrap().contains("lsmt"), "{failed}");
-    assert!(place.page().contains("lsmt is left out"));
-    assert!(found["policies"].as_array().unwrap().len() > 2);
+    let place = Place::new(&QUICK.replace("\"uniform\"", "\"uniform\", \"ours=missing.csv\""));
+    let output = place.run("bundled:simulated-mdp.csv");
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["judge"]["failed"].as_str().unwrap().contains("missing.csv"), "{found}");
+    assert!(found["train"].as_array().unwrap().iter().all(|stage| stage["failed"].is_null()));
+    let page = place.page();
+    assert!(page.contains("These steps failed, for the reasons above: judge"), "{page}");
+}
+
+#[test]
+fn what_was_damaged_since_is_made_again() {
+    let place = Place::new(QUICK);
+    json(&place.run("bundled:simulated-mdp.csv"));
+    let page = place.page();
+    for (folder, step) in [("users", "fit"), ("recommenders/lstm", "train-lstm")] {
+        let files = fs::read_dir(place.folder().join(folder)).unwrap();
+        let files = files.map(|entry| entry.unwrap().path());
+        let tensors = files.into_iter().find(|path| path.to_string_lossy().contains("tensors"));
+        fs::write(tensors.unwrap(), "cut").unwrap();
+        let again = place.run("bundled:simulated-mdp.csv");
+        json(&again);
+        assert_eq!(stages(&again), ["import", step], "{again:?}");
+    }
+    assert_eq!(place.page(), page);
 }
 
 #[test]
@@ -187,6 +204,8 @@ fn a_folder_of_something_else_a_missing_log_and_senseless_settings_are_refused()
     refused(place.run(other.to_str().unwrap()), "under [import] in ");
     let place = Place::new(&QUICK.replace("percent = 50", "percent = 0"));
     refused(place.run("bundled:simulated-mdp.csv"), "expected 1 to 99");
+    let place = Place::new(&QUICK.replace("\"lstm\"]", "\"lsmt\"]").replace("lstm =", "lsmt ="));
+    refused(place.run("bundled:simulated-mdp.csv"), "[train] lsmt: invalid value 'lsmt'");
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn users_that_make_no_sense_are_refused_and_nothing_is_written() {
     let refused = place.fails(1, &train("cdqn", CHOICE, "users"));
     assert!(refused.contains("items that the users never saw"), "{refused}");
     let refused = place.fails(1, &train("cdqn", MDP, "policy"));
-    assert!(refused.contains("contains no learned users"), "{refused}");
+    assert!(refused.contains("contains a recommender, expected learned users"), "{refused}");
     let refused = place.fails(2, &train("trees", MDP, "users"));
     assert!(refused.contains("--users has no effect with --method trees"), "{refused}");
     let refused = place.fails(2, &["train", MDP, "--to", "new", "--method", "greedy", "-k", "3"]);

@@ -155,7 +155,7 @@ fn what_cannot_be_judged_is_refused_and_what_can_is_said() {
     let place = Place::new();
     place.text(&["fit", MDP, "--to", "users", "--epochs", "1", "--device", "cpu", "--no-features"]);
     let message = place.fails(1, &["trust", "users", "--log", CHOICE]);
-    assert!(message.contains("do not know all items"), "{message}");
+    assert!(message.contains("items that the users never saw"), "{message}");
     let message = place.fails(1, &["trust", "nobody", "--log", MDP]);
     assert!(message.contains("cannot load the users"), "{message}");
 

@@ -132,7 +132,7 @@ impl Summary {
             ("mean slate size", format!("{:.3}", self.mean_slate)),
             ("click rate", figure(self.click_rate)),
             ("mean reward per step", figure(self.reward_rate)),
-            ("leaving observed", format!("{} of {} sessions", self.left, self.sessions)),
+            ("ended by leaving", format!("{} of {} sessions", self.left, self.sessions)),
         ];
         rows.extend(self.of_some.iter().map(|&(part, count)| {
             let label = match part {

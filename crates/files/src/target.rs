@@ -33,11 +33,20 @@ impl Target {
     /// Checks again, for what may have come up during the work that led here.
     ///
     /// # Errors
-    /// [`Error::Refused`] where something is there that must not be replaced: an input, anything
-    /// that is no regular file (a folder, a link, a device), or, without `force`, any file.
+    /// [`Error::Refused`] where there is no folder for the file, or something is there that must
+    /// not be replaced: an input, anything that is no regular file (a folder, a link, a device),
+    /// or, without `force`, any file.
     pub fn check(&self) -> Result<()> {
         let shown = self.path.display();
-        let Some(found) = what_is_at(&self.path)? else { return Ok(()) };
+        let Some(found) = what_is_at(&self.path)? else {
+            return match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                Some(folder) if what_is_at(folder)?.is_none() => refused(format!(
+                    "{shown}: there is no folder {}; make it, or name a file in another one",
+                    folder.display()
+                )),
+                _ => Ok(()),
+            };
+        };
         if self.inputs.iter().any(|input| same_file(&self.path, input)) {
             return refused(format!(
                 "{shown} is the input itself or a file that is read with it; name another file to \
@@ -173,6 +182,13 @@ mod tests {
         Target::new(&path, vec![], true).unwrap();
         let inside = path.join("b");
         assert!(refusal(&inside, &[], true).contains(inside.to_str().unwrap()));
+    }
+
+    #[test]
+    fn a_folder_that_is_missing_is_named() {
+        let missing = folder().path().join("missing");
+        let expected = format!("there is no folder {}", missing.display());
+        assert!(refusal(&missing.join("a"), &[], false).contains(&expected));
     }
 
     #[test]

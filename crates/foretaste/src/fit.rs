@@ -28,7 +28,7 @@ use crate::REVISION;
 use crate::answer::Answer;
 use crate::describe::Profile;
 use crate::folder::{self, Folder};
-use crate::log::{LogArgs, context_is_unused, inputs};
+use crate::log::{context_is_unused, inputs, read_as_it_is};
 use crate::users::{LONGEST, SETTINGS, SLATE};
 
 /// Options of `fit`.
@@ -95,7 +95,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let folder = Folder::new(&args.to, &[USERS], inputs(&args.log), args.force)?;
     let device = args.device.resolve()?;
     let opened = device.open()?;
-    let (dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    let dataset = read_as_it_is(&args.log, quiet)?;
     let cannot_learn = || format!("cannot learn from {}", args.log.display());
     let seed = Seed::new(args.seed);
     let split = split(&dataset, args, seed).with_context(cannot_learn)?;
@@ -178,15 +178,17 @@ fn split(dataset: &Dataset, args: &Args, seed: Seed) -> anyhow::Result<Split> {
         ("choose settings by", &split.validation),
         ("test by", &split.test),
     ];
-    if sides.iter().all(|(_, sessions)| clicks(sessions) == 0) {
+    if (0..dataset.log.sessions()).all(|session| dataset.log.session(session).clicks().count() == 0)
+    {
         bail!("no item is ever chosen in it; `foretaste describe` shows what the log contains");
     }
     for (what, sessions) in sides {
         if clicks(sessions) == 0 {
             bail!(
-                "{} sessions are too few: the {} to {what} have no click, at --percent {percent}",
-                log.sessions(),
+                "{used} sessions are too few: those to {what} ({}) have no click, at --first {} \
+                 and --percent {percent}; use a longer log",
                 sessions.len(),
+                args.first,
             );
         }
     }

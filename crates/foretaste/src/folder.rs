@@ -43,6 +43,15 @@ const DIGITS: usize = 32;
 /// What a training locks.
 const LOCK: &str = ".training";
 
+/// Whether a folder contains a training that was stopped before its end.
+pub fn is_unfinished_training(path: &Path) -> bool {
+    let entries = path.read_dir().into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).any(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with(UNFINISHED)
+    })
+}
+
 impl<'a> Folder<'a> {
     /// The folder at `path` of what has these manifests, filled from `inputs`; with `force` one
     /// that is there may be replaced.

@@ -39,9 +39,10 @@ use self::reward_model::RewardModels;
 use self::sessions::Chosen;
 use self::simulated::{Length, Simulated};
 use crate::answer::Answer;
-use crate::log::LogArgs;
+use crate::log::read_as_it_is;
 use crate::policy::{self, PolicySpec, Source};
 use crate::progress::Progress;
+use crate::saved;
 
 /// Options of `judge`.
 #[derive(Debug, clap::Args)]
@@ -146,7 +147,7 @@ enum Ready {
 /// Estimates what the policies would have earned, with what speaks against it.
 pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
     let specs = specs(&args.policies)?;
-    let (dataset, _) = LogArgs::of(args.log()).read(None, quiet)?;
+    let dataset = read_as_it_is(args.log(), quiet)?;
     let device = args.device.resolve()?.open()?;
     let users = args
         .users
@@ -322,8 +323,7 @@ fn candidate(spec: &PolicySpec, dataset: &Dataset, device: &Device) -> anyhow::R
     };
     let shown = path.display();
     if path.is_dir() {
-        let recommender = Recommender::load_knowing(path, &dataset.catalogue, device)
-            .with_context(|| format!("cannot load the recommender {shown}"))?;
+        let recommender = saved::recommender(path, &dataset.catalogue, device)?;
         return Ok(Candidate::Ours(Box::new(recommender)));
     }
     if path.as_os_str() != "-" && !path.exists() {

@@ -65,7 +65,7 @@ const REVISION: &str = env!("FORETASTE_REVISION");
 ///
 /// Results go to the standard output, progress and warnings to the standard error. The exit code is
 /// 0 on success, 1 after an error, 2 if the command line is wrong, 3 if `describe` finds a problem
-/// in the log, and 130 after Ctrl-C.
+/// in the log or a step of `run` fails, and 130 after Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -135,7 +135,7 @@ enum Command {
     Man(man::Args),
 }
 
-/// The exit code where all is done, and something is wrong with the data.
+/// The exit code where the answer says that something is wrong.
 const SOMETHING_WRONG: u8 = 3;
 
 /// A log, as the options of every command that reads one name it.
@@ -236,8 +236,8 @@ pub fn check_settings(text: &str) -> anyhow::Result<()> {
 /// What is wrong with the arguments, without the advice for a command line.
 fn misuse(error: clap::Error) -> anyhow::Error {
     let text = error.to_string();
-    let first = text.split("\n\n").next().unwrap_or(&text);
-    anyhow::Error::msg(first.trim_start_matches("error: ").to_owned())
+    let first = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+    anyhow::Error::msg(first.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 impl Command {
@@ -251,7 +251,7 @@ impl Command {
         }
     }
 
-    /// The answer, and whether something is wrong with the data.
+    /// The answer, and whether it says that something is wrong.
     fn run(&self, bars: &MultiProgress, quiet: bool) -> anyhow::Result<(Answer, bool)> {
         let answer = match self {
             Self::Describe(args) => return describe::run(args, quiet),
@@ -264,7 +264,7 @@ impl Command {
             Self::Recommend(args) => recommend::run(args),
             Self::Simulate(args) => simulate::run(args, bars, quiet),
             Self::Trust(args) => trust::run(args, bars, quiet),
-            Self::Run(args) => run::run(args, bars, quiet),
+            Self::Run(args) => return run::run(args, bars, quiet),
             Self::Claims(args) => claims::run(args),
             Self::Completions(args) => completions::run(args, command()),
             Self::Man(args) => man::run(args, command()),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::bail;
-use foretaste_console::terminal::eprint_line;
+use foretaste_console::terminal::{eprint_line, reasons};
 use foretaste_data::Dataset;
 use foretaste_import::{BESIDE, Format, Input, Options, Report, bundled};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -124,15 +124,7 @@ impl LogArgs {
         {
             return Ok(bundled::open(name)?);
         }
-        for path in &self.paths {
-            let pattern = path.to_str().is_some_and(|path| path.contains(['*', '?', '[']));
-            if path.as_os_str() != "-" && !path.exists() && !pattern {
-                bail!(
-                    "there is no file {}; `foretaste list` shows the logs inside this program",
-                    path.display()
-                );
-            }
-        }
+        check_paths(&self.paths)?;
         Ok(Input::open_all(&self.paths)?)
     }
 
@@ -166,6 +158,41 @@ impl LogArgs {
 
     fn skips_bad_rows(&self) -> bool {
         self.skip_bad_rows || self.max_bad.is_some()
+    }
+}
+
+/// The log at `path` for a command that has no options for reading one.
+///
+/// # Errors
+/// As [`LogArgs::read`], with the command that has these options.
+pub fn read_as_it_is(path: &Path, quiet: bool) -> anyhow::Result<Dataset> {
+    let log = LogArgs::of(path);
+    let input = log.open()?;
+    let read = log.read_from(&input, None, quiet).map_err(|error| match input.is_cache() {
+        true => error,
+        false => anyhow::anyhow!(
+            "{}; the options for reading a log are those of `foretaste import`, and this command \
+             takes what it writes",
+            reasons(&error)
+        ),
+    });
+    Ok(read?.0)
+}
+
+/// Whether there is something at each path, patterns and logs inside this program aside.
+///
+/// # Errors
+/// Names the first that is not there.
+pub fn check_paths(paths: &[PathBuf]) -> anyhow::Result<()> {
+    let elsewhere = |path: &str| {
+        path == "-" || path.starts_with(bundled::PREFIX) || path.contains(['*', '?', '['])
+    };
+    match paths.iter().find(|path| !path.exists() && !path.to_str().is_some_and(elsewhere)) {
+        None => Ok(()),
+        Some(path) => bail!(
+            "there is no file {}; `foretaste list` shows the logs inside this program",
+            path.display()
+        ),
     }
 }
 

@@ -29,6 +29,7 @@ pub fn run(args: &Args, program: Command) -> anyhow::Result<Answer> {
     let mut program = program.disable_help_subcommand(true);
     program.build();
     let mut pages = Vec::new();
+    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for command in [&program].into_iter().chain(program.get_subcommands()) {
         let page = Man::new(command.clone());
         let target = Target::new(&to.join(page.get_filename()), Vec::new(), *force)?;
@@ -36,7 +37,6 @@ pub fn run(args: &Args, program: Command) -> anyhow::Result<Answer> {
         page.render(&mut text).context("cannot write a page")?;
         pages.push((page.get_filename(), target, text));
     }
-    fs::create_dir_all(to).with_context(|| format!("cannot create {}", to.display()))?;
     for (_, target, text) in &pages {
         target.check()?;
         foretaste_files::write(target.path(), text)?;

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use foretaste_console::terminal::{eprint_line, still_read};
+use foretaste_data::Catalogue;
 use foretaste_nn::DeviceKind;
 use foretaste_random::Seed;
-use foretaste_recommender::{Actor, Recommended, Recommender, Request};
+use foretaste_recommender::{Actor, Recommended, Request};
 use serde_json::json;
 
 use crate::answer::Answer;
 use crate::policy::{PolicySpec, Source};
+use crate::saved;
 
 /// Options of `recommend`.
 #[derive(Debug, clap::Args)]
@@ -21,7 +23,7 @@ pub struct Args {
     /// likely items), ,act=softmax with ,temperature=T, or ,epsilon=E (this share of the answers is
     /// drawn uniformly).
     policy: PolicySpec,
-    /// Items that the user clicked, the oldest first.
+    /// Items that the user clicked, the oldest first, separated by commas.
     #[arg(long, value_name = "IDS", value_delimiter = ',', allow_hyphen_values = true)]
     history: Vec<String>,
     /// Number of items to recommend; fewer if there are fewer to choose from.
@@ -49,6 +51,10 @@ pub struct Args {
 /// Requests that are answered at a time, if so many are there.
 const BATCH: usize = 256;
 
+/// What a line holds.
+const REQUEST: &str = "a request such as {\"history\": [\"hat-2\"], \"k\": 6}, with lists of ids \
+                       for history, candidates and exclude";
+
 /// The longest line of a request.
 const LONGEST: u64 = 16 << 20;
 
@@ -58,19 +64,22 @@ pub fn run(args: &Args) -> anyhow::Result<Answer> {
         bail!("expected the folder of a recommender, which `foretaste train` writes");
     };
     let device = args.device.resolve()?.open()?;
-    let recommender = Recommender::load(path, &device)
-        .with_context(|| format!("cannot load the recommender {}", path.display()))?;
+    let recommender = saved::recommender(path, &Catalogue::default(), &device)?;
     let actor = recommender.acting(args.policy.acting)?;
     let seed = Seed::new(args.seed).derive("recommendations");
     if let Some(requests) = &args.requests {
         answer_lines(&actor, requests, args.k, seed)?;
         return Ok(Answer::said());
     }
+    let ids = |words: &Vec<String>| {
+        let words = words.iter().map(|word| word.trim());
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
     let request = Request {
-        history: args.history.clone(),
+        history: ids(&args.history),
         k: args.k,
-        candidates: args.candidates.clone(),
-        exclude: args.exclude.clone(),
+        candidates: args.candidates.as_ref().map(ids),
+        exclude: ids(&args.exclude),
     };
     let answers = actor.answer(&[request], seed, 0)?;
     let answer = answers.into_iter().next().context("there is no answer")?;
@@ -163,10 +172,10 @@ impl<R: Read> Lines<R> {
                 continue;
             }
             // What the error of JSON says of lines is of this one alone.
-            let value: serde_json::Value = serde_json::from_slice(&line)
-                .with_context(|| format!("{}: expected a request, as a JSON object", at()))?;
+            let expected = || format!("{}: expected {REQUEST}", at());
+            let value: serde_json::Value = serde_json::from_slice(&line).with_context(expected)?;
             let has_k = value.get("k").is_some();
-            let mut request: Request = serde_json::from_value(value).with_context(at)?;
+            let mut request: Request = serde_json::from_value(value).with_context(expected)?;
             if !has_k {
                 request.k = k;
             }

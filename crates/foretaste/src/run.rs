@@ -12,15 +12,17 @@ use anyhow::{Context, bail};
 use candle_core::Device;
 use foretaste_console::Interrupted;
 use foretaste_console::terminal::{eprint_line, reasons};
+use foretaste_data::Catalogue;
 use foretaste_files::{locks, what_is_at};
-use foretaste_recommender::{Acting, Method, Recommender};
+use foretaste_recommender::{Acting, Method};
 use indicatif::MultiProgress;
 
 use self::findings::Findings;
 use self::settings::Settings;
 use self::stages::{Done, Stages};
 use crate::answer::Answer;
-use crate::log::inputs;
+use crate::log::{check_paths, inputs};
+use crate::saved;
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
@@ -41,13 +43,14 @@ const PAGE: &str = "report.html";
 const LOCK: &str = ".running";
 
 /// Checks the log, learns users from it, says what these may be asked, trains recommenders, judges
-/// them, and writes the page.
+/// them, and writes the page. Also says whether a step failed.
 ///
 /// # Errors
 /// [`Interrupted`] after Ctrl-C; where the folder holds other things, the settings make no sense,
 /// or the log cannot be read. What fails later is said on the page.
-pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Answer> {
+pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<(Answer, bool)> {
     let folder = args.to.clone().unwrap_or_else(|| folder_of(&args.log));
+    check_paths(std::slice::from_ref(&args.log))?;
     check(&folder, &args.log)?;
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let Some(_held) = locks::try_exclusive(&folder.join(LOCK))? else {
@@ -67,7 +70,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let mut json = findings.json();
     json["page"] = page.display().to_string().into();
     let text = format!("{}\nwritten to {}", findings.lines().join("\n"), page.display());
-    Ok(Answer { text, json })
+    Ok((Answer { text, json }, !findings.failed().is_empty()))
 }
 
 /// Where a run of this log goes, unless that is said.
@@ -213,12 +216,13 @@ impl Plan<'_> {
         let done = self.stages.run_on(self.log, "import", log, &import);
         done.map_err(|error| match error.is::<Interrupted>() {
             true => error,
-            false => error.context(format!(
-                "cannot read the log; if its columns or layout are different, write options for \
-                 that under [import] in {}, such as options = [\"--column\", \"session=visit\"], \
-                 and run the same command again",
+            false => anyhow::anyhow!(
+                "{}; options for reading the log, such as options = [\"--layout\", \
+                 \"clicks.toml\"] with what `foretaste import {given} --guess` writes, belong \
+                 under [import] in {}; then run the same command again",
+                reasons(&error),
                 self.folder.join(SETTINGS).display()
-            )),
+            ),
         })
     }
 
@@ -261,7 +265,8 @@ impl Plan<'_> {
 
     /// Whether a recommender draws its slates: then its most likely items are another policy.
     fn draws(&self, recommender: &str) -> anyhow::Result<bool> {
-        let recommender = Recommender::load(Path::new(recommender), &Device::Cpu)?;
+        let recommender =
+            saved::recommender(Path::new(recommender), &Catalogue::default(), &Device::Cpu)?;
         Ok(!recommender.acting(Acting::default())?.is_certain())
     }
 

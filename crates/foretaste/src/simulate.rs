@@ -21,9 +21,10 @@ use indicatif::MultiProgress;
 use self::player::Player;
 use crate::answer::Answer;
 use crate::describe::of_import;
-use crate::log::{LogArgs, inputs};
+use crate::log::{inputs, read_as_it_is};
 use crate::policy::{self, PolicySpec, Source};
 use crate::progress::Progress;
+use crate::saved;
 use crate::users::{self, check_known, listed, unknown};
 
 /// Options of `simulate`.
@@ -78,7 +79,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let read = args.log.as_deref().map_or(Vec::new(), inputs);
     let target = Target::new(&args.to, read, args.force)?;
     let device = args.device.resolve()?.open()?;
-    let users = users::load(&args.users, &device)?;
+    let users = saved::users(&args.users, &device)?;
     let catalogue = users.catalogue().clone();
     let max_steps = args.max_steps.unwrap_or_else(|| users::longest_session(&users));
     let k = match args.k.or_else(|| users::usual_slate(&users)) {
@@ -144,7 +145,7 @@ fn recommender(args: &Args, known: &Catalogue, device: &Device) -> anyhow::Resul
             let Some(log) = &args.log else {
                 bail!("popularity counts clicks in a log: name one with --log");
             };
-            let (dataset, _) = LogArgs::of(log).read(None, true)?;
+            let dataset = read_as_it_is(log, true)?;
             check_known(&dataset.catalogue, known, &format!("the log {}", log.display()))?;
             let (dataset, _) = dataset.mapped_to(known, UnknownItems::Refuse)?;
             let sessions: Vec<usize> = (0..dataset.log.sessions()).collect();
@@ -163,8 +164,7 @@ fn recommender(args: &Args, known: &Catalogue, device: &Device) -> anyhow::Resul
              log, and cannot be simulated; expected a recommender, popularity or uniform"
         );
     }
-    let recommender = Recommender::load_knowing(path, known, device)
-        .with_context(|| format!("cannot load the recommender {shown}"))?;
+    let recommender = saved::recommender(path, known, device)?;
     check_known(recommender.catalogue(), known, &format!("the recommender {shown}"))?;
     let unknown = unknown(known, recommender.catalogue());
     if !unknown.is_empty() {

@@ -22,7 +22,8 @@ use self::watch::Watched;
 use crate::REVISION;
 use crate::answer::Answer;
 use crate::folder::{self, Folder, RECOMMENDERS};
-use crate::log::{LogArgs, context_is_unused, inputs};
+use crate::log::{context_is_unused, inputs, read_as_it_is};
+use crate::saved;
 use crate::users;
 
 /// Options of `train`.
@@ -38,8 +39,8 @@ pub struct Args {
     #[arg(long, default_value = "irecgan", value_parser = methods())]
     method: Method,
     /// Learned users of the log's items that `foretaste fit` wrote, for the methods that learn in
-    /// users. Without this option, cdqn, gdqn, greedy and linucb fit GAN-PW's users to the sessions
-    /// that they learn from.
+    /// users. Without this option, cdqn, gdqn, greedy, assortment and linucb fit GAN-PW's users to
+    /// the sessions that they learn from.
     #[arg(long, value_name = "USERS")]
     users: Option<PathBuf>,
     /// Replace the recommender in the folder.
@@ -105,7 +106,7 @@ pub fn run(args: &Args, bars: &MultiProgress, quiet: bool) -> anyhow::Result<Ans
     let device = args.device.resolve()?;
     let opened = device.open()?;
     let users = args.users.as_deref().map(|path| Given::load(path, &opened)).transpose()?;
-    let (mut dataset, _) = LogArgs::of(&args.log).read(None, quiet)?;
+    let mut dataset = read_as_it_is(&args.log, quiet)?;
     if let Some(given) = &users {
         dataset = users::in_items_of(&given.users, dataset, given.path)?;
     }
@@ -200,7 +201,7 @@ struct Given<'a> {
 impl<'a> Given<'a> {
     /// Those at `path`, who say what they learned from.
     fn load(path: &'a Path, device: &Device) -> anyhow::Result<Self> {
-        let users = users::load(path, device)?;
+        let users = saved::users(path, device)?;
         users::origin(&users, path)?;
         Ok(Self { path, users, digest: users::digest(path)? })
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use candle_core::Device;
 use foretaste_data::{Catalogue, Dataset, Origin, UnknownItems};
 use foretaste_nn::checkpoint::MANIFEST;
 use foretaste_recommender::{USERS, Users};
@@ -26,11 +25,6 @@ pub const LEARNED_IN: &str = "users";
 const LONG: usize = 1_000;
 /// Items that a message names at most.
 const NAMED: usize = 5;
-
-/// What `foretaste fit` wrote.
-pub fn load(path: &Path, device: &Device) -> anyhow::Result<Users> {
-    Users::load(path, device).with_context(|| format!("cannot load the users {}", path.display()))
-}
 
 /// What tells the users at this place from others.
 pub fn digest(path: &Path) -> anyhow::Result<String> {

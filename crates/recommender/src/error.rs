@@ -36,13 +36,13 @@ pub enum Error {
     /// A training diverged, or what is kept of it cannot be written or read.
     #[error(transparent)]
     Training(#[from] foretaste_train::Error),
-    /// A folder holds nothing of what was asked for.
-    #[error("{} contains no {expected}", path.display())]
+    /// There is no such folder, or it holds nothing of what was asked for.
+    #[error("{problem}")]
     Missing {
         /// The folder.
         path: PathBuf,
-        /// What was asked for.
-        expected: &'static str,
+        /// What was asked for, and what is there.
+        problem: String,
     },
     /// A folder holds a kind that this version does not know.
     #[error("{}: it is of the kind {found:?}, but this version knows {known}", path.display())]

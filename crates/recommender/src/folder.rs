@@ -46,7 +46,18 @@ pub(crate) fn find(
             return Ok((manifest, model));
         }
     }
-    Err(Error::Missing { path: folder.to_owned(), expected })
+    let shown = folder.display();
+    let other = |manifest: &str| folder.join(manifest).exists();
+    let problem = if !folder.exists() {
+        format!("there is no folder {shown}, expected one with {expected}")
+    } else if other(USERS) {
+        format!("{shown} contains learned users, expected {expected}")
+    } else if other(RECOMMENDER) {
+        format!("{shown} contains a recommender, expected {expected}")
+    } else {
+        format!("{shown} contains no {}", expected.trim_start_matches("a "))
+    };
+    Err(Error::Missing { path: folder.to_owned(), problem })
 }
 
 /// Writes what a manifest names, in place of what it named before.

@@ -213,7 +213,11 @@ impl Fit {
         watch: &mut dyn Watch,
     ) -> Result<UserModel> {
         if log.with_click().is_empty() {
-            let problem = "no item is ever chosen in these sessions, so users cannot be fitted";
+            let problem = format!(
+                "no item is ever chosen in the {} sessions to learn from, so users cannot be \
+                 fitted",
+                log.sessions.len()
+            );
             return Err(Error::setting("log", problem));
         }
         let seed = Seed::new(job.seed);

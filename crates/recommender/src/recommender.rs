@@ -87,7 +87,7 @@ impl Recommender {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_knowing(folder: &Path, known: &Catalogue, device: &Device) -> Result<Self> {
-        let (manifest, model) = folder::find(folder, RECOMMENDER, "recommender")?;
+        let (manifest, model) = folder::find(folder, RECOMMENDER, "a recommender")?;
         let names = |kind: &&'static Kind| match manifest {
             RECOMMENDER => std::slice::from_ref(&kind.model),
             _ => kind.networks,

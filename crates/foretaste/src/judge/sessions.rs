@@ -88,8 +88,15 @@ impl Chosen {
                  recommenders one at a time, or by a log with other sessions"
             );
         }
-        let learned_from = learned_from.concat();
+        let (learners, learned_from) = (learned_from.len(), learned_from.concat());
         eprint_line(format_args!("judged by {} of {all} sessions{learned_from}", judged.len()));
+        if learners > 1 && judged.len() < all / 4 {
+            eprint_line(format_args!(
+                "warning: few sessions are left to judge by; if users and recommenders learn from \
+                 the same first sessions (`foretaste fit --first 50`, `foretaste train --percent \
+                 50`), the others are left"
+            ));
+        }
         Ok(Self { judged, others })
     }
 

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::page::{interval, signed};
 use crate::policy::PolicySpec;
 use crate::progress::Progress;
+use crate::saved;
 use crate::simulate::CHUNK;
 use crate::simulate::player::Player;
 use crate::users::{self, LEARNED_IN, check_known};
@@ -63,7 +64,7 @@ impl Simulated {
     /// # Errors
     /// Where they do not say what they learned from, or what they pay.
     pub fn load(path: &Path, sessions: u64, seed: u64, device: &Device) -> anyhow::Result<Self> {
-        let users = users::load(path, device)?;
+        let users = saved::users(path, device)?;
         users::origin(&users, path)?;
         let environment = users.environment()?;
         let seed = Seed::new(seed).derive("learned users");

@@ -97,6 +97,15 @@ impl Findings {
         figure(&judge.answer.json["logger"], "reward_per_slate", "interval")
     }
 
+    /// The steps that failed.
+    pub fn failed(&self) -> Vec<String> {
+        let trained = self.trained.iter().map(|(name, of)| (format!("train-{name}"), of));
+        let steps = [("fit", &self.fit), ("trust", &self.trust)];
+        let steps = steps.map(|(name, of)| (name.to_owned(), of)).into_iter().chain(trained);
+        let steps = steps.chain([("judge".to_owned(), &self.judge)]);
+        steps.filter(|(_, outcome)| outcome.is_err()).map(|(name, _)| name).collect()
+    }
+
     fn users_may_rank(&self) -> bool {
         self.permitted().is_some_and(|verdict| ["rank_policies", "tune"].contains(&verdict))
     }
@@ -153,6 +162,10 @@ impl Findings {
                 "The users that were learned from the log: {}",
                 first_small(&verdict)
             ));
+        }
+        let failed = self.failed();
+        if !failed.is_empty() {
+            sure.push(format!("Steps that failed: {}.", failed.join(", ")));
         }
         let wrong = self.wrong().len();
         if wrong > 0 {
@@ -310,12 +323,20 @@ impl Findings {
             let found = condition["found"].as_f64();
             let found = found.map_or("not known".into(), |found| format!("{found:.3}"));
             let least = if condition["limit_is"] == "least" { "at least" } else { "at most" };
-            let asked = text(&condition["asked"]).trim_end_matches(", at least");
+            let asked = text(&condition["asked"]);
+            let asked = asked.trim_end_matches(", at least").trim_end_matches(", at most");
             let limit = condition["limit"].as_f64().unwrap_or(f64::NAN);
             shown.push(format!("{asked} is {found}, but {least} {limit} is required"));
         }
+        const SHOWN: usize = 3;
+        let more = match shown.len().saturating_sub(SHOWN) {
+            0 => String::new(),
+            more => format!("; and {more} more, which `foretaste trust` lists"),
+        };
+        shown.truncate(SHOWN);
         if !shown.is_empty() {
-            sentences.push(format!("The figures that do not allow more: {}.", shown.join("; ")));
+            let figures = shown.join("; ");
+            sentences.push(format!("The figures that do not allow more: {figures}{more}."));
         }
         sentences.push(format!(
             "The rule of this verdict permitted too much in {wrong} of {worlds} simulated worlds."
@@ -371,10 +392,10 @@ impl Findings {
         }
         let mut sentences = Vec::new();
         for (verdict, says) in [
-            (BETTER, "Earns significantly more than the logging policy by the log"),
-            (WORSE, "Earns significantly less than the logging policy by the log"),
-            (ALIKE, "No significant difference from the logging policy by the log"),
-            (UNDECIDED, "Cannot be judged by this log"),
+            (BETTER, "Better than the logging policy, by the log"),
+            (WORSE, "Worse than the logging policy, by the log"),
+            (ALIKE, "Cannot be distinguished from the logging policy by the log"),
+            (UNDECIDED, "Not to be decided by this log"),
         ] {
             let names = names_of(rows.iter().filter(|row| row.verdict == verdict));
             if !names.is_empty() {
@@ -399,55 +420,77 @@ impl Findings {
     }
 
     fn of_next_step(&self) -> Vec<String> {
+        let failed = self.failed();
+        let mut sentences = Vec::new();
+        if !failed.is_empty() {
+            sentences.push(format!(
+                "These steps failed, for the reasons above: {}. Settle them and run the same \
+                 command again; the other steps are kept.",
+                failed.join(", ")
+            ));
+        }
+        if self.judge.is_ok() || !self.wrong().is_empty() {
+            sentences.push(self.advice());
+        }
+        sentences
+    }
+
+    fn advice(&self) -> String {
         let rows = self.rows();
         let best = rows.iter().filter(|row| row.verdict == BETTER).max_by(|a, b| {
             let mean = |row: &Row| row.difference.map_or(f64::NEG_INFINITY, |figure| figure.value);
             mean(a).total_cmp(&mean(b))
         });
         if !self.wrong().is_empty() {
-            return vec![
-                "Fix the problems of the log first; everything else depends on it.".into(),
-            ];
+            return "Fix the problems of the log first; everything else depends on it.".into();
         }
         if let Some(best) = best {
             let gain =
                 best.difference.map_or(String::new(), |figure| format!(" of {figure} a slate"));
-            return vec![format!(
+            return format!(
                 "Show {} to a part of your users, and log the probability of every place of every \
                  slate: by the log, expect a gain{gain} over the logging policy.",
                 best.policy
-            )];
+            );
         }
         if !has_propensities(&self.describe) {
-            return vec![
-                "Log the probability with which every item was shown at its place, and show some \
-                 slates at random: without this, no other policy can be judged."
-                    .into(),
-            ];
+            return "Log the probability with which every item was shown at its place, and show \
+                    some slates at random: without this, no other policy can be judged."
+                .into();
         }
         let undecided = || rows.iter().filter(|row| !row.is_decided());
-        let promising = undecided().max_by(|a, b| a.key(By::Users).total_cmp(&b.key(By::Users)));
-        if let Some(promising) = promising {
-            return vec![format!(
-                "Let {} choose a share of the slates, mixed with random ones, and log the \
-                 probability of every place: this log has too few slates like those of {} to \
-                 estimate what they earn.",
-                promising.policy,
-                names_of(undecided()),
-            )];
+        if undecided().next().is_some() {
+            let few = format!(
+                "this log has too few slates like those of {} to estimate what they earn",
+                names_of(undecided())
+            );
+            let promising =
+                undecided().filter(|row| row.policy != "uniform" && self.users_may_rank());
+            let promising = promising.max_by(|a, b| a.key(By::Users).total_cmp(&b.key(By::Users)));
+            return match promising {
+                Some(promising) => format!(
+                    "Let {} choose a share of the slates, mixed with random ones, and log the \
+                     probability of every place: {few}.",
+                    promising.policy
+                ),
+                None => format!(
+                    "Collect a longer log in which a share of the slates is drawn at random, or by \
+                     the policy that you want to judge, with the probability of every place: \
+                     {few}, and the learned users may not be used to choose among them."
+                ),
+            };
         }
         let open = rows.iter().filter(|row| row.verdict == ALIKE);
         let needed = open
             .filter_map(|row| Some((row, row.more_sessions()?)))
             .min_by(|a, b| a.1.total_cmp(&b.1));
         match needed {
-            Some((row, times)) => vec![format!(
+            Some((row, times)) => format!(
                 "No policy is significantly better. If the true difference of {} is the estimated \
                  one, about {times:.0} times as many sessions would show it.",
                 row.policy
-            )],
-            None if rows.is_empty() => vec!["See above why no policy could be judged.".into()],
-            None => vec!["No policy is significantly better: keep the one that you have.".into()],
+            ),
+            None => "No policy is significantly better: keep the one that you have.".into(),
         }
     }
 }

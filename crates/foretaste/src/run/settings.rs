@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::bail;
+use clap::Parser;
 use serde::Deserialize;
+
+use crate::{Cli, misuse};
 
 /// What is written where there are no settings: the defaults.
 pub const TEMPLATE: &str = include_str!("foretaste.toml");
@@ -99,7 +102,35 @@ impl Settings {
                  it, or remove its options"
             );
         }
+        settings.check_options()?;
         Ok(settings)
+    }
+
+    /// Whether methods and options are those of the commands, before any of them runs.
+    fn check_options(&self) -> anyhow::Result<()> {
+        let Self { fit, train, judge, .. } = self;
+        let check = |table: &str, command: &[&str], options: &[String]| {
+            let command = command.iter().map(|word| (*word).to_owned());
+            let words = ["foretaste".to_owned()].into_iter().chain(command);
+            Cli::try_parse_from(words.chain(options.iter().cloned()))
+                .map(drop)
+                .map_err(|error| anyhow::anyhow!("{table}: {}", misuse(error)))
+        };
+        let learning = ["--seed", "0", "--device", &self.device];
+        check("[import] options", &["import", "LOG", "--to", "LOG"], &self.import.options)?;
+        let of_fit = ["fit", "LOG", "--to", "USERS", "--model", &fit.model, "--percent", "80"];
+        check("[fit]", &[&of_fit[..], &learning, &["--first", "50"]].concat(), &fit.options)?;
+        for method in &train.methods {
+            let of_train = ["train", "LOG", "--to", "POLICY", "--method", method];
+            let of_train = [&of_train[..], &learning, &["--percent", "50"]].concat();
+            check(&format!("[train] {method}"), &of_train, train.of(method))?;
+        }
+        let of_judge = ["judge", "--log", "LOG", "--policy", "uniform", "--percent", "50"];
+        check("[judge] options", &[&of_judge[..], &learning].concat(), &judge.options)?;
+        for policy in &judge.policies {
+            check("[judge] policies", &["judge", "--log", "LOG", "--policy", policy], &[])?;
+        }
+        Ok(())
     }
 }
 
@@ -139,6 +170,9 @@ mod tests {
             ("seed = 0", "sede = 0", "sede"),
             ("propensities = \"auto\"", "propensities = \"guess\"", "guess"),
             ("[train.options]", "[train.options]\nlstm = []", "lstm"),
+            ("\"trees\"", "\"tree\"", "[train] tree: invalid value 'tree' for '--method"),
+            ("model = \"pw\"", "model = \"pv\"", "[fit]: invalid value 'pv'"),
+            ("options = []", "options = [\"--colums\", \"a=b\"]", "[import] options: unexpected"),
         ] {
             assert!(TEMPLATE.contains(from), "{from}");
             let error = Settings::parse(&TEMPLATE.replacen(from, to, 1)).unwrap_err();

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::answer::Answer;
-use crate::{Cli, REVISION};
+use crate::{Cli, REVISION, misuse};
 
 /// Runs stages, and keeps what they answered.
 pub struct Stages<'a> {
@@ -39,6 +39,8 @@ struct Kept {
     key: String,
     /// Nothing until it is done.
     answer: Option<(String, Value)>,
+    /// Digests of the files and folders that it made.
+    made: Vec<String>,
 }
 
 /// More than any answer takes.
@@ -106,13 +108,18 @@ impl<'a> Stages<'a> {
         let key = blake3::hash(key.as_bytes()).to_hex().to_string();
         let shown = format!("foretaste {}", command.join(" "));
         let found = self.read(name).filter(|kept| kept.key == key);
-        let there = makes.iter().all(|path| Path::new(path).exists());
-        let begun = found.is_some();
-        if let Some((text, json)) = found.and_then(|kept| kept.answer).filter(|_| there) {
-            return Ok(Done { key, command: shown, answer: Answer { text, json } });
+        let mut begun = found.is_some();
+        if let Some(Kept { answer: Some((text, json)), made, .. }) = found {
+            let there = makes.iter().map(|path| digest_of_all(Path::new(path)));
+            if there.map(Result::ok).eq(made.into_iter().map(Some)) {
+                return Ok(Done { key, command: shown, answer: Answer { text, json } });
+            }
+            let made = makes.join(" and ");
+            eprint_line(format_args!("{made} was changed or removed, so it is made again"));
+            begun = false;
         }
         eprint_line(format_args!("{name}: {shown}"));
-        self.write(name, &Kept { key: key.clone(), answer: None })?;
+        self.write(name, &Kept { key: key.clone(), answer: None, made: vec![] })?;
         let mut words = vec!["foretaste".to_owned()];
         words.extend(command.iter().cloned());
         if !makes.is_empty() {
@@ -122,11 +129,7 @@ impl<'a> Stages<'a> {
         if ["fit", "train"].contains(&&*command[0]) && !begun {
             words.push("--fresh".into());
         }
-        let cli = Cli::try_parse_from(words).map_err(|error| {
-            let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            anyhow::anyhow!("{}", line.trim_start_matches("error: ").to_owned())
-        });
+        let cli = Cli::try_parse_from(words).map_err(misuse);
         let (answer, _) =
             cli.and_then(|cli| cli.command.run(self.bars, self.quiet)).map_err(|error| {
                 match error.is::<Interrupted>() {
@@ -135,7 +138,9 @@ impl<'a> Stages<'a> {
                 }
             })?;
         let kept = (answer.text.clone(), answer.json.clone());
-        self.write(name, &Kept { key: key.clone(), answer: Some(kept) })?;
+        let made = makes.iter().map(|path| digest_of_all(Path::new(path)));
+        let made = made.collect::<anyhow::Result<_>>()?;
+        self.write(name, &Kept { key: key.clone(), answer: Some(kept), made })?;
         Ok(Done { key, command: shown, answer })
     }
 
@@ -151,6 +156,22 @@ impl<'a> Stages<'a> {
     fn place(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.json"))
     }
+}
+
+/// The digest of a file, or of the names and contents of a folder's files.
+fn digest_of_all(path: &Path) -> anyhow::Result<String> {
+    if !path.is_dir() {
+        return digest(path);
+    }
+    let files = fs::read_dir(path)?.map(|entry| Ok(entry?.path()));
+    let mut files = files.collect::<anyhow::Result<Vec<PathBuf>>>()?;
+    files.sort();
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        hasher.update(file.as_os_str().as_encoded_bytes());
+        hasher.update(digest_of_all(&file)?.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn digest(path: &Path) -> anyhow::Result<String> {

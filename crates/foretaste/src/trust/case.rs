@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use candle_core::Device;
 use foretaste_cascade_dqn::Greedy;
 use foretaste_console::terminal::eprint_line;
@@ -15,8 +15,9 @@ use foretaste_user_model::{Context as ItemContext, Outside, RewardHead, StateEnc
 
 use super::{Args, Known};
 use crate::fit::settings::{Kind, Settings};
-use crate::log::LogArgs;
-use crate::users::{SETTINGS, longest_session, usual_slate};
+use crate::log::read_as_it_is;
+use crate::saved;
+use crate::users::{SETTINGS, check_known, longest_session, usual_slate};
 
 /// Users, and the log that they are judged by.
 pub struct Case {
@@ -57,8 +58,7 @@ impl Case {
     /// Where they cannot be read or do not fit each other, or no session is left to judge by.
     pub fn read(args: &Args, quiet: bool) -> anyhow::Result<Self> {
         let device = args.device.resolve()?.open()?;
-        let users = Users::load(&args.users, &device)
-            .with_context(|| format!("cannot load the users {}", args.users.display()))?;
+        let users = saved::users(&args.users, &device)?;
         let Some(origin) = users.origin().cloned() else {
             bail!(
                 "{} has no list of the sessions that it learned from, so no sessions can judge it; \
@@ -147,17 +147,12 @@ impl Case {
 
 /// A log in the items of the users.
 fn read(path: &Path, users: &Users, quiet: bool) -> anyhow::Result<Dataset> {
-    let (dataset, _) = LogArgs::of(path).read(None, quiet)?;
+    let dataset = read_as_it_is(path, quiet)?;
     if dataset.log.steps() == 0 {
         bail!("{} contains no slate", path.display());
     }
-    let found = dataset.mapped_to(users.catalogue(), UnknownItems::Refuse).with_context(|| {
-        format!(
-            "the users do not know all items of {}; fit users on a log that shows them",
-            path.display()
-        )
-    });
-    Ok(found?.0)
+    check_known(&dataset.catalogue, users.catalogue(), &format!("the log {}", path.display()))?;
+    Ok(dataset.mapped_to(users.catalogue(), UnknownItems::Refuse)?.0)
 }
 
 /// What users of this kind are called, and how they are asked for scores.

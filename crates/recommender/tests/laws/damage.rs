@@ -87,7 +87,8 @@ fn a_folder_without_a_recommender_says_so() {
     let folder = tempdir().unwrap();
     let message = load(folder.path()).unwrap_err().to_string();
     assert!(message.ends_with("contains no recommender"), "{message}");
-    assert!(load(&folder.path().join("nowhere")).is_err());
+    let message = load(&folder.path().join("nowhere")).unwrap_err().to_string();
+    assert!(message.starts_with("there is no folder"), "{message}");
 }
 
 #[test]
