@@ -38,7 +38,9 @@ pub trait Experiment: Sync {
     fn columns(&self) -> &'static [Metric];
 
     /// The metrics that its cells report in addition to those, each by some of them.
-    fn further_metrics(&self) -> Vec<Metric>;
+    fn further_metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
 
     /// What the validation figures of its learning curves are, with the unit; empty where it has
     /// none.
@@ -47,9 +49,13 @@ pub trait Experiment: Sync {
     }
 
     /// Its plots and tables after those of the papers.
-    fn views(&self) -> Vec<View>;
+    fn views(&self) -> Vec<View> {
+        Vec::new()
+    }
 
     /// Remarks under the experiment's table, one item of a Markdown list each: where the data come
     /// from, figures of public runs.
-    fn notes(&self) -> Vec<String>;
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

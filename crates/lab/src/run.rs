@@ -16,7 +16,7 @@ use crate::runner::Runner;
 use crate::store::{self, Finished, Store};
 use crate::tally::Tally;
 use crate::trace::Traces;
-use crate::{Cell, Experiment, Interrupted, Program, Shard, remarks, reports};
+use crate::{Cell, Experiment, Interrupted, Program, Scale, Shard, remarks, reports};
 use foretaste_console::terminal::{eprint_line, print_line};
 
 /// What to run, how, and where its results go.
@@ -46,7 +46,30 @@ pub struct Run<'a> {
     pub quiet: bool,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// All cells of these experiments, one at a time on the processor, at the scale `quick`.
+    pub fn new(
+        program: Program,
+        experiments: &'a [Box<dyn Experiment>],
+        seeds: u64,
+        out: impl Into<PathBuf>,
+    ) -> Self {
+        let config = RunConfig { scale: Scale::Quick, data_dir: None, device: "cpu".into() };
+        Self {
+            program,
+            experiments,
+            config,
+            seeds,
+            out: out.into(),
+            jobs: 1,
+            shard: None,
+            methods: Vec::new(),
+            merge: Vec::new(),
+            again: false,
+            quiet: false,
+        }
+    }
+
     /// Prints the cells, which are finished, and what the others are expected to cost.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ pub struct Design {
 }
 
 /// A data set of an experiment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataSet {
     /// Its name.
     pub name: String,
