@@ -18,6 +18,7 @@ pub fn run() -> anyhow::Result<()> {
     for step in steps(temporary.path())? {
         step.run()?;
     }
+    examples(temporary.path())?;
     print_line("== book");
     book::check()?;
     print_line("== Python package");
@@ -29,12 +30,12 @@ pub fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-struct Step {
-    name: &'static str,
+struct Step<'a> {
+    name: &'a str,
     command: Command,
 }
 
-impl Step {
+impl Step<'_> {
     fn run(mut self) -> anyhow::Result<()> {
         print_line(format_args!("== {}", self.name));
         let begin = Instant::now();
@@ -50,7 +51,7 @@ impl Step {
     }
 }
 
-fn steps(temporary: &Path) -> anyhow::Result<Vec<Step>> {
+fn steps(temporary: &Path) -> anyhow::Result<Vec<Step<'static>>> {
     let step = |name, command| Step { name, command };
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
     docs.env("RUSTDOCFLAGS", "-D warnings");
@@ -78,6 +79,44 @@ fn steps(temporary: &Path) -> anyhow::Result<Vec<Step>> {
         step("faults of the machine", chaos),
         step("smoke reproduction", smoke),
     ])
+}
+
+/// Examples that are compiled only: the first needs data which are not ours to share, and the
+/// others train networks, which takes a minute or more without optimization.
+const NOT_RUN: [&str; 7] =
+    ["open_bandit", "anchor", "compare", "fit", "recommend", "recovery", "train"];
+
+/// Runs the other examples, as the tests built them.
+fn examples(folder: &Path) -> anyhow::Result<()> {
+    let build = cargo(&["build", "--workspace", "--examples", "--locked"]);
+    Step { name: "examples", command: build }.run()?;
+    let own = std::env::current_exe().context("cannot find this program's own file")?;
+    let target = own.ancestors().nth(2).context("this program's file is in no folder")?;
+    for example in names_of_examples()? {
+        if NOT_RUN.contains(&example.as_str()) {
+            continue;
+        }
+        let mut command = Command::new(target.join("debug/examples").join(&example));
+        command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        Step { name: &example, command }.run()?;
+    }
+    Ok(())
+}
+
+fn names_of_examples() -> anyhow::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for package in workspace_root().join("crates").read_dir()? {
+        let folder = package?.path().join("examples");
+        if !folder.is_dir() {
+            continue;
+        }
+        for example in folder.read_dir()? {
+            let path = example?.path();
+            names.extend(path.file_stem().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// American spelling everywhere, by _typos.toml.

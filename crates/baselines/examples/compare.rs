@@ -1,101 +1,59 @@
-//! Chooses and judges every baseline on a cached log, which `foretaste import` makes, by its
-//! split or one by sessions, and prints a table as CSV.
+//! Fits every baseline to a cached log, which `foretaste import` makes, by its split or one by
+//! sessions; chooses its settings on the validation sessions; and prints test figures as CSV.
+//! Without a log, to one of simulated users, by coarse grids.
 //!
-//! `cargo run --release -p foretaste-baselines --example compare -- LOG [SEED [full|coarse [MODEL..]]]`
-//! (default: seed 1, full grids, all models). Every point of a grid goes to the standard error: its
-//! validation figures, where it stopped, seconds.
+//! `cargo run --release -p foretaste-baselines --example compare -- [LOG [SEED [full|coarse
+//! [MODEL..]]]]` (default: seed 1, full grids, all models)
 
-use std::ops::ControlFlow;
-use std::path::Path;
-use std::time::Instant;
+use std::{ops::ControlFlow::Continue, path::Path};
 
-use foretaste_baselines::{Data, Impressions, ModelKind, Progress, select_among};
+use foretaste_baselines::{Data, ModelKind, select_among};
 use foretaste_data::{Fractions, Split, cache};
 use foretaste_eval::choice::evaluate;
 use foretaste_random::Seed;
-
-/// glibc gives freed pages back, and every intermediate tensor then pays for them again.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use foretaste_sim::{Blind, ChoiceUsers, Rollout, policies::UniformRandom};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("which log?")?;
-    let seed = Seed::new(arguments.next().map_or(Ok(1), |text| text.parse())?);
-    let coarse = match arguments.next().as_deref() {
-        None | Some("full") => false,
-        Some("coarse") => true,
-        Some(other) => return Err(format!("{other}: expected full or coarse").into()),
-    };
-    let names: Vec<String> = arguments.collect();
-    let dataset = cache::load(Path::new(&path))?;
-    let split = match dataset.split {
-        Some(split) => split,
-        None => Split::by_session(&dataset.log, Fractions::default(), seed.derive("split"))?,
-    };
-    let data = Data::new(&dataset.log, dataset.catalogue.len(), &split);
-    let test = Impressions::new(&dataset.log, &split.test);
-
-    println!(
-        "model,likelihood,precision@1,precision@2,NLL,validation precision@1,validation NLL,seconds,chosen"
-    );
-    let (mut chance, mut clicks) = ([0.0; 3], 0.0);
-    for (slate, _) in test.slates().filter(|(_, clicked)| clicked.is_some()) {
-        let n = slate.len() as f64;
-        chance = [chance[0] + 1.0 / n, chance[1] + (2.0 / n).min(1.0), chance[2] + n.ln()];
-        clicks += 1.0;
-    }
-    println!(
-        "chance,,{:.4},{:.4},{:.4},,,,",
-        chance[0] / clicks,
-        chance[1] / clicks,
-        chance[2] / clicks
-    );
-    for kind in ModelKind::ALL
-        .into_iter()
-        .filter(|kind| names.is_empty() || names.contains(&kind.name().into()))
-    {
-        let start = Instant::now();
-        let mut begun = Vec::new();
-        let callback = |progress: Progress| {
-            if progress.iteration == 0 && progress.seen.is_none() {
-                begun.push(start.elapsed().as_secs_f64());
-            }
-            ControlFlow::Continue(())
-        };
-        let grid = if coarse { kind.coarse_grid() } else { kind.grid() };
-        let selection = select_among(&grid, &data, seed.derive(kind.name()), callback)?;
-        let seconds = start.elapsed().as_secs_f64();
-        begun.push(seconds);
-        for (candidate, span) in selection.candidates.iter().zip(begun.windows(2)) {
-            let best = candidate
-                .curve
-                .iter()
-                .min_by(|a, b| a.validation_loss.total_cmp(&b.validation_loss));
-            let (best, last) = (
-                best.map(|point| point.iteration),
-                candidate.curve.last().map(|point| point.iteration),
-            );
-            let (seconds, figures) = (span[1] - span[0], candidate.validation);
-            eprintln!(
-                "{seconds:.2} s, best {best:?} of {last:?}, {figures:?}, {:?}",
-                candidate.settings
-            );
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let seed = Seed::new(arguments.get(1).map_or(Ok(1), |text| text.parse())?);
+    let (log, items, split, grids) = match arguments.first() {
+        Some(path) => {
+            let dataset = cache::load(Path::new(path))?;
+            let grids = arguments.get(2).map_or("full", String::as_str);
+            (dataset.log, dataset.catalogue.len(), dataset.split, grids)
         }
-        let figures = evaluate(&*selection.model, &dataset.log, &split.test)?;
-        let chosen = &selection.candidates[selection.chosen];
-        let text = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
-        println!(
-            "{},{:?},{},{},{},{},{},{seconds:.2},\"{:?}\"",
-            kind.name(),
-            selection.model.likelihood(),
-            text(figures.precision_at_1),
-            text(figures.precision_at_2),
-            text(figures.nll_given_choice),
-            text(chosen.validation.precision_at_1),
-            text(chosen.validation.nll_given_choice),
-            chosen.settings,
-        );
+        None => {
+            let random = Blind(UniformRandom { items: 50 });
+            let rollout = Rollout::new(seed, 0..200, 4);
+            (rollout.run(&ChoiceUsers::new(&Default::default())?, &random)?, 50, None, "coarse")
+        }
+    };
+    let by_session = || Split::by_session(&log, Fractions::default(), seed.derive("split"));
+    let split = split.map_or_else(by_session, Ok)?;
+    let data = Data::new(&log, items, &split);
+
+    println!("model,likelihood,precision@1,precision@2,NLL,validation NLL,settings");
+    let steps = || split.test.iter().flat_map(|&session| log.session(session).steps());
+    let sizes = || steps().filter(|step| step.choice.item().is_some()).map(|step| step.slate.len());
+    let mean = |of: fn(f64) -> f64| {
+        sizes().map(|size| of(size as f64)).sum::<f64>() / sizes().count() as f64
+    };
+    let chance = [mean(f64::recip), mean(|size| (2.0 / size).min(1.0)), mean(f64::ln)];
+    println!("chance,,{},,", chance.map(|value| format!("{value:.4}")).join(","));
+    let text = |value: Option<f64>| value.map_or(String::new(), |value| format!("{value:.4}"));
+    let chosen = |kind: &ModelKind| match arguments.get(3..) {
+        None | Some([]) => true,
+        Some(names) => names.iter().any(|name| name == kind.name()),
+    };
+    for kind in ModelKind::ALL.into_iter().filter(chosen) {
+        let grid = if grids == "coarse" { kind.coarse_grid() } else { kind.grid() };
+        let found = select_among(&grid, &data, seed.derive(kind.name()), |_| Continue(()))?;
+        let figures = evaluate(&*found.model, &log, &split.test)?;
+        let best = &found.candidates[found.chosen];
+        let test = [figures.precision_at_1, figures.precision_at_2, figures.nll_given_choice];
+        let (test, validation) = (test.map(text).join(","), text(best.validation.nll_given_choice));
+        let (name, likelihood) = (kind.name(), found.model.likelihood());
+        println!("{name},{likelihood:?},{test},{validation},\"{:?}\"", best.settings);
     }
     Ok(())
 }

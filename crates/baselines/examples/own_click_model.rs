@@ -4,6 +4,8 @@
 //!
 //! `cargo run --release -p foretaste-baselines --example own_click_model`
 
+use std::ops::ControlFlow::Continue;
+
 use foretaste_baselines::{ClickModel, Data, Impressions, Likelihood, ModelKind, Result, select};
 use foretaste_data::{Fractions, ItemId, Split};
 use foretaste_eval::choice::evaluate;
@@ -12,16 +14,16 @@ use foretaste_settings::Setting;
 use foretaste_sim::{Blind, ChoiceUsers, Rollout, policies::UniformRandom};
 
 struct Luce(Vec<f32>);
+
 fn fit(data: &Data<'_>) -> Luce {
     let mut w = vec![1.0; data.items];
     for _ in 0..50 {
         let (mut clicks, mut exposure) = (vec![1.0; data.items], vec![1.0; data.items]);
         for (slate, clicked) in Impressions::new(data.log, data.train).slates() {
+            let Some(place) = clicked else { continue };
             let total: f32 = slate.iter().map(|item| w[item.index()]).sum();
-            slate
-                .iter()
-                .for_each(|item| exposure[item.index()] += clicked.map_or(0.0, |_| 1.0 / total));
-            clicked.iter().for_each(|place| clicks[slate[*place].index()] += 1.0);
+            slate.iter().for_each(|item| exposure[item.index()] += 1.0 / total);
+            clicks[slate[place].index()] += 1.0;
         }
         w = clicks.iter().zip(exposure).map(|(clicks, exposure)| clicks / exposure).collect();
     }
@@ -47,17 +49,8 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let log = Rollout::new(Seed::new(1), 0..400, 4).run(&users, &random)?;
     let split = Split::by_session(&log, Fractions::default(), Seed::new(2))?;
     let data = Data::new(&log, 50, &split);
-    let popularity =
-        select(
-            ModelKind::Popularity,
-            &data,
-            Seed::new(3),
-            |_| std::ops::ControlFlow::Continue(()),
-        )?;
-    println!(
-        "popularity: {:.4?}\nLuce: {:.4?}",
-        evaluate(&*popularity.model, &log, &split.test)?,
-        evaluate(&fit(&data) as &dyn ClickModel, &log, &split.test)?
-    );
+    let popularity = select(ModelKind::Popularity, &data, Seed::new(3), |_| Continue(()))?;
+    println!("popularity: {:.4?}", evaluate(&*popularity.model, &log, &split.test)?);
+    println!("Luce: {:.4?}", evaluate(&fit(&data) as &dyn ClickModel, &log, &split.test)?);
     Ok(())
 }

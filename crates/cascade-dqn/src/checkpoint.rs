@@ -1,4 +1,4 @@
-//! Checkpoints of a whole training: networks, optimiser, target networks, replay memory, curve
+//! Checkpoints of a whole training: networks, optimizer, target networks, replay memory, curve
 //! ([`foretaste_train::run`]).
 
 use std::collections::BTreeMap;

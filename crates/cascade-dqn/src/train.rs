@@ -20,7 +20,7 @@ use crate::{Epsilon, Priority, QNetworks, QPolicy, Result};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
-    /// The optimiser of all Θ_j.
+    /// The optimizer of all Θ_j.
     pub optimiser: AdamConfig,
     /// Training users of an iteration, who act as one batch.
     pub users: usize,

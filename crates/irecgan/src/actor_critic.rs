@@ -94,7 +94,7 @@ pub struct ActorCritic {
 }
 
 impl ActorCritic {
-    /// Trains both from where they are, the critic by the actor's optimiser.
+    /// Trains both from where they are, the critic by the actor's optimizer.
     pub fn new(actor: AgentTrainer, critic: Critic) -> Result<Self> {
         let adam = Adam::new(critic.params(), actor.config().optimiser)?;
         Ok(Self { actor, critic, adam })

@@ -67,7 +67,7 @@ impl AgentConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentTraining {
-    /// The optimiser: Adam, 1e-4, gradients clipped at norm 5.
+    /// The optimizer: Adam, 1e-4, gradients clipped at norm 5.
     pub optimiser: AdamConfig,
     /// Sessions in a batch: 32.
     pub batch: usize,
@@ -301,7 +301,7 @@ impl ClickLosses {
     }
 }
 
-/// A in training: the agent with its optimiser.
+/// A in training: the agent with its optimizer.
 #[derive(Debug)]
 pub struct AgentTrainer {
     agent: Agent,
@@ -379,7 +379,7 @@ impl AgentTrainer {
         Ok(means.map_or(0.0, |[loss, _]| loss))
     }
 
-    /// Writes agent and optimiser.
+    /// Writes agent and optimizer.
     pub fn save<'a>(
         &self,
         folder: &Path,

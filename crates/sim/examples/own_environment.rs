@@ -32,11 +32,8 @@ impl Environment for Bored {
             let takes = |item: &&ItemId| stream.random_bool(0.7 / (1.0 + b[item.index() % 3]));
             let taken = slates.row(row).iter().find(takes).copied();
             taken.iter().for_each(|item| b[item.index() % 3] += 1.0);
-            out.push(
-                taken.map_or(Choice::Leave, Choice::Item),
-                taken.map_or(0.0, |_| 1.0),
-                taken.is_none(),
-            );
+            let choice = taken.map_or(Choice::Leave, Choice::Item);
+            out.push(choice, if taken.is_some() { 1.0 } else { 0.0 }, taken.is_none());
         }
         Ok(())
     }
@@ -54,10 +51,8 @@ fn main() -> Result<()> {
         let scores: Vec<f64> = (0..30).map(|item| f64::from(item % kinds)).collect();
         let policy = Blind(TopItems::new(&scores));
         let sessions = Rollout::new(Seed::new(1), 0..10_000, 3).outcomes(&Bored, &policy)?;
-        println!(
-            "{slate}: {:.2} clicks a session",
-            sessions.iter().map(|session| session.reward).sum::<f64>() / 1e4
-        );
+        let clicks: f64 = sessions.iter().map(|session| session.reward).sum();
+        println!("{slate}: {:.2} clicks a session", clicks / 1e4);
     }
     Ok(())
 }

@@ -36,10 +36,9 @@ impl Policy for Thompson {
     }
     fn observe(&self, m: &mut Self::Memory, slates: &Slates, seen: &Responses) -> Result<()> {
         for ((row, counts), choice) in m.iter_mut().enumerate().zip(&seen.choice) {
-            slates
-                .row(row)
-                .iter()
-                .for_each(|i| counts[i.index()][usize::from(choice.item() != Some(*i))] += 1.0);
+            for item in slates.row(row) {
+                counts[item.index()][usize::from(choice.item() != Some(*item))] += 1.0;
+            }
         }
         Ok(())
     }
@@ -49,17 +48,13 @@ impl Policy for Thompson {
 }
 
 fn main() -> Result<()> {
-    let (items, base, preference) = (20, -3.0, 3.0);
-    let config = ChoiceUsersConfig { items, base, preference, ..Default::default() };
+    let config = ChoiceUsersConfig { items: 20, base: -3.0, preference: 3.0, ..Default::default() };
     let users = ChoiceUsers::new(&config)?;
     let rollout = Rollout::new(Seed::new(1), 0..2_000, 3).max_steps(30);
-    let mean =
-        |outcomes: Vec<Outcome>| outcomes.iter().map(|outcome| outcome.reward).sum::<f64>() / 2e3;
-    println!(
-        "random slates: {:.2} clicks a session",
-        mean(rollout.outcomes(&users, &Blind(UniformRandom { items }))?)
-    );
-    println!("Thompson sampling: {:.2}", mean(rollout.outcomes(&users, &Blind(Thompson(items)))?));
-    println!("at most: {:.2}", ChoiceOracle::new(&users, 3, 30)?.value());
+    let mean = |all: Vec<Outcome>| all.iter().map(|session| session.reward).sum::<f64>() / 2e3;
+    let random = mean(rollout.outcomes(&users, &Blind(UniformRandom { items: 20 }))?);
+    let thompson = mean(rollout.outcomes(&users, &Blind(Thompson(20)))?);
+    let most = ChoiceOracle::new(&users, 3, 30)?.value();
+    println!("clicks a session: random {random:.2}, Thompson {thompson:.2}, at most {most:.2}");
     Ok(())
 }
