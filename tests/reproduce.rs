@@ -41,6 +41,25 @@ fn a_rerun_runs_only_what_is_missing_or_corrupt() {
     assert_eq!(Tables::read(&out), straight);
 }
 
+#[test]
+fn the_cells_of_some_methods_run_before_the_others() {
+    let temp = TempDir::new().unwrap();
+    let out = temp.path().join("results");
+    let only = |methods: &[&str]| {
+        let methods = methods.iter().flat_map(|method| ["--method", method]);
+        let options: Vec<&str> = ["--seeds", "1"].into_iter().chain(methods).collect();
+        run_experiments(&["planning"], &out, &options)
+    };
+    only(&["planing"]).fails_with("there is no method `planing`, expected one of `GAN-CDQN`");
+    only(&["random", "plan*"]).succeeds();
+    let some = cells(&out).len();
+    let tables = Tables::read(&out);
+    assert!(tables.results.contains("random") && !tables.results.contains("GAN-CDQN"));
+    run_experiments(&["planning"], &out, &["--seeds", "1"]).succeeds();
+    let all = cells(&out).len();
+    assert_eq!(count(&out), Count { total: all, run: all - some, resumed: some });
+}
+
 /// TensorBoard is shown the learning curves of `curves.csv`, in single precision, and the metrics
 /// of `results.csv`; and the norms of gradients, which no table has.
 #[test]

@@ -21,10 +21,15 @@ use crate::workspace_root;
 /// Options of `docs`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Copy the means and claims of a run, finished or not, to docs/results/SCALE; do not change
-    /// the documents.
+    /// Copy the means and claims of a run, finished or not, to a folder of docs/results; do not
+    /// change the documents.
     #[arg(long, value_name = "OUT", conflicts_with = "check")]
     take: Option<PathBuf>,
+
+    /// The folder's name, so that runs of one scale have a folder each [default: the scale; for a
+    /// run on real logs SCALE-data].
+    #[arg(long, value_name = "NAME", requires = "take")]
+    name: Option<String>,
 
     /// Change nothing, and fail if a document differs from the results or from the commands.
     #[arg(long)]
@@ -41,7 +46,7 @@ const LIMIT: u64 = 64 << 20;
 /// document is not in line.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.take {
-        Some(out) => print_line(take::take(out, workspace_root())?),
+        Some(out) => print_line(take::take(out, workspace_root(), args.name.as_deref())?),
         None if args.check => {
             check(workspace_root())?;
             check_reference(workspace_root())?;

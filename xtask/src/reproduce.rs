@@ -54,8 +54,8 @@ pub struct Args {
     #[arg(long, value_name = "i/n")]
     shard: Option<Shard>,
 
-    /// Run only the cells of this method, or of those whose names begin so if it ends with *; may be
-    /// given several times.
+    /// Run only the cells of this method, or of those whose names begin so if it ends with *; may
+    /// be given several times.
     #[arg(long, value_name = "METHOD", conflicts_with = "merge")]
     method: Vec<String>,
 
@@ -89,6 +89,7 @@ impl Args {
         words.extend(self.experiments.iter().cloned());
         words.push(format!("--scale {}", config.scale));
         words.extend(self.seeds.map(|seeds| format!("--seeds {seeds}")));
+        words.extend(self.method.iter().map(|method| format!("--method '{method}'")));
         words.extend(config.data_dir.as_ref().map(|_| "--data-dir DIR".to_owned()));
         words.push(format!("--device {}", config.device));
         words.join(" ")

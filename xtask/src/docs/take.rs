@@ -14,14 +14,14 @@ use super::{names_in, pages, read};
 use crate::date::date;
 use crate::{Cli, Command};
 
-/// Takes the means and claims of a run over into the folder of its scale, `quick-data` for a run on
-/// real logs at `quick`, in place of what is there, and says what it took. The plots in that folder
-/// that documents show are replaced by those of the run.
+/// Takes the means and claims of a run over into a folder, in place of what is there, and says what
+/// it took. Without a name, it is the folder of the run's scale, `quick-data` for a run on real
+/// logs at `quick`. The plots in that folder that documents show are replaced by those of the run.
 ///
 /// # Errors
 /// Where `out` is no results directory with finished cells or lacks a plot that a document shows,
-/// or a file cannot be written.
-pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
+/// the name is not plain, or a file cannot be written.
+pub fn take(out: &Path, root: &Path, name: Option<&str>) -> anyhow::Result<String> {
     let kept = Kept::read(out)?;
     let mut experiments: Vec<&str> =
         kept.results.runs().map(|(key, _)| key.experiment.as_str()).collect();
@@ -30,9 +30,12 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
         bail!("{} has no finished cells, so there is nothing to take", out.display());
     }
     let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+    let plain = |name: &str| {
+        !name.is_empty()
+            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-')
+    };
     for experiment in &experiments {
-        let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '-';
-        if !experiment.chars().all(plain) {
+        if !plain(experiment) {
             bail!("`{experiment}` in {} is not the name of an experiment", out.display());
         }
         files.push((table_of(experiment), Means::of(experiment, &kept.results)?.to_csv()?));
@@ -43,9 +46,11 @@ pub fn take(out: &Path, root: &Path) -> anyhow::Result<String> {
     text.push(b'\n');
     files.push((SOURCE.into(), text));
 
-    let name = match &kept.config.data_dir {
-        Some(_) => format!("{}-data", source.scale.as_str()),
-        None => source.scale.as_str().to_owned(),
+    let name = match (name, &kept.config.data_dir) {
+        (Some(name), _) if plain(name) => name.to_owned(),
+        (Some(name), _) => bail!("--name {name}: expected letters, digits and hyphens"),
+        (None, Some(_)) => format!("{}-data", source.scale.as_str()),
+        (None, None) => source.scale.as_str().to_owned(),
     };
     let folder = root.join(FOLDER).join(&name);
     for plot in plots_shown(root, &name)? {

@@ -8,7 +8,7 @@ use foretaste_eval::Metric;
 use foretaste_experiments::Settings;
 use foretaste_lab::{Cell, Experiment, Grid, Outcome, Program, Run, Scale, Watch};
 use foretaste_nn::DeviceKind;
-use foretaste_report::{DataSet, View};
+use foretaste_report::DataSet;
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -66,18 +66,6 @@ impl Experiment for Toy {
     fn columns(&self) -> &'static [Metric] {
         &[Metric::Reward, Metric::Ctr]
     }
-
-    fn further_metrics(&self) -> Vec<Metric> {
-        Vec::new()
-    }
-
-    fn views(&self) -> Vec<View> {
-        Vec::new()
-    }
-
-    fn notes(&self) -> Vec<String> {
-        Vec::new()
-    }
 }
 
 const CLAIMS: &str = "paper,section,experiment,sentence,metrics,better,ours,rivals,rule,datasets,\
@@ -100,24 +88,17 @@ fn folders(seeds: u64) -> (TempDir, TempDir) {
         data_dir: None,
         device: DeviceKind::Cpu,
     };
+    let program = Program {
+        experiments: &["toy"],
+        claims: CLAIMS,
+        revision: "0123456789abcdef-dirty",
+        ..Program::default()
+    };
+    let experiments: [Box<dyn Experiment>; 1] = [Box::new(Toy::new(seeds))];
     let run = Run {
-        program: Program {
-            experiments: &["toy"],
-            claims: CLAIMS,
-            times: "scale,experiment,dataset,method,setting,cells,seconds\n",
-            looks: "method,look\n",
-            revision: "0123456789abcdef-dirty",
-        },
-        experiments: &[Box::new(Toy::new(seeds))],
         config: settings.config(),
-        seeds,
-        out: out.path().to_owned(),
-        jobs: 1,
-        shard: None,
-        methods: vec![],
-        merge: Vec::new(),
-        again: false,
         quiet: true,
+        ..Run::new(program, &experiments, seeds, out.path())
     };
     run.run(&MultiProgress::new(), Default::default()).unwrap();
     let command = "target/xtask reproduce --scale smoke --seeds 3 --out=here --jobs 2 --quiet \
@@ -159,7 +140,7 @@ fn block(root: &Path, marker: &str, end: &str) -> Result<String, String> {
 #[test]
 fn what_a_run_left_is_taken_over_the_same_bytes_each_time() {
     let (out, root) = folders(3);
-    let said = take::take(out.path(), root.path()).unwrap();
+    let said = take::take(out.path(), root.path(), None).unwrap();
     assert!(
         said.starts_with("docs/results/smoke: toy; 18 cells in 0 h of computing, all"),
         "{said}"
@@ -178,16 +159,29 @@ fn what_a_run_left_is_taken_over_the_same_bytes_each_time() {
     assert!(source.complete && source.planned == Some(18), "{source:?}");
 
     fs::write(root.path().join("docs/results/smoke/gone.csv"), "").unwrap();
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     assert_eq!(taken(root.path()), files);
+}
+
+#[test]
+fn runs_of_one_scale_may_have_a_folder_each() {
+    let (out, root) = folders(2);
+    take::take(out.path(), root.path(), None).unwrap();
+    let first = taken(root.path());
+    let said = take::take(out.path(), root.path(), Some("smoke-toy")).unwrap();
+    assert!(said.starts_with("docs/results/smoke-toy: toy; 12 cells"), "{said}");
+    assert_eq!(taken(root.path()), first);
+    assert!(root.path().join("docs/results/smoke-toy/claims.csv").is_file());
+    let refused = take::take(out.path(), root.path(), Some("../smoke")).unwrap_err().to_string();
+    assert_eq!(refused, "--name ../smoke: expected letters, digits and hyphens");
 }
 
 #[test]
 fn a_run_that_has_not_ended_is_marked_and_has_no_claims() {
     let (out, root) = folders(2);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     edit(out.path(), |record| record["status"] = "running".into());
-    let said = take::take(out.path(), root.path()).unwrap();
+    let said = take::take(out.path(), root.path(), None).unwrap();
     assert!(
         said.ends_with("unfinished: the run has not ended, so there are no claims yet"),
         "{said}"
@@ -203,7 +197,7 @@ fn a_run_that_has_not_ended_is_marked_and_has_no_claims() {
         record["status"] = "failed".into();
         record["cells"]["total"] = 20.into();
     });
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     fill(root.path()).unwrap();
     let readme = read(&root.path().join("README.md")).unwrap();
     assert!(readme.contains("unfinished: 12 of 20 cells."), "{readme}");
@@ -212,7 +206,7 @@ fn a_run_that_has_not_ended_is_marked_and_has_no_claims() {
 #[test]
 fn a_directory_without_results_of_the_program_is_refused() {
     let (out, root) = folders(1);
-    let refused = || format!("{:#}", take::take(out.path(), root.path()).unwrap_err());
+    let refused = || format!("{:#}", take::take(out.path(), root.path(), None).unwrap_err());
     edit(out.path(), |record| record["command"] = json!(["xtask", "ci"]));
     assert!(refused().contains("`xtask ci` is not a run of experiments"), "{}", refused());
     edit(out.path(), |record| record["command"] = json!(["xtask", "reproduce", "--sale"]));
@@ -228,7 +222,7 @@ fn a_directory_without_results_of_the_program_is_refused() {
 #[test]
 fn a_block_of_results_is_a_table_and_where_it_comes_from() {
     let (out, root) = folders(3);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     assert_eq!(fill(root.path()).unwrap(), ["README.md"]);
     let readme = read(&root.path().join("README.md")).unwrap();
     let (head, _) = README.split_once("<!-- end").unwrap();
@@ -250,7 +244,7 @@ seeds, by `cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
 #[test]
 fn a_block_of_claims_has_the_verdicts_of_its_experiment() {
     let (out, root) = folders(3);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let page = block(root.path(), "<!-- claims smoke toy -->", "<!-- end of claims -->").unwrap();
     let expected = "# Page
 
@@ -272,7 +266,7 @@ seeds, by `cargo xtask reproduce --scale smoke --seeds 3 --device cpu`.
 #[test]
 fn a_block_of_verdicts_counts_the_claims_of_experiments() {
     let (out, root) = folders(3);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let show = |marker: &str| block(root.path(), marker, "<!-- end of verdicts -->");
     let page = show("<!-- verdicts \"smoke/toy smoke/other\" papers -->").unwrap();
     assert!(
@@ -305,7 +299,7 @@ fn a_block_of_a_plot_shows_it_and_where_it_comes_from() {
     fs::write(out.path().join("plots/map.svg"), "<svg/>").unwrap();
     let marker = "<!-- plot smoke map says=x -->\n<!-- end of plot -->\n";
     fs::write(root.path().join("docs/page.md"), marker).unwrap();
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let show = |marker: &str| block(root.path(), marker, "<!-- end of plot -->");
     let page = show("<!-- plot smoke map says=\"What it shows\" -->").unwrap();
     let origin = "[docs/results/smoke/map.svg](results/smoke/map.svg), revision 0123456-dirty, ";
@@ -330,20 +324,20 @@ fn plots_that_documents_show_are_taken_along() {
     }
     let (page, folder) = (root.path().join("docs/page.md"), root.path().join("docs/results/smoke"));
     fs::write(&page, "![a plot](results/smoke/map.svg)\n").unwrap();
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     assert_eq!(names_in(&folder, ".svg").unwrap(), ["map"]);
     fs::write(&page, "No plot.\n").unwrap();
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     assert!(names_in(&folder, ".svg").unwrap().is_empty());
     fs::write(&page, "![a plot](results/smoke/nothing.svg)\n").unwrap();
-    let refused = format!("{:#}", take::take(out.path(), root.path()).unwrap_err());
+    let refused = format!("{:#}", take::take(out.path(), root.path(), None).unwrap_err());
     assert!(refused.contains("a document shows docs/results/smoke/nothing.svg"), "{refused}");
 }
 
 #[test]
 fn rows_can_be_of_other_parts_and_markers_in_code_are_none() {
     let (out, root) = folders(3);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let marker = "```\n<!-- results nowhere x -->\n```\n<!-- results smoke toy rows=\"setting | method\" -->";
     let page = block(root.path(), marker, "<!-- end of results -->").unwrap();
     assert!(page.contains("| users | method | ctr | reward |\n"), "{page}");
@@ -353,7 +347,7 @@ fn rows_can_be_of_other_parts_and_markers_in_code_are_none() {
 #[test]
 fn a_check_fails_where_a_block_differs_and_changes_nothing() {
     let (out, root) = folders(2);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let error = check(root.path()).unwrap_err().to_string();
     assert_eq!(
         error,
@@ -374,7 +368,7 @@ fn a_check_fails_where_a_block_differs_and_changes_nothing() {
 #[test]
 fn a_wrong_marker_is_named_with_its_file_and_line() {
     let (out, root) = folders(2);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let (results, claims) = ("<!-- end of results -->", "<!-- end of claims -->");
     for (marker, end, message) in [
         (
@@ -478,7 +472,7 @@ fn a_block_of_speeds_shows_growth_or_the_other_paths() {
 #[test]
 fn a_page_of_an_experiment_links_to_the_results_from_its_own_folder() {
     let (out, root) = folders(2);
-    take::take(out.path(), root.path()).unwrap();
+    take::take(out.path(), root.path(), None).unwrap();
     let folder = root.path().join("docs/experiments");
     fs::create_dir(&folder).unwrap();
     fs::write(folder.join("toy.md"), "<!-- claims smoke toy -->\n<!-- end of claims -->\n")
