@@ -33,17 +33,20 @@ impl Target {
     /// Checks again, for what may have come up during the work that led here.
     ///
     /// # Errors
-    /// [`Error::Refused`] where there is no folder for the file, or something is there that must
-    /// not be replaced: an input, anything that is no regular file (a folder, a link, a device),
-    /// or, without `force`, any file.
+    /// [`Error::Io`] where there is no folder for the file; [`Error::Refused`] where something is
+    /// there that must not be replaced: an input, anything that is no regular file (a folder, a
+    /// link, a device), or, without `force`, any file.
     pub fn check(&self) -> Result<()> {
         let shown = self.path.display();
         let Some(found) = what_is_at(&self.path)? else {
             return match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                Some(folder) if what_is_at(folder)?.is_none() => refused(format!(
-                    "{shown}: there is no folder {}; make it, or name a file in another one",
-                    folder.display()
-                )),
+                Some(folder) if what_is_at(folder)?.is_none() => {
+                    let problem = format!(
+                        "there is no folder {}; make it, or name a file in another one",
+                        folder.display()
+                    );
+                    Err(Error::io(&self.path, io::Error::new(io::ErrorKind::NotFound, problem)))
+                }
                 _ => Ok(()),
             };
         };

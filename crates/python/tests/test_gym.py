@@ -447,7 +447,7 @@ def test_users_out_of_range_are_refused():
     ):
         with pytest.raises(ValueError):
             wrong()
-    with pytest.raises(ValueError, match="nowhere contains no learned users"):
+    with pytest.raises(ValueError, match="there is no folder nowhere"):
         foretaste.Users.load("nowhere")
 
 
